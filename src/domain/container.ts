@@ -1,0 +1,72 @@
+/**
+ * What a Container is asked to be. Every field is required: a limit that is forgotten is a limit that nobody
+ * enforces. The Engine adapter translates this and nothing else; there is no way to ask for more than stands here.
+ */
+export interface ContainerSpec {
+  /** `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 200 characters. Deterministic, so that a lost create reply is found again. */
+  readonly name: string;
+  /** Id or reference of a local image. */
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+  /** The whole environment; nothing of the host's is added. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  /** `uid:gid`, numeric. */
+  readonly user: string;
+  readonly resources: ContainerResources;
+  readonly mounts: readonly ContainerMount[];
+  readonly tmpfs: readonly ContainerTmpfs[];
+  readonly readOnlyRoot: boolean;
+  /** Name of an Engine network, or `none`. */
+  readonly network: string;
+  /** Capabilities kept, all others are dropped: `[]` for plugins. */
+  readonly capabilities: readonly string[];
+  /** Bytes a log file may reach and how many are kept. */
+  readonly log: { readonly bytesMax: number; readonly files: number };
+}
+
+export interface ContainerResources {
+  /** Bytes; the kernel counts tmpfs pages here too. Swap is always off. */
+  readonly memoryBytes: number;
+  /** Thousandths of a CPU. */
+  readonly cpuMillis: number;
+  readonly pidsMax: number;
+  readonly openFilesMax: number;
+  /** Bytes of `/dev/shm`. */
+  readonly shmBytes: number;
+  /** Name of the cgroup under which the Container's stands, or undefined for the Engine's default. */
+  readonly cgroupParent: string | undefined;
+}
+
+export interface ContainerMount {
+  readonly hostPath: string;
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface ContainerTmpfs {
+  readonly path: string;
+  readonly bytes: number;
+  readonly inodes: number;
+  /** False mounts it noexec. It is nosuid and nodev always. */
+  readonly exec: boolean;
+}
+
+export type ContainerPhase = "created" | "running" | "exited" | "dead";
+
+/** What the Engine says of a Container now. */
+export interface ContainerState {
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly phase: ContainerPhase;
+  readonly createdAt: Date;
+  readonly startedAt: Date | undefined;
+  readonly finishedAt: Date | undefined;
+  /** Set when the phase is `exited` or `dead`. */
+  readonly exitCode: number | undefined;
+  /** The kernel killed something in it for memory. True also where PID 1 went on and exited with 0. */
+  readonly oomKilled: boolean;
+}

@@ -1,0 +1,154 @@
+/**
+ * The one error type that Berth throws on purpose, and the one table that decides what a code means: its HTTP
+ * status, whether a job that failed with it is tried again, and how loudly it is logged.
+ */
+
+export interface FaultRule {
+  /** HTTP status of an answer that carries the code. */
+  readonly status: number;
+  /** True where the same work may succeed later without anybody changing anything. */
+  readonly retry: boolean;
+  readonly log: "error" | "warn" | "info";
+}
+
+export const FAULTS = {
+  // wrong input: the caller must change something
+  invalid_input: { status: 400, retry: false, log: "info" },
+  invalid_json: { status: 400, retry: false, log: "info" },
+  unsupported_media_type: { status: 415, retry: false, log: "info" },
+  payload_too_large: { status: 413, retry: false, log: "info" },
+  package_not_zip: { status: 400, retry: false, log: "info" },
+  package_unsafe: { status: 400, retry: false, log: "info" },
+  package_too_large: { status: 413, retry: false, log: "info" },
+  manifest_missing: { status: 400, retry: false, log: "info" },
+  manifest_invalid: { status: 400, retry: false, log: "info" },
+  identifier_too_long: { status: 400, retry: false, log: "info" },
+  unauthorized: { status: 401, retry: false, log: "info" },
+  forbidden: { status: 403, retry: false, log: "info" },
+  not_found: { status: 404, retry: false, log: "info" },
+  package_not_found: { status: 404, retry: false, log: "info" },
+  installation_not_found: { status: 404, retry: false, log: "info" },
+  task_not_found: { status: 404, retry: false, log: "info" },
+  provider_not_found: { status: 404, retry: false, log: "info" },
+  tool_not_found: { status: 404, retry: false, log: "info" },
+  model_not_found: { status: 404, retry: false, log: "info" },
+  operation_not_found: { status: 404, retry: false, log: "info" },
+  method_not_allowed: { status: 405, retry: false, log: "info" },
+  conflict: { status: 409, retry: false, log: "info" },
+  idempotency_mismatch: { status: 409, retry: false, log: "info" },
+
+  // an install that cannot succeed as it is: the task's cause
+  package_damaged: { status: 500, retry: false, log: "error" },
+  python_not_available: { status: 422, retry: false, log: "warn" },
+  arch_not_supported: { status: 422, retry: false, log: "warn" },
+  dependency_unresolvable: { status: 422, retry: false, log: "warn" },
+  source_build_refused: { status: 422, retry: false, log: "warn" },
+  build_failed: { status: 422, retry: false, log: "warn" },
+  build_out_of_memory: { status: 422, retry: false, log: "warn" },
+  build_timeout: { status: 504, retry: false, log: "warn" },
+  build_no_progress: { status: 504, retry: false, log: "warn" },
+  index_unreachable: { status: 502, retry: true, log: "warn" },
+  start_crashed: { status: 422, retry: false, log: "warn" },
+  start_timeout: { status: 504, retry: false, log: "warn" },
+  socket_path_too_long: { status: 500, retry: false, log: "error" },
+  cancelled: { status: 409, retry: false, log: "info" },
+
+  // an Invocation that did not end well
+  plugin_error: { status: 502, retry: false, log: "info" },
+  plugin_timeout: { status: 504, retry: false, log: "warn" },
+  plugin_crashed: { status: 502, retry: true, log: "warn" },
+  plugin_not_ready: { status: 503, retry: true, log: "info" },
+  plugin_disabled: { status: 409, retry: false, log: "info" },
+  plugin_protocol: { status: 502, retry: false, log: "warn" },
+  frame_too_large: { status: 502, retry: false, log: "warn" },
+  slow_caller: { status: 504, retry: false, log: "info" },
+  link_lost: { status: 502, retry: true, log: "warn" },
+  busy: { status: 429, retry: true, log: "info" },
+  permission_denied: { status: 403, retry: false, log: "info" },
+  storage_quota: { status: 413, retry: false, log: "info" },
+
+  // our own parts
+  engine_unavailable: { status: 503, retry: true, log: "error" },
+  engine_refused: { status: 500, retry: false, log: "error" },
+  store_unavailable: { status: 503, retry: true, log: "error" },
+  store_mismatch: { status: 500, retry: false, log: "error" },
+  queue_unavailable: { status: 503, retry: true, log: "error" },
+  data_folder_locked: { status: 500, retry: false, log: "error" },
+  lease_lost: { status: 409, retry: true, log: "warn" },
+  shutting_down: { status: 503, retry: true, log: "info" },
+  config_invalid: { status: 500, retry: false, log: "error" },
+  internal: { status: 500, retry: false, log: "error" },
+} as const satisfies Record<string, FaultRule>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/** What a refusal of input shows: which field, what it held, and what would have been accepted. */
+export interface FaultDetails {
+  readonly field?: string;
+  readonly value?: unknown;
+  readonly accepted?: unknown;
+  readonly [key: string]: unknown;
+}
+
+export interface FaultOptions {
+  /** Public, beside the message in the answer. */
+  readonly details?: FaultDetails;
+  /** Internal, for the log only. */
+  readonly context?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
+/** An expected failure. `message` is one public sentence that is safe to show; secrets go nowhere in it. */
+export class Fault extends Error {
+  readonly code: FaultCode;
+  readonly details: FaultDetails;
+  readonly context: Readonly<Record<string, unknown>>;
+
+  constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "Fault";
+    this.code = code;
+    this.details = options.details ?? {};
+    this.context = options.context ?? {};
+  }
+
+  get rule(): FaultRule {
+    return FAULTS[this.code];
+  }
+}
+
+/** The JSON form of a Fault: the body of every error answer, the cause of a failed task, the data of an `error` event. */
+export interface FaultJson {
+  readonly code: FaultCode;
+  readonly message: string;
+  readonly details?: FaultDetails;
+}
+
+export function isFault(error: unknown, code?: FaultCode): error is Fault {
+  return error instanceof Fault && (code === undefined || error.code === code);
+}
+
+/** Turns anything thrown into a Fault; what was not one becomes `internal`, its text kept for the log alone. */
+export function toFault(error: unknown): Fault {
+  if (isFault(error)) return error;
+  return new Fault("internal", "Something went wrong inside Berth; its log has the cause.", { cause: error });
+}
+
+export function formatFault(fault: Fault): FaultJson {
+  return Object.keys(fault.details).length === 0
+    ? { code: fault.code, message: fault.message }
+    : { code: fault.code, message: fault.message, details: fault.details };
+}
+
+/** A wrong field of an input: names the field, the value and what is accepted. */
+export function invalidInput(field: string, value: unknown, accepted: string): Fault {
+  return new Fault("invalid_input", `${field} is ${show(value)}; accepted: ${accepted}.`, {
+    details: { field, value: value === undefined ? null : value, accepted },
+  });
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return "missing";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 120 ? `${text.slice(0, 117)}...` : text;
+}

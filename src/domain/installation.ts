@@ -1,0 +1,36 @@
+import type { FaultJson } from "./fault.ts";
+import type { InstallationId, TenantId } from "./ids.ts";
+import type { Limits, LimitsAsked } from "./limits.ts";
+
+export type DesiredState = "enabled" | "disabled" | "removed";
+
+/**
+ * `installing` until its first `ready`; `failed` when an install ended so; `crash_loop` while its Pool is given up;
+ * `removing` until the uninstall is done.
+ */
+export type InstallationState = "installing" | "ready" | "failed" | "crash_loop" | "disabled" | "removing";
+
+/** The fact that a Tenant has a Package. A Tenant has at most one Installation of a plugin id. */
+export interface Installation {
+  readonly id: InstallationId;
+  readonly tenantId: TenantId;
+  readonly pluginId: string;
+  readonly identifier: string;
+  readonly previousIdentifier: string | undefined;
+  readonly desired: DesiredState;
+  readonly state: InstallationState;
+  readonly cause: FaultJson | undefined;
+  /** Grows with each change of what runs. */
+  readonly generation: number;
+  readonly limitsAsked: LimitsAsked;
+  readonly limitsGranted: Limits;
+  /** The Pool that serves it, once building is done. */
+  readonly poolKey: string | undefined;
+  /** Where the Package came from: `package`, `github`, `marketplace`, `url`. */
+  readonly source: string;
+  readonly meta: Readonly<Record<string, unknown>>;
+  /** What the operator should know: a newer Python, a limit that was lowered. */
+  readonly warnings: readonly string[];
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}

@@ -1,0 +1,68 @@
+/**
+ * What a plugin may use. A manifest asks, the operator's ceilings grant, both are recorded.
+ */
+export interface Limits {
+  /** Memory of the plugin itself, in bytes. The Container's own limit adds its tmpfs: see `runtime/profile.ts`. */
+  readonly memoryBytes: number;
+  /** Size of `/tmp`, in bytes. */
+  readonly storageBytes: number;
+  /** CPUs, in thousandths: 1000 is one whole CPU. */
+  readonly cpuMillis: number;
+  readonly pidsMax: number;
+  /** Invocations in flight at most, per Installation. */
+  readonly concurrencyMax: number;
+  /** Total time of one Invocation, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** What a manifest asked for; absent means it did not say. `memoryIsHard` is false where the number counts as advice. */
+export interface LimitsAsked {
+  readonly memoryBytes?: number;
+  readonly memoryIsHard: boolean;
+  readonly storageBytes?: number;
+  readonly concurrencyMax?: number;
+  readonly timeoutMs?: number;
+}
+
+/** The operator's side: a default for what nobody asked for, a floor for advice, a ceiling for everything. */
+export interface LimitsPolicy {
+  readonly memoryBytesFloor: number;
+  readonly ceiling: Limits;
+  readonly defaults: Limits;
+}
+
+export interface LimitsGranted {
+  readonly limits: Limits;
+  /** One sentence for each number that differs from what was asked. */
+  readonly notes: readonly string[];
+}
+
+export function grantLimits(asked: LimitsAsked, policy: LimitsPolicy): LimitsGranted {
+  const notes: string[] = [];
+  const grant = (key: keyof Limits, wanted: number | undefined): number => {
+    const value = wanted ?? policy.defaults[key];
+    if (value <= policy.ceiling[key]) return value;
+    notes.push(`${key}: ${value} asked, ${policy.ceiling[key]} granted (the operator's ceiling)`);
+    return policy.ceiling[key];
+  };
+  return {
+    limits: {
+      memoryBytes: grant("memoryBytes", memoryWanted(asked, policy, notes)),
+      storageBytes: grant("storageBytes", asked.storageBytes),
+      cpuMillis: grant("cpuMillis", undefined),
+      pidsMax: grant("pidsMax", undefined),
+      concurrencyMax: grant("concurrencyMax", asked.concurrencyMax),
+      timeoutMs: grant("timeoutMs", asked.timeoutMs),
+    },
+    notes,
+  };
+}
+
+function memoryWanted(asked: LimitsAsked, policy: LimitsPolicy, notes: string[]): number | undefined {
+  const { memoryBytes, memoryIsHard } = asked;
+  if (memoryBytes === undefined || memoryIsHard || memoryBytes >= policy.memoryBytesFloor) return memoryBytes;
+  notes.push(
+    `memoryBytes: ${memoryBytes} asked counts as advice, ${policy.memoryBytesFloor} granted (the operator's floor)`,
+  );
+  return policy.memoryBytesFloor;
+}

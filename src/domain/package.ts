@@ -1,0 +1,48 @@
+import type { LimitsAsked } from "./limits.ts";
+
+export type Dialect = "real" | "seed";
+/** The kinds of things a Declaration can offer, in the order in which a category is derived. */
+export const PROVIDER_KINDS = [
+  "tool",
+  "model",
+  "datasource",
+  "agent_strategy",
+  "trigger",
+  "endpoint",
+] as const;
+export type ProviderKind = (typeof PROVIDER_KINDS)[number];
+
+/** The Declaration as the platform reads it: the JSON that the daemon stores, key for key. */
+export type DeclarationJson = Readonly<Record<string, unknown>>;
+
+/** One immutable archive and what its manifest says, as read at upload. */
+export interface Package {
+  /** `author/name:version@checksum` */
+  readonly identifier: string;
+  /** `author/name` */
+  readonly pluginId: string;
+  readonly author: string;
+  readonly name: string;
+  readonly version: string;
+  /** 64 hex digits over the archive's entries: `packages/checksum.ts`. */
+  readonly checksum: string;
+  /** Size of the archive. */
+  readonly bytes: number;
+  readonly dialect: Dialect;
+  readonly declaration: DeclarationJson;
+  /** One provider per kind that the Declaration offers; `name` is the provider's own, without author or plugin. */
+  readonly providers: readonly { readonly kind: ProviderKind; readonly name: string }[];
+  readonly runner: PackageRunner;
+  readonly limitsAsked: LimitsAsked;
+  readonly warnings: readonly string[];
+}
+
+export interface PackageRunner {
+  readonly language: "python";
+  /** As the manifest says it, for example `3.12`. */
+  readonly version: string;
+  /** Module that is started with `python -m`. */
+  readonly entrypoint: string;
+  /** `amd64`, `arm64` */
+  readonly arch: readonly string[];
+}

@@ -1,0 +1,56 @@
+import type { FaultJson } from "./fault.ts";
+import type { RuntimeId, TenantId } from "./ids.ts";
+import type { Limits } from "./limits.ts";
+
+/** The Runtimes that serve one image for one Tenant, or for all of them where `tenantId` is undefined. */
+export interface Pool {
+  /** 16 hex digits made from image key and Tenant: `runtime/pool-key.ts`. */
+  readonly key: string;
+  readonly tenantId: TenantId | undefined;
+  readonly pluginId: string;
+  readonly identifier: string;
+  readonly imageKey: string;
+  /** Reference or id of the image to run. */
+  readonly imageRef: string;
+  readonly runner: { readonly entrypoint: string };
+  readonly limits: Limits;
+  /** Unique in the database: user and group id of its Containers are 100000 + this number. */
+  readonly uidOffset: number;
+  /** False: no Runtime is wanted (nothing installed needs it, or it is disabled). */
+  readonly wanted: boolean;
+  readonly state: "idle" | "starting" | "ready" | "backoff" | "crash_loop";
+  /** Set in `backoff` and `crash_loop`. */
+  readonly cause: FaultJson | undefined;
+  /** Set in `backoff`: when the next start is tried. */
+  readonly nextStartAt: Date | undefined;
+  readonly lease: Lease | undefined;
+}
+
+/** Exclusion is a row with a holder and an expiry, fenced by the attempt when its result is published. */
+export interface Lease {
+  readonly holder: string;
+  readonly attempt: number;
+  readonly expiresAt: Date;
+}
+
+export interface RuntimeRecord {
+  readonly id: RuntimeId;
+  readonly poolKey: string;
+  readonly slot: number;
+  readonly generation: number;
+  readonly containerName: string;
+  readonly containerId: string | undefined;
+  readonly specHash: string;
+  readonly state: "starting" | "ready" | "draining" | "ended";
+  readonly startedAt: Date;
+  readonly readyAt: Date | undefined;
+  readonly endedAt: Date | undefined;
+  readonly end: RuntimeEnd | undefined;
+}
+
+export interface RuntimeEnd {
+  readonly reason: "crashed" | "oom" | "unhealthy" | "replaced" | "stopped" | "start_failed" | "lost";
+  readonly exitCode?: number;
+  readonly oom?: boolean;
+  readonly message?: string;
+}

@@ -1,0 +1,127 @@
+/**
+ * The Engine contract: what Berth needs of whatever runs Containers. `docker/` is the real one, `memory/` serves
+ * tests; `test/contract/engine.contract.ts` holds both to this page.
+ *
+ * Rules for every implementation: failures are Faults (`not_found`, `conflict`, `engine_unavailable` where nothing
+ * answers, `engine_refused` with the Engine's own words otherwise); doing what is already done succeeds; a wait
+ * that is aborted stops the work, and rejects with the signal's reason; nothing of the vendor's leaves the folder.
+ */
+import type { Readable } from "node:stream";
+import type { ContainerSpec, ContainerState } from "../domain/container.ts";
+
+export interface EngineInfo {
+  readonly name: string;
+  readonly version: string;
+  readonly apiVersion: string;
+  /** `amd64` or `arm64`, as in manifests. */
+  readonly arch: string;
+  readonly cgroupVersion: "1" | "2";
+  readonly cpus: number;
+  readonly memoryBytes: number;
+}
+
+export interface EngineImage {
+  /** `sha256:...` */
+  readonly id: string;
+  readonly tags: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bytes: number;
+  readonly createdAt: Date;
+}
+
+export interface EngineEvent {
+  readonly action: "start" | "die" | "oom" | "destroy";
+  readonly containerId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly at: Date;
+  /** With `die`. */
+  readonly exitCode?: number;
+}
+
+export interface LogChunk {
+  readonly stream: "stdout" | "stderr";
+  readonly at: Date;
+  /** One line without its end. */
+  readonly text: string;
+}
+
+export interface ExecSpec {
+  readonly command: readonly string[];
+  /** Added to the Container's environment for this process only: in no image, no inspect answer of the Container. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+export interface CommitSpec {
+  /** `repository:tag` of the new image. */
+  readonly reference: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Replace what the build Container had. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+export interface NetworkSpec {
+  readonly name: string;
+  /** Name of the host's bridge interface, at most 15 characters. */
+  readonly bridge: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** False: Containers on it cannot reach one another. */
+  readonly betweenContainers: boolean;
+}
+
+/** Labels that must all match; an empty value matches any. */
+export type LabelFilter = Readonly<Record<string, string>>;
+
+export interface Engine extends AsyncDisposable {
+  info(signal: AbortSignal): Promise<EngineInfo>;
+
+  findImage(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
+  listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
+  removeImage(reference: string, signal: AbortSignal): Promise<void>;
+
+  /** Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
+  createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
+  startContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** TERM, then KILL after `graceMs`. Resolves when it no longer runs. */
+  stopContainer(id: string, options: { graceMs: number }, signal: AbortSignal): Promise<void>;
+  killContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** Removes it with its anonymous volumes, running or not. */
+  removeContainer(id: string, signal: AbortSignal): Promise<void>;
+  /** By id or name. */
+  findContainer(idOrName: string, signal: AbortSignal): Promise<ContainerState | undefined>;
+  /** Running or not. `exitCode` and `oomKilled` may be unknown (undefined, false) here: find the one you need. */
+  listContainers(labels: LabelFilter, signal: AbortSignal): Promise<readonly ContainerState[]>;
+
+  /** Runs a process inside a running Container to its end; output arrives as it comes. An abort kills the Container. */
+  exec(
+    id: string,
+    spec: ExecSpec,
+    options: { onOutput: (chunk: Buffer, stream: "stdout" | "stderr") => void },
+    signal: AbortSignal,
+  ): Promise<{ readonly exitCode: number }>;
+  /** Unpacks a tar stream below `path`; owner and mode are those in the tar. */
+  putArchive(id: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
+  /** Reads one path as a tar stream. */
+  getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
+  /** Makes an image of the Container's file system and resolves with its id, confirmed by looking it up. */
+  commit(id: string, spec: CommitSpec, signal: AbortSignal): Promise<string>;
+
+  /**
+   * Events of Containers with these labels, from now on (`since` also replays). Ends only by the signal or by
+   * throwing `engine_unavailable`; events may be missed across a reconnect, so a caller also lists.
+   */
+  events(labels: LabelFilter, options: { since?: Date }, signal: AbortSignal): AsyncIterable<EngineEvent>;
+  /** Lines of both streams in order; with `follow`, until the Container ends. */
+  logs(
+    id: string,
+    options: { follow: boolean; since?: Date; tail?: number },
+    signal: AbortSignal,
+  ): AsyncIterable<LogChunk>;
+
+  ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<void>;
+  removeNetwork(name: string, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,17 @@
+import { z } from "zod";
+import { TaskId } from "../domain/ids.ts";
+
+/**
+ * Every kind of job: payload schema, dedupe key, and how many run at once in one process. Retries belong to the
+ * handlers, which know the Store; a handler that throws has failed for good and the sweeper asks again.
+ */
+export const JOBS = {
+  "task.run": {
+    payload: z.object({ taskId: TaskId }),
+    dedupeKey: (payload: { taskId: string }) => payload.taskId,
+    concurrency: 8,
+  },
+} as const;
+
+export type JobName = keyof typeof JOBS;
+export type JobPayload<N extends JobName> = z.infer<(typeof JOBS)[N]["payload"]>;

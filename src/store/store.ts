@@ -1,0 +1,236 @@
+/**
+ * The Store contract: Berth's truth. Each method is one statement or one transaction; none waits for anything but
+ * the database. Exclusion is a conditional update of a row that names holder, attempt and expiry (an embedded
+ * database has one session, so advisory locks lock nothing); what a lease holder publishes is fenced by its attempt.
+ *
+ * Failures: `store_unavailable` when the database does not answer, `lease_lost` when a fenced write came too late.
+ * `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
+ */
+import type { FaultJson } from "../domain/fault.ts";
+import type { InstallationId, RuntimeId, TaskId, TenantId } from "../domain/ids.ts";
+import type { Installation, InstallationState } from "../domain/installation.ts";
+import type { Limits, LimitsAsked } from "../domain/limits.ts";
+import type { Package } from "../domain/package.ts";
+import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
+import type { Task, TaskEvent, TaskEventData, TaskKind, TaskState } from "../domain/task.ts";
+
+export interface Store extends AsyncDisposable {
+  /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
+  readonly instanceId: string;
+  readonly packages: PackageStoreRows;
+  readonly installations: InstallationRows;
+  readonly tasks: TaskRows;
+  readonly images: ImageRows;
+  readonly pools: PoolRows;
+  readonly runtimes: RuntimeRows;
+  readonly keys: KeyRows;
+  /** Resolves when the database answers. */
+  ping(): Promise<void>;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Pass it back as `cursor` for what follows; undefined at the end. */
+  readonly nextCursor: string | undefined;
+}
+export interface PageRequest {
+  readonly limit: number;
+  readonly cursor?: string;
+}
+
+export interface StoredPackage extends Package {
+  readonly createdAt: Date;
+}
+
+export interface PackageStoreRows {
+  /** Writes the package and its `plugin_declarations` row unless they are there; notes that the Tenant uploaded it. */
+  put(
+    pkg: Package,
+    uploader: { tenantId?: TenantId },
+  ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
+  find(identifier: string): Promise<StoredPackage | undefined>;
+  /** With a Tenant: only what it uploaded or has installed. */
+  list(filter: { tenantId?: TenantId; pluginId?: string }, page: PageRequest): Promise<Page<StoredPackage>>;
+  isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
+}
+
+export interface AcceptInstall {
+  readonly tenantId: TenantId;
+  readonly pluginId: string;
+  readonly identifier: string;
+  readonly limitsAsked: LimitsAsked;
+  readonly limitsGranted: Limits;
+  readonly source: string;
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly warnings: readonly string[];
+  readonly idempotency?: IdempotencyClaim;
+}
+export interface IdempotencyClaim {
+  /** Id of the key that asked. */
+  readonly holder: string;
+  readonly key: string;
+  /** Hash of method, path and body. */
+  readonly requestHash: string;
+}
+export interface Accepted {
+  readonly installation: Installation;
+  readonly task: Task;
+  /** False where the same Installation was there, or in flight, already. */
+  readonly created: boolean;
+}
+
+export interface InstallationRows {
+  /**
+   * The acceptance: Installation and task in one transaction. The same identifier again returns what is there (a
+   * failed one gets a new task); another identifier of the same plugin id, or one being removed, is `conflict`. The
+   * same idempotency key within 24 h returns the first answer, with another hash it is `idempotency_mismatch`.
+   */
+  acceptInstall(request: AcceptInstall): Promise<Accepted>;
+  /** Marks the Installation `removing` and writes the task; repeated, returns the same task. */
+  acceptUninstall(id: InstallationId): Promise<Accepted>;
+  find(id: InstallationId): Promise<Installation | undefined>;
+  findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
+  list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
+  /** All that changed at or after the moment (by the database's clock, which the answer carries), removed ones by id. */
+  changedSince(
+    since: Date | undefined,
+  ): Promise<{
+    readonly items: readonly Installation[];
+    readonly removed: readonly InstallationId[];
+    readonly at: Date;
+  }>;
+  setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
+  setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
+  /**
+   * The one transaction at the end of an install, fenced by the task's attempt: `plugins` (reference count),
+   * `plugin_declarations` (made sure of), `plugin_installations`, one row per provider kind in its own table, the
+   * Installation `ready`, the task `ready`, its `step` and `end` events.
+   */
+  publishReady(taskId: TaskId, attempt: number): Promise<void>;
+  /** The one transaction at the end of an uninstall, fenced likewise: all of the above undone, the Installation gone, the task `ready`. */
+  publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
+}
+
+export interface TaskRows {
+  find(id: TaskId): Promise<Task | undefined>;
+  latestOf(installationId: InstallationId): Promise<Task | undefined>;
+  list(
+    filter: { tenantId: TenantId; installationId?: InstallationId },
+    page: PageRequest,
+  ): Promise<Page<Task>>;
+  /** Takes the lease of an unfinished task; undefined when it has ended or another holder's lease stands. */
+  claim(id: TaskId, holder: string, leaseMs: number): Promise<Task | undefined>;
+  renew(id: TaskId, attempt: number, leaseMs: number): Promise<void>;
+  /** Gives the lease back so that anybody may claim it after `delayMs`. */
+  release(id: TaskId, attempt: number, delayMs: number): Promise<void>;
+  /** Moves the task to the step and writes its event. */
+  setStep(id: TaskId, attempt: number, step: TaskState): Promise<void>;
+  append(id: TaskId, attempt: number, events: readonly TaskEventData[]): Promise<void>;
+  /** Ends it, writes the `end` event, and marks its Installation `failed` where `markInstallation` says so. */
+  finish(
+    id: TaskId,
+    attempt: number,
+    end: { state: "failed" | "cancelled"; cause: FaultJson; markInstallation: boolean },
+  ): Promise<void>;
+  events(id: TaskId, afterSeq: number): Promise<readonly TaskEvent[]>;
+  /** Unfinished, not leased (or the lease has run out), free to be claimed: what a sweeper enqueues again. */
+  listClaimable(limit: number): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind }[]>;
+}
+
+export type ImageClaim =
+  | { readonly outcome: "ready"; readonly imageRef: string; readonly warnings: readonly string[] }
+  | { readonly outcome: "claimed"; readonly attempt: number }
+  | { readonly outcome: "held"; readonly holder: string; readonly expiresAt: Date };
+
+export interface ImageRecord {
+  readonly key: string;
+  readonly layer: "dependencies" | "package";
+  readonly state: "building" | "ready" | "failed";
+  readonly imageRef: string | undefined;
+  readonly bytes: number | undefined;
+  readonly warnings: readonly string[];
+  readonly createdAt: Date;
+}
+
+export interface ImageRows {
+  /** One build per key, however many ask. A failed one may be claimed again. */
+  claim(key: string, layer: ImageRecord["layer"], holder: string, leaseMs: number): Promise<ImageClaim>;
+  renew(key: string, attempt: number, leaseMs: number): Promise<void>;
+  publish(
+    key: string,
+    attempt: number,
+    image: { imageRef: string; bytes: number; warnings: readonly string[] },
+  ): Promise<void>;
+  fail(key: string, attempt: number): Promise<void>;
+  /** The image is gone from the Engine: the next claim builds it again. */
+  forget(key: string): Promise<void>;
+  find(key: string): Promise<ImageRecord | undefined>;
+  list(): Promise<readonly ImageRecord[]>;
+}
+
+export interface PoolRows {
+  /** Makes the Pool or updates image reference, limits and `wanted`; `uidOffset` is given once and never reused while it exists. */
+  ensure(
+    pool: Pick<
+      Pool,
+      | "key"
+      | "tenantId"
+      | "pluginId"
+      | "identifier"
+      | "imageKey"
+      | "imageRef"
+      | "runner"
+      | "limits"
+      | "wanted"
+    >,
+  ): Promise<Pool>;
+  find(key: string): Promise<Pool | undefined>;
+  list(): Promise<readonly Pool[]>;
+  setState(
+    key: string,
+    state: { state: Pool["state"]; cause: FaultJson | undefined; nextStartAt: Date | undefined },
+  ): Promise<void>;
+  setWanted(key: string, wanted: boolean): Promise<void>;
+  remove(key: string): Promise<void>;
+  /** Takes or renews the lease for this holder; undefined while another's stands. */
+  claim(key: string, holder: string, leaseMs: number): Promise<Pool | undefined>;
+  releaseAll(holder: string): Promise<void>;
+  /** How many Installations (not `removed`) point to it. */
+  countInstallations(key: string): Promise<number>;
+}
+
+export interface RuntimeRows {
+  create(
+    runtime: Pick<RuntimeRecord, "id" | "poolKey" | "slot" | "generation" | "containerName" | "specHash">,
+  ): Promise<RuntimeRecord>;
+  setContainer(id: RuntimeId, containerId: string): Promise<void>;
+  setState(id: RuntimeId, state: "ready" | "draining"): Promise<void>;
+  end(id: RuntimeId, end: RuntimeEnd): Promise<void>;
+  /** All that have not ended. */
+  listLive(): Promise<readonly RuntimeRecord[]>;
+  listOfPool(poolKey: string, limit: number): Promise<readonly RuntimeRecord[]>;
+  find(id: RuntimeId): Promise<RuntimeRecord | undefined>;
+  /** Greater than that of every Runtime that the Pool has had. */
+  nextGeneration(poolKey: string): Promise<number>;
+}
+
+export interface ApiKey {
+  readonly id: string;
+  readonly name: string;
+  /** First characters of the key, to tell keys apart. */
+  readonly hint: string;
+  /** SHA-256 of the key, hex. */
+  readonly hash: string;
+  /** Undefined: an operator's key. */
+  readonly tenantId: TenantId | undefined;
+  readonly createdAt: Date;
+  readonly revokedAt: Date | undefined;
+}
+
+export interface KeyRows {
+  create(key: Pick<ApiKey, "name" | "hint" | "hash" | "tenantId">): Promise<ApiKey>;
+  /** Repeated, it does nothing. */
+  revoke(id: string): Promise<ApiKey>;
+  /** Revoked ones too. */
+  list(): Promise<readonly ApiKey[]>;
+}

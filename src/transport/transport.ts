@@ -1,0 +1,74 @@
+/**
+ * The Transport contract: the framed two-way channel between this process and one Runtime. The host listens, the
+ * runner inside the Container dials; each process has its own link to each Runtime that it uses.
+ */
+import type { Fault } from "../domain/fault.ts";
+import type { SessionFrame } from "../domain/frame.ts";
+import type { RuntimeId } from "../domain/ids.ts";
+
+export interface LinkOptions {
+  readonly runtimeId: RuntimeId;
+  /** Host folder that the Container sees read-only as `/run/berth`; the socket is made in it. */
+  readonly folder: string;
+  readonly frameBytesMax: number;
+  readonly listener: LinkListener;
+}
+
+/** All are called synchronously, never concurrently; none may throw. */
+export interface LinkListener {
+  /** Data and control connections both stand. Called again after a reconnect. */
+  onUp(): void;
+  /** A connection was lost; sessions open on the link have been told `link_lost` already. The runner may dial again. */
+  onDown(): void;
+  /** The plugin process said its first heartbeat (at once if it had before this link came up). */
+  onReady(): void;
+  /** The plugin process ended; sessions open on the link have been told `plugin_crashed` already. */
+  onExit(exit: RuntimeExit): void;
+  /** Something worth a log line: dropped frames, a bad line, discarded output. */
+  onNotice(notice: { readonly kind: string; readonly [field: string]: unknown }): void;
+}
+
+export interface RuntimeExit {
+  /** Exit code of the plugin process, undefined where a signal ended it. */
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  /** The cgroup's OOM-kill counter went up during the life of the process. */
+  readonly oom: boolean;
+}
+
+export interface RuntimeHealth {
+  readonly alive: boolean;
+  /** Milliseconds since the plugin's last heartbeat, undefined before the first. */
+  readonly heartbeatAgeMs: number | undefined;
+  readonly residentBytes: number;
+  readonly oomKills: number;
+  readonly openSessions: number;
+}
+
+/** One session's end of a link. Called synchronously as frames arrive, never after `onLost` or an `end` frame. */
+export interface SessionListener {
+  /** `bytes`: the length of the line on the wire. */
+  onFrame(frame: SessionFrame, bytes: number): void;
+  /** Terminal: `plugin_crashed`, `link_lost`, `frame_too_large`, `plugin_protocol`. */
+  onLost(fault: Fault): void;
+}
+
+export interface RuntimeLink extends AsyncDisposable {
+  readonly runtimeId: RuntimeId;
+  readonly up: boolean;
+  readonly ready: boolean;
+  readonly openSessions: number;
+  /** Registers the session, then writes its request line. Throws `link_lost` when the link is down, `frame_too_large` for the request. */
+  openSession(sessionId: string, line: string, listener: SessionListener): void;
+  /** Another line for an open session (an answer to a backwards call). Same errors. */
+  send(line: string): void;
+  /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
+  closeSession(sessionId: string): void;
+  /** Asks over the control connection; rejects with `link_lost` or the signal's reason. */
+  ping(signal: AbortSignal): Promise<RuntimeHealth>;
+}
+
+export interface Transport extends AsyncDisposable {
+  /** Resolves once the socket listens. `socket_path_too_long` names the path, its length and the 107 bytes that fit. */
+  open(options: LinkOptions): Promise<RuntimeLink>;
+}

@@ -1,0 +1,18 @@
+/** One holder per key at a time, in the order of asking. A key costs memory only while somebody holds or waits for it. */
+export class KeyedLock<K> {
+  readonly #tails = new Map<K, Promise<void>>();
+
+  async run<T>(key: K, work: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(key) ?? Promise.resolve();
+    const { promise: after, resolve: release } = Promise.withResolvers<void>();
+    const tail = before.then(() => after);
+    this.#tails.set(key, tail);
+    await before;
+    try {
+      return await work();
+    } finally {
+      release();
+      if (this.#tails.get(key) === tail) this.#tails.delete(key);
+    }
+  }
+}

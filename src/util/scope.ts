@@ -1,0 +1,47 @@
+/**
+ * A lifetime as an object: one AbortController plus a list of closers, run last in, first out. Whoever starts
+ * something adds its closer; disposing the scope aborts the signal first, then closes everything, and reports
+ * all failures together without letting one hide another.
+ */
+export class Scope implements AsyncDisposable {
+  readonly #controller = new AbortController();
+  readonly #closers: (() => void | Promise<void>)[] = [];
+  #closing: Promise<void> | undefined;
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  add(closer: () => void | Promise<void>): void {
+    this.#closers.push(closer);
+  }
+
+  /** Takes over a disposable and hands it back. */
+  use<T extends AsyncDisposable>(started: T): T {
+    this.add(() => started[Symbol.asyncDispose]() as Promise<void>);
+    return started;
+  }
+
+  /** Runs every closer once; a second call waits for the first. */
+  close(reason: unknown = new Error("closed")): Promise<void> {
+    this.#closing ??= this.#run(reason);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run(reason: unknown): Promise<void> {
+    this.#controller.abort(reason);
+    const failures: unknown[] = [];
+    for (let closer = this.#closers.pop(); closer !== undefined; closer = this.#closers.pop()) {
+      try {
+        await closer();
+      } catch (failure) {
+        failures.push(failure);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "not everything closed cleanly");
+  }
+}
