@@ -7,8 +7,12 @@ import { TaskId } from "../domain/ids.ts";
  */
 export const JOBS = {
   "task.run": {
-    payload: z.object({ taskId: TaskId }),
-    dedupeKey: (payload: { taskId: string }) => payload.taskId,
+    payload: z.object({
+      taskId: TaskId,
+      /** Attempts that the task had seen when the job was made: a job of a dead worker never hides the next one. */
+      attempt: z.int().min(0),
+    }),
+    dedupeKey: (payload: { taskId: string; attempt: number }) => `${payload.taskId}.${payload.attempt}`,
     concurrency: 8,
   },
 } as const;

@@ -134,7 +134,7 @@ export interface TaskRows {
   ): Promise<void>;
   events(id: TaskId, afterSeq: number): Promise<readonly TaskEvent[]>;
   /** Unfinished, not leased (or the lease has run out), free to be claimed: what a sweeper enqueues again. */
-  listClaimable(limit: number): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind }[]>;
+  listClaimable(limit: number): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind; readonly attempt: number }[]>;
 }
 
 export type ImageClaim =
