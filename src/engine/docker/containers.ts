@@ -1,0 +1,111 @@
+/** Making, starting, stopping and removing Containers; each of them may be done twice. */
+import { z } from "zod";
+import type { ContainerSpec } from "../../domain/container.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Clock } from "../../util/clock.ts";
+import { type DockerClient, parseAnswer } from "./client.ts";
+import { checkName } from "./errors.ts";
+import { inspectImage } from "./images.ts";
+import { inspectContainer } from "./inspect.ts";
+import { translateSpec } from "./translate.ts";
+
+export interface ContainerDeps {
+  readonly client: DockerClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly callTimeoutMs: number;
+  readonly pollMs: number;
+}
+
+const Created = z.object({ Id: z.string(), Warnings: z.array(z.string()).nullish() });
+
+export async function createContainer(
+  { client, log }: ContainerDeps,
+  options: { spec: ContainerSpec; cpuMillisMax: number },
+  signal: AbortSignal,
+): Promise<string> {
+  const { spec, cpuMillisMax } = options;
+  const name = checkName("container", spec.name);
+  if (spec.network !== "none") checkName("network", spec.network);
+  const image = await inspectImage(client, spec.image, signal);
+  if (image === undefined) throw new Fault("not_found", `The Engine has no image ${spec.image}.`);
+  const body = translateSpec(spec, image, { cpuMillisMax });
+  const request = { method: "POST", path: "/containers/create", query: { name }, body } as const;
+  const made = parseAnswer(Created, (await client.call(request, signal)).body, "a new Container");
+  // A warning here means a limit that the kernel will not hold.
+  for (const warning of made.Warnings ?? []) log.warn({ op: "container.create", container: name, warning });
+  return made.Id;
+}
+
+export async function startContainer(
+  { client }: ContainerDeps,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  await client.call({ method: "POST", path: pathOf(id, "start"), accept: [304] }, signal);
+}
+
+/** The Engine counts the grace in whole seconds: it is rounded up. A Container that is gone no longer runs. */
+export async function stopContainer(
+  { client, callTimeoutMs }: ContainerDeps,
+  options: { id: string; graceMs: number },
+  signal: AbortSignal,
+): Promise<void> {
+  const seconds = Math.ceil(Math.max(0, options.graceMs) / 1_000);
+  await client.call(
+    {
+      method: "POST",
+      path: pathOf(options.id, "stop"),
+      query: { t: String(seconds) },
+      accept: [304, 404],
+      timeoutMs: seconds * 1_000 + callTimeoutMs,
+    },
+    signal,
+  );
+}
+
+/** Resolves when it no longer runs. */
+export async function killContainer(deps: ContainerDeps, id: string, signal: AbortSignal): Promise<void> {
+  const request = { method: "POST", path: pathOf(id, "kill"), query: { signal: "SIGKILL" } } as const;
+  const { status } = await deps.client.call({ ...request, accept: [404, 409] }, signal);
+  if (status === 404) return;
+  await until(deps, `the end of ${id}`, signal, async () => {
+    const found = await inspectContainer(deps.client, id, signal);
+    return found === undefined || found.state.phase !== "running";
+  });
+}
+
+/** 409 says that a removal is under way: it is waited for. */
+export async function removeContainer(deps: ContainerDeps, id: string, signal: AbortSignal): Promise<void> {
+  const path = `/containers/${checkName("container", id)}`;
+  const request = { method: "DELETE", path, query: { force: "1", v: "1" } } as const;
+  const { status } = await deps.client.call({ ...request, accept: [404, 409] }, signal);
+  if (status !== 409) return;
+  await until(
+    deps,
+    `the removal of ${id}`,
+    signal,
+    async () => (await inspectContainer(deps.client, id, signal)) === undefined,
+  );
+}
+
+/** Asks again until it is so; throws `engine_unavailable` after the time of one call. */
+export async function until(
+  { clock, callTimeoutMs, pollMs }: Pick<ContainerDeps, "clock" | "callTimeoutMs" | "pollMs">,
+  what: string,
+  signal: AbortSignal,
+  isSo: () => Promise<boolean>,
+): Promise<void> {
+  const deadline = clock.now() + callTimeoutMs;
+  while (!(await isSo())) {
+    if (clock.now() >= deadline) {
+      throw new Fault("engine_unavailable", `The Engine did not finish within ${callTimeoutMs} ms: ${what}.`);
+    }
+    await clock.sleep(pollMs, signal);
+  }
+}
+
+function pathOf(id: string, action: string): string {
+  return `/containers/${checkName("container", id)}/${action}`;
+}

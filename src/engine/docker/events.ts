@@ -1,0 +1,79 @@
+import { z } from "zod";
+import type { EngineEvent, LabelFilter } from "../engine.ts";
+import { type DockerClient, parseAnswer } from "./client.ts";
+import { cut } from "./errors.ts";
+import { readNdjson } from "./framing.ts";
+import { labelQuery, matches, parseLabelMap } from "./translate.ts";
+
+const ACTIONS = ["start", "die", "oom", "destroy"] as const;
+
+// Only what newer APIs keep: the old top-level `status`, `id` and `from` are gone there.
+const Message = z.object({
+  Type: z.literal("container"),
+  Action: z.enum(ACTIONS),
+  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()).nullish() }),
+  timeNano: z.number(),
+});
+
+export interface EventRequest {
+  readonly labels: LabelFilter;
+  readonly since?: Date;
+  readonly lineBytesMax: number;
+  /** How many of the last events are remembered, so that none is given twice. */
+  readonly rememberedMax: number;
+}
+
+/** The Engine keeps the last 256 events, none over its own restart: a caller that must know lists as well. */
+export async function* readEvents(
+  client: DockerClient,
+  request: EventRequest,
+  signal: AbortSignal,
+): AsyncGenerator<EngineEvent, void, undefined> {
+  const { labels, since, lineBytesMax } = request;
+  const filters = JSON.stringify({ type: ["container"], event: [...ACTIONS], label: labelQuery(labels) });
+  const query = since === undefined ? { filters } : { filters, since: (since.getTime() / 1_000).toFixed(3) };
+  const seen = new Set<string>();
+  try {
+    const answer = await client.stream({ method: "GET", path: "/events", query }, signal);
+    try {
+      for await (const line of readNdjson(answer, { lineBytesMax })) {
+        const message = parseAnswer(Message, line, "an event");
+        const event = toEvent(message);
+        if (!matches(event.labels, labels) || !isNew(seen, message, request.rememberedMax)) continue;
+        yield event;
+      }
+      throw cut("the stream of events ended", undefined);
+    } finally {
+      answer.destroy();
+    }
+  } catch (error) {
+    throw client.streamFailure(error, "the stream of events", signal);
+  }
+}
+
+function toEvent({ Action, Actor, timeNano }: z.infer<typeof Message>): EngineEvent {
+  const attributes = Actor.Attributes ?? {};
+  const event = {
+    action: Action,
+    containerId: Actor.ID,
+    labels: parseLabelMap(attributes),
+    at: new Date(timeNano / 1_000_000),
+  };
+  const exitCode = Number(attributes["exitCode"]);
+  return Action === "die" && Number.isInteger(exitCode) ? { ...event, exitCode } : event;
+}
+
+function isNew(
+  seen: Set<string>,
+  { Actor, Action, timeNano }: z.infer<typeof Message>,
+  max: number,
+): boolean {
+  const key = `${Actor.ID} ${Action} ${timeNano}`;
+  if (seen.has(key)) return false;
+  seen.add(key);
+  for (const oldest of seen) {
+    if (seen.size <= max) break;
+    seen.delete(oldest);
+  }
+  return true;
+}

@@ -1,0 +1,132 @@
+import { z } from "zod";
+import { Fault } from "../../domain/fault.ts";
+import type { CommitSpec, EngineImage, LabelFilter } from "../engine.ts";
+import { type DockerClient, parseAnswer } from "./client.ts";
+import { checkName, unexpected } from "./errors.ts";
+import { inspectContainer } from "./inspect.ts";
+import { labelQuery, matches, parseLabelMap, replacingEnv, replacingLabels } from "./translate.ts";
+
+const Labels = z.record(z.string(), z.string()).nullish();
+
+const Inspected = z.object({
+  Id: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  RepoTags: z.array(z.string()).nullish(),
+  Size: z.number(),
+  Created: z.string(),
+  Config: z.object({ Labels, Env: z.array(z.string()).nullish() }).nullish(),
+});
+
+const Listed = z.array(
+  z.object({
+    Id: z.string(),
+    RepoTags: z.array(z.string()).nullish(),
+    Labels,
+    Size: z.number(),
+    Created: z.number(),
+  }),
+);
+
+export interface ImageDetail {
+  readonly image: EngineImage;
+  /** Names and values that a Container made of it would inherit. */
+  readonly env: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export async function inspectImage(
+  client: DockerClient,
+  reference: string,
+  signal: AbortSignal,
+): Promise<ImageDetail | undefined> {
+  const path = `/images/${checkName("image", reference)}/json`;
+  const { status, body } = await client.call({ method: "GET", path, accept: [404] }, signal);
+  if (status === 404) return undefined;
+  const found = parseAnswer(Inspected, body, "an image");
+  const labels = found.Config?.Labels ?? {};
+  const image = {
+    id: found.Id,
+    tags: tagsOf(found.RepoTags),
+    labels: parseLabelMap(labels),
+    bytes: found.Size,
+    createdAt: new Date(found.Created),
+  };
+  return { image, env: found.Config?.Env ?? [], labels };
+}
+
+export async function listImages(
+  client: DockerClient,
+  labels: LabelFilter,
+  signal: AbortSignal,
+): Promise<readonly EngineImage[]> {
+  const query = { filters: JSON.stringify({ label: labelQuery(labels) }) };
+  const { body } = await client.call({ method: "GET", path: "/images/json", query }, signal);
+  return parseAnswer(Listed, body, "a list of images")
+    .map((found) => ({
+      id: found.Id,
+      tags: tagsOf(found.RepoTags),
+      labels: parseLabelMap(found.Labels),
+      bytes: found.Size,
+      createdAt: new Date(found.Created * 1_000),
+    }))
+    .filter((image) => matches(image.labels, labels));
+}
+
+export async function removeImage(
+  client: DockerClient,
+  reference: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const path = `/images/${checkName("image", reference)}`;
+  await client.call({ method: "DELETE", path, accept: [404] }, signal);
+}
+
+/**
+ * The Engine *merges* what a commit says into what the Container had, so whatever is not in the spec is taken away
+ * by name: a variable without a value is unset in every Container made of the image, a label becomes empty. `PATH`
+ * alone stays where the spec does not set it.
+ */
+export async function commitContainer(
+  client: DockerClient,
+  options: { id: string; spec: CommitSpec; timeoutMs: number },
+  signal: AbortSignal,
+): Promise<string> {
+  const { id, spec, timeoutMs } = options;
+  const { repository, tag } = splitReference(checkName("image", spec.reference));
+  const before = await inspectContainer(client, id, signal);
+  if (before === undefined) throw new Fault("not_found", `There is no Container ${id}.`);
+  const { body } = await client.call(
+    {
+      method: "POST",
+      path: "/commit",
+      query: { container: id, repo: repository, tag, pause: "1" },
+      body: {
+        Env: replacingEnv(spec.env, before.env),
+        Labels: replacingLabels(spec.labels, before.labels),
+        Entrypoint: [],
+        Cmd: [...spec.command],
+        WorkingDir: spec.workingDir,
+        User: spec.user,
+      },
+      timeoutMs,
+    },
+    signal,
+  );
+  const { Id } = parseAnswer(z.object({ Id: z.string() }), body, "a commit");
+  const made = await inspectImage(client, Id, signal);
+  if (made === undefined) throw unexpected("a commit whose image is not there");
+  return made.image.id;
+}
+
+function splitReference(reference: string): { repository: string; tag: string } {
+  const colon = reference.lastIndexOf(":");
+  if (colon > reference.lastIndexOf("/") && !reference.startsWith("sha256:")) {
+    return { repository: reference.slice(0, colon), tag: reference.slice(colon + 1) };
+  }
+  throw new Fault("invalid_input", `reference is ${JSON.stringify(reference)}; accepted: repository:tag.`, {
+    details: { field: "reference", value: reference, accepted: "repository:tag" },
+  });
+}
+
+function tagsOf(tags: readonly string[] | null | undefined): readonly string[] {
+  return (tags ?? []).filter((tag) => tag !== "<none>:<none>");
+}

@@ -1,0 +1,75 @@
+import { z } from "zod";
+import { Fault } from "../../domain/fault.ts";
+import type { NetworkSpec } from "../engine.ts";
+import { type DockerClient, parseAnswer } from "./client.ts";
+import { checkName } from "./errors.ts";
+
+const BRIDGE = "com.docker.network.bridge.name";
+const ICC = "com.docker.network.bridge.enable_icc";
+
+const Inspected = z.object({
+  Name: z.string(),
+  Driver: z.string(),
+  EnableIPv6: z.boolean(),
+  Options: z.record(z.string(), z.string()).nullish(),
+});
+
+/** Throws `conflict`, naming what differs, where a network of that name is there and is not what was asked. */
+export async function ensureNetwork(
+  client: DockerClient,
+  spec: NetworkSpec,
+  signal: AbortSignal,
+): Promise<void> {
+  checkName("bridge", spec.bridge);
+  if (await isThere(client, spec, signal)) return;
+  const { status } = await client.call(
+    {
+      method: "POST",
+      path: "/networks/create",
+      body: {
+        Name: checkName("network", spec.name),
+        CheckDuplicate: true,
+        Driver: "bridge",
+        EnableIPv6: false,
+        Options: { [BRIDGE]: spec.bridge, [ICC]: String(spec.betweenContainers) },
+        Labels: { ...spec.labels },
+      },
+      accept: [409],
+    },
+    signal,
+  );
+  // Somebody else made it between the look and the making.
+  if (status === 409) await isThere(client, spec, signal);
+}
+
+/** Throws `conflict` while Containers are on it. */
+export async function removeNetwork(client: DockerClient, name: string, signal: AbortSignal): Promise<void> {
+  const path = `/networks/${checkName("network", name)}`;
+  const { status } = await client.call({ method: "DELETE", path, accept: [403, 404] }, signal);
+  if (status === 403) throw new Fault("conflict", `Network ${name} is in use.`);
+}
+
+async function isThere(client: DockerClient, spec: NetworkSpec, signal: AbortSignal): Promise<boolean> {
+  const path = `/networks/${checkName("network", spec.name)}`;
+  const { status, body } = await client.call({ method: "GET", path, accept: [404] }, signal);
+  if (status === 404) return false;
+  const found = parseAnswer(Inspected, body, "a network");
+  // The path also finds by the beginning of an id.
+  if (found.Name !== spec.name) return false;
+  const wanted = {
+    driver: "bridge",
+    bridge: spec.bridge,
+    betweenContainers: spec.betweenContainers,
+    ipv6: false,
+  };
+  const actual = {
+    driver: found.Driver,
+    bridge: found.Options?.[BRIDGE],
+    betweenContainers: found.Options?.[ICC] !== "false",
+    ipv6: found.EnableIPv6,
+  };
+  if (JSON.stringify(wanted) === JSON.stringify(actual)) return true;
+  throw new Fault("conflict", `Network ${spec.name} is there, but is not what Berth needs.`, {
+    details: { field: "network", value: actual, accepted: wanted },
+  });
+}
