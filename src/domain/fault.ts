@@ -45,6 +45,7 @@ export const FAULTS = {
   source_build_refused: { status: 422, retry: false, log: "warn" },
   build_failed: { status: 422, retry: false, log: "warn" },
   build_out_of_memory: { status: 422, retry: false, log: "warn" },
+  build_disk_full: { status: 507, retry: true, log: "error" },
   build_timeout: { status: 504, retry: false, log: "warn" },
   build_no_progress: { status: 504, retry: false, log: "warn" },
   index_unreachable: { status: 502, retry: true, log: "warn" },

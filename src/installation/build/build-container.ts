@@ -1,0 +1,97 @@
+import type { ContainerMount, ContainerSpec } from "../../domain/container.ts";
+import { Fault, isFault } from "../../domain/fault.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type { BuildLimits } from "./settings.ts";
+
+export interface BuildContainer {
+  /** Deterministic: a worker that was killed leaves this name behind, and the next one clears it away. */
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+  readonly network: string;
+  readonly mounts: readonly ContainerMount[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * Makes a build Container and removes it when the work is done, failed or aborted: a cancelled build is a killed one.
+ * A leftover of the same name is removed first; the image lease says that nobody else works with it.
+ */
+export async function withBuildContainer<T>(
+  { engine, limits, cleanupMs }: { engine: Engine; limits: BuildLimits; cleanupMs: number },
+  container: BuildContainer,
+  signal: AbortSignal,
+  work: (id: string) => Promise<T>,
+): Promise<T> {
+  const id = await createAnew(engine, buildSpec(container, limits), signal);
+  try {
+    return await work(id);
+  } finally {
+    // With a signal of its own: the one that ended the work must not end the clean-up. What fails here is found
+    // again by its name at the next build, and by its labels in a sweep.
+    await engine.removeContainer(id, AbortSignal.timeout(cleanupMs)).catch(() => undefined);
+  }
+}
+
+async function createAnew(engine: Engine, spec: ContainerSpec, signal: AbortSignal): Promise<string> {
+  try {
+    return await engine.createContainer(spec, signal);
+  } catch (error) {
+    if (!isFault(error, "conflict")) throw error;
+  }
+  const leftover = await engine.findContainer(spec.name, signal);
+  if (leftover !== undefined) await engine.removeContainer(leftover.id, signal);
+  return await engine.createContainer(spec, signal);
+}
+
+function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpec {
+  return {
+    ...container,
+    // No secrets here: a commit copies what the Container has, and an inspect shows it.
+    env: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C.UTF-8", HOME: "/tmp" },
+    workingDir: "/",
+    // Root, so that what it writes is root's in the image; of root's rights only the one to write in folders that
+    // belong to whoever runs Berth.
+    user: "0:0",
+    capabilities: ["DAC_OVERRIDE"],
+    resources: {
+      memoryBytes: limits.memoryBytes,
+      cpuMillis: limits.cpuMillis,
+      pidsMax: limits.pidsMax,
+      openFilesMax: limits.openFilesMax,
+      shmBytes: 64 * 1024 * 1024,
+      cgroupParent: undefined,
+    },
+    tmpfs: [{ path: "/tmp", bytes: limits.tmpBytes, inodes: Math.ceil(limits.tmpBytes / 4096), exec: false }],
+    readOnlyRoot: false,
+    log: { bytesMax: 1024 * 1024, files: 2 },
+  };
+}
+
+/**
+ * Starts the Container and resolves with the exit code of its command; its output goes to `onLine`. Throws
+ * `build_out_of_memory` where the kernel killed something in it, whatever its exit code says.
+ */
+export async function runToEnd(
+  engine: Engine,
+  id: string,
+  onLine: (text: string) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  await engine.startContainer(id, signal);
+  for await (const { text } of engine.logs(id, { follow: true }, signal)) onLine(text);
+  let state = await engine.findContainer(id, signal);
+  // The log ends a moment before the Engine has the exit code.
+  while (state?.phase === "running") {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    signal.throwIfAborted();
+    state = await engine.findContainer(id, signal);
+  }
+  if (state === undefined) throw new Fault("engine_unavailable", "The build Container has gone.");
+  if (state.oomKilled) throw outOfMemory();
+  return state.exitCode ?? 255;
+}
+
+export function outOfMemory(): Fault {
+  return new Fault("build_out_of_memory", "The build needed more memory than builds are given.");
+}

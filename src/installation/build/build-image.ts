@@ -1,0 +1,107 @@
+import { Fault } from "../../domain/fault.ts";
+import type { Package } from "../../domain/package.ts";
+import { underTotalClock } from "./build-clock.ts";
+import { type BuildBase, dependencyKey, imageKey } from "./keys.ts";
+import { buildDependencyLayer, buildPackageLayer, type LayerDeps } from "./layers.ts";
+import { chooseDependencies, type Dependencies, type DependencyFiles } from "./requirements.ts";
+import { ensureSharedImage, type SharedImage, type SharedImageDeps } from "./shared-image.ts";
+import type { TarFile } from "./tar.ts";
+
+export interface ImageBuilderDeps extends SharedImageDeps, LayerDeps {}
+
+/** A package's archive, opened and checked. */
+export interface PackageSource {
+  /** Its files as they stand in the image, with what the build adds for its dialect. */
+  files(): AsyncIterable<TarFile>;
+  dependencyFiles(): Promise<DependencyFiles>;
+}
+
+export interface BuildRequest {
+  readonly pkg: Package;
+  readonly source: PackageSource;
+  readonly base: BuildBase;
+  readonly runtimeImage: string;
+  readonly holder: string;
+  readonly onLog: (text: string) => void;
+  readonly onProgress: (message: string) => void;
+}
+
+export interface PackageImage extends SharedImage {
+  readonly imageKey: string;
+}
+
+/**
+ * Resolves with the Package's image, built here, by somebody else, or long ago. Throws the Faults of a build
+ * (`dependency_unresolvable`, `source_build_refused`, `index_unreachable`, `build_*`) and the signal's reason; no
+ * Container of the build is left.
+ */
+export async function ensurePackageImage(
+  deps: ImageBuilderDeps,
+  request: BuildRequest,
+  signal: AbortSignal,
+): Promise<PackageImage> {
+  const key = imageKey(request.base, request.pkg.checksum);
+  const image = await ensureSharedImage(
+    deps,
+    {
+      key,
+      layer: "package",
+      holder: request.holder,
+      onWait: () => request.onProgress("waiting for another build of the same image"),
+      build: (held) =>
+        underTotalClock(deps.settings.limits, held, (timed) => build(deps, { ...request, key }, timed)),
+    },
+    signal,
+  );
+  return { ...image, imageKey: key };
+}
+
+async function build(deps: ImageBuilderDeps, request: BuildRequest & { key: string }, signal: AbortSignal) {
+  const dependencies = chooseDependencies(await request.source.dependencyFiles());
+  const layer = await ensureDependencies(deps, request, dependencies, signal);
+  request.onProgress(layer.built ? "the dependencies are installed" : "the dependencies were there already");
+  const { key, onLog, onProgress } = request;
+  const files = request.source.files();
+  const imageRef = await buildPackageLayer(
+    deps,
+    { key, base: layer.imageRef, onLog, onProgress, files },
+    signal,
+  );
+  return { imageRef, warnings: dependencies.warnings };
+}
+
+function ensureDependencies(
+  deps: ImageBuilderDeps,
+  request: BuildRequest,
+  dependencies: Dependencies,
+  signal: AbortSignal,
+): Promise<SharedImage> {
+  const key = dependencyKey(request.base, dependencies);
+  const { holder, onLog, onProgress, runtimeImage } = request;
+  return ensureSharedImage(
+    deps,
+    {
+      key,
+      layer: "dependencies",
+      holder,
+      onWait: () => onProgress("waiting for another build of the same dependencies"),
+      build: async (held) => {
+        const layer = { key, base: runtimeImage, onLog, onProgress, dependencies };
+        return { imageRef: await buildDependencyLayer(deps, layer, held), warnings: [] };
+      },
+    },
+    signal,
+  );
+}
+
+/** A build of an arch that the Engine does not run would only fail later, in the plugin's start. */
+export function checkArch(pkg: Package, arch: string): void {
+  if (pkg.runner.arch.length === 0 || pkg.runner.arch.includes(arch)) return;
+  throw new Fault(
+    "arch_not_supported",
+    `The package runs on ${pkg.runner.arch.join(", ")}; this Engine is ${arch}.`,
+    {
+      details: { field: "meta.arch", value: pkg.runner.arch, accepted: arch },
+    },
+  );
+}

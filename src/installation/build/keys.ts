@@ -1,0 +1,49 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { publicIndexUrls } from "./index-env.ts";
+import type { Dependencies } from "./requirements.ts";
+import type { IndexSettings } from "./settings.ts";
+
+/** Grows with every change of what a build does with the same input. */
+export const BUILDER_VERSION = "1";
+
+/** What both keys are made of beside the package: another value of any of these is another image. */
+export interface BuildBase {
+  /** `sha256:...` of the runtime image. */
+  readonly runtimeImageId: string;
+  readonly arch: string;
+  readonly settingsHash: string;
+}
+
+/** Key of a Package's image: whoever installs the same Package under the same settings shares it. */
+export function imageKey(base: BuildBase, checksum: string): string {
+  return sha256(
+    ["image", checksum, base.runtimeImageId, BUILDER_VERSION, base.arch, base.settingsHash].join("\n"),
+  );
+}
+
+/** Key of the dependency layer: the bytes that lock them, so that a new version with the same ones reuses it. */
+export function dependencyKey(base: BuildBase, dependencies: Dependencies): string {
+  const files = dependencies.files.map(({ name, content }) => `${name}:${sha256(content)}`);
+  return sha256(
+    [
+      "dependencies",
+      dependencies.kind,
+      ...files,
+      base.runtimeImageId,
+      BUILDER_VERSION,
+      base.arch,
+      base.settingsHash,
+    ].join("\n"),
+  );
+}
+
+/** Hash over where wheels come from and whom is trusted there; passwords are left out. */
+export async function indexSettingsHash(index: IndexSettings): Promise<string> {
+  const ca = index.caBundlePath === undefined ? "" : sha256(await readFile(index.caBundlePath));
+  return sha256(JSON.stringify([publicIndexUrls(index), ca]));
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
+}

@@ -1,0 +1,39 @@
+/** What the operator decides about builds. Every number has its unit in its name. */
+export interface BuildSettings {
+  /** Folder on the host for the shared wheel cache; made when it is missing. */
+  readonly cacheFolder: string;
+  /** Folder on the host for what one build unpacks; each build has its own below it. */
+  readonly workFolder: string;
+  readonly limits: BuildLimits;
+  /** Engine network of the one Container that downloads; all others of a build have none. */
+  readonly network: string;
+  readonly index: IndexSettings;
+  /** Which runtime image may serve a package that asks for a Python which is not there. */
+  readonly python: "nearest-newer" | "exact";
+}
+
+export interface BuildLimits {
+  readonly memoryBytes: number;
+  readonly cpuMillis: number;
+  readonly pidsMax: number;
+  readonly openFilesMax: number;
+  /** Size of `/tmp` in a build Container. */
+  readonly tmpBytes: number;
+  /** From the first Container to the image, waits for another build of the same image left out. */
+  readonly totalMs: number;
+  /** How long an install may neither print, nor receive, nor write. */
+  readonly noProgressMs: number;
+}
+
+/** Where wheels come from. URLs may hold `user:password@`; those reach the installer's environment and nothing else. */
+export interface IndexSettings {
+  /** Undefined: the installer's own default. */
+  readonly url: string | undefined;
+  readonly extraUrls: readonly string[];
+  readonly proxies: { readonly http?: string; readonly https?: string; readonly no?: string };
+  /** Path on the host of a PEM bundle that replaces the runtime image's. */
+  readonly caBundlePath: string | undefined;
+  /** How often one request is tried again, and how long one may be silent. */
+  readonly httpRetries: number;
+  readonly httpTimeoutMs: number;
+}

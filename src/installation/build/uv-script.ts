@@ -1,0 +1,89 @@
+/**
+ * The one process of a build that reaches the network. It runs under `/bin/sh` in a Container of its own, from the
+ * requirement files in `/build`, and fills `/opt/venv`. It installs wheels and runs none of them: nothing starts the
+ * new environment's Python, because a `.pth` file in a wheel is code.
+ */
+import type { Dependencies } from "./requirements.ts";
+
+export const INPUT_PATH = "/build";
+export const CACHE_PATH = "/cache";
+export const VENV_PATH = "/opt/venv";
+
+/** Exit code of the script where a requirement names its own address; its lines are on stderr. */
+export const EXIT_ADDRESS = 90;
+/** Exit code where the lock or the project file cannot be read. */
+export const EXIT_UNREADABLE = 91;
+
+export const UV_ENV: Readonly<Record<string, string>> = {
+  HOME: "/tmp",
+  PATH: "/usr/local/bin:/usr/bin:/bin",
+  LC_ALL: "C.UTF-8",
+  NO_COLOR: "1",
+  UV_CACHE_DIR: CACHE_PATH,
+  UV_LINK_MODE: "copy",
+  UV_NO_CONFIG: "1",
+  UV_NO_PROGRESS: "1",
+  UV_PYTHON: "/usr/local/bin/python3",
+  UV_PYTHON_DOWNLOADS: "never",
+};
+
+/**
+ * Prints on stdout, each second, one number that grows while something is received or written: with no such number
+ * an installer that waits and one that downloads a large wheel look the same from outside.
+ */
+const PROGRESS = `
+count() {
+  while sleep 1 >/dev/null 2>&1; do
+    n=0
+    for f in /sys/class/net/*/statistics/rx_bytes /proc/[0-9]*/io; do
+      while read -r k v; do
+        case "$k" in wchar:) n=$((n + v)) ;; [0-9]*) n=$((n + k)) ;; esac
+      done <"$f"
+    done 2>/dev/null
+    echo "$n"
+  done
+}
+count &
+counter=$!
+trap 'kill $counter' EXIT
+`;
+
+/** A Container that was killed may have left wheels behind, and uv asks the environment's Python who it is. */
+const EMPTY_VENV = `
+find ${VENV_PATH} -mindepth 1 -maxdepth 1 -exec rm -rf {} + || exit 74
+uv venv --quiet --allow-existing ${VENV_PATH} || exit
+`;
+
+const REFUSE_ADDRESSES = `
+if grep -E '^[^#-].* @ |^-e |^[./]|^[a-z+]+://' wanted.txt >&2; then exit ${EXIT_ADDRESS}; fi
+`;
+
+const RESOLVE: Record<Dependencies["kind"], string> = {
+  // The lock's versions and hashes without its addresses: they are looked up in the operator's index.
+  lock: `
+uv export --quiet --frozen --offline --no-dev --no-emit-project --no-header --no-annotate -o wanted.txt >/dev/null || exit ${EXIT_UNREADABLE}
+${REFUSE_ADDRESSES}`,
+  pyproject: `
+uv pip compile --quiet --no-build --no-sources --no-header --no-annotate pyproject.toml -o wanted.txt >/dev/null || exit
+${REFUSE_ADDRESSES}`,
+  requirements: "mv requirements.txt wanted.txt",
+  none: ": >wanted.txt",
+};
+
+const INSTALL: Record<Dependencies["kind"], string> = {
+  lock: "--no-deps",
+  pyproject: "--no-deps",
+  requirements: "",
+  none: "",
+};
+
+export function uvScript(kind: Dependencies["kind"]): string {
+  const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources ${INSTALL[kind]} -r wanted.txt`;
+  return [
+    PROGRESS,
+    EMPTY_VENV,
+    `cd ${INPUT_PATH} || exit`,
+    RESOLVE[kind],
+    kind === "none" ? "" : `[ ! -s wanted.txt ] || ${install}`,
+  ].join("\n");
+}

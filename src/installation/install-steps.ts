@@ -1,0 +1,144 @@
+/**
+ * The steps of an install, in order, each idempotent: a worker that takes over walks them again from the start, and
+ * what was done already answers at once. Only `publishReady` at the end makes anything visible to others.
+ */
+import { Fault } from "../domain/fault.ts";
+import type { Installation } from "../domain/installation.ts";
+import type { Limits } from "../domain/limits.ts";
+import type { Task, TaskStep } from "../domain/task.ts";
+import type { PackageStore } from "../packages/package-store.ts";
+import { poolKey } from "../runtime/pool-key.ts";
+import type { PoolKeeper } from "../runtime/runtimes.ts";
+import {
+  checkArch,
+  ensurePackageImage,
+  type ImageBuilderDeps,
+  type PackageImage,
+} from "./build/build-image.ts";
+import { indexSettingsHash } from "./build/keys.ts";
+import { pickRuntimeImage } from "./build/runtime-image.ts";
+import type { PackageAccess } from "./package-access.ts";
+import { type IsolationSettings, poolShape } from "./pool-of.ts";
+import type { TaskJournal } from "./task-journal.ts";
+
+export interface InstallStepDeps extends ImageBuilderDeps {
+  readonly packageStore: PackageStore;
+  readonly packages: PackageAccess;
+  readonly keeper: PoolKeeper;
+  readonly isolation: IsolationSettings;
+  /** Limits of Pools that Tenants share. */
+  readonly sharedLimits: Limits;
+}
+
+export interface StepContext {
+  readonly task: Task;
+  readonly installation: Installation;
+  readonly journal: TaskJournal;
+  /** Enters a step: recorded with its time, unless the task had reached it before. */
+  readonly enter: (step: TaskStep) => Promise<void>;
+  /** Names this worker and this run of the task. */
+  readonly holder: string;
+}
+
+export async function runInstall(
+  deps: InstallStepDeps,
+  context: StepContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { enter, task } = context;
+  await enter("fetching");
+  const pkg = await deps.store.packages.find(task.identifier);
+  if (pkg === undefined) {
+    throw new Fault("package_not_found", `The package ${task.identifier} has not been uploaded.`);
+  }
+  const archive = await deps.packageStore.open(task.identifier);
+
+  await enter("verifying");
+  const source = await deps.packages.verify(archive.path, pkg, signal);
+
+  await enter("resolving");
+  const { arch } = await deps.engine.info(signal);
+  checkArch(pkg, arch);
+  refusePluginDependencies(pkg.declaration);
+  const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings.python, signal);
+  for (const warning of runtime.warnings) context.journal.warning(warning);
+
+  await enter("building");
+  const { journal } = context;
+  const image = await ensurePackageImage(
+    deps,
+    {
+      pkg,
+      source,
+      base: {
+        runtimeImageId: runtime.id,
+        arch,
+        settingsHash: await indexSettingsHash(deps.settings.index),
+      },
+      runtimeImage: runtime.id,
+      holder: context.holder,
+      onLog: (text) => journal.log(text),
+      onProgress: (message) => journal.progress(message),
+    },
+    signal,
+  );
+  for (const warning of image.warnings) journal.warning(warning);
+  journal.progress(image.built ? "the image is built" : "the image was there already");
+
+  await enter("starting");
+  const warnings = [...new Set([...context.installation.warnings, ...runtime.warnings, ...image.warnings])];
+  await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
+  await journal.flush();
+  await deps.store.installations.publishReady(task.id, task.attempt);
+}
+
+async function startPool(
+  deps: InstallStepDeps,
+  { installation, journal }: StepContext,
+  { image, entrypoint, warnings }: { image: PackageImage; entrypoint: string; warnings: readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
+  const key = poolKey(image.imageKey, shape.tenantId);
+  await deps.store.pools.ensure({
+    key,
+    ...shape,
+    pluginId: installation.pluginId,
+    identifier: installation.identifier,
+    imageKey: image.imageKey,
+    imageRef: image.imageRef,
+    runner: { entrypoint },
+    wanted: true,
+  });
+  await deps.store.installations.setPool(installation.id, key, warnings);
+  try {
+    await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
+  } catch (error) {
+    await unwant(deps, key);
+    throw error;
+  }
+}
+
+/** A Pool whose first start failed is not started again by supervision, unless it serves somebody already. */
+async function unwant({ store }: InstallStepDeps, key: string): Promise<void> {
+  const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
+  if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;
+  await store.pools.setWanted(key, false);
+}
+
+/** Plugins that need other plugins wait for a release that installs those first: better refused than half there. */
+function refusePluginDependencies(declaration: Readonly<Record<string, unknown>>): void {
+  const { dependencies } = declaration;
+  if (!Array.isArray(dependencies) || dependencies.length === 0) return;
+  throw new Fault(
+    "dependency_unresolvable",
+    "The package needs other plugins, which are not installed by Berth yet.",
+    {
+      details: {
+        field: "dependencies",
+        value: dependencies,
+        accepted: "a package without plugin dependencies",
+      },
+    },
+  );
+}

@@ -1,0 +1,75 @@
+import { Fault, toFault } from "../domain/fault.ts";
+import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
+import type { Log } from "../observe/log.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { Accepted, Store, StoredPackage } from "../store/store.ts";
+import type { InstallationRequests } from "./contracts.ts";
+import { acceptUninstall } from "./uninstall.ts";
+
+export interface InstallationRequestsDeps {
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly limits: LimitsPolicy;
+  readonly log: Log;
+}
+
+type InstallRequest = Parameters<InstallationRequests["install"]>[0];
+
+/**
+ * Takes requests in: the row is the acceptance. Once it is written the request has been accepted, whether or not the
+ * queue can be told at once: the sweeper hands over what was not. Throws what the Store throws before that.
+ */
+export function createInstallationRequests(deps: InstallationRequestsDeps): InstallationRequests {
+  return {
+    install: async (request) => {
+      const pkg = await visiblePackage(deps.store, request);
+      const accepted = await accept(deps, pkg, request);
+      await handOver(deps, accepted);
+      return accepted;
+    },
+    uninstall: async (id) => {
+      const accepted = await acceptUninstall(deps, id);
+      await handOver(deps, accepted);
+      return accepted;
+    },
+  };
+}
+
+/** A package that the Tenant may not see answers as one that is not there: its existence is nobody else's business. */
+async function visiblePackage(store: Store, request: InstallRequest): Promise<StoredPackage> {
+  const { identifier, tenantId, asTenant } = request;
+  const pkg = await store.packages.find(identifier);
+  if (pkg !== undefined && (!asTenant || (await store.packages.isVisibleTo(identifier, tenantId))))
+    return pkg;
+  throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
+    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
+  });
+}
+
+function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: InstallRequest) {
+  const granted = grantLimits(pkg.limitsAsked, deps.limits);
+  return deps.store.installations.acceptInstall({
+    tenantId: request.tenantId,
+    pluginId: pkg.pluginId,
+    identifier: pkg.identifier,
+    limitsAsked: pkg.limitsAsked,
+    limitsGranted: granted.limits,
+    source: "package",
+    meta: {},
+    warnings: [...pkg.warnings, ...granted.notes],
+    ...(request.idempotency === undefined ? {} : { idempotency: request.idempotency }),
+  });
+}
+
+async function handOver({ queue, log }: InstallationRequestsDeps, { task }: Accepted): Promise<void> {
+  if (task.finishedAt !== undefined) return;
+  try {
+    await queue.enqueue("task.run", { taskId: task.id, attempt: task.attempt });
+  } catch (error) {
+    const { code } = toFault(error);
+    log.warn(
+      { op: "task.enqueue", ok: false, task_id: task.id, code },
+      "accepted; the sweeper will hand it over",
+    );
+  }
+}

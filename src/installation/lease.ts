@@ -1,0 +1,45 @@
+import { Fault, isFault } from "../domain/fault.ts";
+import type { Clock } from "../util/clock.ts";
+
+export interface LeaseOptions {
+  readonly clock: Clock;
+  readonly leaseMs: number;
+  /** Extends the lease by `leaseMs`; throws `lease_lost` when another holder has it. */
+  readonly renew: () => Promise<void>;
+}
+
+/**
+ * Runs the work while a lease is renewed at a third of its length. Where it is lost (another holder took it, or the
+ * Store did not answer until it had run out) the work's signal aborts with `lease_lost`: what it does from then on
+ * is somebody else's.
+ */
+export async function underLease<T>(
+  { clock, leaseMs, renew }: LeaseOptions,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const lost = new AbortController();
+  const done = new AbortController();
+  const keep = async () => {
+    let expiresAt = clock.now() + leaseMs;
+    while (!done.signal.aborted) {
+      await clock.sleep(Math.max(1, leaseMs / 3), done.signal);
+      const asked = clock.now();
+      try {
+        await renew();
+        expiresAt = asked + leaseMs;
+      } catch (error) {
+        if (!isFault(error, "lease_lost") && clock.now() < expiresAt) continue;
+        lost.abort(new Fault("lease_lost", "Another worker has taken this over.", { cause: error }));
+        return;
+      }
+    }
+  };
+  const keeping = keep().catch(() => undefined);
+  try {
+    return await work(AbortSignal.any([signal, lost.signal]));
+  } finally {
+    done.abort();
+    await keeping;
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Runs one task to its end, on whichever worker gets it. The row's lease lets one worker in and its attempt fences
+ * what a stale one would write; the worker may die at any line of this, and the next one walks the same way again.
+ */
+import { type Fault, formatFault, toFault } from "../domain/fault.ts";
+import type { TaskId } from "../domain/ids.ts";
+import { TASK_STEPS, type Task, type TaskStep } from "../domain/task.ts";
+import type { Log } from "../observe/log.ts";
+import type { JobHandlers } from "../queue/queue.ts";
+import { backoffMs } from "../util/backoff.ts";
+import { Bell } from "./bell.ts";
+import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
+import { underLease } from "./lease.ts";
+import { TaskJournal } from "./task-journal.ts";
+import { installationTopic, taskTopic } from "./topics.ts";
+import { cancelled, runUninstall } from "./uninstall-steps.ts";
+
+export interface TaskRunnerSettings {
+  readonly leaseMs: number;
+  /** How often a running task looks whether its Installation was removed, or another's build has ended. */
+  readonly pollMs: number;
+  /** How often causes that may pass are tried again, and the delays in between. */
+  readonly retriesMax: number;
+  readonly retryFirstMs: number;
+  readonly retryMaxMs: number;
+  readonly eventBatchMs: number;
+  readonly logBytesMax: number;
+  readonly logLineCharsMax: number;
+}
+
+export interface TaskRunnerDeps extends InstallStepDeps {
+  readonly log: Log;
+  /** Names this process among those that use the database. */
+  readonly worker: string;
+  readonly tasks: TaskRunnerSettings;
+}
+
+type Ending = "ready" | "failed" | "cancelled" | "retry" | "lost" | "released";
+
+/**
+ * The handler of `task.run`. Resolves when the task has ended, waits for a retry, or is another's; rejects only where
+ * the Store cannot be asked, and then the sweeper brings the task back.
+ */
+export function createTaskHandler(deps: TaskRunnerDeps): JobHandlers["task.run"] {
+  return async ({ taskId }, signal) => {
+    const { store, tasks, worker } = deps;
+    const task = await store.tasks.claim(taskId, worker, tasks.leaseMs);
+    if (task === undefined) return;
+    const startedAt = deps.clock.now();
+    const outcome = await runClaimed(deps, task, signal);
+    logEnd(deps, task, { ...outcome, durationMs: deps.clock.now() - startedAt });
+    await deps.queue.publish(taskTopic(taskId), outcome.ending).catch(() => undefined);
+  };
+}
+
+interface Outcome {
+  readonly ending: Ending;
+  readonly fault?: Fault;
+}
+
+async function runClaimed(deps: TaskRunnerDeps, task: Task, signal: AbortSignal): Promise<Outcome> {
+  const { store, clock, tasks } = deps;
+  const journal = journalOf(deps, task);
+  const renew = () => store.tasks.renew(task.id, task.attempt, tasks.leaseMs);
+  try {
+    await underLease({ clock, leaseMs: tasks.leaseMs, renew }, signal, async (held) => {
+      await walk(deps, task, journal, held);
+    });
+    return { ending: "ready" };
+  } catch (error) {
+    return await endWith(deps, { task, journal, error }, signal);
+  }
+}
+
+async function walk(
+  deps: TaskRunnerDeps,
+  task: Task,
+  journal: TaskJournal,
+  signal: AbortSignal,
+): Promise<void> {
+  const installation = await deps.store.installations.find(task.installationId);
+  if (installation === undefined) throw cancelled();
+  const context: StepContext = {
+    task,
+    installation,
+    journal,
+    holder: `${deps.worker}/${task.id}/${task.attempt}`,
+    enter: (step) => enter(deps, { task, journal, step }, signal),
+  };
+  if (task.kind === "uninstall") {
+    await runUninstall({ ...deps, leaseMs: deps.tasks.leaseMs, pollMs: deps.tasks.pollMs }, context, signal);
+    return;
+  }
+  await whileWanted(deps, task, signal, (wanted) =>
+    runInstall(deps, { ...context, enter: (step) => enter(deps, { task, journal, step }, wanted) }, wanted),
+  );
+}
+
+async function enter(
+  { store, queue }: TaskRunnerDeps,
+  { task, journal, step }: { task: Task; journal: TaskJournal; step: TaskStep },
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  await journal.flush();
+  journal.step = step;
+  const reached = (TASK_STEPS as readonly string[]).indexOf(task.state);
+  if (TASK_STEPS.indexOf(step) <= reached) return;
+  await store.tasks.setStep(task.id, task.attempt, step);
+  void queue.publish(taskTopic(task.id), step).catch(() => undefined);
+}
+
+/** Aborts the work with `cancelled` when the Installation is removed: told by the queue, made sure of by its row. */
+async function whileWanted(
+  { store, queue, clock, tasks }: TaskRunnerDeps,
+  task: Task,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const bell = new Bell();
+  const removed = new AbortController();
+  const done = new AbortController();
+  const subscribing = queue
+    .subscribe(installationTopic(task.installationId), () => bell.ring())
+    .catch(() => undefined);
+  const watching = (async () => {
+    while (!done.signal.aborted) {
+      const installation = await store.installations
+        .find(task.installationId)
+        .catch(() => "unknown" as const);
+      if (installation === undefined || (installation !== "unknown" && installation.desired === "removed")) {
+        removed.abort(cancelled());
+        return;
+      }
+      await bell.wait(clock, tasks.pollMs, done.signal);
+    }
+  })().catch(() => undefined);
+  try {
+    await work(AbortSignal.any([signal, removed.signal]));
+  } finally {
+    done.abort();
+    await watching;
+    await (await subscribing)?.[Symbol.asyncDispose]();
+  }
+}
+
+async function endWith(
+  deps: TaskRunnerDeps,
+  { task, journal, error }: { task: Task; journal: TaskJournal; error: unknown },
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { store } = deps;
+  const fault = toFault(error);
+  try {
+    if (fault.code === "lease_lost") return { ending: "lost", fault };
+    await journal.flush();
+    if (signal.aborted) {
+      await store.tasks.release(task.id, task.attempt, 0);
+      return { ending: "released", fault };
+    }
+    if (fault.rule.retry && (await retryLater(deps, { task, journal, fault })))
+      return { ending: "retry", fault };
+    const state = fault.code === "cancelled" ? "cancelled" : "failed";
+    const markInstallation = state === "failed" && task.kind === "install";
+    await store.tasks.finish(task.id, task.attempt, { state, cause: formatFault(fault), markInstallation });
+    return { ending: state, fault };
+  } catch (failure) {
+    // The end could not be written: the lease runs out, and whoever claims the task then sees what there is.
+    return { ending: "lost", fault: toFault(failure) };
+  }
+}
+
+/** Answers whether there is another try: an install gives up after `retriesMax`, an uninstall never. */
+async function retryLater(
+  { store, tasks }: TaskRunnerDeps,
+  { task, journal, fault }: { task: Task; journal: TaskJournal; fault: Fault },
+): Promise<boolean> {
+  const earlier = (await store.tasks.events(task.id, 0)).filter(({ type }) => type === "retry").length;
+  if (task.kind === "install" && earlier >= tasks.retriesMax) return false;
+  const delayMs = backoffMs(earlier + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
+  await journal.record({ type: "retry", step: journal.step, cause: formatFault(fault), delayMs });
+  await store.tasks.release(task.id, task.attempt, delayMs);
+  return true;
+}
+
+function journalOf({ store, queue, tasks }: TaskRunnerDeps, task: Task): TaskJournal {
+  const step = TASK_STEPS.find((known) => known === task.state) ?? "queued";
+  return new TaskJournal(step, {
+    write: async (events) => {
+      await store.tasks.append(task.id, task.attempt, events);
+      void queue.publish(taskTopic(task.id), "events").catch(() => undefined);
+    },
+    batchMs: tasks.eventBatchMs,
+    logBytesMax: tasks.logBytesMax,
+    lineCharsMax: tasks.logLineCharsMax,
+  });
+}
+
+function logEnd({ log }: TaskRunnerDeps, task: Task, outcome: Outcome & { durationMs: number }): void {
+  const { ending, fault, durationMs } = outcome;
+  const fields = {
+    op: `task.${task.kind}`,
+    ok: ending === "ready",
+    ending,
+    duration_ms: Math.round(durationMs),
+    task_id: task.id satisfies TaskId,
+    installation_id: task.installationId,
+    tenant_id: task.tenantId,
+    identifier: task.identifier,
+    attempt: task.attempt,
+    ...(fault === undefined ? {} : { code: fault.code, err: fault.cause ?? fault }),
+  };
+  log[fault === undefined ? "info" : fault.rule.log](fields);
+}
