@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Semaphore } from "./semaphore.ts";
 
 const never = new AbortController().signal;
@@ -17,8 +17,7 @@ test("no more than its size run at once, and the waiting start in the order of a
   expect(started).toEqual([0, 1]);
   expect(semaphore.waiting).toBe(2);
   gates[1]?.resolve();
-  await runs[1];
-  expect(started).toEqual([0, 1, 2]);
+  await vi.waitFor(() => expect(started).toEqual([0, 1, 2]));
   for (const gate of gates) gate.resolve();
   await Promise.all(runs);
   expect(started).toEqual([0, 1, 2, 3]);
