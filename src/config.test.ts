@@ -1,0 +1,31 @@
+import { describe, expect, test } from "vitest";
+import { readConfig, redactedSettings } from "./config.ts";
+
+describe("readConfig", () => {
+  test("an empty environment gives the defaults, in the units that the parts take", () => {
+    const { settings, limits, dataFolder } = readConfig({});
+    expect(settings.BERTH_PORT).toBe(5002);
+    expect(settings.DATABASE_URL).toBeUndefined();
+    expect(dataFolder).toBe(`${process.cwd()}/data`);
+    expect(limits.memoryBytesFloor).toBe(268_435_456);
+    expect(limits.ceiling).toMatchObject({ cpuMillis: 1000, timeoutMs: 600_000, concurrencyMax: 1000 });
+  });
+
+  test("an empty value counts as not set", () => {
+    expect(readConfig({ BERTH_PORT: "", REDIS_URL: "" }).settings.BERTH_PORT).toBe(5002);
+  });
+
+  test("all problems are named at once, each with its value and what is accepted", () => {
+    const read = () => readConfig({ BERTH_PORT: "-1", BERTH_ISOLATION: "none", BERTH_PROT: "1" });
+    expect(read).toThrow(/BERTH_PORT is "-1"; accepted: a whole number from 0 to 65535/);
+    expect(read).toThrow(/BERTH_ISOLATION is "none"; accepted: tenant, shared/);
+    expect(read).toThrow(/BERTH_PROT is no setting of Berth/);
+  });
+
+  test("a secret is never shown, neither in the log nor in a problem", () => {
+    const url = "https://user:hunter2@index.example/simple";
+    expect(
+      JSON.stringify(redactedSettings(readConfig({ BERTH_PACKAGE_INDEX_URL: url }).settings)),
+    ).not.toContain("hunter2");
+  });
+});

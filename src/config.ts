@@ -1,0 +1,237 @@
+/**
+ * Every setting, in one table: its name, what is accepted, its default, what it is for. `readConfig` turns an
+ * environment into one frozen value that is passed down, and names all problems at once; nothing else reads the
+ * environment, and no default stands anywhere else. README's table is checked against this one by a test.
+ */
+import { resolve } from "node:path";
+import { z } from "zod";
+import { Fault } from "./domain/fault.ts";
+import type { Limits, LimitsPolicy } from "./domain/limits.ts";
+
+interface Setting<T> {
+  readonly parse: z.ZodType<T, string>;
+  readonly accepted: string;
+  /** As it would be written in the environment; undefined: not set. */
+  readonly default: string | undefined;
+  readonly about: string;
+  /** Its value is never printed. */
+  readonly secret?: true;
+}
+
+export const SETTINGS = {
+  BERTH_DATA: text("./data", "Folder for all that Berth keeps: database, queue, packages, logs, sockets"),
+  BERTH_HOST: text("127.0.0.1", "Address to listen on"),
+  BERTH_PORT: whole(0, 65_535, "5002", "Port to listen on; 0 takes a free one"),
+  BERTH_ADMIN_KEY: secret(
+    "Operator's key; unset, one is made at the first start, in `admin-key` in the data folder",
+  ),
+  BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "How much is logged"),
+
+  DATABASE_URL: secret("PostgreSQL 14+ (`postgresql://...`); unset, PGlite in the data folder"),
+  BERTH_DATABASE_POOL: whole(1, 1000, "10", "Connections to PostgreSQL at most"),
+  REDIS_URL: secret("Redis 6.2+ (`redis://`, `rediss://`); unset, a `redis-server` child in the data folder"),
+  BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
+
+  BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),
+  BERTH_PACKAGE_INDEX_URL: secret(
+    "Package index that builds use instead of the public one; may hold a password",
+  ),
+  BERTH_CA_BUNDLE: optional("PEM file of certificate authorities that builds and plugins trust"),
+  BERTH_PROXY_URL: secret("HTTP proxy of builds and plugins; Berth's own traffic never uses it"),
+  BERTH_NO_PROXY: text("", "Hosts that builds and plugins reach without the proxy, comma-separated"),
+  BERTH_RUNTIME_IMAGE_PYTHON: text(
+    "berth-python:3",
+    "Images that Python plugins are built on, comma-separated",
+  ),
+  BERTH_PYTHON_VERSION: oneOf(
+    ["nearest", "exact"],
+    "nearest",
+    "`nearest`: the next newer Python serves a package, with a warning; `exact`: it is refused",
+  ),
+  BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
+  BERTH_BUILD_CPUS: decimal(0.1, 1024, "2", "CPUs of a build"),
+  BERTH_BUILD_SECONDS_MAX: decimal(1, 86_400, "600", "Time of a build"),
+  BERTH_BUILD_SILENCE_SECONDS_MAX: decimal(0.1, 86_400, "120", "Time of a build without any progress"),
+  BERTH_BUILDS_MAX: whole(1, 64, "2", "Builds at once"),
+
+  BERTH_ISOLATION: oneOf(
+    ["tenant", "shared"],
+    "tenant",
+    "`tenant`: Containers of its own for each tenant; `shared`: tenants share those of a plugin",
+  ),
+  BERTH_SHARED_PLUGINS: text("", "Plugins (`author/name`, comma-separated) that are shared all the same"),
+  BERTH_PLUGIN_NETWORK: oneOf(["bridge", "none"], "bridge", "`none`: plugins reach no network"),
+  BERTH_PLUGIN_MEMORY_MB_FLOOR: whole(
+    16,
+    1_048_576,
+    "256",
+    "Below it, a real package's declared memory is advice (MiB)",
+  ),
+  BERTH_PLUGIN_MEMORY_MB_MAX: whole(16, 1_048_576, "2048", "Memory that a plugin may be granted (MiB)"),
+  BERTH_PLUGIN_STORAGE_MB: whole(1, 1_048_576, "100", "Size of /tmp where the manifest does not say (MiB)"),
+  BERTH_PLUGIN_STORAGE_MB_MAX: whole(1, 1_048_576, "1024", "Size of /tmp that a plugin may be granted (MiB)"),
+  BERTH_PLUGIN_CPUS: decimal(0.05, 1024, "1", "CPUs of a plugin"),
+  BERTH_PLUGIN_PIDS_MAX: whole(16, 100_000, "256", "Processes and threads of a plugin"),
+  BERTH_PLUGIN_CALLS_MAX: whole(
+    1,
+    10_000,
+    "1000",
+    "Calls in flight of one Installation, at most and by default",
+  ),
+  BERTH_PLUGIN_SECONDS_MAX: decimal(0.1, 86_400, "600", "Time of one call, at most and by default"),
+  BERTH_PLUGIN_FRAME_MB_MAX: whole(1, 256, "16", "Size of one message of a plugin (MiB)"),
+  BERTH_PLUGIN_STORE_MB_MAX: whole(1, 1_048_576, "100", "What one plugin may keep for one tenant (MiB)"),
+  BERTH_START_SECONDS_MAX: decimal(0.1, 3600, "120", "Time until a started plugin must be ready"),
+  BERTH_STOP_SECONDS_MAX: decimal(0, 3600, "10", "Time that a stopped plugin has before it is killed"),
+  BERTH_IDLE_STOP_SECONDS: decimal(
+    0,
+    31_536_000,
+    "0",
+    "Stop a plugin's Container after that time without calls; 0: never",
+  ),
+
+  BERTH_LEASE_SECONDS: decimal(0.2, 3600, "10", "How long a dead worker's task, build and pools stay taken"),
+  BERTH_SWEEP_SECONDS: decimal(0.05, 3600, "5", "Period in which forgotten tasks are handed out again"),
+  BERTH_POLL_SECONDS: decimal(0.05, 5, "2", "Period in which each process looks for changes in the database"),
+  BERTH_RECONCILE_SECONDS: decimal(
+    0.1,
+    3600,
+    "30",
+    "Period in which wanted and running Containers are compared",
+  ),
+  BERTH_HEALTH_SECONDS: decimal(0.1, 3600, "30", "Period of health checks"),
+  BERTH_ORPHAN_SECONDS: decimal(
+    0,
+    86_400,
+    "60",
+    "Age from which a Container of ours that nobody knows is removed",
+  ),
+} as const satisfies Record<string, Setting<unknown>>;
+
+type SettingName = keyof typeof SETTINGS;
+export type Settings = { readonly [N in SettingName]: z.infer<(typeof SETTINGS)[N]["parse"]> | DefaultOf<N> };
+type DefaultOf<N extends SettingName> = (typeof SETTINGS)[N]["default"] extends string ? never : undefined;
+
+/** The settings and what follows from them, in the units that the parts take. */
+export interface Config {
+  readonly settings: Settings;
+  /** Absolute. */
+  readonly dataFolder: string;
+  readonly limits: LimitsPolicy;
+}
+
+/** Reads an environment. Throws `config_invalid`, which lists every problem, one a line. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const problems: string[] = [];
+  const values = new Map<string, unknown>();
+  for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
+    const raw = env[name] === "" && setting.default !== "" ? undefined : env[name];
+    const text = raw ?? setting.default;
+    if (text === undefined) continue;
+    const parsed = setting.parse.safeParse(text);
+    if (parsed.success) values.set(name, parsed.data);
+    else
+      problems.push(
+        `${name} is ${setting.secret ? "not usable" : JSON.stringify(text)}; accepted: ${setting.accepted}`,
+      );
+  }
+  problems.push(...unknownNames(env));
+  if (problems.length > 0) {
+    throw new Fault(
+      "config_invalid",
+      `The settings are wrong:\n${problems.map((line) => `  ${line}`).join("\n")}`,
+    );
+  }
+  const settings = Object.freeze(Object.fromEntries(values)) as Settings;
+  return Object.freeze({
+    settings,
+    dataFolder: resolve(settings.BERTH_DATA),
+    limits: limitsPolicy(settings),
+  });
+}
+
+/** The settings as the log may show them. */
+export function redactedSettings(settings: Settings): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries<Setting<unknown>>(SETTINGS)
+      .map(
+        ([name, setting]) =>
+          [name, setting.secret ? "[set]" : Reflect.get(settings, name), name in settings] as const,
+      )
+      .filter(([, , set]) => set),
+  );
+}
+
+/** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
+function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
+  return Object.keys(env)
+    .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_") && !(name in SETTINGS))
+    .map((name) => `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`);
+}
+
+const MIB = 1_048_576;
+
+function limitsPolicy(settings: Settings): LimitsPolicy {
+  const always = {
+    cpuMillis: Math.round(settings.BERTH_PLUGIN_CPUS * 1000),
+    pidsMax: settings.BERTH_PLUGIN_PIDS_MAX,
+    concurrencyMax: settings.BERTH_PLUGIN_CALLS_MAX,
+    timeoutMs: settings.BERTH_PLUGIN_SECONDS_MAX * 1000,
+  };
+  const ceiling: Limits = {
+    ...always,
+    memoryBytes: settings.BERTH_PLUGIN_MEMORY_MB_MAX * MIB,
+    storageBytes: settings.BERTH_PLUGIN_STORAGE_MB_MAX * MIB,
+  };
+  const memoryBytesFloor = settings.BERTH_PLUGIN_MEMORY_MB_FLOOR * MIB;
+  const defaults: Limits = {
+    ...always,
+    memoryBytes: memoryBytesFloor,
+    storageBytes: settings.BERTH_PLUGIN_STORAGE_MB * MIB,
+  };
+  return { memoryBytesFloor, ceiling, defaults };
+}
+
+function text<const D extends string>(fallback: D, about: string) {
+  return { parse: z.string() as z.ZodType<string, string>, accepted: "text", default: fallback, about };
+}
+
+function optional(about: string) {
+  return {
+    parse: z.string().min(1) as z.ZodType<string, string>,
+    accepted: "text",
+    default: undefined,
+    about,
+  };
+}
+
+function secret(about: string) {
+  return { ...optional(about), secret: true as const };
+}
+
+function whole(min: number, max: number, fallback: string, about: string) {
+  const parse = z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max) as z.ZodType<number, string>;
+  return { parse, accepted: `a whole number from ${min} to ${max}`, default: fallback, about };
+}
+
+function decimal(min: number, max: number, fallback: string, about: string) {
+  const parse = z
+    .string()
+    .regex(/^\d{1,15}(\.\d{1,6})?$/)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max) as z.ZodType<number, string>;
+  return { parse, accepted: `a number from ${min} to ${max}`, default: fallback, about };
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(
+  choices: T,
+  fallback: T[number],
+  about: string,
+) {
+  const parse = z.enum(choices) as unknown as z.ZodType<T[number], string>;
+  return { parse, accepted: choices.join(", "), default: fallback, about };
+}
