@@ -1,0 +1,37 @@
+/** One request into a Runtime and its ordered stream of events up to exactly one terminal event. */
+import type { Fault } from "./fault.ts";
+import type { TenantId } from "./ids.ts";
+import type { Operation } from "./operations.ts";
+
+export interface InvocationRequest {
+  readonly tenantId: TenantId;
+  /** `author/name` */
+  readonly pluginId: string;
+  readonly operation: Operation;
+  /** The caller's JSON object, parsed. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** The text that `fields` was parsed from: what the plugin gets, so that no number loses a digit on the way. */
+  readonly text: string;
+  /** Shortens the deadline; more than what was granted counts as what was granted. */
+  readonly timeoutMs?: number;
+  readonly requestId: string;
+}
+
+export type InvocationEnd = { readonly ok: true } | { readonly ok: false; readonly fault: Fault };
+
+/** The caller's end of an Invocation. Methods are called synchronously, in order, and must not throw. */
+export interface InvocationSink {
+  /** Bytes handed over that the caller has not taken yet. */
+  readonly bufferedBytes: number;
+  /** The plugin has been sent the request: what fails before this was never seen by it. */
+  started(): void;
+  /** One item of the plugin's stream, as it came. */
+  item(data: unknown): void;
+  /** Exactly once, last. */
+  end(end: InvocationEnd): void;
+}
+
+export interface Invocation {
+  /** The caller is gone or does not want to wait: nothing more is told to the sink. The plugin's work goes on. */
+  detach(): void;
+}

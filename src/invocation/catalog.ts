@@ -1,0 +1,80 @@
+/** What the warm path needs of a Declaration, kept in memory for every Installation: names and permissions, no texts. */
+import type { Package, ProviderKind } from "../domain/package.ts";
+
+export interface PluginCatalog {
+  readonly identifier: string;
+  readonly pluginId: string;
+  readonly providers: readonly CatalogProvider[];
+  readonly permission: PluginPermission;
+}
+
+export interface CatalogProvider {
+  readonly kind: ProviderKind;
+  /** The provider's own name, without author or plugin. */
+  readonly name: string;
+  /** Tools, strategies, datasources or events; empty for kinds that name none. */
+  readonly items: readonly string[];
+}
+
+/** The manifest's `resource.permission`; what is not there is denied. */
+export interface PluginPermission {
+  readonly tool: boolean;
+  /** The model flags that are on; empty where `model.enabled` is not. */
+  readonly model: ReadonlySet<string>;
+  readonly node: boolean;
+  readonly app: boolean;
+  /** Bytes of storage, 0 where it is not allowed. */
+  readonly storageBytes: number;
+}
+
+const ITEMS: Readonly<Partial<Record<ProviderKind, string>>> = {
+  tool: "tools",
+  agent_strategy: "strategies",
+  datasource: "datasources",
+  trigger: "events",
+};
+
+/** What the public SDK takes for a storage permission without a size. */
+const STORAGE_BYTES_DEFAULT = 1024 * 1024;
+
+export function readCatalog(pkg: Package): PluginCatalog {
+  return {
+    identifier: pkg.identifier,
+    pluginId: pkg.pluginId,
+    providers: pkg.providers.map(({ kind, name }) => ({ kind, name, items: readItems(pkg, kind) })),
+    permission: readPermission(pkg),
+  };
+}
+
+function readItems(pkg: Package, kind: ProviderKind): string[] {
+  const key = ITEMS[kind];
+  if (key === undefined) return [];
+  const items = field(pkg.declaration[kind], key);
+  if (!Array.isArray(items)) return [];
+  return items
+    .map((item) => field(field(item, "identity"), "name"))
+    .filter((name): name is string => typeof name === "string");
+}
+
+function readPermission(pkg: Package): PluginPermission {
+  const permission = field(pkg.declaration["resource"], "permission");
+  const model = field(permission, "model");
+  const flags = isEnabled(model) && typeof model === "object" && model !== null ? Object.entries(model) : [];
+  const storage = field(permission, "storage");
+  const size = field(storage, "size");
+  return {
+    tool: isEnabled(field(permission, "tool")),
+    model: new Set(flags.filter(([, on]) => on === true).map(([flag]) => flag)),
+    node: isEnabled(field(permission, "node")),
+    app: isEnabled(field(permission, "app")),
+    storageBytes: !isEnabled(storage) ? 0 : typeof size === "number" ? size : STORAGE_BYTES_DEFAULT,
+  };
+}
+
+function isEnabled(block: unknown): boolean {
+  return field(block, "enabled") === true;
+}
+
+function field(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+}

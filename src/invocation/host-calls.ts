@@ -1,0 +1,286 @@
+/**
+ * Backwards calls: what a plugin asks of the host while it works on an Invocation. Each is checked against the
+ * permissions of the plugin's own manifest, acts for the Session's Tenant and nobody else, and is always answered:
+ * a call that this Berth cannot serve gets an error that says so, not silence.
+ */
+import { Fault, invalidInput, toFault } from "../domain/fault.ts";
+import type { TenantId } from "../domain/ids.ts";
+import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
+import { indexOperations } from "../domain/operations.ts";
+import type { Log } from "../observe/log.ts";
+import type { PluginCatalog } from "./catalog.ts";
+import { HOST_CALLS, type HostCallRequest, type HostCallRule, operationFields } from "./host-call-table.ts";
+import type { HostStorage } from "./host-storage.ts";
+import type { InstallationDirectory } from "./installations.ts";
+
+/** The Session that a call comes from. */
+export interface HostCallContext {
+  readonly tenantId: TenantId;
+  readonly catalog: PluginCatalog;
+  readonly operationType: string;
+  readonly userId: string;
+  readonly requestId: string;
+  readonly sessionId: string;
+  readonly depth: number;
+  /** Until the Session's granted deadline. */
+  readonly remainingMs: number;
+  /** Aborts with the end of the Session. */
+  readonly signal: AbortSignal;
+  /** Writes a line to the plugin; does nothing once the Session has ended. Throws `frame_too_large`. */
+  readonly send: (line: string) => void;
+}
+
+export type NestedInvoke = (request: InvocationRequest, sink: InvocationSink, depth: number) => Invocation;
+
+export interface HostCalls {
+  /** Called once by the invoker, through which calls to other plugins go. */
+  connect(invoke: NestedInvoke, installations: Pick<InstallationDirectory, "listOfTenant">): void;
+  /** Never throws; the answer goes to the plugin as lines. */
+  serve(call: unknown, context: HostCallContext): void;
+}
+
+export interface HostCallsOptions {
+  readonly storage: HostStorage;
+  readonly log: Log;
+  readonly settings: {
+    /** Open at once, per Session. */
+    readonly openMax: number;
+    /** A plugin that calls a plugin that calls a plugin. */
+    readonly depthMax: number;
+  };
+}
+
+export function createHostCalls(options: HostCallsOptions): HostCalls {
+  return new BerthHostCalls(options);
+}
+
+interface Call {
+  readonly id: string;
+  readonly type: string;
+  readonly request: HostCallRequest;
+  readonly context: HostCallContext;
+}
+
+class BerthHostCalls implements HostCalls {
+  readonly #options: HostCallsOptions;
+  readonly #operations = indexOperations();
+  readonly #open = new Map<string, number>();
+  #invoke: NestedInvoke | undefined;
+  #installations: Pick<InstallationDirectory, "listOfTenant"> | undefined;
+
+  constructor(options: HostCallsOptions) {
+    this.#options = options;
+  }
+
+  connect(invoke: NestedInvoke, installations: Pick<InstallationDirectory, "listOfTenant">): void {
+    this.#invoke = invoke;
+    this.#installations = installations;
+  }
+
+  serve(data: unknown, context: HostCallContext): void {
+    const call = readCall(data, context);
+    // without an id nobody in the plugin waits for the answer
+    if (call === undefined) {
+      this.#options.log.warn({
+        op: "invocation.host_call",
+        ok: false,
+        code: "plugin_protocol",
+        session_id: context.sessionId,
+      });
+      return;
+    }
+    const startedAt = performance.now();
+    const open = (this.#open.get(context.sessionId) ?? 0) + 1;
+    this.#open.set(context.sessionId, open);
+    this.#answer(call, open)
+      .then(
+        () => undefined,
+        (error: unknown) => answerError(call, toFault(error)),
+      )
+      .then((fault) => {
+        this.#close(context.sessionId);
+        this.#options.log.info({
+          op: "invocation.host_call",
+          ok: fault === undefined,
+          code: fault?.code,
+          type: call.type,
+          duration_ms: Math.round(performance.now() - startedAt),
+          session_id: context.sessionId,
+          request_id: context.requestId,
+        });
+      })
+      .catch((error: unknown) =>
+        this.#options.log.error({ op: "invocation.host_call", ok: false, err: error }),
+      );
+  }
+
+  #close(sessionId: string): void {
+    const open = (this.#open.get(sessionId) ?? 1) - 1;
+    if (open === 0) this.#open.delete(sessionId);
+    else this.#open.set(sessionId, open);
+  }
+
+  async #answer(call: Call, open: number): Promise<void> {
+    const { context } = call;
+    const { openMax, depthMax } = this.#options.settings;
+    if (open > openMax) {
+      throw new Fault("busy", `A session may have ${openMax} calls to the host open at once.`);
+    }
+    const rule = permitted(call);
+    switch (rule.servedBy.kind) {
+      case "storage": {
+        const { tenantId, catalog } = context;
+        const owner = { tenantId, pluginId: catalog.pluginId, bytesMax: catalog.permission.storageBytes };
+        respond(call, "struct", await this.#options.storage.serve(owner, call.request));
+        endAnswer(call);
+        return;
+      }
+      case "plugin":
+        if (context.depth >= depthMax) {
+          throw new Fault("permission_denied", `Plugins may call each other ${depthMax} deep at most.`);
+        }
+        await this.#callPlugin(call, rule.servedBy);
+        return;
+      case "platform":
+        throw new Fault(
+          "permission_denied",
+          `${call.type} is not available: no platform is configured that could serve it.`,
+        );
+      default:
+        rule.servedBy satisfies never;
+    }
+  }
+
+  #callPlugin(
+    call: Call,
+    target: { type: "tool" | "model"; action: string; message: string },
+  ): Promise<void> {
+    const { context, request } = call;
+    const operation = this.#operations(target.type, target.action);
+    if (operation === undefined || this.#invoke === undefined)
+      throw new Error("host calls are not connected");
+    if (request["credential_id"] !== undefined && request["credential_id"] !== null) {
+      throw invalidInput(
+        "credential_id",
+        request["credential_id"],
+        "null: no platform is configured that keeps credentials",
+      );
+    }
+    const { pluginId, provider } = this.#findProvider(target.type, request["provider"], context.tenantId);
+    const fields = operationFields(target.type, request, provider, context.userId);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const relay = (send: () => void) => {
+      try {
+        send();
+      } catch (error) {
+        nested.detach();
+        reject(error);
+      }
+    };
+    const sink: InvocationSink = {
+      bufferedBytes: 0,
+      started: () => undefined,
+      item: (data) => relay(() => respond(call, target.message, data)),
+      end: (end) =>
+        end.ok
+          ? relay(() => {
+              endAnswer(call);
+              resolve();
+            })
+          : reject(end.fault),
+    };
+    const nested = this.#invoke(
+      {
+        tenantId: context.tenantId,
+        pluginId,
+        operation,
+        fields,
+        text: JSON.stringify(fields),
+        timeoutMs: context.remainingMs,
+        requestId: context.requestId,
+      },
+      sink,
+      context.depth + 1,
+    );
+    const onGone = () => {
+      nested.detach();
+      resolve();
+    };
+    context.signal.addEventListener("abort", onGone, { once: true });
+    return promise.finally(() => context.signal.removeEventListener("abort", onGone));
+  }
+
+  /** `author/plugin/provider`, or a provider's own name where one plugin of the Tenant has it. */
+  #findProvider(
+    kind: "tool" | "model",
+    given: unknown,
+    tenantId: TenantId,
+  ): { pluginId: string; provider: string } {
+    const all = (this.#installations?.listOfTenant(tenantId) ?? []).flatMap(({ catalog }) =>
+      catalog.providers
+        .filter((provider) => provider.kind === kind)
+        .map(({ name }) => ({ pluginId: catalog.pluginId, provider: name })),
+    );
+    const found = all.filter(
+      ({ pluginId, provider }) => given === provider || given === `${pluginId}/${provider}`,
+    );
+    const [only] = found;
+    if (only !== undefined && found.length === 1) return only;
+    const names = (found.length > 1 ? found : all).map(({ pluginId, provider }) => `${pluginId}/${provider}`);
+    throw new Fault(
+      "provider_not_found",
+      `The tenant has ${found.length === 0 ? "no" : "more than one"} ${kind} provider ${JSON.stringify(given)}; accepted: ${names.join(", ")}.`,
+      { details: { field: "provider", value: given, accepted: names } },
+    );
+  }
+}
+
+function readCall(data: unknown, context: HostCallContext): Call | undefined {
+  if (typeof data !== "object" || data === null) return undefined;
+  const read = (key: string): unknown => Reflect.get(data, key);
+  const id = read("backwards_request_id");
+  if (typeof id !== "string") return undefined;
+  const request = read("request");
+  const isObject = typeof request === "object" && request !== null && !Array.isArray(request);
+  return { id, type: String(read("type")), request: isObject ? { ...request } : {}, context };
+}
+
+function permitted({ type, context }: Call): HostCallRule {
+  const rule = Object.hasOwn(HOST_CALLS, type) ? HOST_CALLS[type] : undefined;
+  if (rule === undefined) throw invalidInput("type", type, Object.keys(HOST_CALLS).join(", "));
+  if (context.operationType === "model") {
+    throw new Fault("permission_denied", "A model may not call back to the host.");
+  }
+  if (!rule.allows(context.catalog.permission)) {
+    throw new Fault("permission_denied", `${type} needs ${rule.permission} in the plugin's manifest.`);
+  }
+  return rule;
+}
+
+function respond(call: Call, message: string, data: unknown): void {
+  call.context.send(line(call, "response", message, data));
+}
+
+function endAnswer(call: Call): void {
+  call.context.send(line(call, "end", "", null));
+}
+
+/** The SDK raises the text in the plugin's code. */
+function answerError(call: Call, fault: Fault): Fault {
+  call.context.send(line(call, "error", `${call.type}: ${fault.message}`, null));
+  endAnswer(call);
+  return fault;
+}
+
+function line(call: Call, event: string, message: string, data: unknown): string {
+  return JSON.stringify({
+    session_id: call.context.sessionId,
+    conversation_id: null,
+    message_id: null,
+    app_id: null,
+    endpoint_id: null,
+    context: null,
+    event: "backwards_response",
+    data: { backwards_request_id: call.id, event, message, data },
+  });
+}

@@ -1,0 +1,148 @@
+/**
+ * The Installations in memory, so that a warm call asks neither database nor Redis. Polled; `refresh` brings it up to
+ * date at once. An Installation keeps its breaker for as long as it is here, whatever else of it changes.
+ */
+import type { TenantId } from "../domain/ids.ts";
+import type { Installation } from "../domain/installation.ts";
+import type { Log } from "../observe/log.ts";
+import type { Store } from "../store/store.ts";
+import type { Clock } from "../util/clock.ts";
+import { Breaker } from "./breaker.ts";
+import { type PluginCatalog, readCatalog } from "./catalog.ts";
+
+export interface InstalledPlugin {
+  readonly installation: Installation;
+  readonly catalog: PluginCatalog;
+  readonly breaker: Breaker;
+}
+
+export interface InstallationDirectory extends AsyncDisposable {
+  find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
+  listOfTenant(tenantId: TenantId): readonly InstalledPlugin[];
+  /** Resolves when what the Store held at the time of asking is here. Throws `store_unavailable`. */
+  refresh(): Promise<void>;
+}
+
+export interface InstallationDirectoryOptions {
+  readonly store: Pick<Store, "installations" | "packages">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: { readonly directoryPollMs: number; readonly queueMax: number };
+}
+
+/** Resolves once it has been filled. */
+export async function openInstallationDirectory(
+  options: InstallationDirectoryOptions,
+): Promise<InstallationDirectory> {
+  const directory = new Directory(options);
+  await directory.refresh();
+  directory.poll();
+  return directory;
+}
+
+class Directory implements InstallationDirectory {
+  readonly #options: InstallationDirectoryOptions;
+  readonly #byPlugin = new Map<string, InstalledPlugin>();
+  readonly #keyById = new Map<string, string>();
+  readonly #catalogs = new Map<string, PluginCatalog>();
+  readonly #stop = new AbortController();
+  #polling: Promise<void> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | undefined;
+  #since: Date | undefined;
+
+  constructor(options: InstallationDirectoryOptions) {
+    this.#options = options;
+  }
+
+  find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined {
+    return this.#byPlugin.get(`${tenantId} ${pluginId}`);
+  }
+
+  listOfTenant(tenantId: TenantId): readonly InstalledPlugin[] {
+    return [...this.#byPlugin.values()].filter(({ installation }) => installation.tenantId === tenantId);
+  }
+
+  refresh(): Promise<void> {
+    // a reading that is under way may be older than what the caller has just written: it waits for the next one
+    this.#queued ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#queued = undefined;
+        this.#running = this.#read();
+        return this.#running;
+      });
+    return this.#queued;
+  }
+
+  poll(): void {
+    this.#polling = this.#poll(this.#stop.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort(new Error("closed"));
+    await this.#polling;
+    await this.#running.catch(() => undefined);
+  }
+
+  async #poll(signal: AbortSignal): Promise<void> {
+    const { clock, log, settings } = this.#options;
+    let failing = false;
+    while (!signal.aborted) {
+      await clock.sleep(settings.directoryPollMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+      try {
+        await this.refresh();
+        failing = false;
+      } catch (error) {
+        // what is known stays in use: running plugins go on serving while the database is away
+        if (!failing) log.warn({ op: "directory.refresh", ok: false, err: error });
+        failing = true;
+      }
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { items, removed, at } = await this.#options.store.installations.changedSince(this.#since);
+    for (const id of removed) this.#forget(id);
+    for (const installation of items) await this.#learn(installation);
+    this.#since = at;
+    this.#dropUnusedCatalogs();
+  }
+
+  async #learn(installation: Installation): Promise<void> {
+    const catalog = await this.#catalogOf(installation.identifier);
+    if (catalog === undefined) return;
+    const key = `${installation.tenantId} ${installation.pluginId}`;
+    const known = this.#byPlugin.get(key);
+    const inFlightMax = installation.limitsGranted.concurrencyMax;
+    const same = known?.installation.id === installation.id ? known : undefined;
+    const breaker = same?.breaker ?? new Breaker({ inFlightMax, queueMax: this.#options.settings.queueMax });
+    this.#byPlugin.set(key, { installation, catalog, breaker });
+    this.#keyById.set(installation.id, key);
+    if (same !== undefined) breaker.setInFlightMax(inFlightMax);
+  }
+
+  async #catalogOf(identifier: string): Promise<PluginCatalog | undefined> {
+    const known = this.#catalogs.get(identifier);
+    if (known !== undefined) return known;
+    const stored = await this.#options.store.packages.find(identifier);
+    if (stored === undefined) return undefined;
+    const catalog = readCatalog(stored);
+    this.#catalogs.set(identifier, catalog);
+    return catalog;
+  }
+
+  #forget(id: string): void {
+    const key = this.#keyById.get(id);
+    this.#keyById.delete(id);
+    if (key !== undefined && this.#byPlugin.get(key)?.installation.id === id) this.#byPlugin.delete(key);
+  }
+
+  #dropUnusedCatalogs(): void {
+    if (this.#catalogs.size <= this.#byPlugin.size) return;
+    const used = new Set([...this.#byPlugin.values()].map(({ catalog }) => catalog.identifier));
+    for (const identifier of this.#catalogs.keys())
+      if (!used.has(identifier)) this.#catalogs.delete(identifier);
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * From a caller's JSON to the line that the plugin reads. The caller's text goes in as it came, with what the SDK
+ * needs beside it: parsing and writing it again would cost time on large requests and digits on large numbers.
+ */
+import { Fault, invalidInput } from "../domain/fault.ts";
+import { inputFault } from "../domain/input.ts";
+import type { InvocationRequest } from "../domain/invocation.ts";
+import type { Operation } from "../domain/operations.ts";
+import type { CatalogProvider, PluginCatalog } from "./catalog.ts";
+
+/**
+ * Checks the request against its operation's row and the plugin's Declaration and formats the line, without a line
+ * end. Throws `invalid_input`, `operation_not_found`, `provider_not_found`, `tool_not_found`, `not_found`.
+ */
+export function formatRequestLine(
+  sessionId: string,
+  request: InvocationRequest,
+  catalog: PluginCatalog,
+): string {
+  const { operation, fields } = request;
+  const checked = operation.schema.safeParse(fields);
+  if (!checked.success) throw inputFault(checked.error, fields);
+  const added = { ...missingFields(operation, fields), ...aliasedFields(operation, fields) };
+  const changed = replacedFields({ ...request, fields: { ...fields, ...added } }, catalog);
+  return envelope(sessionId, fields, dataText(request, added, changed));
+}
+
+function missingFields(
+  operation: Operation,
+  fields: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const missing: Record<string, unknown> = {};
+  for (const key in operation.defaults)
+    if (!Object.hasOwn(fields, key)) missing[key] = operation.defaults[key];
+  return missing;
+}
+
+function aliasedFields(
+  operation: Operation,
+  fields: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  const aliased: Record<string, unknown> = {};
+  for (const alias in operation.aliases) {
+    const wireName = operation.aliases[alias] ?? alias;
+    const given = fields[alias];
+    const wire = fields[wireName];
+    if (given !== undefined && wire !== undefined && given !== wire) {
+      throw new Fault("invalid_input", `${alias} and ${wireName} name the same thing but differ.`, {
+        details: {
+          field: alias,
+          value: { [alias]: given, [wireName]: wire },
+          accepted: `${alias} or ${wireName}, or both with the same value`,
+        },
+      });
+    }
+    if (given === undefined && wire === undefined) throw invalidInput(alias, undefined, "a name");
+    if (wire === undefined) aliased[wireName] = given;
+  }
+  return aliased;
+}
+
+/** Fields whose value on the wire is not what the caller wrote. */
+function replacedFields(request: InvocationRequest, catalog: PluginCatalog): Record<string, unknown> {
+  const { operation, fields } = request;
+  const replaced: Record<string, unknown> = {};
+  for (const key of ["type", "action"] as const) {
+    if (fields[key] === undefined) continue;
+    if (fields[key] !== operation[key]) throw invalidInput(key, fields[key], JSON.stringify(operation[key]));
+    replaced[key] = operation[key];
+  }
+  if (operation.tenantField !== undefined) replaced[operation.tenantField] = request.tenantId;
+  const offered = catalog.providers.filter(({ kind }) => operation.kinds.includes(kind));
+  if (offered.length === 0) throw notOffered(operation, catalog);
+  if (operation.providerField === undefined) return replaced;
+  const given = fields[operation.providerField];
+  const provider = findProvider(String(given), offered, catalog);
+  if (provider.name !== given) replaced[operation.providerField] = provider.name;
+  checkItem(operation, fields, provider);
+  return replaced;
+}
+
+function notOffered(operation: Operation, catalog: PluginCatalog): Fault {
+  const accepted = [...new Set(catalog.providers.map(({ kind }) => kind))];
+  return new Fault(
+    "operation_not_found",
+    `${catalog.pluginId} offers no ${operation.kinds.join(" or ")}, which ${operation.type}/${operation.action} needs.`,
+    { details: { field: "type", value: operation.type, accepted } },
+  );
+}
+
+function findProvider(
+  given: string,
+  offered: readonly CatalogProvider[],
+  { pluginId }: PluginCatalog,
+): CatalogProvider {
+  const own = given.startsWith(`${pluginId}/`) ? given.slice(pluginId.length + 1) : given;
+  const found = offered.find(({ name }) => name === own);
+  if (found !== undefined) return found;
+  const accepted = offered.flatMap(({ name }) => [name, `${pluginId}/${name}`]);
+  throw new Fault(
+    "provider_not_found",
+    `${pluginId} has no provider ${JSON.stringify(given)}; it has ${offered.map(({ name }) => name).join(", ")}.`,
+    { details: { field: "provider", value: given, accepted } },
+  );
+}
+
+function checkItem(
+  { item }: Operation,
+  fields: Readonly<Record<string, unknown>>,
+  provider: CatalogProvider,
+): void {
+  if (item === undefined) return;
+  const given = fields[item.field];
+  if (typeof given === "string" && provider.items.includes(given)) return;
+  throw new Fault(
+    item.code,
+    `${provider.name} has no ${item.field} ${JSON.stringify(given)}; it has ${provider.items.join(", ")}.`,
+    { details: { field: item.field, value: given, accepted: provider.items } },
+  );
+}
+
+function dataText(
+  { operation, fields, text }: InvocationRequest,
+  added: Record<string, unknown>,
+  replaced: Record<string, unknown>,
+): string {
+  const head = { type: operation.type, action: operation.action, ...added };
+  // a key that stands twice would leave the choice to the reader, so a changed value costs writing the object anew
+  const isChanged = Object.keys(replaced).some((key) => Object.hasOwn(fields, key));
+  if (isChanged) return JSON.stringify({ ...head, ...fields, ...replaced });
+  const headText = JSON.stringify({ ...head, ...replaced }).slice(0, -1);
+  const own = oneLine(text).trim().slice(1, -1).trim();
+  return own === "" ? `${headText}}` : `${headText},${own}}`;
+}
+
+/** A line end inside JSON text can only be white space between tokens; on the wire it would end the line. */
+function oneLine(text: string): string {
+  return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]/g, " ") : text;
+}
+
+function envelope(sessionId: string, fields: Readonly<Record<string, unknown>>, data: string): string {
+  const text = (key: string) => (fields[key] === undefined ? "null" : JSON.stringify(fields[key]));
+  return (
+    `{"session_id":"${sessionId}","conversation_id":${text("conversation_id")},"message_id":${text("message_id")},` +
+    `"app_id":${text("app_id")},"endpoint_id":null,"context":${text("context")},"event":"request","data":${data}}`
+  );
+}

@@ -1,0 +1,356 @@
+/**
+ * The host's side of one Invocation: from the wait for a place to the end of the plugin's work.
+ *
+ * Two ends are kept apart. The caller's end is whatever comes first: the plugin's end, an error, a clock, the caller
+ * leaving; it is told to the sink once. The Session's own end gives its place in the breaker back, and comes with the
+ * plugin's `end`, with the loss of the Runtime, or when the granted deadline and the grace have passed; only that last
+ * one retires the Runtime.
+ *
+ * Three clocks: `start` (the wait for a ready Runtime), `idle` (the plugin's silence), `total` (from arrival).
+ */
+import { Fault, toFault } from "../domain/fault.ts";
+import type { SessionFrame } from "../domain/frame.ts";
+import type { InvocationEnd, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
+import type { Log } from "../observe/log.ts";
+import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
+import type { SessionListener } from "../transport/transport.ts";
+import type { HostCallContext, HostCalls } from "./host-calls.ts";
+import type { InstalledPlugin } from "./installations.ts";
+
+export interface SessionSettings {
+  /** Wait for a ready Runtime at most. */
+  readonly startTimeoutMs: number;
+  /** Silence of the plugin at most. */
+  readonly idleTimeoutMs: number;
+  /** After the granted deadline, before the Runtime is taken for broken. */
+  readonly overrunGraceMs: number;
+  /** What may wait for a slow caller; a single larger frame may too. */
+  readonly callerBufferBytesMax: number;
+}
+
+export interface SessionDeps {
+  readonly runtimes: RuntimeDirectory;
+  readonly hostCalls: HostCalls;
+  readonly log: Log;
+  readonly settings: SessionSettings;
+  readonly onGone: (session: Session) => void;
+}
+
+export interface SessionInput {
+  readonly id: string;
+  readonly request: InvocationRequest;
+  readonly plugin: InstalledPlugin;
+  readonly poolKey: string;
+  /** The request as a line of the wire, without a line end. */
+  readonly line: string;
+  readonly sink: InvocationSink;
+  /** How many Sessions stand above this one: a plugin that calls a plugin that calls a plugin. */
+  readonly depth: number;
+}
+
+export class Session implements SessionListener {
+  readonly #deps: SessionDeps;
+  readonly #input: SessionInput;
+  readonly #startedAt = performance.now();
+  readonly #grantedMs: number;
+  readonly #totalMs: number;
+  #phase: "queued" | "starting" | "open" | "gone" = "queued";
+  #stopWaiting: (() => void) | undefined;
+  #runtime: ReachableRuntime | undefined;
+  #controller: AbortController | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDueAt = Number.POSITIVE_INFINITY;
+  #enteredAt: number | undefined;
+  #firstEventAt: number | undefined;
+  #lastEventAt = 0;
+  #callerEndedAt: number | undefined;
+  #outcome: { ok: boolean; code: string | undefined } = { ok: false, code: "cancelled" };
+  #items = 0;
+  #bytes = 0;
+
+  constructor(deps: SessionDeps, input: SessionInput) {
+    this.#deps = deps;
+    this.#input = input;
+    this.#grantedMs = input.plugin.installation.limitsGranted.timeoutMs;
+    this.#totalMs = Math.min(this.#grantedMs, input.request.timeoutMs ?? this.#grantedMs);
+  }
+
+  /** Takes a place or waits for one. Failures go to the sink. */
+  begin(): void {
+    const { breaker } = this.#input.plugin;
+    if (breaker.tryEnter()) {
+      this.#entered();
+    } else {
+      try {
+        this.#stopWaiting = breaker.wait(() => this.#entered());
+      } catch (busy) {
+        this.#leave({ ok: false, fault: toFault(busy) });
+      }
+    }
+    this.#arm();
+  }
+
+  /** The caller left: before the plugin was asked this ends everything, afterwards only the caller's part. */
+  detach(): void {
+    if (this.#callerEndedAt !== undefined) return;
+    this.#callerEndedAt = performance.now();
+    if (this.#phase === "open") this.#arm();
+    else this.#leave();
+  }
+
+  /** The process stops: the caller is told, and nothing is waited for any more. */
+  abandon(fault: Fault): void {
+    if (this.#phase !== "gone") this.#leave({ ok: false, fault });
+  }
+
+  onFrame(frame: SessionFrame, bytes: number): void {
+    if (this.#phase !== "open") return;
+    this.#lastEventAt = performance.now();
+    this.#bytes += bytes;
+    switch (frame.type) {
+      case "stream":
+        this.#onItem(frame.data, bytes);
+        break;
+      case "invoke":
+        this.#deps.hostCalls.serve(frame.data, this.#hostCallContext());
+        break;
+      case "error":
+        this.#endCaller({ ok: false, fault: pluginError(frame.data) });
+        break;
+      case "end":
+        this.#leave({ ok: true });
+        break;
+      default:
+        frame satisfies never;
+    }
+  }
+
+  onLost(fault: Fault): void {
+    this.#leave({ ok: false, fault });
+  }
+
+  #onItem(data: unknown, bytes: number): void {
+    this.#firstEventAt ??= this.#lastEventAt;
+    if (this.#callerEndedAt !== undefined) return;
+    const { sink } = this.#input;
+    const { callerBufferBytesMax } = this.#deps.settings;
+    const buffered = sink.bufferedBytes;
+    if (buffered > 0 && buffered + bytes > callerBufferBytesMax) {
+      const fault = new Fault(
+        "slow_caller",
+        `The caller reads too slowly: ${buffered} bytes wait for it, ${callerBufferBytesMax} may.`,
+        { details: { bufferedBytes: buffered, bufferBytesMax: callerBufferBytesMax } },
+      );
+      this.#endCaller({ ok: false, fault });
+      return;
+    }
+    this.#items++;
+    sink.item(data);
+  }
+
+  #entered(): void {
+    this.#stopWaiting = undefined;
+    this.#enteredAt = performance.now();
+    this.#phase = "starting";
+    const runtime = this.#deps.runtimes.pick(this.#input.poolKey);
+    if (runtime === undefined) this.#waitForRuntime();
+    else this.#open(runtime, { again: true });
+  }
+
+  #waitForRuntime(): void {
+    this.#controller ??= new AbortController();
+    const { runtimes } = this.#deps;
+    runtimes.wait(this.#input.poolKey, this.#controller.signal).then(
+      (runtime) => this.#open(runtime, { again: false }),
+      (error: unknown) => this.#leave({ ok: false, fault: toFault(error) }),
+    );
+    this.#arm();
+  }
+
+  #open(runtime: ReachableRuntime, { again }: { again: boolean }): void {
+    if (this.#phase !== "starting") return;
+    try {
+      this.#runtime = runtime;
+      this.#phase = "open";
+      this.#lastEventAt = performance.now();
+      runtime.link.openSession(this.#input.id, this.#input.line, this);
+    } catch (error) {
+      const fault = toFault(error);
+      this.#phase = "starting";
+      this.#runtime = undefined;
+      // nothing was sent: the link went down between being picked and being used
+      if (fault.code === "link_lost" && again) this.#waitForRuntime();
+      else this.#leave({ ok: false, fault });
+      return;
+    }
+    this.#input.sink.started();
+    this.#arm();
+  }
+
+  #endCaller(end: InvocationEnd): void {
+    if (this.#callerEndedAt !== undefined) return;
+    this.#callerEndedAt = performance.now();
+    this.#outcome = { ok: end.ok, code: end.ok ? undefined : end.fault.code };
+    this.#input.sink.end(end);
+    if (this.#phase === "open") this.#arm();
+  }
+
+  /** The Session's own end; the place goes to the next in the queue. */
+  #leave(end?: InvocationEnd): void {
+    const { phase, runtime, plugin } = {
+      phase: this.#phase,
+      runtime: this.#runtime,
+      plugin: this.#input.plugin,
+    };
+    if (phase === "gone") return;
+    this.#phase = "gone";
+    clearTimeout(this.#timer);
+    if (end !== undefined) this.#endCaller(end);
+    this.#stopWaiting?.();
+    this.#controller?.abort(new Fault("cancelled", "The call has ended."));
+    runtime?.link.closeSession(this.#input.id);
+    this.#log();
+    this.#deps.onGone(this);
+    if (this.#enteredAt !== undefined) plugin.breaker.leave();
+  }
+
+  /** One timer for all clocks: it fires at the nearest of them and looks which one has run out. */
+  #arm(): void {
+    if (this.#phase === "gone") return;
+    const dueAt = this.#dueAt();
+    if (this.#timer !== undefined && dueAt >= this.#timerDueAt) return;
+    clearTimeout(this.#timer);
+    this.#timerDueAt = dueAt;
+    this.#timer = setTimeout(() => this.#onTimer(), Math.max(0, dueAt - performance.now()));
+  }
+
+  #dueAt(): number {
+    const { startTimeoutMs, idleTimeoutMs, overrunGraceMs } = this.#deps.settings;
+    const totalAt = this.#startedAt + this.#totalMs;
+    if (this.#callerEndedAt !== undefined) return this.#startedAt + this.#grantedMs + overrunGraceMs;
+    if (this.#phase === "starting") return Math.min(totalAt, (this.#enteredAt ?? 0) + startTimeoutMs);
+    return this.#phase === "open" ? Math.min(totalAt, this.#lastEventAt + idleTimeoutMs) : totalAt;
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    const now = performance.now();
+    // timers fire up to a millisecond early, and a frame may have moved the idle clock on
+    if (now + 1 < this.#dueAt()) this.#arm();
+    else if (this.#callerEndedAt !== undefined) this.#overrun();
+    else if (this.#phase === "queued") {
+      const busy = this.#input.plugin.breaker.busy(Math.round(now - this.#startedAt));
+      this.#leave({ ok: false, fault: busy });
+    } else if (now + 1 >= this.#startedAt + this.#totalMs) {
+      this.#timedOut("total", this.#totalMs, `The call did not end within ${this.#totalMs} ms`);
+    } else if (this.#phase === "starting") this.#startTimedOut();
+    else {
+      const limitMs = this.#deps.settings.idleTimeoutMs;
+      this.#timedOut("idle", limitMs, `The plugin said nothing for ${limitMs} ms`);
+    }
+  }
+
+  #timedOut(clock: "idle" | "total", limitMs: number, sentence: string): void {
+    const fault = new Fault("plugin_timeout", `${sentence} (${clock} clock).`, {
+      details: { clock, limitMs },
+    });
+    if (this.#phase === "open") this.#endCaller({ ok: false, fault });
+    else this.#leave({ ok: false, fault });
+  }
+
+  #startTimedOut(): void {
+    const limitMs = this.#deps.settings.startTimeoutMs;
+    const refuse = (status: object) => {
+      if (this.#phase !== "starting") return;
+      this.#leave({
+        ok: false,
+        fault: new Fault(
+          "plugin_not_ready",
+          `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`,
+          {
+            details: { clock: "start", limitMs, ...status },
+          },
+        ),
+      });
+    };
+    this.#deps.runtimes.status(this.#input.poolKey).then(
+      ({ state, nextStartAt, cause }) =>
+        refuse({ state, ...(nextStartAt && { nextStartAt }), ...(cause && { cause }) }),
+      () => refuse({ state: "unknown" }),
+    );
+  }
+
+  #overrun(): void {
+    const runtime = this.#runtime;
+    const afterMs = this.#grantedMs + this.#deps.settings.overrunGraceMs;
+    this.#leave();
+    if (runtime === undefined) return;
+    this.#deps.runtimes.retire(runtime.id, `session ${this.#input.id} was still open after ${afterMs} ms`);
+  }
+
+  #hostCallContext(): HostCallContext {
+    const { request, plugin, depth, id } = this.#input;
+    this.#controller ??= new AbortController();
+    return {
+      tenantId: request.tenantId,
+      catalog: plugin.catalog,
+      operationType: request.operation.type,
+      userId: String(request.fields["user_id"] ?? ""),
+      requestId: request.requestId,
+      sessionId: id,
+      depth,
+      remainingMs: Math.max(1, Math.floor(this.#startedAt + this.#grantedMs - performance.now())),
+      signal: this.#controller.signal,
+      send: (line) => this.#send(line),
+    };
+  }
+
+  /** An answer for a Session that has ended, or a link that is down, has nobody to go to. */
+  #send(line: string): void {
+    if (this.#phase !== "open" || this.#runtime === undefined) return;
+    this.#lastEventAt = performance.now();
+    try {
+      this.#runtime.link.send(line);
+    } catch (error) {
+      // link_lost reaches `onLost` as well; an answer that is too large must not leave the plugin waiting
+      if (toFault(error).code === "frame_too_large") throw error;
+    }
+  }
+
+  #log(): void {
+    const { request, plugin, id, depth } = this.#input;
+    const now = performance.now();
+    const ms = (from: number, to: number) => Math.round((to - from) * 100) / 100;
+    const endedAt = this.#callerEndedAt ?? now;
+    this.#deps.log.info({
+      op: "invocation.invoke",
+      ok: this.#outcome.ok,
+      code: this.#outcome.code,
+      duration_ms: ms(this.#startedAt, endedAt),
+      queue_ms: ms(this.#startedAt, this.#enteredAt ?? endedAt),
+      first_event_ms: this.#firstEventAt === undefined ? undefined : ms(this.#startedAt, this.#firstEventAt),
+      session_ms: now - endedAt > 1 ? ms(this.#startedAt, now) : undefined,
+      items: this.#items,
+      bytes: this.#bytes,
+      type: request.operation.type,
+      action: request.operation.action,
+      request_id: request.requestId,
+      session_id: id,
+      tenant_id: request.tenantId,
+      plugin: plugin.catalog.identifier,
+      installation_id: plugin.installation.id,
+      runtime_id: this.#runtime?.id,
+      depth: depth === 0 ? undefined : depth,
+    });
+  }
+}
+
+/** The plugin's own failure, as data: which class, what it says, what it adds. */
+function pluginError(data: unknown): Fault {
+  const read = (key: string) =>
+    typeof data === "object" && data !== null ? (Reflect.get(data, key) as unknown) : undefined;
+  const message = String(read("message") ?? "The plugin gave no reason.");
+  return new Fault("plugin_error", message, {
+    details: { error_type: String(read("error_type") ?? "Exception"), message, args: read("args") ?? {} },
+  });
+}
