@@ -58,12 +58,22 @@ export interface RuntimeLink extends AsyncDisposable {
   readonly up: boolean;
   readonly ready: boolean;
   readonly openSessions: number;
-  /** Registers the session, then writes its request line. Throws `link_lost` when the link is down, `frame_too_large` for the request. */
+  /**
+   * Registers the session, then writes its request line (given without its newline). Throws `link_lost` when the
+   * link is down, `frame_too_large` for the request, `busy` when the plugin has stopped reading and the link's
+   * outgoing buffer is full.
+   */
   openSession(sessionId: string, line: string, listener: SessionListener): void;
   /** Another line for an open session (an answer to a backwards call). Same errors. */
   send(line: string): void;
   /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
   closeSession(sessionId: string): void;
+  /**
+   * For whoever sees the Container end by another way than the runner's own report: sessions still open get
+   * `plugin_crashed` with this cause once what the plugin said last has arrived. Without it, and without a report, a
+   * lost connection ends them with `link_lost` after a short settle period. Harmless when the end is known already.
+   */
+  noteExit(exit: RuntimeExit): void;
   /** Asks over the control connection; rejects with `link_lost` or the signal's reason. */
   ping(signal: AbortSignal): Promise<RuntimeHealth>;
 }

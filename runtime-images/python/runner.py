@@ -1,0 +1,915 @@
+"""The runner: the plugin's parent inside its Container, and its only way to the outside.
+
+It starts the plugin on pipes, dials every Berth process that has a socket in the folder, and carries JSON lines both
+ways. What must hold, whatever plugin and hosts do:
+
+* the plugin's stdout and stderr are always drained, so neither a slow host nor a log flood freezes it;
+* only whole lines are passed on, in both directions: a host that dies in mid-line leaves nothing behind;
+* memory is bounded: one unfinished line (frame limit) plus one buffer per host;
+* the end of the plugin is reported on every control connection before anything else is done.
+
+One thread, one epoll loop, standard library only, Python 3.11 and newer. To be started as `python3 -I -S runner.py`
+by an init that is PID 1: the SDK ends itself when its parent is PID 1, so the runner refuses to be that.
+
+The two connections of a host. Each begins with a line from the runner: {"hello":"data"} or {"hello":"control", ...}.
+Data then carries request lines in and `session` lines out; a line over ANNOUNCED_BYTES is preceded by
+{"berth":"frame","session_id":...,"bytes":N}, N counting the line with its newline, so that the host can make room
+before it reads. Control carries pings in and pongs, ready, exit, frame_too_large, dropped and notice out.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+
+READ_BYTES = 262_144
+ANNOUNCED_BYTES = 262_144
+# While this much waits for the plugin's stdin, no host is read: the hosts feel a plugin that does not listen.
+STDIN_BACKLOG_BYTES = 1_048_576
+CONTROL_LINE_BYTES = 65_536
+NOISE_BACKLOG_BYTES = 1_048_576
+# A host whose socket file is gone and that does not come back is forgotten, with the sessions it had.
+FORGET_HOST_S = 30.0
+# How long the last lines of a plugin that ended may take to reach a host.
+FLUSH_S = 0.3
+
+HOST_LINE = re.compile(rb'\s*\{\s*"session_id"\s*:\s*"([^"\\]*)"')
+SESSION_LINE = re.compile(
+    rb'\s*\{\s*"event"\s*:\s*"session"\s*,\s*"session_id"\s*:\s*"([^"\\]*)"\s*,\s*"data"\s*:\s*\{\s*"type"\s*:\s*"(\w+)"'
+)
+ANY_SESSION_ID = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
+
+IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
+
+
+def now():
+    return time.monotonic()
+
+
+def encode(message):
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+class Options:
+    """Command line: `--name value` pairs, then `--`, then the plugin's command."""
+
+    def __init__(self, argv):
+        values = {
+            "folder": "/run/berth",
+            "cwd": "",
+            "frame-bytes-max": "16777216",
+            "buffer-bytes": "8388608",
+            "grace-ms": "5000",
+            "redial-ms": "50",
+            "redial-ms-max": "200",
+            "noise-bytes-per-second": "262144",
+            "noise-burst-bytes": "4194304",
+            "oom-file": "",
+        }
+        rest = list(argv)
+        while rest and rest[0] != "--":
+            name = rest.pop(0).removeprefix("--")
+            if name not in values or not rest:
+                fail(f"--{name} is not an option or has no value; accepted: {', '.join(values)}")
+            values[name] = rest.pop(0)
+        self.command = rest[1:]
+        if not self.command:
+            fail("there is no command after --")
+        try:
+            number = {name: int(text) for name, text in values.items() if name not in ("folder", "cwd", "oom-file")}
+        except ValueError as error:
+            fail(f"an option is not a whole number: {error}")
+        self.folder = values["folder"]
+        self.cwd = values["cwd"]
+        self.oom_file = values["oom-file"]
+        self.frame_bytes_max = number["frame-bytes-max"]
+        self.buffer_bytes = number["buffer-bytes"]
+        self.grace_s = number["grace-ms"] / 1000
+        self.redial_s = number["redial-ms"] / 1000
+        self.redial_s_max = number["redial-ms-max"] / 1000
+        self.noise_rate = number["noise-bytes-per-second"]
+        self.noise_burst = number["noise-burst-bytes"]
+
+
+def fail(text):
+    os.write(2, f"berth runner: {text}\n".encode())
+    os._exit(78)
+
+
+class OomCounter:
+    """How often the kernel killed something in this cgroup for memory, by either version of the cgroup files."""
+
+    FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+    def __init__(self, override):
+        candidates = (override,) if override else self.FILES
+        self.path = next((path for path in candidates if os.path.exists(path)), None)
+        self.at_start = self.read()
+
+    def read(self):
+        if self.path is None:
+            return 0
+        try:
+            with open(self.path, encoding="ascii") as file:
+                for line in file:
+                    name, _, count = line.partition(" ")
+                    if name == "oom_kill":
+                        return int(count)
+        except (OSError, ValueError):
+            pass
+        return 0
+
+    def kills(self):
+        return max(0, self.read() - self.at_start)
+
+
+class Noise:
+    """What the plugin says besides the protocol, passed on to the Container's log without ever blocking.
+
+    A token bucket holds the log to its rate; whatever is over it, or finds the log's reader too slow, is counted
+    and shows up as one line once there is room again.
+    """
+
+    def __init__(self, options, loop):
+        self.rate = options.noise_rate
+        self.burst = options.noise_burst
+        self.tokens = float(self.burst)
+        self.at = now()
+        self.dropped = 0
+        self.loop = loop
+        self.backlog = {1: deque(), 2: deque()}
+        self.backlog_bytes = 0
+        self.mid_line = {1: False, 2: False}
+        for fd in (1, 2):
+            os.set_blocking(fd, False)
+
+    def refill(self):
+        at = now()
+        self.tokens = min(self.burst, self.tokens + (at - self.at) * self.rate)
+        self.at = at
+
+    def write(self, fd, data):
+        self.refill()
+        self.report(fd)
+        if self.dropped or len(data) > self.tokens or self.backlog_bytes + len(data) > NOISE_BACKLOG_BYTES:
+            self.dropped += len(data)
+            return
+        self.tokens -= len(data)
+        self.put(fd, data)
+
+    def report(self, fd=2):
+        # Half a second's worth of room before saying so: one line for many drops, not one for each.
+        if not self.dropped or self.tokens < min(self.rate / 2, self.burst) or self.backlog_bytes:
+            return
+        text = f"[berth] {self.dropped} bytes of output dropped: the log takes {self.rate} bytes a second\n".encode()
+        self.dropped = 0
+        self.put(fd, (b"\n" if self.mid_line[fd] else b"") + text)
+
+    def put(self, fd, data):
+        self.mid_line[fd] = not data.endswith(b"\n")
+        if not self.backlog[fd]:
+            data = self.push(fd, data)
+            if not data:
+                return
+            self.loop.watch(fd, OUT, self.on_writable)
+        self.backlog[fd].append(data)
+        self.backlog_bytes += len(data)
+
+    @staticmethod
+    def push(fd, data):
+        """Writes what fits and returns the rest. A log that nobody can read any more swallows everything."""
+        try:
+            return data[os.write(fd, data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            return b""
+
+    def on_writable(self, fd, _events):
+        queue = self.backlog[fd]
+        while queue:
+            data = queue.popleft()
+            rest = self.push(fd, data)
+            self.backlog_bytes -= len(data) - len(rest)
+            if rest:
+                queue.appendleft(rest)
+                return
+        self.loop.unwatch(fd)
+
+    def finish(self, deadline):
+        for fd in (1, 2):
+            while self.backlog[fd] and now() < deadline:
+                select.select([], [fd], [], 0.02)
+                self.on_writable(fd, 0)
+        if self.dropped:
+            self.push(2, f"[berth] {self.dropped} bytes of output dropped\n".encode())
+
+
+class Loop:
+    """epoll with a handler per file descriptor. A regular file cannot be watched and never blocks: it is left out."""
+
+    def __init__(self):
+        self.epoll = select.epoll()
+        self.handlers = {}
+        self.masks = {}
+
+    def watch(self, fd, mask, handler):
+        if fd in self.masks:
+            if self.masks[fd] != mask:
+                self.epoll.modify(fd, mask)
+        else:
+            try:
+                self.epoll.register(fd, mask)
+            except PermissionError:
+                return
+        self.masks[fd] = mask
+        self.handlers[fd] = handler
+
+    def unwatch(self, fd):
+        if self.masks.pop(fd, None) is not None:
+            self.epoll.unregister(fd)
+            del self.handlers[fd]
+
+
+class Host:
+    """One Berth process, by the name of its socket. Survives a lost connection, so that whole lines can wait for it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.data = None
+        self.control = None
+        self.partial = bytearray()
+        self.control_in = b""
+        self.control_out = b""
+        # Lines for the host; `sent` bytes of the first one are out already.
+        self.lines = deque()
+        self.line_bytes = 0
+        self.sent = 0
+        self.dropped_sessions = set()
+        self.dropped_lines = 0
+        self.dropped_bytes = 0
+        self.next_dial = 0.0
+        self.dial_delay = 0.0
+        self.lost_at = now()
+
+
+class Runner:
+    def __init__(self, options):
+        self.options = options
+        self.loop = Loop()
+        self.oom = OomCounter(options.oom_file)
+        self.noise = Noise(options, self.loop)
+        self.hosts = {}
+        self.by_fd = {}
+        self.sessions = {}
+        self.folder_read_at = -1.0
+        self.pid = None
+        self.stdin = None
+        self.stdin_queue = deque()
+        self.stdin_bytes = 0
+        self.stdout = None
+        self.stderr = None
+        self.pending = bytearray()
+        self.discarding = 0
+        self.discarded_head = b""
+        self.discarded_tail = b""
+        self.first_object = True
+        self.heartbeat_at = None
+        self.kill_at = None
+        self.status = None
+
+    def start(self):
+        stdin, self.stdin = os.pipe()
+        self.stdout, stdout = os.pipe()
+        self.stderr, stderr = os.pipe()
+        for fd in (self.stdin, self.stdout):
+            try:
+                fcntl.fcntl(fd, 1031, 1_048_576)  # F_SETPIPE_SZ: fewer turns for large frames
+            except OSError:
+                pass  # the user's pipe budget is used up; 64 KB works too
+        for fd in (self.stdin, self.stdout, self.stderr):
+            os.set_blocking(fd, False)
+        try:
+            self.pid = os.posix_spawnp(
+                self.options.command[0],
+                self.options.command,
+                os.environ | {"INSTALL_METHOD": "local"},
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, stdin, 0),
+                    (os.POSIX_SPAWN_DUP2, stdout, 1),
+                    (os.POSIX_SPAWN_DUP2, stderr, 2),
+                ],
+                setpgroup=0,
+                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD],
+            )
+        except OSError as error:
+            self.noise.write(2, f"berth runner: {self.options.command[0]}: {error.strerror}\n".encode())
+            self.status = 127 << 8
+            return
+        finally:
+            for fd in (stdin, stdout, stderr):
+                os.close(fd)
+        try:
+            # When memory runs out, the kernel is to take the plugin and not the one that reports it.
+            with open(f"/proc/{self.pid}/oom_score_adj", "w", encoding="ascii") as file:
+                file.write("900")
+        except OSError:
+            pass
+        self.loop.watch(self.stdout, IN, self.on_stdout)
+        self.loop.watch(self.stderr, IN, self.on_stderr)
+        if self.kill_at is not None:
+            self.signal_group(signal.SIGTERM)
+
+    def signal_group(self, number):
+        if self.pid is None:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+    def on_terminate(self):
+        if self.kill_at is None:
+            self.kill_at = now() + self.options.grace_s
+            self.signal_group(signal.SIGTERM)
+
+    def reap(self):
+        if self.status is not None or self.pid is None:
+            return
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            self.status = status
+
+    def exit_report(self):
+        signalled = os.WIFSIGNALED(self.status)
+        return {
+            "op": "exit",
+            "exit_code": None if signalled else os.WEXITSTATUS(self.status),
+            "signal": signal.Signals(os.WTERMSIG(self.status)).name if signalled else None,
+            "oom": self.oom.kills() > 0,
+        }
+
+    def on_stderr(self, fd, _events):
+        data = self.read(fd)
+        if data:
+            self.noise.write(2, data)
+        return data
+
+    def read(self, fd):
+        try:
+            data = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return None
+        if not data:
+            self.loop.unwatch(fd)
+        return data
+
+    def on_stdout(self, fd, _events):
+        data = got = self.read(fd)
+        if data and self.discarding:
+            data = self.discard(data)
+        if not data:
+            return got
+        end = data.rfind(b"\n")
+        if end < 0:
+            self.pending += data
+        elif not self.pending:
+            self.take_lines(data[:end].split(b"\n"))
+            self.pending += data[end + 1 :]
+        elif len(self.pending) + len(data) < ANNOUNCED_BYTES:
+            self.pending += data
+            *lines, rest = bytes(self.pending).split(b"\n")
+            self.pending = bytearray(rest)
+            self.take_lines(lines)
+        else:
+            # A large line is finished in place: it is never copied.
+            first = data.find(b"\n")
+            line = self.pending
+            line += data[:first]
+            self.pending = bytearray(data[end + 1 :])
+            self.take_lines([line])
+            if end > first:
+                self.take_lines(data[first + 1 : end].split(b"\n"))
+        if len(self.pending) > self.options.frame_bytes_max:
+            self.start_discarding()
+        return got
+
+    def start_discarding(self):
+        self.discarding = len(self.pending)
+        self.discarded_head = bytes(self.pending[:4096])
+        self.discarded_tail = bytes(self.pending[-4096:])
+        self.pending = bytearray()
+        match = SESSION_LINE.match(self.discarded_head) or ANY_SESSION_ID.search(self.discarded_head)
+        if match:
+            self.too_large(match[1].decode(), self.discarding)
+            self.discarded_head = b""
+
+    def discard(self, data):
+        """Goes on throwing the oversize line away; returns what follows it."""
+        end = data.find(b"\n")
+        part = data if end < 0 else data[:end]
+        self.discarding += len(part)
+        self.discarded_tail = (self.discarded_tail + part)[-4096:]
+        if end < 0:
+            return b""
+        if self.discarded_head:
+            found = ANY_SESSION_ID.findall(self.discarded_tail)
+            if found:
+                self.too_large(found[-1].decode(), self.discarding)
+            else:
+                self.tell_all({"op": "notice", "kind": "line_too_large", "bytes": self.discarding})
+        self.discarding = 0
+        return data[end + 1 :]
+
+    def too_large(self, session_id, size):
+        host = self.sessions.get(session_id)
+        if host is not None:
+            self.tell(host, {"op": "frame_too_large", "session_id": session_id, "bytes": size})
+
+    def take_lines(self, lines):
+        match_session = SESSION_LINE.match
+        sessions = self.sessions
+        target = None
+        batch = []
+        for line in lines:
+            if not line:
+                continue
+            match = match_session(line)
+            if match is None:
+                routed = self.take_other(line)
+                if routed is None:
+                    continue
+                line, session_id, kind = routed
+            else:
+                session_id = match[1].decode()
+                kind = match[2]
+            host = sessions.get(session_id)
+            if host is None:
+                continue
+            if len(line) > self.options.frame_bytes_max:
+                self.too_large(session_id, len(line))
+                continue
+            if kind == b"end":
+                del sessions[session_id]
+            if host is not target:
+                if batch:
+                    self.deliver(target, batch)
+                    batch = []
+                target = host
+            batch.append((session_id, framed(session_id, line)))
+        if batch:
+            self.deliver(target, batch)
+
+    def take_other(self, line):
+        """A line that is not a session's in the usual form: (line, session id, kind) if it is one all the same."""
+        text = bytes(line).strip()
+        if not text:
+            return None
+        message = None
+        if text.startswith(b"{") and not text.startswith(b'{"berth"'):
+            try:
+                message = json.loads(text)
+            except (ValueError, RecursionError):
+                pass
+        if not isinstance(message, dict):
+            return self.take_glued(text)
+        event, data = message.get("event"), message.get("data")
+        if event == "session":
+            session_id = message.get("session_id")
+            if isinstance(session_id, str) and isinstance(data, dict):
+                return line, session_id, str(data.get("type")).encode()
+        elif event == "heartbeat":
+            self.on_heartbeat()
+            return None
+        elif event == "log" and isinstance(data, dict):
+            text = f"{data.get('level')} {data.get('message')}".encode(errors="replace")
+        elif event is None and self.first_object:
+            self.first_object = False  # the manifest, which every SDK says first
+            return None
+        self.noise.write(1, text + b"\n")
+        return None
+
+    def take_glued(self, text):
+        # A print without a newline stands before the next frame; the frame is worth more than the line.
+        at = text.find(b'{"event"', 1)
+        if at < 0:
+            self.noise.write(1, text + b"\n")
+            return None
+        self.noise.write(1, text[:at] + b"\n")
+        match = SESSION_LINE.match(text, at)
+        if match:
+            return text[at:], match[1].decode(), match[2]
+        return self.take_other(text[at:])
+
+    def on_heartbeat(self):
+        first = self.heartbeat_at is None
+        self.heartbeat_at = now()
+        if first:
+            self.tell_all({"op": "ready"})
+
+    def deliver(self, host, batch):
+        """Sends whole lines to their host, at once if nothing waits for it already."""
+        lines = host.lines
+        sent = 0
+        if not lines and host.data is not None:
+            data = batch[0][1] if len(batch) == 1 else b"".join([whole for _, whole in batch])
+            try:
+                sent = host.data.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.lose(host)
+            if sent == len(data):
+                return
+        for session_id, whole in batch:
+            if sent >= len(whole):
+                sent -= len(whole)
+                continue
+            # One line may overshoot, or a frame larger than the buffer could never pass.
+            if host.line_bytes >= self.options.buffer_bytes and not sent:
+                host.dropped_sessions.add(session_id)
+                host.dropped_lines += 1
+                host.dropped_bytes += len(whole)
+                continue
+            lines.append(whole)
+            host.line_bytes += len(whole)
+            if sent:
+                host.sent, sent = sent, 0
+        if host.data is not None:
+            self.watch_data(host)
+        if host.dropped_lines:
+            self.report_dropped(host)
+
+    def report_dropped(self, host):
+        if host.control is None or host.control_out:
+            return
+        for session_id in host.dropped_sessions:
+            self.sessions.pop(session_id, None)
+        self.tell(
+            host,
+            {
+                "op": "dropped",
+                "session_ids": sorted(host.dropped_sessions),
+                "lines": host.dropped_lines,
+                "bytes": host.dropped_bytes,
+            },
+        )
+        host.dropped_sessions = set()
+        host.dropped_lines = host.dropped_bytes = 0
+
+    def flush_data(self, host):
+        lines = host.lines
+        while lines:
+            line = lines[0]
+            try:
+                sent = host.data.send(memoryview(line)[host.sent :])
+            except BlockingIOError:
+                return
+            except OSError:
+                self.lose(host)
+                return
+            host.sent += sent
+            if host.sent < len(line):
+                return
+            lines.popleft()
+            host.line_bytes -= len(line)
+            host.sent = 0
+
+    def on_data(self, fd, events):
+        host = self.by_fd[fd]
+        if events & OUT:
+            self.flush_data(host)
+            if host.data is None:
+                return
+            if not host.lines:
+                self.watch_data(host)
+        if not events & (IN | GONE):
+            return
+        try:
+            data = host.data.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.lose(host)
+            return
+        end = data.rfind(b"\n") + 1
+        if not end:
+            host.partial += data
+            return
+        whole = data if end == len(data) else data[:end]
+        if host.partial:
+            whole = host.partial + whole
+            host.partial = bytearray()
+        if end < len(data):
+            host.partial += data[end:]
+        self.register(host, whole)
+        self.write_stdin(whole)
+
+    def register(self, host, whole):
+        """Learns which sessions are the host's. The line of an answer to the plugin opens no session again."""
+        sessions = self.sessions
+        start, end = 0, whole.find(b"\n")
+        while end >= 0:
+            match = HOST_LINE.match(whole, start, end)
+            if match is not None:
+                session_id = match[1].decode()
+                if session_id not in sessions:
+                    if whole.find(b"backwards_response", start, end) < 0 or is_request(whole[start:end]):
+                        sessions[session_id] = host
+            start = end + 1
+            end = whole.find(b"\n", start)
+
+    def write_stdin(self, data):
+        if self.status is not None:
+            return
+        if not self.stdin_queue:
+            try:
+                sent = os.write(self.stdin, data)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return  # the plugin closed its stdin; its end or its deadline will say the rest
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
+            self.loop.watch(self.stdin, OUT, self.on_stdin)
+        self.stdin_queue.append(memoryview(data))
+        self.stdin_bytes += len(data)
+        if self.stdin_bytes >= STDIN_BACKLOG_BYTES:
+            self.watch_all_data()
+
+    def on_stdin(self, fd, _events):
+        was_full = self.stdin_bytes >= STDIN_BACKLOG_BYTES
+        queue = self.stdin_queue
+        while queue:
+            try:
+                sent = os.write(fd, queue[0])
+            except BlockingIOError:
+                break
+            except OSError:
+                queue.clear()
+                self.stdin_bytes = 0
+                break
+            self.stdin_bytes -= sent
+            if sent < len(queue[0]):
+                queue[0] = queue[0][sent:]
+                break
+            queue.popleft()
+        if not queue:
+            self.loop.unwatch(fd)
+        if was_full and self.stdin_bytes < STDIN_BACKLOG_BYTES:
+            self.watch_all_data()
+
+    def watch_data(self, host):
+        mask = (OUT if host.lines else 0) | (IN if self.stdin_bytes < STDIN_BACKLOG_BYTES else 0)
+        self.loop.watch(host.data.fileno(), mask, self.on_data)
+
+    def watch_all_data(self):
+        for host in self.hosts.values():
+            if host.data is not None:
+                self.watch_data(host)
+
+    def tell_all(self, message):
+        for host in list(self.hosts.values()):
+            self.tell(host, message)
+
+    def tell(self, host, message):
+        if host.control is None:
+            return
+        host.control_out += encode(message)
+        self.flush_control(host)
+
+    def flush_control(self, host):
+        try:
+            while host.control_out:
+                host.control_out = host.control_out[host.control.send(host.control_out) :]
+        except BlockingIOError:
+            if len(host.control_out) > 16 * CONTROL_LINE_BYTES:
+                self.lose(host)
+                return
+        except OSError:
+            self.lose(host)
+            return
+        self.loop.watch(host.control.fileno(), IN | (OUT if host.control_out else 0), self.on_control)
+
+    def on_control(self, fd, events):
+        host = self.by_fd[fd]
+        if events & OUT:
+            self.flush_control(host)
+            if host.control is None:
+                return
+            if host.dropped_lines:
+                self.report_dropped(host)
+        if not events & (IN | GONE):
+            return
+        try:
+            data = host.control.recv(CONTROL_LINE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data or len(host.control_in) > CONTROL_LINE_BYTES:
+            self.lose(host)
+            return
+        *lines, host.control_in = (host.control_in + data).split(b"\n")
+        for line in lines:
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(message, dict) and message.get("op") == "ping":
+                self.tell(host, self.pong(message.get("id")))
+
+    def pong(self, ping_id):
+        age = None if self.heartbeat_at is None else round((now() - self.heartbeat_at) * 1000)
+        return {
+            "op": "pong",
+            "id": ping_id,
+            "alive": self.status is None,
+            "heartbeat_age_ms": age,
+            "resident_bytes": resident_bytes(self.pid),
+            "oom_kills": self.oom.kills(),
+            "open_sessions": len(self.sessions),
+        }
+
+    def read_folder(self):
+        try:
+            at = os.stat(self.options.folder).st_mtime_ns
+            if at == self.folder_read_at:
+                return
+            names = {name for name in os.listdir(self.options.folder) if name[:2] == "h-" and name[-5:] == ".sock"}
+        except OSError:
+            return
+        # A change within the clock's own grain leaves the time as it is: such a reading is not remembered.
+        self.folder_read_at = at if time.time_ns() - at > 100_000_000 else -1
+        for name in names - self.hosts.keys():
+            self.hosts[name] = Host(name)
+
+    def dial_all(self):
+        self.read_folder()
+        at = now()
+        for host in list(self.hosts.values()):
+            if host.data is None and host.next_dial <= at and not self.dial(host):
+                host.dial_delay = min(self.options.redial_s_max, max(self.options.redial_s, host.dial_delay * 1.5))
+                host.next_dial = at + host.dial_delay
+                if at - host.lost_at > FORGET_HOST_S:
+                    self.forget(host)
+
+    def dial(self, host):
+        address = f"{self.options.folder}/{host.name}"
+        opened = []
+        hello = {"hello": "control", "ready": self.heartbeat_at is not None, "frame_bytes_max": self.options.frame_bytes_max}
+        try:
+            for first in ({"hello": "data"}, hello):
+                connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                opened.append(connection)
+                connection.connect(address)
+                connection.send(encode(first))
+        except OSError:
+            for connection in opened:
+                connection.close()
+            return False
+        host.data, host.control = opened
+        for connection in opened:
+            self.by_fd[connection.fileno()] = host
+        self.loop.watch(host.control.fileno(), IN, self.on_control)
+        self.watch_data(host)
+        if host.dropped_lines:
+            self.report_dropped(host)
+        return True
+
+    def lose(self, host):
+        """One of a host's connections is gone: the other goes too. Whole lines wait; the cut one is thrown away."""
+        for connection in (host.data, host.control):
+            if connection is not None:
+                self.by_fd.pop(connection.fileno(), None)
+                self.loop.unwatch(connection.fileno())
+                connection.close()
+        host.data = host.control = None
+        host.partial = bytearray()
+        host.control_in = host.control_out = b""
+        if host.sent:
+            host.line_bytes -= len(host.lines.popleft())
+            host.sent = 0
+        host.lost_at = now()
+        host.dial_delay = self.options.redial_s
+        host.next_dial = host.lost_at + host.dial_delay
+
+    def forget(self, host):
+        if os.path.exists(f"{self.options.folder}/{host.name}") and now() - host.lost_at < 20 * FORGET_HOST_S:
+            return
+        del self.hosts[host.name]
+        self.folder_read_at = -1
+        self.sessions = {key: value for key, value in self.sessions.items() if value is not host}
+
+    def run(self):
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_read, False)
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.on_terminate())
+        self.loop.watch(wake_read, IN, lambda fd, _events: os.read(fd, 512))
+        # Dialled before the plugin starts, so that a plugin that dies at once is still reported.
+        self.dial_all()
+        self.start()
+        dial_at = now()
+        poll, handlers = self.loop.epoll.poll, self.loop.handlers
+        self.reap()
+        while self.status is None:
+            for fd, events in poll(self.pause(dial_at)):
+                handler = handlers.get(fd)
+                if handler is not None:
+                    handler(fd, events)
+                    if fd == wake_read:
+                        self.reap()
+            at = now()
+            if at >= dial_at:
+                self.dial_all()
+                lonely = any(host.data is None for host in self.hosts.values()) or not self.hosts
+                dial_at = at + (self.options.redial_s if lonely else self.options.redial_s_max)
+                if self.noise.dropped:
+                    self.noise.refill()
+                    self.noise.report()
+            if self.kill_at is not None and at >= self.kill_at:
+                self.signal_group(signal.SIGKILL)
+        return self.finish()
+
+    def pause(self, dial_at):
+        until = dial_at if self.kill_at is None else min(dial_at, self.kill_at)
+        return max(0.0, until - now())
+
+    def finish(self):
+        report = self.exit_report()
+        self.tell_all(report)
+        self.signal_group(signal.SIGKILL)
+        # What the plugin said before it ended is in the pipes; a process that left the group may still write there.
+        for fd, handler in ((self.stdout, self.on_stdout), (self.stderr, self.on_stderr)):
+            for _ in range(64):
+                if fd is None or not handler(fd, IN):
+                    break
+        deadline = now() + FLUSH_S
+        waiting = [host for host in self.hosts.values() if host.data is not None]
+        while waiting and now() < deadline:
+            for host in waiting:
+                self.flush_data(host)
+                if host.control is not None and host.control_out:
+                    self.flush_control(host)
+            waiting = [host for host in waiting if host.data is not None and (host.lines or host.control_out)]
+            if waiting:
+                select.select([], [host.data for host in waiting], [], 0.02)
+        self.noise.finish(deadline)
+        return report["exit_code"] if report["signal"] is None else 128 + os.WTERMSIG(self.status)
+
+
+def framed(session_id, line):
+    """The line as the host gets it: with its newline, and announced if it is a large one."""
+    if len(line) < ANNOUNCED_BYTES:
+        return line + b"\n"
+    announcement = encode({"berth": "frame", "session_id": session_id, "bytes": len(line) + 1})
+    if not isinstance(line, bytearray):
+        return announcement + line + b"\n"
+    line[:0] = announcement  # in place: a frame may be a tenth of the plugin's memory
+    line += b"\n"
+    return line
+
+
+def is_request(line):
+    try:
+        return json.loads(line).get("event") == "request"
+    except (ValueError, AttributeError):
+        return False
+
+
+def resident_bytes(pid):
+    try:
+        with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def main():
+    if os.getpid() == 1:
+        fail("must not be PID 1, the plugin would end itself; run the Container with an init")
+    options = Options(sys.argv[1:])
+    if options.cwd:
+        try:
+            os.chdir(options.cwd)
+        except OSError as error:
+            fail(f"{options.cwd}: {os.strerror(error.errno or errno.EIO)}")
+    os._exit(Runner(options).run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+import { Fault } from "../../domain/fault.ts";
+import type { RuntimeExit } from "../transport.ts";
+
+/** What the sessions of a plugin that ended are told: the cause, as far as it is known. */
+export function exitFault({ exitCode, signal, oom }: RuntimeExit): Fault {
+  const how = oom
+    ? "ran out of memory"
+    : signal !== undefined
+      ? `was killed by ${signal}`
+      : `exited with code ${exitCode ?? "unknown"}`;
+  return new Fault("plugin_crashed", `The plugin ${how} during the call.`, {
+    details: { exitCode: exitCode ?? null, signal: signal ?? null, oom },
+  });
+}
+
+export function linkLost(message = "The connection to the plugin was lost during the call."): Fault {
+  return new Fault("link_lost", message);
+}
+
+export function frameTooLarge(bytes: number, frameBytesMax: number): Fault {
+  return new Fault("frame_too_large", `A message of ${bytes} bytes or more; accepted: ${frameBytesMax}.`, {
+    details: { field: "message", value: bytes, accepted: frameBytesMax },
+  });
+}

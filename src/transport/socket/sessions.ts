@@ -1,0 +1,108 @@
+import type { Fault } from "../../domain/fault.ts";
+import type { SessionFrame } from "../../domain/frame.ts";
+import type { SessionLine } from "../codec.ts";
+import type { SessionListener } from "../transport.ts";
+
+/** A frame's place in the order of its session: empty while it is being parsed. */
+interface Place {
+  frame: SessionFrame | undefined;
+  readonly bytes: number;
+  readonly large: boolean;
+}
+
+interface OpenSession {
+  readonly listener: SessionListener;
+  /** Set while a large frame of the session is being parsed: its place, and the places behind it. */
+  waiting: Place[] | undefined;
+}
+
+/**
+ * The open sessions of one link. Frames reach their listener in the order in which they came, also past a large
+ * one that is still being parsed; after `end` or a loss a session hears nothing more.
+ */
+export class Sessions {
+  readonly #open = new Map<string, OpenSession>();
+  #heldBytes = 0;
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes of ordinary frames that wait behind large ones. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  open(sessionId: string, listener: SessionListener): void {
+    this.#open.set(sessionId, { listener, waiting: undefined });
+  }
+
+  has(sessionId: string): boolean {
+    return this.#open.has(sessionId);
+  }
+
+  close(sessionId: string): void {
+    const session = this.#open.get(sessionId);
+    this.#open.delete(sessionId);
+    for (const place of session?.waiting ?? []) this.#forget(place);
+  }
+
+  deliver({ sessionId, frame }: SessionLine, bytes: number): void {
+    const session = this.#open.get(sessionId);
+    if (session === undefined) return;
+    if (session.waiting !== undefined) {
+      session.waiting.push({ frame, bytes, large: false });
+      this.#heldBytes += bytes;
+      return;
+    }
+    if (frame.type === "end") this.#open.delete(sessionId);
+    session.listener.onFrame(frame, bytes);
+  }
+
+  /**
+   * Keeps a place for a large frame. What is returned fills it, and delivers all that can go; it is harmless once the
+   * session is gone.
+   */
+  expect(sessionId: string, bytes: number): (frame: SessionFrame) => void {
+    const session = this.#open.get(sessionId);
+    if (session === undefined) return () => undefined;
+    const place: Place = { frame: undefined, bytes, large: true };
+    session.waiting ??= [];
+    session.waiting.push(place);
+    return (frame) => {
+      place.frame = frame;
+      if (this.#open.get(sessionId) === session) this.#advance(sessionId, session);
+    };
+  }
+
+  lose(sessionId: string, fault: Fault): void {
+    const session = this.#open.get(sessionId);
+    if (session === undefined) return;
+    this.close(sessionId);
+    session.listener.onLost(fault);
+  }
+
+  loseAll(fault: Fault): void {
+    for (const sessionId of [...this.#open.keys()]) this.lose(sessionId, fault);
+  }
+
+  #advance(sessionId: string, session: OpenSession): void {
+    const waiting = session.waiting ?? [];
+    while (this.#open.get(sessionId) === session) {
+      const place = waiting[0];
+      if (place === undefined) {
+        session.waiting = undefined;
+        return;
+      }
+      if (place.frame === undefined) return;
+      waiting.shift();
+      this.#forget(place);
+      if (place.frame.type === "end") this.close(sessionId);
+      session.listener.onFrame(place.frame, place.bytes);
+    }
+  }
+
+  #forget(place: Place): void {
+    if (!place.large) this.#heldBytes -= place.bytes;
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * One link: from the first connection of a Runtime's runner to its end, over as many reconnects as it takes.
+ *
+ * How sessions end when a Runtime does: the runner's report (or `noteExit`) names the cause, then the data
+ * connection's end says that everything the plugin wrote has been read; only then are open sessions told. If a
+ * connection goes without a report, a settle period waits for one before they get `link_lost`.
+ */
+import { Fault } from "../../domain/fault.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Log } from "../../observe/log.ts";
+import { type Announcement, findSessionId, parseSessionLine } from "../codec.ts";
+import type { LinkOptions, RuntimeExit, RuntimeHealth, RuntimeLink, SessionListener } from "../transport.ts";
+import type { ControlMessage } from "./control-message.ts";
+import { Door, type Pair } from "./door.ts";
+import { exitFault, frameTooLarge, linkLost } from "./exit-fault.ts";
+import type { LargeFrames } from "./large-frames.ts";
+import { LivePair } from "./pair.ts";
+import { Pings } from "./pings.ts";
+import { Sessions } from "./sessions.ts";
+
+export interface SocketLinkSettings {
+  readonly pingTimeoutMs: number;
+  readonly helloTimeoutMs: number;
+  /** How long a lost connection, or an exit report, waits for the other half of the news. */
+  readonly settleMs: number;
+  /** Frames from this size on are parsed in a worker thread. */
+  readonly largeFrameBytes: number;
+  /** Request bytes that may wait for a plugin that does not read, besides one whole frame. */
+  readonly outgoingBytesMax: number;
+  /** A large frame that is not there in full by then breaks the link: it holds room that others wait for. */
+  readonly largeFrameTimeoutMs: number;
+}
+
+/** What may wait behind large frames that are being parsed before the link stops reading. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface SocketLinkDeps {
+  readonly path: string;
+  readonly options: LinkOptions;
+  readonly settings: SocketLinkSettings;
+  readonly largeFrames: LargeFrames;
+  readonly log: Log;
+  readonly onClosed: () => void;
+}
+
+export class SocketLink implements RuntimeLink {
+  readonly runtimeId: RuntimeId;
+  readonly #deps: SocketLinkDeps;
+  readonly #door: Door;
+  readonly #sessions = new Sessions();
+  readonly #pings: Pings;
+  #pair: LivePair | undefined;
+  #up = false;
+  #ready = false;
+  #exit: RuntimeExit | undefined;
+  #dataEnded = false;
+  #settling: NodeJS.Timeout | undefined;
+  #largeArriving: { readonly bytes: number; readonly timer: NodeJS.Timeout } | undefined;
+  #closed = false;
+
+  constructor(deps: SocketLinkDeps) {
+    this.#deps = deps;
+    this.runtimeId = deps.options.runtimeId;
+    this.#pings = new Pings(deps.settings.pingTimeoutMs);
+    this.#door = new Door({
+      path: deps.path,
+      helloTimeoutMs: deps.settings.helloTimeoutMs,
+      onPair: (pair) => this.#onPair(pair),
+    });
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  get ready(): boolean {
+    return this.#up && this.#ready;
+  }
+
+  get openSessions(): number {
+    return this.#sessions.size;
+  }
+
+  listen(): Promise<void> {
+    return this.#door.open();
+  }
+
+  openSession(sessionId: string, line: string, listener: SessionListener): void {
+    const pair = this.#writable(line);
+    this.#sessions.open(sessionId, listener);
+    pair.writeData(line);
+  }
+
+  send(line: string): void {
+    this.#writable(line).writeData(line);
+  }
+
+  closeSession(sessionId: string): void {
+    this.#sessions.close(sessionId);
+  }
+
+  noteExit(exit: RuntimeExit): void {
+    const settled = this.#pair === undefined && this.#settling === undefined;
+    if (this.#exit !== undefined || this.#closed || settled) return;
+    this.#exit = exit;
+    this.#up = false;
+    if (this.#pair === undefined || this.#dataEnded) this.#settle();
+    else this.#settleSoon();
+  }
+
+  ping(signal: AbortSignal): Promise<RuntimeHealth> {
+    const pair = this.#pair;
+    if (pair === undefined || !this.#up) return Promise.reject(linkLost("The plugin is not connected."));
+    return this.#pings.ask((id) => pair.writeControl({ op: "ping", id }), signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#up = false;
+    clearTimeout(this.#settling);
+    this.#door.close();
+    this.#detach()?.destroy();
+    this.#endAll(this.#exit === undefined ? linkLost("Berth closed the connection.") : exitFault(this.#exit));
+    this.#deps.onClosed();
+  }
+
+  #writable(line: string): LivePair {
+    const { frameBytesMax } = this.#deps.options;
+    const pair = this.#pair;
+    if (pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
+    // UTF-8 takes at most three bytes for each UTF-16 unit: most lines need no count.
+    const bytes = line.length * 3 <= frameBytesMax ? line.length : Buffer.byteLength(line);
+    if (bytes > frameBytesMax) throw frameTooLarge(bytes, frameBytesMax);
+    const accepted = frameBytesMax + this.#deps.settings.outgoingBytesMax;
+    if (pair.outgoingBytes + bytes > accepted) {
+      throw new Fault("busy", "The plugin does not read its requests.", {
+        details: { field: "queuedBytes", value: pair.outgoingBytes, accepted },
+      });
+    }
+    return pair;
+  }
+
+  #onPair(pair: Pair): void {
+    if (this.#closed) {
+      pair.data.destroy();
+      pair.control.destroy();
+      return;
+    }
+    this.#exit = undefined;
+    this.#dataEnded = false;
+    this.#ready = pair.ready;
+    this.#up = true;
+    const live: LivePair = new LivePair(pair, {
+      lineBytesMax: Math.min(1024 * 1024, this.#deps.options.frameBytesMax),
+      lingerMs: this.#deps.settings.settleMs,
+      onLine: (text, bytes) => this.#onLine(text, bytes),
+      onAnnounced: (announcement) => this.#onAnnounced(live, announcement),
+      onFrame: (announcement, line) => this.#onFrame(live, announcement, line),
+      onControl: (message) => this.#onControl(message),
+      onDataEnd: () => this.#onDataEnd(),
+      onLost: (reason) => this.#onLost(live, reason),
+    });
+    this.#pair = live;
+    this.#deps.options.listener.onUp();
+    if (this.#ready) this.#deps.options.listener.onReady();
+    live.start();
+  }
+
+  #onLine(text: string, bytes: number): void {
+    const line = parseSessionLine(text);
+    if (line === undefined) this.#onUnreadable(findSessionId(text), bytes);
+    else this.#sessions.deliver(line, bytes);
+  }
+
+  #onUnreadable(sessionId: string | undefined, bytes: number): void {
+    this.#deps.options.listener.onNotice({ kind: "bad_line", bytes, sessionId });
+    if (sessionId === undefined) return;
+    const message = "The plugin sent a message that is not of its protocol.";
+    this.#sessions.lose(sessionId, new Fault("plugin_protocol", message, { details: { bytes } }));
+  }
+
+  #onAnnounced(pair: LivePair, { sessionId, bytes }: Announcement): boolean | Promise<boolean> {
+    const { frameBytesMax } = this.#deps.options;
+    // The newline is not the frame's.
+    if (bytes - 1 > frameBytesMax) {
+      this.#sessions.lose(sessionId, frameTooLarge(bytes - 1, frameBytesMax));
+      return false;
+    }
+    if (!this.#sessions.has(sessionId)) return false;
+    if (bytes < this.#deps.settings.largeFrameBytes) return true;
+    const granted = this.#deps.largeFrames.reserve(bytes);
+    if (granted === true) return this.#onRoom(pair, sessionId, bytes);
+    return granted.then((room) => {
+      if (room) return this.#onRoom(pair, sessionId, bytes);
+      const details = { value: bytes };
+      const message = "There is no room for a message of this size now.";
+      this.#sessions.lose(sessionId, new Fault("frame_too_large", message, { details }));
+      return false;
+    });
+  }
+
+  #onRoom(pair: LivePair, sessionId: string, bytes: number): boolean {
+    if (this.#pair !== pair || !this.#sessions.has(sessionId)) {
+      this.#deps.largeFrames.release(bytes);
+      return false;
+    }
+    const timer = setTimeout(() => pair.destroy(), this.#deps.settings.largeFrameTimeoutMs);
+    this.#largeArriving = { bytes, timer };
+    return true;
+  }
+
+  #onFrame(pair: LivePair, { sessionId, bytes }: Announcement, line: Buffer<ArrayBuffer>): void {
+    if (bytes < this.#deps.settings.largeFrameBytes) {
+      this.#onLine(line.toString("utf8"), bytes);
+      return;
+    }
+    clearTimeout(this.#largeArriving?.timer);
+    this.#largeArriving = undefined;
+    const deliver = this.#sessions.expect(sessionId, bytes);
+    const held = this.#sessions.heldBytes >= HELD_BYTES_MAX;
+    if (held) pair.hold(true);
+    void this.#deps.largeFrames.parse(line).then((parsed) => {
+      if (parsed === undefined || parsed.sessionId !== sessionId) this.#onUnreadable(sessionId, bytes);
+      else deliver(parsed.frame);
+      this.#deps.largeFrames.release(bytes);
+      if (held) pair.hold(false);
+    });
+  }
+
+  #onControl(message: ControlMessage): void {
+    const { listener, frameBytesMax } = this.#deps.options;
+    switch (message.op) {
+      case "ready":
+        if (!this.#ready) {
+          this.#ready = true;
+          listener.onReady();
+        }
+        break;
+      case "pong":
+        this.#pings.answer(message);
+        break;
+      case "exit":
+        this.noteExit({
+          exitCode: message.exit_code ?? undefined,
+          signal: message.signal ?? undefined,
+          oom: message.oom,
+        });
+        break;
+      case "frame_too_large":
+        this.#sessions.lose(message.session_id, frameTooLarge(message.bytes, frameBytesMax));
+        break;
+      case "dropped": {
+        const { lines, bytes, session_ids: hit } = message;
+        const fault = linkLost("Berth did not read the plugin's messages fast enough; some were dropped.");
+        for (const sessionId of hit) this.#sessions.lose(sessionId, fault);
+        listener.onNotice({ kind: "frames_dropped", lines, bytes, sessions: hit.length });
+        break;
+      }
+      case "notice":
+        listener.onNotice({ kind: message.kind, bytes: message.bytes });
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  #onDataEnd(): void {
+    this.#dataEnded = true;
+    this.#up = false;
+    if (this.#exit !== undefined) this.#settle();
+  }
+
+  #onLost(pair: LivePair, reason: string): void {
+    if (this.#pair !== pair) return;
+    this.#deps.log.debug({ op: "link.lost", runtimeId: this.runtimeId, reason });
+    this.#detach();
+    if (this.#exit === undefined) this.#settleSoon();
+    else this.#settle();
+  }
+
+  #detach(): LivePair | undefined {
+    const pair = this.#pair;
+    this.#pair = undefined;
+    this.#up = false;
+    if (this.#largeArriving !== undefined) {
+      clearTimeout(this.#largeArriving.timer);
+      this.#deps.largeFrames.release(this.#largeArriving.bytes);
+      this.#largeArriving = undefined;
+    }
+    return pair;
+  }
+
+  #settleSoon(): void {
+    this.#settling ??= setTimeout(() => this.#settle(), this.#deps.settings.settleMs);
+  }
+
+  /** All that can be known is known: tells everybody, then lets the runner dial again. */
+  #settle(): void {
+    clearTimeout(this.#settling);
+    this.#settling = undefined;
+    const exit = this.#exit;
+    this.#exit = undefined;
+    this.#detach()?.destroy();
+    this.#endAll(exit === undefined ? linkLost() : exitFault(exit));
+    if (exit !== undefined) this.#deps.options.listener.onExit(exit);
+    this.#deps.options.listener.onDown();
+    if (this.#closed) return;
+    this.#door.open().catch((error: Error) => {
+      this.#deps.options.listener.onNotice({ kind: "listen_failed", error: error.message });
+    });
+  }
+
+  #endAll(fault: Fault): void {
+    this.#pings.rejectAll(fault);
+    this.#sessions.loseAll(fault);
+  }
+}

@@ -1,0 +1,79 @@
+import { join } from "node:path";
+import { Fault, invalidInput } from "../../domain/fault.ts";
+import type { Log } from "../../observe/log.ts";
+import type { LinkOptions, RuntimeLink, Transport } from "../transport.ts";
+import { LargeFrames } from "./large-frames.ts";
+import { SocketLink, type SocketLinkSettings } from "./socket-link.ts";
+
+export interface SocketTransportOptions extends Partial<SocketLinkSettings> {
+  /** Names this process's socket in each folder; no two live processes may share it. */
+  readonly processId: string;
+  readonly log: Log;
+  /** All large frames in memory share so many bytes. */
+  readonly largeFramesBudgetBytes?: number;
+  /** How long a large frame may wait for room in that budget. */
+  readonly largeFrameWaitMs?: number;
+}
+
+const DEFAULTS: SocketLinkSettings = {
+  pingTimeoutMs: 5_000,
+  helloTimeoutMs: 1_000,
+  settleMs: 250,
+  largeFrameBytes: 1024 * 1024,
+  outgoingBytesMax: 8 * 1024 * 1024,
+  largeFrameTimeoutMs: 10_000,
+};
+
+/** What the kernel's `sun_path` holds, without its final zero. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/**
+ * The Transport over Unix sockets: one listening socket per Runtime folder, dialled by the runner in the Container.
+ * Disposing it closes every link that is still open.
+ */
+export function createSocketTransport(options: SocketTransportOptions): Transport {
+  const { processId, log, largeFramesBudgetBytes = 32 * 1024 * 1024, largeFrameWaitMs = 5_000 } = options;
+  if (!/^[a-zA-Z0-9_-]{1,32}$/.test(processId)) {
+    throw invalidInput("processId", processId, "1 to 32 letters, digits, _ and -");
+  }
+  const settings: SocketLinkSettings = { ...DEFAULTS, ...pickDefined(options) };
+  const largeFrames = new LargeFrames({ budgetBytes: largeFramesBudgetBytes, waitMs: largeFrameWaitMs });
+  const links = new Set<SocketLink>();
+  return {
+    open: async (linkOptions: LinkOptions): Promise<RuntimeLink> => {
+      const path = checkedPath(join(linkOptions.folder, `h-${processId}.sock`));
+      const link: SocketLink = new SocketLink({
+        path,
+        options: linkOptions,
+        settings,
+        largeFrames,
+        log,
+        onClosed: () => links.delete(link),
+      });
+      await link.listen();
+      links.add(link);
+      return link;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const link of [...links]) await link[Symbol.asyncDispose]();
+      await largeFrames[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function pickDefined(options: Partial<SocketLinkSettings>): Partial<SocketLinkSettings> {
+  const keys = Object.keys(DEFAULTS) as (keyof SocketLinkSettings)[];
+  return Object.fromEntries(
+    keys.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]),
+  );
+}
+
+function checkedPath(path: string): string {
+  const bytes = Buffer.byteLength(path);
+  if (bytes <= SOCKET_PATH_BYTES_MAX) return path;
+  throw new Fault(
+    "socket_path_too_long",
+    `The socket path ${path} has ${bytes} bytes; at most ${SOCKET_PATH_BYTES_MAX} fit.`,
+    { details: { field: "path", value: path, bytes, accepted: SOCKET_PATH_BYTES_MAX } },
+  );
+}

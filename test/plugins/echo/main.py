@@ -1,0 +1,37 @@
+"""Echo: what it answers, how much and how slowly is the caller's choice."""
+
+import sys
+import time
+
+import berth_protocol
+
+
+def handle(session):
+    ask = session.parameters
+    if "print" in ask:
+        berth_protocol.write_text(ask["print"] + "\n")
+    if "raw" in ask:
+        berth_protocol.write_text(ask["raw"])
+    if "stderr" in ask:
+        print(ask["stderr"], file=sys.stderr, flush=True)
+    if "log" in ask:
+        data = {"level": "INFO", "message": ask["log"], "timestamp": time.time()}
+        berth_protocol.write({"event": "log", "data": data})
+    if session.data.get("action") == "validate_tool_credentials":
+        session.send("stream", {"result": True})
+        return
+    text = "x" * int(ask["bytes"]) if "bytes" in ask else str(ask.get("text", "hello"))
+    for _ in range(int(ask.get("messages", 1))):
+        if "delay_ms" in ask:
+            time.sleep(float(ask["delay_ms"]) / 1000)
+        if ask.get("late_key"):
+            inner = {"type": "stream", "data": {"type": "text", "message": {"text": text}, "meta": None}}
+            berth_protocol.write({"data": inner, "event": "session", "session_id": session.id})
+        else:
+            session.text(text)
+    if "error" in ask:
+        raise ValueError(ask["error"])
+
+
+if __name__ == "__main__":
+    berth_protocol.serve(handle)
