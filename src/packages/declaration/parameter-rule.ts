@@ -1,0 +1,110 @@
+import type { Json, JsonObject, Source } from "../yaml-source.ts";
+import { any, flag, i18n, integer, list, number, optional, type Read, struct, text } from "./shape.ts";
+
+const RULE_TYPES = ["float", "int", "string", "boolean", "text"];
+
+const ruleFields: Read<JsonObject> = struct({
+  name: text({ needed: true, charsMax: 255 }),
+  use_template: optional(text()),
+  label: optional(i18n({ needed: false })),
+  type: optional(text({ oneOf: RULE_TYPES })),
+  help: optional(i18n({ needed: false })),
+  required: flag,
+  default: any,
+  min: optional(number),
+  max: optional(number),
+  precision: optional(integer),
+  options: list(text({ charsMax: 255 })),
+});
+
+type RuleTemplate = Readonly<
+  Partial<Record<"type" | "default" | "min" | "max" | "precision" | "options", Json>> & { help: Json }
+>;
+
+const penalty = { type: "float", default: 0, min: 0, max: 1, precision: 2 } as const;
+
+const RULE_TEMPLATES: Readonly<Record<string, RuleTemplate>> = {
+  temperature: {
+    ...penalty,
+    help: {
+      en_US: "How freely the model chooses its words: near 0 it answers alike each time.",
+      zh_Hans: "模型选词的自由程度：越接近 0，每次的回答越一致。",
+    },
+  },
+  top_p: {
+    ...penalty,
+    default: 1,
+    help: {
+      en_US: "Only the likeliest words whose probabilities add up to this share are considered.",
+      zh_Hans: "只考虑累积概率达到该比例的最可能的词。",
+    },
+  },
+  top_k: {
+    type: "int",
+    default: 50,
+    min: 1,
+    max: 100,
+    precision: 0,
+    help: {
+      en_US: "Only this many of the likeliest words are considered.",
+      zh_Hans: "只考虑最可能的这么多个词。",
+    },
+  },
+  presence_penalty: {
+    ...penalty,
+    help: {
+      en_US: "Makes words less likely that have been used at all.",
+      zh_Hans: "降低已经出现过的词再次出现的可能。",
+    },
+  },
+  frequency_penalty: {
+    ...penalty,
+    help: {
+      en_US: "Makes words less likely the more often they have been used.",
+      zh_Hans: "词出现得越多，再次出现的可能越低。",
+    },
+  },
+  max_tokens: {
+    type: "int",
+    default: 64,
+    min: 1,
+    max: 2048,
+    precision: 0,
+    help: { en_US: "The longest answer, in tokens.", zh_Hans: "回答的最大长度，以 token 计。" },
+  },
+  response_format: {
+    type: "string",
+    options: ["JSON", "XML"],
+    help: { en_US: "The format in which the model answers.", zh_Hans: "模型回答所用的格式。" },
+  },
+  json_schema: {
+    type: "string",
+    help: { en_US: "The JSON schema that the answer follows.", zh_Hans: "回答所遵循的 JSON schema。" },
+  },
+};
+
+/** One setting of a model. A template gives what the rule itself leaves open; its label is the rule's own name. */
+export function parameterRule(at: Source): JsonObject {
+  const rule = ruleFields(at);
+  const label = at.get("label").get("en_US").isEmpty
+    ? { en_US: rule["name"] ?? "" }
+    : (rule["label"] ?? null);
+  const named = at.get("use_template").text ?? "";
+  const template = Object.hasOwn(RULE_TEMPLATES, named) ? RULE_TEMPLATES[named] : undefined;
+  if (named !== "" && template === undefined) {
+    throw at.get("use_template").refuse(`one of ${Object.keys(RULE_TEMPLATES).join(", ")}`);
+  }
+  if (named === "" && rule["type"] === null) at.get("type").warn("is missing");
+  const fill = (key: keyof RuleTemplate): Json => rule[key] ?? template?.[key] ?? null;
+  return {
+    ...rule,
+    label,
+    type: fill("type"),
+    help: fill("help"),
+    default: fill("default"),
+    min: fill("min"),
+    max: fill("max"),
+    precision: fill("precision"),
+    options: fill("options") ?? [],
+  };
+}

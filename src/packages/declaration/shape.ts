@@ -1,0 +1,127 @@
+import type { Json, JsonObject, Source } from "../yaml-source.ts";
+
+/**
+ * Readers of typed values. What is absent becomes its type's empty value and a value of a wrong type is refused;
+ * everything else that a stricter validator would object to is a warning. `undefined` leaves a key out of a struct.
+ */
+export type Read<T extends Json | undefined = Json | undefined> = (at: Source) => T;
+
+export interface TextRules {
+  /** Warns when it is empty. */
+  readonly needed?: boolean;
+  readonly charsMax?: number;
+  readonly oneOf?: readonly string[];
+  readonly pattern?: RegExp;
+}
+
+export function text(rules: TextRules = {}): Read<string> {
+  return (at) => {
+    if (at.isEmpty) {
+      if (rules.needed === true) at.warn("is missing");
+      return "";
+    }
+    const value = at.text;
+    if (value === undefined) throw at.refuse("a text");
+    if (rules.needed === true && value === "") at.warn("is empty");
+    if (rules.charsMax !== undefined && value.length > rules.charsMax) {
+      at.warn(`has ${value.length} characters; expected at most ${rules.charsMax}`);
+    }
+    if (value !== "" && rules.oneOf !== undefined && !rules.oneOf.includes(value)) {
+      at.warn(`is ${JSON.stringify(value)}; expected one of ${rules.oneOf.join(", ")}`);
+    }
+    if (value !== "" && rules.pattern !== undefined && !rules.pattern.test(value)) {
+      at.warn(`is ${JSON.stringify(value)}; expected ${rules.pattern.source}`);
+    }
+    return value;
+  };
+}
+
+export const flag: Read<boolean> = (at) => {
+  if (at.isEmpty) return false;
+  const value = at.flag;
+  if (value === undefined) throw at.refuse("true or false");
+  return value;
+};
+
+export const number: Read<number> = (at) => {
+  if (at.isEmpty) return 0;
+  const value = at.number;
+  if (value === undefined || !Number.isFinite(value)) throw at.refuse("a number without quotes");
+  return value;
+};
+
+export const integer: Read<number> = (at) => {
+  const value = number(at);
+  if (!Number.isSafeInteger(value)) throw at.refuse("a whole number");
+  return value;
+};
+
+/** Any value, as JSON. */
+export const any: Read<Json> = (at) => at.toJson();
+
+/** A map of anything. */
+export const anyMap: Read<JsonObject> = (at) => {
+  if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
+  return Object.fromEntries(at.keys.map((key) => [key, at.get(key).toJson()]));
+};
+
+/** null where nothing is written. */
+export function optional<T extends Json | undefined>(read: Read<T>): Read<T | null> {
+  return (at) => (at.isEmpty ? null : read(at));
+}
+
+/** No key where nothing is written. */
+export function omitted<T extends Json | undefined>(read: Read<T>): Read<T | undefined> {
+  return (at) => (at.isEmpty ? undefined : read(at));
+}
+
+/** null where nothing is written. */
+export function list(read: Read<Json>, itemsMax?: number): Read<readonly Json[] | null> {
+  return (at) => {
+    if (at.isEmpty) return null;
+    if (!at.isList) throw at.refuse("a list");
+    const { items } = at;
+    if (itemsMax !== undefined && items.length > itemsMax) {
+      at.warn(`has ${items.length} items; expected at most ${itemsMax}`);
+    }
+    return items.map((item) => read(item));
+  };
+}
+
+/** An empty list where nothing is written. */
+export function listOrEmpty(read: Read<Json>, itemsMax?: number): Read<readonly Json[]> {
+  const inner = list(read, itemsMax);
+  return (at) => inner(at) ?? [];
+}
+
+/** Keys in the order of the fields; keys that no field names are ignored. */
+export function struct(fields: Readonly<Record<string, Read>>): Read<JsonObject> {
+  const readers = Object.entries(fields);
+  return (at) => {
+    if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
+    const pairs: [string, Json][] = [];
+    for (const [key, read] of readers) {
+      const value = read(at.get(key));
+      if (value !== undefined) pairs.push([key, value]);
+    }
+    return Object.fromEntries(pairs);
+  };
+}
+
+const LANGUAGES = ["en_US", "ja_JP", "zh_Hans", "pt_BR"] as const;
+const I18N_CHARS_MAX = 1023;
+
+/** A text in up to four languages; others are dropped. `en_US` is always there. */
+export function i18n({ needed }: { needed: boolean }): Read<JsonObject> {
+  const read = text({ charsMax: I18N_CHARS_MAX });
+  return (at) => {
+    if (!at.isEmpty && !at.isMap) throw at.refuse("a map of languages, with en_US");
+    const pairs: [string, string][] = [];
+    for (const language of LANGUAGES) {
+      const value = read(at.get(language));
+      if (value !== "" || language === "en_US") pairs.push([language, value]);
+    }
+    if (needed && pairs[0]?.[1] === "") at.warn("has no English text (en_US)");
+    return Object.fromEntries(pairs);
+  };
+}

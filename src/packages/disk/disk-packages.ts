@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { link, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Fault } from "../../domain/fault.ts";
+import { parsePackageRef } from "../../domain/package-ref.ts";
+import type { PackageStore, StagedFile } from "../package-store.ts";
+
+export interface DiskPackagesOptions {
+  /** Made when it is not there. */
+  readonly folder: string;
+  /** Staged files older than this were left by a process that died: the start removes them. */
+  readonly stagedAgeMaxMs: number;
+}
+
+/** A folder of archives: `AUTHOR/NAME:VERSION@CHECKSUM.difypkg`. What `keep` has returned survives a power cut. */
+export async function openDiskPackages(options: DiskPackagesOptions): Promise<PackageStore> {
+  const staging = join(options.folder, ".staging");
+  await mkdir(staging, { recursive: true });
+  await removeStale(staging, options.stagedAgeMaxMs);
+  return new DiskPackages(options.folder, staging);
+}
+
+class DiskPackages implements PackageStore {
+  readonly #folder: string;
+  readonly #staging: string;
+
+  constructor(folder: string, staging: string) {
+    this.#folder = folder;
+    this.#staging = staging;
+  }
+
+  async stage(): Promise<StagedFile> {
+    const path = join(this.#staging, randomUUID());
+    return { path, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
+  }
+
+  async keep(staged: StagedFile, identifier: string): Promise<void> {
+    const path = this.#pathOf(identifier);
+    await sync(staged.path);
+    await mkdir(dirname(path), { recursive: true });
+    try {
+      // A link, because a rename would replace the bytes that are there already.
+      await link(staged.path, path);
+    } catch (failure) {
+      if (codeOf(failure) !== "EEXIST") throw failure;
+    }
+    await sync(dirname(path));
+    await sync(this.#folder);
+    await rm(staged.path, { force: true });
+  }
+
+  async open(identifier: string): Promise<{ readonly path: string; readonly bytes: number }> {
+    const path = this.#pathOf(identifier);
+    try {
+      const { size } = await stat(path);
+      return { path, bytes: size };
+    } catch (failure) {
+      if (codeOf(failure) !== "ENOENT") throw failure;
+      throw new Fault("package_not_found", `The package ${identifier} is not here; upload it first.`, {
+        details: { field: "identifier", value: identifier },
+        cause: failure,
+      });
+    }
+  }
+
+  async remove(identifier: string): Promise<void> {
+    await rm(this.#pathOf(identifier), { force: true });
+  }
+
+  /** Only what parses as an identifier becomes a path: its characters cannot leave the folder. */
+  #pathOf(identifier: string): string {
+    const { author, name, version, checksum } = parsePackageRef(identifier);
+    return join(this.#folder, author, `${name}:${version}@${checksum}.difypkg`);
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  await using handle = await open(path, "r");
+  await handle.sync();
+}
+
+async function removeStale(staging: string, ageMaxMs: number): Promise<void> {
+  const oldest = Date.now() - ageMaxMs;
+  for (const name of await readdir(staging)) {
+    const path = join(staging, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found !== undefined && found.mtimeMs < oldest) await rm(path, { force: true });
+  }
+}
+
+function codeOf(failure: unknown): unknown {
+  return failure instanceof Error && "code" in failure ? failure.code : undefined;
+}

@@ -1,0 +1,21 @@
+import { Readable } from "node:stream";
+import { fileTooLarge, type PackageFiles } from "./archive.ts";
+
+/** The files with others laid over them: one that is in both is the overlay's. */
+export function layerFiles(below: PackageFiles, overlay: ReadonlyMap<string, Buffer>): PackageFiles {
+  const added = [...overlay.keys()].filter((path) => !below.has(path));
+  return {
+    paths: [...below.paths, ...added],
+    has: (path) => overlay.has(path) || below.has(path),
+    read: async (path, bytesMax) => {
+      const bytes = overlay.get(path);
+      if (bytes === undefined) return below.read(path, bytesMax);
+      if (bytes.length > bytesMax) throw fileTooLarge(path, bytes.length, bytesMax);
+      return bytes;
+    },
+    stream: (path) => {
+      const bytes = overlay.get(path);
+      return bytes === undefined ? below.stream(path) : Readable.from([bytes], { objectMode: false });
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { stat } from "node:fs/promises";
+import type { LimitsAsked } from "../domain/limits.ts";
+import type { Dialect, Package } from "../domain/package.ts";
+import { formatPackageRef, formatPluginId } from "../domain/package-ref.ts";
+import { type ArchiveLimits, openArchive, type PackageFiles } from "./archive.ts";
+import { checksumOf } from "./checksum.ts";
+import { readDeclaration } from "./declaration/declaration.ts";
+import { readRunner } from "./declaration/manifest-fields.ts";
+import { chooseManifest } from "./dialect.ts";
+import { Findings } from "./findings.ts";
+import { layerFiles } from "./layered-files.ts";
+import { seedOverlay } from "./seed/overlay.ts";
+import { parseYaml, type Source } from "./yaml-source.ts";
+
+export interface ReadPackageOptions extends ArchiveLimits {
+  /** Of one YAML or JSON file: reading one keeps the event loop busy in proportion. */
+  readonly yamlBytesMax: number;
+}
+
+export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
+  entriesMax: 10_000,
+  entryBytesMax: 50 * 1_048_576,
+  uncompressedBytesMax: 50 * 1_048_576,
+  yamlBytesMax: 1_048_576,
+};
+
+/**
+ * Reads the archive at `path` as a Package: safety, manifest in either dialect, Declaration, checksum, identifier.
+ * `uploadedAt` is when a seed manifest was made that does not say. The same bytes give the same Package.
+ * Throws `package_not_zip`, `package_unsafe`, `package_too_large`, `manifest_*`, `identifier_too_long`.
+ */
+export async function readPackage(
+  path: string,
+  uploadedAt: Date,
+  options: ReadPackageOptions,
+): Promise<Package> {
+  const { size } = await stat(path);
+  await using archive = await openArchive(path, options);
+  const findings = new Findings();
+  const createdAt = uploadedAt.toISOString();
+  const read = await openDialect(archive, { findings, createdAt, yamlBytesMax: options.yamlBytesMax });
+  const reading = { files: read.files, findings, yamlBytesMax: options.yamlBytesMax };
+  const isSeed = read.dialect === "seed";
+  const { declaration, providers } = await readDeclaration(read.manifest, reading, { combinable: isSeed });
+  const text = (key: string) => String(declaration[key] ?? "");
+  const ref = { author: text("author"), name: text("name"), version: text("version") };
+  formatPackageRef({ ...ref, checksum: "0".repeat(64) });
+  if (!read.files.has("requirements.txt") && !read.files.has("pyproject.toml")) {
+    findings.warn(
+      "neither pyproject.toml nor requirements.txt is in the package: nothing can be installed for it",
+    );
+  }
+  const checksum = await checksumOf(archive);
+  return {
+    identifier: formatPackageRef({ ...ref, checksum }),
+    pluginId: formatPluginId(ref),
+    ...ref,
+    checksum,
+    bytes: size,
+    dialect: read.dialect,
+    declaration,
+    providers,
+    runner: readRunner(read.manifest),
+    limitsAsked: read.limitsAsked ?? realLimits(read.manifest),
+    warnings: findings.warnings,
+  };
+}
+
+export interface OpenedDialect {
+  readonly dialect: Dialect;
+  /** In the real dialect's form, whatever the archive holds. */
+  readonly manifest: Source;
+  /** The archive's files with those of the overlay over them. */
+  readonly files: PackageFiles;
+  readonly overlay: ReadonlyMap<string, Buffer>;
+  readonly limitsAsked: LimitsAsked | undefined;
+}
+
+/** The archive as a package of the real dialect: with an overlay, where it is none. */
+export async function openDialect(
+  archive: PackageFiles,
+  options: { readonly findings: Findings; readonly createdAt: string; readonly yamlBytesMax: number },
+): Promise<OpenedDialect> {
+  const { findings, createdAt, yamlBytesMax } = options;
+  const { dialect, manifest } = await chooseManifest(archive, findings, yamlBytesMax);
+  if (dialect === "real") {
+    const overlay = new Map<string, Buffer>();
+    if (manifest.file !== "manifest.yaml") {
+      overlay.set("manifest.yaml", await archive.read(manifest.file, yamlBytesMax));
+    }
+    return { dialect, manifest, files: layerFiles(archive, overlay), overlay, limitsAsked: undefined };
+  }
+  const seed = await seedOverlay({ files: archive, manifest, findings, yamlBytesMax, createdAt });
+  const files = layerFiles(archive, seed.files);
+  const complete = await files.read("manifest.yaml", yamlBytesMax);
+  return {
+    dialect,
+    manifest: parseYaml(complete, "manifest.json", findings),
+    files,
+    overlay: seed.files,
+    limitsAsked: seed.limitsAsked,
+  };
+}
+
+/** Real packages declare memory that nobody ever enforced: it counts as advice. They ask for nothing else. */
+function realLimits(manifest: Source): LimitsAsked {
+  const memory = manifest.get("resource").get("memory").number ?? 0;
+  return memory > 0 ? { memoryBytes: memory, memoryIsHard: false } : { memoryIsHard: false };
+}

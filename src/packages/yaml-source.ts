@@ -1,0 +1,219 @@
+import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, parseAllDocuments } from "yaml";
+import { type Fault, isFault } from "../domain/fault.ts";
+import type { Findings } from "./findings.ts";
+import { manifestInvalid } from "./manifest-fault.ts";
+
+export type Json = null | boolean | number | string | readonly Json[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+const DEPTH_MAX = 64;
+
+interface FileContext {
+  readonly file: string;
+  readonly document: Document;
+  readonly findings: Findings;
+}
+
+/**
+ * One place in a YAML file: a value, or the absence of one, with the field's name. Scalars keep the text they were
+ * written with, because a string field takes `no`, `0` and `1.10` as they stand. YAML 1.2 core, merge keys included.
+ */
+export class Source {
+  readonly field: string;
+  readonly #context: FileContext;
+  readonly #node: Node | undefined;
+  readonly #depth: number;
+  #children: Map<string, Node | undefined> | undefined;
+
+  constructor(context: FileContext, node: Node | undefined, field: string, depth = 0) {
+    this.#context = context;
+    this.#node = node;
+    this.field = field;
+    this.#depth = depth;
+    if (depth > DEPTH_MAX || (node !== undefined && !context.findings.visit())) {
+      throw this.refuse("fewer and less deeply nested values");
+    }
+  }
+
+  get file(): string {
+    return this.#context.file;
+  }
+
+  /** True where nothing was written, or only null. */
+  get isEmpty(): boolean {
+    const node = this.#node;
+    return node === undefined || (isScalar(node) && node.value === null);
+  }
+  get isList(): boolean {
+    return isSeq(this.#node);
+  }
+  get isMap(): boolean {
+    return isMap(this.#node);
+  }
+  get isScalar(): boolean {
+    return isScalar(this.#node) && !this.isEmpty;
+  }
+
+  /** The text of a scalar as it was written. */
+  get text(): string | undefined {
+    const node = this.#node;
+    if (!isScalar(node) || this.isEmpty) return undefined;
+    return node.source ?? String(node.value);
+  }
+
+  /** The number of a scalar that is written without quotes. */
+  get number(): number | undefined {
+    const node = this.#node;
+    return isScalar(node) && typeof node.value === "number" ? node.value : undefined;
+  }
+
+  /** The truth value of a scalar without quotes, in the words that a boolean field takes: `yes` and `off` too. */
+  get flag(): boolean | undefined {
+    const node = this.#node;
+    if (!isScalar(node)) return undefined;
+    if (typeof node.value === "boolean") return node.value;
+    if (node.type !== "PLAIN") return undefined;
+    return FLAG_WORDS.get(String(node.source).toLowerCase());
+  }
+
+  get(key: string): Source {
+    return this.#child(this.#entries().get(key), this.field === "" ? key : `${this.field}.${key}`);
+  }
+
+  get keys(): readonly string[] {
+    return [...this.#entries().keys()];
+  }
+
+  get items(): readonly Source[] {
+    const node = this.#node;
+    if (!isSeq(node)) return [];
+    return node.items.map((item, index) => this.#child(asNode(item), `${this.field}[${index}]`));
+  }
+
+  /** The value as JSON; what JSON cannot say (infinity, not a number) becomes its text. */
+  toJson(): Json {
+    if (this.isList) return this.items.map((item) => item.toJson());
+    if (this.isMap) return Object.fromEntries(this.keys.map((key) => [key, this.get(key).toJson()]));
+    const node = this.#node;
+    if (!isScalar(node) || this.isEmpty) return null;
+    const { value } = node;
+    if (typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))) return value;
+    return this.text ?? null;
+  }
+
+  refuse(accepted: string): Fault {
+    const field = this.field === "" ? "the document" : this.field;
+    return manifestInvalid({ file: this.file, field, value: this.#shown(), accepted });
+  }
+
+  warn(finding: string): void {
+    const field = this.field === "" ? "" : `${this.field}: `;
+    this.#context.findings.warn(`${this.file}: ${field}${finding}`);
+  }
+
+  #shown(): unknown {
+    if (this.#node === undefined) return undefined;
+    if (isSeq(this.#node)) return "a list";
+    if (isMap(this.#node)) return "a map";
+    return this.number ?? this.flag ?? this.text ?? null;
+  }
+
+  #child(node: Node | undefined, field: string): Source {
+    return new Source(this.#context, resolveAlias(node, this.#context.document), field, this.#depth + 1);
+  }
+
+  #entries(): Map<string, Node | undefined> {
+    this.#children ??= this.#readEntries(this.#node, 0);
+    return this.#children;
+  }
+
+  #readEntries(node: Node | undefined, merges: number): Map<string, Node | undefined> {
+    const entries = new Map<string, Node | undefined>();
+    if (!isMap(node) || merges > DEPTH_MAX) return entries;
+    const merged: (Node | undefined)[] = [];
+    for (const pair of node.items) {
+      if (!isPair(pair)) continue;
+      const keyNode = resolveAlias(asNode(pair.key), this.#context.document);
+      const key = isScalar(keyNode) ? (keyNode.source ?? String(keyNode.value)) : String(keyNode);
+      if (key === "<<" && isScalar(keyNode) && keyNode.type === "PLAIN") {
+        merged.push(asNode(pair.value));
+      } else if (entries.has(key)) {
+        throw manifestInvalid({
+          file: this.file,
+          field: key,
+          value: "written twice",
+          accepted: "each key once",
+        });
+      } else {
+        entries.set(key, asNode(pair.value));
+      }
+    }
+    for (const value of merged) this.#merge(entries, value, merges);
+    return entries;
+  }
+
+  /** What a merge key brings in never overrides what stands beside it. */
+  #merge(entries: Map<string, Node | undefined>, value: Node | undefined, merges: number): void {
+    const from = resolveAlias(value, this.#context.document);
+    for (const source of isSeq(from) ? from.items.map(asNode) : [from]) {
+      if (!this.#context.findings.visit()) throw this.refuse("fewer merged values");
+      const resolved = resolveAlias(source, this.#context.document);
+      for (const [key, node] of this.#readEntries(resolved, merges + 1)) {
+        if (!entries.has(key)) entries.set(key, node);
+      }
+    }
+  }
+}
+
+const FLAG_WORDS: ReadonlyMap<string, boolean> = new Map([
+  ["y", true],
+  ["yes", true],
+  ["on", true],
+  ["n", false],
+  ["no", false],
+  ["off", false],
+]);
+
+function asNode(value: unknown): Node | undefined {
+  return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value) ? value : undefined;
+}
+
+function resolveAlias(node: Node | undefined, document: Document): Node | undefined {
+  return isAlias(node) ? asNode(node.resolve(document)) : node;
+}
+
+/** Reads the first document of a YAML file. Throws `manifest_invalid` with the place of what cannot be read. */
+export function parseYaml(bytes: Buffer, file: string, findings: Findings): Source {
+  const document = parseYamlDocument(bytes, file);
+  const contents = resolveAlias(asNode(document.contents), document);
+  return new Source({ file, document, findings }, contents, "");
+}
+
+export function parseYamlDocument(bytes: Buffer, file: string): Document {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    // Looking for equal keys in the parser takes quadratic time; reading a map does it by hash.
+    const parsed = parseAllDocuments(text, {
+      version: "1.2",
+      schema: "core",
+      uniqueKeys: false,
+      logLevel: "silent",
+      prettyErrors: true,
+    });
+    const [document] = parsed;
+    if (document === undefined) throw unreadable(file, "empty");
+    const [problem] = document.errors;
+    if (problem !== undefined) throw unreadable(file, problem.message.split("\n")[0] ?? problem.code);
+    return document;
+  } catch (failure) {
+    if (isFault(failure)) throw failure;
+    // Not text at all, or nested so deeply that the parser ran out of stack.
+    throw unreadable(file, failure instanceof Error ? failure.message : "unreadable", failure);
+  }
+}
+
+function unreadable(file: string, value: string, cause?: unknown): Fault {
+  return manifestInvalid({ file, field: "the document", value, accepted: "readable YAML in UTF-8", cause });
+}
