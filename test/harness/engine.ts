@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { pack } from "tar-stream";
 import { z } from "zod";
 import type { ContainerSpec } from "../../src/domain/container.ts";
@@ -159,7 +160,12 @@ async function importBusybox(client: DockerClient, reference: string, id: string
   // The import API takes a query field several times only as an array; one line of changes may hold many.
   const changes = `LABEL berth.test=${id} from.image=yes\nENV FROM_IMAGE=yes\nENTRYPOINT ["/bin/false"]`;
   const answer = await client.stream(
-    { method: "POST", path: "/images/create", query: { fromSrc: "-", repo, tag, changes }, tar },
+    {
+      method: "POST",
+      path: "/images/create",
+      query: { fromSrc: "-", repo, tag, changes },
+      tar: Readable.from(tar),
+    },
     within(),
   );
   for await (const line of readNdjson(answer, { lineBytesMax: MIB })) {

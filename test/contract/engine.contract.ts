@@ -1,0 +1,272 @@
+/** What every Engine promises on lifecycle, labels, events and networks: run on the real one and on the one in memory. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { ContainerSpec } from "../../src/domain/container.ts";
+import { isFault } from "../../src/domain/fault.ts";
+import type { Engine, EngineEvent } from "../../src/engine/engine.ts";
+import { within } from "../harness/engine.ts";
+
+export interface EngineSubject extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  name(hint: string): string;
+  /** A Container that runs until it is stopped. */
+  spec(changes?: Partial<ContainerSpec>): ContainerSpec;
+  /** Makes and starts one that ends by itself; resolves with its id when it may still be running. */
+  runEnding(how: { exitCode: number } | { oom: true }): Promise<string>;
+}
+
+export interface EngineCapabilities {
+  /** Containers have processes, files and logs of their own. */
+  readonly processes: boolean;
+}
+
+export function engineContract(
+  name: string,
+  makeEngine: () => Promise<EngineSubject>,
+  { processes }: EngineCapabilities,
+): void {
+  describe(`${name} engine`, () => {
+    let subject: EngineSubject;
+    beforeAll(async () => {
+      subject = await makeEngine();
+    });
+    afterAll(async () => {
+      await subject[Symbol.asyncDispose]();
+    });
+    const create = async (changes?: Partial<ContainerSpec>) =>
+      await subject.engine.createContainer(subject.spec(changes), within());
+    const run = async (changes?: Partial<ContainerSpec>) => {
+      const id = await create(changes);
+      await subject.engine.startContainer(id, within());
+      return id;
+    };
+    const find = (id: string) => subject.engine.findContainer(id, within());
+
+    test("info tells architecture, size and API of the machine", async () => {
+      const info = await subject.engine.info(within());
+      expect(["amd64", "arm64"]).toContain(info.arch);
+      expect(info.cpus).toBeGreaterThan(0);
+      expect(info.memoryBytes).toBeGreaterThan(1 << 20);
+      expect(info.apiVersion).toMatch(/^1\.\d+$/);
+    });
+
+    test("a Container is found by id and by name, with its labels, in the phase it is in", async () => {
+      const spec = subject.spec({ labels: { flavour: "mint" } });
+      const id = await subject.engine.createContainer(spec, within());
+      const image = await subject.engine.findImage(subject.image, within());
+      expect(await find(id)).toMatchObject({ id, name: spec.name, phase: "created", image: image?.id });
+      expect(await find(spec.name)).toMatchObject({ id, labels: { ...subject.labels, flavour: "mint" } });
+      await subject.engine.startContainer(id, within());
+      const running = await find(id);
+      expect(running).toMatchObject({ phase: "running", exitCode: undefined, oomKilled: false });
+      expect(running?.startedAt).toBeInstanceOf(Date);
+    });
+
+    test("what does not exist is undefined to find and not_found to start", async () => {
+      const nobody = subject.name("nobody");
+      expect(await find(nobody)).toBeUndefined();
+      expect(await subject.engine.findImage("no-such/image:here", within())).toBeUndefined();
+      await expect(subject.engine.startContainer(nobody, within())).rejects.toMatchObject({
+        code: "not_found",
+      });
+      const imageless = subject.engine.createContainer(
+        subject.spec({ image: "no-such/image:here" }),
+        within(),
+      );
+      await expect(imageless).rejects.toMatchObject({ code: "not_found" });
+    });
+
+    test("a taken name is a conflict, and the first holder is untouched", async () => {
+      const spec = subject.spec();
+      const id = await subject.engine.createContainer(spec, within());
+      await expect(subject.engine.createContainer(spec, within())).rejects.toMatchObject({
+        code: "conflict",
+      });
+      expect((await find(spec.name))?.id).toBe(id);
+    });
+
+    test("starting, stopping, killing and removing twice succeeds each time", async () => {
+      const { engine } = subject;
+      const id = await run();
+      await engine.startContainer(id, within());
+      await engine.stopContainer(id, { graceMs: 0 }, within());
+      expect(await find(id)).toMatchObject({ phase: "exited" });
+      await engine.stopContainer(id, { graceMs: 0 }, within());
+      await engine.killContainer(id, within());
+      await engine.removeContainer(id, within());
+      await engine.removeContainer(id, within());
+      await engine.stopContainer(id, { graceMs: 0 }, within());
+      await engine.killContainer(id, within());
+      expect(await find(id)).toBeUndefined();
+    });
+
+    test("a killed Container no longer runs when the call resolves, and says 137", async () => {
+      const id = await run();
+      await subject.engine.killContainer(id, within());
+      expect(await find(id)).toMatchObject({ phase: "exited", exitCode: 137, oomKilled: false });
+    });
+
+    test("a removal takes a running Container, also when two ask at once", async () => {
+      const id = await run();
+      const remove = () => subject.engine.removeContainer(id, within());
+      await Promise.all([remove(), remove()]);
+      expect(await find(id)).toBeUndefined();
+    });
+
+    test("a list holds exactly what carries all labels, running or not, an empty value matching any", async () => {
+      const list = async (labels: Record<string, string>) =>
+        (await subject.engine.listContainers({ ...subject.labels, ...labels }, within()))
+          .map(({ id }) => id)
+          .sort();
+      const a = await create({ labels: { shelf: "one", kind: "x" } });
+      const b = await run({ labels: { shelf: "two", kind: "x" } });
+      const c = await create({ labels: { shelf: "two" } });
+      expect(await list({ shelf: "two" })).toEqual([b, c].sort());
+      expect(await list({ shelf: "two", kind: "x" })).toEqual([b]);
+      expect(await list({ shelf: "" })).toEqual([a, b, c].sort());
+      expect(await list({ shelf: "three" })).toEqual([]);
+    });
+
+    test("events tell start and death with exit code, labels and time, of one's own Containers only", async () => {
+      const since = new Date(Date.now() - 1);
+      const seen = collect(
+        subject.engine,
+        { ...subject.labels, watch: "me" },
+        since,
+        (event) => event.action === "destroy",
+      );
+      await run({ labels: { watch: "others" } });
+      const id = await run({ labels: { watch: "me" } });
+      await subject.engine.killContainer(id, within());
+      await subject.engine.removeContainer(id, within());
+      const events = await seen;
+      expect(events.map(({ action }) => action)).toEqual(["start", "die", "destroy"]);
+      expect(events.every((event) => event.containerId === id && event.labels["watch"] === "me")).toBe(true);
+      expect(events[1]?.exitCode).toBe(137);
+      expect(events[0]?.at.getTime()).toBeGreaterThanOrEqual(since.getTime());
+    });
+
+    test("a subscription with since replays what happened before it, each event once", async () => {
+      const since = new Date(Date.now() - 1);
+      const id = await run({ labels: { replay: "yes" } });
+      await subject.engine.killContainer(id, within());
+      await subject.engine.removeContainer(id, within());
+      const replayed = () =>
+        collect(
+          subject.engine,
+          { ...subject.labels, replay: "yes" },
+          since,
+          (event) => event.action === "destroy",
+        );
+      const first = await replayed();
+      expect(first.map(({ action }) => action)).toEqual(["start", "die", "destroy"]);
+      expect(await replayed()).toEqual(first);
+    });
+
+    test("an aborted subscription rejects with the signal's reason", async () => {
+      const stop = new AbortController();
+      const next = subject.engine.events(subject.labels, {}, stop.signal)[Symbol.asyncIterator]().next();
+      stop.abort(new Error("enough"));
+      await expect(next).rejects.toThrow("enough");
+    });
+
+    test("an exit code of one's own is kept", async () => {
+      const since = new Date(Date.now() - 1);
+      const id = await subject.runEnding({ exitCode: 7 });
+      const events = await collect(subject.engine, subject.labels, since, died(id));
+      expect(events.findLast(died(id))?.exitCode).toBe(7);
+      expect(await find(id)).toMatchObject({ phase: "exited", exitCode: 7, oomKilled: false });
+    });
+
+    test("a death for memory is an oom event before die, and is kept in the state", async () => {
+      const since = new Date(Date.now() - 1);
+      const id = await subject.runEnding({ oom: true });
+      const events = await collect(subject.engine, subject.labels, since, died(id));
+      expect(new Set(events.filter((event) => event.containerId === id).map(({ action }) => action))).toEqual(
+        new Set(["start", "oom", "die"]),
+      );
+      expect(await find(id)).toMatchObject({ phase: "exited", oomKilled: true });
+    });
+
+    test("an image is found by reference and id, listed by label, and removed twice", async () => {
+      const { engine } = subject;
+      const found = await engine.findImage(subject.image, within());
+      expect(found?.tags).toContain(subject.image);
+      expect((await engine.findImage(found?.id ?? "", within()))?.id).toBe(found?.id);
+      expect((await engine.listImages(subject.labels, within())).map(({ id }) => id)).toContain(found?.id);
+      expect(await engine.listImages({ ...subject.labels, no: "such" }, within())).toEqual([]);
+      await engine.removeImage("no-such/image:here", within());
+      const user = await create();
+      await expect(engine.removeImage(found?.id ?? "", within())).rejects.toMatchObject({ code: "conflict" });
+      await engine.removeContainer(user, within());
+    });
+
+    test("a commit makes an image with exactly the labels it names", async () => {
+      const id = await create({ labels: { leftover: "yes" } });
+      const reference = `${subject.name("made")}:1`;
+      const spec = {
+        reference,
+        labels: { ...subject.labels, made: "yes" },
+        env: {},
+        command: [],
+        workingDir: "/",
+        user: "0:0",
+      };
+      const imageId = await subject.engine.commit(id, spec, within());
+      const found = await subject.engine.findImage(reference, within());
+      expect(found).toMatchObject({ id: imageId, tags: [reference] });
+      expect(found?.labels).toEqual({ ...subject.labels, made: "yes" });
+      const unlabelled = await subject.engine.listImages({ ...subject.labels, leftover: "" }, within());
+      expect(unlabelled).toEqual([]);
+    });
+
+    test("a network is made once, another one of its name is a conflict, and removing it twice succeeds", async () => {
+      const { engine, labels } = subject;
+      const bridge = `bt${Math.random().toString(36).slice(2, 10)}`;
+      const spec = { name: subject.name("net"), bridge, labels, betweenContainers: false };
+      await engine.ensureNetwork(spec, within());
+      await engine.ensureNetwork(spec, within());
+      const other = engine.ensureNetwork({ ...spec, betweenContainers: true }, within());
+      await expect(other).rejects.toMatchObject({ code: "conflict" });
+      await engine.removeNetwork(spec.name, within());
+      await engine.removeNetwork(spec.name, within());
+    });
+
+    test("a call that is aborted rejects with the signal's reason", async () => {
+      const reason = new Error("enough");
+      await expect(subject.engine.findContainer("x", AbortSignal.abort(reason))).rejects.toBe(reason);
+      await expect(subject.engine.createContainer(subject.spec(), AbortSignal.abort(reason))).rejects.toBe(
+        reason,
+      );
+    });
+
+    if (!processes) {
+      test("a process that nobody defined is refused, never invented", async () => {
+        const id = await run();
+        const spec = { command: ["true"], env: {}, workingDir: "/", user: "0:0" };
+        const exec = subject.engine.exec(id, spec, { onOutput: () => undefined }, within());
+        expect(isFault(await exec.catch((error: unknown) => error), "engine_refused")).toBe(true);
+      });
+    }
+  });
+}
+
+function died(id: string): (event: EngineEvent) => boolean {
+  return (event) => event.action === "die" && event.containerId === id;
+}
+
+/** Reads events up to and including the first one that fits. */
+export async function collect(
+  engine: Engine,
+  labels: Readonly<Record<string, string>>,
+  since: Date,
+  isLast: (event: EngineEvent) => boolean,
+): Promise<readonly EngineEvent[]> {
+  const events: EngineEvent[] = [];
+  for await (const event of engine.events(labels, { since }, within())) {
+    events.push(event);
+    if (isLast(event)) return events;
+  }
+  return events;
+}
