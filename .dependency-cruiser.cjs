@@ -1,0 +1,135 @@
+/**
+ * Who may import whom. `scripts/layers.ts` runs these rules and first plants one violation of each, so that a rule
+ * that has stopped matching anything fails the check instead of passing for ever.
+ */
+
+const tests = "[.]test[.]ts$";
+
+/** `folder` may import from `src` only itself and `allowed` (path patterns below `src/`). */
+const only = (folder, allowed, comment) => ({
+  name: `${folder}-looks-down`,
+  comment,
+  severity: "error",
+  from: { path: `^src/${folder}/`, pathNot: tests },
+  to: { path: "^src/", pathNot: `^src/(${[`${folder}/`, ...allowed].join("|")})` },
+});
+
+/** A vendor's package is known to one folder, so that replacing it changes one folder. */
+const vendor = (name, packages, folder) => ({
+  name: `vendor-${name}`,
+  comment: `${packages} belongs to ${folder}; everybody else talks to the contract.`,
+  severity: "error",
+  from: { path: "^src/", pathNot: `^src/${folder}` },
+  to: { path: `(^|node_modules/)(${packages})(/|$)` },
+});
+
+const words = ["domain/", "util/", "observe/"];
+const contracts = [
+  "engine/[^/]+[.]ts",
+  "transport/[^/]+[.]ts",
+  "store/[^/]+[.]ts",
+  "queue/[^/]+[.]ts",
+  "packages/[^/]+[.]ts",
+  "packages/declaration/",
+];
+
+module.exports = {
+  forbidden: [
+    only("domain", [], "domain is words and rules: it imports zod and itself."),
+    {
+      name: "domain-is-pure",
+      comment: "domain does no I/O and knows no package but zod.",
+      severity: "error",
+      from: { path: "^src/domain/", pathNot: tests },
+      to: { pathNot: "^src/|(^|node_modules/)zod(/|$)" },
+    },
+    only("util", [], "util is a leaf without domain words."),
+    only("observe", ["domain/", "util/"], "observe knows util and domain."),
+    only("engine", words, "A contract and its adapters know domain, util and observe."),
+    only("transport", words, "A contract and its adapters know domain, util and observe."),
+    only("store", words, "A contract and its adapters know domain, util and observe."),
+    only("packages", words, "A contract and its adapters know domain, util and observe."),
+    only("queue", [...words, "installation/"], "A worker calls the use cases of installation."),
+    only("runtime", [...words, ...contracts], "Supervision stands on the contracts."),
+    only("invocation", [...words, ...contracts, "runtime/"], "Invocation stands on supervision."),
+    only(
+      "endpoint",
+      [...words, ...contracts, "runtime/", "invocation/"],
+      "Use cases stand on supervision and invocation.",
+    ),
+    only(
+      "installation",
+      [...words, ...contracts, "runtime/", "invocation/"],
+      "Use cases stand on supervision and invocation.",
+    ),
+    {
+      name: "doors-are-on-top",
+      comment: "Nothing below the composition root knows the doors.",
+      severity: "error",
+      from: { path: "^src/[^/]+/", pathNot: `^src/http/|${tests}` },
+      to: { path: "^src/(http/|[^/]+[.]ts$)" },
+    },
+    {
+      name: "adapters-are-picked-in-app",
+      comment:
+        "An implementation folder is imported by app.ts, by itself and by tests; all others know the contract.",
+      severity: "error",
+      from: {
+        path: "^src/",
+        pathNot: `^src/(app|main)[.]ts$|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/|${tests}`,
+      },
+      to: {
+        path: "^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/",
+      },
+    },
+    {
+      name: "adapters-do-not-know-each-other",
+      comment: "Any adapter must be replaceable without touching another.",
+      severity: "error",
+      from: { path: "^src/(engine|transport|store|queue|packages)/([^/]+)/", pathNot: tests },
+      to: {
+        path: "^src/(engine|transport|store|queue|packages)/[^/]+/",
+        pathNot: "^src/($1/$2|packages/declaration)/",
+      },
+    },
+    vendor("docker", "dockerode|docker-modem|@types/dockerode", "engine/docker/"),
+    vendor("queue", "bullmq|ioredis", "queue/bullmq/"),
+    vendor(
+      "database",
+      "@prisma|prisma|pg|@types/pg|@electric-sql/pglite|pglite-prisma-adapter",
+      "store/prisma/",
+    ),
+    vendor("http", "hono|@hono", "http/"),
+    vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
+    {
+      name: "sources-do-not-know-tests",
+      comment: "What ships does not need what proves it.",
+      severity: "error",
+      from: { path: "^src/", pathNot: tests },
+      to: { path: `^(test|bench|scripts)/|${tests}|node_modules/vitest/` },
+    },
+    {
+      name: "no-cycles",
+      comment: "Also cycles of types alone: they keep files from being read one at a time.",
+      severity: "error",
+      from: { path: "^src/", pathNot: "/generated/" },
+      to: { circular: true },
+    },
+    {
+      name: "imports-resolve",
+      comment: "An import that leads nowhere escapes every other rule.",
+      severity: "error",
+      from: { path: "^src/" },
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules|/generated/" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "types", "default"],
+    },
+  },
+};

@@ -1,0 +1,102 @@
+import { type SpawnOptions, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { z } from "zod";
+
+/**
+ * `./dev test [NAME]`: the static checks and the tests as one list of proofs. Each check counts as one test. The last
+ * line is `N passed, N failed`; the exit code is 0 only if nothing failed. A skipped test counts as failed: what was
+ * not run proves nothing.
+ */
+const CHECKS = {
+  format: ["biome", "format", "."],
+  lint: ["biome", "lint", "--error-on-warnings", "."],
+  types: ["tsc", "--noEmit"],
+  layers: ["node", "scripts/layers.ts"],
+  dead: ["knip"],
+} as const satisfies Record<string, readonly [string, ...string[]]>;
+
+const PROJECTS = ["unit", "contract", "integration", "e2e"];
+
+const Report = z.object({
+  numPassedTests: z.number(),
+  numFailedTests: z.number(),
+  numPendingTests: z.number(),
+  numTodoTests: z.number(),
+});
+
+type Count = { readonly passed: number; readonly failed: number };
+
+function run(command: readonly string[], options: SpawnOptions): Promise<{ status: number; output: string }> {
+  const [program = "", ...args] = command;
+  return new Promise((resolve) => {
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], ...options });
+    const forward = (signal: NodeJS.Signals) => child.kill(signal);
+    process.once("SIGINT", forward).once("SIGTERM", forward);
+    let output = "";
+    const collect = (chunk: Buffer) => {
+      output += chunk.toString();
+    };
+    child.stdout?.on("data", collect);
+    child.stderr?.on("data", collect);
+    const end = (status: number, text: string) => {
+      process.off("SIGINT", forward).off("SIGTERM", forward);
+      resolve({ status, output: text });
+    };
+    child.once("error", (error) => end(127, `${output}${error.message}`));
+    child.once("close", (status) => end(status ?? 1, output));
+  });
+}
+
+async function staticChecks(): Promise<Count> {
+  let failed = 0;
+  for (const [name, command] of Object.entries(CHECKS)) {
+    const began = performance.now();
+    const { status, output } = await run(command, {});
+    if (status !== 0) failed += 1;
+    console.log(`${status === 0 ? "pass" : "FAIL"} ${name} (${Math.round(performance.now() - began)} ms)`);
+    if (status !== 0) console.log(output);
+  }
+  return { passed: Object.keys(CHECKS).length - failed, failed };
+}
+
+async function tests(filter: readonly string[], soak: boolean): Promise<Count> {
+  const file = `.cache/test-report-${process.pid}.json`;
+  mkdirSync(".cache", { recursive: true });
+  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+  const { status } = await run(["vitest", "run", "--allowOnly=false", ...reporters, ...filter], {
+    stdio: "inherit",
+    env: { ...process.env, ...(soak ? { BERTH_TEST_SOAK: "1" } : {}) },
+  });
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = readReport(file);
+  rmSync(file, { force: true });
+  const skipped = numPendingTests + numTodoTests;
+  if (skipped > 0) console.log(`${skipped} skipped tests count as failed`);
+  const failed = numFailedTests + skipped;
+  // A file that cannot be loaded, an error outside of any test or an empty selection shows only in the exit code.
+  return { passed: numPassedTests, failed: failed === 0 && status !== 0 ? 1 : failed };
+}
+
+/** A run that ended before its report counts as nothing proved; its exit code tells the rest. */
+function readReport(file: string): z.infer<typeof Report> {
+  try {
+    return Report.parse(JSON.parse(readFileSync(file, "utf8")));
+  } catch {
+    console.error(`the test run left no report in ${file}`);
+    return { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0 };
+  }
+}
+
+function filterOf(name: string | undefined): readonly string[] {
+  if (name === undefined) return [];
+  if (name === "soak") return ["--project=integration", "--project=e2e"];
+  return PROJECTS.includes(name) ? [`--project=${name}`] : [name];
+}
+
+const name = process.argv[2];
+const counts: Count[] = [];
+if (name === undefined || name === "checks") counts.push(await staticChecks());
+if (name !== "checks") counts.push(await tests(filterOf(name), name === "soak"));
+const passed = counts.reduce((sum, count) => sum + count.passed, 0);
+const failed = counts.reduce((sum, count) => sum + count.failed, 0);
+process.exitCode = failed > 0 ? 1 : 0;
+console.log(`${passed} passed, ${failed} failed`);
