@@ -1,0 +1,162 @@
+/**
+ * Follows the Engine's logs of the Runtimes whose Pool this worker holds into files, so that they outlive the
+ * Container and every process can read them. After a restart it goes on where the file ends: nothing twice, and
+ * nothing lost that the Engine still has.
+ */
+import { mkdir, rm, stat } from "node:fs/promises";
+import { isFault, toFault } from "../../domain/fault.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Engine, LogChunk } from "../../engine/engine.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Clock } from "../../util/clock.ts";
+import type { RuntimeLogSettings } from "../settings.ts";
+import { formatLine } from "./format.ts";
+import { listLogFiles, logFile, logFolder } from "./paths.ts";
+import { readRuntime } from "./read-file.ts";
+import { RotatedFile } from "./rotated-file.ts";
+
+/** Lines of two streams may lie out of order by less than this; so far back a resumed follower compares. */
+const OVERLAP_MS = 1_000;
+const RETRY_MS = 1_000;
+
+interface Following {
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+}
+
+export interface LogKeeperDeps {
+  readonly engine: Pick<Engine, "logs" | "findContainer">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly dataFolder: string;
+  readonly settings: RuntimeLogSettings;
+}
+
+export class LogKeeper implements AsyncDisposable {
+  readonly #deps: LogKeeperDeps;
+  readonly #following = new Map<RuntimeId, Following>();
+
+  constructor(deps: LogKeeperDeps) {
+    this.#deps = deps;
+  }
+
+  /** Begins, or goes on, to follow; repeated for the same Runtime, it does nothing. */
+  follow(runtime: { readonly id: RuntimeId; readonly poolKey: string; readonly containerId: string }): void {
+    if (this.#following.has(runtime.id)) return;
+    const stop = new AbortController();
+    const done = this.#run(runtime, stop.signal).catch((error: unknown) => {
+      if (!stop.signal.aborted) {
+        this.#deps.log.error({ op: "runtime.logs", runtime: runtime.id, err: toFault(error) });
+      }
+    });
+    this.#following.set(runtime.id, { stop, done });
+  }
+
+  /** Waits until everything that the ended Container wrote is in its file, at most `timeoutMs`. */
+  async finish(id: RuntimeId, timeoutMs: number): Promise<void> {
+    const following = this.#following.get(id);
+    if (following === undefined) return;
+    const timer = new AbortController();
+    const late = this.#deps.clock.sleep(timeoutMs, timer.signal).catch(() => undefined);
+    await Promise.race([following.done, late]);
+    timer.abort();
+    await this.stop(id);
+  }
+
+  /** Stops following: another worker may go on. */
+  async stop(id: RuntimeId): Promise<void> {
+    const following = this.#following.get(id);
+    if (following === undefined) return;
+    this.#following.delete(id);
+    following.stop.abort(new Error("following ended"));
+    await following.done;
+  }
+
+  /** All log files of a Pool that is gone. */
+  removePool(poolKey: string): Promise<void> {
+    return rm(logFolder(this.#deps.dataFolder, poolKey), { recursive: true, force: true });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#following.keys()].map((id) => this.stop(id)));
+  }
+
+  async #run(
+    runtime: { readonly id: RuntimeId; readonly poolKey: string; readonly containerId: string },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { engine, clock, dataFolder, settings } = this.#deps;
+    const folder = logFolder(dataFolder, runtime.poolKey);
+    await mkdir(folder, { recursive: true, mode: 0o750 });
+    await this.#dropOldRuntimes(folder, runtime.id);
+    while (!signal.aborted) {
+      const overlap = await readOverlap(folder, runtime.id, signal);
+      try {
+        await using file = await RotatedFile.open({
+          pathOf: (age) => logFile(folder, runtime.id, age),
+          bytesMax: settings.bytesMax,
+          files: settings.files,
+        });
+        const since = overlap.since === undefined ? {} : { since: overlap.since };
+        for await (const chunk of engine.logs(runtime.containerId, { follow: true, ...since }, signal)) {
+          if (overlap.isNew(chunk)) await file.write(formatLine(chunk));
+        }
+      } catch (error) {
+        if (signal.aborted || isFault(error, "not_found")) return;
+        if (!isFault(error, "engine_unavailable")) throw error;
+      }
+      // The stream ends with the Container; where it ended for another reason, it is taken up again.
+      const state = await engine.findContainer(runtime.containerId, signal).catch(() => "unknown" as const);
+      if (state === undefined || (state !== "unknown" && state.phase !== "running")) return;
+      await clock.sleep(RETRY_MS, signal);
+    }
+  }
+
+  async #dropOldRuntimes(folder: string, current: RuntimeId): Promise<void> {
+    const files = await listLogFiles(folder);
+    const newest = new Map<RuntimeId, number>();
+    for (const { runtimeId, path } of files) {
+      const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+      newest.set(runtimeId, Math.max(written, newest.get(runtimeId) ?? 0));
+    }
+    newest.delete(current);
+    const old = [...newest.entries()].sort((a, b) => b[1] - a[1]).slice(this.#deps.settings.runtimesKept - 1);
+    const gone = new Set(old.map(([id]) => id));
+    await Promise.all(
+      files.filter((file) => gone.has(file.runtimeId)).map(({ path }) => rm(path, { force: true })),
+    );
+  }
+}
+
+/** What the file holds of the last moments, counted, so that each line the Engine repeats is taken for one of them. */
+async function readOverlap(
+  folder: string,
+  runtimeId: RuntimeId,
+  signal: AbortSignal,
+): Promise<{ since: Date | undefined; isNew: (chunk: LogChunk) => boolean }> {
+  let recent: LogChunk[] = [];
+  let last = 0;
+  for await (const chunk of readRuntime(folder, runtimeId, signal)) {
+    last = Math.max(last, chunk.at.getTime());
+    recent.push(chunk);
+    // Trimmed now and then only: the file may be long, its last second rarely is.
+    if (recent.length % 1024 === 0) recent = recent.filter(({ at }) => at.getTime() >= last - OVERLAP_MS);
+  }
+  if (last === 0) return { since: undefined, isNew: () => true };
+  const from = last - OVERLAP_MS;
+  const counts = new Map<string, number>();
+  for (const chunk of recent) {
+    const key = formatLine(chunk);
+    if (chunk.at.getTime() >= from) counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return {
+    since: new Date(from),
+    isNew: (chunk) => {
+      if (chunk.at.getTime() < from) return false;
+      const key = formatLine(chunk);
+      const count = counts.get(key) ?? 0;
+      if (count > 0) counts.set(key, count - 1);
+      return count === 0;
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { RuntimeId } from "../../domain/ids.ts";
+
+/** Where the logs of a Pool stand: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
+export function logFolder(dataFolder: string, poolKey: string): string {
+  return join(dataFolder, "logs", poolKey);
+}
+
+export function logFile(folder: string, runtimeId: RuntimeId, age = 0): string {
+  return join(folder, age === 0 ? `${runtimeId}.log` : `${runtimeId}.log.${age}`);
+}
+
+export interface LogFile {
+  readonly runtimeId: RuntimeId;
+  /** 0 is the one that is written to. */
+  readonly age: number;
+  readonly path: string;
+}
+
+/** All log files of a folder, the oldest part of each Runtime first; empty when there is no folder. */
+export async function listLogFiles(folder: string): Promise<readonly LogFile[]> {
+  const names = await readdir(folder).catch(() => []);
+  return names
+    .flatMap((name) => {
+      const match = /^([a-z0-9]{10})\.log(?:\.(\d+))?$/.exec(name);
+      const id = RuntimeId.safeParse(match?.[1]);
+      if (match === null || !id.success) return [];
+      return [{ runtimeId: id.data, age: Number(match[2] ?? 0), path: join(folder, name) }];
+    })
+    .sort((a, b) => b.age - a.age);
+}
+
+export async function inodeOf(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.ino;
+}

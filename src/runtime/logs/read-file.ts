@@ -1,0 +1,92 @@
+/** Reads the log files of one Runtime, whole lines only, also while they grow and are rotated. */
+import { type FileHandle, open } from "node:fs/promises";
+import { StringDecoder } from "node:string_decoder";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { LogChunk } from "../../engine/engine.ts";
+import { parseLine } from "./format.ts";
+import { inodeOf, listLogFiles, logFile } from "./paths.ts";
+
+const CHUNK_BYTES = 64 * 1024;
+
+/** A place in a Runtime's log that can be read on from: survives the rotation of the file it stands in. */
+export class LogCursor implements AsyncDisposable {
+  readonly #folder: string;
+  readonly runtimeId: RuntimeId;
+  #handle: FileHandle | undefined;
+  #inode: number | undefined;
+  #decoder = new StringDecoder("utf8");
+  #rest = "";
+
+  constructor(folder: string, runtimeId: RuntimeId) {
+    this.#folder = folder;
+    this.runtimeId = runtimeId;
+  }
+
+  /** Lines that have come since the last call, oldest file first. */
+  async *read(signal: AbortSignal): AsyncGenerator<LogChunk, void, undefined> {
+    if (this.#handle === undefined) await this.#open(await this.#oldest());
+    while (this.#handle !== undefined) {
+      yield* this.#drain(this.#handle, signal);
+      const next = await this.#next();
+      if (next === undefined) return;
+      // What came between the last read and the rotation is still in the old file.
+      yield* this.#drain(this.#handle, signal);
+      await this.#open(next);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = undefined;
+  }
+
+  async *#drain(handle: FileHandle, signal: AbortSignal): AsyncGenerator<LogChunk, void, undefined> {
+    const buffer = Buffer.alloc(CHUNK_BYTES);
+    while (!signal.aborted) {
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
+      if (bytesRead === 0) return;
+      const lines = (this.#rest + this.#decoder.write(buffer.subarray(0, bytesRead))).split("\n");
+      this.#rest = lines.pop() ?? "";
+      for (const line of lines) {
+        const chunk = parseLine(line);
+        if (chunk !== undefined) yield chunk;
+      }
+    }
+  }
+
+  async #open(path: string | undefined): Promise<void> {
+    if (path === undefined) return;
+    const handle = await open(path, "r").catch(() => undefined);
+    if (handle === undefined) return;
+    await this.#handle?.close();
+    this.#handle = handle;
+    this.#inode = (await handle.stat()).ino;
+    this.#decoder = new StringDecoder("utf8");
+    this.#rest = "";
+  }
+
+  async #oldest(): Promise<string | undefined> {
+    const files = await listLogFiles(this.#folder);
+    return files.find((file) => file.runtimeId === this.runtimeId)?.path;
+  }
+
+  /** The file after the open one, undefined while that is the current one. */
+  async #next(): Promise<string | undefined> {
+    if ((await inodeOf(logFile(this.#folder, this.runtimeId))) === this.#inode) return undefined;
+    const files = (await listLogFiles(this.#folder)).filter((file) => file.runtimeId === this.runtimeId);
+    const inodes = await Promise.all(files.map(({ path }) => inodeOf(path)));
+    const position = inodes.indexOf(this.#inode ?? -1);
+    // Rotated out of existence: the oldest that is left comes next.
+    return files[position + 1]?.path;
+  }
+}
+
+/** All lines of a Runtime that are kept. */
+export async function* readRuntime(
+  folder: string,
+  runtimeId: RuntimeId,
+  signal: AbortSignal,
+): AsyncGenerator<LogChunk, void, undefined> {
+  await using cursor = new LogCursor(folder, runtimeId);
+  yield* cursor.read(signal);
+}

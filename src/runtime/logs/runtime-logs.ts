@@ -1,0 +1,81 @@
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Clock } from "../../util/clock.ts";
+import type { RuntimeLogLine, RuntimeLogs } from "../runtimes.ts";
+import type { RuntimeLogSettings } from "../settings.ts";
+import { listLogFiles, logFolder } from "./paths.ts";
+import { LogCursor } from "./read-file.ts";
+
+/** Reads what the lease-holding worker writes: any process that sees the data folder can. */
+export function createRuntimeLogs({
+  dataFolder,
+  clock,
+  settings,
+}: {
+  readonly dataFolder: string;
+  readonly clock: Clock;
+  readonly settings: Pick<RuntimeLogSettings, "pollMs">;
+}): RuntimeLogs {
+  return {
+    async *read(poolKey, { since, follow, tail }, signal) {
+      await using cursors = new PoolCursors(logFolder(dataFolder, poolKey));
+      const wanted = (line: RuntimeLogLine) => since === undefined || line.at >= since;
+      const last: RuntimeLogLine[] = [];
+      for await (const line of cursors.read(signal)) {
+        if (!wanted(line)) continue;
+        if (tail === undefined) yield line;
+        else {
+          last.push(line);
+          if (last.length > tail) last.shift();
+        }
+      }
+      yield* last;
+      while (follow && (await slept(clock, settings.pollMs, signal))) {
+        for await (const line of cursors.read(signal)) if (wanted(line)) yield line;
+      }
+    },
+  };
+}
+
+async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await clock.sleep(ms, signal);
+    return true;
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
+  }
+}
+
+/** One cursor per Runtime that has a file. */
+class PoolCursors implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #cursors = new Map<RuntimeId, LogCursor>();
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** What is new in all of them, merged by time: one line of each Runtime is in memory, however long the files are. */
+  async *read(signal: AbortSignal): AsyncGenerator<RuntimeLogLine, void, undefined> {
+    for (const { runtimeId } of await listLogFiles(this.#folder)) {
+      if (!this.#cursors.has(runtimeId)) this.#cursors.set(runtimeId, new LogCursor(this.#folder, runtimeId));
+    }
+    const sources = [...this.#cursors.values()].map((cursor) => ({ cursor, lines: cursor.read(signal) }));
+    const heads: { line: RuntimeLogLine; source: (typeof sources)[number] }[] = [];
+    for (const source of sources) {
+      const next = await source.lines.next();
+      if (!next.done) heads.push({ line: { ...next.value, runtimeId: source.cursor.runtimeId }, source });
+    }
+    while (heads.length > 0) {
+      const first = heads.reduce((a, b) => (b.line.at < a.line.at ? b : a));
+      yield first.line;
+      const next = await first.source.lines.next();
+      if (next.done) heads.splice(heads.indexOf(first), 1);
+      else first.line = { ...next.value, runtimeId: first.source.cursor.runtimeId };
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#cursors.values()].map((cursor) => cursor[Symbol.asyncDispose]()));
+  }
+}

@@ -1,0 +1,399 @@
+/**
+ * Keeps one Pool as its row wants it, while this process holds the Pool's lease. All work is done in turns, one at a
+ * time: a turn reads the rows, looks at what lives, and does what is missing. Events only ask for the next turn, so
+ * a lost event costs time and never truth.
+ */
+import { Fault, toFault } from "../domain/fault.ts";
+import type { RuntimeId } from "../domain/ids.ts";
+import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
+import type { Store } from "../store/store.ts";
+import { markInstallations, servesAnybody } from "./crash-loop.ts";
+import { exitOf } from "./exit-cause.ts";
+import type { Lanes } from "./lanes.ts";
+import { type LiveRuntime, launch, settle, undo } from "./launch.ts";
+import { Member, type MemberDeps } from "./member.ts";
+import { PoolFate } from "./pool-fate.ts";
+import { profileHash } from "./profile.ts";
+import { findRecovery } from "./recover.ts";
+import { RolloutTurn } from "./rollout.ts";
+import { Waiters } from "./waiters.ts";
+
+export interface SupervisorDeps extends MemberDeps {
+  readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
+  /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
+  readonly rollout: Lanes;
+}
+
+const ROWS = 20;
+
+export class PoolSupervisor {
+  readonly #key: string;
+  readonly #deps: SupervisorDeps;
+  readonly #released = new AbortController();
+  readonly #fate: PoolFate;
+  readonly #rollout: RolloutTurn;
+  readonly #waiters = new Waiters();
+  readonly #members = new Map<RuntimeId, Member>();
+  #turning: Promise<void> | undefined;
+  #again = false;
+  #hasLooked = false;
+  #isRemoved = false;
+  #isOut = false;
+  #launching: { readonly abort: AbortController; readonly isExplicit: boolean } | undefined;
+  #replaceNotBefore = 0;
+
+  constructor(key: string, deps: SupervisorDeps) {
+    this.#key = key;
+    // Letting go of the Pool is, for everything below, the same as the end of the process.
+    this.#deps = { ...deps, lifetime: AbortSignal.any([deps.lifetime, this.#released.signal]) };
+    this.#fate = new PoolFate(key, this.#deps, () => this.kick());
+    this.#rollout = new RolloutTurn(deps.rollout, () => this.kick());
+  }
+
+  get isServing(): boolean {
+    return this.#serving() !== undefined;
+  }
+
+  /** What the rows say against what is done here: true where a turn has something to do. */
+  needsTurn(pool: Pool, live: readonly RuntimeRecord[]): boolean {
+    const members = [...this.#members.values()];
+    if (!this.#hasLooked || this.#isOut || members.some(({ fallen, draining }) => fallen && !draining))
+      return true;
+    const isNews = ({ id, state }: RuntimeRecord) => {
+      const member = this.#members.get(id);
+      return member === undefined || (state === "draining" && !member.draining);
+    };
+    if (live.some(isNews)) return true;
+    if (!pool.wanted || pool.state === "idle") return this.isServing;
+    if (this.isServing) return pool.state !== "ready" || this.#mayReplace(pool);
+    if (pool.state === "crash_loop") return true;
+    return pool.state !== "backoff" || !this.#fate.isWaiting;
+  }
+
+  /** Asks for a turn; while one runs, for another behind it. */
+  kick(): void {
+    if (this.#deps.lifetime.aborted) return;
+    this.#again = true;
+    this.#turning ??= this.#turns().finally(() => {
+      this.#turning = undefined;
+    });
+  }
+
+  /** An install, an upgrade or an operator wants it running: a Pool that was given up gets another chance. */
+  ensureReady(onLog: (text: string) => void, signal: AbortSignal): Promise<RuntimeRecord> {
+    // The last one that waited for an asked-for start takes the start with it.
+    const onGone = (reason: unknown) => {
+      if (this.#launching?.isExplicit) this.#launching.abort.abort(reason);
+    };
+    const ready = this.#waiters.wait({ onLog, onGone }, signal);
+    this.kick();
+    return ready;
+  }
+
+  /** The runner said that its plugin ended. */
+  noteExit(id: RuntimeId): void {
+    const member = this.#members.get(id);
+    if (member === undefined || member.draining) return;
+    member.fall(undefined);
+    this.kick();
+  }
+
+  /** The Engine may know of an end: it is asked, and what it says reaches waiting calls at once. */
+  async noteDied(id: RuntimeId): Promise<void> {
+    const member = this.#members.get(id);
+    if (member === undefined) return;
+    const state = await this.#deps.engine.findContainer(member.live.containerId, this.#deps.lifetime);
+    if (state?.phase === "running") return;
+    this.#deps.links.noteExit(id, exitOf(undefined, state));
+    this.noteExit(id);
+  }
+
+  /** The kernel killed something in it: what is left of it is not trusted any more. */
+  noteOom(id: RuntimeId): void {
+    const member = this.#members.get(id);
+    if (member === undefined || member.draining) return;
+    member.fall("oom");
+    this.kick();
+  }
+
+  /** Runtimes of which the Engine's list knows nothing. */
+  missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
+    return [...this.#members.values()]
+      .filter(({ fallen, draining, live }) => !fallen && !draining && !running.has(live.containerId))
+      .map(({ live }) => live.record.id);
+  }
+
+  /** A start in progress has become pointless. */
+  abandonStart(reason: Error): void {
+    this.#launching?.abort.abort(reason);
+  }
+
+  /** Ends every Runtime of the Pool at once; nothing starts afterwards. Throws what the Engine refused. */
+  async removeAll(): Promise<void> {
+    this.#isRemoved = true;
+    this.abandonStart(new Error("the pool is being removed"));
+    // One more turn even where none was due: it learns of what an earlier keeper left.
+    this.kick();
+    await this.settled();
+    await Promise.all([...this.#members.values()].map((member) => member.end("stopped")));
+    this.release(new Error("the pool is gone"));
+  }
+
+  /** Lets go: Containers run on, nothing is watched any more. */
+  release(reason: Error): void {
+    this.#released.abort(reason);
+    this.#fate.stop();
+    this.#rollout.close();
+    for (const member of this.#members.values()) member.release();
+    this.#waiters.rejectAll(reason);
+  }
+
+  async settled(): Promise<void> {
+    while (this.#turning !== undefined) await this.#turning;
+  }
+
+  async #turns(): Promise<void> {
+    while (this.#again && !this.#deps.lifetime.aborted) {
+      this.#again = false;
+      try {
+        await this.#turn();
+        this.#isOut = false;
+      } catch (error) {
+        if (this.#deps.lifetime.aborted) return;
+        const { code } = toFault(error);
+        this.#waiters.rejectAll(error);
+        // Said once; the row pass asks again until it goes well.
+        if (!this.#isOut)
+          this.#deps.log.error({ op: "pool.turn", ok: false, pool: this.#key, code, err: error });
+        this.#isOut = true;
+        return;
+      }
+    }
+  }
+
+  async #turn(): Promise<void> {
+    const { store } = this.#deps;
+    const rows = await store.runtimes.listOfPool(this.#key, ROWS);
+    this.#fate.seed(rows);
+    for (const record of rows.filter(({ state }) => state !== "ended")) {
+      const member = this.#members.get(record.id);
+      if (member === undefined) await this.#recover(record);
+      else if (record.state === "draining" && !member.draining) this.#drain(member, "replaced");
+    }
+    this.#hasLooked = true;
+    if (this.#isRemoved) return;
+    for (const member of this.#members.values()) {
+      if (member.fallen && !member.draining) await this.#bury(member);
+    }
+    const pool = await store.pools.find(this.#key);
+    if (pool === undefined) this.#waiters.rejectAll(new Fault("not_found", "The pool is gone."));
+    else await this.#decide(pool, rows[0]);
+  }
+
+  async #decide(pool: Pool, last: RuntimeRecord | undefined): Promise<void> {
+    const serving = this.#serving();
+    const isWanted = pool.wanted && (pool.state !== "idle" || this.#waiters.any);
+    if (serving !== undefined && isWanted) {
+      await this.#markReady(pool, serving);
+      if (this.#isOutdated(pool)) await this.#replace(pool, serving);
+      else this.#rollout.done();
+      return;
+    }
+    this.#rollout.done();
+    if (!isWanted) return await this.#stopServing(pool);
+    const isExplicit = this.#waiters.any;
+    const isChanged = last !== undefined && last.specHash !== this.#hash(pool);
+    if (isExplicit || (pool.state === "crash_loop" && isChanged)) this.#fate.forgive();
+    else if (pool.state === "crash_loop") return;
+    else if (pool.state === "backoff" && !this.#fate.isDue(pool)) return;
+    await this.#start(pool, isExplicit);
+  }
+
+  async #start(pool: Pool, isExplicit: boolean): Promise<void> {
+    await this.#fate.setState("starting");
+    const onLog = (text: string) => this.#waiters.tell(text);
+    await this.#attempt({ isExplicit }, (signal) => launch(this.#deps, { pool, onLog }, signal));
+  }
+
+  async #attempt(
+    { isExplicit }: { readonly isExplicit: boolean },
+    start: (signal: AbortSignal) => Promise<LiveRuntime>,
+  ): Promise<void> {
+    const launching = { abort: new AbortController(), isExplicit };
+    this.#launching = launching;
+    try {
+      this.#admit(await start(AbortSignal.any([launching.abort.signal, this.#deps.lifetime])));
+      this.#again = true;
+    } catch (error) {
+      if (this.#deps.lifetime.aborted) throw error;
+      await this.#startFailed(error, { isExplicit, isAbandoned: launching.abort.signal.aborted });
+    } finally {
+      this.#launching = undefined;
+    }
+  }
+
+  /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
+  async #startFailed(
+    error: unknown,
+    { isExplicit, isAbandoned }: { readonly isExplicit: boolean; readonly isAbandoned: boolean },
+  ): Promise<void> {
+    const fault = toFault(error);
+    const isForOthers = await servesAnybody(this.#deps.store, this.#key);
+    if (isAbandoned) await this.#fate.setState(isForOthers ? "starting" : "idle");
+    else if (isExplicit && !isForOthers) await this.#fate.setState("idle", fault);
+    else if (fault.rule.retry) await this.#fate.backOff(fault, this.#deps.supervision.backoffFirstMs);
+    else await this.#fate.failed(fault, 0);
+    this.#waiters.rejectAll(error);
+    this.#again = true;
+  }
+
+  async #recover(record: RuntimeRecord): Promise<void> {
+    const { store, engine, links, folders, logs, clock, settings, log, lifetime } = this.#deps;
+    const found = await findRecovery({ engine, instanceId: store.instanceId }, record, lifetime);
+    log.info({ op: "runtime.recover", ok: true, runtime: record.id, pool: this.#key, ...found });
+    if (found.action === "forget") {
+      await links.close(record.id);
+      await folders.remove(record.id);
+      const end = { reason: "lost", message: "Its container was gone." } as const;
+      await store.runtimes.end(record.id, end);
+      if (found.wasRunning) {
+        await this.#countFailure({ id: record.id, end, logs: [] }, this.#fate.healthyFor(record));
+      }
+      return;
+    }
+    const live: LiveRuntime = { record, containerId: found.containerId };
+    await folders.prepare(record.id);
+    await links.open(record);
+    logs.follow({ ...record, containerId: found.containerId });
+    if (found.action === "bury") {
+      this.#add(live, record.readyAt?.getTime() ?? clock.now()).fall(undefined);
+      return;
+    }
+    if (record.state !== "starting" || this.#isRemoved) {
+      const member = this.#admit(live, record.readyAt?.getTime());
+      if (record.state === "draining") this.#drain(member, "replaced");
+      return;
+    }
+    await this.#attempt({ isExplicit: this.#waiters.any }, async (signal) => {
+      try {
+        if (found.action === "start") await engine.startContainer(found.containerId, signal);
+        await settle(this.#deps, live, { until: clock.now() + settings.startTimeoutMs, signal });
+        return live;
+      } catch (error) {
+        if (!lifetime.aborted) await undo(this.#deps, live, error);
+        throw error;
+      }
+    });
+  }
+
+  #admit(live: LiveRuntime, readyAt = this.#deps.clock.now()): Member {
+    const member = this.#add(live, readyAt);
+    member.watch({
+      onUnhealthy: (why) => this.#showHealth(member, why),
+      onHealthy: () => this.#showHealth(member, undefined),
+      onDead: (why) => {
+        member.fall("unhealthy", `The runtime did not answer its health check: ${why}.`);
+        this.kick();
+      },
+    });
+    // It may have ended before anybody listened for it.
+    if (this.#deps.links.exitOf(live.record.id) !== undefined) member.fall(undefined);
+    return member;
+  }
+
+  #add(live: LiveRuntime, readyAt: number): Member {
+    const member = new Member(this.#deps, live, readyAt);
+    this.#members.set(live.record.id, member);
+    return member;
+  }
+
+  #showHealth({ live }: Member, why: string | undefined): void {
+    const { log } = this.#deps;
+    const runtime = live.record.id;
+    log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why });
+    const fault =
+      why === undefined ? undefined : new Fault("plugin_not_ready", `The runtime is unhealthy: ${why}.`);
+    this.#fate
+      .setState("ready", fault)
+      .catch((error: unknown) => log.warn({ op: "runtime.health", ok: false, runtime, err: toFault(error) }));
+  }
+
+  async #bury(member: Member): Promise<void> {
+    const ended = await member.end();
+    this.#members.delete(ended.id);
+    await this.#countFailure(ended, this.#deps.clock.now() - member.readyAt);
+  }
+
+  /** Only the end of what served counts against the Pool: another may be serving already. */
+  async #countFailure(ended: Parameters<PoolFate["failed"]>[0], healthyForMs: number): Promise<void> {
+    const pool = await this.#deps.store.pools.find(this.#key);
+    if (pool === undefined || !pool.wanted || this.isServing) return;
+    if (pool.state === "idle" || pool.state === "crash_loop") return;
+    await this.#fate.failed(ended, healthyForMs);
+  }
+
+  async #markReady(pool: Pool, member: Member): Promise<void> {
+    const { store } = this.#deps;
+    if (pool.state !== "ready") {
+      await this.#fate.setState("ready");
+      await markInstallations(store, this.#key, { state: "ready", cause: undefined });
+    }
+    const { record } = member.live;
+    if (this.#waiters.any) this.#waiters.resolveAll((await store.runtimes.find(record.id)) ?? record);
+  }
+
+  async #stopServing(pool: Pool): Promise<void> {
+    if (pool.state !== "idle") await this.#fate.setState("idle");
+    this.#waiters.rejectAll(new Fault("plugin_disabled", "No runtime of this plugin is wanted now."));
+    for (const member of this.#members.values()) if (!member.draining) this.#drain(member, "stopped");
+  }
+
+  /** The old one serves until the new one is ready; a failed replacement leaves it serving. */
+  async #replace(pool: Pool, old: Member): Promise<void> {
+    if (!this.#mayReplace(pool) || !this.#rollout.take()) return;
+    const { lifetime, log, clock, supervision } = this.#deps;
+    try {
+      this.#admit(await launch(this.#deps, { pool, onLog: () => undefined }, lifetime));
+      this.#drain(old, "replaced");
+    } catch (error) {
+      if (lifetime.aborted) throw error;
+      this.#replaceNotBefore = clock.now() + supervision.backoffMaxMs;
+      log.warn({ op: "pool.replace", ok: false, pool: this.#key, code: toFault(error).code });
+    } finally {
+      this.#rollout.done();
+    }
+  }
+
+  #drain(member: Member, reason: "replaced" | "stopped"): void {
+    const { lifetime, log } = this.#deps;
+    member
+      .drain(reason)
+      .catch((error: unknown) => {
+        if (!lifetime.aborted)
+          log.warn({ op: "runtime.drain", ok: false, pool: this.#key, err: toFault(error) });
+      })
+      .finally(() => {
+        this.#members.delete(member.live.record.id);
+        this.kick();
+      });
+  }
+
+  #serving(): Member | undefined {
+    // The newest one, where a replacement stands beside what it replaces.
+    return [...this.#members.values()].findLast(({ fallen, draining }) => !fallen && !draining);
+  }
+
+  #hash(pool: Pool): string {
+    const { store, profile } = this.#deps;
+    return profileHash(pool, { instanceId: store.instanceId, settings: profile });
+  }
+
+  #isOutdated(pool: Pool): boolean {
+    const serving = this.#serving();
+    return serving !== undefined && serving.live.record.specHash !== this.#hash(pool);
+  }
+
+  #mayReplace(pool: Pool): boolean {
+    return this.#isOutdated(pool) && this.#deps.clock.now() >= this.#replaceNotBefore;
+  }
+}
