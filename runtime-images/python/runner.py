@@ -35,6 +35,8 @@ ANNOUNCED_BYTES = 262_144
 STDIN_BACKLOG_BYTES = 1_048_576
 CONTROL_LINE_BYTES = 65_536
 NOISE_BACKLOG_BYTES = 1_048_576
+# A full buffer makes the plugin wait only while its host takes something at least this often.
+STALL_S = 0.25
 # A host whose socket file is gone and that does not come back is forgotten, with the sessions it had.
 FORGET_HOST_S = 30.0
 # How long the last lines of a plugin that ended may take to reach a host.
@@ -252,6 +254,8 @@ class Host:
         self.lines = deque()
         self.line_bytes = 0
         self.sent = 0
+        self.taken_at = 0.0
+        self.stalled = False
         self.dropped_sessions = set()
         self.dropped_lines = 0
         self.dropped_bytes = 0
@@ -276,6 +280,11 @@ class Runner:
         self.stdin_bytes = 0
         self.stdout = None
         self.stderr = None
+        # Read into memory of our own: a fresh 256 KB object per read costs six times the read itself.
+        self.buffer = bytearray(READ_BYTES)
+        self.buffers = [self.buffer]
+        self.view = memoryview(self.buffer)
+        self.paused_for = None
         self.pending = bytearray()
         self.discarding = 0
         self.discarded_head = b""
@@ -364,12 +373,12 @@ class Runner:
 
     def read(self, fd):
         try:
-            data = os.read(fd, READ_BYTES)
+            count = os.readv(fd, self.buffers)
         except BlockingIOError:
             return None
-        if not data:
+        if not count:
             self.loop.unwatch(fd)
-        return data
+        return bytes(self.view[:count])
 
     def on_stdout(self, fd, _events):
         data = got = self.read(fd)
@@ -533,7 +542,8 @@ class Runner:
                 sent -= len(whole)
                 continue
             # One line may overshoot, or a frame larger than the buffer could never pass.
-            if host.line_bytes >= self.options.buffer_bytes and not sent:
+            full = host.line_bytes >= self.options.buffer_bytes
+            if full and not sent and (host.data is None or host.stalled):
                 host.dropped_sessions.add(session_id)
                 host.dropped_lines += 1
                 host.dropped_bytes += len(whole)
@@ -543,9 +553,25 @@ class Runner:
             if sent:
                 host.sent, sent = sent, 0
         if host.data is not None:
+            if not host.taken_at:
+                host.taken_at = now()
             self.watch_data(host)
+            if host.line_bytes >= self.options.buffer_bytes and not host.stalled:
+                self.paused_for = host
+                self.loop.unwatch(self.stdout)
         if host.dropped_lines:
             self.report_dropped(host)
+
+    def check_stall(self):
+        """The plugin waits for a host that is slow, never for one that has stopped reading."""
+        host = self.paused_for
+        if host.data is not None and host.line_bytes >= self.options.buffer_bytes // 2:
+            if now() - host.taken_at < STALL_S:
+                return
+            host.stalled = True
+        self.paused_for = None
+        if self.status is None:
+            self.loop.watch(self.stdout, IN, self.on_stdout)
 
     def report_dropped(self, host):
         if host.control is None or host.control_out:
@@ -576,11 +602,14 @@ class Runner:
                 self.lose(host)
                 return
             host.sent += sent
+            host.taken_at = now()
             if host.sent < len(line):
                 return
             lines.popleft()
             host.line_bytes -= len(line)
             host.sent = 0
+        host.stalled = False
+        host.taken_at = 0.0
 
     def on_data(self, fd, events):
         host = self.by_fd[fd]
@@ -593,7 +622,7 @@ class Runner:
         if not events & (IN | GONE):
             return
         try:
-            data = host.data.recv(READ_BYTES)
+            data = bytes(self.view[: host.data.recv_into(self.buffer)])
         except BlockingIOError:
             return
         except OSError:
@@ -795,6 +824,8 @@ class Runner:
                 self.loop.unwatch(connection.fileno())
                 connection.close()
         host.data = host.control = None
+        host.stalled = False
+        host.taken_at = 0.0
         host.partial = bytearray()
         host.control_in = host.control_out = b""
         if host.sent:
@@ -834,6 +865,8 @@ class Runner:
                     if fd == wake_read:
                         self.reap()
             at = now()
+            if self.paused_for is not None:
+                self.check_stall()
             if at >= dial_at:
                 self.dial_all()
                 lonely = any(host.data is None for host in self.hosts.values()) or not self.hosts
