@@ -99,14 +99,24 @@ describe("exec", () => {
 
   test("a process killed from outside ends the exec with its code, and the Container lives", async () => {
     const id = await t.run();
-    const started = Promise.withResolvers<void>();
-    const spec = sh("echo $$; exec sleep 600");
-    const running = t.engine.exec(id, spec, { onOutput: () => started.resolve() }, within());
-    await started.promise;
-    await t.shell(id, "kill -9 $(ps | awk '/sleep 600/ && $1 > 10 {print $1}')");
+    const pid = Promise.withResolvers<string>();
+    const onOutput = (chunk: Buffer) => pid.resolve(chunk.toString("utf8").trim());
+    const running = t.engine.exec(id, sh("echo $$; exec sleep 600"), { onOutput }, within());
+    await t.shell(id, `kill -9 ${await pid.promise}`);
     expect((await running).exitCode).toBe(137);
     expect(await t.engine.findContainer(id, within())).toMatchObject({ phase: "running" });
   });
+});
+
+test("a Container that is killed under a process ends the exec, never leaving the caller waiting", async () => {
+  const id = await t.run();
+  const started = Promise.withResolvers<void>();
+  const spec = sh("echo go; sleep 600");
+  const running = t.engine.exec(id, spec, { onOutput: () => started.resolve() }, within());
+  await started.promise;
+  const [outcome] = await Promise.allSettled([running, t.engine.killContainer(id, within())]);
+  if (outcome.status === "fulfilled") expect(outcome.value.exitCode).toBe(137);
+  else expect(outcome.reason).toMatchObject({ code: "conflict" });
 });
 
 describe("archives", () => {
@@ -122,7 +132,7 @@ describe("archives", () => {
     const source = await t.engine.getArchive(id, "/data/in/file.txt", within());
     source.pipe(reader);
     for await (const entry of reader) {
-      expect([entry.header.uid, entry.header.gid, entry.header.mode]).toEqual([7, 8, 0o640]);
+      expect([entry.header.uid, entry.header.gid, (entry.header.mode ?? 0) & 0o7777]).toEqual([7, 8, 0o640]);
       expect((await buffer(entry)).toString("utf8")).toBe("héllo");
     }
   });
@@ -231,6 +241,14 @@ describe("logs", () => {
     ]);
     const times = lines.map(({ at }) => at.getTime());
     expect(times).toEqual([...times].sort((a, b) => a - b));
+  });
+
+  test("lines around the size at which the Engine cuts stay apart and whole", async () => {
+    const sizes = [16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 5];
+    const line = sizes.map((size) => `head -c ${size} /dev/zero | tr '\\0' a; echo`).join("; ");
+    const id = await t.run({ command: ["/bin/sh", "-c", line] });
+    expect(await t.waitForEnd(id)).toBe(0);
+    expect((await logs(id)).map(({ text }) => text.length)).toEqual(sizes);
   });
 
   test("tail gives the last lines, since those from that time on", async () => {

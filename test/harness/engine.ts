@@ -24,8 +24,8 @@ const BUSYBOX = process.env["BERTH_TEST_BUSYBOX"] ?? "/bin/busybox";
 const MIB = 1 << 20;
 
 const APPLETS = (
-  "sh echo cat sleep ls mkdir dd env id kill ping printf seq stat head tail touch true false yes wc grep mount " +
-  "umount rm df ps nc ifconfig ip awk test chmod sync setsid usleep hostname"
+  "sh echo cat sleep ls mkdir dd env id ping printf seq stat head tail touch true false yes wc grep mount " +
+  "umount rm df ps nc ifconfig ip awk test chmod sync setsid usleep hostname tr kill uname"
 ).split(" ");
 
 /** Long enough for a loaded machine: a test that waits this long has failed. */

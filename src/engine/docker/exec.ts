@@ -66,7 +66,7 @@ async function createExec(
 
 async function follow(
   deps: ExecDeps,
-  { onOutput }: ExecRequest,
+  { id, onOutput }: ExecRequest,
   execId: string,
   signal: AbortSignal,
 ): Promise<{ exitCode: number }> {
@@ -80,7 +80,12 @@ async function follow(
   // This stream has no length: its end says only that the connection closed. The exit code says that it is over.
   let exitCode: number | undefined;
   await until(deps, `an exec whose output ended`, signal, async () => {
-    const { body } = await client.call({ method: "GET", path: `${path}/json` }, signal);
+    const { status, body } = await client.call(
+      { method: "GET", path: `${path}/json`, accept: [404] },
+      signal,
+    );
+    // Execs are forgotten with the end of their Container.
+    if (status === 404) throw new Fault("conflict", `Container ${id} ended while a process ran in it.`);
     const found = parseAnswer(Inspected, body, "an exec");
     if (!found.Running && found.ExitCode !== null) exitCode = found.ExitCode;
     return exitCode !== undefined;

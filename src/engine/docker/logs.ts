@@ -49,9 +49,13 @@ function queryOf({ follow, since, tail }: LogRequest): Record<string, string> {
   };
 }
 
+/** The Engine cuts longer lines into pieces of exactly this size. */
+const PIECE_BYTES = 16_384;
+
 /**
- * The Engine cuts a line at 16 KB, stamps each piece with a time and ends only the last one with a newline. A piece
- * may end inside a character, so that bytes are decoded over the seams.
+ * Each piece of a cut line carries a time of its own, and may end inside a character: bytes are decoded over the seams.
+ * Engine 20.10 with the `local` driver forgets the newline after the last piece, so that a shorter one without it ends
+ * its line too.
  */
 class LineJoiner {
   readonly #stream: LogChunk["stream"];
@@ -72,8 +76,9 @@ class LineJoiner {
     if (space < 0 || Number.isNaN(at.getTime())) throw unexpected("a log line without a time");
     this.#at ??= at;
     let rest = data.subarray(space + 1);
-    const ended = rest.at(-1) === 10;
-    if (ended) rest = rest.subarray(0, -1);
+    const newline = rest.at(-1) === 10;
+    if (newline) rest = rest.subarray(0, -1);
+    const ended = newline || rest.length !== PIECE_BYTES;
     this.#text += this.#decoder.write(rest);
     this.#bytes += rest.length;
     if (ended) this.#text += this.#decoder.end();
