@@ -62,6 +62,7 @@ export const FAULTS = {
   plugin_disabled: { status: 409, retry: false, log: "info" },
   plugin_protocol: { status: 502, retry: false, log: "warn" },
   frame_too_large: { status: 502, retry: false, log: "warn" },
+  answer_too_large: { status: 502, retry: false, log: "info" },
   slow_caller: { status: 504, retry: false, log: "info" },
   link_lost: { status: 502, retry: true, log: "warn" },
   busy: { status: 429, retry: true, log: "info" },

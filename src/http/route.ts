@@ -1,0 +1,250 @@
+/**
+ * How a Route is declared: what it is called, who may use it, what it takes. One declaration drives the routing, the
+ * checks before the handler, and the OpenAPI document, so that they cannot disagree.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { FAULTS, Fault, type FaultCode, toFault } from "../domain/fault.ts";
+import { TenantId } from "../domain/ids.ts";
+import { parseInput } from "../domain/input.ts";
+import type { Keyring, Principal } from "../keys/keyring.ts";
+import type { Log } from "../observe/log.ts";
+import { faultResponse } from "./fault-response.ts";
+import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
+import { checkContentLength, checkContentType, parseJsonObject, readText } from "./middleware/body.ts";
+import { requestId } from "./middleware/request-id.ts";
+import { FaultBodySchema } from "./schemas.ts";
+
+export type HttpEnv = { Bindings: { incoming?: IncomingMessage; outgoing?: ServerResponse } };
+
+export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly method: "get" | "post" | "delete";
+  /** As OpenAPI writes it: `/v1/keys/{id}`. */
+  readonly path: string;
+  /** As Hono matches it, where a parameter may hold slashes. */
+  readonly pattern?: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly access: Access;
+  readonly params?: P;
+  readonly query?: Q;
+  /** A JSON body. */
+  readonly body?: B;
+  /** For the document only: a body that the handler reads by itself, by its content type. */
+  readonly rawBody?: string;
+  readonly answers: Readonly<Record<number, RouteAnswer>>;
+  readonly faults?: readonly FaultCode[];
+}
+
+export interface RouteAnswer {
+  readonly description: string;
+  /** By content type; a stream is documented as text. */
+  readonly content?: Readonly<Record<string, z.ZodType>>;
+}
+
+export interface RouteInput<P, Q, B> {
+  readonly params: P;
+  readonly query: Q;
+  readonly body: B;
+  /** The operator stands in on public routes, where nobody is asked for a key. */
+  readonly principal: Principal;
+  readonly requestId: string;
+  readonly request: Request;
+  readonly header: (name: string) => string | undefined;
+  /** Aborts when the caller leaves or the process stops. */
+  readonly signal: AbortSignal;
+  readonly context: Context<HttpEnv>;
+}
+
+export interface RoutesOptions {
+  readonly keyring: Pick<Keyring, "find">;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly settings: { readonly jsonBytesMax: number };
+}
+
+const NOBODY: Principal = { keyId: "public", tenantId: undefined };
+
+export class Routes {
+  readonly app = new OpenAPIHono<HttpEnv>();
+  readonly options: RoutesOptions;
+  readonly #methods = new Map<string, string[]>();
+
+  constructor(options: RoutesOptions) {
+    this.options = options;
+    this.app.notFound((c) => {
+      const fault = new Fault("not_found", `There is no ${c.req.path}; /openapi.json lists what there is.`);
+      return faultResponse(fault, requestId(c.req.header("x-request-id")));
+    });
+    this.app.onError((error, c) => this.#refuse(c, requestId(c.req.header("x-request-id")), error));
+  }
+
+  add<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+    spec: RouteSpec<P, Q, B>,
+    handle: (input: RouteInput<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Response> | Response,
+  ): void {
+    this.document(spec);
+    const pattern = spec.pattern ?? honoPattern(spec.path);
+    this.on(spec.method, pattern, async (c) => {
+      const startedAt = performance.now();
+      const id = requestId(c.req.header("x-request-id"));
+      const answer = await this.#answer(spec, handle, c, id).catch((error: unknown) =>
+        this.#refuse(c, id, error),
+      );
+      answer.headers.set("x-request-id", id);
+      this.#log(spec, c, id, answer.status, startedAt);
+      return answer;
+    });
+  }
+
+  /** A handler without any checks; it answers and logs by itself. */
+  on(method: string, pattern: string, handler: (c: Context<HttpEnv>) => Promise<Response> | Response): void {
+    this.app.on(method.toUpperCase(), pattern, handler);
+    this.#methods.set(pattern, [...(this.#methods.get(pattern) ?? []), method.toUpperCase()]);
+  }
+
+  /** Known paths answer other methods with `method_not_allowed`. To be called after the last route. */
+  finish(): void {
+    for (const [pattern, methods] of this.#methods) {
+      this.app.all(pattern, (c) => {
+        const fault = new Fault("method_not_allowed", `${c.req.method} is not possible here.`, {
+          details: { field: "method", value: c.req.method, accepted: methods },
+        });
+        const answer = faultResponse(fault, requestId(c.req.header("x-request-id")));
+        answer.headers.set("allow", methods.join(", "));
+        return answer;
+      });
+    }
+  }
+
+  document<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): void {
+    const body = documentedBody(spec);
+    this.app.openAPIRegistry.registerPath({
+      method: spec.method,
+      path: spec.path,
+      tags: [spec.tag],
+      summary: spec.summary,
+      security: spec.access === "public" ? [] : [{ key: [] }],
+      request: {
+        ...(spec.params instanceof z.ZodObject && { params: spec.params }),
+        ...(spec.query instanceof z.ZodObject && { query: spec.query }),
+        ...(body !== undefined && { body: { required: true, content: body } }),
+      },
+      responses: documentedAnswers(spec),
+    });
+  }
+
+  async #answer<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+    spec: RouteSpec<P, Q, B>,
+    handle: (input: RouteInput<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Response> | Response,
+    c: Context<HttpEnv>,
+    id: string,
+  ): Promise<Response> {
+    const { keyring, signal } = this.options;
+    const isPublic = spec.access === "public";
+    const principal = isPublic ? NOBODY : authenticate(keyring, c.req.header("authorization"));
+    const rawParams = c.req.param();
+    const tenant: unknown = Reflect.get(rawParams, "tenant");
+    const tenantId = tenant === undefined ? undefined : parseInput(TenantId, tenant, "tenant");
+    if (!isPublic) authorize(principal, spec.access, tenantId);
+    const params = parseInput<z.ZodType>(spec.params ?? z.unknown(), rawParams) as z.output<P>;
+    const query = parseInput<z.ZodType>(spec.query ?? z.unknown(), c.req.query()) as z.output<Q>;
+    const body = (spec.body === undefined ? undefined : await this.#readBody(spec.body, c)) as z.output<B>;
+    return await handle({
+      params,
+      query,
+      body,
+      principal,
+      requestId: id,
+      request: c.req.raw,
+      header: (name) => c.req.header(name),
+      signal: AbortSignal.any([c.req.raw.signal, signal]),
+      context: c,
+    });
+  }
+
+  async #readBody(schema: z.ZodType, c: Context<HttpEnv>): Promise<unknown> {
+    const { jsonBytesMax } = this.options.settings;
+    checkContentType(c.req.header("content-type"), ["application/json"]);
+    checkContentLength(c.req.header("content-length"), jsonBytesMax);
+    return parseInput(schema, parseJsonObject(await readText(c.req.raw.body, jsonBytesMax)));
+  }
+
+  #refuse(c: Context<HttpEnv>, id: string, error: unknown): Response {
+    const fault = toFault(error);
+    // the wide event names the code; what is not the caller's fault needs its cause as well
+    if (fault.rule.status >= 500) {
+      this.options.log[fault.rule.log]({
+        op: "http.failure",
+        request_id: id,
+        path: c.req.path,
+        code: fault.code,
+        err: fault,
+      });
+    }
+    return faultResponse(fault, id);
+  }
+
+  #log(
+    spec: { method: string; path: string },
+    c: Context<HttpEnv>,
+    id: string,
+    status: number,
+    startedAt: number,
+  ): void {
+    this.options.log.info({
+      op: "http.request",
+      ok: status < 400,
+      method: spec.method,
+      route: spec.path,
+      path: c.req.path,
+      status,
+      duration_ms: Math.round(performance.now() - startedAt),
+      request_id: id,
+    });
+  }
+}
+
+export function honoPattern(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ":$1");
+}
+
+function documentedBody<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>({
+  body,
+  rawBody,
+}: RouteSpec<P, Q, B>) {
+  if (rawBody !== undefined) return { [rawBody]: { schema: z.string().meta({ format: "binary" }) } };
+  return body === undefined ? undefined : { "application/json": { schema: body } };
+}
+
+function documentedAnswers<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  spec: RouteSpec<P, Q, B>,
+) {
+  const answers: Record<string, { description: string; content?: Record<string, { schema: z.ZodType }> }> =
+    {};
+  for (const [status, { description, content }] of Object.entries(spec.answers)) {
+    answers[status] = {
+      description,
+      ...(content && {
+        content: Object.fromEntries(Object.entries(content).map(([type, schema]) => [type, { schema }])),
+      }),
+    };
+  }
+  for (const code of [...ACCESS_FAULTS[spec.access], ...(spec.faults ?? [])]) {
+    const { status } = FAULTS[code];
+    const known = answers[status]?.description;
+    answers[status] = {
+      description: known === undefined ? `\`${code}\`` : `${known}, \`${code}\``,
+      content: { "application/json": { schema: FaultBodySchema } },
+    };
+  }
+  return answers;
+}
+
+const ACCESS_FAULTS: Readonly<Record<Access, readonly FaultCode[]>> = {
+  public: [],
+  any: ["unauthorized"],
+  tenant: ["invalid_input", "unauthorized", "forbidden"],
+  operator: ["unauthorized", "forbidden"],
+};

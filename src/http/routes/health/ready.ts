@@ -1,0 +1,50 @@
+import { z } from "zod";
+import { toFault } from "../../../domain/fault.ts";
+import type { Routes } from "../../route.ts";
+
+/** A part of the house that a ready process needs; rejects while it cannot be reached. */
+export type HealthParts = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
+
+const ReadySchema = z.object({
+  status: z.enum(["ready", "not_ready"]),
+  parts: z.record(z.string(), z.object({ ok: z.boolean(), code: z.string().optional() })),
+});
+
+export function addReady(
+  routes: Routes,
+  { parts, settings }: { parts: HealthParts; settings: { readonly healthTimeoutMs: number } },
+): void {
+  const content = { "application/json": ReadySchema };
+  routes.document({
+    method: "get",
+    path: "/health/ready",
+    tag: "health",
+    summary: "All parts answer; each is named.",
+    access: "public",
+    answers: { 200: { description: "Ready", content }, 503: { description: "Not ready", content } },
+  });
+  routes.on("get", "/health/ready", async () => {
+    const checked = await Promise.all(
+      Object.entries(parts).map(
+        async ([name, check]) => [name, await ask(check, settings.healthTimeoutMs)] as const,
+      ),
+    );
+    const isReady = checked.every(([, { ok }]) => ok);
+    return Response.json(
+      { status: isReady ? "ready" : "not_ready", parts: Object.fromEntries(checked) },
+      { status: isReady ? 200 : 503 },
+    );
+  });
+}
+
+async function ask(check: HealthParts[string], timeoutMs: number): Promise<{ ok: boolean; code?: string }> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  try {
+    await Promise.race([check(signal), late]);
+    return { ok: true };
+  } catch (error) {
+    return { ok: false, code: signal.aborted ? "timeout" : toFault(error).code };
+  }
+}

@@ -1,0 +1,36 @@
+import type { InstallationRequests } from "../../../installation/contracts.ts";
+import type { Invoker } from "../../../invocation/invoke.ts";
+import type { Store } from "../../../store/store.ts";
+import type { Routes } from "../../route.ts";
+import { AcceptedSchema } from "../../schemas.ts";
+import { acceptedResponse } from "./accepted.ts";
+import { getInstallation, InstallationParams } from "./find.ts";
+
+export function addRemoveInstallation(
+  routes: Routes,
+  deps: {
+    store: Pick<Store, "installations">;
+    requests: InstallationRequests;
+    invoker: Pick<Invoker, "refresh">;
+  },
+): void {
+  routes.add(
+    {
+      method: "delete",
+      path: "/v1/tenants/{tenant}/installations/{id}",
+      tag: "installations",
+      summary: "Accepts an uninstall; repeated, it returns the same task. Calls are refused from now on.",
+      access: "tenant",
+      params: InstallationParams,
+      answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
+      faults: ["installation_not_found"],
+    },
+    async ({ params }) => {
+      const { id } = await getInstallation(deps.store, params);
+      const accepted = await deps.requests.uninstall(id);
+      // the poll would see it too, later
+      await deps.invoker.refresh();
+      return acceptedResponse(accepted);
+    },
+  );
+}

@@ -1,0 +1,48 @@
+import { z } from "@hono/zod-openapi";
+import type { Operation } from "../../../domain/operations.ts";
+import type { Routes } from "../../route.ts";
+
+const Params = z.object({ tenant: z.uuid(), author: z.string(), name: z.string() });
+const Answer = z
+  .object({ items: z.array(z.unknown()), request_id: z.string() })
+  .openapi("InvocationDocument");
+const Stream = z.string().openapi("InvocationStream", {
+  description:
+    "Server-sent events: `item` for each item of the plugin, then exactly one `end` ({items}) or `error` (an Error). Lines that begin with a colon are pings.",
+});
+
+/** One path per operation, so that each shows its own fields. */
+export function documentInvoke(routes: Routes, path: string, operation: Operation): void {
+  routes.document({
+    method: "post",
+    path,
+    tag: `invoke ${operation.type}`,
+    summary: operation.summary,
+    access: "tenant",
+    params: Params,
+    body: operation.schema,
+    answers: {
+      200: {
+        description: "A stream; with `Accept: application/json` one document",
+        content: { "text/event-stream": Stream, "application/json": Answer },
+      },
+    },
+    faults: [
+      "invalid_json",
+      "installation_not_found",
+      "operation_not_found",
+      "provider_not_found",
+      "tool_not_found",
+      "payload_too_large",
+      "unsupported_media_type",
+      "busy",
+      "plugin_disabled",
+      "plugin_not_ready",
+      "plugin_error",
+      "plugin_crashed",
+      "plugin_timeout",
+      "slow_caller",
+      "frame_too_large",
+    ],
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * The invoke routes. They stand apart from the others because they are the warm path: no middleware, the body read
+ * from Node's request, the answer written to Node's response, one wide event (the Session's own).
+ */
+import type { ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context } from "hono";
+import { Fault, invalidInput, toFault } from "../../../domain/fault.ts";
+import { PluginId, TenantId } from "../../../domain/ids.ts";
+import { parseInput } from "../../../domain/input.ts";
+import type { Invocation, InvocationRequest } from "../../../domain/invocation.ts";
+import { indexOperations, OPERATIONS, type Operation } from "../../../domain/operations.ts";
+import type { Invoker } from "../../../invocation/invoke.ts";
+import { faultResponse } from "../../fault-response.ts";
+import { DocumentCaller, EventCaller } from "../../invocation-stream.ts";
+import { authenticate, authorize } from "../../middleware/authenticate.ts";
+import {
+  checkContentLength,
+  checkContentType,
+  parseJsonObject,
+  readIncoming,
+} from "../../middleware/body.ts";
+import { requestId } from "../../middleware/request-id.ts";
+import type { PingHub } from "../../ping-hub.ts";
+import { type HttpEnv, honoPattern, type Routes } from "../../route.ts";
+import { wantsJson } from "../../sse.ts";
+import { documentInvoke } from "./document.ts";
+
+export interface InvokeSettings {
+  /** Body of an invocation at most. */
+  readonly invokeBytesMax: number;
+  /** Answer as one JSON document at most. */
+  readonly documentBytesMax: number;
+  /** How long a caller may take to read what is left after the end. */
+  readonly flushTimeoutMs: number;
+}
+
+export interface InvokeDeps {
+  readonly invoker: Pick<Invoker, "invoke">;
+  readonly pings: PingHub;
+  readonly settings: InvokeSettings;
+}
+
+const PLUGIN_PATH = "/v1/tenants/{tenant}/plugins/{author}/{name}";
+
+/** The names that the platform's callers know these two by. */
+const SHORT_FORMS: Readonly<Record<string, { type: string; action: string }>> = {
+  invoke_tool: { type: "tool", action: "invoke_tool" },
+  invoke_llm: { type: "model", action: "invoke_llm" },
+};
+
+export function addInvoke(routes: Routes, deps: InvokeDeps): void {
+  const find = indexOperations();
+  const handler = (pick: (c: Context<HttpEnv>) => Operation) => (c: Context<HttpEnv>) =>
+    handle(c, pick, routes, deps);
+  const fromPath = (c: Context<HttpEnv>) => {
+    const [type, action] = [c.req.param("type") ?? "", c.req.param("action") ?? ""];
+    return find(type, action) ?? unknownOperation(type, action);
+  };
+  routes.on("post", honoPattern(`${PLUGIN_PATH}/invoke/{type}/{action}`), handler(fromPath));
+  for (const operation of OPERATIONS) {
+    documentInvoke(routes, `${PLUGIN_PATH}/invoke/${operation.type}/${operation.action}`, operation);
+  }
+  for (const [name, { type, action }] of Object.entries(SHORT_FORMS)) {
+    const operation = find(type, action) ?? unknownOperation(type, action);
+    routes.on(
+      "post",
+      honoPattern(`${PLUGIN_PATH}/${name}`),
+      handler(() => operation),
+    );
+    documentInvoke(routes, `${PLUGIN_PATH}/${name}`, operation);
+  }
+}
+
+async function handle(
+  c: Context<HttpEnv>,
+  pick: (c: Context<HttpEnv>) => Operation,
+  routes: Routes,
+  deps: InvokeDeps,
+): Promise<Response> {
+  const id = requestId(c.req.header("x-request-id"));
+  try {
+    const { incoming, outgoing } = c.env;
+    if (incoming === undefined || outgoing === undefined)
+      throw new Error("the invoke route needs Node's own server");
+    const { headers } = incoming;
+    const principal = authenticate(routes.options.keyring, headers.authorization);
+    const tenantId = parseInput(TenantId, c.req.param("tenant"), "tenant");
+    authorize(principal, "tenant", tenantId);
+    const pluginId = parseInput(PluginId, `${c.req.param("author")}/${c.req.param("name")}`, "plugin");
+    const operation = pick(c);
+    checkContentType(headers["content-type"], ["application/json"]);
+    checkContentLength(headers["content-length"], deps.settings.invokeBytesMax);
+    const text = await readIncoming(incoming, deps.settings.invokeBytesMax);
+    const fields = parseJsonObject(text);
+    const timeoutMs = callerTimeout(headers["x-timeout-ms"], fields["timeout_ms"]);
+    const request = { tenantId, pluginId, operation, fields, text, requestId: id };
+    start(timeoutMs === undefined ? request : { ...request, timeoutMs }, outgoing, headers.accept, deps);
+    return RESPONSE_ALREADY_SENT;
+  } catch (error) {
+    return refuse(c, id, routes, toFault(error));
+  }
+}
+
+function start(
+  request: InvocationRequest,
+  response: ServerResponse,
+  accept: string | undefined,
+  { invoker, pings, settings }: InvokeDeps,
+): void {
+  const options = { response, requestId: request.requestId, flushTimeoutMs: settings.flushTimeoutMs };
+  let invocation: Invocation | undefined;
+  if (wantsJson(accept)) {
+    const caller = new DocumentCaller({ ...options, bytesMax: settings.documentBytesMax }, () => undefined);
+    invocation = invoker.invoke(request, caller);
+  } else {
+    const caller = new EventCaller(options, () => pings.remove(caller));
+    pings.add(caller);
+    invocation = invoker.invoke(request, caller);
+  }
+  // after the end this does nothing
+  response.on("close", () => invocation.detach());
+}
+
+/** Header and field mean the same; the shorter one counts. */
+function callerTimeout(header: string | string[] | undefined, field: unknown): number | undefined {
+  const fromField = typeof field === "number" && field >= 1 ? field : undefined;
+  if (header === undefined) return fromField;
+  if (typeof header !== "string" || !/^[1-9]\d{0,9}$/.test(header)) {
+    throw invalidInput("X-Timeout-Ms", header, "a whole number of milliseconds, 1 or more");
+  }
+  return Math.min(Number(header), fromField ?? Number.POSITIVE_INFINITY);
+}
+
+function unknownOperation(type: string, action: string): never {
+  const ofType = OPERATIONS.filter((operation) => operation.type === type);
+  const accepted =
+    ofType.length === 0
+      ? [...new Set(OPERATIONS.map((operation) => operation.type))]
+      : ofType.map((operation) => operation.action);
+  const [field, value] = ofType.length === 0 ? ["type", type] : ["action", action];
+  throw new Fault(
+    "operation_not_found",
+    `There is no operation ${type}/${action}; ${field} is one of ${accepted.join(", ")}.`,
+    {
+      details: { field, value, accepted },
+    },
+  );
+}
+
+/** What never became an Invocation has no wide event of its own yet. */
+function refuse(c: Context<HttpEnv>, id: string, routes: Routes, fault: Fault): Response {
+  routes.options.log[fault.rule.log]({
+    op: "http.request",
+    ok: false,
+    code: fault.code,
+    method: "post",
+    path: c.req.path,
+    status: fault.rule.status,
+    request_id: id,
+    ...(fault.rule.status >= 500 && { err: fault }),
+  });
+  return faultResponse(fault, id);
+}

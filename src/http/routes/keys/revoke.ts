@@ -1,0 +1,20 @@
+import { z } from "zod";
+import type { Keyring } from "../../../keys/keyring.ts";
+import type { Routes } from "../../route.ts";
+import { KeySchema, keyJson } from "../../schemas.ts";
+
+export function addRevokeKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "revoke"> }): void {
+  routes.add(
+    {
+      method: "delete",
+      path: "/v1/keys/{id}",
+      tag: "keys",
+      summary: "Revokes a key; it opens nothing within 5 s, wherever Berth runs. Repeated, it does nothing.",
+      access: "operator",
+      params: z.object({ id: z.string().min(1).max(100) }),
+      answers: { 200: { description: "The revoked key", content: { "application/json": KeySchema } } },
+      faults: ["not_found"],
+    },
+    async ({ params: { id } }) => Response.json(keyJson(await keyring.revoke(id))),
+  );
+}

@@ -1,0 +1,52 @@
+import type { PackageUploads } from "../../../installation/contracts.ts";
+import { checkContentType } from "../../middleware/body.ts";
+import type { Routes } from "../../route.ts";
+import { limitsJson, PackageDetailSchema, packageJson } from "../../schemas.ts";
+
+const TYPES = ["application/octet-stream", "application/zip"];
+
+export function addUploadPackage(routes: Routes, { uploads }: { uploads: PackageUploads }): void {
+  routes.add(
+    {
+      method: "post",
+      path: "/v1/packages",
+      tag: "packages",
+      summary: "Takes a package: the archive is the body. The same bytes again are 200.",
+      access: "any",
+      rawBody: "application/octet-stream",
+      answers: {
+        200: { description: "Was there already", content: { "application/json": PackageDetailSchema } },
+        201: { description: "Kept", content: { "application/json": PackageDetailSchema } },
+      },
+      faults: [
+        "package_not_zip",
+        "package_unsafe",
+        "manifest_missing",
+        "manifest_invalid",
+        "identifier_too_long",
+        "payload_too_large",
+        "package_too_large",
+        "unsupported_media_type",
+      ],
+    },
+    async ({ request, header, principal: { tenantId }, signal }) => {
+      checkContentType(header("content-type"), TYPES);
+      const body: AsyncIterable<Uint8Array> = request.body ?? nothing();
+      const uploaded = await uploads.receive(body, tenantId === undefined ? {} : { tenantId }, signal);
+      const { stored, limits, created } = uploaded;
+      return Response.json(
+        {
+          ...packageJson(stored),
+          declaration: stored.declaration,
+          limits: limitsJson(limits.limits),
+          limits_notes: limits.notes,
+        },
+        { status: created ? 201 : 200, headers: { location: `/v1/packages/${stored.identifier}` } },
+      );
+    },
+  );
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // an upload without a body is an archive of no bytes, and refused as such
+}

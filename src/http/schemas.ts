@@ -1,0 +1,219 @@
+/** What the routes answer with, for the OpenAPI document, and how records become it. */
+import { z } from "@hono/zod-openapi";
+import { FAULTS, type FaultCode } from "../domain/fault.ts";
+import { TenantId } from "../domain/ids.ts";
+import type { Installation } from "../domain/installation.ts";
+import type { Limits } from "../domain/limits.ts";
+import type { Package } from "../domain/package.ts";
+import type { Task } from "../domain/task.ts";
+import type { ApiKey, StoredPackage } from "../store/store.ts";
+
+const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];
+const Time = z.string().meta({ format: "date-time" });
+const Json = z.record(z.string(), z.unknown());
+
+export const FaultJsonSchema = z.object({
+  code: z.enum(CODES),
+  message: z.string(),
+  details: Json.optional(),
+});
+
+export const FaultBodySchema = z
+  .object({ error: FaultJsonSchema, request_id: z.string() })
+  .openapi("Error", { description: "Every error answer, and the data of every `error` event." });
+
+export const LimitsSchema = z
+  .object({
+    memory_bytes: z.int(),
+    storage_bytes: z.int(),
+    cpu_millis: z.int(),
+    pids_max: z.int(),
+    concurrency_max: z.int(),
+    timeout_ms: z.int(),
+  })
+  .openapi("Limits");
+
+const LimitsAskedSchema = LimitsSchema.partial()
+  .extend({ memory_is_hard: z.boolean() })
+  .openapi("LimitsAsked");
+
+export const PackageSchema = z
+  .object({
+    identifier: z.string(),
+    plugin_id: z.string(),
+    version: z.string(),
+    checksum: z.string(),
+    bytes: z.int(),
+    dialect: z.enum(["real", "seed"]),
+    providers: z.array(z.object({ kind: z.string(), name: z.string() })),
+    warnings: z.array(z.string()),
+    limits_asked: LimitsAskedSchema,
+    created_at: Time,
+  })
+  .openapi("Package");
+
+export const PackageDetailSchema = PackageSchema.extend({
+  declaration: Json,
+  limits: LimitsSchema,
+  limits_notes: z.array(z.string()),
+}).openapi("PackageDetail");
+
+export const TaskSchema = z
+  .object({
+    id: z.string(),
+    kind: z.enum(["install", "uninstall"]),
+    tenant_id: z.string(),
+    installation_id: z.string(),
+    identifier: z.string(),
+    state: z.string(),
+    cause: FaultJsonSchema.nullable(),
+    attempt: z.int(),
+    created_at: Time,
+    updated_at: Time,
+    finished_at: Time.nullable(),
+  })
+  .openapi("Task");
+
+export const InstallationSchema = z
+  .object({
+    id: z.string(),
+    tenant_id: z.string(),
+    plugin_id: z.string(),
+    identifier: z.string(),
+    previous_identifier: z.string().nullable(),
+    desired: z.enum(["enabled", "disabled", "removed"]),
+    state: z.enum(["installing", "ready", "failed", "crash_loop", "disabled", "removing"]),
+    cause: FaultJsonSchema.nullable(),
+    generation: z.int(),
+    limits_asked: LimitsAskedSchema,
+    limits_granted: LimitsSchema,
+    source: z.string(),
+    warnings: z.array(z.string()),
+    created_at: Time,
+    updated_at: Time,
+  })
+  .openapi("Installation");
+
+export const InstallationDetailSchema = InstallationSchema.extend({
+  last_task: TaskSchema.nullable(),
+}).openapi("InstallationDetail");
+
+export const AcceptedSchema = z
+  .object({ installation: InstallationSchema, task: TaskSchema, created: z.boolean() })
+  .openapi("Accepted");
+
+export const KeySchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    hint: z.string(),
+    tenant_id: z.string().nullable(),
+    created_at: Time,
+    revoked_at: Time.nullable(),
+  })
+  .openapi("Key");
+
+/** A list with a cursor for what follows. */
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), next_cursor: z.string().nullable() });
+}
+
+export const TenantParams = z.object({ tenant: TenantId });
+
+export const PageQuery = z.strictObject({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().min(1).max(500).optional(),
+});
+
+export function pageRequest({ limit, cursor }: z.output<typeof PageQuery>) {
+  return cursor === undefined ? { limit } : { limit, cursor };
+}
+
+export function limitsJson(limits: Limits): z.input<typeof LimitsSchema> {
+  return {
+    memory_bytes: limits.memoryBytes,
+    storage_bytes: limits.storageBytes,
+    cpu_millis: limits.cpuMillis,
+    pids_max: limits.pidsMax,
+    concurrency_max: limits.concurrencyMax,
+    timeout_ms: limits.timeoutMs,
+  };
+}
+
+function limitsAskedJson(asked: Package["limitsAsked"]): z.input<typeof LimitsAskedSchema> {
+  return {
+    memory_is_hard: asked.memoryIsHard,
+    ...(asked.memoryBytes !== undefined && { memory_bytes: asked.memoryBytes }),
+    ...(asked.storageBytes !== undefined && { storage_bytes: asked.storageBytes }),
+    ...(asked.concurrencyMax !== undefined && { concurrency_max: asked.concurrencyMax }),
+    ...(asked.timeoutMs !== undefined && { timeout_ms: asked.timeoutMs }),
+  };
+}
+
+export function packageJson(stored: StoredPackage): z.input<typeof PackageSchema> {
+  return {
+    identifier: stored.identifier,
+    plugin_id: stored.pluginId,
+    version: stored.version,
+    checksum: stored.checksum,
+    bytes: stored.bytes,
+    dialect: stored.dialect,
+    providers: [...stored.providers],
+    warnings: [...stored.warnings],
+    limits_asked: limitsAskedJson(stored.limitsAsked),
+    created_at: stored.createdAt.toISOString(),
+  };
+}
+
+export function taskJson(task: Task): z.input<typeof TaskSchema> {
+  return {
+    id: task.id,
+    kind: task.kind,
+    tenant_id: task.tenantId,
+    installation_id: task.installationId,
+    identifier: task.identifier,
+    state: task.state,
+    cause: causeJson(task.cause),
+    attempt: task.attempt,
+    created_at: task.createdAt.toISOString(),
+    updated_at: task.updatedAt.toISOString(),
+    finished_at: task.finishedAt?.toISOString() ?? null,
+  };
+}
+
+export function installationJson(installation: Installation): z.input<typeof InstallationSchema> {
+  return {
+    id: installation.id,
+    tenant_id: installation.tenantId,
+    plugin_id: installation.pluginId,
+    identifier: installation.identifier,
+    previous_identifier: installation.previousIdentifier ?? null,
+    desired: installation.desired,
+    state: installation.state,
+    cause: causeJson(installation.cause),
+    generation: installation.generation,
+    limits_asked: limitsAskedJson(installation.limitsAsked),
+    limits_granted: limitsJson(installation.limitsGranted),
+    source: installation.source,
+    warnings: [...installation.warnings],
+    created_at: installation.createdAt.toISOString(),
+    updated_at: installation.updatedAt.toISOString(),
+  };
+}
+
+export function keyJson(key: ApiKey): z.input<typeof KeySchema> {
+  return {
+    id: key.id,
+    name: key.name,
+    hint: key.hint,
+    tenant_id: key.tenantId ?? null,
+    created_at: key.createdAt.toISOString(),
+    revoked_at: key.revokedAt?.toISOString() ?? null,
+  };
+}
+
+function causeJson(cause: Task["cause"]): z.input<typeof FaultJsonSchema> | null {
+  if (cause === undefined) return null;
+  const { code, message, details } = cause;
+  return details === undefined ? { code, message } : { code, message, details: { ...details } };
+}

@@ -1,0 +1,38 @@
+import { createHash } from "node:crypto";
+import { Fault } from "../domain/fault.ts";
+
+const CHARACTERS_MIN = 24;
+const DISTINCT_MIN = 8;
+
+/** SHA-256 of keys that stand in public example configurations of the platform: everybody knows them. */
+const PUBLISHED = new Set(
+  [
+    "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
+    "QaHbTe77CtuXmsfyhR7+vRjI/+XbV1AaFy691iy+kGDv2Jvy0/eAh8Y1",
+    "sk-9f73s3ljTXVcMT3Blb3ljTqtsGSKiGHXVcMT3BlbkFJLK7U",
+  ].map(sha256),
+);
+
+/** Words that make a key guessable however long it is. */
+const OBVIOUS = /change[-_ ]?me|replace[-_ ]?me|password|your[-_ ]?(?:admin[-_ ]?)?key|example|12345678/i;
+
+/** Throws `config_invalid` for a key that is short, published or obvious. The key itself is never in the message. */
+export function checkAdminKey(text: string): void {
+  const refuse = (reason: string) => {
+    throw new Fault(
+      "config_invalid",
+      `The admin key ${reason}; accepted: ${CHARACTERS_MIN} or more random characters.`,
+      {
+        details: { field: "BERTH_ADMIN_KEY", accepted: `${CHARACTERS_MIN} or more random characters` },
+      },
+    );
+  };
+  if (text.length < CHARACTERS_MIN) refuse(`has ${text.length} characters`);
+  if (PUBLISHED.has(sha256(text))) refuse("is a published default");
+  if (!/^[\x21-\x7e]+$/.test(text)) refuse("holds white space or characters that a header cannot carry");
+  if (OBVIOUS.test(text) || new Set(text).size < DISTINCT_MIN) refuse("can be guessed");
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
