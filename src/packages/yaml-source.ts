@@ -139,14 +139,9 @@ export class Source {
       const key = isScalar(keyNode) ? (keyNode.source ?? String(keyNode.value)) : String(keyNode);
       if (key === "<<" && isScalar(keyNode) && keyNode.type === "PLAIN") {
         merged.push(asNode(pair.value));
-      } else if (entries.has(key)) {
-        throw manifestInvalid({
-          file: this.file,
-          field: key,
-          value: "written twice",
-          accepted: "each key once",
-        });
       } else {
+        if (entries.has(key))
+          this.#context.findings.warn(`${this.file}: ${key} is written twice; the last one counts`);
         entries.set(key, asNode(pair.value));
       }
     }
@@ -193,25 +188,48 @@ export function parseYaml(bytes: Buffer, file: string, findings: Findings): Sour
 
 export function parseYamlDocument(bytes: Buffer, file: string): Document {
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    // Looking for equal keys in the parser takes quadratic time; reading a map does it by hash.
-    const parsed = parseAllDocuments(text, {
-      version: "1.2",
-      schema: "core",
-      uniqueKeys: false,
-      logLevel: "silent",
-      prettyErrors: true,
-    });
-    const [document] = parsed;
-    if (document === undefined) throw unreadable(file, "empty");
-    const [problem] = document.errors;
-    if (problem !== undefined) throw unreadable(file, problem.message.split("\n")[0] ?? problem.code);
-    return document;
+    return parseFirst(new TextDecoder("utf-8", { fatal: true }).decode(bytes), file);
   } catch (failure) {
     if (isFault(failure)) throw failure;
     // Not text at all, or nested so deeply that the parser ran out of stack.
     throw unreadable(file, failure instanceof Error ? failure.message : "unreadable", failure);
   }
+}
+
+const REPAIRS_MAX = 20;
+
+/**
+ * Other parsers let a quoted text go on in a line that is not indented, and published packages count on it: such a
+ * line is joined to the one before, which is what folding makes of it.
+ */
+function parseFirst(written: string, file: string): Document {
+  let text = written;
+  for (let repairs = 0; ; repairs += 1) {
+    // Looking for equal keys in the parser takes quadratic time; reading a map does it by hash.
+    const [document] = parseAllDocuments(text, {
+      version: "1.2",
+      schema: "core",
+      uniqueKeys: false,
+      logLevel: "silent",
+    });
+    if (document === undefined) throw unreadable(file, "empty");
+    const [problem] = document.errors;
+    if (problem === undefined) return document;
+    const joined = problem.code === "MISSING_CHAR" ? joinLine(text, problem.pos[0]) : text;
+    if (joined === text || repairs === REPAIRS_MAX) {
+      throw unreadable(file, problem.message.split("\n")[0] ?? problem.code);
+    }
+    text = joined;
+  }
+}
+
+function joinLine(text: string, from: number): string {
+  const end = text.indexOf("\n", Math.max(0, from - 1));
+  if (end < 0) return text;
+  const rest = text.slice(end).replace(/^\n[ \t]*/, "");
+  if (rest === "" || rest.startsWith("\n")) return text;
+  const head = text.slice(0, end).replace(/[ \t\r]+$/, "");
+  return head.endsWith("\\") ? head.slice(0, -1) + rest : `${head} ${rest}`;
 }
 
 function unreadable(file: string, value: string, cause?: unknown): Fault {

@@ -40,9 +40,9 @@ const formField: Read<JsonObject> = struct({
   required: flag,
   default: optional(text({ charsMax: 255 })),
   options: listOrEmpty(struct({ label: i18n({ needed: true }), value: text(), show_on: showOn }), 128),
-  help: optional(i18n({ needed: false })),
+  help: optional(i18n({ needed: true })),
   url: optional(text()),
-  placeholder: optional(i18n({ needed: false })),
+  placeholder: optional(i18n({ needed: true })),
   max_length: integer,
   show_on: showOn,
 });
@@ -85,7 +85,7 @@ const providerFields: Read<JsonObject> = struct({
   provider_credential_schema: optional(struct({ credential_form_schemas: formFields })),
   model_credential_schema: optional(
     struct({
-      model: struct({ label: i18n({ needed: true }), placeholder: optional(i18n({ needed: false })) }),
+      model: struct({ label: i18n({ needed: true }), placeholder: optional(i18n({ needed: true })) }),
       credential_form_schemas: formFields,
     }),
   ),

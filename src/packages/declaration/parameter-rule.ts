@@ -8,7 +8,7 @@ const ruleFields: Read<JsonObject> = struct({
   use_template: optional(text()),
   label: optional(i18n({ needed: false })),
   type: optional(text({ oneOf: RULE_TYPES })),
-  help: optional(i18n({ needed: false })),
+  help: optional(i18n({ needed: true })),
   required: flag,
   default: any,
   min: optional(number),

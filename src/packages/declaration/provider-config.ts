@@ -44,9 +44,9 @@ export const providerConfig: Read<JsonObject> = struct({
   options: list(struct({ value: text({ charsMax: 127 }), label: i18n({ needed: true }) }), 127),
   multiple: flag,
   label: i18n({ needed: true }),
-  help: optional(i18n({ needed: false })),
+  help: optional(i18n({ needed: true })),
   url: optional(text()),
-  placeholder: optional(i18n({ needed: false })),
+  placeholder: optional(i18n({ needed: true })),
 });
 
 /** A list of fields, or a map from a field's name to the rest of it; never null. */

@@ -87,7 +87,10 @@ function completeDescription(at: Source, label: Json, edit: Edit): void {
   }
   const english = (typeof label === "object" && label !== null && "en_US" in label && label["en_US"]) || "";
   const text = at.text ?? at.get("llm").text ?? english;
-  if (at.isScalar || at.isEmpty) return edit(at, ["description"], { human: { en_US: text }, llm: text });
+  if (at.isScalar || at.isEmpty) {
+    edit(at, ["description"], { human: { en_US: text }, llm: text });
+    return;
+  }
   edit(at.get("human"), ["description", "human"], completeI18n(at.get("human"), text));
   edit(at.get("llm"), ["description", "llm"], at.get("human").get("en_US").text ?? text);
 }
