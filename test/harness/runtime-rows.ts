@@ -1,0 +1,209 @@
+/** The rows that runtimes stand on, in memory and by a clock of the test's: for tests of who supervises, not of the Store. */
+import { Fault } from "../../src/domain/fault.ts";
+import type { InstallationId } from "../../src/domain/ids.ts";
+import type { Installation } from "../../src/domain/installation.ts";
+import type { Pool, RuntimeRecord } from "../../src/domain/runtime.ts";
+import type { InstallationRows, PoolRows, RuntimeRows, Store } from "../../src/store/store.ts";
+import type { Clock } from "../../src/util/clock.ts";
+
+const MIB = 1 << 20;
+
+export function aPool(changes: Partial<Pool> = {}): Pool {
+  return {
+    key: "0123456789abcdef",
+    tenantId: undefined,
+    pluginId: "berth-tests/echo",
+    identifier: `berth-tests/echo:0.0.1@${"0".repeat(64)}`,
+    imageKey: "an-image-key",
+    imageRef: "an-image:latest",
+    runner: { entrypoint: "main" },
+    limits: {
+      memoryBytes: 64 * MIB,
+      storageBytes: 16 * MIB,
+      cpuMillis: 1_000,
+      pidsMax: 64,
+      concurrencyMax: 10,
+      timeoutMs: 30_000,
+    },
+    uidOffset: 7,
+    wanted: true,
+    state: "idle",
+    cause: undefined,
+    nextStartAt: undefined,
+    lease: undefined,
+    ...changes,
+  };
+}
+
+export type RuntimeRowsStore = Pick<Store, "instanceId" | "pools" | "runtimes" | "installations">;
+
+export class MemoryRows implements RuntimeRowsStore {
+  readonly instanceId: string;
+  readonly pools: PoolRows;
+  readonly runtimes: RuntimeRows;
+  readonly installations: InstallationRows;
+  readonly poolRows = new Map<string, Pool>();
+  readonly runtimeRows = new Map<string, RuntimeRecord>();
+  readonly installationRows = new Map<InstallationId, Installation>();
+  #unavailable = false;
+
+  constructor({ clock, instanceId = "testtest" }: { readonly clock: Clock; readonly instanceId?: string }) {
+    this.instanceId = instanceId;
+    const enter = () => {
+      if (this.#unavailable)
+        throw new Fault("store_unavailable", "The Store does not answer (a test took it away).");
+    };
+    this.pools = poolRows(this, clock, enter);
+    this.runtimes = runtimeRows(this, clock, enter);
+    this.installations = installationRows(this, enter);
+  }
+
+  unavailable(is: boolean): void {
+    this.#unavailable = is;
+  }
+
+  addPool(changes: Partial<Pool> = {}): Pool {
+    const pool = aPool(changes);
+    this.poolRows.set(pool.key, pool);
+    return pool;
+  }
+
+  changePool(key: string, changes: Partial<Pool>): void {
+    const pool = this.poolRows.get(key);
+    if (pool !== undefined) this.poolRows.set(key, { ...pool, ...changes });
+  }
+
+  pool(key = aPool().key): Pool {
+    const pool = this.poolRows.get(key);
+    if (pool === undefined) throw new Error(`no pool ${key}`);
+    return pool;
+  }
+
+  /** Newest first. */
+  runtimesOf(poolKey = aPool().key): readonly RuntimeRecord[] {
+    const rows = [...this.runtimeRows.values()].filter((row) => row.poolKey === poolKey);
+    return rows.sort((a, b) => b.generation - a.generation);
+  }
+}
+
+function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
+  const at = (ms: number) => new Date(clock.now() + ms);
+  return {
+    ensure: async (pool) => {
+      enter();
+      const next = { ...(rows.poolRows.get(pool.key) ?? aPool()), ...pool };
+      rows.poolRows.set(pool.key, next);
+      return next;
+    },
+    find: async (key) => {
+      enter();
+      return rows.poolRows.get(key);
+    },
+    list: async () => {
+      enter();
+      return [...rows.poolRows.values()];
+    },
+    setState: async (key, state) => {
+      enter();
+      rows.changePool(key, state);
+    },
+    setWanted: async (key, wanted) => {
+      enter();
+      rows.changePool(key, { wanted });
+    },
+    remove: async (key) => {
+      enter();
+      rows.poolRows.delete(key);
+    },
+    claim: async (key, holder, leaseMs) => {
+      enter();
+      const pool = rows.poolRows.get(key);
+      if (pool === undefined) return undefined;
+      const { lease } = pool;
+      if (lease !== undefined && lease.holder !== holder && lease.expiresAt.getTime() > clock.now())
+        return undefined;
+      rows.changePool(key, { lease: { holder, attempt: (lease?.attempt ?? 0) + 1, expiresAt: at(leaseMs) } });
+      return rows.poolRows.get(key);
+    },
+    releaseAll: async (holder) => {
+      enter();
+      for (const { key, lease } of rows.poolRows.values()) {
+        if (lease?.holder === holder) rows.changePool(key, { lease: undefined });
+      }
+    },
+    countInstallations: async (key) => {
+      enter();
+      return [...rows.installationRows.values()].filter(
+        (row) => row.poolKey === key && row.desired !== "removed",
+      ).length;
+    },
+  };
+}
+
+function runtimeRows(rows: MemoryRows, clock: Clock, enter: () => void): RuntimeRows {
+  const change = async (id: string, changes: Partial<RuntimeRecord>) => {
+    enter();
+    const row = rows.runtimeRows.get(id);
+    if (row !== undefined && row.state !== "ended") rows.runtimeRows.set(id, { ...row, ...changes });
+  };
+  const now = () => new Date(clock.now());
+  return {
+    create: async (runtime) => {
+      enter();
+      const record: RuntimeRecord = {
+        ...runtime,
+        containerId: undefined,
+        state: "starting",
+        startedAt: now(),
+        readyAt: undefined,
+        endedAt: undefined,
+        end: undefined,
+      };
+      rows.runtimeRows.set(runtime.id, record);
+      return record;
+    },
+    setContainer: (id, containerId) => change(id, { containerId }),
+    setState: (id, state) => change(id, { state, ...(state === "ready" ? { readyAt: now() } : {}) }),
+    end: (id, end) => change(id, { state: "ended", endedAt: now(), end }),
+    listLive: async () => {
+      enter();
+      return [...rows.runtimeRows.values()].filter(({ state }) => state !== "ended");
+    },
+    listOfPool: async (poolKey, limit) => {
+      enter();
+      return rows.runtimesOf(poolKey).slice(0, limit);
+    },
+    find: async (id) => {
+      enter();
+      return rows.runtimeRows.get(id);
+    },
+    nextGeneration: async (poolKey) => {
+      enter();
+      return (rows.runtimesOf(poolKey)[0]?.generation ?? 0) + 1;
+    },
+  };
+}
+
+function installationRows(rows: MemoryRows, enter: () => void): InstallationRows {
+  const absent = () => Promise.reject(new Error("these rows hold no installs"));
+  return {
+    acceptInstall: absent,
+    acceptUninstall: absent,
+    findByPlugin: absent,
+    changedSince: absent,
+    setPool: absent,
+    publishReady: absent,
+    publishRemoved: absent,
+    find: async (id) => rows.installationRows.get(id),
+    list: async ({ poolKey }) => {
+      enter();
+      const items = [...rows.installationRows.values()].filter((row) => row.poolKey === poolKey);
+      return { items, nextCursor: undefined };
+    },
+    setState: async (id, state, cause) => {
+      enter();
+      const row = rows.installationRows.get(id);
+      if (row !== undefined) rows.installationRows.set(id, { ...row, state, cause });
+    },
+  };
+}
