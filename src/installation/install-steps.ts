@@ -7,6 +7,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Task, TaskStep } from "../domain/task.ts";
 import type { PackageStore } from "../packages/package-store.ts";
+import type { ReadPackageOptions } from "../packages/read-package.ts";
 import { poolKey } from "../runtime/pool-key.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import {
@@ -17,13 +18,13 @@ import {
 } from "./build/build-image.ts";
 import { indexSettingsHash } from "./build/keys.ts";
 import { pickRuntimeImage } from "./build/runtime-image.ts";
-import type { PackageAccess } from "./package-access.ts";
+import { verifyPackage } from "./package-access.ts";
 import { type IsolationSettings, poolShape } from "./pool-of.ts";
 import type { TaskJournal } from "./task-journal.ts";
 
 export interface InstallStepDeps extends ImageBuilderDeps {
   readonly packageStore: PackageStore;
-  readonly packages: PackageAccess;
+  readonly archives: ReadPackageOptions;
   readonly keeper: PoolKeeper;
   readonly isolation: IsolationSettings;
   /** Limits of Pools that Tenants share. */
@@ -54,7 +55,7 @@ export async function runInstall(
   const archive = await deps.packageStore.open(task.identifier);
 
   await enter("verifying");
-  const source = await deps.packages.verify(archive.path, pkg, signal);
+  const source = await verifyPackage(archive.path, pkg, deps.archives);
 
   await enter("resolving");
   const { arch } = await deps.engine.info(signal);

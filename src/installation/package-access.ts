@@ -1,11 +1,65 @@
+import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
+import { dependencySource, packageFiles } from "../packages/package-files.ts";
+import { type ReadPackageOptions, readPackage } from "../packages/read-package.ts";
 import type { PackageSource } from "./build/build-image.ts";
+import type { DependencyFiles } from "./build/requirements.ts";
 
-/** Reads archives again at install: what was checked at upload may have been damaged on disk since. */
-export interface PackageAccess {
-  /**
-   * Opens the archive at the path; safety checks, checksum and manifest must still say what the Package says. Throws
-   * `package_damaged` where they do not.
-   */
-  verify(archivePath: string, pkg: Package, signal: AbortSignal): Promise<PackageSource>;
+/**
+ * Reads an archive again at install: what was checked at upload may have been damaged on disk since. Safety, manifest
+ * and checksum must still give the Package's identifier; `package_damaged` where they do not.
+ */
+export async function verifyPackage(
+  archivePath: string,
+  pkg: Package,
+  options: ReadPackageOptions,
+): Promise<PackageSource> {
+  const identifier = await readPackage(archivePath, new Date(0), options).then(
+    (read) => read.identifier,
+    (error: unknown) => {
+      throw damaged(pkg, error);
+    },
+  );
+  if (identifier !== pkg.identifier) throw damaged(pkg, new Error(`its content is that of ${identifier}`));
+  return {
+    files: () => packageFiles(archivePath, pkg, options),
+    dependencyFiles: () => dependencyFiles(archivePath, pkg, options),
+  };
+}
+
+function damaged({ identifier }: Package, error: unknown): Fault {
+  const found = isFault(error) ? toFault(error).code : undefined;
+  return new Fault(
+    "package_damaged",
+    `The stored archive is not that of ${identifier} any more: upload it again.`,
+    {
+      details: { field: "identifier", value: identifier, ...(found === undefined ? {} : { found }) },
+      cause: error,
+    },
+  );
+}
+
+async function dependencyFiles(
+  archivePath: string,
+  pkg: Package,
+  options: ReadPackageOptions,
+): Promise<DependencyFiles> {
+  const none: DependencyFiles = { pyproject: undefined, lock: undefined, requirements: undefined };
+  try {
+    const source = await dependencySource(archivePath, pkg, options);
+    switch (source.kind) {
+      case "uv-lock":
+        return { ...none, pyproject: source.pyproject, lock: source.lock };
+      case "pyproject":
+        return { ...none, pyproject: source.pyproject };
+      case "requirements":
+        return { ...none, requirements: source.requirements };
+      default:
+        return source satisfies never;
+    }
+  } catch (error) {
+    // A package that names no dependencies has none.
+    if (isFault(error, "manifest_missing")) return none;
+    throw error;
+  }
 }

@@ -28,6 +28,17 @@ export interface TaskRunnerSettings {
   readonly logLineCharsMax: number;
 }
 
+export const TASK_RUNNER_DEFAULTS: TaskRunnerSettings = Object.freeze({
+  leaseMs: 15_000,
+  pollMs: 1_000,
+  retriesMax: 5,
+  retryFirstMs: 2_000,
+  retryMaxMs: 60_000,
+  eventBatchMs: 200,
+  logBytesMax: 256 * 1024,
+  logLineCharsMax: 4_000,
+});
+
 export interface TaskRunnerDeps extends InstallStepDeps {
   readonly log: Log;
   /** Names this process among those that use the database. */

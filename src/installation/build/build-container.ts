@@ -1,7 +1,10 @@
 import type { ContainerMount, ContainerSpec } from "../../domain/container.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { systemClock } from "../../util/clock.ts";
 import type { BuildLimits } from "./settings.ts";
+
+const EXIT_POLL_MS = 20;
 
 export interface BuildContainer {
   /** Deterministic: a worker that was killed leaves this name behind, and the next one clears it away. */
@@ -80,18 +83,26 @@ export async function runToEnd(
 ): Promise<number> {
   await engine.startContainer(id, signal);
   for await (const { text } of engine.logs(id, { follow: true }, signal)) onLine(text);
-  let state = await engine.findContainer(id, signal);
-  // The log ends a moment before the Engine has the exit code.
-  while (state?.phase === "running") {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    signal.throwIfAborted();
-    state = await engine.findContainer(id, signal);
-  }
-  if (state === undefined) throw new Fault("engine_unavailable", "The build Container has gone.");
-  if (state.oomKilled) throw outOfMemory();
-  return state.exitCode ?? 255;
+  return await exitOf(engine, id, signal);
 }
 
-export function outOfMemory(): Fault {
+/**
+ * Resolves with the exit code of a Container that ends now, for the Engine has it a moment after the log's end or a
+ * kill. Only then does the Engine say that memory was the cause, also for a process beside its main one; throws
+ * `build_out_of_memory` where it does.
+ */
+export async function exitOf(engine: Engine, id: string, signal: AbortSignal): Promise<number> {
+  for (;;) {
+    const state = await engine.findContainer(id, signal);
+    if (state === undefined) throw new Fault("engine_unavailable", "The build Container has gone.");
+    if (state.phase === "exited" || state.phase === "dead") {
+      if (state.oomKilled) throw outOfMemory();
+      return state.exitCode ?? 255;
+    }
+    await systemClock.sleep(EXIT_POLL_MS, signal);
+  }
+}
+
+function outOfMemory(): Fault {
   return new Fault("build_out_of_memory", "The build needed more memory than builds are given.");
 }

@@ -5,14 +5,14 @@ import { type BuildBase, dependencyKey, imageKey } from "./keys.ts";
 import { buildDependencyLayer, buildPackageLayer, type LayerDeps } from "./layers.ts";
 import { chooseDependencies, type Dependencies, type DependencyFiles } from "./requirements.ts";
 import { ensureSharedImage, type SharedImage, type SharedImageDeps } from "./shared-image.ts";
-import type { TarFile } from "./tar.ts";
+import type { TarEntry } from "./tar.ts";
 
 export interface ImageBuilderDeps extends SharedImageDeps, LayerDeps {}
 
 /** A package's archive, opened and checked. */
 export interface PackageSource {
-  /** Its files as they stand in the image, with what the build adds for its dialect. */
-  files(): AsyncIterable<TarFile>;
+  /** Its files and folders, with what its dialect adds; paths are below the package's root. */
+  files(): AsyncIterable<TarEntry>;
   dependencyFiles(): Promise<DependencyFiles>;
 }
 

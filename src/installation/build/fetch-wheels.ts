@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Engine } from "../../engine/engine.ts";
 import { ProgressClock } from "./build-clock.ts";
-import { outOfMemory, withBuildContainer } from "./build-container.ts";
+import { exitOf, withBuildContainer } from "./build-container.ts";
 import { CA_BUNDLE_PATH, createRedactor, indexEnv } from "./index-env.ts";
 import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
@@ -57,17 +57,21 @@ export async function fetchWheels(
     await engine.startContainer(id, signal);
     const { exitCode, output } = await runUv(deps, { id, wheels }, signal);
     if (exitCode === 0) return;
-    const state = await engine.findContainer(id, signal);
-    throw state?.oomKilled === true ? outOfMemory() : uvFailure(exitCode, output);
+    await engine.killContainer(id, signal);
+    await exitOf(engine, id, signal);
+    throw uvFailure(exitCode, output);
   });
 }
 
 function inputTar({ files }: Dependencies): Readable {
   const root = INPUT_PATH.slice(1);
-  return tarOf(
-    files.map(({ name, content }) => ({ path: `${root}/${name}`, content })),
-    [root],
-  );
+  return tarOf([
+    { type: "folder", path: root },
+    ...files.map(({ name, content }) => {
+      const path = `${root}/${name}`;
+      return { type: "file" as const, path, bytes: content.length, content };
+    }),
+  ]);
 }
 
 async function runUv(

@@ -29,22 +29,27 @@ export function publicIndexUrls(index: IndexSettings): string[] {
   });
 }
 
-/** Takes the passwords of all URLs in the settings out of text, also where they are percent-encoded. */
+/**
+ * Takes users and passwords out of text: in every URL, and wherever else those of the settings stand, also
+ * percent-encoded. Read without a URL parser, because the text may say what is wrong with such a URL.
+ */
 export function createRedactor(index: IndexSettings): (text: string) => string {
   const secrets = new Set<string>();
-  for (const text of [index.url, ...index.extraUrls, index.proxies.http, index.proxies.https]) {
-    if (text === undefined || !URL.canParse(text)) continue;
-    const { password, username } = new URL(text);
-    for (const part of password === "" ? [username] : [password]) {
-      if (part !== "")
-        secrets
-          .add(part)
-          .add(decode(part))
-          .add(encodeURIComponent(decode(part)));
-    }
+  for (const url of [index.url, ...index.extraUrls, index.proxies.http, index.proxies.https]) {
+    const userInfo = /:\/\/([^/]*)@/.exec(url ?? "")?.[1];
+    if (userInfo === undefined) continue;
+    const password = userInfo.includes(":") ? userInfo.slice(userInfo.indexOf(":") + 1) : userInfo;
+    secrets
+      .add(password)
+      .add(decode(password))
+      .add(encodeURIComponent(decode(password)));
   }
+  secrets.delete("");
   const longestFirst = [...secrets].sort((a, b) => b.length - a.length);
-  return (text) => longestFirst.reduce((left, secret) => left.replaceAll(secret, "****"), text);
+  return (text) =>
+    longestFirst
+      .reduce((left, secret) => left.replaceAll(secret, "****"), text)
+      .replace(/(:\/\/)[^\s/@'"`]+@/g, "$1****@");
 }
 
 function decode(part: string): string {

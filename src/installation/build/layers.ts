@@ -8,7 +8,7 @@ import { runToEnd, withBuildContainer } from "./build-container.ts";
 import { fetchWheels } from "./fetch-wheels.ts";
 import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
-import { type TarFile, tarOf } from "./tar.ts";
+import { type TarEntry, tarOf } from "./tar.ts";
 import { VENV_PATH } from "./uv-script.ts";
 
 export interface LayerDeps {
@@ -83,7 +83,7 @@ export async function buildDependencyLayer(
 /** Builds `berth-<instance>/plugin:<key16>`: the package's files at `/plugin` on top of its dependencies. */
 export async function buildPackageLayer(
   deps: LayerDeps,
-  request: LayerRequest & { readonly files: AsyncIterable<TarFile> },
+  request: LayerRequest & { readonly files: AsyncIterable<TarEntry> },
   signal: AbortSignal,
 ): Promise<string> {
   const { settings, engine } = deps;
@@ -94,10 +94,16 @@ export async function buildPackageLayer(
   };
   return await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
     request.onProgress("adding the files of the package");
-    await engine.putArchive(id, "/", tarOf(request.files, [PLUGIN_PATH.slice(1)]), signal);
+    await engine.putArchive(id, "/", tarOf(belowPlugin(request.files)), signal);
     await compile(deps, id, request, signal);
     return await commit(deps, id, { ...request, repository: "plugin" }, signal);
   });
+}
+
+async function* belowPlugin(entries: AsyncIterable<TarEntry>): AsyncGenerator<TarEntry> {
+  const root = PLUGIN_PATH.slice(1);
+  yield { type: "folder", path: root };
+  for await (const entry of entries) yield { ...entry, path: `${root}/${entry.path}` };
 }
 
 function committed({ instanceId }: LayerDeps, { key, base }: LayerRequest) {

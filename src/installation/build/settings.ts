@@ -37,3 +37,24 @@ export interface IndexSettings {
   readonly httpRetries: number;
   readonly httpTimeoutMs: number;
 }
+
+const MB = 1024 * 1024;
+
+export const BUILD_LIMITS_DEFAULTS: BuildLimits = Object.freeze({
+  memoryBytes: 1024 * MB,
+  cpuMillis: 2000,
+  pidsMax: 256,
+  openFilesMax: 4096,
+  tmpBytes: 64 * MB,
+  totalMs: 900_000,
+  noProgressMs: 120_000,
+});
+
+export const INDEX_DEFAULTS: IndexSettings = Object.freeze({
+  url: undefined,
+  extraUrls: [],
+  proxies: {},
+  caBundlePath: undefined,
+  httpRetries: 3,
+  httpTimeoutMs: 30_000,
+});

@@ -1,37 +1,34 @@
 import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { pack } from "tar-stream";
 
-export interface TarFile {
-  readonly path: string;
-  readonly content: Buffer;
-}
+export type TarEntry =
+  | { readonly type: "folder"; readonly path: string }
+  | {
+      readonly type: "file";
+      readonly path: string;
+      readonly bytes: number;
+      readonly content: Readable | Buffer;
+    };
 
 /** One date for all: the same files give the same bytes, whenever they are packed. */
 const DATE = new Date("2000-01-01T00:00:00Z");
 
-/** A tar of root-owned, world-readable files; `folders` and the folders of the files come first. */
-export function tarOf(
-  files: Iterable<TarFile> | AsyncIterable<TarFile>,
-  folders: readonly string[],
-): Readable {
+/**
+ * A tar of root-owned, world-readable files, packed as it is read. Folders come before what they hold, in the order
+ * of the entries. A failing entry fails the stream.
+ */
+export function tarOf(entries: Iterable<TarEntry> | AsyncIterable<TarEntry>): Readable {
   const tar = pack();
-  const made = new Set<string>();
-  const folder = (path: string) => {
-    if (path === "" || made.has(path)) return;
-    folder(path.slice(0, Math.max(0, path.lastIndexOf("/"))));
-    made.add(path);
-    tar.entry({ name: `${path}/`, type: "directory", mode: 0o755, uid: 0, gid: 0, mtime: DATE });
-  };
-  const put = ({ path, content }: TarFile) =>
-    new Promise<void>((resolve, reject) => {
-      const header = { name: path, mode: 0o644, uid: 0, gid: 0, mtime: DATE, size: content.length };
-      tar.entry(header, content, (error) => (error ? reject(error) : resolve()));
-    });
+  const common = { uid: 0, gid: 0, mtime: DATE };
   const fill = async () => {
-    for (const path of folders) folder(path);
-    for await (const file of files) {
-      folder(file.path.slice(0, Math.max(0, file.path.lastIndexOf("/"))));
-      await put(file);
+    for await (const entry of entries) {
+      if (entry.type === "folder") {
+        tar.entry({ ...common, name: `${entry.path}/`, type: "directory", mode: 0o755 });
+        continue;
+      }
+      const sink = tar.entry({ ...common, name: entry.path, mode: 0o644, size: entry.bytes });
+      await pipeline(Buffer.isBuffer(entry.content) ? Readable.from([entry.content]) : entry.content, sink);
     }
     tar.finalize();
   };

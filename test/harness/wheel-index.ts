@@ -1,0 +1,91 @@
+/** A package index for one test: plain HTTP on the Engine's bridge, behind a password, with wheels made on the spot. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { buffer } from "node:stream/consumers";
+import { ZipFile } from "yazl";
+
+export interface TestWheel {
+  readonly name: string;
+  readonly version: string;
+  /** By path inside the wheel. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface WheelIndex extends AsyncDisposable {
+  /** With user and password. */
+  readonly url: string;
+  readonly password: string;
+  readonly requests: readonly string[];
+}
+
+export async function startWheelIndex(
+  wheels: readonly TestWheel[],
+  options: { readonly stallDownloads?: boolean } = {},
+): Promise<WheelIndex> {
+  const password = `pw-${crypto.randomUUID()}`;
+  const requests: string[] = [];
+  const files = new Map<string, Buffer>();
+  for (const wheel of wheels)
+    files.set(`${wheel.name}-${wheel.version}-py3-none-any.whl`, await packWheel(wheel));
+  const authorization = `Basic ${Buffer.from(`berth:${password}`).toString("base64")}`;
+  const answer = (request: IncomingMessage, response: ServerResponse) => {
+    const path = request.url ?? "/";
+    requests.push(path);
+    if (request.headers.authorization !== authorization) {
+      return response.writeHead(401, { "www-authenticate": "Basic" }).end();
+    }
+    const file = files.get(path.slice(path.lastIndexOf("/") + 1));
+    if (file !== undefined) {
+      response.writeHead(200, { "content-length": file.length });
+      // One byte, and then nothing: a connection that stands and brings nothing.
+      return options.stallDownloads === true ? response.write(file.subarray(0, 1)) : response.end(file);
+    }
+    const project = /^\/simple\/([^/]+)\/$/.exec(path)?.[1];
+    const links = [...files].filter(([name]) => name.startsWith(`${project?.replaceAll("-", "_")}-`));
+    if (links.length === 0) return response.writeHead(404).end();
+    const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+    const html = links.map(([name, bytes]) => `<a href="/files/${name}#sha256=${hash(bytes)}">${name}</a>`);
+    return response
+      .writeHead(200, { "content-type": "text/html" })
+      .end(`<html><body>${html.join("")}</body></html>`);
+  };
+  const server = createServer(answer);
+  const host = bridgeAddress();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no address");
+  return {
+    url: `http://berth:${password}@${host}:${address.port}/simple`,
+    password,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Node lists no interface without a carrier, and the bridge has none while no Container is on it. */
+function bridgeAddress(): string {
+  const text = execFileSync("ip", ["-4", "-o", "addr", "show", "docker0"], { encoding: "utf8" });
+  const found = /inet ([0-9.]+)\//.exec(text)?.[1];
+  if (found === undefined) throw new Error("the Engine's bridge docker0 has no IPv4 address");
+  return found;
+}
+
+async function packWheel({ name, version, files }: TestWheel): Promise<Buffer> {
+  const info = `${name}-${version}.dist-info`;
+  const all: Record<string, string> = {
+    ...files,
+    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`,
+    [`${info}/WHEEL`]: "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+  };
+  const record = [...Object.keys(all).map((path) => `${path},,`), `${info}/RECORD,,`].join("\n");
+  const zip = new ZipFile();
+  for (const [path, text] of Object.entries({ ...all, [`${info}/RECORD`]: `${record}\n` })) {
+    zip.addBuffer(Buffer.from(text), path);
+  }
+  zip.end();
+  return await buffer(zip.outputStream);
+}

@@ -1,0 +1,237 @@
+import { readdir } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
+import { type BuildRig, openBuildRig } from "../harness/build.ts";
+import { startWheelIndex, type TestWheel } from "../harness/wheel-index.ts";
+
+const SPY: TestWheel = {
+  name: "spy",
+  version: "1.0",
+  files: {
+    "spy.py": "VALUE = 7\n",
+    // Runs at any start of a Python of the environment, and leaves a mark wherever it can.
+    "spy.pth": `import os; [open(f + "/SPIED", "w").write("x") for f in ("/cache", "/opt", "/opt/venv", "/plugin", "/tmp") if os.access(f, os.W_OK)]; print("SPIED")\n`,
+  },
+};
+const PLAIN: TestWheel = { name: "plain", version: "1.0", files: { "plain.py": "VALUE = 8\n" } };
+
+let rig: BuildRig;
+beforeAll(async () => {
+  rig = await openBuildRig();
+});
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]();
+});
+
+/** Runs a command in a Container of the image and answers what it printed. */
+async function runIn(engine: Engine, image: string, command: readonly string[]): Promise<string> {
+  const signal = AbortSignal.timeout(60_000);
+  const id = await engine.createContainer(
+    {
+      name: `berth-${rig.instanceId}-look-${crypto.randomUUID().slice(0, 8)}`,
+      image,
+      labels: { "berth.instance": rig.instanceId, "berth.kind": "build" },
+      command,
+      env: {},
+      workingDir: "/",
+      user: "65534:65534",
+      resources: {
+        memoryBytes: 128 << 20,
+        cpuMillis: 1000,
+        pidsMax: 64,
+        openFilesMax: 1024,
+        shmBytes: 1 << 20,
+        cgroupParent: undefined,
+      },
+      mounts: [],
+      tmpfs: [],
+      readOnlyRoot: true,
+      network: "none",
+      capabilities: [],
+      log: { bytesMax: 1 << 20, files: 2 },
+    },
+    signal,
+  );
+  try {
+    await engine.startContainer(id, signal);
+    const lines: string[] = [];
+    for await (const { text } of engine.logs(id, { follow: true }, signal)) lines.push(text);
+    return lines.join("\n");
+  } finally {
+    await engine.removeContainer(id, signal);
+  }
+}
+
+async function buildContainers(): Promise<readonly string[]> {
+  const left = await rig.engine.listContainers(
+    { "berth.instance": rig.instanceId },
+    AbortSignal.timeout(10_000),
+  );
+  return left.map(({ name }) => name);
+}
+
+describe("an image", () => {
+  test("holds the package and its wheel with byte code, root-owned and readable by anybody", async () => {
+    await using index = await startWheelIndex([PLAIN]);
+    const image = await rig.build({
+      requirements: "plain==1.0\n",
+      files: { "main.py": "import plain; print(plain.VALUE, __cached__)\n", "pkg/__init__.py": "" },
+      settings: { index: { ...rig.settings.index, url: index.url } },
+    });
+    const ran = await runIn(rig.engine, image.imageRef, [
+      "/bin/sh",
+      "-c",
+      "cd /plugin && /opt/venv/bin/python -m main; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
+    ]);
+    expect(ran).toContain("8 /plugin/__pycache__/main.cpython-313.pyc");
+    expect(ran).toMatch(/-rw-r--r-- 1 0 0/);
+    expect(ran).toContain("/opt/venv/lib/python3.13/site-packages/__pycache__/plain.cpython-313.pyc");
+    expect(ran).not.toMatch(/^\/(plugin|opt)\S*$(?<!\.pyc)/m);
+    expect(await buildContainers()).toEqual([]);
+  });
+
+  test("of a package without dependencies is made without a network", async () => {
+    const image = await rig.build({ settings: { network: "there-is-no-such-network" } });
+    expect(image.built).toBe(true);
+    expect(await runIn(rig.engine, image.imageRef, ["/opt/venv/bin/python", "/plugin/main.py"])).toBe("here");
+  });
+
+  test("is built once for ten who ask at once, and then never again", async () => {
+    const checksum = "ten".padEnd(64, "0");
+    const asked = await Promise.all(Array.from({ length: 10 }, () => rig.build({ checksum })));
+    expect(asked.filter(({ built }) => built)).toHaveLength(1);
+    expect(new Set(asked.map(({ imageRef }) => imageRef)).size).toBe(1);
+    expect((await rig.build({ checksum })).built).toBe(false);
+  });
+
+  test("that the Engine has lost is built again", async () => {
+    const checksum = "lost".padEnd(64, "0");
+    const { imageRef } = await rig.build({ checksum });
+    await rig.engine.removeImage(imageRef, AbortSignal.timeout(10_000));
+    expect(await rig.build({ checksum })).toMatchObject({ imageRef, built: true });
+  });
+
+  test("of a new version with the same dependencies adds only its files", async () => {
+    await using index = await startWheelIndex([PLAIN]);
+    const settings = { index: { ...rig.settings.index, url: index.url } };
+    await rig.build({ requirements: "plain\n", settings });
+    const asked = index.requests.length;
+    const from = rig.lines.length;
+    await rig.build({ requirements: "plain\n", settings, files: { "main.py": "print(2)\n" } });
+    expect(rig.lines.slice(from)).toContain("the dependencies were there already");
+    expect(index.requests).toHaveLength(asked);
+  });
+});
+
+test("a wheel's .pth file runs in no build, and an index password leaves no trace", async () => {
+  await using index = await startWheelIndex([SPY]);
+  const from = rig.lines.length;
+  const image = await rig.build({
+    requirements: "spy==1.0\n",
+    settings: { index: { ...rig.settings.index, url: index.url, proxies: { no: "*" } } },
+  });
+  const found = await runIn(rig.engine, image.imageRef, [
+    "/bin/sh",
+    "-c",
+    "find / -name SPIED 2>/dev/null; echo end",
+  ]);
+  expect(found).toBe("end");
+  expect(await readdir(rig.settings.cacheFolder)).not.toContain("SPIED");
+  // The spy does run when a plugin's own Python starts: the test would see it.
+  expect(await runIn(rig.engine, image.imageRef, ["/opt/venv/bin/python", "-c", "pass"])).toContain("SPIED");
+
+  const { execFileSync } = await import("node:child_process");
+  for (const command of ["inspect", "history"]) {
+    const text = execFileSync("docker", [
+      command,
+      ...(command === "history" ? ["--no-trunc"] : []),
+      image.imageRef,
+    ]);
+    expect(text.toString()).not.toContain(index.password);
+    expect(text.toString()).not.toContain("NO_PROXY");
+  }
+  expect(rig.lines.slice(from).join("\n")).not.toContain(index.password);
+  const inside = await runIn(rig.engine, image.imageRef, [
+    "/bin/sh",
+    "-c",
+    `grep -rl '${index.password}' /opt /plugin /etc /root /tmp 2>/dev/null; env; echo end`,
+  ]);
+  expect(inside).not.toContain(index.password);
+  expect(inside.trimEnd().endsWith("end")).toBe(true);
+});
+
+describe("a build fails with", () => {
+  test("dependency_unresolvable, naming a requirement that does not exist", async () => {
+    await using index = await startWheelIndex([PLAIN]);
+    const settings = { index: { ...rig.settings.index, url: index.url } };
+    await expect(rig.build({ requirements: "no-such-thing==3.1\n", settings })).rejects.toMatchObject({
+      code: "dependency_unresolvable",
+      details: { value: expect.stringContaining("no-such-thing") },
+    });
+    await expect(rig.build({ requirements: "plain==9\n", settings })).rejects.toMatchObject({
+      code: "dependency_unresolvable",
+      details: { value: expect.stringContaining("plain==9") },
+    });
+    expect(await buildContainers()).toEqual([]);
+  });
+
+  test("index_unreachable where nobody answers, without the password", async () => {
+    const url = "http://berth:very-secret@127.0.0.1:9/simple";
+    const error: unknown = await rig
+      .build({ requirements: "plain>=0.1\n", settings: { index: { ...rig.settings.index, url } } })
+      .catch((failure: unknown) => failure);
+    expect(error).toMatchObject({ code: "index_unreachable" });
+    expect(JSON.stringify(error)).not.toContain("very-secret");
+  });
+
+  test("source_build_refused, naming a requirement that brings its own source", async () => {
+    await expect(rig.build({ requirements: "x @ git+https://example.org/x\n" })).rejects.toMatchObject({
+      code: "source_build_refused",
+      details: { value: expect.stringContaining("git+https") },
+    });
+  });
+
+  test("build_out_of_memory where the kernel killed it for memory", async () => {
+    await using index = await startWheelIndex([PLAIN]);
+    const limits = { ...rig.settings.limits, memoryBytes: 8 << 20 };
+    const settings = { limits, index: { ...rig.settings.index, url: index.url } };
+    await expect(rig.build({ requirements: "plain>=0.2\n", settings })).rejects.toMatchObject({
+      code: "build_out_of_memory",
+    });
+    expect(await buildContainers()).toEqual([]);
+  });
+
+  test("build_no_progress where a download stands still", async () => {
+    await using index = await startWheelIndex([{ ...PLAIN, name: "stalled" }], { stallDownloads: true });
+    const limits = { ...rig.settings.limits, noProgressMs: 3_000 };
+    const settings = { limits, index: { ...rig.settings.index, url: index.url } };
+    await expect(rig.build({ requirements: "stalled\n", settings })).rejects.toMatchObject({
+      code: "build_no_progress",
+    });
+    expect(await buildContainers()).toEqual([]);
+  });
+
+  test("build_timeout past the total clock, whatever moves", async () => {
+    await using index = await startWheelIndex([{ ...PLAIN, name: "stalled" }], { stallDownloads: true });
+    const limits = { ...rig.settings.limits, totalMs: 2_000 };
+    const settings = { limits, index: { ...rig.settings.index, url: index.url } };
+    await expect(rig.build({ requirements: "stalled>=1\n", settings })).rejects.toMatchObject({
+      code: "build_timeout",
+    });
+    expect(await buildContainers()).toEqual([]);
+  });
+});
+
+test("a build that is killed leaves no Container, and the next one makes the image", async () => {
+  await using index = await startWheelIndex([PLAIN]);
+  const settings = { index: { ...rig.settings.index, url: index.url } };
+  const input = { checksum: "killed".padEnd(64, "0"), requirements: "plain>=1\n", settings };
+  const killed = new AbortController();
+  const building = rig.build(input, killed.signal).catch((error: unknown) => error);
+  await expect.poll(() => index.requests.length, { timeout: 20_000, interval: 20 }).toBeGreaterThan(0);
+  const reason = new Error("killed");
+  killed.abort(reason);
+  expect(await building).toBe(reason);
+  expect(await buildContainers()).toEqual([]);
+  expect((await rig.build(input)).built).toBe(true);
+});
