@@ -83,17 +83,23 @@ export interface Engine extends AsyncDisposable {
   listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
 
-  /** Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
+  /** Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
-  /** TERM, then KILL after `graceMs`. Resolves when it no longer runs. */
+  /**
+   * TERM, then KILL after `graceMs` (an Engine may round it up to whole seconds). Resolves when it no longer runs;
+   * one that is gone no longer runs, here and for `killContainer`.
+   */
   stopContainer(id: string, options: { graceMs: number }, signal: AbortSignal): Promise<void>;
   killContainer(id: string, signal: AbortSignal): Promise<void>;
   /** Removes it with its anonymous volumes, running or not. */
   removeContainer(id: string, signal: AbortSignal): Promise<void>;
   /** By id or name. */
   findContainer(idOrName: string, signal: AbortSignal): Promise<ContainerState | undefined>;
-  /** Running or not. `exitCode` and `oomKilled` may be unknown (undefined, false) here: find the one you need. */
+  /**
+   * Running or not. Times other than `createdAt`, `exitCode` and `oomKilled` may be unknown (undefined, false) here:
+   * find the one you need.
+   */
   listContainers(labels: LabelFilter, signal: AbortSignal): Promise<readonly ContainerState[]>;
 
   /** Runs a process inside a running Container to its end; output arrives as it comes. An abort kills the Container. */

@@ -227,7 +227,7 @@ test("a stream of events that is cut throws engine_unavailable after what came, 
   await expect(watch(undefined)).rejects.toMatchObject({ code: "engine_unavailable" });
   await listen();
   routes["GET /events"] = (_request, response) => {
-    response.writeHead(200).end(event("start", 1e18) + event("start", 1e18) + event("die", 1e18 + 5e6));
+    response.writeHead(200).end(event("start", 1e18) + event("start", 1e18) + event("die", 1e18 + 5.5e6));
   };
   await expect(watch(new Date(1e12))).rejects.toMatchObject({ code: "engine_unavailable" });
   expect(seen).toEqual(["start 1000000000000", "start 1000000000000", "die 1000000000005"]);

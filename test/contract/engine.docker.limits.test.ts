@@ -1,5 +1,5 @@
 /** The limits of a ContainerSpec as the kernel holds them: read back, or run into, from inside. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, glob, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -14,6 +14,7 @@ let cgroup: "1" | "2";
 beforeAll(async () => {
   t = await openTestEngine();
   folder = await mkdtemp(join(tmpdir(), "berth-limits-"));
+  await chmod(folder, 0o755);
   await writeFile(join(folder, "file"), "from the host", { mode: 0o644 });
   cgroup = (await t.engine.info(within())).cgroupVersion;
   id = await t.run({
@@ -134,6 +135,9 @@ test("a cgroup parent holds the Container", async () => {
   const made = await t.run({ resources });
   const { body } = await t.client.call({ method: "GET", path: `/containers/${made}/json` }, within());
   expect(body).toMatchObject({ HostConfig: { CgroupParent: resources.cgroupParent } });
+  await t.engine.removeContainer(made, within());
+  // The Engine leaves the parent behind, empty.
+  for await (const left of glob(`/sys/fs/cgroup/{,*/}${resources.cgroupParent}`)) await rmdir(left);
 });
 
 test("two Containers on a network without traffic between them cannot reach one another, with it they can", async () => {

@@ -57,7 +57,8 @@ function toEvent({ Action, Actor, timeNano }: z.infer<typeof Message>): EngineEv
     action: Action,
     containerId: Actor.ID,
     labels: parseLabelMap(attributes),
-    at: new Date(timeNano / 1_000_000),
+    // Rounded down: a replay since this time holds the event, never misses it.
+    at: new Date(Math.floor(timeNano / 1_000_000)),
   };
   const exitCode = Number(attributes["exitCode"]);
   return Action === "die" && Number.isInteger(exitCode) ? { ...event, exitCode } : event;
