@@ -10,13 +10,13 @@ def handle(session):
     ask = session.parameters
     if "print" in ask:
         berth_protocol.write_text(ask["print"] + "\n")
-    if "raw" in ask:
-        berth_protocol.write_text(ask["raw"])
     if "stderr" in ask:
         print(ask["stderr"], file=sys.stderr, flush=True)
     if "log" in ask:
         data = {"level": "INFO", "message": ask["log"], "timestamp": time.time()}
         berth_protocol.write({"event": "log", "data": data})
+    if "raw" in ask:
+        berth_protocol.write_text(ask["raw"])
     if session.data.get("action") == "validate_tool_credentials":
         session.send("stream", {"result": True})
         return
