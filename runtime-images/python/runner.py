@@ -35,12 +35,8 @@ ANNOUNCED_BYTES = 262_144
 STDIN_BACKLOG_BYTES = 1_048_576
 CONTROL_LINE_BYTES = 65_536
 NOISE_BACKLOG_BYTES = 1_048_576
-# A full buffer makes the plugin wait only while its host takes something at least this often.
-STALL_S = 0.25
 # A host whose socket file is gone and that does not come back is forgotten, with the sessions it had.
 FORGET_HOST_S = 30.0
-# How long the last lines of a plugin that ended may take to reach a host.
-FLUSH_S = 0.3
 
 HOST_LINE = re.compile(rb'\s*\{\s*"session_id"\s*:\s*"([^"\\]*)"')
 SESSION_LINE = re.compile(
@@ -69,6 +65,10 @@ class Options:
             "frame-bytes-max": "16777216",
             "buffer-bytes": "8388608",
             "grace-ms": "5000",
+            # A full buffer makes the plugin wait only while its host takes something at least this often.
+            "stall-ms": "1000",
+            # How long the last lines of a plugin that ended may take to reach a host.
+            "flush-ms": "300",
             "redial-ms": "50",
             "redial-ms-max": "200",
             "noise-bytes-per-second": "262144",
@@ -94,6 +94,8 @@ class Options:
         self.frame_bytes_max = number["frame-bytes-max"]
         self.buffer_bytes = number["buffer-bytes"]
         self.grace_s = number["grace-ms"] / 1000
+        self.stall_s = number["stall-ms"] / 1000
+        self.flush_s = number["flush-ms"] / 1000
         self.redial_s = number["redial-ms"] / 1000
         self.redial_s_max = number["redial-ms-max"] / 1000
         self.noise_rate = number["noise-bytes-per-second"]
@@ -566,7 +568,7 @@ class Runner:
         """The plugin waits for a host that is slow, never for one that has stopped reading."""
         host = self.paused_for
         if host.data is not None and host.line_bytes >= self.options.buffer_bytes // 2:
-            if now() - host.taken_at < STALL_S:
+            if now() - host.taken_at < self.options.stall_s:
                 return
             host.stalled = True
         self.paused_for = None
@@ -891,7 +893,7 @@ class Runner:
             for _ in range(64):
                 if fd is None or not handler(fd, IN):
                     break
-        deadline = now() + FLUSH_S
+        deadline = now() + self.options.flush_s
         waiting = [host for host in self.hosts.values() if host.data is not None]
         while waiting and now() < deadline:
             for host in waiting:

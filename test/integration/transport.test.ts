@@ -166,7 +166,9 @@ test("a host that leaves in mid-call and returns finds the plugin ready and hear
 });
 
 test("a host that stops reading loses its own sessions only, and is told which", async () => {
-  const { link, folder } = await started("echo", { args: ["--buffer-bytes", String(MB)] });
+  const { link, folder } = await started("echo", {
+    args: ["--buffer-bytes", String(MB), "--stall-ms", "200"],
+  });
   const slow = await rawHost(folder, "slow");
   slow.data.write(`${requestLine("stuck", { bytes: 100_000, messages: 200 })}\n`);
   const told = async () => {
