@@ -92,9 +92,7 @@ export interface InstallationRows {
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
   list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
   /** All that changed at or after the moment (by the database's clock, which the answer carries), removed ones by id. */
-  changedSince(
-    since: Date | undefined,
-  ): Promise<{
+  changedSince(since: Date | undefined): Promise<{
     readonly items: readonly Installation[];
     readonly removed: readonly InstallationId[];
     readonly at: Date;
@@ -134,7 +132,9 @@ export interface TaskRows {
   ): Promise<void>;
   events(id: TaskId, afterSeq: number): Promise<readonly TaskEvent[]>;
   /** Unfinished, not leased (or the lease has run out), free to be claimed: what a sweeper enqueues again. */
-  listClaimable(limit: number): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind; readonly attempt: number }[]>;
+  listClaimable(
+    limit: number,
+  ): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind; readonly attempt: number }[]>;
 }
 
 export type ImageClaim =

@@ -1,0 +1,122 @@
+/**
+ * One process per data folder: two on one embedded database would corrupt it. The lock is a file that says who holds
+ * it: the pid, the time at which that pid was started and the boot, so that a dead holder is told from a process
+ * that was given the same pid later.
+ */
+import { createHash } from "node:crypto";
+import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { Fault } from "../domain/fault.ts";
+
+const Holder = z.object({ pid: z.int().positive(), startTime: z.string(), bootId: z.string() });
+type Holder = z.infer<typeof Holder>;
+
+/**
+ * Takes the folder, which is made if need be, for this process until disposed. Throws `data_folder_locked` with the
+ * pid of the process that has it. A lock left by a dead process is taken over; of several starters one wins.
+ */
+export async function lockDataFolder(folder: string): Promise<AsyncDisposable> {
+  await mkdir(folder, { recursive: true });
+  return lockFile(join(folder, "berth.lock"), folder);
+}
+
+/** The same with any file; `what` is what the refusal names. */
+export async function lockFile(path: string, what: string): Promise<AsyncDisposable> {
+  const me = await describeSelf();
+  const text = `${JSON.stringify(me)}\n`;
+  const draft = `${path}.${me.pid}.${crypto.randomUUID()}`;
+  await writeFile(draft, text, { mode: 0o600, flush: true });
+  try {
+    await take({ path, draft, what });
+  } finally {
+    await unlink(draft).catch(ignoreMissing);
+  }
+  return {
+    [Symbol.asyncDispose]: async () => {
+      if ((await readText(path)) === text) await unlink(path).catch(ignoreMissing);
+    },
+  };
+}
+
+async function take({ path, draft, what }: { path: string; draft: string; what: string }): Promise<void> {
+  // Each round ends in a win, in a refusal, or because somebody else won or went away in between.
+  for (;;) {
+    if (await linked(draft, path)) return;
+    const found = await readText(path);
+    if (found === undefined) continue;
+    const holder = parseHolder(found);
+    if (holder !== undefined && (await isAlive(holder))) throw locked(what, holder.pid);
+    // The right to replace exactly this dead lock is a lock too: only one process can have it, so nobody removes
+    // a lock that a faster starter has put there meanwhile.
+    const digest = createHash("sha256").update(found).digest("hex").slice(0, 16);
+    await using _right = await lockFile(`${path}.${digest}`, what);
+    if ((await readText(path)) !== found) continue;
+    await rename(draft, path);
+    return;
+  }
+}
+
+/** Puts the finished file there in one step; false where one is. */
+async function linked(draft: string, path: string): Promise<boolean> {
+  try {
+    await link(draft, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function locked(what: string, pid: number): Fault {
+  return new Fault("data_folder_locked", `${what} is in use by the process ${pid}.`, {
+    details: { field: "data folder", value: what, accepted: "a folder that no other Berth uses", pid },
+  });
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    return Holder.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
+async function describeSelf(): Promise<Holder> {
+  const startTime = await readStartTime(process.pid);
+  if (startTime === undefined) throw new Error("/proc does not show this process");
+  return { pid: process.pid, startTime, bootId: await readBootId() };
+}
+
+async function isAlive({ pid, startTime, bootId }: Holder): Promise<boolean> {
+  return bootId === (await readBootId()) && startTime === (await readStartTime(pid));
+}
+
+async function readBootId(): Promise<string> {
+  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+}
+
+/** In clock ticks since the boot; undefined when there is no such process, or only its zombie. */
+async function readStartTime(pid: number): Promise<string | undefined> {
+  const stat = await readText(`/proc/${pid}/stat`);
+  // The name in parentheses may hold anything, so counting starts after it: state is field 3, the start field 22.
+  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
+async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH") return undefined;
+    throw error;
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (codeOf(error) !== "ENOENT") throw error;
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}

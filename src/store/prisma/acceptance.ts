@@ -1,0 +1,140 @@
+import { Fault, type FaultJson } from "../../domain/fault.ts";
+import type { Accepted, AcceptInstall, IdempotencyClaim } from "../store.ts";
+import { jsonValue, type Tx } from "./database.ts";
+import type * as rows from "./generated/client.ts";
+import { Prisma } from "./generated/client.ts";
+import { toAnswer, toInstallation, toTask } from "./rows.ts";
+import { createTask, endTask } from "./task-writes.ts";
+import { uuid7 } from "./uuid7.ts";
+
+/** The transaction behind `acceptInstall`. */
+export async function acceptInstall(tx: Tx, request: AcceptInstall): Promise<Accepted> {
+  const { idempotency } = request;
+  if (idempotency === undefined) return accept(tx, request);
+  const earlier = await claimKey(tx, idempotency);
+  if (earlier !== undefined) return earlier;
+  const accepted = await accept(tx, request);
+  const { holder, key } = idempotency;
+  await tx.idempotency.update({
+    where: { holder_key: { holder, key } },
+    data: { answer: jsonValue(accepted) },
+  });
+  return accepted;
+}
+
+/** The first answer to this key. A concurrent request with it waits here until the first one has its answer. */
+async function claimKey(
+  tx: Tx,
+  { holder, key, requestHash }: IdempotencyClaim,
+): Promise<Accepted | undefined> {
+  const claimed = await tx.$executeRaw`
+    INSERT INTO berth_idempotency AS known (holder, key, request_hash)
+    VALUES (${holder}, ${key}, ${requestHash})
+    ON CONFLICT (holder, key) DO UPDATE SET request_hash = excluded.request_hash, answer = NULL,
+      created_at = excluded.created_at
+    WHERE known.created_at <= clock_timestamp() - interval '24 hours'`;
+  if (claimed > 0) {
+    await tx.$executeRaw`
+      DELETE FROM berth_idempotency WHERE created_at <= clock_timestamp() - interval '24 hours'`;
+    return undefined;
+  }
+  const known = await tx.idempotency.findUniqueOrThrow({ where: { holder_key: { holder, key } } });
+  if (known.requestHash !== requestHash)
+    throw new Fault("idempotency_mismatch", "This Idempotency-Key was used with another request.", {
+      details: { field: "Idempotency-Key", value: key, accepted: "the same request, or a new key" },
+    });
+  return toAnswer(known.answer);
+}
+
+async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
+  const { tenantId, pluginId, identifier, source } = request;
+  const asked = {
+    limitsAsked: jsonValue(request.limitsAsked),
+    limitsGranted: jsonValue(request.limitsGranted),
+    warnings: jsonValue(request.warnings),
+  };
+  const { count } = await tx.installation.createMany({
+    data: {
+      ...{ id: await installationId(tx, request), tenantId, pluginId, identifier, source },
+      ...{ desired: "enabled", state: "installing", meta: jsonValue(request.meta), ...asked },
+    },
+    skipDuplicates: true,
+  });
+  const found = await lockByPlugin(tx, request);
+  if (count > 0) return withNewTask(tx, found, "install");
+  assertSame(found, request);
+  const latest = await latestTask(tx, found.id);
+  if (found.state !== "failed" && latest !== null)
+    return { installation: toInstallation(found), task: toTask(latest), created: false };
+  const again = await tx.installation.update({
+    where: { id: found.id },
+    data: { state: "installing", cause: Prisma.DbNull, ...asked },
+  });
+  await touch(tx, found.id);
+  return withNewTask(tx, again, "install");
+}
+
+/** What the daemon installed keeps its id: the rows are the same Installation. */
+async function installationId(tx: Tx, { tenantId, pluginId, identifier }: AcceptInstall): Promise<string> {
+  const installed = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
+  if (installed === null) return uuid7();
+  const value = installed.pluginUniqueIdentifier ?? "";
+  if (value !== identifier) throw otherVersion(identifier, value);
+  return installed.id;
+}
+
+async function lockByPlugin(tx: Tx, { tenantId, pluginId }: AcceptInstall): Promise<rows.Installation> {
+  await tx.$queryRaw`
+    SELECT id FROM berth_installations
+    WHERE tenant_id = ${tenantId}::uuid AND plugin_id = ${pluginId} FOR UPDATE`;
+  const row = await tx.installation.findUnique({ where: { tenantId_pluginId: { tenantId, pluginId } } });
+  // It was there a moment ago; an uninstall that ended in between makes the caller's next try succeed.
+  if (row === null) throw new Fault("conflict", `${pluginId} was being uninstalled; ask again.`);
+  return row;
+}
+
+function assertSame(found: rows.Installation, { identifier }: AcceptInstall): void {
+  if (found.desired === "removed")
+    throw new Fault("conflict", `${found.pluginId} is being uninstalled; ask again when that is done.`, {
+      details: { field: "identifier", value: identifier, installationId: found.id },
+    });
+  if (found.identifier !== identifier) throw otherVersion(identifier, found.identifier);
+}
+
+function otherVersion(value: string, installed: string): Fault {
+  return new Fault("conflict", `Another version of this plugin is installed: ${installed}.`, {
+    details: { field: "identifier", value, accepted: installed },
+  });
+}
+
+/** The transaction behind `acceptUninstall`. An install in flight ends as cancelled: its worker loses the lease. */
+export async function acceptUninstall(tx: Tx, id: string): Promise<Accepted> {
+  await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
+  const found = await tx.installation.findUnique({ where: { id } });
+  if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
+  const unfinished = await tx.task.findMany({ where: { installationId: id, finishedAt: null } });
+  const removing = unfinished.find(({ kind }) => kind === "uninstall");
+  if (removing !== undefined)
+    return { installation: toInstallation(found), task: toTask(removing), created: false };
+  const cause: FaultJson = { code: "cancelled", message: "An uninstall was asked for." };
+  for (const task of unfinished) await endTask(tx, task.id, { type: "end", state: "cancelled", cause });
+  const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
+  const marked = await tx.installation.update({ where: { id }, data });
+  await touch(tx, id);
+  return withNewTask(tx, marked, "uninstall");
+}
+
+async function withNewTask(tx: Tx, row: rows.Installation, kind: "install" | "uninstall"): Promise<Accepted> {
+  const { id: installationId, tenantId, identifier } = row;
+  const task = await createTask(tx, { kind, tenantId, installationId, identifier });
+  return { installation: toInstallation(row), task: toTask(task), created: true };
+}
+
+async function latestTask(tx: Tx, installationId: string): Promise<rows.Task | null> {
+  return tx.task.findFirst({ where: { installationId }, orderBy: [{ createdAt: "desc" }, { id: "desc" }] });
+}
+
+/** By the database's clock at the moment of writing: `changedSince` depends on it. */
+export async function touch(tx: Tx, id: string): Promise<void> {
+  await tx.$executeRaw`UPDATE berth_installations SET updated_at = clock_timestamp() WHERE id = ${id}::uuid`;
+}

@@ -1,0 +1,77 @@
+import { Fault, isFault } from "../../domain/fault.ts";
+import { Prisma, type PrismaClient } from "./generated/client.ts";
+
+export type Tx = Prisma.TransactionClient;
+
+/** The one way to the database: whatever goes wrong on it comes out as a Fault. */
+export class Database {
+  readonly #client: PrismaClient;
+  readonly #waitMs: number;
+
+  constructor({ client, waitMs }: { client: PrismaClient; waitMs: number }) {
+    this.#client = client;
+    this.#waitMs = waitMs;
+  }
+
+  /** Single statements, or reads that need not agree with each other. */
+  async run<T>(work: (client: PrismaClient) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#client);
+    } catch (error) {
+      throw toStoreFault(error);
+    }
+  }
+
+  /** One transaction. Inside it nothing but `tx`: on the embedded database everything else waits for its end. */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    try {
+      return await this.#client.$transaction(work, { maxWait: this.#waitMs, timeout: this.#waitMs });
+    } catch (error) {
+      throw toStoreFault(error);
+    }
+  }
+}
+
+/** Prisma's and the driver's codes for "no answer": connection, pool and transaction time-outs. */
+const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2037|08...|57...|53...|E[A-Z]+)$/;
+
+/** What a unique rule refused is left as it is, for the one caller that expects it. */
+function toStoreFault(error: unknown): unknown {
+  if (isFault(error) || !(error instanceof Error)) return error;
+  const codes = codesOf(error);
+  const unavailable =
+    error instanceof Prisma.PrismaClientInitializationError || codes.some((code) => UNAVAILABLE.test(code));
+  if (!unavailable) return error;
+  return new Fault("store_unavailable", "The database does not answer.", { cause: error });
+}
+
+function codesOf(error: unknown): string[] {
+  const codes: string[] = [];
+  for (let at: unknown = error, depth = 0; at instanceof Object && depth < 5; depth += 1) {
+    const { code, originalCode, kind } = at as { code?: unknown; originalCode?: unknown; kind?: unknown };
+    for (const value of [code, originalCode]) if (typeof value === "string") codes.push(value);
+    if (kind === "DatabaseNotReachable" || kind === "ConnectionClosed" || kind === "SocketTimeout")
+      codes.push("P1001");
+    const { cause, meta, driverAdapterError } = at as {
+      cause?: unknown;
+      meta?: unknown;
+      driverAdapterError?: unknown;
+    };
+    at = cause ?? driverAdapterError ?? meta;
+  }
+  return codes;
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2002";
+}
+
+/** A value for a JSON column; undefined becomes the database's NULL. */
+export function json(value: unknown): Prisma.InputJsonValue | typeof Prisma.DbNull {
+  return value === undefined ? Prisma.DbNull : (JSON.parse(JSON.stringify(value)) as Prisma.InputJsonValue);
+}
+
+/** The same for columns that are never NULL. */
+export function jsonValue(value: object): Prisma.InputJsonValue {
+  return JSON.parse(JSON.stringify(value)) as Prisma.InputJsonValue;
+}

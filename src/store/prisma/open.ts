@@ -1,0 +1,59 @@
+import { randomInt } from "node:crypto";
+import { PrismaPg } from "@prisma/adapter-pg";
+import { Scope } from "../../util/scope.ts";
+import type { Store } from "../store.ts";
+import { type ConnectionOptions, openConnection } from "./connection.ts";
+import { Database } from "./database.ts";
+import { PrismaClient } from "./generated/client.ts";
+import { createImageRows } from "./images.ts";
+import { createInstallationRows } from "./installations.ts";
+import { createKeyRows } from "./keys.ts";
+import { migrate } from "./migrate.ts";
+import { createPackageRows } from "./packages.ts";
+import { createPoolRows } from "./pools.ts";
+import { createRuntimeRows } from "./runtimes.ts";
+import { createTaskRows } from "./tasks.ts";
+
+/**
+ * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and brings it to the newest
+ * migration. Throws `store_mismatch` for tables that Berth cannot use, `data_folder_locked` where another process
+ * has the embedded database open, `store_unavailable` where none answers. A start that fails leaves nothing open.
+ */
+export async function openStore(options: ConnectionOptions): Promise<Store> {
+  const scope = new Scope();
+  try {
+    const { pool } = scope.use(await openConnection(options));
+    const factory = new PrismaPg(pool);
+    const client = new PrismaClient({ adapter: factory });
+    scope.add(() => client.$disconnect());
+    const db = new Database({ client, waitMs: options.statementTimeoutMs });
+    await db.run(async () => migrate({ adapter: await factory.connect(), log: options.log }));
+    const instanceId = await makeSureOfInstanceId(db);
+    return {
+      instanceId,
+      packages: createPackageRows(db),
+      installations: createInstallationRows(db),
+      tasks: createTaskRows(db),
+      images: createImageRows(db),
+      pools: createPoolRows(db),
+      runtimes: createRuntimeRows(db),
+      keys: createKeyRows(db),
+      ping: async () => {
+        await db.run((prisma) => prisma.$queryRaw`SELECT 1`);
+      },
+      [Symbol.asyncDispose]: () => scope.close(),
+    };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
+
+/** Of several processes that start on an empty database one makes the id and all read it. */
+async function makeSureOfInstanceId(db: Database): Promise<string> {
+  const value = Array.from({ length: 8 }, () => randomInt(36).toString(36)).join("");
+  return db.run(async (prisma) => {
+    await prisma.meta.createMany({ data: [{ key: "instance_id", value }], skipDuplicates: true });
+    return (await prisma.meta.findUniqueOrThrow({ where: { key: "instance_id" } })).value;
+  });
+}

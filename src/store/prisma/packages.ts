@@ -1,0 +1,78 @@
+import type { PackageStoreRows } from "../store.ts";
+import { type Database, jsonValue, type Tx } from "./database.ts";
+import { Prisma } from "./generated/client.ts";
+import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
+import { toPackage } from "./rows.ts";
+import { uuid7 } from "./uuid7.ts";
+
+export function createPackageRows(db: Database): PackageStoreRows {
+  return {
+    put: (pkg, { tenantId }) =>
+      db.transaction(async (tx) => {
+        const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
+        const declaration = JSON.stringify(pkg.declaration);
+        const { count } = await tx.package.createMany({
+          data: {
+            ...{ identifier, pluginId, author, name, version, checksum, dialect, declaration },
+            bytes: pkg.bytes,
+            providers: jsonValue(pkg.providers),
+            runner: jsonValue(pkg.runner),
+            limitsAsked: jsonValue(pkg.limitsAsked),
+            warnings: jsonValue(pkg.warnings),
+          },
+          skipDuplicates: true,
+        });
+        await makeSureOfDeclaration(tx, { identifier, pluginId, declaration });
+        if (tenantId !== undefined)
+          await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
+        const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
+        return { created: count > 0, stored };
+      }),
+    find: (identifier) =>
+      db.run(async (prisma) => {
+        const row = await prisma.package.findUnique({ where: { identifier } });
+        return row === null ? undefined : toPackage(row);
+      }),
+    list: ({ tenantId, pluginId }, page) =>
+      db.run(async (prisma) => {
+        const mine = tenantId === undefined ? Prisma.empty : Prisma.sql`AND ${visibleTo(tenantId)}`;
+        const named = pluginId === undefined ? Prisma.empty : Prisma.sql`AND plugin_id = ${pluginId}`;
+        const placed = await prisma.$queryRaw<PlacedRow[]>`
+          SELECT identifier AS id, ${PLACE_AT} FROM berth_packages
+          WHERE true ${mine} ${named} ${pageSql(page, Prisma.sql`identifier`, Prisma.sql`text`)}`;
+        const rows = await prisma.package.findMany({
+          where: { identifier: { in: placed.map(({ id }) => id) } },
+        });
+        return toPage(placed, page, new Map(rows.map((row) => [row.identifier, row])), toPackage);
+      }),
+    isVisibleTo: (identifier, tenantId) =>
+      db.run(async (prisma) => {
+        const found = await prisma.$queryRaw<unknown[]>`
+          SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} AND ${visibleTo(tenantId)}`;
+        return found.length > 0;
+      }),
+  };
+}
+
+function visibleTo(tenantId: string): Prisma.Sql {
+  return Prisma.sql`(
+    EXISTS (SELECT 1 FROM berth_package_uploaders u
+            WHERE u.identifier = berth_packages.identifier AND u.tenant_id = ${tenantId}::uuid)
+    OR EXISTS (SELECT 1 FROM berth_installations i
+               WHERE i.identifier = berth_packages.identifier AND i.tenant_id = ${tenantId}::uuid))`;
+}
+
+/** The daemon removes this row with the last reference; an install from a kept package brings it back. */
+export async function makeSureOfDeclaration(
+  tx: Tx,
+  { identifier, pluginId, declaration }: { identifier: string; pluginId: string; declaration: string },
+): Promise<void> {
+  const now = new Date();
+  await tx.pluginDeclaration.createMany({
+    data: {
+      ...{ id: uuid7(), createdAt: now, updatedAt: now },
+      ...{ pluginUniqueIdentifier: identifier, pluginId, declaration },
+    },
+    skipDuplicates: true,
+  });
+}

@@ -1,0 +1,59 @@
+import { invalidInput } from "../../domain/fault.ts";
+import type { Page, PageRequest } from "../store.ts";
+import { Prisma } from "./generated/client.ts";
+
+/** A place in a list: time of creation with all its microseconds (a JS Date has none), and the id. */
+interface Place {
+  readonly at: string;
+  readonly id: string;
+}
+
+export interface PlacedRow {
+  readonly id: string;
+  readonly at: string;
+}
+
+/** The column that goes into a cursor. */
+export const PLACE_AT = Prisma.sql`to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS at`;
+
+/** `WHERE` condition, order and limit that follow a cursor; `id` is the column that breaks ties. */
+export function pageSql(request: PageRequest, id: Prisma.Sql, cast: Prisma.Sql): Prisma.Sql {
+  const after = request.cursor === undefined ? undefined : parseCursor(request.cursor);
+  const condition =
+    after === undefined
+      ? Prisma.empty
+      : Prisma.sql`AND (created_at, ${id}) < (${after.at}::timestamp AT TIME ZONE 'UTC', ${after.id}::${cast})`;
+  return Prisma.sql`${condition} ORDER BY created_at DESC, ${id} DESC LIMIT ${request.limit + 1}`;
+}
+
+/** One row more than the limit was asked for: whether it came says whether there is a next page. */
+export function toPage<R, T>(
+  placed: readonly PlacedRow[],
+  request: PageRequest,
+  rows: ReadonlyMap<string, R>,
+  map: (row: R) => T,
+): Page<T> {
+  const shown = placed.slice(0, request.limit);
+  const last = shown.at(-1);
+  return {
+    items: shown.flatMap(({ id }) => {
+      const row = rows.get(id);
+      return row === undefined ? [] : [map(row)];
+    }),
+    nextCursor: placed.length > request.limit && last !== undefined ? formatCursor(last) : undefined,
+  };
+}
+
+function formatCursor({ at, id }: Place): string {
+  return Buffer.from(`${at} ${id}`).toString("base64url");
+}
+
+function parseCursor(cursor: string): Place {
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}) (.{1,290})$/.exec(
+    Buffer.from(cursor, "base64url").toString(),
+  );
+  const [, at, id] = match ?? [];
+  if (at === undefined || id === undefined)
+    throw invalidInput("cursor", cursor, "the nextCursor of an earlier answer");
+  return { at, id };
+}

@@ -1,0 +1,77 @@
+import { Fault } from "../../domain/fault.ts";
+import type { PoolRows } from "../store.ts";
+import { type Database, json, jsonValue } from "./database.ts";
+import { toPool } from "./rows.ts";
+
+export function createPoolRows(db: Database): PoolRows {
+  return {
+    ensure: (pool) =>
+      db.run(async (prisma) => {
+        const { key, imageRef, wanted } = pool;
+        const changing = { imageRef, wanted, limits: jsonValue(pool.limits) };
+        // Update first: an insert that meets its row would use up a number of the uid sequence each time.
+        const { count } = await prisma.pool.updateMany({ where: { key }, data: changing });
+        if (count === 0)
+          await prisma.pool.upsert({
+            where: { key },
+            update: changing,
+            create: {
+              ...{
+                key,
+                tenantId: pool.tenantId ?? null,
+                pluginId: pool.pluginId,
+                identifier: pool.identifier,
+              },
+              ...{ imageKey: pool.imageKey, runner: jsonValue(pool.runner), ...changing },
+            },
+          });
+        return toPool(await prisma.pool.findUniqueOrThrow({ where: { key } }));
+      }),
+    find: (key) =>
+      db.run(async (prisma) => {
+        const row = await prisma.pool.findUnique({ where: { key } });
+        return row === null ? undefined : toPool(row);
+      }),
+    list: () =>
+      db.run(async (prisma) =>
+        (await prisma.pool.findMany({ orderBy: [{ createdAt: "desc" }, { key: "desc" }] })).map(toPool),
+      ),
+    setState: (key, { state, cause, nextStartAt }) =>
+      db.run(async (prisma) => {
+        const data = { state, cause: json(cause), nextStartAt: nextStartAt ?? null };
+        assertThere((await prisma.pool.updateMany({ where: { key }, data })).count, key);
+      }),
+    setWanted: (key, wanted) =>
+      db.run(async (prisma) => {
+        assertThere((await prisma.pool.updateMany({ where: { key }, data: { wanted } })).count, key);
+      }),
+    remove: (key) =>
+      db.run(async (prisma) => {
+        await prisma.pool.deleteMany({ where: { key } });
+      }),
+    claim: (key, holder, leaseMs) =>
+      db.run(async (prisma) => {
+        // The attempt grows only when the lease changes hands or had run out: a renewal fences nobody.
+        const claimed = await prisma.$executeRaw`
+          UPDATE berth_pools SET holder = ${holder},
+            attempt = CASE WHEN holder = ${holder} AND lease_expires_at > clock_timestamp()
+                      THEN attempt ELSE attempt + 1 END,
+            lease_expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
+          WHERE key = ${key}
+            AND (holder IS NULL OR holder = ${holder} OR lease_expires_at <= clock_timestamp())`;
+        if (claimed === 0) return undefined;
+        const row = await prisma.pool.findUnique({ where: { key } });
+        return row === null ? undefined : toPool(row);
+      }),
+    releaseAll: (holder) =>
+      db.run(async (prisma) => {
+        await prisma.pool.updateMany({ where: { holder }, data: { holder: null, leaseExpiresAt: null } });
+      }),
+    countInstallations: (key) =>
+      db.run((prisma) => prisma.installation.count({ where: { poolKey: key, desired: { not: "removed" } } })),
+  };
+}
+
+function assertThere(rows: number, key: string): void {
+  if (rows === 0) throw new Fault("not_found", `There is no pool ${key}.`);
+}

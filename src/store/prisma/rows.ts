@@ -1,0 +1,171 @@
+/**
+ * From rows to domain words. The JSON columns of `berth_*` tables are written by this folder alone, so their shape is
+ * taken from there; this is the one file that says so with `as`.
+ */
+import type { FaultJson } from "../../domain/fault.ts";
+import type { InstallationId, RuntimeId, TaskId, TenantId } from "../../domain/ids.ts";
+import type { Installation } from "../../domain/installation.ts";
+import type { Limits, LimitsAsked } from "../../domain/limits.ts";
+import type { DeclarationJson, Package } from "../../domain/package.ts";
+import type { Lease, Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
+import type { Task, TaskEvent, TaskEventData } from "../../domain/task.ts";
+import type { ApiKey, ImageRecord, StoredPackage } from "../store.ts";
+import type * as rows from "./generated/client.ts";
+
+export function toPackage(row: rows.Package): StoredPackage {
+  return {
+    identifier: row.identifier,
+    pluginId: row.pluginId,
+    author: row.author,
+    name: row.name,
+    version: row.version,
+    checksum: row.checksum,
+    bytes: Number(row.bytes),
+    dialect: row.dialect as Package["dialect"],
+    declaration: JSON.parse(row.declaration) as DeclarationJson,
+    providers: row.providers as unknown as Package["providers"],
+    runner: row.runner as unknown as Package["runner"],
+    limitsAsked: row.limitsAsked as unknown as LimitsAsked,
+    warnings: row.warnings as string[],
+    createdAt: row.createdAt,
+  };
+}
+
+export function toInstallation(row: rows.Installation): Installation {
+  return {
+    id: row.id as InstallationId,
+    tenantId: row.tenantId as TenantId,
+    pluginId: row.pluginId,
+    identifier: row.identifier,
+    previousIdentifier: row.previousIdentifier ?? undefined,
+    desired: row.desired as Installation["desired"],
+    state: row.state as Installation["state"],
+    cause: toCause(row.cause),
+    generation: row.generation,
+    limitsAsked: row.limitsAsked as unknown as LimitsAsked,
+    limitsGranted: row.limitsGranted as unknown as Limits,
+    poolKey: row.poolKey ?? undefined,
+    source: row.source,
+    meta: row.meta as Record<string, unknown>,
+    warnings: row.warnings as string[],
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+  };
+}
+
+export function toTask(row: rows.Task): Task {
+  return {
+    id: row.id as TaskId,
+    kind: row.kind as Task["kind"],
+    tenantId: row.tenantId as TenantId,
+    installationId: row.installationId as InstallationId,
+    identifier: row.identifier,
+    state: row.state as Task["state"],
+    cause: toCause(row.cause),
+    attempt: row.attempt,
+    createdAt: row.createdAt,
+    updatedAt: row.updatedAt,
+    finishedAt: row.finishedAt ?? undefined,
+  };
+}
+
+export function toTaskEvent(row: rows.TaskEvent): TaskEvent {
+  return { ...(row.data as unknown as TaskEventData), seq: row.seq, at: row.at };
+}
+
+export function toImage(row: rows.Image): ImageRecord {
+  return {
+    key: row.key,
+    layer: row.layer as ImageRecord["layer"],
+    state: row.state as ImageRecord["state"],
+    imageRef: row.imageRef ?? undefined,
+    bytes: row.bytes === null ? undefined : Number(row.bytes),
+    warnings: row.warnings as string[],
+    createdAt: row.createdAt,
+  };
+}
+
+export function toPool(row: rows.Pool): Pool {
+  return {
+    key: row.key,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    pluginId: row.pluginId,
+    identifier: row.identifier,
+    imageKey: row.imageKey,
+    imageRef: row.imageRef,
+    runner: row.runner as Pool["runner"],
+    limits: row.limits as unknown as Limits,
+    uidOffset: row.uidOffset,
+    wanted: row.wanted,
+    state: row.state as Pool["state"],
+    cause: toCause(row.cause),
+    nextStartAt: row.nextStartAt ?? undefined,
+    lease: toLease(row),
+  };
+}
+
+function toLease({ holder, attempt, leaseExpiresAt }: rows.Pool): Lease | undefined {
+  return holder === null || leaseExpiresAt === null
+    ? undefined
+    : { holder, attempt, expiresAt: leaseExpiresAt };
+}
+
+export function toRuntime(row: rows.Runtime): RuntimeRecord {
+  return {
+    id: row.id as RuntimeId,
+    poolKey: row.poolKey,
+    slot: row.slot,
+    generation: row.generation,
+    containerName: row.containerName,
+    containerId: row.containerId ?? undefined,
+    specHash: row.specHash,
+    state: row.state as RuntimeRecord["state"],
+    startedAt: row.startedAt,
+    readyAt: row.readyAt ?? undefined,
+    endedAt: row.endedAt ?? undefined,
+    end: (row.end ?? undefined) as RuntimeEnd | undefined,
+  };
+}
+
+export function toKey(row: rows.Key): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    hint: row.hint,
+    hash: row.hash,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    createdAt: row.createdAt,
+    revokedAt: row.revokedAt ?? undefined,
+  };
+}
+
+/** What an idempotency key's first answer was. */
+export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
+  const { installation, task, created } = value as {
+    installation: Installation;
+    task: Task;
+    created: boolean;
+  };
+  return {
+    installation: {
+      ...installation,
+      createdAt: new Date(installation.createdAt),
+      updatedAt: new Date(installation.updatedAt),
+      previousIdentifier: installation.previousIdentifier,
+      cause: installation.cause,
+      poolKey: installation.poolKey,
+    },
+    task: {
+      ...task,
+      createdAt: new Date(task.createdAt),
+      updatedAt: new Date(task.updatedAt),
+      finishedAt: task.finishedAt === undefined ? undefined : new Date(task.finishedAt),
+      cause: task.cause,
+    },
+    created,
+  };
+}
+
+function toCause(value: unknown): FaultJson | undefined {
+  return value === null ? undefined : (value as FaultJson);
+}

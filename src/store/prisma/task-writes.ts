@@ -1,0 +1,64 @@
+import { Fault } from "../../domain/fault.ts";
+import type { TaskEventData } from "../../domain/task.ts";
+import type { Tx } from "./database.ts";
+import type * as rows from "./generated/client.ts";
+import { uuid7 } from "./uuid7.ts";
+
+/** Whoever writes to a task says on which attempt: a stale one is refused with `lease_lost`. */
+export interface Fence {
+  readonly id: string;
+  readonly attempt: number;
+}
+
+/** The task and its first event, `queued`. */
+export async function createTask(
+  tx: Tx,
+  task: Pick<rows.Task, "kind" | "tenantId" | "installationId" | "identifier">,
+): Promise<rows.Task> {
+  const { kind, tenantId, installationId, identifier } = task;
+  const row = await tx.task.create({
+    data: { id: uuid7(), kind, tenantId, installationId, identifier, state: "queued" },
+  });
+  await writeEvents(tx, row.id, [{ type: "step", step: "queued" }]);
+  return row;
+}
+
+/** Locks the task's row until the transaction ends, and thereby gives its events their order. */
+export async function holdTask(tx: Tx, { id, attempt }: Fence): Promise<rows.Task> {
+  const held = await tx.$executeRaw`
+    UPDATE berth_tasks SET updated_at = clock_timestamp()
+    WHERE id = ${id}::uuid AND attempt = ${attempt} AND holder IS NOT NULL AND finished_at IS NULL`;
+  const row = held === 0 ? null : await tx.task.findUnique({ where: { id } });
+  if (row === null) throw leaseLost(id);
+  return row;
+}
+
+/** Numbers follow each other without a gap, because the counter stands in the task's row, which this locks. */
+export async function writeEvents(tx: Tx, taskId: string, events: readonly TaskEventData[]): Promise<void> {
+  if (events.length === 0) return;
+  await tx.$executeRaw`
+    WITH counted AS (
+      UPDATE berth_tasks SET last_seq = last_seq + ${events.length} WHERE id = ${taskId}::uuid RETURNING last_seq
+    )
+    INSERT INTO berth_task_events (task_id, seq, data)
+    SELECT ${taskId}::uuid, counted.last_seq - ${events.length} + event.place::int, event.data
+    FROM counted, jsonb_array_elements(${JSON.stringify(events)}::jsonb) WITH ORDINALITY AS event (data, place)`;
+}
+
+/** Ends the task with its `step` and `end` events; nobody can claim or write it afterwards. */
+export async function endTask(
+  tx: Tx,
+  id: string,
+  end: Extract<TaskEventData, { type: "end" }>,
+): Promise<void> {
+  const cause = end.cause === undefined ? null : JSON.stringify(end.cause);
+  await tx.$executeRaw`
+    UPDATE berth_tasks SET state = ${end.state}, cause = ${cause}::jsonb, holder = NULL, lease_expires_at = NULL,
+      updated_at = clock_timestamp(), finished_at = clock_timestamp()
+    WHERE id = ${id}::uuid`;
+  await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
+}
+
+export function leaseLost(id: string): Fault {
+  return new Fault("lease_lost", `The task ${id} has ended or belongs to another holder by now.`);
+}
