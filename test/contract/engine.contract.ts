@@ -257,7 +257,7 @@ function died(id: string): (event: EngineEvent) => boolean {
 }
 
 /** Reads events up to and including the first one that fits. */
-export async function collect(
+async function collect(
   engine: Engine,
   labels: Readonly<Record<string, string>>,
   since: Date,

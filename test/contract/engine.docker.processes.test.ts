@@ -277,6 +277,17 @@ describe("logs", () => {
     expect(seen).toEqual(["first", "last"]);
   });
 
+  test("a follower that falls behind a Container's end still gets every line once", async () => {
+    const line =
+      "seq 1 150000 | awk '{print $1, \"a line of about sixty bytes, as a plugin would write one\"}'";
+    const log = { bytesMax: 64 << 20, files: 3 };
+    const id = await t.run({ command: ["/bin/sh", "-c", line], log });
+    const numbers: number[] = [];
+    for await (const { text } of t.engine.logs(id, { follow: true }, within()))
+      numbers.push(Number.parseInt(text, 10));
+    expect(numbers).toEqual(Array.from({ length: 150_000 }, (_, index) => index + 1));
+  });
+
   test("an aborted follow rejects with the signal's reason", async () => {
     const id = await t.run({ command: ["/bin/sh", "-c", "echo first; sleep 600"] });
     const stop = new AbortController();

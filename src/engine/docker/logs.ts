@@ -1,4 +1,5 @@
 import { StringDecoder } from "node:string_decoder";
+import { isFault } from "../../domain/fault.ts";
 import type { LogChunk } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { checkName, unexpected } from "./errors.ts";
@@ -17,20 +18,51 @@ export interface LogCaps {
   readonly lineBytesMax: number;
 }
 
-/** Lines of both streams in the order in which they ended. */
+/**
+ * Lines of both streams in the order in which they ended. When a Container ends, Engine 20.10 ends a follower that was
+ * behind without giving it the rest (110,000 lines of 200,000 came): after its end the rest is read once more.
+ */
 export async function* readLogs(
   client: DockerClient,
   request: LogRequest,
   caps: LogCaps,
   signal: AbortSignal,
 ): AsyncGenerator<LogChunk, void, undefined> {
+  const lines = { stdout: new LineJoiner("stdout", caps), stderr: new LineJoiner("stderr", caps) };
+  for await (const frame of readFrames(client, request, caps, signal)) yield* lines[frame.stream].add(frame);
+  const last = latest(lines.stdout.position, lines.stderr.position);
+  if (request.follow) {
+    const rest =
+      last === undefined
+        ? { ...request, follow: false }
+        : { id: request.id, follow: false, since: new Date(timeOf(last).getTime() - OVERLAP_MS) };
+    const given = { stdout: new Given(lines.stdout.position), stderr: new Given(lines.stderr.position) };
+    try {
+      for await (const frame of readFrames(client, rest, caps, signal)) {
+        if (!given[frame.stream].has(stampOf(frame))) yield* lines[frame.stream].add(frame);
+      }
+    } catch (error) {
+      // Removed meanwhile: what came is all there is.
+      if (!isFault(error, "not_found")) throw error;
+    }
+  }
+  yield* lines.stdout.end();
+  yield* lines.stderr.end();
+}
+
+/** The two streams are stamped by two writers: one may lag a little. */
+const OVERLAP_MS = 100;
+
+async function* readFrames(
+  client: DockerClient,
+  request: LogRequest,
+  caps: LogCaps,
+  signal: AbortSignal,
+): AsyncGenerator<OutputFrame, void, undefined> {
   const path = `/containers/${checkName("container", request.id)}/logs`;
   const answer = await client.stream({ method: "GET", path, query: queryOf(request) }, signal);
-  const lines = { stdout: new LineJoiner("stdout", caps), stderr: new LineJoiner("stderr", caps) };
   try {
-    for await (const frame of demultiplex(answer, caps)) yield* lines[frame.stream].add(frame);
-    yield* lines.stdout.end();
-    yield* lines.stderr.end();
+    yield* demultiplex(answer, caps);
   } catch (error) {
     throw client.streamFailure(error, `the log of ${request.id}`, signal);
   } finally {
@@ -64,18 +96,24 @@ class LineJoiner {
   #text = "";
   #bytes = 0;
   #at: Date | undefined;
+  #position: Position | undefined;
 
   constructor(stream: LogChunk["stream"], { lineBytesMax }: LogCaps) {
     this.#stream = stream;
     this.#lineBytesMax = lineBytesMax;
   }
 
-  *add({ data }: OutputFrame): Generator<LogChunk> {
-    const space = data.indexOf(32);
-    const at = new Date(data.subarray(0, Math.max(0, space)).toString("latin1"));
-    if (space < 0 || Number.isNaN(at.getTime())) throw unexpected("a log line without a time");
-    this.#at ??= at;
-    let rest = data.subarray(space + 1);
+  /** How far this stream has come. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  *add(frame: OutputFrame): Generator<LogChunk> {
+    const stamp = stampOf(frame);
+    this.#at ??= timeOf({ stamp });
+    const count = this.#position?.stamp === stamp ? this.#position.count + 1 : 1;
+    this.#position = { stamp, count };
+    let rest = frame.data.subarray(stamp.length + 1);
     const newline = rest.at(-1) === 10;
     if (newline) rest = rest.subarray(0, -1);
     const ended = newline || rest.length !== PIECE_BYTES;
@@ -97,4 +135,44 @@ class LineJoiner {
     this.#at = undefined;
     return chunk;
   }
+}
+
+/** The last stamp that came, and how many pieces carried it. Stamps have a fixed width: they sort as text. */
+interface Position {
+  readonly stamp: string;
+  readonly count: number;
+}
+
+/** Tells, in a second reading of a stream, what the first has given. */
+class Given {
+  readonly #position: Position | undefined;
+  #again = 0;
+
+  constructor(position: Position | undefined) {
+    this.#position = position;
+  }
+
+  has(stamp: string): boolean {
+    if (this.#position === undefined || stamp > this.#position.stamp) return false;
+    if (stamp < this.#position.stamp) return true;
+    this.#again += 1;
+    return this.#again <= this.#position.count;
+  }
+}
+
+function latest(a: Position | undefined, b: Position | undefined): Position | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a.stamp > b.stamp ? a : b;
+}
+
+function stampOf({ data }: OutputFrame): string {
+  const space = data.indexOf(32);
+  if (space <= 0) throw unexpected("a log line without a time");
+  return data.subarray(0, space).toString("latin1");
+}
+
+function timeOf({ stamp }: Pick<Position, "stamp">): Date {
+  const at = new Date(stamp);
+  if (Number.isNaN(at.getTime())) throw unexpected("a log line without a time");
+  return at;
 }
