@@ -1,0 +1,158 @@
+/**
+ * From the operator's settings to those of each part. What stands here as a number is nobody's setting: it belongs to
+ * how the parts fit together.
+ */
+import { join } from "node:path";
+import type { Config } from "./config.ts";
+import type { HttpAppSettings } from "./http/app.ts";
+import type { ServeSettings } from "./http/serve.ts";
+import type { BuildSettings } from "./installation/build/settings.ts";
+import type { IsolationSettings } from "./installation/pool-of.ts";
+import type { TaskRunnerSettings } from "./installation/task-runner.ts";
+import type { InvokerSettings } from "./invocation/invoke.ts";
+import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "./packages/read-package.ts";
+import {
+  DIRECTORY_DEFAULTS,
+  type DirectorySettings,
+  LAUNCH_DEFAULTS,
+  type LaunchSettings,
+  PROFILE_DEFAULTS,
+  type ProfileSettings,
+  SUPERVISION_DEFAULTS,
+  type SupervisionSettings,
+} from "./runtime/settings.ts";
+
+const MIB = 1_048_576;
+const SECOND = 1000;
+
+export function profileSettings({ settings: s }: Config): ProfileSettings {
+  return {
+    ...PROFILE_DEFAULTS,
+    network: s.BERTH_PLUGIN_NETWORK,
+    frameBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
+    graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
+    caBundleFile: s.BERTH_CA_BUNDLE,
+    proxy:
+      s.BERTH_PROXY_URL === undefined
+        ? {}
+        : { http: s.BERTH_PROXY_URL, https: s.BERTH_PROXY_URL, none: s.BERTH_NO_PROXY },
+  };
+}
+
+export function launchSettings({ settings: s }: Config): LaunchSettings {
+  return { ...LAUNCH_DEFAULTS, startTimeoutMs: s.BERTH_START_SECONDS_MAX * SECOND };
+}
+
+export function supervisionSettings({ settings: s }: Config): SupervisionSettings {
+  return {
+    ...SUPERVISION_DEFAULTS,
+    leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
+    rowPollMs: s.BERTH_POLL_SECONDS * SECOND,
+    reconcileMs: s.BERTH_RECONCILE_SECONDS * SECOND,
+    healthMs: s.BERTH_HEALTH_SECONDS * SECOND,
+    orphanGraceMs: s.BERTH_ORPHAN_SECONDS * SECOND,
+    idleStopMs: idleStopMs(s),
+  };
+}
+
+export function directorySettings({ settings: s }: Config): DirectorySettings {
+  const idle = idleStopMs(s);
+  return {
+    ...DIRECTORY_DEFAULTS,
+    directoryPollMs: s.BERTH_POLL_SECONDS * SECOND,
+    usageReportMs: idle === undefined ? undefined : Math.max(100, idle / 4),
+  };
+}
+
+function idleStopMs(s: Config["settings"]): number | undefined {
+  return s.BERTH_IDLE_STOP_SECONDS === 0 ? undefined : s.BERTH_IDLE_STOP_SECONDS * SECOND;
+}
+
+export function archiveSettings({ settings: s }: Config): ReadPackageOptions {
+  const bytes = s.BERTH_PACKAGE_MB_MAX * MIB;
+  return { ...DEFAULT_READ_OPTIONS, uncompressedBytesMax: bytes, entryBytesMax: bytes };
+}
+
+export function buildSettings({ settings: s, dataFolder }: Config, network: string): BuildSettings {
+  const proxy = s.BERTH_PROXY_URL;
+  return {
+    cacheFolder: join(dataFolder, "cache", "wheels"),
+    workFolder: join(dataFolder, "builds"),
+    limits: {
+      memoryBytes: s.BERTH_BUILD_MEMORY_MB * MIB,
+      cpuMillis: Math.round(s.BERTH_BUILD_CPUS * 1000),
+      pidsMax: 512,
+      openFilesMax: 4096,
+      tmpBytes: 1024 * MIB,
+      totalMs: s.BERTH_BUILD_SECONDS_MAX * SECOND,
+      noProgressMs: s.BERTH_BUILD_SILENCE_SECONDS_MAX * SECOND,
+    },
+    network,
+    index: {
+      url: s.BERTH_PACKAGE_INDEX_URL,
+      extraUrls: [],
+      proxies: proxy === undefined ? {} : { http: proxy, https: proxy, no: s.BERTH_NO_PROXY },
+      caBundlePath: s.BERTH_CA_BUNDLE,
+      httpRetries: 3,
+      httpTimeoutMs: 30_000,
+    },
+    python: s.BERTH_PYTHON_VERSION === "exact" ? "exact" : "nearest-newer",
+  };
+}
+
+export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
+  return {
+    leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
+    pollMs: Math.min(1000, s.BERTH_POLL_SECONDS * SECOND),
+    retriesMax: 5,
+    retryFirstMs: 1000,
+    retryMaxMs: 60_000,
+    eventBatchMs: 100,
+    logBytesMax: MIB,
+    logLineCharsMax: 4000,
+  };
+}
+
+export function isolationSettings({ settings: s }: Config): IsolationSettings {
+  const shared = list(s.BERTH_SHARED_PLUGINS).map((plugin) => [plugin, "shared"] as const);
+  return {
+    default: s.BERTH_ISOLATION === "shared" ? "shared" : "tenant",
+    plugins: Object.fromEntries(shared),
+  };
+}
+
+export function invokerSettings({ settings: s }: Config): InvokerSettings {
+  return {
+    startTimeoutMs: s.BERTH_START_SECONDS_MAX * SECOND,
+    idleTimeoutMs: s.BERTH_PLUGIN_SECONDS_MAX * SECOND,
+    overrunGraceMs: 5000,
+    callerBufferBytesMax: 4 * MIB,
+    drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
+  };
+}
+
+export function httpSettings({ settings: s }: Config, version: string): HttpAppSettings {
+  return {
+    version,
+    jsonBytesMax: MIB,
+    pingMs: 15 * SECOND,
+    healthTimeoutMs: 2 * SECOND,
+    invokeBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
+    documentBytesMax: 64 * MIB,
+    flushTimeoutMs: 30 * SECOND,
+  };
+}
+
+export function serveSettings({ settings: s }: Config): ServeSettings {
+  return {
+    headerBytesMax: 16 * 1024,
+    headersTimeoutMs: 10 * SECOND,
+    requestTimeoutMs: 300 * SECOND,
+    keepAliveTimeoutMs: 75 * SECOND,
+    drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
+  };
+}
+
+function list(text: string): string[] {
+  return text.split(",").flatMap((item) => item.trim() || []);
+}

@@ -1,0 +1,39 @@
+import { type Berth, startBerth } from "../app.ts";
+import { type Config, redactedSettings } from "../config.ts";
+import { createLog, type Log } from "../observe/log.ts";
+
+/** Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. */
+export async function serveUntilSignal({ config }: { config: Config }): Promise<void> {
+  const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
+  const signalled = nextSignal();
+  log.info({ op: "berth.start", settings: redactedSettings(config.settings) });
+  const berth = await startBerth({ config, log });
+  await signalled;
+  await stopBerth(berth, log, { removeContainers: false });
+}
+
+/** Resolves with the first signal; a second one ends the process at once. */
+export async function nextSignal(): Promise<NodeJS.Signals> {
+  const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.once(name, () => {
+      resolve(name);
+      process.once(name, () => process.exit(1));
+    });
+  }
+  return promise;
+}
+
+export async function stopBerth(
+  berth: Berth,
+  log: Log,
+  options: { removeContainers: boolean },
+): Promise<void> {
+  try {
+    await berth.stop(options);
+    log.info({ op: "berth.stop", ok: true });
+  } catch (error) {
+    log.error({ op: "berth.stop", ok: false, err: error });
+    throw error;
+  }
+}
