@@ -64,10 +64,18 @@ module.exports = {
     ),
     {
       name: "doors-are-on-top",
-      comment: "Nothing below the composition root knows the doors.",
+      comment: "Nothing below the composition root knows the doors, the command line or the root itself.",
       severity: "error",
-      from: { path: "^src/[^/]+/", pathNot: `^src/http/|${tests}` },
-      to: { path: "^src/(http/|[^/]+[.]ts$)" },
+      from: { path: "^src/[^/]+/", pathNot: `^src/(http|cli)/|${tests}` },
+      to: { path: "^src/(http/|cli/|[^/]+[.]ts$)" },
+    },
+    {
+      name: "http-is-only-a-door",
+      comment:
+        "The HTTP doors get what they need handed in; they know neither the root nor the command line.",
+      severity: "error",
+      from: { path: "^src/http/", pathNot: tests },
+      to: { path: "^src/(cli/|[^/]+[.]ts$)" },
     },
     {
       name: "adapters-are-picked-in-app",

@@ -26,6 +26,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "endpoint-looks-down": ["endpoint/p12.ts", "../installation/install.ts"],
   "installation-looks-down": ["installation/p13.ts", "../http/door.ts"],
   "doors-are-on-top": ["runtime/p14.ts", "../http/door.ts"],
+  "http-is-only-a-door": ["http/p26.ts", "../app.ts"],
   "adapters-are-picked-in-app": ["runtime/p15.ts", "../engine/docker/client.ts"],
   "adapters-do-not-know-each-other": ["engine/docker/p16.ts", "../memory/fake.ts"],
   "vendor-docker": ["engine/memory/p17.ts", "dockerode"],
@@ -39,6 +40,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
 };
 
 const INNOCENT = [
+  "src/app.ts",
   "src/domain/word.ts",
   "src/util/leaf.ts",
   "src/store/store.ts",
