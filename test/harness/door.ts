@@ -1,0 +1,518 @@
+/** The HTTP door on fakes: a Store in memory that counts what it is asked, and a Runtime that does what a test says. */
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Fault } from "../../src/domain/fault.ts";
+import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { Installation } from "../../src/domain/installation.ts";
+import type { Limits } from "../../src/domain/limits.ts";
+import type { Task, TaskEvent } from "../../src/domain/task.ts";
+import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
+import { type Served, serve } from "../../src/http/serve.ts";
+import { createHostCalls } from "../../src/invocation/host-calls.ts";
+import { createHostStorage } from "../../src/invocation/host-storage.ts";
+import { openInstallationDirectory } from "../../src/invocation/installations.ts";
+import { createInvoker, type Invoker } from "../../src/invocation/invoke.ts";
+import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { type Log, silentLog } from "../../src/observe/log.ts";
+import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
+import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
+import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
+import { systemClock } from "../../src/util/clock.ts";
+import { Scope } from "../../src/util/scope.ts";
+
+export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
+export const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");
+export const OTHER_TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000002");
+const CHECKSUM = "ab".repeat(32);
+export const IDENTIFIER = `berth/echo:0.0.1@${CHECKSUM}`;
+
+export const LIMITS: Limits = {
+  memoryBytes: 256 * 1024 * 1024,
+  storageBytes: 64 * 1024 * 1024,
+  cpuMillis: 1000,
+  pidsMax: 128,
+  concurrencyMax: 10,
+  timeoutMs: 30_000,
+};
+
+export function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
+  return {
+    identifier: IDENTIFIER,
+    pluginId: "berth/echo",
+    author: "berth",
+    name: "echo",
+    version: "0.0.1",
+    checksum: CHECKSUM,
+    bytes: 1234,
+    dialect: "real",
+    declaration: {
+      author: "berth",
+      name: "echo",
+      tool: {
+        identity: { name: "echo" },
+        tools: [{ identity: { name: "say" } }, { identity: { name: "sing" } }],
+      },
+      model: { provider: "echo", models: [] },
+      resource: {
+        memory: 1,
+        permission: {
+          tool: { enabled: true },
+          model: { enabled: true, llm: true },
+          storage: { enabled: true, size: 1024 },
+        },
+      },
+    },
+    providers: [
+      { kind: "tool", name: "echo" },
+      { kind: "model", name: "echo" },
+    ],
+    runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
+    limitsAsked: { memoryIsHard: false },
+    warnings: ["a warning"],
+    createdAt: new Date(0),
+    ...changes,
+  };
+}
+
+export function anInstallation(changes: Partial<Installation> = {}): Installation {
+  return {
+    id: InstallationId.parse(randomUUID()),
+    tenantId: TENANT,
+    pluginId: "berth/echo",
+    identifier: IDENTIFIER,
+    previousIdentifier: undefined,
+    desired: "enabled",
+    state: "ready",
+    cause: undefined,
+    generation: 1,
+    limitsAsked: { memoryIsHard: false },
+    limitsGranted: LIMITS,
+    poolKey: "0123456789abcdef",
+    source: "package",
+    meta: {},
+    warnings: [],
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
+    ...changes,
+  };
+}
+
+/** What one fake Session lets a test do and see. */
+export interface FakeSession {
+  readonly line: Record<string, unknown>;
+  readonly data: Record<string, unknown>;
+  item(data: unknown, bytes?: number): void;
+  error(data: unknown): void;
+  invoke(data: unknown): void;
+  end(): void;
+  lost(fault: Fault): void;
+  /** Lines sent to the Session after its request. */
+  readonly sent: string[];
+}
+
+export type Script = (session: FakeSession) => void;
+
+/** A Runtime whose plugin is a function. Frames arrive in a later turn of the event loop, as they do from a socket. */
+export class FakeRuntime implements RuntimeDirectory {
+  readonly id = RuntimeId.parse("abcdefghij");
+  readonly sessions = new Map<string, FakeSession>();
+  readonly retired: string[] = [];
+  script: Script;
+  isReady = true;
+  waits: { resolve: () => void }[] = [];
+  refusal: Fault | undefined;
+  readonly link: RuntimeLink;
+
+  constructor(script: Script) {
+    this.script = script;
+    this.link = {
+      runtimeId: this.id,
+      up: true,
+      ready: true,
+      openSessions: 0,
+      openSession: (id, line, listener) => this.#open(id, line, listener),
+      send: (line) => {
+        const parsed: unknown = JSON.parse(line);
+        this.sessions.get(String(Reflect.get(Object(parsed), "session_id")))?.sent.push(line);
+      },
+      closeSession: (id) => void this.sessions.delete(id),
+      noteExit: () => undefined,
+      ping: () => Promise.reject(new Fault("link_lost", "a fake")),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+  }
+
+  pick() {
+    return this.isReady ? { id: this.id, poolKey: "0123456789abcdef", link: this.link } : undefined;
+  }
+
+  async wait(_poolKey: string, signal: AbortSignal) {
+    if (this.refusal !== undefined) throw this.refusal;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    signal.addEventListener("abort", () => reject(signal.reason));
+    this.waits.push({ resolve });
+    await promise;
+    return { id: this.id, poolKey: "0123456789abcdef", link: this.link };
+  }
+
+  status() {
+    return Promise.resolve({ state: "starting" as const, cause: undefined, nextStartAt: undefined });
+  }
+
+  retire(id: string): void {
+    this.retired.push(id);
+  }
+
+  #open(id: string, line: string, listener: SessionListener): void {
+    const parsed = JSON.parse(line) as Record<string, unknown> & { data: Record<string, unknown> };
+    const session: FakeSession = {
+      line: parsed,
+      data: parsed.data,
+      sent: [],
+      item: (data, bytes = 100) => listener.onFrame({ type: "stream", data }, bytes),
+      error: (data) => listener.onFrame({ type: "error", data }, 100),
+      invoke: (data) => listener.onFrame({ type: "invoke", data }, 100),
+      end: () => listener.onFrame({ type: "end", data: {} }, 40),
+      lost: (fault) => listener.onLost(fault),
+    };
+    this.sessions.set(id, session);
+    setImmediate(() => this.script(session));
+  }
+}
+
+/** Says the tool's parameters back and ends. */
+export const echo: Script = (session) => {
+  session.item({ type: "text", message: { text: JSON.stringify(session.data["tool_parameters"]) } });
+  session.end();
+};
+
+export interface MemoryStore {
+  readonly store: Store;
+  readonly calls: string[];
+  readonly packages: StoredPackage[];
+  readonly installations: Installation[];
+  readonly tasks: Task[];
+  readonly events: TaskEvent[];
+  readonly keys: ApiKey[];
+  sharedPool: boolean;
+}
+
+/** Only what the door asks; everything else throws, so that a test sees it. */
+export function memoryStore(): MemoryStore {
+  const state: Omit<MemoryStore, "store"> = {
+    calls: [],
+    packages: [aPackage()],
+    installations: [anInstallation()],
+    tasks: [],
+    events: [],
+    keys: [],
+    sharedPool: false,
+  };
+  const page = <T>(items: readonly T[]) => Promise.resolve({ items, nextCursor: undefined });
+  const counted = <T extends object>(name: string, part: Partial<T>): T =>
+    new Proxy(part, {
+      get(target, key) {
+        const method: unknown = Reflect.get(target, key);
+        if (typeof method !== "function") throw new Error(`the fake store has no ${name}.${String(key)}`);
+        return (...args: unknown[]) => {
+          state.calls.push(`${name}.${String(key)}`);
+          return Reflect.apply(method, target, args) as unknown;
+        };
+      },
+    }) as T;
+  const store: Store = {
+    instanceId: "testtest",
+    packages: counted<Store["packages"]>("packages", {
+      find: (identifier) => Promise.resolve(state.packages.find((it) => it.identifier === identifier)),
+      list: () => page(state.packages),
+      isVisibleTo: (identifier, tenantId) =>
+        Promise.resolve(
+          state.installations.some((it) => it.identifier === identifier && it.tenantId === tenantId),
+        ),
+    }),
+    installations: counted<Store["installations"]>("installations", {
+      find: (id) => Promise.resolve(state.installations.find((it) => it.id === id)),
+      list: ({ tenantId }) => page(state.installations.filter((it) => it.tenantId === tenantId)),
+      changedSince: () => Promise.resolve({ items: [...state.installations], removed: [], at: new Date() }),
+    }),
+    tasks: counted<Store["tasks"]>("tasks", {
+      find: (id) => Promise.resolve(state.tasks.find((it) => it.id === id)),
+      latestOf: (id) => Promise.resolve(state.tasks.find((it) => it.installationId === id)),
+      list: () => page(state.tasks),
+      events: (_id, after) => Promise.resolve(state.events.filter(({ seq }) => seq > after)),
+    }),
+    images: counted("images", {}),
+    pools: counted<Store["pools"]>("pools", {
+      find: (key) =>
+        Promise.resolve({
+          key,
+          tenantId: state.sharedPool ? undefined : TENANT,
+          pluginId: "berth/echo",
+          identifier: IDENTIFIER,
+          imageKey: "k",
+          imageRef: "r",
+          runner: { entrypoint: "main" },
+          limits: LIMITS,
+          uidOffset: 1,
+          wanted: true,
+          state: "ready",
+          cause: undefined,
+          nextStartAt: undefined,
+          lease: undefined,
+        }),
+    }),
+    runtimes: counted("runtimes", {}),
+    keys: counted<Store["keys"]>("keys", {
+      create: (key) => {
+        const record = { ...key, id: randomUUID(), createdAt: new Date(), revokedAt: undefined };
+        state.keys.push(record);
+        return Promise.resolve(record);
+      },
+      revoke: (id) => {
+        const index = state.keys.findIndex((key) => key.id === id);
+        const key = state.keys[index];
+        if (key === undefined) return Promise.reject(new Fault("not_found", `There is no key ${id}.`));
+        const revoked = { ...key, revokedAt: key.revokedAt ?? new Date() };
+        state.keys[index] = revoked;
+        return Promise.resolve(revoked);
+      },
+      list: () => Promise.resolve([...state.keys]),
+    }),
+    ping: () => Promise.resolve(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+  return Object.assign(state, { store });
+}
+
+export function aTask(installation: Installation, changes: Partial<Task> = {}): Task {
+  return {
+    id: TaskId.parse(randomUUID()),
+    kind: "install",
+    tenantId: installation.tenantId,
+    installationId: installation.id,
+    identifier: installation.identifier,
+    state: "ready",
+    cause: undefined,
+    attempt: 1,
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
+    finishedAt: new Date(0),
+    ...changes,
+  };
+}
+
+export interface Door extends AsyncDisposable {
+  readonly app: HttpApp;
+  readonly memory: MemoryStore;
+  readonly runtime: FakeRuntime;
+  readonly invoker: Invoker;
+  readonly keyring: Keyring;
+  readonly logged: Record<string, unknown>[];
+  /** Asks without a network. */
+  ask(method: string, path: string, options?: AskOptions): Promise<Response>;
+  /** Starts a real server, once. */
+  listen(): Promise<Served>;
+}
+
+export interface AskOptions {
+  readonly key?: string | undefined;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+export interface DoorOptions {
+  readonly script?: Script;
+  readonly limits?: Partial<Limits>;
+  readonly settings?: Partial<{
+    startTimeoutMs: number;
+    idleTimeoutMs: number;
+    overrunGraceMs: number;
+    callerBufferBytesMax: number;
+    queueMax: number;
+    flushTimeoutMs: number;
+    drainMs: number;
+    pingMs: number;
+    documentBytesMax: number;
+  }>;
+  readonly log?: Log;
+}
+
+export async function openDoor(options: DoorOptions = {}): Promise<Door> {
+  const scope = new Scope();
+  const logged: Record<string, unknown>[] = [];
+  const log = options.log ?? collectingLog(logged);
+  const memory = memoryStore();
+  if (options.limits !== undefined) {
+    memory.installations[0] = anInstallation({ limitsGranted: { ...LIMITS, ...options.limits } });
+  }
+  const folder = await mkdtemp(join(tmpdir(), "berth-door-"));
+  scope.add(() => rm(folder, { recursive: true, force: true }));
+  const settings = {
+    startTimeoutMs: 5000,
+    idleTimeoutMs: 60_000,
+    overrunGraceMs: 1000,
+    callerBufferBytesMax: 4 * 1024 * 1024,
+    queueMax: 100,
+    drainMs: 1000,
+    pingMs: 15_000,
+    flushTimeoutMs: 1000,
+    documentBytesMax: 32 * 1024 * 1024,
+    ...options.settings,
+  };
+  const { store } = memory;
+  const clock = systemClock;
+  const installations = scope.use(
+    await openInstallationDirectory({
+      store,
+      clock,
+      log,
+      settings: { directoryPollMs: 600_000, queueMax: settings.queueMax },
+    }),
+  );
+  const runtime = new FakeRuntime(options.script ?? echo);
+  const storage = createHostStorage({ folder, bytesMax: 100 * 1024 * 1024, keysMax: 1000 });
+  const hostCalls = createHostCalls({ storage, log, settings: { openMax: 32, depthMax: 4 } });
+  const invoker = scope.use(createInvoker({ installations, runtimes: runtime, hostCalls, log, settings }));
+  const keyring = scope.use(
+    await createKeyring({ store, adminKey: ADMIN_KEY, clock, log, settings: { keyPollMs: 600_000 } }),
+  );
+  const { logs, uploads, requests, taskWatch } = fakeUseCases(memory);
+  const app = createHttpApp({
+    logs,
+    uploads,
+    requests,
+    taskWatch,
+    store,
+    invoker,
+    keyring,
+    log,
+    limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
+    parts: {},
+    settings: {
+      ...settings,
+      version: "0.1.0",
+      jsonBytesMax: 64 * 1024,
+      healthTimeoutMs: 200,
+      invokeBytesMax: 1024 * 1024,
+    },
+  });
+  scope.add(() => app[Symbol.dispose]());
+  let served: Promise<Served> | undefined;
+  const listen = () => {
+    served ??= serve({
+      app,
+      host: "127.0.0.1",
+      port: 0,
+      settings: {
+        headerBytesMax: 16_384,
+        headersTimeoutMs: 10_000,
+        requestTimeoutMs: 60_000,
+        keepAliveTimeoutMs: 5000,
+        drainMs: 200,
+      },
+    }).then((it) => scope.use(it));
+    return served;
+  };
+  const ask = async (method: string, path: string, asked: AskOptions = {}) =>
+    await app.fetch(request(`http://door${path}`, method, asked));
+  return {
+    app,
+    memory,
+    runtime,
+    invoker,
+    keyring,
+    logged,
+    ask,
+    listen,
+    [Symbol.asyncDispose]: () => scope.close(),
+  };
+}
+
+export function request(
+  url: string,
+  method: string,
+  { key = ADMIN_KEY, body, headers }: AskOptions = {},
+): Request {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  return new Request(url, {
+    method,
+    headers: {
+      ...(key !== "" && { authorization: `Bearer ${key}` }),
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: text }),
+  });
+}
+
+function collectingLog(into: Record<string, unknown>[]): Log {
+  const keep = (fields: object) => void into.push({ ...fields });
+  const log: Log = { ...silentLog, info: keep, warn: keep, error: keep, child: () => log };
+  return log;
+}
+
+function fakeUseCases(memory: MemoryStore) {
+  const logs: RuntimeLogs = {
+    async *read() {
+      yield { at: new Date(0), stream: "stderr", runtimeId: RuntimeId.parse("abcdefghij"), text: "hello" };
+    },
+  };
+  return {
+    logs,
+    uploads: {
+      async receive(body: AsyncIterable<Uint8Array>) {
+        let bytes = 0;
+        for await (const piece of body) bytes += piece.length;
+        if (bytes === 0) throw new Fault("package_not_zip", "The upload is no zip archive.");
+        return { created: bytes !== 7, stored: aPackage({ bytes }), limits: { limits: LIMITS, notes: [] } };
+      },
+    },
+    requests: {
+      install(request: { tenantId: TenantId; identifier: string }) {
+        if (!memory.packages.some(({ identifier }) => identifier === request.identifier)) {
+          return Promise.reject(new Fault("package_not_found", `There is no package ${request.identifier}.`));
+        }
+        const installation = anInstallation({ ...request, state: "installing" });
+        const task = aTask(installation, { state: "queued", finishedAt: undefined });
+        return Promise.resolve({ installation, task, created: true });
+      },
+      uninstall(id: InstallationId) {
+        const installation = anInstallation({ id, state: "removing", desired: "removed" });
+        return Promise.resolve({
+          installation,
+          task: aTask(installation, { kind: "uninstall" }),
+          created: true,
+        });
+      },
+    },
+    taskWatch: {
+      async *events(_id: TaskId, after: number) {
+        yield* memory.events.filter(({ seq }) => seq > after);
+      },
+    },
+  };
+}
+
+/** One event of a stream. */
+export interface ReadEvent {
+  readonly event: string;
+  readonly id: string | undefined;
+  readonly data: unknown;
+}
+
+/** All events of a stream that has ended. */
+export function parseEvents(text: string): ReadEvent[] {
+  return text
+    .split("\n\n")
+    .filter((block) => block.includes("event: "))
+    .map((block) => {
+      const field = (name: string) => new RegExp(`^${name}: (.*)$`, "m").exec(block)?.[1];
+      return {
+        event: field("event") ?? "",
+        id: field("id"),
+        data: JSON.parse(field("data") ?? "null") as unknown,
+      };
+    });
+}

@@ -1,0 +1,315 @@
+import { readFile } from "node:fs/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { FAULTS } from "../../src/domain/fault.ts";
+import { OPERATIONS } from "../../src/domain/operations.ts";
+import {
+  ADMIN_KEY,
+  aTask,
+  IDENTIFIER,
+  OTHER_TENANT,
+  openDoor,
+  parseEvents,
+  TENANT,
+} from "../harness/door.ts";
+
+async function aDoor() {
+  const door = await openDoor();
+  onTestFinished(() => door[Symbol.asyncDispose]());
+  return door;
+}
+
+async function tenantKey(door: Awaited<ReturnType<typeof aDoor>>, tenantId = TENANT): Promise<string> {
+  const { key } = await door.keyring.create({ name: "a tenant", tenantId });
+  return key;
+}
+
+const errorOf = async (answer: Response) =>
+  (await answer.json()) as {
+    error: { code: string; message: string; details?: Record<string, unknown> };
+    request_id: string;
+  };
+
+const installations = `/v1/tenants/${TENANT}/installations`;
+
+test("a request without a key, or with a wrong one, is 401 in the one error shape", async () => {
+  const door = await aDoor();
+  for (const key of ["", "berth_wrong", `${ADMIN_KEY}x`]) {
+    const answer = await door.ask("GET", "/v1/packages", { key });
+    expect(answer.status).toBe(401);
+    const { error, request_id } = await errorOf(answer);
+    expect(error.code).toBe("unauthorized");
+    expect(answer.headers.get("x-request-id")).toBe(request_id);
+  }
+});
+
+test("a request id that fits a log line comes back, another is replaced", async () => {
+  const door = await aDoor();
+  const kept = await door.ask("GET", "/v1/packages", { headers: { "x-request-id": "mine-1" } });
+  expect(kept.headers.get("x-request-id")).toBe("mine-1");
+  const replaced = await door.ask("GET", "/v1/packages", { headers: { "x-request-id": "has spaces" } });
+  expect(replaced.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
+});
+
+test("a tenant's key opens its own tenant and no other, and not the keys", async () => {
+  const door = await aDoor();
+  const key = await tenantKey(door);
+  expect((await door.ask("GET", installations, { key })).status).toBe(200);
+  expect((await door.ask("GET", `/v1/tenants/${OTHER_TENANT}/installations`, { key })).status).toBe(403);
+  for (const [method, path] of [
+    ["GET", "/v1/keys"],
+    ["POST", "/v1/keys"],
+    ["DELETE", "/v1/keys/x"],
+  ] as const) {
+    expect(
+      (await door.ask(method, path, { key, ...(method === "POST" && { body: { name: "x" } }) })).status,
+    ).toBe(403);
+  }
+});
+
+test("a key is shown once, found by its hash, and opens nothing after it was revoked", async () => {
+  const door = await aDoor();
+  const made = await door.ask("POST", "/v1/keys", { body: { name: "ci", tenant_id: TENANT.toUpperCase() } });
+  expect(made.status).toBe(201);
+  const { id, key, tenant_id } = (await made.json()) as { id: string; key: string; tenant_id: string };
+  expect(key).toMatch(/^berth_[\w-]{32}$/);
+  expect(tenant_id).toBe(TENANT);
+  expect(await (await door.ask("GET", "/v1/keys")).text()).not.toContain(key);
+  expect(JSON.stringify(door.memory.keys)).not.toContain(key);
+  expect((await door.ask("GET", installations, { key })).status).toBe(200);
+  expect((await door.ask("DELETE", `/v1/keys/${id}`)).status).toBe(200);
+  expect((await door.ask("GET", installations, { key })).status).toBe(401);
+  expect((await door.ask("DELETE", "/v1/keys/none")).status).toBe(404);
+});
+
+test("a tenant that is no UUID is 400 with field, value and what is accepted", async () => {
+  const door = await aDoor();
+  const answer = await door.ask("GET", "/v1/tenants/acme/installations");
+  expect(answer.status).toBe(400);
+  expect((await errorOf(answer)).error).toMatchObject({
+    code: "invalid_input",
+    details: { field: "tenant", value: "acme", accepted: "a UUID" },
+  });
+});
+
+test("an unknown key of a body or a query is refused by name", async () => {
+  const door = await aDoor();
+  const body = await door.ask("POST", installations, { body: { identifier: IDENTIFIER, colour: "red" } });
+  expect((await errorOf(body)).error.details).toMatchObject({ field: "colour", value: "red" });
+  const query = await door.ask("GET", `${installations}?colour=red`);
+  expect(query.status).toBe(400);
+  expect((await errorOf(query)).error.details).toMatchObject({ field: "colour" });
+});
+
+test("malformed JSON, a wrong content type and a body over the limit are 400, 415 and 413", async () => {
+  const door = await aDoor();
+  const broken = await door.ask("POST", installations, { body: "{" });
+  expect([broken.status, (await errorOf(broken)).error.code]).toEqual([400, "invalid_json"]);
+  const list = await door.ask("POST", installations, { body: "[]" });
+  expect([list.status, (await errorOf(list)).error.code]).toEqual([400, "invalid_input"]);
+  const typed = await door.ask("POST", installations, {
+    body: "x",
+    headers: { "content-type": "text/plain" },
+  });
+  expect(typed.status).toBe(415);
+  expect((await errorOf(typed)).error.details).toMatchObject({
+    value: "text/plain",
+    accepted: ["application/json"],
+  });
+  const large = await door.ask("POST", installations, { body: { identifier: "x".repeat(70_000) } });
+  expect([large.status, (await errorOf(large)).error.code]).toEqual([413, "payload_too_large"]);
+});
+
+test("an upload is 201 with declaration, dialect, warnings and limits, 200 when it was there, 400 when it is no zip", async () => {
+  const door = await aDoor();
+  const headers = { "content-type": "application/octet-stream" };
+  const created = await door.ask("POST", "/v1/packages", { body: "some bytes", headers });
+  expect(created.status).toBe(201);
+  expect(await created.json()).toMatchObject({
+    identifier: IDENTIFIER,
+    dialect: "real",
+    warnings: ["a warning"],
+    declaration: { name: "echo" },
+    limits: { concurrency_max: 10, timeout_ms: 30_000 },
+  });
+  expect((await door.ask("POST", "/v1/packages", { body: "7 bytes", headers })).status).toBe(200);
+  expect((await door.ask("POST", "/v1/packages", { body: "", headers })).status).toBe(400);
+  expect((await door.ask("POST", "/v1/packages", { body: {} })).status).toBe(415);
+});
+
+test("a package is read by its identifier, slashes plain or encoded; one that a tenant may not see is 404", async () => {
+  const door = await aDoor();
+  for (const path of [IDENTIFIER, encodeURIComponent(IDENTIFIER)]) {
+    const answer = await door.ask("GET", `/v1/packages/${path}`);
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ identifier: IDENTIFIER, declaration: { author: "berth" } });
+  }
+  expect((await door.ask("GET", "/v1/packages/nobody/nothing:1@ff")).status).toBe(404);
+  const foreign = await tenantKey(door, OTHER_TENANT);
+  expect((await door.ask("GET", `/v1/packages/${IDENTIFIER}`, { key: foreign })).status).toBe(404);
+  expect(await (await door.ask("GET", "/v1/packages")).json()).toMatchObject({ next_cursor: null });
+});
+
+test("an install is 202 with the task's place; an unknown identifier is 404", async () => {
+  const door = await aDoor();
+  const answer = await door.ask("POST", installations, {
+    body: { identifier: IDENTIFIER },
+    headers: { "idempotency-key": "once" },
+  });
+  expect(answer.status).toBe(202);
+  const { task, installation } = (await answer.json()) as {
+    task: { id: string };
+    installation: { state: string };
+  };
+  expect(answer.headers.get("location")).toBe(`/v1/tenants/${TENANT}/tasks/${task.id}`);
+  expect(installation.state).toBe("installing");
+  expect((await door.ask("POST", installations, { body: { identifier: "no/such:1@ff" } })).status).toBe(404);
+  const bad = await door.ask("POST", installations, {
+    body: { identifier: IDENTIFIER },
+    headers: { "idempotency-key": "a key" },
+  });
+  expect((await errorOf(bad)).error.details).toMatchObject({ field: "Idempotency-Key" });
+});
+
+test("an installation shows state, limits asked and granted, and its last task; another tenant's is 404", async () => {
+  const door = await aDoor();
+  const [installation] = door.memory.installations;
+  if (installation === undefined) throw new Error("the harness has one");
+  door.memory.tasks.push(aTask(installation));
+  const answer = await door.ask("GET", `${installations}/${installation.id}`);
+  expect(await answer.json()).toMatchObject({
+    state: "ready",
+    limits_asked: { memory_is_hard: false },
+    limits_granted: { pids_max: 128 },
+    last_task: { state: "ready" },
+  });
+  const elsewhere = `/v1/tenants/${OTHER_TENANT}/installations/${installation.id}`;
+  expect((await door.ask("GET", elsewhere)).status).toBe(404);
+  const removed = await door.ask("DELETE", `${installations}/${installation.id}`);
+  expect([removed.status, (await removed.json()) as unknown]).toMatchObject([
+    202,
+    { task: { kind: "uninstall" } },
+  ]);
+});
+
+test("a task's events come with ids, go on after Last-Event-ID, and are one document on request", async () => {
+  const door = await aDoor();
+  const [installation] = door.memory.installations;
+  if (installation === undefined) throw new Error("the harness has one");
+  const task = aTask(installation);
+  door.memory.tasks.push(task);
+  const at = new Date(0);
+  door.memory.events.push(
+    { seq: 1, at, type: "step", step: "queued" },
+    { seq: 2, at, type: "step", step: "building" },
+    { seq: 3, at, type: "end", state: "ready" },
+  );
+  const path = `/v1/tenants/${TENANT}/tasks/${task.id}`;
+  expect(await (await door.ask("GET", path)).json()).toMatchObject({ id: task.id, state: "ready" });
+  expect(await (await door.ask("GET", `/v1/tenants/${TENANT}/tasks`)).json()).toMatchObject({
+    items: [{ id: task.id }],
+  });
+  const all = await door.ask("GET", `${path}/events`);
+  expect(all.headers.get("content-type")).toContain("text/event-stream");
+  const events = parseEvents(await all.text());
+  expect(events.map(({ event, id }) => [event, id])).toEqual([
+    ["step", "1"],
+    ["step", "2"],
+    ["end", "3"],
+  ]);
+  const rest = await door.ask("GET", `${path}/events`, { headers: { "last-event-id": "2" } });
+  expect(parseEvents(await rest.text()).map(({ id }) => id)).toEqual(["3"]);
+  const document = await door.ask("GET", `${path}/events`, { headers: { accept: "application/json" } });
+  expect(await document.json()).toMatchObject({ items: [{ seq: 1 }, { seq: 2 }, { seq: 3 }] });
+  expect((await door.ask("GET", `/v1/tenants/${OTHER_TENANT}/tasks/${task.id}/events`)).status).toBe(404);
+});
+
+test("a log is read as a document or followed as events; in a shared pool only the operator may", async () => {
+  const door = await aDoor();
+  const [installation] = door.memory.installations;
+  if (installation === undefined) throw new Error("the harness has one");
+  const path = `${installations}/${installation.id}/logs`;
+  expect(await (await door.ask("GET", `${path}?tail=10`)).json()).toMatchObject({
+    items: [{ text: "hello" }],
+  });
+  const followed = await door.ask("GET", `${path}?follow=true&since=2026-01-01T00:00:00Z`);
+  expect(parseEvents(await followed.text())).toMatchObject([{ event: "line", data: { text: "hello" } }]);
+  expect((await door.ask("GET", `${path}?since=yesterday`)).status).toBe(400);
+  const key = await tenantKey(door);
+  expect((await door.ask("GET", path, { key })).status).toBe(200);
+  door.memory.sharedPool = true;
+  expect((await door.ask("GET", path, { key })).status).toBe(403);
+  expect((await door.ask("GET", path)).status).toBe(200);
+});
+
+test("an unknown path is 404, a known one with another method 405 with what is allowed", async () => {
+  const door = await aDoor();
+  expect((await door.ask("GET", "/v2/packages")).status).toBe(404);
+  const answer = await door.ask("DELETE", "/v1/packages");
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST, GET"]);
+});
+
+test("health needs no key; readiness names each part and is 503 when one is away", async () => {
+  const door = await aDoor();
+  expect((await door.ask("GET", "/health", { key: "" })).status).toBe(200);
+  expect(await (await door.ask("GET", "/health/ready", { key: "" })).json()).toEqual({
+    status: "ready",
+    parts: { database: { ok: true } },
+  });
+  door.memory.store.ping = () => Promise.reject(new Error("away"));
+  expect((await door.ask("GET", "/health/ready", { key: "" })).status).toBe(503);
+});
+
+test("the OpenAPI document is 3.1, lists every route and operation, and every fault code", async () => {
+  const door = await aDoor();
+  const document = (await (await door.ask("GET", "/openapi.json", { key: "" })).json()) as {
+    openapi: string;
+    paths: Record<string, Record<string, unknown>>;
+    components: { schemas: Record<string, { properties?: Record<string, unknown> }> };
+  };
+  expect(document.openapi).toBe("3.1.0");
+  const plugin = "/v1/tenants/{tenant}/plugins/{author}/{name}";
+  const paths = Object.keys(document.paths);
+  for (const { type, action } of OPERATIONS) expect(paths).toContain(`${plugin}/invoke/${type}/${action}`);
+  expect(paths.filter((path) => !path.includes("/invoke/")).sort()).toEqual(
+    [
+      "/health",
+      "/health/ready",
+      "/v1/keys",
+      "/v1/keys/{id}",
+      "/v1/packages",
+      "/v1/packages/{identifier}",
+      "/v1/tenants/{tenant}/installations",
+      "/v1/tenants/{tenant}/installations/{id}",
+      "/v1/tenants/{tenant}/installations/{id}/logs",
+      "/v1/tenants/{tenant}/tasks",
+      "/v1/tenants/{tenant}/tasks/{id}",
+      "/v1/tenants/{tenant}/tasks/{id}/events",
+      `${plugin}/invoke_llm`,
+      `${plugin}/invoke_tool`,
+    ].sort(),
+  );
+  const text = JSON.stringify(document);
+  for (const code of Object.keys(FAULTS)) expect(text).toContain(`"${code}"`);
+  for (const [, ref] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    expect(Object.keys(document.components.schemas)).toContain(ref);
+  }
+});
+
+test("each control request is one wide event without its key", async () => {
+  const door = await aDoor();
+  await door.ask("GET", installations);
+  const events = door.logged.filter(({ op }) => op === "http.request");
+  expect(events).toMatchObject([{ ok: true, route: "/v1/tenants/{tenant}/installations", status: 200 }]);
+  expect(JSON.stringify(door.logged)).not.toContain(ADMIN_KEY);
+});
+
+test("the API page lists every fault with its status", async () => {
+  const page = await readFile(new URL("../../docs/api.md", import.meta.url), "utf8");
+  const listed = [...page.matchAll(/^\| `(\w+)` \| (\d{3}) \| (yes|no) \|/gm)].map(([, ...row]) => row);
+  const rules = Object.entries(FAULTS).map(([code, { status, retry }]) => [
+    code,
+    String(status),
+    retry ? "yes" : "no",
+  ]);
+  expect(listed).toEqual(rules);
+});
