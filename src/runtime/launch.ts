@@ -123,9 +123,9 @@ export async function undo(
   const steps: readonly (() => Promise<unknown>)[] = [
     () => deps.engine.removeContainer(idOrName, never),
     () => deps.logs.finish(record.id, deps.settings.startCheckMs),
+    () => deps.store.runtimes.end(record.id, startEnd(cause)),
     () => deps.links.close(record.id),
     () => deps.folders.remove(record.id),
-    () => deps.store.runtimes.end(record.id, startEnd(cause)),
   ];
   for (const step of steps) {
     try {

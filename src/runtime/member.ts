@@ -63,6 +63,7 @@ export class Member {
     const { links, clock, supervision, lifetime, store, queue } = this.#deps;
     const { record } = this.live;
     this.#draining = true;
+    this.#stop.abort();
     links.stopAccepting(record.id);
     await store.runtimes.setState(record.id, "draining");
     void announce(queue, TOPICS.changed, record.poolKey);
@@ -100,9 +101,10 @@ export class Member {
     };
     await logs.finish(record.id, EXIT_WAIT_MS);
     await engine.removeContainer(containerId, never);
+    // The row first: while it lives, every process's directory opens the link that is closed here.
+    await store.runtimes.end(record.id, end);
     await links.close(record.id);
     await folders.remove(record.id);
-    await store.runtimes.end(record.id, end);
     void announce(queue, TOPICS.changed, record.poolKey);
     log[fallen === undefined ? "info" : "warn"]({
       op: "runtime.end",

@@ -252,10 +252,10 @@ export class PoolSupervisor {
     const found = await findRecovery({ engine, instanceId: store.instanceId }, record, lifetime);
     log.info({ op: "runtime.recover", ok: true, runtime: record.id, pool: this.#key, ...found });
     if (found.action === "forget") {
-      await links.close(record.id);
-      await folders.remove(record.id);
       const end = { reason: "lost", message: "Its container was gone." } as const;
       await store.runtimes.end(record.id, end);
+      await links.close(record.id);
+      await folders.remove(record.id);
       if (found.wasRunning) {
         await this.#countFailure({ id: record.id, end, logs: [] }, this.#fate.healthyFor(record));
       }

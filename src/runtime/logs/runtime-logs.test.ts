@@ -1,0 +1,102 @@
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { RuntimeId } from "../../domain/ids.ts";
+import type { LogChunk } from "../../engine/engine.ts";
+import { silentLog } from "../../observe/log.ts";
+import { systemClock } from "../../util/clock.ts";
+import { RUNTIME_LOG_DEFAULTS } from "../settings.ts";
+import { LogKeeper } from "./log-keeper.ts";
+import { logFile, logFolder } from "./paths.ts";
+import { createRuntimeLogs } from "./runtime-logs.ts";
+
+const POOL = "0123456789abcdef";
+const ID = RuntimeId.parse("aaaaaaaaaa");
+const never = new AbortController().signal;
+let dataFolder: string;
+
+beforeEach(async () => {
+  dataFolder = await mkdtemp(join(tmpdir(), "l-"));
+});
+afterEach(() => rm(dataFolder, { recursive: true, force: true }));
+
+const line = (ms: number, text: string): LogChunk => ({
+  stream: "stdout",
+  at: new Date(1_700_000_000_000 + ms),
+  text,
+});
+
+/** Follows an Engine that holds these lines of an ended Container, as a worker would. */
+async function follow(lines: readonly LogChunk[], settings = {}): Promise<void> {
+  await using keeper = new LogKeeper({
+    engine: {
+      async *logs(_id, { since }) {
+        yield* lines.filter(({ at }) => since === undefined || at >= since);
+      },
+      findContainer: async () => undefined,
+    },
+    clock: systemClock,
+    log: silentLog,
+    dataFolder,
+    settings: { ...RUNTIME_LOG_DEFAULTS, ...settings },
+  });
+  keeper.follow({ id: ID, poolKey: POOL, containerId: "c" });
+  await keeper.finish(ID, 10_000);
+}
+
+async function read(options: { since?: Date; tail?: number } = {}): Promise<readonly string[]> {
+  const logs = createRuntimeLogs({ dataFolder, clock: systemClock, settings: { pollMs: 10 } });
+  const texts: string[] = [];
+  for await (const { text } of logs.read(POOL, { follow: false, ...options }, never)) texts.push(text);
+  return texts;
+}
+
+describe("a Runtime's log", () => {
+  it("resumes after a restart with no line twice and none lost, equal ones and those out of order included", async () => {
+    const before = [line(0, "a"), line(5, "same"), line(5, "same"), line(9, "b")];
+    await follow(before);
+    await follow([...before.slice(0, 3), line(7, "late"), ...before.slice(3), line(9, "b"), line(12, "c")]);
+    expect([...(await read())].sort()).toEqual(["a", "b", "b", "c", "late", "same", "same"]);
+  });
+
+  it("drops the half line that a crash left and takes it again", async () => {
+    await follow([line(0, "whole")]);
+    const path = logFile(logFolder(dataFolder, POOL), ID);
+    await appendFile(path, `${line(1, "").at.toISOString()} stdout hal`);
+    await follow([line(0, "whole"), line(1, "half no more")]);
+    expect(await read()).toEqual(["whole", "half no more"]);
+  });
+
+  it("is rotated at its size, keeps its newest files and is read across them", async () => {
+    const lines = Array.from({ length: 400 }, (_, n) => line(n * 10, `line ${n} ${"x".repeat(60)}`));
+    for (let n = 0; n < lines.length; n += 50)
+      await follow(lines.slice(0, n + 50), { bytesMax: 10_000, files: 3 });
+    const texts = await read();
+    expect(texts.at(-1)).toMatch(/^line 399 /);
+    expect(texts.length).toBeLessThan(400);
+    expect(texts.map((text) => Number(text.split(" ")[1]))).toEqual(
+      Array.from({ length: texts.length }, (_, n) => 400 - texts.length + n),
+    );
+    expect((await readFile(logFile(logFolder(dataFolder, POOL), ID))).length).toBeLessThanOrEqual(10_000);
+  });
+
+  it("answers only what is asked for by time and by number of last lines", async () => {
+    await follow([line(0, "a"), line(10, "b"), line(20, "c")]);
+    expect(await read({ since: line(10, "").at })).toEqual(["b", "c"]);
+    expect(await read({ tail: 1 })).toEqual(["c"]);
+    expect(await read({ tail: 0 })).toEqual([]);
+  });
+
+  it("goes on with what comes while it is followed", async () => {
+    await follow([line(0, "a")]);
+    const logs = createRuntimeLogs({ dataFolder, clock: systemClock, settings: { pollMs: 5 } });
+    const texts: string[] = [];
+    for await (const { text } of logs.read(POOL, { follow: true }, never)) {
+      texts.push(text);
+      if (texts.length === 2) break;
+      await follow([line(0, "a"), line(5, "b")]);
+    }
+    expect(texts).toEqual(["a", "b"]);
+  });
+});
