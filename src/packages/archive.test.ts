@@ -30,7 +30,7 @@ async function refusal(entries: readonly RawEntry[]): Promise<unknown> {
   }
 }
 
-describe("archives", () => {
+describe("archives", { timeout: 60_000 }, () => {
   it("reads stored and deflated entries in the archive's order", async () => {
     await using archive = await open(
       rawZip([
@@ -121,7 +121,7 @@ describe("archives", () => {
   });
 });
 
-describe("archive paths", () => {
+describe("archive paths", { timeout: 60_000 }, () => {
   it("are refused with a named Fault or stay below the folder they are put in", () => {
     const awkward = fc.stringMatching(/^[a.\\/:~ ]{0,12}$/);
     fc.assert(

@@ -21,7 +21,7 @@ export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
   entriesMax: 10_000,
   entryBytesMax: 50 * 1_048_576,
   uncompressedBytesMax: 50 * 1_048_576,
-  yamlBytesMax: 1_048_576,
+  yamlBytesMax: 262_144,
 };
 
 /**

@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, parseAllDocuments } from "yaml";
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from "yaml";
 import { type Fault, isFault } from "../domain/fault.ts";
 import type { Findings } from "./findings.ts";
 import { manifestInvalid } from "./manifest-fault.ts";
@@ -12,7 +23,8 @@ const DEPTH_MAX = 64;
 
 interface FileContext {
   readonly file: string;
-  readonly document: Document;
+  /** What each alias stands for: looking it up in the document takes time in proportion to its size. */
+  readonly targets: ReadonlyMap<Alias, Node>;
   readonly findings: Findings;
 }
 
@@ -121,7 +133,7 @@ export class Source {
   }
 
   #child(node: Node | undefined, field: string): Source {
-    return new Source(this.#context, resolveAlias(node, this.#context.document), field, this.#depth + 1);
+    return new Source(this.#context, resolveAlias(node, this.#context.targets), field, this.#depth + 1);
   }
 
   #entries(): Map<string, Node | undefined> {
@@ -135,7 +147,7 @@ export class Source {
     const merged: (Node | undefined)[] = [];
     for (const pair of node.items) {
       if (!isPair(pair)) continue;
-      const keyNode = resolveAlias(asNode(pair.key), this.#context.document);
+      const keyNode = resolveAlias(asNode(pair.key), this.#context.targets);
       const key = isScalar(keyNode) ? (keyNode.source ?? String(keyNode.value)) : String(keyNode);
       if (key === "<<" && isScalar(keyNode) && keyNode.type === "PLAIN") {
         merged.push(asNode(pair.value));
@@ -151,10 +163,10 @@ export class Source {
 
   /** What a merge key brings in never overrides what stands beside it. */
   #merge(entries: Map<string, Node | undefined>, value: Node | undefined, merges: number): void {
-    const from = resolveAlias(value, this.#context.document);
+    const from = resolveAlias(value, this.#context.targets);
     for (const source of isSeq(from) ? from.items.map(asNode) : [from]) {
       if (!this.#context.findings.visit()) throw this.refuse("fewer merged values");
-      const resolved = resolveAlias(source, this.#context.document);
+      const resolved = resolveAlias(source, this.#context.targets);
       for (const [key, node] of this.#readEntries(resolved, merges + 1)) {
         if (!entries.has(key)) entries.set(key, node);
       }
@@ -175,15 +187,31 @@ function asNode(value: unknown): Node | undefined {
   return isScalar(value) || isMap(value) || isSeq(value) || isAlias(value) ? value : undefined;
 }
 
-function resolveAlias(node: Node | undefined, document: Document): Node | undefined {
-  return isAlias(node) ? asNode(node.resolve(document)) : node;
+function resolveAlias(node: Node | undefined, targets: ReadonlyMap<Alias, Node>): Node | undefined {
+  return isAlias(node) ? targets.get(node) : node;
+}
+
+/** An alias stands for the last node before it that has its anchor. */
+function findTargets(document: Document): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Alias: (_key, alias) => {
+      const target = anchors.get(alias.source);
+      if (target !== undefined) targets.set(alias, target);
+    },
+    Value: (_key, node) => {
+      if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
 }
 
 /** Reads the first document of a YAML file. Throws `manifest_invalid` with the place of what cannot be read. */
 export function parseYaml(bytes: Buffer, file: string, findings: Findings): Source {
   const document = parseYamlDocument(bytes, file);
-  const contents = resolveAlias(asNode(document.contents), document);
-  return new Source({ file, document, findings }, contents, "");
+  const targets = findTargets(document);
+  return new Source({ file, targets, findings }, asNode(document.contents), "");
 }
 
 export function parseYamlDocument(bytes: Buffer, file: string): Document {
