@@ -90,6 +90,7 @@ export async function runInstall(
   const warnings = [...new Set([...context.installation.warnings, ...runtime.warnings, ...image.warnings])];
   await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   await journal.flush();
+  signal.throwIfAborted();
   await deps.store.installations.publishReady(task.id, task.attempt);
 }
 
@@ -115,7 +116,8 @@ async function startPool(
   try {
     await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
   } catch (error) {
-    await unwant(deps, key);
+    // A worker that stops, or whose lease is lost, leaves the Pool to the one that goes on.
+    if (!signal.aborted) await unwant(deps, key);
     throw error;
   }
 }
