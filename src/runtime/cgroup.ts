@@ -1,0 +1,49 @@
+/**
+ * The one cgroup under which all plugin Containers stand. Its low CPU weight lets Berth and Redis, which stand outside
+ * it, come first when the processors are full; it limits nothing while they are not.
+ */
+import { access, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { EngineInfo } from "../engine/engine.ts";
+import type { Log } from "../observe/log.ts";
+
+/** Engines on cgroup version 2 name parents as systemd slices, those on version 1 as paths. */
+export function cgroupParentFor({ cgroupVersion }: Pick<EngineInfo, "cgroupVersion">): string {
+  return cgroupVersion === "2" ? "berth.slice" : "/berth";
+}
+
+/**
+ * Gives the parent its weight, in per cent of an ordinary neighbour's. Answers false, after one warning, where this
+ * process may not write there (it runs in a container, or without root): plugins then weigh as much as everybody else.
+ */
+export async function setCgroupWeight({
+  root = "/sys/fs/cgroup",
+  parent,
+  weightPercent,
+  cgroupVersion,
+  log,
+}: {
+  readonly root?: string;
+  readonly parent: string;
+  readonly weightPercent: number;
+  readonly cgroupVersion: EngineInfo["cgroupVersion"];
+  readonly log: Log;
+}): Promise<boolean> {
+  const isV2 = cgroupVersion === "2";
+  const controller = isV2 ? root : join(root, "cpu");
+  const folder = join(controller, parent);
+  // An ordinary group has the weight 100 in version 2 and 1024 shares in version 1, where 2 is the least.
+  const [file, ordinary, least] = isV2
+    ? (["cpu.weight", 100, 1] as const)
+    : (["cpu.shares", 1024, 2] as const);
+  const weight = Math.max(least, Math.round((ordinary * weightPercent) / 100));
+  try {
+    await access(controller);
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, file), String(weight));
+    return true;
+  } catch (error) {
+    log.warn({ op: "cgroup.weight", ok: false, parent, weight, err: error });
+    return false;
+  }
+}
