@@ -60,9 +60,11 @@ export class EventCaller implements InvocationSink {
     const last = end.ok
       ? `event: end\ndata: {"items":${this.#items}}\n\n`
       : formatSse({ event: "error", data: faultBody(end.fault, requestId) });
-    this.#writeHead();
-    response.end(this.#pending + last);
+    const text = this.#pending + last;
     this.#pending = "";
+    // a whole answer with its length is one write; as chunks it would be several
+    this.#writeHead({ "content-length": Buffer.byteLength(text) });
+    response.end(text);
     cutWhenUnread(this.#options);
   }
 
@@ -81,9 +83,10 @@ export class EventCaller implements InvocationSink {
     this.#pending = "";
   }
 
-  #writeHead(): void {
+  #writeHead(more?: { "content-length": number }): void {
     const { response, requestId } = this.#options;
-    if (!response.headersSent) response.writeHead(200, { ...SSE_HEADERS, "x-request-id": requestId });
+    if (!response.headersSent)
+      response.writeHead(200, { ...SSE_HEADERS, "x-request-id": requestId, ...more });
   }
 }
 
