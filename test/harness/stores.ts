@@ -1,0 +1,36 @@
+import { silentLog } from "../../src/observe/log.ts";
+import { openStore } from "../../src/store/prisma/open.ts";
+import type { Store } from "../../src/store/store.ts";
+import { Scope } from "../../src/util/scope.ts";
+import { makeFolder, startPostgres } from "./postgres.ts";
+
+/** One empty database; opening it twice at once is possible on PostgreSQL only. */
+export interface TestDatabase extends AsyncDisposable {
+  readonly databaseUrl: string | undefined;
+  readonly dataFolder: string;
+  open(): Promise<Store>;
+}
+
+/** Both databases that Berth runs on: `describe.each(DATABASES)("... on $name", ({ create }) => ...)`. */
+export const DATABASES = [
+  { name: "pglite", create: () => create(false) },
+  { name: "postgres", create: () => create(true) },
+] as const;
+
+async function create(server: boolean): Promise<TestDatabase> {
+  const scope = new Scope();
+  try {
+    const dataFolder = scope.use(await makeFolder("data")).path;
+    const databaseUrl = server ? await scope.use(await startPostgres()).createDatabase() : undefined;
+    return {
+      databaseUrl,
+      dataFolder,
+      open: () =>
+        openStore({ databaseUrl, dataFolder, log: silentLog, poolMax: 5, statementTimeoutMs: 30_000 }),
+      [Symbol.asyncDispose]: () => scope.close(),
+    };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
