@@ -1,0 +1,316 @@
+/**
+ * Berth under load: `berth serve` with its defaults on a data folder of its own, its log in a file. A pipe that this
+ * process would have to read costs CPU time that the measured ones want.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { closeSync, createReadStream, openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { Agent, request as httpRequest } from "node:http";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { readEvents } from "../src/cli/event-stream.ts";
+import { INVOCATION, sinceMade } from "./bare.ts";
+import type { BerthLoad } from "./load.ts";
+import { type ContainerProcesses, containerProcesses, cpuMicros, output } from "./processes.ts";
+
+const MAIN = join(import.meta.dirname, "../src/main.ts");
+const SCRIPT = join(import.meta.dirname, "load.lua");
+const START_MS_MAX = 60_000;
+const RESTART_MS_MAX = 30_000;
+
+export interface Installed {
+  readonly tenant: string;
+  readonly installation: string;
+  /** From the request to `ready`. */
+  readonly totalMs: number;
+  /** From `starting` to `ready`. */
+  readonly startMs: number;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+  /** From the plugin's making of the first message to its arrival. */
+  readonly firstEventMs: number | undefined;
+}
+
+export class Berth implements AsyncDisposable {
+  readonly startMs: number;
+  readonly #child: ChildProcess;
+  readonly #url: string;
+  readonly #instance: string;
+  readonly #key: string;
+  readonly #logFile: string;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+  private constructor(from: {
+    child: ChildProcess;
+    url: string;
+    instance: string;
+    key: string;
+    logFile: string;
+    startMs: number;
+  }) {
+    this.#child = from.child;
+    this.#url = from.url;
+    this.#instance = from.instance;
+    this.#key = from.key;
+    this.#logFile = from.logFile;
+    this.startMs = from.startMs;
+  }
+
+  static async start(folder: string, nodeArgs: readonly string[]): Promise<Berth> {
+    const data = join(folder, "data");
+    const logFile = join(folder, "berth.log");
+    const log = openSync(logFile, "w");
+    const began = performance.now();
+    const child = spawn(process.execPath, [...nodeArgs, MAIN, "serve"], {
+      env: { ...environment(), BERTH_PORT: "0", BERTH_DATA: data },
+      stdio: ["ignore", log, "inherit"],
+      cwd: folder,
+    });
+    closeSync(log);
+    const listening = await firstLog(child, logFile, "http.listen");
+    const { url, instance } = listening;
+    const key = (await readFile(join(data, "admin-key"), "utf8")).trim();
+    const startMs = performance.now() - began;
+    return new Berth({ child, url: String(url), instance: String(instance), key, logFile, startMs });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  async upload(file: string): Promise<string> {
+    const response = await this.#ask(
+      "POST",
+      "/v1/packages",
+      await readFile(file),
+      "application/octet-stream",
+    );
+    const { identifier } = JSON.parse(await response.text());
+    return identifier;
+  }
+
+  /** Installs it for a tenant of its own. */
+  async install(identifier: string): Promise<Installed> {
+    const tenant = randomUUID();
+    const began = Date.now();
+    const accepted = await this.#ask(
+      "POST",
+      `/v1/tenants/${tenant}/installations`,
+      JSON.stringify({ identifier }),
+    );
+    const { task, installation } = JSON.parse(await accepted.text());
+    const times = await this.#follow(`/v1/tenants/${tenant}/tasks/${task.id}/events`);
+    const [starting, end] = [times.get("starting"), times.get("end")];
+    if (starting === undefined || end === undefined) throw new Error("the install has no step `starting`");
+    return { tenant, installation: installation.id, totalMs: end - began, startMs: end - starting };
+  }
+
+  /** Resolves when the task of the uninstall has ended. */
+  async uninstall({ tenant, installation }: Installed): Promise<void> {
+    const accepted = await this.#ask("DELETE", `/v1/tenants/${tenant}/installations/${installation}`);
+    const { task } = JSON.parse(await accepted.text());
+    await this.#follow(`/v1/tenants/${tenant}/tasks/${task.id}/events`);
+  }
+
+  processes({ tenant }: Installed): Promise<ContainerProcesses> {
+    return containerProcesses(`berth.tenant=${tenant}`);
+  }
+
+  container({ tenant }: Installed): Promise<string> {
+    return output("docker", ["ps", "-q", "--filter", `label=berth.tenant=${tenant}`]);
+  }
+
+  /** So many callers, each with one call after another on a connection of its own. */
+  async load(
+    installed: Installed,
+    { callers, seconds }: { callers: number; seconds: number },
+  ): Promise<BerthLoad> {
+    const { runner, plugin } = await this.processes(installed);
+    const pids = [this.pid, runner, plugin];
+    const before = pids.map(cpuMicros);
+    const wrk = spawn(
+      "wrk",
+      [
+        "-t",
+        "1",
+        "-c",
+        String(callers),
+        "-d",
+        `${seconds}s`,
+        "-s",
+        SCRIPT,
+        this.#url + this.#path(installed),
+      ],
+      {
+        env: { ...process.env, BENCH_KEY: this.#key, BENCH_BODY: JSON.stringify(INVOCATION) },
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
+    let text = "";
+    wrk.stdout.setEncoding("utf8").on("data", (part: string) => {
+      text += part;
+    });
+    await once(wrk, "close");
+    const after = pids.map(cpuMicros);
+    const line = /^RESULT (.*)$/m.exec(text)?.[1];
+    if (line === undefined) throw new Error(`wrk failed: ${text}`);
+    const { calls, micros, p50, p99, failed } = JSON.parse(line);
+    if (failed > 0 || calls === 0) throw new Error(`${failed} of ${calls} calls failed: ${text}`);
+    const [hostMicros = 0, runnerMicros = 0, pluginMicros = 0] = after.map(
+      (at, i) => (at - (before[i] ?? 0)) / calls,
+    );
+    return {
+      ...{ p50: p50 / 1000, p99: p99 / 1000, perSecond: (calls * 1e6) / micros },
+      ...{ hostMicros, runnerMicros, pluginMicros },
+    };
+  }
+
+  /** As `BarePlugin.firstEvents`, at the end of a kept connection. */
+  async firstEvents(installed: Installed, count: number): Promise<number[]> {
+    const delays: number[] = [];
+    for (let i = 0; i < count; i++) {
+      const { status, text, firstEventMs } = await this.#call(installed);
+      if (status !== 200 || firstEventMs === undefined) throw new Error(`a call failed: ${status} ${text}`);
+      delays.push(firstEventMs);
+    }
+    return delays;
+  }
+
+  /** Kills the plugin and calls until one call is answered: the time from the kill to that answer, in ms. */
+  async restart(installed: Installed): Promise<number> {
+    const { plugin } = await this.processes(installed);
+    const began = performance.now();
+    process.kill(plugin, "SIGKILL");
+    while (performance.now() - began < RESTART_MS_MAX) {
+      const { status, text } = await this.#call(installed);
+      if (status === 200 && text.includes("event: end")) return performance.now() - began;
+      await delay(5);
+    }
+    throw new Error(`no call was answered within ${RESTART_MS_MAX} ms of the plugin's death`);
+  }
+
+  /** Invocations that went wrong, as the log has them; those that a load generator cut off at its end are not. */
+  async failures(): Promise<string[]> {
+    const found: string[] = [];
+    for await (const line of createInterface(createReadStream(this.#logFile))) {
+      if (!line.includes('"op":"invocation.invoke","ok":false')) continue;
+      if (!line.includes('"code":"cancelled"')) found.push(line);
+    }
+    return found;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#agent.destroy();
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = once(this.#child, "exit");
+      this.#child.kill("SIGTERM");
+      await ended;
+    }
+    await removeAll(`berth.instance=${this.#instance}`);
+  }
+
+  #path({ tenant }: Installed): string {
+    return `/v1/tenants/${tenant}/plugins/berth/bench/invoke_tool`;
+  }
+
+  async #ask(
+    method: string,
+    path: string,
+    body?: string | Buffer,
+    type = "application/json",
+  ): Promise<Response> {
+    const response = await fetch(new URL(path, this.#url), {
+      method,
+      headers: { authorization: `Bearer ${this.#key}`, ...(body !== undefined && { "content-type": type }) },
+      ...(body !== undefined && { body: typeof body === "string" ? body : new Uint8Array(body) }),
+    });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return response;
+  }
+
+  /** When each step of the task began, and when it ended; throws when it ended otherwise than `ready`. */
+  async #follow(path: string): Promise<Map<string, number>> {
+    const times = new Map<string, number>();
+    for await (const { name, data } of readEvents(await this.#ask("GET", path))) {
+      const at = Date.parse(String(Reflect.get(Object(data), "at")));
+      if (name === "step") times.set(String(Reflect.get(Object(data), "step")), at);
+      if (name !== "end") continue;
+      times.set("end", at);
+      if (Reflect.get(Object(data), "state") !== "ready")
+        throw new Error(`the task failed: ${JSON.stringify(data)}`);
+    }
+    return times;
+  }
+
+  #call(installed: Installed): Promise<Answer> {
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const headers = { authorization: `Bearer ${this.#key}`, "content-type": "application/json" };
+    const options = { method: "POST", agent: this.#agent, headers };
+    const sent = httpRequest(new URL(this.#path(installed), this.#url), options, (response) => {
+      let text = "";
+      let firstEventMs: number | undefined;
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+        if (text.includes("event: item")) firstEventMs ??= sinceMade(text);
+      });
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, text, firstEventMs }));
+      response.on("error", reject);
+    });
+    sent.on("error", reject);
+    sent.end(JSON.stringify(INVOCATION));
+    return promise;
+  }
+}
+
+/** Defaults but for what builds need on this machine: whom to trust and where packages come from. */
+function environment(): Record<string, string> {
+  const { BERTH_CA_BUNDLE, SSL_CERT_FILE, BERTH_PACKAGE_INDEX_URL, BERTH_ENGINE_SOCKET, ...rest } =
+    process.env;
+  const kept = Object.entries(rest).filter(
+    ([name]) => !name.startsWith("BERTH_") && name !== "DATABASE_URL" && name !== "REDIS_URL",
+  );
+  const set = {
+    BERTH_CA_BUNDLE: BERTH_CA_BUNDLE ?? SSL_CERT_FILE,
+    BERTH_PACKAGE_INDEX_URL,
+    BERTH_ENGINE_SOCKET,
+  };
+  return Object.fromEntries(
+    [...kept, ...Object.entries(set)].flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, value]],
+    ),
+  );
+}
+
+/** The first line of the log with this `op`; rejects when the process ends before it. */
+async function firstLog(child: ChildProcess, file: string, op: string): Promise<Record<string, unknown>> {
+  const began = performance.now();
+  while (performance.now() - began < START_MS_MAX) {
+    const text = await readFile(file, "utf8");
+    const line = text.split("\n").find((one) => one.includes(`"op":"${op}"`) && one.endsWith("}"));
+    if (line !== undefined) return JSON.parse(line);
+    if (child.exitCode !== null) throw new Error(`Berth ended with ${child.exitCode}: ${text.slice(-2000)}`);
+    await delay(5);
+  }
+  child.kill("SIGKILL");
+  throw new Error(`Berth did not log ${op} within ${START_MS_MAX} ms`);
+}
+
+/** What the Engine still holds of one Berth. An image goes only after those made of it. */
+async function removeAll(label: string): Promise<void> {
+  const list = async (args: string[]) =>
+    (await output("docker", [...args, "--filter", `label=${label}`]))
+      .split("\n")
+      .filter((line) => line !== "");
+  for (const id of await list(["ps", "-aq"])) await output("docker", ["rm", "-f", id]);
+  for (const kind of ["/plugin:", "/deps:"]) {
+    const tags = await list(["images", "--format", "{{.Repository}}:{{.Tag}}"]);
+    for (const tag of tags.filter((one) => one.includes(kind))) await output("docker", ["rmi", tag]);
+  }
+  for (const id of await list(["network", "ls", "-q"])) await output("docker", ["network", "rm", id]);
+}

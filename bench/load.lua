@@ -1,0 +1,14 @@
+-- What wrk sends, and its result as one line of JSON (times in microseconds).
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+wrk.body = os.getenv("BENCH_BODY")
+
+function done(summary, latency, _requests)
+  local errors = summary.errors
+  io.write(string.format(
+    '\nRESULT {"calls":%d,"micros":%d,"p50":%d,"p99":%d,"failed":%d}\n',
+    summary.requests, summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  ))
+end

@@ -1,0 +1,170 @@
+/**
+ * `npm run bench`: the bare plugin process over its own stdio beside the same plugin through /v1, in one run, as one
+ * table. docs/bench.md says how each figure is taken. `--quick` is for work on the bench itself.
+ */
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { packFolder } from "../src/packages/pack.ts";
+import { type BareImage, BarePlugin, unpackImage } from "./bare.ts";
+import { Berth, type Installed } from "./berth.ts";
+import type { BerthLoad, Load } from "./load.ts";
+import { childNamed, output, residentMb } from "./processes.ts";
+import { median, medians, quantile } from "./statistics.ts";
+import { formatTable, type Results } from "./table.ts";
+
+const PLUGIN = join(import.meta.dirname, "plugin");
+const CALLERS = [1, 8, 32] as const;
+
+interface Effort {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly firstEvents: number;
+  readonly starts: number;
+  readonly profile: boolean;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { quick: { type: "boolean" }, profile: { type: "boolean" } } });
+  if (process.getuid?.() !== 0) throw new Error("the bare plugin is started with chroot: run this as root");
+  await output("which", ["wrk"]).catch(() => {
+    throw new Error("wrk is missing: apt-get install wrk");
+  });
+  const profile = values.profile === true;
+  const effort: Effort =
+    values.quick === true
+      ? { rounds: 1, seconds: 1, warmUpSeconds: 1, firstEvents: 100, starts: 1, profile }
+      : { rounds: 3, seconds: 3, warmUpSeconds: 2, firstEvents: 500, starts: 3, profile };
+  const folder = await mkdtemp(join(tmpdir(), "berth-bench-"));
+  const before = loadavg()[0] ?? 0;
+  try {
+    const results = await measure(folder, effort);
+    process.stdout.write(
+      `\n${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.version}, load average before the run ` +
+        `${before.toFixed(1)}; medians of ${effort.rounds} rounds of ${effort.seconds} s\n\n${formatTable(results)}\n`,
+    );
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+async function measure(folder: string, effort: Effort): Promise<Results> {
+  say("starting Berth on an empty data folder");
+  const profileArgs = ["--cpu-prof", "--cpu-prof-dir", join(tmpdir(), "berth-profile")];
+  await using berth = await Berth.start(folder, effort.profile ? profileArgs : []);
+  const idleMb = residentMb(berth.pid);
+  say("installing: cold cache");
+  const first = await berth.upload(await packVariant(folder, 0));
+  const cold = await berth.install(first);
+  const image = await unpackImage(await berth.container(cold), join(folder, "root"));
+  const loads = await measureLoads(berth, cold, image, effort);
+  const memory = await measureMemory(berth, cold);
+  const installs = await measureInstalls(berth, folder, first, effort);
+  const bareStarts: number[] = [];
+  for (let i = 0; i < effort.starts; i++) {
+    await using bare = await BarePlugin.start(image);
+    bareStarts.push(bare.startMs);
+  }
+  const failures = await berth.failures();
+  // Calls into the time without a plugin are part of the restart's measure.
+  const unexpected = failures.filter((line) => !/"code":"plugin_(not_ready|crashed)"/.test(line));
+  if (unexpected.length > 0) throw new Error(`Berth logged failures:\n${unexpected.slice(0, 5).join("\n")}`);
+  return {
+    ...loads,
+    ...installs,
+    coldMs: cold.totalMs,
+    bareStartMs: median(bareStarts),
+    memory: { ...memory, idle: idleMb },
+    berthStartMs: berth.startMs,
+  };
+}
+
+/** Bare and Berth take turns, so that a change of the machine's mood meets both. */
+async function measureLoads(berth: Berth, installed: Installed, image: BareImage, effort: Effort) {
+  await using bare = await BarePlugin.start(image);
+  say("warming up");
+  await bare.load(32, effort.warmUpSeconds);
+  await berth.load(installed, { callers: 32, seconds: effort.warmUpSeconds });
+  const rounds = CALLERS.map((callers) => ({ callers, bare: [] as Load[], berth: [] as BerthLoad[] }));
+  for (let round = 1; round <= effort.rounds; round++) {
+    say(`round ${round} of ${effort.rounds}: bare and Berth in turn at ${CALLERS.join(", ")} callers`);
+    for (const { callers, bare: ofBare, berth: ofBerth } of rounds) {
+      ofBare.push(await bare.load(callers, effort.seconds));
+      ofBerth.push(await berth.load(installed, { callers, seconds: effort.seconds }));
+    }
+  }
+  say("first events");
+  const bareEvents = await bare.firstEvents(effort.firstEvents);
+  const berthEvents = await berth.firstEvents(installed, effort.firstEvents);
+  return {
+    loads: rounds.map((of) => ({ callers: of.callers, bare: medians(of.bare), berth: medians(of.berth) })),
+    firstEvent: {
+      bare: { p50: quantile(bareEvents, 0.5), p99: quantile(bareEvents, 0.99) },
+      berth: { p50: quantile(berthEvents, 0.5), p99: quantile(berthEvents, 0.99) },
+    },
+    bareMb: residentMb(bare.pid),
+  };
+}
+
+async function measureMemory(berth: Berth, installed: Installed) {
+  const { shim, init, runner, plugin } = await berth.processes(installed);
+  const redis = childNamed(berth.pid, "redis-server");
+  return {
+    host: residentMb(berth.pid),
+    redis: redis === undefined ? 0 : residentMb(redis),
+    plugin: residentMb(plugin),
+    runner: residentMb(runner),
+    initAndShim: residentMb(init) + residentMb(shim),
+  };
+}
+
+/**
+ * Cached wheels: another dependency layer of the same wheels. New version: other files on the same layer. Second
+ * tenant: the image is there. Each of the latter then loses its plugin once, which is a first crash every time.
+ */
+async function measureInstalls(berth: Berth, folder: string, first: string, effort: Effort) {
+  const cached: number[] = [];
+  const tenants: Installed[] = [];
+  const starts: number[] = [];
+  const restarts: number[] = [];
+  for (let i = 1; i <= effort.starts; i++) {
+    say(`installing: cached wheels, then a second tenant (${i} of ${effort.starts})`);
+    const other = await berth.install(await berth.upload(await packVariant(folder, i)));
+    cached.push(other.totalMs);
+    await berth.uninstall(other);
+    const tenant = await berth.install(first);
+    tenants.push(tenant);
+    starts.push(tenant.startMs);
+    restarts.push(await berth.restart(tenant));
+    await berth.uninstall(tenant);
+  }
+  return {
+    cachedMs: median(cached),
+    secondTenantMs: median(tenants.map(({ totalMs }) => totalMs)),
+    startMs: median(starts),
+    restartMs: median(restarts),
+  };
+}
+
+/** Version 0.0.N of the plugin; another lower bound resolves to the same wheels under another lock. */
+async function packVariant(folder: string, variant: number): Promise<string> {
+  const source = join(folder, `plugin-${variant}`);
+  await cp(PLUGIN, source, { recursive: true });
+  const edit = async (file: string, from: string, to: string) => {
+    const text = await readFile(join(source, file), "utf8");
+    if (!text.includes(from)) throw new Error(`${file} does not say ${from}`);
+    await writeFile(join(source, file), text.replace(from, to));
+  };
+  await edit("manifest.yaml", "version: 0.0.1", `version: 0.0.${variant + 1}`);
+  await edit("requirements.txt", ">=0.7.4", `>=0.7.${4 - variant}`);
+  const { output: file } = await packFolder({ folder: source, output: join(folder, `${variant}.difypkg`) });
+  return file;
+}
+
+function say(text: string): void {
+  process.stderr.write(`bench: ${text} (${Math.round(process.uptime())} s)\n`);
+}
+
+await main();

@@ -1,0 +1,58 @@
+/** What the kernel says of processes, and where a Container's are found. */
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+// USER_HZ: what /proc counts in, the same on every Linux that Node runs on.
+const TICKS_PER_SECOND = 100;
+const run = promisify(execFile);
+
+/** Runs a program to its end and resolves with its output; rejects with what it said on stderr. */
+export async function output(file: string, args: readonly string[]): Promise<string> {
+  const { stdout } = await run(file, args, { maxBuffer: 16 << 20 });
+  return stdout.trim();
+}
+
+/** CPU time of the process with all its threads, in µs; the kernel counts it in steps of 10 ms. */
+export function cpuMicros(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / TICKS_PER_SECOND;
+}
+
+export function residentMb(pid: number): number {
+  const kb = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kb) / 1024;
+}
+
+export interface ContainerProcesses {
+  readonly shim: number;
+  readonly init: number;
+  readonly runner: number;
+  readonly plugin: number;
+}
+
+/** The processes of the one running Container with this label. */
+export async function containerProcesses(label: string): Promise<ContainerProcesses> {
+  const id = await output("docker", ["ps", "-q", "--filter", `label=${label}`]);
+  if (!/^\w+$/.test(id))
+    throw new Error(`there is not one running Container with ${label}, but: ${id || "none"}`);
+  const init = Number(await output("docker", ["inspect", "-f", "{{.State.Pid}}", id]));
+  const runner = childOf(init);
+  const shim = Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${init}/status`, "utf8"))?.[1]);
+  return { shim, init, runner, plugin: childOf(runner) };
+}
+
+function childOf(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+  if (children.length !== 1 || !children[0]) throw new Error(`process ${pid} has not one child: ${children}`);
+  return Number(children[0]);
+}
+
+/** Children by command name, of a process that may have several. */
+export function childNamed(pid: number, name: string): number | undefined {
+  return readdirSync(`/proc/${pid}/task`)
+    .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim().split(" "))
+    .filter((child) => child !== "")
+    .map(Number)
+    .find((child) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === name);
+}
