@@ -5,7 +5,7 @@ import {
   type SqlMigrationAwareDriverAdapterFactory,
   type Transaction,
 } from "@prisma/driver-adapter-utils";
-import * as bindings from "@prisma/schema-engine-wasm/schema_engine_bg";
+import type * as Bindings from "@prisma/schema-engine-wasm/schema_engine_bg";
 import type { Migration } from "./migrations.ts";
 import { plainSql } from "./sql.ts";
 
@@ -26,10 +26,10 @@ export interface SchemaEngine {
 }
 
 export async function openSchemaEngine(tx: Transaction): Promise<SchemaEngine> {
-  const wasm = new URL(
-    "schema_engine_bg.wasm",
-    import.meta.resolve("@prisma/schema-engine-wasm/schema_engine_bg"),
-  );
+  const url = import.meta.resolve("@prisma/schema-engine-wasm/schema_engine_bg");
+  // The bindings keep views of the memory that they first saw, so each instance gets a copy of the module.
+  const bindings: typeof Bindings = await import(`${url}?instance=${crypto.randomUUID()}`);
+  const wasm = new URL("schema_engine_bg.wasm", url);
   const { instance } = await WebAssembly.instantiate(await readFile(wasm), {
     "./schema_engine_bg.js": { ...bindings },
   });

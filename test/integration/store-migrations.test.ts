@@ -1,0 +1,96 @@
+import { readFile } from "node:fs/promises";
+import { PrismaPg } from "@prisma/adapter-pg";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { silentLog } from "../../src/observe/log.ts";
+import { type Catalogue, readCatalogue } from "../../src/store/prisma/catalogue.ts";
+import { openConnection } from "../../src/store/prisma/connection.ts";
+import { readMigrations } from "../../src/store/prisma/migrations.ts";
+import { plainSql } from "../../src/store/prisma/sql.ts";
+import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+
+interface Expected {
+  readonly columns: Record<string, unknown>;
+  readonly rules: Record<string, unknown>;
+}
+
+async function readExpected(): Promise<Expected> {
+  return JSON.parse(await readFile(new URL("catalogue.expected.json", import.meta.url), "utf8")) as Expected;
+}
+
+describe.each(DATABASES)("migrations on $name", ({ name, create }) => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await create();
+  });
+  afterEach(() => database[Symbol.asyncDispose]());
+
+  /** Runs statements as some other program would, before Berth has ever seen the database. */
+  async function prepare(...statements: readonly string[]): Promise<Catalogue> {
+    const { databaseUrl, dataFolder } = database;
+    await using connection = await openConnection({
+      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
+    });
+    const adapter = await new PrismaPg(connection.pool).connect();
+    for (const sql of statements) await adapter.executeRaw(plainSql(sql));
+    return await readCatalogue(adapter);
+  }
+
+  it("make the daemon's tables as its own migration makes them, to the last index", async () => {
+    const store = await database.open();
+    await store[Symbol.asyncDispose]();
+    const { columns, rules } = await prepare();
+    const expected = await readExpected();
+    const daemons = <T extends { table: string }>(facts: ReadonlyMap<string, T>) =>
+      Object.fromEntries([...facts].filter(([, { table }]) => !/^(berth_|_prisma_)/.test(table)));
+    expect(daemons(columns)).toEqual(expected.columns);
+    expect(daemons(rules)).toEqual(expected.rules);
+  });
+
+  it("adopt a database that the daemon made, with its rows, and start again on it", async () => {
+    const [daemon] = await readMigrations();
+    const id = crypto.randomUUID();
+    await prepare(
+      daemon.sql,
+      `INSERT INTO plugins (id, plugin_unique_identifier, refers) VALUES ('${id}', 'acme/p:1@a', 1)`,
+    );
+    const store = await database.open();
+    const { instanceId } = store;
+    await store[Symbol.asyncDispose]();
+    const again = await database.open();
+    expect(again.instanceId).toBe(instanceId);
+    await again[Symbol.asyncDispose]();
+    const { columns } = await prepare(`UPDATE plugins SET refers = refers + 1 WHERE id = '${id}'`);
+    expect(columns.has("berth_installations.id")).toBe(true);
+  });
+
+  it("adopt one of an older daemon, with a default on its ids and a column left over", async () => {
+    const [daemon] = await readMigrations();
+    await prepare(
+      daemon.sql,
+      "ALTER TABLE plugins ADD COLUMN declaration text, ALTER COLUMN id SET DEFAULT gen_random_uuid()",
+    );
+    await using store = await database.open();
+    expect(store.instanceId).toMatch(/^[a-z0-9]{8}$/);
+  });
+
+  it.each([
+    ["ALTER TABLE plugins ALTER COLUMN refers TYPE integer", "plugins.refers"],
+    ["ALTER TABLE tool_installations DROP COLUMN provider", "tool_installations.provider"],
+    ["ALTER TABLE endpoints ADD COLUMN extra text NOT NULL", "endpoints.extra"],
+    ["ALTER TABLE endpoints DROP CONSTRAINT uni_endpoints_hook_id", "endpoints (uni_endpoints_hook_id)"],
+  ])("refuse a database after %s and leave it as it was", async (change, field) => {
+    const [daemon] = await readMigrations();
+    const before = await prepare(daemon.sql, change);
+    await expect(database.open()).rejects.toMatchObject({ code: "store_mismatch", details: { field } });
+    expect(await prepare()).toEqual(before);
+  });
+
+  it.runIf(name === "postgres")(
+    "leave several starters at once with one history and one instance id",
+    async () => {
+      const stores = await Promise.all(Array.from({ length: 4 }, () => database.open()));
+      expect(new Set(stores.map(({ instanceId }) => instanceId)).size).toBe(1);
+      for (const store of stores) await store[Symbol.asyncDispose]();
+    },
+  );
+});
