@@ -6,9 +6,9 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import type { HttpAppSettings } from "./http/app.ts";
 import type { ServeSettings } from "./http/serve.ts";
-import type { BuildSettings } from "./installation/build/settings.ts";
+import { BUILD_LIMITS_DEFAULTS, type BuildSettings, INDEX_DEFAULTS } from "./installation/build/settings.ts";
 import type { IsolationSettings } from "./installation/pool-of.ts";
-import type { TaskRunnerSettings } from "./installation/task-runner.ts";
+import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "./installation/task-runner.ts";
 import type { InvokerSettings } from "./invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "./packages/read-package.ts";
 import {
@@ -30,6 +30,8 @@ export function profileSettings({ settings: s }: Config): ProfileSettings {
     ...PROFILE_DEFAULTS,
     network: s.BERTH_PLUGIN_NETWORK,
     frameBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
+    // A flood outruns whoever follows smaller files: the lines in between would be lost.
+    engineLog: { bytesMax: 10 * MIB, files: 3 },
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     caBundleFile: s.BERTH_CA_BUNDLE,
     proxy:
@@ -79,22 +81,18 @@ export function buildSettings({ settings: s, dataFolder }: Config, network: stri
     cacheFolder: join(dataFolder, "cache", "wheels"),
     workFolder: join(dataFolder, "builds"),
     limits: {
+      ...BUILD_LIMITS_DEFAULTS,
       memoryBytes: s.BERTH_BUILD_MEMORY_MB * MIB,
       cpuMillis: Math.round(s.BERTH_BUILD_CPUS * 1000),
-      pidsMax: 512,
-      openFilesMax: 4096,
-      tmpBytes: 1024 * MIB,
       totalMs: s.BERTH_BUILD_SECONDS_MAX * SECOND,
       noProgressMs: s.BERTH_BUILD_SILENCE_SECONDS_MAX * SECOND,
     },
     network,
     index: {
+      ...INDEX_DEFAULTS,
       url: s.BERTH_PACKAGE_INDEX_URL,
-      extraUrls: [],
       proxies: proxy === undefined ? {} : { http: proxy, https: proxy, no: s.BERTH_NO_PROXY },
       caBundlePath: s.BERTH_CA_BUNDLE,
-      httpRetries: 3,
-      httpTimeoutMs: 30_000,
     },
     python: s.BERTH_PYTHON_VERSION === "exact" ? "exact" : "nearest-newer",
   };
@@ -102,14 +100,9 @@ export function buildSettings({ settings: s, dataFolder }: Config, network: stri
 
 export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
   return {
+    ...TASK_RUNNER_DEFAULTS,
     leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
     pollMs: Math.min(1000, s.BERTH_POLL_SECONDS * SECOND),
-    retriesMax: 5,
-    retryFirstMs: 1000,
-    retryMaxMs: 60_000,
-    eventBatchMs: 100,
-    logBytesMax: MIB,
-    logLineCharsMax: 4000,
   };
 }
 

@@ -21,7 +21,7 @@ import {
 import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "./engine/docker/docker-engine.ts";
-import type { Engine } from "./engine/engine.ts";
+import type { Engine, EngineInfo } from "./engine/engine.ts";
 import { createHttpApp } from "./http/app.ts";
 import { serve } from "./http/serve.ts";
 import { createInstallationRequests } from "./installation/install.ts";
@@ -41,6 +41,7 @@ import type { PackageStore } from "./packages/package-store.ts";
 import { openBullQueue } from "./queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "./queue/bullmq/redis-child.ts";
 import type { Queue } from "./queue/queue.ts";
+import { cgroupParentFor, setCgroupWeight } from "./runtime/cgroup.ts";
 import { startRuntimeDirectory } from "./runtime/directory.ts";
 import { createRuntimeFolders } from "./runtime/folder.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "./runtime/keeper.ts";
@@ -58,6 +59,8 @@ import { systemClock } from "./util/clock.ts";
 import { Scope } from "./util/scope.ts";
 
 const VERSION = "0.1.0";
+/** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
+const PLUGINS_WEIGHT_PERCENT = 25;
 const RUNNER_FILE = join(import.meta.dirname, "../runtime-images/python/runner.py");
 
 export interface Berth {
@@ -77,6 +80,7 @@ interface Base {
   readonly store: Store;
   readonly queue: Queue;
   readonly engine: Engine;
+  readonly engineInfo: EngineInfo;
   readonly packages: PackageStore;
   /** Names this process in leases and sockets. */
   readonly processId: string;
@@ -115,7 +119,7 @@ async function openBase(config: Config, log: Log, scope: Scope): Promise<Base> {
   scope.use(await lockDataFolder(dataFolder));
   await checkCaBundle(settings.BERTH_CA_BUNDLE);
   const engine = scope.use(openEngine(config, log));
-  const [store, redis] = await Promise.all([
+  const [store, redis, engineInfo] = await Promise.all([
     openStore({
       dataFolder,
       log,
@@ -124,7 +128,7 @@ async function openBase(config: Config, log: Log, scope: Scope): Promise<Base> {
       ...(settings.DATABASE_URL === undefined ? {} : { databaseUrl: settings.DATABASE_URL }),
     }).then((opened) => scope.use(opened)),
     openRedis(config, log, scope),
-    checkEngine(engine, settings.BERTH_ENGINE_SOCKET),
+    reachEngine(engine, settings.BERTH_ENGINE_SOCKET),
   ]);
   const queue = scope.use(
     openBullQueue({ redis, instanceId: store.instanceId, enqueueTimeoutMs: 1000, lockMs: 30_000, log }),
@@ -134,7 +138,7 @@ async function openBase(config: Config, log: Log, scope: Scope): Promise<Base> {
     stagedAgeMaxMs: 3_600_000,
   });
   const processId = randomBytes(4).toString("hex");
-  return { config, log, scope, store, queue, engine, packages, processId };
+  return { config, log, scope, store, queue, engine, engineInfo, packages, processId };
 }
 
 function openEngine({ settings }: Config, log: Log): Engine {
@@ -149,9 +153,9 @@ function openEngine({ settings }: Config, log: Log): Engine {
   });
 }
 
-async function checkEngine(engine: Engine, socket: string): Promise<void> {
+async function reachEngine(engine: Engine, socket: string): Promise<EngineInfo> {
   try {
-    await engine.info(AbortSignal.timeout(10_000));
+    return await engine.info(AbortSignal.timeout(10_000));
   } catch (cause) {
     throw new Fault(
       "engine_unavailable",
@@ -177,8 +181,11 @@ async function openRedis({ settings, dataFolder }: Config, log: Log, scope: Scop
 }
 
 async function startRuntimes(base: Base, ending: { readonly removeContainers: boolean }) {
-  const { config, log, scope, store, queue, engine, processId } = base;
-  const profile = profileSettings(config);
+  const { config, log, scope, store, queue, engine, engineInfo, processId } = base;
+  const { cgroupVersion } = engineInfo;
+  const cgroupParent = cgroupParentFor(engineInfo);
+  await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });
+  const profile = { ...profileSettings(config), cgroupParent };
   const folders = createRuntimeFolders({
     dataFolder: config.dataFolder,
     runnerFile: RUNNER_FILE,

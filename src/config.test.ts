@@ -1,5 +1,7 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readConfig, redactedSettings } from "./config.ts";
+import { readConfig, redactedSettings, SETTINGS } from "./config.ts";
 
 describe("readConfig", () => {
   test("an empty environment gives the defaults, in the units that the parts take", () => {
@@ -28,4 +30,14 @@ describe("readConfig", () => {
       JSON.stringify(redactedSettings(readConfig({ BERTH_PACKAGE_INDEX_URL: url }).settings)),
     ).not.toContain("hunter2");
   });
+});
+
+test("README lists every setting with its default and what is accepted, and none beside", async () => {
+  const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
+  const listed = readme.split("\n").filter((line) => /^\| `(BERTH_|DATABASE_URL|REDIS_URL)/.test(line));
+  const expected = Object.entries(SETTINGS).map(([name, setting]) => {
+    const fallback = setting.default === undefined || setting.default === "" ? "" : `\`${setting.default}\``;
+    return `| \`${name}\` | ${fallback} | ${setting.about} | ${setting.accepted} |`;
+  });
+  expect(listed).toEqual(expected);
 });

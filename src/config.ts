@@ -39,10 +39,6 @@ export const SETTINGS = {
   BERTH_CA_BUNDLE: optional("PEM file of certificate authorities that builds and plugins trust"),
   BERTH_PROXY_URL: secret("HTTP proxy of builds and plugins; Berth's own traffic never uses it"),
   BERTH_NO_PROXY: text("", "Hosts that builds and plugins reach without the proxy, comma-separated"),
-  BERTH_RUNTIME_IMAGE_PYTHON: text(
-    "berth-python:3",
-    "Images that Python plugins are built on, comma-separated",
-  ),
   BERTH_PYTHON_VERSION: oneOf(
     ["nearest", "exact"],
     "nearest",

@@ -9,7 +9,7 @@ export interface PackageRef {
 }
 
 /** The columns that hold an identifier are this long; the grammar alone allows 290 characters. */
-export const IDENTIFIER_LENGTH_MAX = 255;
+const IDENTIFIER_LENGTH_MAX = 255;
 
 export const AUTHOR_PATTERN = /^[a-z0-9_-]{1,64}$/;
 export const NAME_PATTERN = /^[a-z0-9_-]{1,128}$/;

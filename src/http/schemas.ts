@@ -12,7 +12,7 @@ const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];
 const Time = z.string().meta({ format: "date-time" });
 const Json = z.record(z.string(), z.unknown());
 
-export const FaultJsonSchema = z.object({
+const FaultJsonSchema = z.object({
   code: z.enum(CODES),
   message: z.string(),
   details: Json.optional(),

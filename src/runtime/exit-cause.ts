@@ -28,7 +28,7 @@ export function endOf(exit: RuntimeExit, reason?: RuntimeEnd["reason"]): Runtime
   };
 }
 
-export function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
+function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
   if (oom) return "The plugin used more memory than its limit and was killed.";
   if (signal !== undefined) return `The plugin was ended by signal ${signal}.`;
   if (exitCode !== undefined) return `The plugin ended with exit code ${exitCode}.`;

@@ -5,7 +5,7 @@ import { announce, TOPICS } from "./announce.ts";
 import { CrashHistory } from "./crash-history.ts";
 import { causeOf, markInstallations } from "./crash-loop.ts";
 import type { EndedRuntime } from "./exit-cause.ts";
-import type { SupervisorDeps } from "./pool-supervisor.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 const FAILURES: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed", "lost"];
 

@@ -6,23 +6,16 @@
 import { Fault, toFault } from "../domain/fault.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
-import type { Store } from "../store/store.ts";
 import { markInstallations, servesAnybody } from "./crash-loop.ts";
 import { exitOf } from "./exit-cause.ts";
-import type { Lanes } from "./lanes.ts";
 import { type LiveRuntime, launch, settle, undo } from "./launch.ts";
-import { Member, type MemberDeps } from "./member.ts";
+import { Member } from "./member.ts";
 import { PoolFate } from "./pool-fate.ts";
 import { profileHash } from "./profile.ts";
 import { findRecovery } from "./recover.ts";
 import { RolloutTurn } from "./rollout.ts";
+import type { SupervisorDeps } from "./supervisor-deps.ts";
 import { Waiters } from "./waiters.ts";
-
-export interface SupervisorDeps extends MemberDeps {
-  readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
-  /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
-  readonly rollout: Lanes;
-}
 
 const ROWS = 20;
 

@@ -26,7 +26,7 @@ export async function findRecovery(
   return planRecovery(record, found, instanceId);
 }
 
-export function planRecovery(
+function planRecovery(
   record: RuntimeRecord,
   found: ContainerState | undefined,
   instanceId: string,

@@ -10,7 +10,7 @@ const CONFIG_TYPES = [
   "model-selector",
   "array[tools]",
 ];
-export const TAGS = [
+const TAGS = [
   "search",
   "image",
   "videos",

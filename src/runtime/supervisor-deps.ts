@@ -1,0 +1,10 @@
+import type { Store } from "../store/store.ts";
+import type { Lanes } from "./lanes.ts";
+import type { MemberDeps } from "./member.ts";
+
+/** What supervising one Pool needs. */
+export interface SupervisorDeps extends MemberDeps {
+  readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
+  /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
+  readonly rollout: Lanes;
+}
