@@ -75,7 +75,7 @@ export interface IdempotencyClaim {
 export interface Accepted {
   readonly installation: Installation;
   readonly task: Task;
-  /** False where the same Installation was there, or in flight, already. */
+  /** True where this request made the task; false where the same one was there, or in flight, already. */
   readonly created: boolean;
 }
 
@@ -86,7 +86,10 @@ export interface InstallationRows {
    * same idempotency key within 24 h returns the first answer, with another hash it is `idempotency_mismatch`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
-  /** Marks the Installation `removing` and writes the task; repeated, returns the same task. */
+  /**
+   * Marks the Installation `removing` and writes the task; repeated, returns the same task. An install in flight ends
+   * as cancelled in the same transaction, so that its worker's next write is `lease_lost`.
+   */
   acceptUninstall(id: InstallationId): Promise<Accepted>;
   find(id: InstallationId): Promise<Installation | undefined>;
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
@@ -97,6 +100,7 @@ export interface InstallationRows {
     readonly removed: readonly InstallationId[];
     readonly at: Date;
   }>;
+  /** One that is being removed keeps `removing`: what was seen before the uninstall says nothing any more. */
   setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
   setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
   /**
@@ -116,7 +120,10 @@ export interface TaskRows {
     filter: { tenantId: TenantId; installationId?: InstallationId },
     page: PageRequest,
   ): Promise<Page<Task>>;
-  /** Takes the lease of an unfinished task; undefined when it has ended or another holder's lease stands. */
+  /**
+   * Takes the lease of an unfinished task; undefined when it has ended, when it is not yet free to be claimed, or
+   * while a lease stands, this holder's own included: one job delivered twice runs once.
+   */
   claim(id: TaskId, holder: string, leaseMs: number): Promise<Task | undefined>;
   renew(id: TaskId, attempt: number, leaseMs: number): Promise<void>;
   /** Gives the lease back so that anybody may claim it after `delayMs`. */
