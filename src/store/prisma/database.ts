@@ -40,9 +40,16 @@ function toStoreFault(error: unknown): unknown {
   if (isFault(error) || !(error instanceof Error)) return error;
   const codes = codesOf(error);
   const unavailable =
-    error instanceof Prisma.PrismaClientInitializationError || codes.some((code) => UNAVAILABLE.test(code));
+    error instanceof Prisma.PrismaClientInitializationError ||
+    codes.some((code) => UNAVAILABLE.test(code)) ||
+    (codes.length === 0 && isFromDriver(error));
   if (!unavailable) return error;
   return new Fault("store_unavailable", "The database does not answer.", { cause: error });
+}
+
+/** The driver gives lost and timed-out connections no code, only refusals of the server; Prisma hands them on marked. */
+function isFromDriver(error: Error): boolean {
+  return Object.getPrototypeOf(error) === Error.prototype && "clientVersion" in error;
 }
 
 function codesOf(error: unknown): string[] {
