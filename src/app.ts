@@ -37,6 +37,7 @@ import { readOrMakeAdminKey } from "./keys/admin-key-file.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import type { Log } from "./observe/log.ts";
 import { openDiskPackages } from "./packages/disk/disk-packages.ts";
+import { createPackageReader } from "./packages/package-reader.ts";
 import type { PackageStore } from "./packages/package-store.ts";
 import { openBullQueue } from "./queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "./queue/bullmq/redis-child.ts";
@@ -61,6 +62,8 @@ import { Scope } from "./util/scope.ts";
 const VERSION = "0.1.0";
 /** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
 const PLUGINS_WEIGHT_PERCENT = 25;
+/** What reading one uploaded package may take: the largest published ones take a tenth of it. */
+const READING = { timeoutMs: 10_000, heapMbMax: 512, threadsMax: 2 };
 const RUNNER_FILE = join(import.meta.dirname, "../runtime-images/python/runner.py");
 
 export interface Berth {
@@ -278,10 +281,10 @@ async function openDoor(base: Base, invoker: Invoker) {
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000 },
     }),
   );
-  const archives = archiveSettings(config);
+  const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
   const app = createHttpApp({
-    uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, ...archives }),
+    uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader }),
     requests: createInstallationRequests({ store, queue, limits, log }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),

@@ -5,8 +5,8 @@ import type { TenantId } from "../domain/ids.ts";
 import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Log } from "../observe/log.ts";
+import type { PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore, StagedFile } from "../packages/package-store.ts";
-import { type ReadPackageOptions, readPackage } from "../packages/read-package.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
@@ -18,12 +18,9 @@ export interface PackageUploadsOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: LimitsPolicy;
+  readonly reader: PackageReader;
   /** Of one archive. */
   readonly bytesMax: number;
-  /** Of all its entries together, and of each one. */
-  readonly uncompressedBytesMax: number;
-  readonly entriesMax: number;
-  readonly yamlBytesMax: number;
 }
 
 export function createPackageUploads(options: PackageUploadsOptions): PackageUploads {
@@ -34,14 +31,11 @@ type Uploader = { tenantId?: TenantId };
 
 class Uploads implements PackageUploads {
   readonly #options: PackageUploadsOptions;
-  readonly #reading: ReadPackageOptions;
   /** By identifier: taking an archive back after a failure must not take that of another upload. */
   readonly #keeping = new KeyedLock<string>();
 
   constructor(options: PackageUploadsOptions) {
     this.#options = options;
-    const { entriesMax, uncompressedBytesMax, yamlBytesMax } = options;
-    this.#reading = { entriesMax, uncompressedBytesMax, entryBytesMax: uncompressedBytesMax, yamlBytesMax };
   }
 
   async receive(
@@ -55,7 +49,7 @@ class Uploads implements PackageUploads {
     try {
       await using staged = await this.#options.packages.stage();
       const written = await this.#write(staged, body, signal);
-      const pkg = await readPackage(staged.path, new Date(clock.now()), this.#reading);
+      const pkg = await this.#options.reader.read(staged.path, new Date(clock.now()), signal);
       signal.throwIfAborted();
       const { created, stored } = await this.#keeping.run(pkg.identifier, () =>
         this.#keep(staged, pkg, uploader),

@@ -37,7 +37,7 @@ export const LIMITS: Limits = {
   timeoutMs: 30_000,
 };
 
-export function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
+function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
   return {
     identifier: IDENTIFIER,
     pluginId: "berth/echo",
@@ -183,7 +183,7 @@ export class FakeRuntime implements RuntimeDirectory {
 }
 
 /** Says the tool's parameters back and ends. */
-export const echo: Script = (session) => {
+const echo: Script = (session) => {
   session.item({ type: "text", message: { text: JSON.stringify(session.data["tool_parameters"]) } });
   session.end();
 };
@@ -200,7 +200,7 @@ export interface MemoryStore {
 }
 
 /** Only what the door asks; everything else throws, so that a test sees it. */
-export function memoryStore(): MemoryStore {
+function memoryStore(): MemoryStore {
   const state: Omit<MemoryStore, "store"> = {
     calls: [],
     packages: [aPackage()],

@@ -100,7 +100,7 @@ async function ownerOfServer(): Promise<{ uid: number; gid: number } | undefined
 }
 
 /** Runs one statement on a connection of its own. */
-export async function statement(url: string, sql: string): Promise<void> {
+async function statement(url: string, sql: string): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {

@@ -7,6 +7,7 @@ import { createPackageUploads } from "../../src/installation/upload.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
 import { packFolder } from "../../src/packages/pack.ts";
+import { createPackageReader } from "../../src/packages/package-reader.ts";
 import { DEFAULT_READ_OPTIONS } from "../../src/packages/read-package.ts";
 import type { Store } from "../../src/store/store.ts";
 import { systemClock } from "../../src/util/clock.ts";
@@ -33,6 +34,9 @@ describe.each(DATABASES)("uploads on $name", ({ create }) => {
   });
   afterAll(() => scope.close());
 
+  const reader = scope.use(
+    createPackageReader({ archives: DEFAULT_READ_OPTIONS, timeoutMs: 30_000, heapMbMax: 256, threadsMax: 1 }),
+  );
   const uploads = async (changes: { bytesMax?: number; store?: Store } = {}) =>
     createPackageUploads({
       packages: await openDiskPackages({ folder, stagedAgeMaxMs: 60_000 }),
@@ -41,7 +45,7 @@ describe.each(DATABASES)("uploads on $name", ({ create }) => {
       log: silentLog,
       limits: readConfig({}).limits,
       bytesMax: 1_000_000,
-      ...DEFAULT_READ_OPTIONS,
+      reader,
       ...changes,
     });
 

@@ -135,6 +135,6 @@ async function latestTask(tx: Tx, installationId: string): Promise<rows.Task | n
 }
 
 /** By the database's clock at the moment of writing: `changedSince` depends on it. */
-export async function touch(tx: Tx, id: string): Promise<void> {
+async function touch(tx: Tx, id: string): Promise<void> {
   await tx.$executeRaw`UPDATE berth_installations SET updated_at = clock_timestamp() WHERE id = ${id}::uuid`;
 }
