@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   const effort: Effort =
     values.quick === true
       ? { rounds: 1, seconds: 1, warmUpSeconds: 1, firstEvents: 100, starts: 1, profile }
-      : { rounds: 3, seconds: 3, warmUpSeconds: 2, firstEvents: 500, starts: 3, profile };
+      : { rounds: 3, seconds: 2, warmUpSeconds: 2, firstEvents: 500, starts: 3, profile };
   const folder = await mkdtemp(join(tmpdir(), "berth-bench-"));
   const before = loadavg()[0] ?? 0;
   try {
