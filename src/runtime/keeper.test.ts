@@ -318,6 +318,34 @@ describe("a Pool", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
+  it("that is made while the rows are being read keeps its start", async () => {
+    const world = await aWorld();
+    world.becomesReady = false;
+    const { keeper } = await world.start();
+    const { pools } = world.rows;
+    const listed = pools.list;
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
+    let hasRead = false;
+    pools.list = async () => {
+      const rows = await listed();
+      hasRead = true;
+      await answered;
+      return rows;
+    };
+    await world.clock.until(() => hasRead);
+    world.rows.addPool();
+    const ready = keeper.ensureReady(KEY, quietly, never);
+    ready.catch(() => undefined);
+    await world.clock.until(() => world.engine.count("start") === 1);
+    pools.list = listed;
+    answer();
+    await world.clock.advance(100);
+    world.transport.links.get(world.current.id)?.becomeReady();
+    await world.clock.until(() => world.rows.pool().state === "ready");
+    expect(await ready).toMatchObject({ poolKey: KEY });
+    expect(world.engine.count("start")).toBe(1);
+  });
+
   it("whose first start is cancelled leaves no Container", async () => {
     const world = await aWorld();
     world.rows.addPool();

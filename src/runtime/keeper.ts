@@ -173,12 +173,14 @@ class Keeper implements RunningPoolKeeper {
   async #rowPass(): Promise<void> {
     if (this.#isShutDown) return;
     const { store } = this.#deps;
+    // Only what was held before the rows were read can be gone: a Pool may be made, and started, meanwhile.
+    const held = [...this.#supervisors];
     const [pools, live] = await Promise.all([store.pools.list(), store.runtimes.listLive()]);
     const byPool = Map.groupBy(live, ({ poolKey }) => poolKey);
     for (const pool of pools) await this.#look(pool, byPool.get(pool.key) ?? []);
     const known = new Set(pools.map(({ key }) => key));
-    for (const [key, supervisor] of this.#supervisors) {
-      if (known.has(key)) continue;
+    for (const [key, supervisor] of held) {
+      if (known.has(key) || this.#supervisors.get(key) !== supervisor) continue;
       this.#forget(key);
       supervisor.release(new Error("the pool is gone"));
     }
