@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { readEvents, type ServerEvent } from "../../src/cli/event-stream.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/main.ts");
+export const BERTH_MAIN = join(import.meta.dirname, "../../src/main.ts");
 const START_MS_MAX = 60_000;
 
 export interface BerthProcess extends AsyncDisposable {
@@ -47,7 +47,7 @@ export async function startBerth(
   env: Readonly<Record<string, string>>,
   command = ["serve"],
 ): Promise<BerthProcess> {
-  const child = spawn(process.execPath, [MAIN, ...command], {
+  const child = spawn(process.execPath, [BERTH_MAIN, ...command], {
     env: { ...inherited(), BERTH_PORT: "0", ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -143,7 +143,7 @@ class RunningProcess implements BerthProcess {
 }
 
 /** What a child may know of the test's own environment: no setting of Berth, no address of a server. */
-function inherited(): Record<string, string> {
+export function inherited(): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     ([name]) => !name.startsWith("BERTH_") && name !== "DATABASE_URL" && name !== "REDIS_URL",
   );

@@ -2,13 +2,16 @@
  * A place where Berth is set up: one data folder, one database, one Engine. A test starts and kills Berth on it as
  * often as it likes; when it is disposed, nothing of it is left on the machine.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import { Client } from "pg";
 import type { ContainerState } from "../../src/domain/container.ts";
 import type { Engine, EngineImage } from "../../src/engine/engine.ts";
 import { networkName } from "../../src/runtime/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { type BerthProcess, makeDataFolder, startBerth } from "./berth.ts";
+import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } from "./berth.ts";
 import { removeInstance, testEngine } from "./build.ts";
 import { startPostgres } from "./postgres.ts";
 
@@ -35,6 +38,8 @@ export interface Site extends AsyncDisposable {
   readonly env: Env;
   /** Where one runs already, it is the caller's business that the second one is refused. */
   start(changes?: Env): Promise<BerthProcess>;
+  /** Runs a command of Berth to its end. */
+  run(command: readonly string[], changes?: Env): Promise<Ended>;
   /** Containers of plugins, also of those that run no more; of builds where asked for. */
   containers(kind?: "runtime" | "build"): Promise<readonly ContainerState[]>;
   /** Images made of Packages, without their dependency layers. */
@@ -43,6 +48,12 @@ export interface Site extends AsyncDisposable {
   redisPids(): Promise<readonly number[]>;
   /** Rows of a database that a second client may open: PostgreSQL only. */
   rows(sql: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly output: string;
+  readonly errors: string;
 }
 
 export async function openSite(options: { database?: Database; env?: Env } = {}): Promise<Site> {
@@ -99,6 +110,20 @@ class RealSite implements Site {
     this.#running.push(berth);
     this.#instance = String(berth.log.find(({ op }) => op === "http.listen")?.["instance"]);
     return berth;
+  }
+
+  async run(command: readonly string[], changes: Env = {}): Promise<Ended> {
+    const child = spawn(process.execPath, [BERTH_MAIN, ...command], {
+      env: { ...inherited(), BERTH_PORT: "0", ...this.env, ...changes },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [output, errors, [code]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, "exit"),
+    ]);
+    this.#instance ??= /"instance":"([^"]+)"/.exec(output)?.[1];
+    return { code, output, errors };
   }
 
   async containers(kind: "runtime" | "build" = "runtime"): Promise<readonly ContainerState[]> {

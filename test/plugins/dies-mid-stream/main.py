@@ -1,6 +1,7 @@
 """Sends part of an answer, then its process ends: by exit, by signal, or by taking memory until it is killed."""
 
 import os
+import time
 
 import berth_protocol
 
@@ -13,7 +14,8 @@ def handle(session):
         session.end()
     if "signal" in ask:
         os.kill(os.getpid(), int(ask["signal"]))
-        return
+        # The signal may reach another thread a moment later: the session must not end well meanwhile.
+        time.sleep(3600)
     hoard = []
     for _ in range(int(ask.get("allocate_mb", 0))):
         hoard.append(bytearray(b"x") * 1_048_576)
