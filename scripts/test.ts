@@ -88,7 +88,7 @@ function readReport(file: string): z.infer<typeof Report> {
 
 function filterOf(name: string | undefined): readonly string[] {
   if (name === undefined) return [];
-  if (name === "soak") return ["--project=integration", "--project=e2e"];
+  if (name === "soak") return ["--project=unit", "--project=integration", "--project=e2e"];
   return PROJECTS.includes(name) ? [`--project=${name}`] : [name];
 }
 

@@ -1,6 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { length } from "../../test/harness/lengths.ts";
 import { isFault } from "../domain/fault.ts";
 import { type ArchiveLimits, openArchive } from "./archive.ts";
 import { checkPathsDistinct, parseArchivePath } from "./archive-path.ts";
@@ -116,7 +117,7 @@ describe("archives", { timeout: 60_000 }, () => {
           expect(isFault(failure), String(failure)).toBe(true);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: length({ short: 150, soak: 3000 }) },
     );
   });
 });

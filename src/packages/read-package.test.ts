@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { length } from "../../test/harness/lengths.ts";
 import { isFault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
@@ -265,7 +266,7 @@ describe("any manifest", { timeout: 60_000 }, () => {
   it("of the seed dialect becomes a package or a named Fault", async () => {
     await fc.assert(
       fc.asyncProperty(changes, (changed) => outcome(seedFiles(changed))),
-      { numRuns: 60 },
+      { numRuns: length({ short: 60, soak: 1200 }) },
     );
   });
 
@@ -285,7 +286,7 @@ describe("any manifest", { timeout: 60_000 }, () => {
     };
     await fc.assert(
       fc.asyncProperty(changes, (changed) => outcome(realFiles({ "manifest.yaml": yaml(changed) }))),
-      { numRuns: 60 },
+      { numRuns: length({ short: 60, soak: 1200 }) },
     );
   });
 
@@ -319,7 +320,7 @@ describe("any manifest", { timeout: 60_000 }, () => {
     );
     await fc.assert(
       fc.asyncProperty(text, (parts) => outcome(realFiles({ "manifest.yaml": parts.join("") }))),
-      { numRuns: 100 },
+      { numRuns: length({ short: 100, soak: 2000 }) },
     );
   });
 });

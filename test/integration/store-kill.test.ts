@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { lockDataFolder } from "../../src/store/data-folder-lock.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
+import { length } from "../harness/lengths.ts";
 import { makeFolder } from "../harness/postgres.ts";
 
 const WRITER = fileURLToPath(new URL("../fixtures/store-writer.ts", import.meta.url));
@@ -27,7 +28,7 @@ describe("the embedded database", () => {
   it("refuses a second opener with the first one's pid, and loses no acknowledged row when that is killed", async () => {
     await using folder = await makeFolder("kill");
     const known = new Set<string>();
-    for (let round = 0; round < 2; round += 1) {
+    for (let round = 0; round < length({ short: 2, soak: 20 }); round += 1) {
       const child = spawn(process.execPath, [WRITER, folder.path], { stdio: ["ignore", "pipe", "inherit"] });
       const exited = once(child, "exit");
       const acknowledged: string[] = [];
@@ -46,7 +47,7 @@ describe("the embedded database", () => {
       const stored = new Set((await store.keys.list()).map(({ id }) => id));
       expect([...known].filter((id) => !stored.has(id))).toEqual([]);
     }
-  });
+  }, 600_000);
 
   it("gives a folder's lock to one of many starters, and to the next one when it is given back", async () => {
     await using folder = await makeFolder("lock");
