@@ -24,7 +24,11 @@ const INVOCATION = {
 };
 
 const Uploaded = z.object({ identifier: z.string(), plugin_id: z.string() });
-const Accepted = z.object({ task: z.object({ id: z.string() }), installation: z.object({ id: z.string() }) });
+const Accepted = z.object({
+  task: z.object({ id: z.string() }),
+  installation: z.object({ id: z.string() }),
+  created: z.boolean(),
+});
 const Installed = z.object({
   limits_granted: z.object({
     memory_bytes: z.number(),
@@ -72,6 +76,7 @@ async function demonstrate(berth: Berth): Promise<void> {
   const accepted = Accepted.parse(
     await (await call(berth, "POST", `/v1/tenants/${TENANT}/installations`, { identifier })).json(),
   );
+  if (!accepted.created) say("install: it was installed already; these are the steps of that time");
   await follow(berth, accepted.task.id);
   const path = `/v1/tenants/${TENANT}/installations/${accepted.installation.id}`;
   const { limits_granted: limits } = Installed.parse(await (await call(berth, "GET", path)).json());
