@@ -1,0 +1,49 @@
+import { Writable } from "node:stream";
+import { expect, test } from "vitest";
+import { createLog } from "./log.ts";
+
+function capture(level = "info") {
+  const lines: Record<string, unknown>[] = [];
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      lines.push(JSON.parse(String(chunk)));
+      done();
+    },
+  });
+  return { log: createLog({ level, destination }), lines };
+}
+
+test("a line carries its fields, its level as a word, and the time", () => {
+  const { log, lines } = capture();
+  log.warn({ op: "thing.do", ok: false }, "it did not");
+  expect(lines).toMatchObject([{ level: "warn", op: "thing.do", ok: false, msg: "it did not" }]);
+  expect(Date.parse(String(lines[0]?.["time"]))).toBeGreaterThan(0);
+});
+
+test("secrets are redacted at the top, one level below, and in a child's fields; what was passed in stays whole", () => {
+  const { log, lines } = capture();
+  const spec = { image: "a", env: { KEY: "hunter2" } };
+  log.child({ authorization: "hunter2", op: "x" }).info({ spec, credentials: "hunter2" });
+  expect(lines[0]).toMatchObject({
+    op: "x",
+    authorization: "[redacted]",
+    credentials: "[redacted]",
+    spec: { image: "a", env: "[redacted]" },
+  });
+  expect(spec.env).toEqual({ KEY: "hunter2" });
+});
+
+test("an error keeps its message and its stack", () => {
+  const { log, lines } = capture();
+  log.error({ err: new Error("broken") });
+  expect(lines[0]?.["err"]).toMatchObject({
+    message: "broken",
+    stack: expect.stringContaining("log.test.ts"),
+  });
+});
+
+test("lines below the level are not written", () => {
+  const { log, lines } = capture("error");
+  log.info({ op: "x" });
+  expect(lines).toEqual([]);
+});
