@@ -46,7 +46,7 @@ export async function runInstall(
   context: StepContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { enter, task } = context;
+  const { enter, task, journal } = context;
   await enter("fetching");
   const pkg = await deps.store.packages.find(task.identifier);
   if (pkg === undefined) {
@@ -60,12 +60,13 @@ export async function runInstall(
   await enter("resolving");
   const { arch } = await deps.engine.info(signal);
   checkArch(pkg, arch);
-  refusePluginDependencies(pkg.declaration);
   const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings.python, signal);
-  for (const warning of runtime.warnings) context.journal.warning(warning);
+  // With those of the upload: whoever reads only the task sees what was left out of the package too.
+  for (const warning of new Set([...context.installation.warnings, ...runtime.warnings])) {
+    journal.warning(warning);
+  }
 
   await enter("building");
-  const { journal } = context;
   const image = await ensurePackageImage(
     deps,
     {
@@ -127,21 +128,4 @@ async function unwant({ store }: InstallStepDeps, key: string): Promise<void> {
   const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
   if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;
   await store.pools.setWanted(key, false);
-}
-
-/** Plugins that need other plugins wait for a release that installs those first: better refused than half there. */
-function refusePluginDependencies(declaration: Readonly<Record<string, unknown>>): void {
-  const { dependencies } = declaration;
-  if (!Array.isArray(dependencies) || dependencies.length === 0) return;
-  throw new Fault(
-    "dependency_unresolvable",
-    "The package needs other plugins, which are not installed by Berth yet.",
-    {
-      details: {
-        field: "dependencies",
-        value: dependencies,
-        accepted: "a package without plugin dependencies",
-      },
-    },
-  );
 }

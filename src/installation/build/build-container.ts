@@ -16,23 +16,49 @@ export interface BuildContainer {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Removals of Containers whose work is done: they go on beside the next step, and disposing waits for them. */
+export class Removals implements AsyncDisposable {
+  readonly #running: Promise<void>[] = [];
+
+  add(removal: Promise<void>): void {
+    this.#running.push(removal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#running);
+  }
+}
+
+export interface BuildContainerDeps {
+  readonly engine: Engine;
+  readonly limits: BuildLimits;
+  /** How long removing the Container may take. */
+  readonly cleanupMs: number;
+  readonly removals: Removals;
+}
+
 /**
- * Makes a build Container and removes it when the work is done, failed or aborted: a cancelled build is a killed one.
- * A leftover of the same name is removed first; the image lease says that nobody else works with it.
+ * Makes a build Container. It is removed before this rejects, for a cancelled build is a killed one and its name must
+ * be free for whoever builds next; after work that succeeded its removal is left to `removals`. A leftover of the same
+ * name is removed first; the image lease says that nobody else works with it.
  */
 export async function withBuildContainer<T>(
-  { engine, limits, cleanupMs }: { engine: Engine; limits: BuildLimits; cleanupMs: number },
+  { engine, limits, cleanupMs, removals }: BuildContainerDeps,
   container: BuildContainer,
   signal: AbortSignal,
   work: (id: string) => Promise<T>,
 ): Promise<T> {
   const id = await createAnew(engine, buildSpec(container, limits), signal);
+  // With a signal of its own: the one that ended the work must not end the clean-up. What fails here is found again
+  // by its name at the next build, and by its labels in a sweep.
+  const remove = () => engine.removeContainer(id, AbortSignal.timeout(cleanupMs)).catch(() => undefined);
   try {
-    return await work(id);
-  } finally {
-    // With a signal of its own: the one that ended the work must not end the clean-up. What fails here is found
-    // again by its name at the next build, and by its labels in a sweep.
-    await engine.removeContainer(id, AbortSignal.timeout(cleanupMs)).catch(() => undefined);
+    const result = await work(id);
+    removals.add(remove());
+    return result;
+  } catch (error) {
+    await remove();
+    throw error;
   }
 }
 

@@ -1,13 +1,19 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { underTotalClock } from "./build-clock.ts";
+import { Removals } from "./build-container.ts";
 import { type BuildBase, dependencyKey, imageKey } from "./keys.ts";
 import { buildDependencyLayer, buildPackageLayer, type LayerDeps } from "./layers.ts";
 import { chooseDependencies, type Dependencies, type DependencyFiles } from "./requirements.ts";
-import { ensureSharedImage, type SharedImage, type SharedImageDeps } from "./shared-image.ts";
+import {
+  type BuiltImage,
+  ensureSharedImage,
+  type SharedImage,
+  type SharedImageDeps,
+} from "./shared-image.ts";
 import type { TarEntry } from "./tar.ts";
 
-export interface ImageBuilderDeps extends SharedImageDeps, LayerDeps {}
+export interface ImageBuilderDeps extends SharedImageDeps, Omit<LayerDeps, "removals"> {}
 
 /** A package's archive, opened and checked. */
 export interface PackageSource {
@@ -56,7 +62,13 @@ export async function ensurePackageImage(
   return { ...image, imageKey: key };
 }
 
-async function build(deps: ImageBuilderDeps, request: BuildRequest & { key: string }, signal: AbortSignal) {
+async function build(
+  builder: ImageBuilderDeps,
+  request: BuildRequest & { key: string },
+  signal: AbortSignal,
+): Promise<BuiltImage> {
+  await using removals = new Removals();
+  const deps = { ...builder, removals };
   const dependencies = chooseDependencies(await request.source.dependencyFiles());
   const layer = await ensureDependencies(deps, request, dependencies, signal);
   request.onProgress(layer.built ? "the dependencies are installed" : "the dependencies were there already");
@@ -71,7 +83,7 @@ async function build(deps: ImageBuilderDeps, request: BuildRequest & { key: stri
 }
 
 function ensureDependencies(
-  deps: ImageBuilderDeps,
+  deps: ImageBuilderDeps & LayerDeps,
   request: BuildRequest,
   dependencies: Dependencies,
   signal: AbortSignal,

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Engine } from "../../engine/engine.ts";
 import { ProgressClock } from "./build-clock.ts";
-import { exitOf, withBuildContainer } from "./build-container.ts";
+import { type BuildContainerDeps, exitOf, withBuildContainer } from "./build-container.ts";
 import { CA_BUNDLE_PATH, createRedactor, indexEnv } from "./index-env.ts";
 import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
@@ -31,7 +31,7 @@ const OUTPUT_KEPT = 16_000;
  * and `build_out_of_memory`.
  */
 export async function fetchWheels(
-  deps: { engine: Engine; settings: BuildSettings; cleanupMs: number },
+  deps: Omit<BuildContainerDeps, "limits"> & { settings: BuildSettings },
   wheels: FetchWheels,
   signal: AbortSignal,
 ): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Fault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabels } from "../../engine/labels.ts";
-import { runToEnd, withBuildContainer } from "./build-container.ts";
+import { type Removals, runToEnd, withBuildContainer } from "./build-container.ts";
 import { fetchWheels } from "./fetch-wheels.ts";
 import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
@@ -17,6 +17,7 @@ export interface LayerDeps {
   readonly instanceId: string;
   /** How long removing a build Container may take. */
   readonly cleanupMs: number;
+  readonly removals: Removals;
 }
 
 export interface LayerRequest {
@@ -34,10 +35,11 @@ const WHEELS_PATH = "/wheels";
 /**
  * Byte code, by the base interpreter without site packages: nothing of what was installed is run. It names no source
  * dates, so it stays valid whatever an Engine does to them. Files that do not compile (templates, old syntax) are
- * none of the build's business: exit code 1 says there were some.
+ * none of the build's business: exit code 1 says there were some. Test suites that came along (a seventh of what the
+ * SDK brings) are left to whoever imports them.
  */
 function compileScript(folder: string, workers: number): string {
-  return `/usr/local/bin/python3 -I -S -m compileall -qq -j ${workers} --invalidation-mode unchecked-hash ${folder} || [ $? -eq 1 ]`;
+  return `/usr/local/bin/python3 -I -S -m compileall -qq -j ${workers} --invalidation-mode unchecked-hash -x '/tests?/' ${folder} || [ $? -eq 1 ]`;
 }
 
 /** Builds `berth-<instance>/deps:<key16>`: the environment at `/opt/venv` with its byte code. */
