@@ -63,7 +63,7 @@ async function cancelUnheld(
   });
 }
 
-export const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;
+const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;
 
 export function cancelled(): Fault {
   return new Fault(CANCELLED_CAUSE.code, CANCELLED_CAUSE.message);

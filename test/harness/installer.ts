@@ -28,7 +28,7 @@ import { buildSettings, removeInstance, testEngine } from "./build.ts";
 import { LocalQueue } from "./local-queue.ts";
 import type { TestDatabase } from "./stores.ts";
 
-export const LIMITS: Limits = {
+const LIMITS: Limits = {
   memoryBytes: 256 << 20,
   storageBytes: 64 << 20,
   cpuMillis: 1000,

@@ -5,7 +5,7 @@ import type { Dependencies } from "./requirements.ts";
 import type { IndexSettings } from "./settings.ts";
 
 /** Grows with every change of what a build does with the same input. */
-export const BUILDER_VERSION = "2";
+const BUILDER_VERSION = "2";
 
 /** What both keys are made of beside the package: another value of any of these is another image. */
 export interface BuildBase {

@@ -29,7 +29,7 @@ export interface LayerRequest {
 }
 
 /** Where the package's files are in its image. */
-export const PLUGIN_PATH = "/plugin";
+const PLUGIN_PATH = "/plugin";
 const WHEELS_PATH = "/wheels";
 
 /**
