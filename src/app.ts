@@ -291,9 +291,7 @@ async function openDoor(base: Base, invoker: Invoker) {
     ...{ store, invoker, keyring, limitsPolicy: limits, log },
     parts: {
       engine: async (signal) => void (await engine.info(signal)),
-      queue: async () => {
-        if (!queue.connected) throw new Fault("queue_unavailable", "The queue does not answer now.");
-      },
+      queue: () => queue.ping(),
     },
     settings: httpSettings(config, VERSION),
   });

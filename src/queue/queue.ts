@@ -17,8 +17,8 @@ export interface Queue extends AsyncDisposable {
   /** Tells every process that uses this queue; best effort, unordered: receivers also poll the Store. */
   publish(topic: string, message: string): Promise<void>;
   subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
-  /** True while the connection stands. */
-  readonly connected: boolean;
+  /** Resolves when the queue answers, in the time of `enqueue`; else `queue_unavailable`. */
+  ping(): Promise<void>;
 }
 
 export type JobHandlers = {

@@ -6,7 +6,6 @@ export class LocalQueue implements Queue {
   readonly jobs: { name: JobName; payload: unknown }[] = [];
   readonly #listeners = new Map<string, Set<(message: string) => void>>();
   readonly #reconnected: (() => void)[] = [];
-  connected = true;
 
   async enqueue<N extends JobName>(name: N, payload: JobPayload<N>): Promise<void> {
     this.jobs.push({ name, payload });
@@ -23,6 +22,8 @@ export class LocalQueue implements Queue {
   reconnect(): void {
     for (const listener of this.#reconnected) listener();
   }
+
+  async ping(): Promise<void> {}
 
   async publish(topic: string, message: string): Promise<void> {
     for (const listener of this.#listeners.get(topic) ?? []) listener(message);

@@ -58,8 +58,8 @@ class BullQueue implements Queue {
     this.#bulls = { "task.run": this.#openBull("task.run") };
   }
 
-  get connected(): boolean {
-    return this.#commands.status === "ready";
+  async ping(): Promise<void> {
+    await this.#inTime(this.#commands.ping());
   }
 
   async enqueue<N extends JobName>(name: N, payload: JobPayload<N>): Promise<void> {

@@ -102,7 +102,8 @@ export class LogKeeper implements AsyncDisposable {
           if (overlap.isNew(chunk)) await file.write(formatLine(chunk));
         }
       } catch (error) {
-        if (signal.aborted || isFault(error, "not_found")) return;
+        // A Container that is being removed answers `conflict` for a moment, then it is not there any more.
+        if (signal.aborted || isFault(error, "not_found") || isFault(error, "conflict")) return;
         if (!isFault(error, "engine_unavailable")) throw error;
       }
       // The stream ends with the Container; where it ended for another reason, it is taken up again.
