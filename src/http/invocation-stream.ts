@@ -3,7 +3,7 @@
  * arrives in one turn of the event loop leaves in one write.
  */
 import type { ServerResponse } from "node:http";
-import { Fault, formatFault } from "../domain/fault.ts";
+import { Fault } from "../domain/fault.ts";
 import type { InvocationEnd, InvocationSink } from "../domain/invocation.ts";
 import { faultBody } from "./fault-response.ts";
 import { formatSse, SSE_HEADERS } from "./sse.ts";
@@ -143,9 +143,6 @@ export class DocumentCaller implements InvocationSink {
 }
 
 /** A failure before there was an Invocation. */
-export function sendFault(options: CallerOptions, fault: Fault): void {
-  sendJson(options, fault.rule.status, { error: formatFault(fault), request_id: options.requestId });
-}
 
 function sendJson(options: CallerOptions, status: number, body: object): void {
   sendText(options, status, JSON.stringify(body));

@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { expect, test } from "vitest";
 import { createLog } from "./log.ts";
@@ -46,4 +48,18 @@ test("lines below the level are not written", () => {
   const { log, lines } = capture("error");
   log.info({ op: "x" });
   expect(lines).toEqual([]);
+});
+
+test("what was gathered is written when the process ends, in order", () => {
+  const script = `
+    import { createLog } from ${JSON.stringify(join(import.meta.dirname, "log.ts"))};
+    const log = createLog({ level: "info" });
+    for (let n = 0; n < 500; n++) log.info({ n });
+    process.exit(0);`;
+  const output = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+  const numbers = output
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).n);
+  expect(numbers).toEqual(Array.from({ length: 500 }, (_, n) => n));
 });

@@ -1,4 +1,4 @@
-import { type DestinationStream, type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
 
 /**
  * The log: JSON lines with ids as fields. One wide event per unit of work (`op` as `noun.verb`, `ok`,
@@ -16,6 +16,14 @@ export interface Log {
 const SECRET = new Set(["env", "credentials", "authorization", "password", "secret", "token", "api_key"]);
 const REDACTED = "[redacted]";
 
+/** Lines are gathered for so long, or to so many bytes, before they are written: a system call each is dear. */
+const GATHER_MS = 100;
+const GATHER_BYTES = 8192;
+
+/**
+ * A log that writes to `destination`, or to standard output. There, lines are gathered for a moment; an error and the
+ * end of the process write out what is there, so that only a killed process loses the last moment's lines.
+ */
 export function createLog({ level, destination }: { level: string; destination?: DestinationStream }): Log {
   const options = {
     level,
@@ -23,17 +31,38 @@ export function createLog({ level, destination }: { level: string; destination?:
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  return wrap(destination === undefined ? pino(options) : pino(options, destination));
+  return destination === undefined ? gathered(options) : wrap(pino(options, destination), () => undefined);
+}
+
+function gathered(options: LoggerOptions): Log {
+  const output = pino.destination({ fd: 1, sync: true, minLength: GATHER_BYTES });
+  process.on("exit", () => output.flushSync());
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    output.flushSync();
+  };
+  return wrap(pino(options, output), (isUrgent) => {
+    if (isUrgent) flush();
+    else timer ??= setTimeout(flush, GATHER_MS).unref();
+  });
 }
 
 /** The library's own redaction, by paths, took twice as long as all the rest of a line. */
-function wrap(logger: Logger): Log {
+function wrap(logger: Logger, written: (isUrgent: boolean) => void): Log {
+  const write =
+    (level: "debug" | "info" | "warn" | "error") =>
+    (fields: object, message?: string): void => {
+      logger[level](redact(fields), message);
+      written(level === "error");
+    };
   return {
-    debug: (fields, message) => logger.debug(redact(fields), message),
-    info: (fields, message) => logger.info(redact(fields), message),
-    warn: (fields, message) => logger.warn(redact(fields), message),
-    error: (fields, message) => logger.error(redact(fields), message),
-    child: (fields) => wrap(logger.child(redact(fields))),
+    debug: write("debug"),
+    info: write("info"),
+    warn: write("warn"),
+    error: write("error"),
+    child: (fields) => wrap(logger.child(redact(fields)), written),
   };
 }
 

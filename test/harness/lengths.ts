@@ -2,7 +2,7 @@
  * `./dev test` proves each guarantee once, with short clocks and few cases; `./dev test soak` runs full lengths. A test
  * says both numbers where it uses them.
  */
-export const SOAK = process.env["BERTH_TEST_SOAK"] === "1";
+const SOAK = process.env["BERTH_TEST_SOAK"] === "1";
 
 export function length(lengths: { readonly short: number; readonly soak: number }): number {
   return SOAK ? lengths.soak : lengths.short;
