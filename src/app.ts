@@ -37,7 +37,7 @@ import { readOrMakeAdminKey } from "./keys/admin-key-file.ts";
 import { createKeyring } from "./keys/keyring.ts";
 import type { Log } from "./observe/log.ts";
 import { openDiskPackages } from "./packages/disk/disk-packages.ts";
-import { createPackageReader } from "./packages/package-reader.ts";
+import { createPackageReader, type PackageReader } from "./packages/package-reader.ts";
 import type { PackageStore } from "./packages/package-store.ts";
 import { openBullQueue } from "./queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "./queue/bullmq/redis-child.ts";
@@ -85,6 +85,7 @@ interface Base {
   readonly engine: Engine;
   readonly engineInfo: EngineInfo;
   readonly packages: PackageStore;
+  readonly reader: PackageReader;
   /** Names this process in leases and sockets. */
   readonly processId: string;
 }
@@ -140,8 +141,9 @@ async function openBase(config: Config, log: Log, scope: Scope): Promise<Base> {
     folder: join(dataFolder, "packages"),
     stagedAgeMaxMs: 3_600_000,
   });
+  const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const processId = randomBytes(4).toString("hex");
-  return { config, log, scope, store, queue, engine, engineInfo, packages, processId };
+  return { config, log, scope, store, queue, engine, engineInfo, packages, reader, processId };
 }
 
 function openEngine({ settings }: Config, log: Log): Engine {
@@ -243,12 +245,12 @@ async function startInvoker(base: Base, runtimes: RuntimeDirectory): Promise<Inv
 }
 
 async function startWorker(base: Base, keeper: RunningPoolKeeper): Promise<void> {
-  const { config, log, scope, store, queue, engine, packages, processId } = base;
+  const { config, log, scope, store, queue, engine, packages, reader, processId } = base;
   const tasks = taskSettings(config);
   const network =
     config.settings.BERTH_PLUGIN_NETWORK === "bridge" ? networkName(store.instanceId) : "bridge";
   const handler = createTaskHandler({
-    ...{ store, queue, engine, keeper, log, tasks },
+    ...{ store, queue, engine, keeper, reader, log, tasks },
     clock: systemClock,
     worker: processId,
     packageStore: packages,
@@ -267,7 +269,7 @@ async function startWorker(base: Base, keeper: RunningPoolKeeper): Promise<void>
 }
 
 async function openDoor(base: Base, invoker: Invoker) {
-  const { config, log, scope, store, queue, engine, packages } = base;
+  const { config, log, scope, store, queue, engine, packages, reader } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
   const made = settings.BERTH_ADMIN_KEY === undefined ? await readOrMakeAdminKey(dataFolder) : undefined;
@@ -281,7 +283,6 @@ async function openDoor(base: Base, invoker: Invoker) {
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000 },
     }),
   );
-  const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
   const app = createHttpApp({
     uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader }),

@@ -7,7 +7,6 @@ import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Task, TaskStep } from "../domain/task.ts";
 import type { PackageStore } from "../packages/package-store.ts";
-import type { ReadPackageOptions } from "../packages/read-package.ts";
 import { poolKey } from "../runtime/pool-key.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import {
@@ -18,13 +17,12 @@ import {
 } from "./build/build-image.ts";
 import { indexSettingsHash } from "./build/keys.ts";
 import { pickRuntimeImage } from "./build/runtime-image.ts";
-import { verifyPackage } from "./package-access.ts";
+import { type PackageAccessDeps, verifyPackage } from "./package-access.ts";
 import { type IsolationSettings, poolShape } from "./pool-of.ts";
 import type { TaskJournal } from "./task-journal.ts";
 
-export interface InstallStepDeps extends ImageBuilderDeps {
+export interface InstallStepDeps extends ImageBuilderDeps, PackageAccessDeps {
   readonly packageStore: PackageStore;
-  readonly archives: ReadPackageOptions;
   readonly keeper: PoolKeeper;
   readonly isolation: IsolationSettings;
   /** Limits of Pools that Tenants share. */
@@ -55,7 +53,7 @@ export async function runInstall(
   const archive = await deps.packageStore.open(task.identifier);
 
   await enter("verifying");
-  const source = await verifyPackage(archive.path, pkg, deps.archives);
+  const source = await verifyPackage({ archivePath: archive.path, pkg }, deps, signal);
 
   await enter("resolving");
   const { arch } = await deps.engine.info(signal);

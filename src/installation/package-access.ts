@@ -1,22 +1,29 @@
 import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
 import { dependencySource, packageFiles } from "../packages/package-files.ts";
-import { type ReadPackageOptions, readPackage } from "../packages/read-package.ts";
+import type { PackageReader } from "../packages/package-reader.ts";
+import type { ReadPackageOptions } from "../packages/read-package.ts";
 import type { PackageSource } from "./build/build-image.ts";
 import type { DependencyFiles } from "./build/requirements.ts";
+
+export interface PackageAccessDeps {
+  readonly reader: PackageReader;
+  readonly archives: ReadPackageOptions;
+}
 
 /**
  * Reads an archive again at install: what was checked at upload may have been damaged on disk since. Safety, manifest
  * and checksum must still give the Package's identifier; `package_damaged` where they do not.
  */
 export async function verifyPackage(
-  archivePath: string,
-  pkg: Package,
-  options: ReadPackageOptions,
+  { archivePath, pkg }: { readonly archivePath: string; readonly pkg: Package },
+  { reader, archives: options }: PackageAccessDeps,
+  signal: AbortSignal,
 ): Promise<PackageSource> {
-  const identifier = await readPackage(archivePath, new Date(0), options).then(
+  const identifier = await reader.read(archivePath, new Date(0), signal).then(
     (read) => read.identifier,
     (error: unknown) => {
+      signal.throwIfAborted();
       throw damaged(pkg, error);
     },
   );

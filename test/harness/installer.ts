@@ -18,6 +18,7 @@ import {
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
 import { packFolder } from "../../src/packages/pack.ts";
+import { createPackageReader, type PackageReader } from "../../src/packages/package-reader.ts";
 import type { PackageStore } from "../../src/packages/package-store.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
 import type { PoolKeeper } from "../../src/runtime/runtimes.ts";
@@ -96,7 +97,10 @@ export async function openInstallRig(database: TestDatabase): Promise<InstallRig
   scope.add(() => removeInstance(engine, store.instanceId));
   const folder = database.dataFolder;
   const packages = await openDiskPackages({ folder: join(folder, "packages"), stagedAgeMaxMs: 60_000 });
-  const rig = { store, engine, packages, folder };
+  const reader = scope.use(
+    createPackageReader({ archives: DEFAULT_READ_OPTIONS, timeoutMs: 30_000, heapMbMax: 256, threadsMax: 2 }),
+  );
+  const rig = { store, engine, packages, reader, folder };
   let uploads = 0;
   return {
     ...rig,
@@ -114,9 +118,14 @@ export async function openInstallRig(database: TestDatabase): Promise<InstallRig
   };
 }
 
-type RigParts = Pick<InstallRig, "store" | "engine" | "packages" | "folder">;
+type RigParts = Pick<InstallRig, "store" | "engine" | "packages" | "folder"> & {
+  readonly reader: PackageReader;
+};
 
-function createWorker({ store, engine, packages, folder }: RigParts, options: WorkerOptions): TestWorker {
+function createWorker(
+  { store, engine, packages, reader, folder }: RigParts,
+  options: WorkerOptions,
+): TestWorker {
   const { queue = new LocalQueue(), leaseMs = 10_000, ...deps } = options;
   const keeper = new KeeperDouble();
   // Long polls: the queue tells at once, and a database that is asked all the time has no time for renewals.
@@ -132,6 +141,7 @@ function createWorker({ store, engine, packages, folder }: RigParts, options: Wo
     settings: buildSettings(folder),
     packageStore: packages,
     archives: DEFAULT_READ_OPTIONS,
+    reader,
     isolation: { default: "tenant", plugins: {} },
     sharedLimits: LIMITS,
     ...deps,
