@@ -1,5 +1,5 @@
-import { toFault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
@@ -26,10 +26,10 @@ export function startSweeper(options: SweeperOptions): AsyncDisposable {
   const scope = new Scope();
   const bell = new Bell();
   options.queue.onReconnect(() => bell.ring());
+  const outage = new Outage(options.log, "task.sweep");
   const running = (async () => {
-    let failing = false;
     while (!scope.signal.aborted) {
-      failing = await sweep(options, failing);
+      await outage.run(() => sweep(options));
       await bell.wait(options.clock, options.sweepMs, scope.signal).catch(() => undefined);
     }
   })();
@@ -37,17 +37,8 @@ export function startSweeper(options: SweeperOptions): AsyncDisposable {
   return scope;
 }
 
-/** Answers whether it failed; an outage is logged once, not once per sweep. */
-async function sweep({ store, queue, log, batch }: SweeperOptions, failing: boolean): Promise<boolean> {
-  try {
-    for (const task of await store.tasks.listClaimable(batch)) {
-      await queue.enqueue("task.run", { taskId: task.id, attempt: task.attempt });
-    }
-    if (failing) log.info({ op: "task.sweep", ok: true }, "sweeping again");
-    return false;
-  } catch (error) {
-    const fault = toFault(error);
-    if (!failing) log.warn({ op: "task.sweep", ok: false, code: fault.code, err: fault }, "sweeps fail");
-    return true;
+async function sweep({ store, queue, batch }: SweeperOptions): Promise<void> {
+  for (const task of await store.tasks.listClaimable(batch)) {
+    await queue.enqueue("task.run", { taskId: task.id, attempt: task.attempt });
   }
 }

@@ -5,8 +5,9 @@
 import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
+import { type Clock, repeat } from "../util/clock.ts";
 import { Breaker } from "./breaker.ts";
 import { type PluginCatalog, readCatalog } from "./catalog.ts";
 
@@ -75,31 +76,18 @@ class Directory implements InstallationDirectory {
     return this.#queued;
   }
 
+  /** While the database is away, what is known stays in use: running plugins go on serving. */
   poll(): void {
-    this.#polling = this.#poll(this.#stop.signal);
+    const { clock, log, settings } = this.#options;
+    const outage = new Outage(log, "directory.refresh");
+    const work = () => outage.run(() => this.refresh());
+    this.#polling = repeat({ clock, everyMs: settings.directoryPollMs }, work, this.#stop.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Error("closed"));
     await this.#polling;
     await this.#running.catch(() => undefined);
-  }
-
-  async #poll(signal: AbortSignal): Promise<void> {
-    const { clock, log, settings } = this.#options;
-    let failing = false;
-    while (!signal.aborted) {
-      await clock.sleep(settings.directoryPollMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
-      try {
-        await this.refresh();
-        failing = false;
-      } catch (error) {
-        // what is known stays in use: running plugins go on serving while the database is away
-        if (!failing) log.warn({ op: "directory.refresh", ok: false, err: error });
-        failing = true;
-      }
-    }
   }
 
   async #read(): Promise<void> {

@@ -6,8 +6,9 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { Fault } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import type { ApiKey, Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
+import { type Clock, repeat } from "../util/clock.ts";
 import { checkAdminKey } from "./admin-key.ts";
 
 /** Whom a key speaks for. */
@@ -107,29 +108,16 @@ class StoredKeyring implements Keyring {
     );
   }
 
+  /** While the database is away, keys that are known stay valid: calls to running plugins go on. */
   poll(): void {
-    this.#polling = this.#poll(this.#stop.signal);
+    const { clock, log, settings } = this.#options;
+    const outage = new Outage(log, "keyring.refresh");
+    const work = () => outage.run(() => this.refresh());
+    this.#polling = repeat({ clock, everyMs: settings.keyPollMs }, work, this.#stop.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Fault("shutting_down", "The keyring is closed."));
     await this.#polling;
-  }
-
-  async #poll(signal: AbortSignal): Promise<void> {
-    const { clock, log, settings } = this.#options;
-    let failing = false;
-    while (!signal.aborted) {
-      await clock.sleep(settings.keyPollMs, signal).catch(() => undefined);
-      if (signal.aborted) return;
-      try {
-        await this.refresh();
-        failing = false;
-      } catch (error) {
-        // keys that are known stay valid: a database outage does not stop calls to running plugins
-        if (!failing) log.warn({ op: "keyring.refresh", ok: false, err: error });
-        failing = true;
-      }
-    }
   }
 }

@@ -5,8 +5,9 @@
 import { Fault, toFault } from "../domain/fault.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
+import { type Clock, repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
 import type { RuntimeLinks } from "./links.ts";
@@ -43,10 +44,11 @@ class Directory implements RunningRuntimeDirectory {
   #used = new Set<string>();
   #refreshing: Promise<void> | undefined;
   #isStale = false;
-  #outage = false;
+  readonly #outage: Outage;
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
+    this.#outage = new Outage(deps.log, "runtime.directory");
   }
 
   async start(): Promise<void> {
@@ -126,15 +128,7 @@ class Directory implements RunningRuntimeDirectory {
   async #refreshAll(): Promise<void> {
     while (this.#isStale && !this.#scope.signal.aborted) {
       this.#isStale = false;
-      try {
-        await this.#syncLinks();
-        this.#outage = false;
-      } catch (error) {
-        const fault = toFault(error);
-        if (!this.#outage)
-          this.#deps.log.error({ op: "runtime.directory", ok: false, code: fault.code, err: fault });
-        this.#outage = true;
-      }
+      await this.#outage.run(() => this.#syncLinks());
       this.#changed();
     }
   }
@@ -184,13 +178,7 @@ class Directory implements RunningRuntimeDirectory {
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {
-    const { signal } = this.#scope;
-    const running = (async () => {
-      while (!signal.aborted) {
-        await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined);
-        if (!signal.aborted) await work();
-      }
-    })();
+    const running = repeat({ clock: this.#deps.clock, everyMs }, work, this.#scope.signal);
     this.#scope.add(() => running);
   }
 }

@@ -2,13 +2,14 @@
  * The worker's side of all Pools: takes their leases, gives each a supervisor, feeds it with what rows, links and
  * Engine tell. Disposing it lets go of everything and stops nothing: plugins run on, the next keeper adopts them.
  */
-import { Fault, isFault, toFault } from "../domain/fault.ts";
+import { Fault, isFault } from "../domain/fault.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Engine, EngineEvent } from "../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../engine/labels.ts";
 import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
+import { type Clock, repeat } from "../util/clock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
@@ -71,7 +72,7 @@ class Keeper implements RunningPoolKeeper {
   readonly #leases = new KeyedLock<string>();
   readonly #sweeper: Sweeper;
   #isShutDown = false;
-  #outage = false;
+  readonly #outage: Outage;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
@@ -82,6 +83,7 @@ class Keeper implements RunningPoolKeeper {
       rollout: new Lanes(1),
       lifetime: this.#scope.signal,
     };
+    this.#outage = new Outage(deps.log, "pool.pass");
     this.#sweeper = new Sweeper({ ...deps, settings: deps.supervision });
   }
 
@@ -285,26 +287,16 @@ class Keeper implements RunningPoolKeeper {
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {
-    const { signal } = this.#scope;
-    const running = (async () => {
-      while (!signal.aborted) {
-        await this.#deps.clock.sleep(everyMs, signal).catch(() => undefined);
-        if (!signal.aborted) await this.#guard(work);
-      }
-    })();
+    const running = repeat({ clock: this.#deps.clock, everyMs }, () => this.#guard(work), this.#scope.signal);
     this.#scope.add(() => running);
   }
 
-  /** A pass that fails is one line per outage; the next one tries again. */
-  async #guard(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-      this.#outage = false;
-    } catch (error) {
-      if (this.#scope.signal.aborted) return;
-      const fault = toFault(error);
-      if (!this.#outage) this.#deps.log.error({ op: "pool.pass", ok: false, code: fault.code, err: fault });
-      this.#outage = true;
-    }
+  /** A pass that fails is tried again by the next one; what fails because everything ends is no failure. */
+  #guard(work: () => Promise<void>): Promise<void> {
+    return this.#outage.run(() =>
+      work().catch((error: unknown) => {
+        if (!this.#scope.signal.aborted) throw error;
+      }),
+    );
   }
 }

@@ -22,3 +22,15 @@ export const systemClock: Clock = {
       signal.addEventListener("abort", onAbort, { once: true });
     }),
 };
+
+/** Does the work each `everyMs`, one after the other, until the signal aborts. The work must not throw. */
+export async function repeat(
+  { clock, everyMs }: { readonly clock: Clock; readonly everyMs: number },
+  work: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(everyMs, signal).catch(() => undefined);
+    if (!signal.aborted) await work();
+  }
+}

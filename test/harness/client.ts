@@ -57,7 +57,7 @@ export async function packPlugin(
   try {
     const source = join(ROOT, name.startsWith("examples/") ? name : `test/plugins/${name}`);
     const copy = join(folder, "plugin");
-    await cp(source, copy, { recursive: true });
+    await cp(source, copy, { recursive: true, dereference: true });
     for (const [path, edit] of Object.entries(edits)) {
       const text = typeof edit === "string" ? edit : edit(await readFile(join(copy, path), "utf8"));
       await writeFile(join(copy, path), text);

@@ -1,0 +1,30 @@
+import { toFault } from "../domain/fault.ts";
+import type { Log } from "./log.ts";
+
+/** Work that is done again and again and may fail for a while: the first failure of a series is logged, and its end. */
+export class Outage {
+  readonly #log: Log;
+  readonly #op: string;
+  #isFailing = false;
+
+  /** `op`: what the work is called in the log. */
+  constructor(log: Log, op: string) {
+    this.#log = log;
+    this.#op = op;
+  }
+
+  /** Runs the work once. A failure is not thrown: whoever repeats the work tries again. */
+  async run(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      const fault = toFault(error);
+      if (!this.#isFailing)
+        this.#log[fault.rule.log]({ op: this.#op, ok: false, code: fault.code, err: fault });
+      this.#isFailing = true;
+      return;
+    }
+    if (this.#isFailing) this.#log.info({ op: this.#op, ok: true }, "it is done again");
+    this.#isFailing = false;
+  }
+}
