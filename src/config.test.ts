@@ -24,6 +24,10 @@ describe("readConfig", () => {
     expect(read).toThrow(/BERTH_PROT is no setting of Berth/);
   });
 
+  test("what the image build reads from the same environment is no misspelt setting", () => {
+    expect(() => readConfig({ BERTH_RUNTIME_BASE: "python:3.12-slim", BERTH_TEST_X: "1" })).not.toThrow();
+  });
+
   test("a secret is never shown, neither in the log nor in a problem", () => {
     const url = "https://user:hunter2@index.example/simple";
     expect(

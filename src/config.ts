@@ -158,10 +158,14 @@ export function redactedSettings(settings: Settings): Record<string, unknown> {
   );
 }
 
+/** Read by the script that builds runtime images, from the same environment. */
+const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
+
 /** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
 function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
   return Object.keys(env)
-    .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_") && !(name in SETTINGS))
+    .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_"))
+    .filter((name) => !(name in SETTINGS) && !OF_IMAGE_BUILDS.includes(name))
     .map((name) => `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`);
 }
 
