@@ -66,8 +66,8 @@ module.exports = {
       name: "doors-are-on-top",
       comment: "Nothing below the composition root knows the doors, the command line or the root itself.",
       severity: "error",
-      from: { path: "^src/[^/]+/", pathNot: `^src/(http|cli)/|${tests}` },
-      to: { path: "^src/(http/|cli/|[^/]+[.]ts$)" },
+      from: { path: "^src/[^/]+/", pathNot: `^src/(http|cli|app)/|${tests}` },
+      to: { path: "^src/(http/|cli/|app/|[^/]+[.]ts$)" },
     },
     {
       name: "http-is-only-a-door",
@@ -75,16 +75,16 @@ module.exports = {
         "The HTTP doors get what they need handed in; they know neither the root nor the command line.",
       severity: "error",
       from: { path: "^src/http/", pathNot: tests },
-      to: { path: "^src/(cli/|[^/]+[.]ts$)" },
+      to: { path: "^src/(cli/|app/|[^/]+[.]ts$)" },
     },
     {
       name: "adapters-are-picked-in-app",
       comment:
-        "An implementation folder is imported by app.ts, by itself and by tests; all others know the contract.",
+        "An implementation folder is imported by the composition root, by itself and by tests; all others know the contract.",
       severity: "error",
       from: {
         path: "^src/",
-        pathNot: `^src/(app|main)[.]ts$|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/|${tests}`,
+        pathNot: `^src/(app|main)[.]ts$|^src/app/|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/|${tests}`,
       },
       to: {
         path: "^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/",

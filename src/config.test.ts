@@ -1,4 +1,5 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { readConfig, redactedSettings, SETTINGS } from "./config.ts";
@@ -33,6 +34,41 @@ describe("readConfig", () => {
     expect(
       JSON.stringify(redactedSettings(readConfig({ BERTH_PACKAGE_INDEX_URL: url }).settings)),
     ).not.toContain("hunter2");
+  });
+});
+
+describe("a secret in a file", () => {
+  async function file(text: string): Promise<AsyncDisposable & { readonly path: string }> {
+    const folder = await mkdtemp(join(tmpdir(), "berth-secret-"));
+    const path = join(folder, "secret");
+    await writeFile(path, text);
+    return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
+  }
+
+  test("is read without the end of its line", async () => {
+    await using secret = await file("postgres://berth:p w\n@db/berth\n");
+    expect(readConfig({ DATABASE_URL_FILE: secret.path }).settings.DATABASE_URL).toBe(
+      "postgres://berth:p w\n@db/berth",
+    );
+  });
+
+  test("is refused beside the setting itself, where it is empty, and where it cannot be read", async () => {
+    await using secret = await file("a");
+    await using empty = await file("\n");
+    const read = () =>
+      readConfig({
+        REDIS_URL: "redis://cache",
+        REDIS_URL_FILE: secret.path,
+        DATABASE_URL_FILE: empty.path,
+        BERTH_ADMIN_KEY_FILE: "/nowhere",
+      });
+    expect(read).toThrow(/REDIS_URL and REDIS_URL_FILE are both set/);
+    expect(read).toThrow(/DATABASE_URL_FILE is ".*", which is empty/);
+    expect(read).toThrow(/BERTH_ADMIN_KEY_FILE is "\/nowhere", which cannot be read \(ENOENT\)/);
+  });
+
+  test("is a way for secrets alone: what may be seen is set directly", () => {
+    expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(/BERTH_PORT_FILE is no setting of Berth/);
   });
 });
 

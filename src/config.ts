@@ -2,7 +2,10 @@
  * Every setting, in one table: its name, what is accepted, its default, what it is for. `readConfig` turns an
  * environment into one frozen value that is passed down, and names all problems at once; nothing else reads the
  * environment, and no default stands anywhere else. README's table is checked against this one by a test.
+ *
+ * A secret may stand in a file instead, which its name with `_FILE` behind it names.
  */
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { Fault } from "./domain/fault.ts";
@@ -116,13 +119,17 @@ export interface Config {
   readonly limits: LimitsPolicy;
 }
 
-/** Reads an environment. Throws `config_invalid`, which lists every problem, one a line. */
-export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** Reads an environment and the files of secrets. Throws `config_invalid`, which lists every problem, one a line. */
+export function readConfig(env: Env): Config {
   const problems: string[] = [];
   const values = new Map<string, unknown>();
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const raw = env[name] === "" && setting.default !== "" ? undefined : env[name];
-    const text = raw ?? setting.default;
+    const text = raw ?? (setting.secret ? readSecret(env, name, problems) : setting.default);
+    if (raw !== undefined && setting.secret && isSet(env, `${name}_FILE`))
+      problems.push(`${name} and ${name}_FILE are both set; accepted: one of them`);
     if (text === undefined) continue;
     const parsed = setting.parse.safeParse(text);
     if (parsed.success) values.set(name, parsed.data);
@@ -158,14 +165,37 @@ export function redactedSettings(settings: Settings): Record<string, unknown> {
   );
 }
 
+function isSet(env: Env, name: string): boolean {
+  return env[name] !== undefined && env[name] !== "";
+}
+
+/** What the file of a secret holds, without the line's end that editors add. */
+function readSecret(env: Env, name: string, problems: string[]): string | undefined {
+  const path = env[`${name}_FILE`];
+  if (path === undefined || path === "") return undefined;
+  const shown = `${name}_FILE is ${JSON.stringify(path)}`;
+  try {
+    const text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    if (text !== "") return text;
+    problems.push(`${shown}, which is empty; accepted: a file that holds the value`);
+  } catch (error) {
+    const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+    problems.push(`${shown}, which cannot be read${why}; accepted: a readable file`);
+  }
+  return undefined;
+}
+
 /** Read by the script that builds runtime images, from the same environment. */
 const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
 
 /** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
-function unknownNames(env: Readonly<Record<string, string | undefined>>): string[] {
+function unknownNames(env: Env): string[] {
+  const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
+    isSecret ? [`${name}_FILE`] : [],
+  );
   return Object.keys(env)
     .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_"))
-    .filter((name) => !(name in SETTINGS) && !OF_IMAGE_BUILDS.includes(name))
+    .filter((name) => !(name in SETTINGS) && !files.includes(name) && !OF_IMAGE_BUILDS.includes(name))
     .map((name) => `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`);
 }
 

@@ -7,7 +7,9 @@ import { up } from "./cli/up.ts";
 import { readConfig } from "./config.ts";
 import { isFault } from "./domain/fault.ts";
 
-const USAGE = `usage: berth serve              serve until a signal
+const USAGE = `usage: berth serve              everything in one process, until a signal
+       berth api                the doors alone; needs DATABASE_URL and REDIS_URL, as the worker does
+       berth worker             builds, starts and keeps plugins; the only one that needs the Docker Engine
        berth up [--once]        serve, and show the main job on an example first (--once: end after it)
        berth pack DIR [-o FILE] make a package of a folder
 Settings are environment variables: README.md lists them.
@@ -16,7 +18,9 @@ Settings are environment variables: README.md lists them.
 type Command = (args: readonly string[]) => Promise<void>;
 
 const COMMANDS: Readonly<Record<string, Command>> = {
-  serve: () => serveUntilSignal({ config: readConfig(process.env) }),
+  serve: () => serveUntilSignal({ config: readConfig(process.env), role: "serve" }),
+  api: () => serveUntilSignal({ config: readConfig(process.env), role: "api" }),
+  worker: () => serveUntilSignal({ config: readConfig(process.env), role: "worker" }),
   up: (args) => {
     const { values } = parseArgs({ args: [...args], options: { once: { type: "boolean", default: false } } });
     return up({ config: readConfig(process.env), once: values.once });

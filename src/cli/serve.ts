@@ -1,13 +1,13 @@
-import { type Berth, startBerth } from "../app.ts";
+import { type Berth, type Role, startBerth } from "../app.ts";
 import { type Config, redactedSettings } from "../config.ts";
 import { createLog, type Log } from "../observe/log.ts";
 
 /** Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. */
-export async function serveUntilSignal({ config }: { config: Config }): Promise<void> {
+export async function serveUntilSignal({ config, role }: { config: Config; role: Role }): Promise<void> {
   const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
   const signalled = nextSignal();
-  log.info({ op: "berth.start", settings: redactedSettings(config.settings) });
-  const berth = await startBerth({ config, log });
+  log.info({ op: "berth.start", role, settings: redactedSettings(config.settings) });
+  const berth = await startBerth({ config, log, role });
   await signalled;
   await stopBerth(berth, log, { removeContainers: false });
 }

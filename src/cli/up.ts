@@ -55,7 +55,7 @@ export async function up({ config, once }: { config: Config; once: boolean }): P
     level: config.settings.BERTH_LOG_LEVEL === "info" ? "warn" : config.settings.BERTH_LOG_LEVEL,
   });
   say(`starting, data in ${config.dataFolder}`);
-  const berth = await startBerth({ config, log });
+  const berth = await startBerth({ config, log, role: "serve" });
   say(`serving on ${berth.url}`);
   try {
     await demonstrate(berth);

@@ -45,7 +45,7 @@ export interface HttpAppOptions {
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
   readonly limitsPolicy: LimitsPolicy;
-  /** Beside the database, which is always asked. */
+  /** What must answer for the process to be ready. */
   readonly parts: HealthParts;
   readonly log: Log;
   readonly settings: HttpAppSettings;
@@ -53,14 +53,12 @@ export interface HttpAppOptions {
 
 export interface HttpApp extends Disposable {
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
-  /** The OpenAPI 3.1 document. */
-  openApi(): object;
   /** Ends the streams of control routes; open Invocations are the invoker's to end. */
   [Symbol.dispose](): void;
 }
 
 export function createHttpApp(options: HttpAppOptions): HttpApp {
-  const { keyring, log, settings, store } = options;
+  const { keyring, log, settings } = options;
   const stop = new AbortController();
   const pings = new PingHub(settings.pingMs);
   const routes = new Routes({ keyring, log, signal: stop.signal, settings });
@@ -80,13 +78,11 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addListKeys(routes, options);
   addRevokeKey(routes, options);
   addHealth(routes);
-  addReady(routes, { parts: { database: () => store.ping(), ...options.parts }, settings });
-  const openApi = () => describe(routes, settings.version);
-  routes.on("get", "/openapi.json", () => Response.json(openApi()));
+  addReady(routes, options);
+  routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
   return {
     fetch: (request, env) => routes.app.fetch(request, env ?? {}),
-    openApi,
     [Symbol.dispose]() {
       stop.abort(new Error("the process stops"));
       pings[Symbol.dispose]();

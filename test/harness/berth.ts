@@ -54,9 +54,16 @@ export async function startBerth(
   const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }));
   const log: Record<string, unknown>[] = [];
   const url = await listening(child, log, ended);
+  // A worker has no door that takes one.
   const adminKey =
-    env["BERTH_ADMIN_KEY"] ?? (await readFile(join(env["BERTH_DATA"] ?? "data", "admin-key"), "utf8")).trim();
+    command[0] === "worker"
+      ? ""
+      : (env["BERTH_ADMIN_KEY"] ?? (await readAdminKey(env["BERTH_DATA"] ?? "data")));
   return new RunningProcess({ child, url, adminKey, log, ended });
+}
+
+async function readAdminKey(dataFolder: string): Promise<string> {
+  return (await readFile(join(dataFolder, "admin-key"), "utf8")).trim();
 }
 
 interface Started {

@@ -389,7 +389,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     keyring,
     log,
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
-    parts: {},
+    parts: { database: () => store.ping() },
     settings: {
       ...settings,
       version: "0.1.0",

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { Client } from "pg";
+import type { Role } from "../../src/app.ts";
 import type { ContainerState } from "../../src/domain/container.ts";
 import type { Engine, EngineImage } from "../../src/engine/engine.ts";
 import { networkName } from "../../src/runtime/profile.ts";
@@ -37,7 +38,7 @@ export interface Site extends AsyncDisposable {
   /** What Berth is started with, the changes of `start` aside. */
   readonly env: Env;
   /** Where one runs already, it is the caller's business that the second one is refused. */
-  start(changes?: Env): Promise<BerthProcess>;
+  start(changes?: Env, role?: Role): Promise<BerthProcess>;
   /** Runs a command of Berth to its end. */
   run(command: readonly string[], changes?: Env): Promise<Ended>;
   /** Containers of plugins, also of those that run no more; of builds where asked for. */
@@ -105,8 +106,8 @@ class RealSite implements Site {
     return this.#parts.env;
   }
 
-  async start(changes: Env = {}): Promise<BerthProcess> {
-    const berth = await startBerth({ ...this.env, ...changes });
+  async start(changes: Env = {}, role: Role = "serve"): Promise<BerthProcess> {
+    const berth = await startBerth({ ...this.env, ...changes }, [role]);
     this.#running.push(berth);
     this.#instance = String(berth.log.find(({ op }) => op === "http.listen")?.["instance"]);
     return berth;

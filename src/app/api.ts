@@ -1,0 +1,96 @@
+import { join } from "node:path";
+import { directorySettings, httpSettings, invokerSettings, serveSettings } from "../app-settings.ts";
+import { createHttpApp, type HttpApp } from "../http/app.ts";
+import { createHealthApp } from "../http/health-app.ts";
+import type { HealthParts } from "../http/routes/health/ready.ts";
+import { serve } from "../http/serve.ts";
+import { createInstallationRequests } from "../installation/install.ts";
+import { createTaskWatch } from "../installation/task-watch.ts";
+import { createPackageUploads } from "../installation/upload.ts";
+import { createHostCalls } from "../invocation/host-calls.ts";
+import { createHostStorage } from "../invocation/host-storage.ts";
+import { openInstallationDirectory } from "../invocation/installations.ts";
+import { createInvoker, type Invoker } from "../invocation/invoke.ts";
+import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
+import { createKeyring } from "../keys/keyring.ts";
+import { startRuntimeDirectory } from "../runtime/directory.ts";
+import { createRuntimeLogs } from "../runtime/logs/runtime-logs.ts";
+import type { RuntimeDirectory } from "../runtime/runtimes.ts";
+import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
+import { systemClock } from "../util/clock.ts";
+import type { Base } from "./base.ts";
+import type { Links } from "./links.ts";
+
+const VERSION = "0.1.0";
+
+/** What this process sees of running plugins. Resolves once each has its link. */
+export async function startDirectory(base: Base, { links }: Links): Promise<RuntimeDirectory> {
+  const { config, log, scope, store, queue } = base;
+  const settings = directorySettings(config);
+  return scope.use(await startRuntimeDirectory({ store, links, queue, clock: systemClock, log, settings }));
+}
+
+export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Promise<Invoker> {
+  const { config, log, scope, store } = base;
+  const installations = scope.use(
+    await openInstallationDirectory({
+      store,
+      clock: systemClock,
+      log,
+      settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
+    }),
+  );
+  const hostCalls = createHostCalls({
+    storage: createHostStorage({
+      folder: join(config.dataFolder, "storage"),
+      bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
+      keysMax: 10_000,
+    }),
+    log,
+    settings: { openMax: 100, depthMax: 4 },
+  });
+  return scope.use(
+    createInvoker({ installations, runtimes, hostCalls, log, settings: invokerSettings(config) }),
+  );
+}
+
+/** The native API, and who may use it. */
+export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts) {
+  const { config, log, scope, store, queue, packages, reader } = base;
+  const { settings, limits, dataFolder } = config;
+  const clock = systemClock;
+  const made = settings.BERTH_ADMIN_KEY === undefined ? await readOrMakeAdminKey(dataFolder) : undefined;
+  const adminKey = settings.BERTH_ADMIN_KEY ?? made?.key ?? "";
+  const keyring = scope.use(
+    await createKeyring({
+      store,
+      adminKey,
+      clock,
+      log,
+      settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000 },
+    }),
+  );
+  const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
+  const app = createHttpApp({
+    uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader }),
+    requests: createInstallationRequests({ store, queue, limits, log }),
+    taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
+    logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
+    ...{ store, invoker, keyring, limitsPolicy: limits, log, parts },
+    settings: httpSettings(config, VERSION),
+  });
+  return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };
+}
+
+/** The door of a process that serves nobody: it says how the process is, and nothing else. */
+export async function openHealthDoor(base: Base, parts: HealthParts): Promise<string> {
+  const { log, config } = base;
+  return await listen(base, createHealthApp({ parts, log, settings: httpSettings(config, VERSION) }));
+}
+
+async function listen({ config, scope, store, log, role }: Base, app: HttpApp): Promise<string> {
+  const { BERTH_HOST: host, BERTH_PORT: port } = config.settings;
+  const { url } = scope.use(await serve({ app, host, port, settings: serveSettings(config) }));
+  log.info({ op: "http.listen", url, instance: store.instanceId, role }, "Berth is ready");
+  return url;
+}

@@ -1,0 +1,99 @@
+import { randomBytes } from "node:crypto";
+import { access, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { archiveSettings } from "../app-settings.ts";
+import type { Config } from "../config.ts";
+import { Fault } from "../domain/fault.ts";
+import type { Log } from "../observe/log.ts";
+import { openDiskPackages } from "../packages/disk/disk-packages.ts";
+import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
+import type { PackageStore } from "../packages/package-store.ts";
+import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
+import { startRedisChild } from "../queue/bullmq/redis-child.ts";
+import type { Queue } from "../queue/queue.ts";
+import { lockDataFolder } from "../store/data-folder-lock.ts";
+import { openStore } from "../store/prisma/open.ts";
+import type { Store } from "../store/store.ts";
+import type { Scope } from "../util/scope.ts";
+
+/** What reading one uploaded package may take: the largest published ones take a tenth of it. */
+const READING = { timeoutMs: 10_000, heapMbMax: 512, threadsMax: 2 };
+
+/**
+ * `serve`: everything in one process. `api`: the doors and this process's links to running plugins. `worker`: what
+ * builds, starts and keeps plugins; the only one that knows the Engine.
+ */
+export type Role = "serve" | "api" | "worker";
+
+/** What every later stage of the start stands on, whatever the role. */
+export interface Base {
+  readonly role: Role;
+  readonly config: Config;
+  readonly log: Log;
+  readonly scope: Scope;
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly packages: PackageStore;
+  readonly reader: PackageReader;
+  /** Names this process in leases and sockets. */
+  readonly processId: string;
+}
+
+export async function openBase(
+  role: Role,
+  { config, log, scope }: { readonly config: Config; readonly log: Log; readonly scope: Scope },
+): Promise<Base> {
+  const { settings, dataFolder } = config;
+  const isShareable = settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
+  if (role !== "serve" && !isShareable) throw serversMissing(role, config);
+  await mkdir(dataFolder, { recursive: true, mode: 0o711 });
+  // Embedded parts have one owner. Where servers keep the truth, any number of processes share the folder, also from
+  // containers, which could not see each other's pids in a lock.
+  if (!isShareable) scope.use(await lockDataFolder(dataFolder));
+  await checkCaBundle(settings.BERTH_CA_BUNDLE);
+  const [store, redis] = await Promise.all([
+    openStore({
+      dataFolder,
+      log,
+      poolMax: settings.BERTH_DATABASE_POOL,
+      statementTimeoutMs: 30_000,
+      ...(settings.DATABASE_URL === undefined ? {} : { databaseUrl: settings.DATABASE_URL }),
+    }).then((opened) => scope.use(opened)),
+    openRedis(config, log, scope),
+  ]);
+  const queue = scope.use(
+    openBullQueue({ redis, instanceId: store.instanceId, enqueueTimeoutMs: 1000, lockMs: 30_000, log }),
+  );
+  const packages = await openDiskPackages({
+    folder: join(dataFolder, "packages"),
+    stagedAgeMaxMs: 3_600_000,
+  });
+  const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
+  const processId = randomBytes(4).toString("hex");
+  return { role, config, log, scope, store, queue, packages, reader, processId };
+}
+
+function serversMissing(role: Role, { settings }: Config): Fault {
+  const missing = (["DATABASE_URL", "REDIS_URL"] as const).filter((name) => settings[name] === undefined);
+  return new Fault(
+    "config_invalid",
+    `berth ${role} shares its database and queue with other processes: set ${missing.join(" and ")}, ` +
+      "or run everything in one process with berth serve.",
+    { details: { field: missing.join(", "), value: null, accepted: "the URL of a server" } },
+  );
+}
+
+async function checkCaBundle(path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  await access(path).catch((cause) => {
+    throw new Fault("config_invalid", `BERTH_CA_BUNDLE is ${path}; accepted: a readable PEM file.`, {
+      cause,
+    });
+  });
+}
+
+async function openRedis({ settings, dataFolder }: Config, log: Log, scope: Scope) {
+  if (settings.REDIS_URL !== undefined) return { url: settings.REDIS_URL };
+  const child = await startRedisChild({ folder: join(dataFolder, "redis"), log, startTimeoutMs: 30_000 });
+  return { socketPath: scope.use(child).socketPath };
+}

@@ -1,0 +1,25 @@
+import { join } from "node:path";
+import { profileSettings } from "../app-settings.ts";
+import { createRuntimeFolders, type RuntimeFolders } from "../runtime/folder.ts";
+import { RuntimeLinks } from "../runtime/links.ts";
+import { createSocketTransport } from "../transport/socket/socket-transport.ts";
+import type { Base } from "./base.ts";
+
+const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
+
+export interface Links {
+  readonly links: RuntimeLinks;
+  readonly folders: RuntimeFolders;
+}
+
+/** This process's own sockets to Runtimes: an api calls over them, a worker watches over them, `serve` does both. */
+export function createLinks({ config, log, scope, processId }: Base): Links {
+  const { frameBytesMax, caBundleFile } = profileSettings(config);
+  const folders = createRuntimeFolders({
+    dataFolder: config.dataFolder,
+    runnerFile: RUNNER_FILE,
+    caBundleFile,
+  });
+  const transport = scope.use(createSocketTransport({ processId, log }));
+  return { folders, links: scope.use(new RuntimeLinks({ transport, folders, frameBytesMax, log })) };
+}

@@ -1,0 +1,118 @@
+import {
+  archiveSettings,
+  buildSettings,
+  isolationSettings,
+  launchSettings,
+  profileSettings,
+  supervisionSettings,
+  taskSettings,
+} from "../app-settings.ts";
+import type { Config } from "../config.ts";
+import { Fault } from "../domain/fault.ts";
+import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
+import type { Engine, EngineInfo } from "../engine/engine.ts";
+import { startSweeper } from "../installation/sweeper.ts";
+import { createTaskHandler } from "../installation/task-runner.ts";
+import type { Log } from "../observe/log.ts";
+import { cgroupParentFor, setCgroupWeight } from "../runtime/cgroup.ts";
+import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
+import { LogKeeper } from "../runtime/logs/log-keeper.ts";
+import { networkName } from "../runtime/profile.ts";
+import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
+import { systemClock } from "../util/clock.ts";
+import type { Base } from "./base.ts";
+import type { Links } from "./links.ts";
+
+/** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
+const PLUGINS_WEIGHT_PERCENT = 25;
+
+/** The Engine, once it has answered. */
+export interface EngineSide {
+  readonly engine: Engine;
+  readonly info: EngineInfo;
+}
+
+/** Throws `engine_unavailable`. */
+export async function openEngine({ config, log, scope }: Pick<Base, "config" | "log" | "scope">) {
+  const { settings } = config;
+  const engine = scope.use(createEngine(config, log));
+  try {
+    return { engine, info: await engine.info(AbortSignal.timeout(10_000)) };
+  } catch (cause) {
+    throw new Fault(
+      "engine_unavailable",
+      `The Docker Engine does not answer on ${settings.BERTH_ENGINE_SOCKET}. Start it, or name its socket in BERTH_ENGINE_SOCKET.`,
+      { cause },
+    );
+  }
+}
+
+function createEngine({ settings }: Config, log: Log): Engine {
+  return createDockerEngine({
+    socketPath: settings.BERTH_ENGINE_SOCKET,
+    log,
+    clock: systemClock,
+    settings: {
+      ...DOCKER_ENGINE_SETTINGS,
+      lanes: { ...DOCKER_ENGINE_SETTINGS.lanes, builds: settings.BERTH_BUILDS_MAX },
+    },
+  });
+}
+
+/** Supervision of Pools: resolves when what ran is being adopted. */
+export async function startSupervision(
+  base: Base,
+  { engine, info }: EngineSide,
+  { links, folders }: Links,
+  ending: { readonly removeContainers: boolean },
+): Promise<RunningPoolKeeper> {
+  const { config, log, scope, store, queue, processId } = base;
+  const clock = systemClock;
+  const { cgroupVersion } = info;
+  const cgroupParent = cgroupParentFor(info);
+  await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });
+  const logs = scope.use(
+    new LogKeeper({ engine, clock, log, dataFolder: config.dataFolder, settings: RUNTIME_LOG_DEFAULTS }),
+  );
+  const keeper = await startPoolKeeper({
+    ...{ store, engine, links, folders, logs, queue, clock, log },
+    profile: { ...profileSettings(config), cgroupParent },
+    holder: processId,
+    launch: launchSettings(config),
+    supervision: supervisionSettings(config),
+  });
+  scope.add(async () => {
+    if (ending.removeContainers) await keeper.shutdownAll(AbortSignal.timeout(60_000));
+    await keeper[Symbol.asyncDispose]();
+  });
+  return keeper;
+}
+
+/** Takes jobs, and brings back what the queue forgot. */
+export async function startTasks(
+  base: Base,
+  { engine }: EngineSide,
+  keeper: RunningPoolKeeper,
+): Promise<void> {
+  const { config, log, scope, store, queue, packages, reader, processId } = base;
+  const tasks = taskSettings(config);
+  const network =
+    config.settings.BERTH_PLUGIN_NETWORK === "bridge" ? networkName(store.instanceId) : "bridge";
+  const handler = createTaskHandler({
+    ...{ store, queue, engine, keeper, reader, log, tasks },
+    clock: systemClock,
+    worker: processId,
+    packageStore: packages,
+    archives: archiveSettings(config),
+    isolation: isolationSettings(config),
+    sharedLimits: config.limits.defaults,
+    settings: buildSettings(config, network),
+    instanceId: store.instanceId,
+    cleanupMs: 30_000,
+    leaseMs: tasks.leaseMs,
+    pollMs: tasks.pollMs,
+  });
+  scope.use(await queue.work({ "task.run": handler }));
+  const sweepMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
+  scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100 }));
+}
