@@ -31,12 +31,13 @@ export async function startDirectory(base: Base, { links }: Links): Promise<Runt
 }
 
 export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Promise<Invoker> {
-  const { config, log, scope, store } = base;
+  const { config, log, scope, store, processes } = base;
   const installations = scope.use(
     await openInstallationDirectory({
       store,
       clock: systemClock,
       log,
+      sharers: processes,
       settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
     }),
   );
@@ -56,7 +57,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
 
 /** The native API, and who may use it. */
 export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts) {
-  const { config, log, scope, store, queue, packages, reader } = base;
+  const { config, log, scope, store, queue, packages, reader, processes } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
   const made = settings.BERTH_ADMIN_KEY === undefined ? await readOrMakeAdminKey(dataFolder) : undefined;
@@ -76,7 +77,7 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
     requests: createInstallationRequests({ store, queue, limits, log }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
-    ...{ store, invoker, keyring, limitsPolicy: limits, log, parts },
+    ...{ store, invoker, keyring, limitsPolicy: limits, log, parts, processes },
     settings: httpSettings(config, VERSION),
   });
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };
@@ -84,8 +85,9 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
 
 /** The door of a process that serves nobody: it says how the process is, and nothing else. */
 export async function openHealthDoor(base: Base, parts: HealthParts): Promise<string> {
-  const { log, config } = base;
-  return await listen(base, createHealthApp({ parts, log, settings: httpSettings(config, VERSION) }));
+  const { log, config, processes } = base;
+  const settings = httpSettings(config, VERSION);
+  return await listen(base, createHealthApp({ parts, processes, log, settings }));
 }
 
 async function listen({ config, scope, store, log, role }: Base, app: HttpApp): Promise<string> {

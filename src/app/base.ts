@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { access, mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { archiveSettings } from "../app-settings.ts";
 import type { Config } from "../config.ts";
@@ -11,9 +12,11 @@ import type { PackageStore } from "../packages/package-store.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
 import type { Queue } from "../queue/queue.ts";
+import { joinProcesses, type LiveProcesses } from "../runtime/processes.ts";
 import { lockDataFolder } from "../store/data-folder-lock.ts";
 import { openStore } from "../store/prisma/open.ts";
 import type { Store } from "../store/store.ts";
+import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
@@ -37,6 +40,7 @@ export interface Base {
   readonly reader: PackageReader;
   /** Names this process in leases and sockets. */
   readonly processId: string;
+  readonly processes: LiveProcesses;
 }
 
 export async function openBase(
@@ -70,7 +74,16 @@ export async function openBase(
   });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const processId = randomBytes(4).toString("hex");
-  return { role, config, log, scope, store, queue, packages, reader, processId };
+  // It leaves when all else has ended: calls that drain here still take of what the others may let in.
+  const processes = scope.use(
+    await joinProcesses({
+      ...{ store, log, clock: systemClock },
+      self: { id: processId, role, host: hostname(), pid: process.pid },
+      pollMs: settings.BERTH_POLL_SECONDS * 1000,
+      aliveMs: settings.BERTH_LEASE_SECONDS * 1000,
+    }),
+  );
+  return { role, config, log, scope, store, queue, packages, reader, processId, processes };
 }
 
 function serversMissing(role: Role, { settings }: Config): Fault {

@@ -24,6 +24,13 @@ export interface Pool {
   /** Set in `backoff`: when the next start is tried. */
   readonly nextStartAt: Date | undefined;
   readonly lease: Lease | undefined;
+  /** Starts that other workers asked its keeper for, counted, and how many of them have their answer. */
+  readonly startAsked: number;
+  readonly startAnswered: number;
+  /** Of the last answer; undefined where it served. */
+  readonly startFault: FaultJson | undefined;
+  /** Another worker asked its keeper to remove it. */
+  readonly removalAsked: boolean;
 }
 
 /** Exclusion is a row with a holder and an expiry, fenced by the attempt when its result is published. */

@@ -9,7 +9,7 @@ import type { Store } from "../store/store.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
 import { addHealth } from "./routes/health/live.ts";
-import { addReady, type HealthParts } from "./routes/health/ready.ts";
+import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
@@ -47,6 +47,7 @@ export interface HttpAppOptions {
   readonly limitsPolicy: LimitsPolicy;
   /** What must answer for the process to be ready. */
   readonly parts: HealthParts;
+  readonly processes: ProcessCounts;
   readonly log: Log;
   readonly settings: HttpAppSettings;
 }

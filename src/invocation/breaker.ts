@@ -1,33 +1,45 @@
 import { Fault } from "../domain/fault.ts";
 
+export interface CallLimit {
+  /** What the Installation is granted, over all processes. */
+  readonly granted: number;
+  /** How many processes answer calls: each lets in its share, rounded up. */
+  readonly processes: number;
+}
+
 /**
- * How many Invocations of one Installation run at once, and the queue before them. Entering is synchronous while
- * there is room. Places are handed on in the order of asking.
+ * How many Invocations of one Installation run at once in this process, and the queue before them. Entering is
+ * synchronous while there is room. Places are handed on in the order of asking.
  */
 export class Breaker {
   #inFlight = 0;
-  #inFlightMax: number;
+  #limit: CallLimit;
   readonly #queueMax: number;
   readonly #waiting = new Set<() => void>();
 
-  constructor(limits: { inFlightMax: number; queueMax: number }) {
-    this.#inFlightMax = limits.inFlightMax;
-    this.#queueMax = limits.queueMax;
+  constructor({ limit, queueMax }: { limit: CallLimit; queueMax: number }) {
+    this.#limit = limit;
+    this.#queueMax = queueMax;
   }
 
   get inFlight(): number {
     return this.#inFlight;
   }
 
-  /** A higher limit lets waiting ones in at once; a lower one takes effect as places are given back. */
-  setInFlightMax(inFlightMax: number): void {
-    this.#inFlightMax = inFlightMax;
+  /** This process's share of the limit. */
+  get inFlightMax(): number {
+    return Math.ceil(this.#limit.granted / this.#limit.processes);
+  }
+
+  /** A higher share lets waiting ones in at once; a lower one takes effect as places are given back. */
+  setLimit(limit: CallLimit): void {
+    this.#limit = limit;
     this.#grant();
   }
 
   /** Takes a place if one is free and nobody waits. */
   tryEnter(): boolean {
-    if (this.#inFlight >= this.#inFlightMax || this.#waiting.size > 0) return false;
+    if (this.#inFlight >= this.inFlightMax || this.#waiting.size > 0) return false;
     this.#inFlight++;
     return true;
   }
@@ -46,14 +58,18 @@ export class Breaker {
     this.#grant();
   }
 
-  /** The refusal, with both numbers. */
+  /** The refusal, with both numbers; where the limit is shared among processes, with what is shared by how many. */
   busy(waitedMs?: number): Fault {
-    const state = `${this.#inFlight} of ${this.#inFlightMax} calls in flight, ${this.#waiting.size} of ${this.#queueMax} waiting`;
+    const { granted, processes } = this.#limit;
+    const calls = `${this.#inFlight} of ${this.inFlightMax} calls in flight`;
+    const share = processes === 1 ? "" : ` (one process's share of ${granted} among ${processes})`;
+    const state = `${calls}${share}, ${this.#waiting.size} of ${this.#queueMax} waiting`;
     const waited = waitedMs === undefined ? "" : `; waited ${waitedMs} ms`;
     return new Fault("busy", `The plugin is busy: ${state}${waited}.`, {
       details: {
         inFlight: this.#inFlight,
-        inFlightMax: this.#inFlightMax,
+        inFlightMax: this.inFlightMax,
+        ...(processes === 1 ? {} : { concurrencyMax: granted, processes }),
         queued: this.#waiting.size,
         queueMax: this.#queueMax,
         ...(waitedMs === undefined ? {} : { waitedMs }),
@@ -63,7 +79,7 @@ export class Breaker {
 
   #grant(): void {
     for (const waiter of this.#waiting) {
-      if (this.#inFlight >= this.#inFlightMax) return;
+      if (this.#inFlight >= this.inFlightMax) return;
       this.#waiting.delete(waiter);
       this.#inFlight++;
       waiter();

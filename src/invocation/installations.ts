@@ -8,7 +8,7 @@ import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
-import { Breaker } from "./breaker.ts";
+import { Breaker, type CallLimit } from "./breaker.ts";
 import { type PluginCatalog, readCatalog } from "./catalog.ts";
 
 export interface InstalledPlugin {
@@ -24,10 +24,17 @@ export interface InstallationDirectory extends AsyncDisposable {
   refresh(): Promise<void>;
 }
 
+/** How many processes answer calls now, this one included: each lets in its share of an Installation's calls. */
+export interface Sharers {
+  readonly apis: number;
+  onChange(listener: () => void): () => void;
+}
+
 export interface InstallationDirectoryOptions {
   readonly store: Pick<Store, "installations" | "packages">;
   readonly clock: Clock;
   readonly log: Log;
+  readonly sharers: Sharers;
   readonly settings: { readonly directoryPollMs: number; readonly queueMax: number };
 }
 
@@ -50,10 +57,12 @@ class Directory implements InstallationDirectory {
   #polling: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
+  readonly #unlisten: () => void;
   #since: Date | undefined;
 
   constructor(options: InstallationDirectoryOptions) {
     this.#options = options;
+    this.#unlisten = options.sharers.onChange(() => this.#share());
   }
 
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined {
@@ -85,6 +94,7 @@ class Directory implements InstallationDirectory {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unlisten();
     this.#stop.abort(new Error("closed"));
     await this.#polling;
     await this.#running.catch(() => undefined);
@@ -103,12 +113,21 @@ class Directory implements InstallationDirectory {
     if (catalog === undefined) return;
     const key = `${installation.tenantId} ${installation.pluginId}`;
     const known = this.#byPlugin.get(key);
-    const inFlightMax = installation.limitsGranted.concurrencyMax;
+    const limit = this.#limitOf(installation);
     const same = known?.installation.id === installation.id ? known : undefined;
-    const breaker = same?.breaker ?? new Breaker({ inFlightMax, queueMax: this.#options.settings.queueMax });
+    const breaker = same?.breaker ?? new Breaker({ limit, queueMax: this.#options.settings.queueMax });
     this.#byPlugin.set(key, { installation, catalog, breaker });
     this.#keyById.set(installation.id, key);
-    if (same !== undefined) breaker.setInFlightMax(inFlightMax);
+    if (same !== undefined) breaker.setLimit(limit);
+  }
+
+  #limitOf(installation: Installation): CallLimit {
+    return { granted: installation.limitsGranted.concurrencyMax, processes: this.#options.sharers.apis };
+  }
+
+  #share(): void {
+    for (const { installation, breaker } of this.#byPlugin.values())
+      breaker.setLimit(this.#limitOf(installation));
   }
 
   async #catalogOf(identifier: string): Promise<PluginCatalog | undefined> {

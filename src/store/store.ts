@@ -24,6 +24,7 @@ export interface Store extends AsyncDisposable {
   readonly pools: PoolRows;
   readonly runtimes: RuntimeRows;
   readonly keys: KeyRows;
+  readonly processes: ProcessRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }
@@ -201,7 +202,17 @@ export interface PoolRows {
   remove(key: string): Promise<void>;
   /** Takes or renews the lease for this holder; undefined while another's stands. */
   claim(key: string, holder: string, leaseMs: number): Promise<Pool | undefined>;
-  releaseAll(holder: string): Promise<void>;
+  /** Answers the keys of the Pools that the holder let go. */
+  releaseAll(holder: string): Promise<readonly string[]>;
+  /**
+   * A request to whoever holds the lease: start it as an install does, whatever its state. The answer is the request's
+   * number: once `startAnswered` has reached it, `startFault` says how the start went.
+   */
+  askStart(key: string): Promise<number>;
+  /** Answers every request up to the number; undefined: it serves. */
+  answerStart(key: string, asked: number, fault: FaultJson | undefined): Promise<void>;
+  /** The same for a removal; whoever needs the Pool again (`ensure`) takes it back. */
+  askRemoval(key: string, asked: boolean): Promise<void>;
   /** How many Installations (not `removed`) point to it. */
   countInstallations(key: string): Promise<number>;
 }
@@ -240,4 +251,19 @@ export interface KeyRows {
   revoke(id: string): Promise<ApiKey>;
   /** Revoked ones too. */
   list(): Promise<readonly ApiKey[]>;
+}
+
+export interface ProcessRecord {
+  readonly id: string;
+  readonly role: "serve" | "api" | "worker";
+  readonly host: string;
+  readonly pid: number;
+  readonly startedAt: Date;
+}
+
+export interface ProcessRows {
+  /** Says that the process lives, and will for `aliveMs` by the database's clock; repeated, it extends that. */
+  announce(process: Omit<ProcessRecord, "startedAt">, aliveMs: number): Promise<void>;
+  listLive(): Promise<readonly ProcessRecord[]>;
+  leave(id: string): Promise<void>;
 }

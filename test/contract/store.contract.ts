@@ -332,7 +332,7 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
     });
   });
 
-  describe("pools, runtimes, keys", () => {
+  describe("pools, runtimes, keys, processes", () => {
     const pool = (key: string) => ({
       ...{
         key,
@@ -368,6 +368,36 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
         holder: "worker-2",
         attempt: 2,
       });
+    });
+
+    it("names the Pools that a holder lets go, and no other's", async () => {
+      const [mine, others] = [crypto.randomUUID(), crypto.randomUUID()];
+      for (const key of [mine, others]) await store.pools.ensure(pool(key));
+      await store.pools.claim(mine, `worker-${mine}`, LEASE_MS);
+      await store.pools.claim(others, `worker-${others}`, LEASE_MS);
+      expect(await store.pools.releaseAll(`worker-${mine}`)).toEqual([mine]);
+      expect((await store.pools.find(others))?.lease).toBeDefined();
+    });
+
+    it("numbers starts that are asked for at once, and keeps the newest answer", async () => {
+      const key = crypto.randomUUID();
+      expect(await store.pools.ensure(pool(key))).toMatchObject({ startAsked: 0, startAnswered: 0 });
+      const asked = await Promise.all([1, 2, 3].map(() => store.pools.askStart(key)));
+      expect(asked.sort()).toEqual([1, 2, 3]);
+      await store.pools.answerStart(key, 2, CAUSE);
+      await store.pools.answerStart(key, 1, undefined);
+      expect(await store.pools.find(key)).toMatchObject({ startAnswered: 2, startFault: CAUSE });
+      await store.pools.answerStart(key, 3, undefined);
+      expect(await store.pools.find(key)).toMatchObject({ startAnswered: 3, startFault: undefined });
+      await expect(store.pools.askStart("none")).rejects.toMatchObject({ code: "not_found" });
+    });
+
+    it("takes a removal that was asked for back when somebody needs the Pool again", async () => {
+      const key = crypto.randomUUID();
+      await store.pools.ensure(pool(key));
+      await store.pools.askRemoval(key, true);
+      expect((await store.pools.find(key))?.removalAsked).toBe(true);
+      expect((await store.pools.ensure(pool(key))).removalAsked).toBe(false);
     });
 
     it("counts the Installations that point to a Pool", async () => {
@@ -408,6 +438,23 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
       expect(revoked.revokedAt).toBeInstanceOf(Date);
       expect((await store.keys.revoke(key.id)).revokedAt).toEqual(revoked.revokedAt);
       await expect(store.keys.revoke("nobody")).rejects.toMatchObject({ code: "not_found" });
+    });
+
+    it("counts a process as live until its time has run out or it leaves", async () => {
+      const [id, short, gone] = Array.from({ length: 3 }, () => crypto.randomUUID().slice(0, 8));
+      const live = async () => (await store.processes.listLive()).map((process) => process.id);
+      const self = { role: "api", host: "h", pid: 7 } as const;
+      await store.processes.announce({ ...self, id: id ?? "" }, LEASE_MS);
+      await store.processes.announce({ ...self, id: short ?? "" }, 1);
+      await store.processes.announce({ ...self, id: gone ?? "" }, LEASE_MS);
+      await store.processes.leave(gone ?? "");
+      await expect.poll(live).not.toContain(short);
+      expect(await live()).toContain(id);
+      expect(await live()).not.toContain(gone);
+      await store.processes.announce({ ...self, id: short ?? "" }, LEASE_MS);
+      const found = (await store.processes.listLive()).find((process) => process.id === short);
+      expect(found).toMatchObject(self);
+      expect(Math.abs((found?.startedAt.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
     });
 
     it("tells the time by the database's clock, whatever zone the server is set to", async () => {

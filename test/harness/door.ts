@@ -261,9 +261,14 @@ function memoryStore(): MemoryStore {
           cause: undefined,
           nextStartAt: undefined,
           lease: undefined,
+          startAsked: 0,
+          startAnswered: 0,
+          startFault: undefined,
+          removalAsked: false,
         }),
     }),
     runtimes: counted("runtimes", {}),
+    processes: counted("processes", {}),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
         const record = { ...key, id: randomUUID(), createdAt: new Date(), revokedAt: undefined };
@@ -322,6 +327,9 @@ export interface AskOptions {
   readonly headers?: Record<string, string>;
 }
 
+/** One process that shares its calls with no other. */
+const ALONE = { apis: 1, workers: 1, onChange: () => () => undefined };
+
 export interface DoorOptions {
   readonly script?: Script;
   readonly limits?: Partial<Limits>;
@@ -368,6 +376,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       store,
       clock,
       log,
+      sharers: ALONE,
       settings: { directoryPollMs: 600_000, queueMax: settings.queueMax },
     }),
   );
@@ -390,6 +399,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     log,
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
     parts: { database: () => store.ping() },
+    processes: ALONE,
     settings: {
       ...settings,
       version: "0.1.0",

@@ -31,6 +31,10 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
     cause: undefined,
     nextStartAt: undefined,
     lease: undefined,
+    startAsked: 0,
+    startAnswered: 0,
+    startFault: undefined,
+    removalAsked: false,
     ...changes,
   };
 }
@@ -91,7 +95,7 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
   return {
     ensure: async (pool) => {
       enter();
-      const next = { ...(rows.poolRows.get(pool.key) ?? aPool()), ...pool };
+      const next = { ...(rows.poolRows.get(pool.key) ?? aPool()), ...pool, removalAsked: false };
       rows.poolRows.set(pool.key, next);
       return next;
     },
@@ -127,9 +131,23 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
     },
     releaseAll: async (holder) => {
       enter();
-      for (const { key, lease } of rows.poolRows.values()) {
-        if (lease?.holder === holder) rows.changePool(key, { lease: undefined });
-      }
+      const held = [...rows.poolRows.values()].filter(({ lease }) => lease?.holder === holder);
+      for (const { key } of held) rows.changePool(key, { lease: undefined });
+      return held.map(({ key }) => key);
+    },
+    askStart: async (key) => {
+      enter();
+      const startAsked = rows.pool(key).startAsked + 1;
+      rows.changePool(key, { startAsked });
+      return startAsked;
+    },
+    answerStart: async (key, startAnswered, startFault) => {
+      enter();
+      if (rows.pool(key).startAnswered < startAnswered) rows.changePool(key, { startAnswered, startFault });
+    },
+    askRemoval: async (key, removalAsked) => {
+      enter();
+      rows.changePool(key, { removalAsked });
     },
     countInstallations: async (key) => {
       enter();

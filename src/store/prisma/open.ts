@@ -11,6 +11,7 @@ import { createKeyRows } from "./keys.ts";
 import { migrate } from "./migrate.ts";
 import { createPackageRows } from "./packages.ts";
 import { createPoolRows } from "./pools.ts";
+import { createProcessRows } from "./processes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
 import { createTaskRows } from "./tasks.ts";
 
@@ -38,6 +39,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       pools: createPoolRows(db),
       runtimes: createRuntimeRows(db),
       keys: createKeyRows(db),
+      processes: createProcessRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);
       },

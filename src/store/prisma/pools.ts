@@ -8,7 +8,7 @@ export function createPoolRows(db: Database): PoolRows {
     ensure: (pool) =>
       db.run(async (prisma) => {
         const { key, imageRef, wanted } = pool;
-        const changing = { imageRef, wanted, limits: jsonValue(pool.limits) };
+        const changing = { imageRef, wanted, limits: jsonValue(pool.limits), removalAsked: false };
         // Update first: an insert that meets its row would use up a number of the uid sequence each time.
         const { count } = await prisma.pool.updateMany({ where: { key }, data: changing });
         if (count === 0)
@@ -65,7 +65,25 @@ export function createPoolRows(db: Database): PoolRows {
       }),
     releaseAll: (holder) =>
       db.run(async (prisma) => {
-        await prisma.pool.updateMany({ where: { holder }, data: { holder: null, leaseExpiresAt: null } });
+        const released = await prisma.$queryRaw<{ key: string }[]>`
+          UPDATE berth_pools SET holder = NULL, lease_expires_at = NULL WHERE holder = ${holder} RETURNING key`;
+        return released.map(({ key }) => key);
+      }),
+    askStart: (key) =>
+      db.run(async (prisma) => {
+        const [row] = await prisma.$queryRaw<{ asked: number }[]>`
+          UPDATE berth_pools SET start_asked = start_asked + 1 WHERE key = ${key} RETURNING start_asked AS asked`;
+        assertThere(row === undefined ? 0 : 1, key);
+        return row?.asked ?? 0;
+      }),
+    answerStart: (key, asked, fault) =>
+      db.run(async (prisma) => {
+        const where = { key, startAnswered: { lt: asked } };
+        await prisma.pool.updateMany({ where, data: { startAnswered: asked, startFault: json(fault) } });
+      }),
+    askRemoval: (key, asked) =>
+      db.run(async (prisma) => {
+        await prisma.pool.updateMany({ where: { key }, data: { removalAsked: asked } });
       }),
     countInstallations: (key) =>
       db.run((prisma) => prisma.installation.count({ where: { poolKey: key, desired: { not: "removed" } } })),

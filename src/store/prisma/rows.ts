@@ -101,6 +101,10 @@ export function toPool(row: rows.Pool): Pool {
     cause: toCause(row.cause),
     nextStartAt: row.nextStartAt ?? undefined,
     lease: toLease(row),
+    startAsked: row.startAsked,
+    startAnswered: row.startAnswered,
+    startFault: toCause(row.startFault),
+    removalAsked: row.removalAsked,
   };
 }
 

@@ -5,21 +5,37 @@ import type { Routes } from "../../route.ts";
 /** A part of the house that a ready process needs; rejects while it cannot be reached. */
 export type HealthParts = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 
+/** Live processes, this one included, as it saw them last; one that does everything counts as both. */
+export interface ProcessCounts {
+  readonly apis: number;
+  readonly workers: number;
+}
+
 const ReadySchema = z.object({
   status: z.enum(["ready", "not_ready"]),
   parts: z.record(z.string(), z.object({ ok: z.boolean(), code: z.string().optional() })),
+  processes: z.object({ apis: z.int(), workers: z.int() }),
 });
 
 export function addReady(
   routes: Routes,
-  { parts, settings }: { parts: HealthParts; settings: { readonly healthTimeoutMs: number } },
+  {
+    parts,
+    processes,
+    settings,
+  }: {
+    readonly parts: HealthParts;
+    readonly processes: ProcessCounts;
+    readonly settings: { readonly healthTimeoutMs: number };
+  },
 ): void {
   const content = { "application/json": ReadySchema };
   routes.document({
     method: "get",
     path: "/health/ready",
     tag: "health",
-    summary: "All parts answer; each is named.",
+    summary:
+      "All parts that this process needs answer; each is named. How many processes live is told beside it.",
     access: "public",
     answers: { 200: { description: "Ready", content }, 503: { description: "Not ready", content } },
   });
@@ -31,7 +47,11 @@ export function addReady(
     );
     const isReady = checked.every(([, { ok }]) => ok);
     return Response.json(
-      { status: isReady ? "ready" : "not_ready", parts: Object.fromEntries(checked) },
+      {
+        status: isReady ? "ready" : "not_ready",
+        parts: Object.fromEntries(checked),
+        processes: { apis: processes.apis, workers: processes.workers },
+      },
       { status: isReady ? 200 : 503 },
     );
   });
