@@ -89,6 +89,7 @@ export function buildSettings({ settings: s, dataFolder }: Config, network: stri
     },
     network,
     index: {
+    hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
       ...INDEX_DEFAULTS,
       url: s.BERTH_PACKAGE_INDEX_URL,
       proxies: proxy === undefined ? {} : { http: proxy, https: proxy, no: s.BERTH_NO_PROXY },

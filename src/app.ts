@@ -10,6 +10,7 @@ import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
 import type { HealthParts } from "./http/routes/health/ready.ts";
 import type { Log } from "./observe/log.ts";
+import { prepareDataFolder } from "./store/data-folder.ts";
 import { Scope } from "./util/scope.ts";
 
 export type { Role } from "./app/base.ts";
@@ -62,6 +63,7 @@ async function start(
   parts: { readonly config: Config; readonly log: Log; readonly scope: Scope },
   ending: { readonly removeContainers: boolean },
 ): Promise<Door> {
+  await prepareDataFolder(parts.config.dataFolder);
   const [base, engineSide] = await Promise.all([
     openBase(role, parts),
     role === "api" ? undefined : openEngine(parts),

@@ -1,9 +1,6 @@
 #!/usr/bin/env node
 /** The command line: reads the configuration, runs one command, says in words what went wrong. */
 import { parseArgs } from "node:util";
-import { pack } from "./cli/pack.ts";
-import { serveUntilSignal } from "./cli/serve.ts";
-import { up } from "./cli/up.ts";
 import { readConfig } from "./config.ts";
 import { isFault } from "./domain/fault.ts";
 
@@ -11,26 +8,39 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth api                the doors alone; needs DATABASE_URL and REDIS_URL, as the worker does
        berth worker             builds, starts and keeps plugins; the only one that needs the Docker Engine
        berth up [--once]        serve, and show the main job on an example first (--once: end after it)
+       berth health             ask the api or worker of the same settings whether it lives
        berth pack DIR [-o FILE] make a package of a folder
 Settings are environment variables: README.md lists them.
 `;
 
 type Command = (args: readonly string[]) => Promise<void>;
 
+/** Each loads what it needs and no more: all of Berth is a second and a half of CPU, too dear for a health check. */
 const COMMANDS: Readonly<Record<string, Command>> = {
-  serve: () => serveUntilSignal({ config: readConfig(process.env), role: "serve" }),
-  api: () => serveUntilSignal({ config: readConfig(process.env), role: "api" }),
-  worker: () => serveUntilSignal({ config: readConfig(process.env), role: "worker" }),
-  up: (args) => {
+  serve: () => serve("serve"),
+  api: () => serve("api"),
+  worker: () => serve("worker"),
+  health: async () => {
+    const { checkHealth } = await import("./cli/health.ts");
+    await checkHealth({ ...readConfig(process.env), timeoutMs: 5000 });
+  },
+  up: async (args) => {
     const { values } = parseArgs({ args: [...args], options: { once: { type: "boolean", default: false } } });
+    const { up } = await import("./cli/up.ts");
     return up({ config: readConfig(process.env), once: values.once });
   },
-  pack: (args) => {
+  pack: async (args) => {
     const options = { output: { type: "string", short: "o" } } as const;
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { pack } = await import("./cli/pack.ts");
     return pack({ folders: positionals, output: values.output });
   },
 };
+
+async function serve(role: "serve" | "api" | "worker"): Promise<void> {
+  const { serveUntilSignal } = await import("./cli/serve.ts");
+  await serveUntilSignal({ config: readConfig(process.env), role });
+}
 
 const [name = "", ...args] = process.argv.slice(2);
 const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

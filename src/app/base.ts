@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { access, mkdir } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { archiveSettings } from "../app-settings.ts";
@@ -50,7 +50,6 @@ export async function openBase(
   const { settings, dataFolder } = config;
   const isShareable = settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
   if (role !== "serve" && !isShareable) throw serversMissing(role, config);
-  await mkdir(dataFolder, { recursive: true, mode: 0o711 });
   // Embedded parts have one owner. Where servers keep the truth, any number of processes share the folder, also from
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));

@@ -19,6 +19,7 @@ import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
 import { LogKeeper } from "../runtime/logs/log-keeper.ts";
 import { networkName } from "../runtime/profile.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
+import { checkSharedFolder } from "../runtime/shared-folder.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import type { Links } from "./links.ts";
@@ -32,19 +33,20 @@ export interface EngineSide {
   readonly info: EngineInfo;
 }
 
-/** Throws `engine_unavailable`. */
+/** Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder. */
 export async function openEngine({ config, log, scope }: Pick<Base, "config" | "log" | "scope">) {
   const { settings } = config;
   const engine = scope.use(createEngine(config, log));
-  try {
-    return { engine, info: await engine.info(AbortSignal.timeout(10_000)) };
-  } catch (cause) {
+  const info = await engine.info(AbortSignal.timeout(10_000)).catch((cause) => {
     throw new Fault(
       "engine_unavailable",
       `The Docker Engine does not answer on ${settings.BERTH_ENGINE_SOCKET}. Start it, or name its socket in BERTH_ENGINE_SOCKET.`,
       { cause },
     );
-  }
+  });
+  const { dataFolder } = config;
+  await checkSharedFolder({ engine, dataFolder, timeoutMs: 20_000, leftoverAgeMs: 60_000 });
+  return { engine, info };
 }
 
 function createEngine({ settings }: Config, log: Log): Engine {

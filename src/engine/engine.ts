@@ -82,6 +82,12 @@ export interface Engine extends AsyncDisposable {
   findImage(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
+  /** Makes an image of a tar of its files, which may hold none; resolves with its id. `reference` is `repository:tag`. */
+  importImage(
+    spec: { readonly reference: string; readonly labels: Readonly<Record<string, string>> },
+    tar: Readable,
+    signal: AbortSignal,
+  ): Promise<string>;
 
   /** Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
@@ -111,7 +117,7 @@ export interface Engine extends AsyncDisposable {
   ): Promise<{ readonly exitCode: number }>;
   /** Unpacks a tar stream below `path`; owner and mode are those in the tar. */
   putArchive(id: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
-  /** Reads one path as a tar stream. */
+  /** Reads one path as a tar stream, from its mounts too, running or not; `not_found` where there is no such path. */
   getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
   /** Makes an image of the Container's file system and resolves with its id, confirmed by looking it up. */
   commit(id: string, spec: CommitSpec, signal: AbortSignal): Promise<string>;

@@ -14,7 +14,8 @@ export function cgroupParentFor({ cgroupVersion }: Pick<EngineInfo, "cgroupVersi
 
 /**
  * Gives the parent its weight, in per cent of an ordinary neighbour's. Answers false, after one warning, where this
- * process may not write there (it runs in a container, or without root): plugins then weigh as much as everybody else.
+ * process may not write there (it runs in a container, or without root): plugins then weigh as much as everybody else,
+ * unless the host gives the weight.
  */
 export async function setCgroupWeight({
   root = "/sys/fs/cgroup",
@@ -43,7 +44,14 @@ export async function setCgroupWeight({
     await writeFile(join(folder, file), String(weight));
     return true;
   } catch (error) {
-    log.warn({ op: "cgroup.weight", ok: false, parent, weight, err: error });
+    const unit = isV2
+      ? `a systemd unit ${parent} with CPUWeight=${weight}`
+      : `${weight} in ${join(folder, file)}`;
+    log.warn(
+      { op: "cgroup.weight", ok: false, parent, weight, err: error },
+      "Plugins compete with Berth for a full processor on equal terms: this process may not write their weight. " +
+        `The host can give it: ${unit}.`,
+    );
     return false;
   }
 }

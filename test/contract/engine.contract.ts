@@ -1,4 +1,9 @@
 /** What every Engine promises on lifecycle, labels, events and networks: run on the real one and on the one in memory. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ContainerSpec } from "../../src/domain/container.ts";
 import { isFault } from "../../src/domain/fault.ts";
@@ -219,6 +224,30 @@ export function engineContract(
       expect(found?.labels).toEqual({ ...subject.labels, made: "yes" });
       const unlabelled = await subject.engine.listImages({ ...subject.labels, leftover: "" }, within());
       expect(unlabelled).toEqual([]);
+    });
+
+    test("an image is made of a tar without files, with exactly the labels it names", async () => {
+      const { engine, labels } = subject;
+      const reference = `${subject.name("empty")}:1`;
+      const named = { ...labels, said: 'with "quotes" and $signs' };
+      const empty = Readable.from([Buffer.alloc(1024)]);
+      const id = await engine.importImage({ reference, labels: named }, empty, within());
+      expect(await engine.findImage(reference, within())).toMatchObject({ id, tags: [reference] });
+      expect((await engine.findImage(id, within()))?.labels).toEqual(named);
+    });
+
+    test("a Container that never ran shows the files of its mounts, and not_found for others", async () => {
+      const folder = await mkdtemp(join(tmpdir(), "berth-mount-"));
+      try {
+        await writeFile(join(folder, "seen"), "by the Engine");
+        const id = await create({ mounts: [{ hostPath: folder, path: "/mnt", readOnly: true }] });
+        const tar = await buffer(await subject.engine.getArchive(id, "/mnt/seen", within()));
+        expect(tar.includes("by the Engine")).toBe(true);
+        const other = subject.engine.getArchive(id, "/mnt/unseen", within());
+        await expect(other).rejects.toMatchObject({ code: "not_found" });
+      } finally {
+        await rm(folder, { recursive: true });
+      }
     });
 
     test("a network is made once, another one of its name is a conflict, and removing it twice succeeds", async () => {

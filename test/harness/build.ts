@@ -47,6 +47,7 @@ export function buildSettings(folder: string): BuildSettings {
     cacheFolder: join(folder, "cache"),
     workFolder: join(folder, "work"),
     network: "bridge",
+    hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     python: "nearest-newer",
     limits: {
       memoryBytes: 512 * MB,

@@ -20,7 +20,7 @@ import {
 } from "./containers.ts";
 import { readEvents } from "./events.ts";
 import { getArchive, putArchive, runExec } from "./exec.ts";
-import { commitContainer, inspectImage, listImages, removeImage } from "./images.ts";
+import { commitContainer, importImage, inspectImage, listImages, removeImage } from "./images.ts";
 import { inspectContainer, listContainers } from "./inspect.ts";
 import { readLogs } from "./logs.ts";
 import { ensureNetwork, removeNetwork } from "./networks.ts";
@@ -100,6 +100,7 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
     findImage: (ref, signal) => rest(signal, async () => (await inspectImage(client, ref, signal))?.image),
     listImages: (labels, signal) => rest(signal, () => listImages(client, labels, signal)),
     removeImage: (ref, signal) => rest(signal, () => removeImage(client, ref, signal)),
+    importImage: (spec, tar, signal) => rest(signal, () => importImage(client, { spec, tar }, signal)),
     createContainer: (spec, signal) =>
       lanes.starts.run(
         async () => createContainer(deps, { spec, cpuMillisMax: await cpuMillisMax(signal) }, signal),

@@ -1,8 +1,10 @@
+import type { Readable } from "node:stream";
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
 import type { CommitSpec, EngineImage, LabelFilter } from "../engine.ts";
 import { type DockerClient, parseAnswer } from "./client.ts";
 import { checkName, unexpected } from "./errors.ts";
+import { readNdjson } from "./framing.ts";
 import { inspectContainer } from "./inspect.ts";
 import { labelQuery, matches, parseLabelMap, replacingEnv, replacingLabels } from "./translate.ts";
 
@@ -78,6 +80,42 @@ export async function removeImage(
 ): Promise<void> {
   const path = `/images/${checkName("image", reference)}`;
   await client.call({ method: "DELETE", path, accept: [404] }, signal);
+}
+
+const ImportLine = z.object({
+  status: z.string().optional(),
+  errorDetail: z.object({ message: z.string() }).optional(),
+});
+/** The longest line of an import's answer is the id of the image. */
+const IMPORT_LINE_BYTES_MAX = 64 << 10;
+
+/** Failures come as a line of an answer that began with 200. */
+export async function importImage(
+  client: DockerClient,
+  options: { spec: { reference: string; labels: Readonly<Record<string, string>> }; tar: Readable },
+  signal: AbortSignal,
+): Promise<string> {
+  const { spec, tar } = options;
+  const { repository, tag } = splitReference(checkName("image", spec.reference));
+  // Values in the Engine's own grammar: quoted, and with no variable to fill in.
+  const quote = (text: string) => JSON.stringify(text).replaceAll("$", "\\$");
+  const labels = Object.entries(spec.labels).map(([key, value]) => `${key}=${quote(value)}`);
+  const query = {
+    fromSrc: "-",
+    repo: repository,
+    tag,
+    ...(labels.length === 0 ? {} : { changes: `LABEL ${labels.join(" ")}` }),
+  };
+  const answer = await client.stream({ method: "POST", path: "/images/create", query, tar }, signal);
+  let id: string | undefined;
+  for await (const line of readNdjson(answer, { lineBytesMax: IMPORT_LINE_BYTES_MAX })) {
+    const { status, errorDetail } = parseAnswer(ImportLine, line, "an import");
+    if (errorDetail !== undefined)
+      throw new Fault("engine_refused", `The Engine refused (import): ${errorDetail.message}`);
+    if (status?.startsWith("sha256:")) id = status;
+  }
+  if (id === undefined) throw unexpected("an import without an image");
+  return id;
 }
 
 /**

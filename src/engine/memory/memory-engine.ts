@@ -4,7 +4,10 @@
  * those that a test writes; a process runs only where the test says what it does.
  */
 import { randomBytes } from "node:crypto";
-import type { Readable } from "node:stream";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { Readable } from "node:stream";
+import { pack } from "tar-stream";
 import type { ContainerSpec, ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type {
@@ -155,6 +158,16 @@ export class MemoryEngine implements Engine {
     this.#images.delete(image.id);
   }
 
+  async importImage(
+    { reference, labels }: { readonly reference: string; readonly labels: Readonly<Record<string, string>> },
+    tar: Readable,
+    signal: AbortSignal,
+  ): Promise<string> {
+    this.#enter(undefined, signal);
+    for await (const _chunk of tar) signal.throwIfAborted();
+    return this.addImage(reference, labels);
+  }
+
   async createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string> {
     this.#enter("create", signal);
     const image = this.#findImage(spec.image);
@@ -258,8 +271,15 @@ export class MemoryEngine implements Engine {
 
   async getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable> {
     this.#enter(undefined, signal);
-    this.#get(id);
-    throw new Fault("not_found", `There is no ${path}: the Containers of this Engine have no files.`);
+    const mount = this.#get(id).spec.mounts.find((one) => path.startsWith(`${one.path}/`));
+    const file = mount && join(mount.hostPath, path.slice(mount.path.length));
+    const content = file && (await readFile(file).catch(() => undefined));
+    // Mounts are all that is there: the Containers of this Engine have no files of their own.
+    if (content === undefined) throw new Fault("not_found", `There is no ${path}.`);
+    const tar = pack();
+    tar.entry({ name: basename(path) }, content);
+    tar.finalize();
+    return Readable.from(tar);
   }
 
   async commit(

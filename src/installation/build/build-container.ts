@@ -14,6 +14,8 @@ export interface BuildContainer {
   readonly network: string;
   readonly mounts: readonly ContainerMount[];
   readonly labels: Readonly<Record<string, string>>;
+  /** `uid:gid`. */
+  readonly user: string;
 }
 
 /** Removals of Containers whose work is done: they go on beside the next step, and disposing waits for them. */
@@ -79,10 +81,8 @@ function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpe
     // No secrets here: a commit copies what the Container has, and an inspect shows it.
     env: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C.UTF-8", HOME: "/tmp" },
     workingDir: "/",
-    // Root, so that what it writes is root's in the image; of root's rights only the one to write in folders that
-    // belong to whoever runs Berth.
-    user: "0:0",
-    capabilities: ["DAC_OVERRIDE"],
+    // Of root's rights only the one to read and write what belongs to whoever runs Berth; no other user is given any.
+    capabilities: container.user.startsWith("0:") ? ["DAC_OVERRIDE"] : [],
     resources: {
       memoryBytes: limits.memoryBytes,
       cpuMillis: limits.cpuMillis,

@@ -44,6 +44,7 @@ export async function fetchWheels(
     command: ["/bin/sleep", "infinity"],
     network: wheels.dependencies.kind === "none" ? "none" : settings.network,
     labels: wheels.labels,
+    user: settings.hostUser,
     mounts: [
       { hostPath: settings.cacheFolder, path: CACHE_PATH, readOnly: false },
       { hostPath: wheels.folder, path: VENV_PATH, readOnly: false },
@@ -104,7 +105,7 @@ async function runUv(
     command: ["/bin/sh", "-c", uvScript(wheels.dependencies.kind)],
     env: { ...UV_ENV, ...indexEnv(settings.index) },
     workingDir: "/",
-    user: "0:0",
+    user: settings.hostUser,
   };
   const { exitCode } = await engine.exec(id, spec, { onOutput }, AbortSignal.any([signal, clock.signal]));
   lines.end();

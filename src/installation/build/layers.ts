@@ -77,7 +77,7 @@ export async function buildDependencyLayer(
       return await commit(deps, id, { ...request, repository: "deps" }, signal);
     });
   } finally {
-    // Written by root: where Berth is not root, the next build of the same key empties it instead.
+    // A folder that is left does no harm: the next build of the same key empties it.
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
@@ -113,6 +113,8 @@ function committed({ instanceId }: LayerDeps, { key, base }: LayerRequest) {
     name: `berth-${instanceId}-build-${key.slice(0, 12)}`,
     image: base,
     network: "none",
+    // What it writes is root's in the image, whoever runs Berth.
+    user: "0:0",
     labels: formatLabels({ instance: instanceId, kind: "build", imageKey: key }),
   };
 }

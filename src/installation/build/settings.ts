@@ -8,6 +8,11 @@ export interface BuildSettings {
   /** Engine network of the one Container that downloads; all others of a build have none. */
   readonly network: string;
   readonly index: IndexSettings;
+  /**
+   * `uid:gid` of the one Container that writes on the host: Berth's own, so that Berth can remove what it wrote. Images
+   * are made by Containers of root's.
+   */
+  readonly hostUser: string;
   /** Which runtime image may serve a package that asks for a Python which is not there. */
   readonly python: "nearest-newer" | "exact";
 }

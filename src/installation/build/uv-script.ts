@@ -8,6 +8,8 @@ import type { Dependencies } from "./requirements.ts";
 export const INPUT_PATH = "/build";
 export const CACHE_PATH = "/cache";
 export const VENV_PATH = "/opt/venv";
+/** In the one folder that the script's user may write to beside cache and environment. */
+const WANTED = "/tmp/wanted.txt";
 
 /** Exit code of the script where a requirement names its own address; its lines are on stderr. */
 export const EXIT_ADDRESS = 90;
@@ -55,19 +57,19 @@ uv venv --quiet --allow-existing ${VENV_PATH} || exit
 `;
 
 const REFUSE_ADDRESSES = `
-if grep -E '^[^#-].* @ |^-e |^[./]|^[a-z+]+://' wanted.txt >&2; then exit ${EXIT_ADDRESS}; fi
+if grep -E '^[^#-].* @ |^-e |^[./]|^[a-z+]+://' ${WANTED} >&2; then exit ${EXIT_ADDRESS}; fi
 `;
 
 const RESOLVE: Record<Dependencies["kind"], string> = {
   // The lock's versions and hashes without its addresses: they are looked up in the operator's index.
   lock: `
-uv export --quiet --frozen --offline --no-dev --no-emit-project --no-header --no-annotate -o wanted.txt >/dev/null || exit ${EXIT_UNREADABLE}
+uv export --quiet --frozen --offline --no-dev --no-emit-project --no-header --no-annotate -o ${WANTED} >/dev/null || exit ${EXIT_UNREADABLE}
 ${REFUSE_ADDRESSES}`,
   pyproject: `
-uv pip compile --quiet --no-build --no-sources --no-header --no-annotate pyproject.toml -o wanted.txt >/dev/null || exit
+uv pip compile --quiet --no-build --no-sources --no-header --no-annotate pyproject.toml -o ${WANTED} >/dev/null || exit
 ${REFUSE_ADDRESSES}`,
-  requirements: "mv requirements.txt wanted.txt",
-  none: ": >wanted.txt",
+  requirements: `cp requirements.txt ${WANTED}`,
+  none: `: >${WANTED}`,
 };
 
 const INSTALL: Record<Dependencies["kind"], string> = {
@@ -78,12 +80,12 @@ const INSTALL: Record<Dependencies["kind"], string> = {
 };
 
 export function uvScript(kind: Dependencies["kind"]): string {
-  const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources ${INSTALL[kind]} -r wanted.txt`;
+  const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources ${INSTALL[kind]} -r ${WANTED}`;
   return [
     PROGRESS,
     EMPTY_VENV,
     `cd ${INPUT_PATH} || exit`,
     RESOLVE[kind],
-    kind === "none" ? "" : `[ ! -s wanted.txt ] || ${install}`,
+    kind === "none" ? "" : `[ ! -s ${WANTED} ] || ${install}`,
   ].join("\n");
 }

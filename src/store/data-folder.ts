@@ -1,0 +1,40 @@
+import { constants } from "node:fs";
+import { access, mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Fault } from "../domain/fault.ts";
+
+/**
+ * Makes the data folder where it is missing, and proves that this user can write there and into what an earlier start
+ * left in it. Throws `config_invalid`, which names the folder, the user and the command that mends it.
+ */
+export async function prepareDataFolder(folder: string): Promise<void> {
+  let tried = folder;
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o711 });
+    // The rights alone do not tell: the file system may be read-only.
+    const probe = join(folder, `.write-check-${crypto.randomUUID()}`);
+    await writeFile(probe, "", { flag: "wx" });
+    await rm(probe);
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      if (!entry.isDirectory()) continue;
+      tried = join(folder, entry.name);
+      await access(tried, constants.R_OK | constants.W_OK | constants.X_OK);
+    }
+  } catch (cause) {
+    throw notWritable(folder, tried, cause);
+  }
+}
+
+function notWritable(folder: string, tried: string, cause: unknown): Fault {
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
+  const remedy =
+    code === "EACCES" || code === "EPERM"
+      ? `Run on the host, as root: mkdir -p ${folder} && chown -R ${uid}:${gid} ${folder}`
+      : "Name a folder on a writable file system";
+  return new Fault(
+    "config_invalid",
+    `BERTH_DATA is ${folder}, and the user ${uid} (group ${gid}) cannot write to ${tried} (${code}). ${remedy}.`,
+    { details: { field: "BERTH_DATA", value: folder, accepted: `a folder that ${uid}:${gid} may write to` } },
+  );
+}
