@@ -4,13 +4,20 @@
  */
 import { join } from "node:path";
 import type { Config } from "./config.ts";
+import type { Proxies } from "./domain/proxy.ts";
 import type { HttpAppSettings } from "./http/app.ts";
 import type { ServeSettings } from "./http/serve.ts";
-import { BUILD_LIMITS_DEFAULTS, type BuildSettings, INDEX_DEFAULTS } from "./installation/build/settings.ts";
+import {
+  BUILD_LIMITS_DEFAULTS,
+  type BuildSettings,
+  INDEX_DEFAULTS,
+  type IndexSettings,
+} from "./installation/build/settings.ts";
 import type { IsolationSettings } from "./installation/pool-of.ts";
 import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "./installation/task-runner.ts";
 import type { InvokerSettings } from "./invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "./packages/read-package.ts";
+import type { CaBundle } from "./runtime/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
   type DirectorySettings,
@@ -25,7 +32,7 @@ import {
 const MIB = 1_048_576;
 const SECOND = 1000;
 
-export function profileSettings({ settings: s }: Config): ProfileSettings {
+export function profileSettings({ settings: s }: Config, caBundle: CaBundle | undefined): ProfileSettings {
   return {
     ...PROFILE_DEFAULTS,
     network: s.BERTH_PLUGIN_NETWORK,
@@ -33,12 +40,13 @@ export function profileSettings({ settings: s }: Config): ProfileSettings {
     // A flood outruns whoever follows smaller files: the lines in between would be lost.
     engineLog: { bytesMax: 10 * MIB, files: 3 },
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
-    caBundleFile: s.BERTH_CA_BUNDLE,
-    proxy:
-      s.BERTH_PROXY_URL === undefined
-        ? {}
-        : { http: s.BERTH_PROXY_URL, https: s.BERTH_PROXY_URL, none: s.BERTH_NO_PROXY },
+    caBundle,
+    proxies: proxies(s),
   };
+}
+
+function proxies(s: Config["settings"]): Proxies {
+  return { http: s.HTTP_PROXY, https: s.HTTPS_PROXY, bypass: s.NO_PROXY };
 }
 
 export function launchSettings({ settings: s }: Config): LaunchSettings {
@@ -75,10 +83,13 @@ export function archiveSettings({ settings: s }: Config): ReadPackageOptions {
   return { ...DEFAULT_READ_OPTIONS, uncompressedBytesMax: bytes, entryBytesMax: bytes };
 }
 
-export function buildSettings({ settings: s, dataFolder }: Config, network: string): BuildSettings {
-  const proxy = s.BERTH_PROXY_URL;
+export function buildSettings(
+  { settings: s, dataFolder }: Config,
+  { network, caBundle }: Pick<BuildSettings, "network"> & Pick<IndexSettings, "caBundle">,
+): BuildSettings {
   return {
     cacheFolder: join(dataFolder, "cache", "wheels"),
+    hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     workFolder: join(dataFolder, "builds"),
     limits: {
       ...BUILD_LIMITS_DEFAULTS,
@@ -89,11 +100,11 @@ export function buildSettings({ settings: s, dataFolder }: Config, network: stri
     },
     network,
     index: {
-    hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
       ...INDEX_DEFAULTS,
       url: s.BERTH_PACKAGE_INDEX_URL,
-      proxies: proxy === undefined ? {} : { http: proxy, https: proxy, no: s.BERTH_NO_PROXY },
-      caBundlePath: s.BERTH_CA_BUNDLE,
+      extraUrls: s.BERTH_PACKAGE_EXTRA_INDEX_URLS ?? [],
+      proxies: proxies(s),
+      caBundle,
     },
     python: s.BERTH_PYTHON_VERSION === "exact" ? "exact" : "nearest-newer",
   };
@@ -122,6 +133,7 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
     overrunGraceMs: 5000,
     callerBufferBytesMax: 4 * MIB,
     drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
+    refreshTimeoutMs: 10 * SECOND,
   };
 }
 
@@ -133,17 +145,29 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     healthTimeoutMs: 2 * SECOND,
     invokeBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
     documentBytesMax: 64 * MIB,
-    flushTimeoutMs: 30 * SECOND,
+    answerTimeoutMs: 60 * SECOND,
   };
 }
 
 export function serveSettings({ settings: s }: Config): ServeSettings {
   return {
     headerBytesMax: 16 * 1024,
+    headersMax: 100,
     headersTimeoutMs: 10 * SECOND,
-    requestTimeoutMs: 300 * SECOND,
-    keepAliveTimeoutMs: 75 * SECOND,
+    requestTimeoutMs: s.BERTH_HTTP_REQUEST_SECONDS_MAX * SECOND,
+    bodyWindowMs: 20 * SECOND,
+    bodyWindowBytesMin: 8 * 1024,
+    connectionsMax: s.BERTH_HTTP_CONNECTIONS_MAX,
+    pipelinedMax: 16,
+    requestsPerConnectionMax: 10_000,
+    keepAliveTimeoutMs: s.BERTH_HTTP_IDLE_SECONDS * SECOND,
+    stallTimeoutMs: 30 * SECOND,
+    flushTimeoutMs: 30 * SECOND,
+    checkMs: SECOND,
+    drainDelayMs: s.BERTH_DRAIN_DELAY_SECONDS * SECOND,
+    idleLingerMs: 300,
     drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
+    lastWordMs: SECOND,
   };
 }
 

@@ -37,6 +37,79 @@ describe("readConfig", () => {
   });
 });
 
+describe("the proxies of builds and plugins", () => {
+  test("stand in the variables that all programs know, lower case before upper case", () => {
+    const { settings, warnings } = readConfig({
+      HTTP_PROXY: "http://upper:1",
+      http_proxy: "http://lower:1",
+      HTTPS_PROXY: "http://upper:1",
+      https_proxy: "",
+      no_proxy: "a.example",
+    });
+    expect(settings).toMatchObject({
+      HTTP_PROXY: "http://lower:1",
+      HTTPS_PROXY: "http://upper:1",
+      NO_PROXY: "a.example",
+    });
+    expect(warnings).toEqual([expect.stringContaining("HTTP_PROXY and http_proxy differ")]);
+    expect(warnings.join()).not.toContain("lower:1");
+  });
+
+  test("get the scheme that is missing, and must be proxies of HTTP", () => {
+    expect(readConfig({ https_proxy: "u:p@proxy:3128" }).settings.HTTPS_PROXY).toBe("http://u:p@proxy:3128");
+    for (const wrong of ["socks5://u:hunter2@proxy:1080", "http://u:hunter2@proxy:3128/path", "http://"]) {
+      const read = () => readConfig({ HTTPS_PROXY: wrong });
+      expect(read).toThrow(/HTTPS_PROXY is not usable; accepted: `http:\/\/host:port`/);
+      expect(read).not.toThrow(/hunter2/);
+    }
+  });
+
+  test("had other names, which say what took their place", () => {
+    const read = () => readConfig({ BERTH_PROXY_URL: "http://u:hunter2@proxy:1", BERTH_NO_PROXY: "a" });
+    expect(read).toThrow(
+      /BERTH_PROXY_URL is no setting of Berth any more; accepted: HTTP_PROXY and HTTPS_PROXY/,
+    );
+    expect(read).toThrow(/BERTH_NO_PROXY is no setting of Berth any more; accepted: NO_PROXY/);
+    expect(read).not.toThrow(/hunter2/);
+  });
+
+  test("are refused where Node would send Berth's own traffic through them", () => {
+    const proxy = { http_proxy: "http://proxy:1" };
+    const accepted = /NODE_USE_ENV_PROXY is "1"; accepted: not set, or 0/;
+    expect(() => readConfig({ ...proxy, NODE_USE_ENV_PROXY: "1" })).toThrow(accepted);
+    const flagged = /Node was started with --use-env-proxy/;
+    expect(() => readConfig({ ...proxy, NODE_OPTIONS: "--trace-warnings --use-env-proxy" })).toThrow(flagged);
+    expect(() => readConfig(proxy, ["--use-env-proxy"])).toThrow(flagged);
+    expect(() => readConfig({ ...proxy, NODE_USE_ENV_PROXY: "0" })).not.toThrow();
+    expect(() => readConfig({ NODE_USE_ENV_PROXY: "1" })).not.toThrow();
+  });
+});
+
+describe("package indexes", () => {
+  test("are one to take the public one's place, and any number beside it", () => {
+    const { settings } = readConfig({
+      BERTH_PACKAGE_INDEX_URL: "https://u:p@one.example/simple",
+      BERTH_PACKAGE_EXTRA_INDEX_URLS: " https://u:a,b@two.example/simple\n http://three.example ",
+    });
+    expect(settings.BERTH_PACKAGE_INDEX_URL).toBe("https://u:p@one.example/simple");
+    expect(settings.BERTH_PACKAGE_EXTRA_INDEX_URLS).toEqual([
+      "https://u:a,b@two.example/simple",
+      "http://three.example",
+    ]);
+  });
+
+  test("that are no URL are refused without being shown", () => {
+    const read = () =>
+      readConfig({
+        BERTH_PACKAGE_INDEX_URL: "https://u:hunter 2@one.example",
+        BERTH_PACKAGE_EXTRA_INDEX_URLS: "https://one.example u:hunter2@two.example",
+      });
+    expect(read).toThrow(/BERTH_PACKAGE_INDEX_URL is not usable; accepted: an `http/);
+    expect(read).toThrow(/BERTH_PACKAGE_EXTRA_INDEX_URLS is not usable; accepted: `http/);
+    expect(read).not.toThrow(/hunter/);
+  });
+});
+
 describe("a secret in a file", () => {
   async function file(text: string): Promise<AsyncDisposable & { readonly path: string }> {
     const folder = await mkdtemp(join(tmpdir(), "berth-secret-"));
@@ -74,7 +147,9 @@ describe("a secret in a file", () => {
 
 test("README lists every setting with its default and what is accepted, and none beside", async () => {
   const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
-  const listed = readme.split("\n").filter((line) => /^\| `(BERTH_|DATABASE_URL|REDIS_URL)/.test(line));
+  const listed = readme
+    .split("\n")
+    .filter((line) => /^\| `(BERTH_|DATABASE_URL|REDIS_URL|(HTTPS?|NO)_PROXY)/.test(line));
   const expected = Object.entries(SETTINGS).map(([name, setting]) => {
     const fallback = setting.default === undefined || setting.default === "" ? "" : `\`${setting.default}\``;
     return `| \`${name}\` | ${fallback} | ${setting.about} | ${setting.accepted} |`;

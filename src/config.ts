@@ -29,6 +29,25 @@ export const SETTINGS = {
     "Operator's key; unset, one is made at the first start, in `admin-key` in the data folder",
   ),
   BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "How much is logged"),
+  BERTH_HTTP_CONNECTIONS_MAX: whole(1, 100_000, "4096", "Connections to the API at once"),
+  BERTH_HTTP_IDLE_SECONDS: decimal(
+    0.1,
+    3600,
+    "75",
+    "A connection without a request is closed after that time; more than that of a proxy in front",
+  ),
+  BERTH_HTTP_REQUEST_SECONDS_MAX: decimal(
+    1,
+    86_400,
+    "300",
+    "Time until a whole request, or upload, is there",
+  ),
+  BERTH_DRAIN_DELAY_SECONDS: decimal(
+    0,
+    3600,
+    "0",
+    "After a stop signal: still accepts for so long, not ready, so that a load balancer turns away",
+  ),
 
   DATABASE_URL: secret("PostgreSQL 14+ (`postgresql://...`); unset, PGlite in the data folder"),
   BERTH_DATABASE_POOL: whole(1, 1000, "10", "Connections to PostgreSQL at most"),
@@ -36,12 +55,20 @@ export const SETTINGS = {
   BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
 
   BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),
-  BERTH_PACKAGE_INDEX_URL: secret(
+  BERTH_PACKAGE_INDEX_URL: indexUrl(
     "Package index that builds use instead of the public one; may hold a password",
   ),
-  BERTH_CA_BUNDLE: optional("PEM file of certificate authorities that builds and plugins trust"),
-  BERTH_PROXY_URL: secret("HTTP proxy of builds and plugins; Berth's own traffic never uses it"),
-  BERTH_NO_PROXY: text("", "Hosts that builds and plugins reach without the proxy, comma-separated"),
+  BERTH_PACKAGE_EXTRA_INDEX_URLS: indexUrls(
+    "Package indexes that builds ask first, separated by spaces; may hold passwords",
+  ),
+  BERTH_CA_BUNDLE: optional(
+    "PEM file of certificate authorities that builds and plugins trust beside the public ones",
+  ),
+  HTTP_PROXY: proxyUrl(
+    "Proxy of builds and plugins for `http://` addresses; may hold a password. Berth's own traffic never uses it",
+  ),
+  HTTPS_PROXY: proxyUrl("The same for `https://` addresses"),
+  NO_PROXY: text("", "Hosts that builds and plugins reach without a proxy, comma-separated"),
   BERTH_PYTHON_VERSION: oneOf(
     ["nearest", "exact"],
     "nearest",
@@ -117,14 +144,20 @@ export interface Config {
   /** Absolute. */
   readonly dataFolder: string;
   readonly limits: LimitsPolicy;
+  /** What is legal and probably not meant, one sentence each. */
+  readonly warnings: readonly string[];
 }
 
 type Env = Readonly<Record<string, string | undefined>>;
 
-/** Reads an environment and the files of secrets. Throws `config_invalid`, which lists every problem, one a line. */
-export function readConfig(env: Env): Config {
-  const problems: string[] = [];
+/**
+ * Reads an environment, the files of secrets and the flags that Node was started with. Throws `config_invalid`, which
+ * lists every problem, one a line.
+ */
+export function readConfig(given: Env, nodeFlags: readonly string[] = process.execArgv): Config {
+  const problems: string[] = proxiedByNode(given, nodeFlags);
   const values = new Map<string, unknown>();
+  const { env, warnings } = withLowerCaseNames(given);
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const raw = env[name] === "" && setting.default !== "" ? undefined : env[name];
     const text = raw ?? (setting.secret ? readSecret(env, name, problems) : setting.default);
@@ -150,7 +183,39 @@ export function readConfig(env: Env): Config {
     settings,
     dataFolder: resolve(settings.BERTH_DATA),
     limits: limitsPolicy(settings),
+    warnings,
   });
+}
+
+/** Names that programs write in lower case as well. */
+const IN_BOTH_CASES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] as const satisfies readonly SettingName[];
+
+/** Lower case wins, as it does in curl and in Python; an empty value is none. */
+function withLowerCaseNames(env: Env): { readonly env: Env; readonly warnings: readonly string[] } {
+  const lower = IN_BOTH_CASES.filter((name) => isSet(env, name.toLowerCase()));
+  const differing = lower.filter((name) => isSet(env, name) && env[name] !== env[name.toLowerCase()]);
+  return {
+    env: { ...env, ...Object.fromEntries(lower.map((name) => [name, env[name.toLowerCase()]])) },
+    warnings: differing.map(
+      (name) => `${name} and ${name.toLowerCase()} differ; the lower-case one is used, as other programs do.`,
+    ),
+  };
+}
+
+/** Node can be told to send all that a process asks for through the proxies; that would be Berth's own traffic. */
+function proxiedByNode(env: Env, flags: readonly string[]): string[] {
+  const names = IN_BOTH_CASES.flatMap((name) => [name, name.toLowerCase()]);
+  if (!names.some((name) => /^https?_proxy$/i.test(name) && isSet(env, name))) return [];
+  const [variable, flag] = ["NODE_USE_ENV_PROXY", "--use-env-proxy"];
+  const why = "Node would send Berth's own traffic through the proxy of builds and plugins";
+  return [
+    ...(isSet(env, variable) && env[variable] !== "0"
+      ? [`${variable} is ${JSON.stringify(env[variable])}; accepted: not set, or 0: ${why}`]
+      : []),
+    ...(flags.includes(flag) || (env["NODE_OPTIONS"] ?? "").split(/\s+/).includes(flag)
+      ? [`Node was started with ${flag}; accepted: without it: ${why}`]
+      : []),
+  ];
 }
 
 /** The settings as the log may show them. */
@@ -188,6 +253,12 @@ function readSecret(env: Env, name: string, problems: string[]): string | undefi
 /** Read by the script that builds runtime images, from the same environment. */
 const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
 
+/** Settings of earlier releases, and what does their work now. */
+const RENAMED: Readonly<Record<string, string>> = {
+  BERTH_PROXY_URL: "HTTP_PROXY and HTTPS_PROXY",
+  BERTH_NO_PROXY: "NO_PROXY",
+};
+
 /** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
 function unknownNames(env: Env): string[] {
   const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
@@ -196,7 +267,12 @@ function unknownNames(env: Env): string[] {
   return Object.keys(env)
     .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_"))
     .filter((name) => !(name in SETTINGS) && !files.includes(name) && !OF_IMAGE_BUILDS.includes(name))
-    .map((name) => `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`);
+    .map((name) => {
+      const now = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
+      return now === undefined
+        ? `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`
+        : `${name} is no setting of Berth any more; accepted: ${now}, which took its place`;
+    });
 }
 
 const MIB = 1_048_576;
@@ -237,6 +313,42 @@ function optional(about: string) {
 
 function secret(about: string) {
   return { ...optional(about), secret: true as const };
+}
+
+/** A program that finds no scheme takes it for `http://`; not all do, so all of them are given it. */
+function proxyUrl(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => (given.includes("://") ? given : `http://${given}`))
+    .refine((url) => isHttpUrl(url) && /^[^/]+:\/\/[^/?#]+\/?$/.test(url)) as z.ZodType<string, string>;
+  const accepted =
+    "`http://host:port` or `https://host:port`, with `user:password@` before the host where needed";
+  return { parse, accepted, default: undefined, about, secret: true as const };
+}
+
+function indexUrl(about: string) {
+  const parse = z.string().refine(isHttpUrl) as z.ZodType<string, string>;
+  return {
+    parse,
+    accepted: "an `http://` or `https://` URL",
+    default: undefined,
+    about,
+    secret: true as const,
+  };
+}
+
+function indexUrls(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split(/\s+/).filter((url) => url !== ""))
+    .refine((urls) => urls.every(isHttpUrl)) as z.ZodType<readonly string[], string>;
+  const accepted = "`http://` or `https://` URLs with spaces between them";
+  return { parse, accepted, default: undefined, about, secret: true as const };
+}
+
+/** Without white space: it would part one URL in two in the installer's environment. */
+function isHttpUrl(url: string): boolean {
+  return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
 }
 
 function whole(min: number, max: number, fallback: string, about: string) {

@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { access } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { archiveSettings } from "../app-settings.ts";
@@ -12,6 +11,7 @@ import type { PackageStore } from "../packages/package-store.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
 import type { Queue } from "../queue/queue.ts";
+import { type CaBundle, readCaBundle } from "../runtime/ca-bundle.ts";
 import { joinProcesses, type LiveProcesses } from "../runtime/processes.ts";
 import { lockDataFolder } from "../store/data-folder-lock.ts";
 import { openStore } from "../store/prisma/open.ts";
@@ -38,6 +38,7 @@ export interface Base {
   readonly queue: Queue;
   readonly packages: PackageStore;
   readonly reader: PackageReader;
+  readonly caBundle: CaBundle | undefined;
   /** Names this process in leases and sockets. */
   readonly processId: string;
   readonly processes: LiveProcesses;
@@ -53,7 +54,7 @@ export async function openBase(
   // Embedded parts have one owner. Where servers keep the truth, any number of processes share the folder, also from
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
-  await checkCaBundle(settings.BERTH_CA_BUNDLE);
+  const caBundle = await openCaBundle(config, log);
   const [store, redis] = await Promise.all([
     openStore({
       dataFolder,
@@ -82,7 +83,7 @@ export async function openBase(
       aliveMs: settings.BERTH_LEASE_SECONDS * 1000,
     }),
   );
-  return { role, config, log, scope, store, queue, packages, reader, processId, processes };
+  return { role, config, log, scope, store, queue, packages, reader, caBundle, processId, processes };
 }
 
 function serversMissing(role: Role, { settings }: Config): Fault {
@@ -95,13 +96,12 @@ function serversMissing(role: Role, { settings }: Config): Fault {
   );
 }
 
-async function checkCaBundle(path: string | undefined): Promise<void> {
-  if (path === undefined) return;
-  await access(path).catch((cause) => {
-    throw new Fault("config_invalid", `BERTH_CA_BUNDLE is ${path}; accepted: a readable PEM file.`, {
-      cause,
-    });
-  });
+async function openCaBundle({ settings, warnings }: Config, log: Log): Promise<CaBundle | undefined> {
+  const path = settings.BERTH_CA_BUNDLE;
+  const bundle = path === undefined ? undefined : await readCaBundle({ path, now: new Date() });
+  for (const warning of warnings) log.warn({ op: "config.read" }, warning);
+  for (const warning of bundle?.warnings ?? []) log.warn({ op: "ca_bundle.read", path }, warning);
+  return bundle;
 }
 
 async function openRedis({ settings, dataFolder }: Config, log: Log, scope: Scope) {

@@ -13,12 +13,12 @@ export interface Links {
 }
 
 /** This process's own sockets to Runtimes: an api calls over them, a worker watches over them, `serve` does both. */
-export function createLinks({ config, log, scope, processId }: Base): Links {
-  const { frameBytesMax, caBundleFile } = profileSettings(config);
+export function createLinks({ config, log, scope, processId, caBundle }: Base): Links {
+  const { frameBytesMax } = profileSettings(config, caBundle);
   const folders = createRuntimeFolders({
     dataFolder: config.dataFolder,
     runnerFile: RUNNER_FILE,
-    caBundleFile,
+    caBundle,
   });
   const transport = scope.use(createSocketTransport({ processId, log }));
   return { folders, links: scope.use(new RuntimeLinks({ transport, folders, frameBytesMax, log })) };

@@ -68,7 +68,7 @@ export async function startSupervision(
   { links, folders }: Links,
   ending: { readonly removeContainers: boolean },
 ): Promise<RunningPoolKeeper> {
-  const { config, log, scope, store, queue, processId } = base;
+  const { config, log, scope, store, queue, processId, caBundle } = base;
   const clock = systemClock;
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
@@ -78,7 +78,7 @@ export async function startSupervision(
   );
   const keeper = await startPoolKeeper({
     ...{ store, engine, links, folders, logs, queue, clock, log },
-    profile: { ...profileSettings(config), cgroupParent },
+    profile: { ...profileSettings(config, caBundle), cgroupParent },
     holder: processId,
     launch: launchSettings(config),
     supervision: supervisionSettings(config),
@@ -96,7 +96,7 @@ export async function startTasks(
   { engine }: EngineSide,
   keeper: RunningPoolKeeper,
 ): Promise<void> {
-  const { config, log, scope, store, queue, packages, reader, processId } = base;
+  const { config, log, scope, store, queue, packages, reader, processId, caBundle } = base;
   const tasks = taskSettings(config);
   const network =
     config.settings.BERTH_PLUGIN_NETWORK === "bridge" ? networkName(store.instanceId) : "bridge";
@@ -105,10 +105,11 @@ export async function startTasks(
     clock: systemClock,
     worker: processId,
     packageStore: packages,
+    storage: createTenantStorage({ folder: storageFolder(config) }),
     archives: archiveSettings(config),
     isolation: isolationSettings(config),
     sharedLimits: config.limits.defaults,
-    settings: buildSettings(config, network),
+    settings: buildSettings(config, { network, caBundle }),
     instanceId: store.instanceId,
     cleanupMs: 30_000,
     leaseMs: tasks.leaseMs,

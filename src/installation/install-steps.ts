@@ -5,7 +5,7 @@
 import { Fault } from "../domain/fault.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
-import type { Task, TaskStep } from "../domain/task.ts";
+import type { InstallationTask, TaskStep } from "../domain/task.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import { poolKey } from "../runtime/pool-key.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
@@ -30,7 +30,7 @@ export interface InstallStepDeps extends ImageBuilderDeps, PackageAccessDeps {
 }
 
 export interface StepContext {
-  readonly task: Task;
+  readonly task: InstallationTask;
   readonly installation: Installation;
   readonly journal: TaskJournal;
   /** Enters a step: recorded with its time, unless the task had reached it before. */
@@ -50,7 +50,7 @@ export async function runInstall(
   if (pkg === undefined) {
     throw new Fault("package_not_found", `The package ${task.identifier} has not been uploaded.`);
   }
-  const archive = await deps.packageStore.open(task.identifier);
+  await using archive = await deps.packageStore.open(task.identifier, signal);
 
   await enter("verifying");
   const source = await verifyPackage({ archivePath: archive.path, pkg }, deps, signal);
@@ -73,7 +73,7 @@ export async function runInstall(
       base: {
         runtimeImageId: runtime.id,
         arch,
-        settingsHash: await indexSettingsHash(deps.settings.index),
+        settingsHash: indexSettingsHash(deps.settings.index),
       },
       runtimeImage: runtime.id,
       holder: context.holder,

@@ -2,13 +2,15 @@
  * Host folders of Runtimes: what the Container sees read-only as `/run/berth`. The path follows from the data
  * folder and the Runtime's id alone, so that any process finds it and opens its own socket there.
  */
-import { chmod, copyFile, mkdir, readdir, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RuntimeId } from "../domain/ids.ts";
+import type { CaBundle } from "./ca-bundle.ts";
 
 export interface RuntimeFolders {
   pathOf(id: RuntimeId): string;
-  /** Makes the folder with runner and CA bundle; repeated, it does nothing. */
+  /** Makes the folder with runner and CA bundle; repeated, it brings both up to date, also below a Container that runs. */
   prepare(id: RuntimeId): Promise<string>;
   remove(id: RuntimeId): Promise<void>;
   list(): Promise<readonly RuntimeId[]>;
@@ -17,11 +19,11 @@ export interface RuntimeFolders {
 export function createRuntimeFolders({
   dataFolder,
   runnerFile,
-  caBundleFile,
+  caBundle,
 }: {
   readonly dataFolder: string;
   readonly runnerFile: string;
-  readonly caBundleFile: string | undefined;
+  readonly caBundle: CaBundle | undefined;
 }): RuntimeFolders {
   const root = join(dataFolder, "run");
   const pathOf = (id: RuntimeId) => join(root, id);
@@ -32,8 +34,8 @@ export function createRuntimeFolders({
       await mkdir(folder, { recursive: true, mode: 0o755 });
       // A plugin runs as a uid of its own: whatever the umask was, it must be able to look in, never to write.
       await chmod(folder, 0o755);
-      await place(runnerFile, join(folder, "runner.py"));
-      if (caBundleFile !== undefined) await place(caBundleFile, join(folder, "ca.pem"));
+      await place(await readFile(runnerFile), join(folder, "runner.py"));
+      if (caBundle !== undefined) await place(caBundle.pem, join(folder, "ca.pem"));
       return folder;
     },
     remove: (id) => rm(pathOf(id), { recursive: true, force: true }),
@@ -47,8 +49,11 @@ export function createRuntimeFolders({
   };
 }
 
-/** Copied, not linked: a link would show the plugin the file's inode, and would not cross file systems. */
-async function place(from: string, to: string): Promise<void> {
-  await copyFile(from, to);
-  await chmod(to, 0o644);
+/** Put in place whole: a plugin that opens the file meanwhile reads the old one or the new one, never half of one. */
+async function place(content: Buffer | string, path: string): Promise<void> {
+  const written = `${path}.${randomUUID()}`;
+  await writeFile(written, content);
+  // Whatever the umask was.
+  await chmod(written, 0o644);
+  await rename(written, path);
 }

@@ -63,11 +63,10 @@ describe("the profile", () => {
     });
   });
 
-  it("carries CA bundle, proxies in both cases and the index only where the operator set them", () => {
+  it("carries CA bundle and proxies only where the operator set them, and never a package index", () => {
     const { env } = spec({
-      caBundleFile: "/etc/ca.pem",
-      proxy: { https: "http://proxy:3128" },
-      packageIndexUrl: "https://index/simple",
+      caBundle: { pem: "", digest: "one", warnings: [] },
+      proxies: { http: undefined, https: "http://proxy:3128", bypass: "inside.example" },
       extraEnv: { MAX_WORKER: "10", HOME: "/root" },
     });
     expect(env).toMatchObject({
@@ -75,11 +74,12 @@ describe("the profile", () => {
       REQUESTS_CA_BUNDLE: "/run/berth/ca.pem",
       HTTPS_PROXY: "http://proxy:3128",
       https_proxy: "http://proxy:3128",
-      PIP_INDEX_URL: "https://index/simple",
+      NO_PROXY: "localhost,127.0.0.1,inside.example",
       MAX_WORKER: "10",
       HOME: "/tmp",
     });
     expect(env).not.toHaveProperty("HTTP_PROXY");
+    expect(Object.keys(env).filter((name) => /INDEX/.test(name))).toEqual([]);
   });
 
   it("has a hash that limits and settings change, and that generations share", () => {
@@ -90,6 +90,16 @@ describe("the profile", () => {
     expect(profileHash(aPool(), { ...options, settings: { ...PROFILE_DEFAULTS, network: "none" } })).not.toBe(
       hash,
     );
+  });
+
+  it("has a hash that other authorities change, so that no process keeps those it has read", () => {
+    const hashWith = (digest: string, pem = "") =>
+      profileHash(aPool(), {
+        instanceId: "abcd1234",
+        settings: { ...PROFILE_DEFAULTS, caBundle: { pem, digest, warnings: [] } },
+      });
+    expect(hashWith("one")).not.toBe(hashWith("two"));
+    expect(hashWith("one")).toBe(hashWith("one", "with other public ones"));
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import type { ContainerSpec } from "../domain/container.ts";
 import type { RuntimeId } from "../domain/ids.ts";
+import { proxyVariables } from "../domain/proxy.ts";
 import type { Pool } from "../domain/runtime.ts";
 import type { NetworkSpec } from "../engine/engine.ts";
 import { formatLabels, specHash } from "../engine/labels.ts";
@@ -72,12 +73,17 @@ export function containerSpec(
   };
 }
 
-/** Changes with the Pool's limits, image and the operator's settings; the same for every generation otherwise. */
+/**
+ * Changes with the Pool's limits, image and the operator's settings; the same for every generation otherwise. The
+ * operator's authorities count, though no field of the Container shows them: a process reads them once.
+ */
 export function profileHash(
   pool: Pool,
   options: { readonly instanceId: string; readonly settings: ProfileSettings },
 ): string {
-  return specHash({ ...sandbox(pool, options), name: "", labels: {}, mounts: [] });
+  const { caBundle } = options.settings;
+  const spec = { ...sandbox(pool, options), name: "", labels: {}, mounts: [] };
+  return specHash(caBundle === undefined ? spec : { ...spec, env: { ...spec.env, ca: caBundle.digest } });
 }
 
 /** Everything that does not tell one Runtime of the Pool from another. */
@@ -154,39 +160,14 @@ function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<str
     NUMEXPR_NUM_THREADS: threads,
     MAX_WORKER: String(settings.workersMax),
     ...certificates(settings),
-    ...proxies(settings),
-    ...packageIndex(settings),
+    ...proxyVariables(settings.proxies),
     ...settings.extraEnv,
     INSTALL_METHOD: "local",
     HOME: "/tmp",
   };
 }
 
-function certificates({ caBundleFile }: ProfileSettings): Readonly<Record<string, string>> {
-  if (caBundleFile === undefined) return {};
+function certificates({ caBundle }: ProfileSettings): Readonly<Record<string, string>> {
+  if (caBundle === undefined) return {};
   return Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_FILE]));
-}
-
-/** In both cases: curl reads `http_proxy` only in lower case, other programs the upper case only. */
-function proxies({ proxy }: ProfileSettings): Readonly<Record<string, string>> {
-  const values = { http_proxy: proxy.http, https_proxy: proxy.https, no_proxy: proxy.none };
-  return Object.fromEntries(
-    Object.entries(values).flatMap(([name, value]) =>
-      value === undefined
-        ? []
-        : [
-            [name, value],
-            [name.toUpperCase(), value],
-          ],
-    ),
-  );
-}
-
-function packageIndex({ packageIndexUrl }: ProfileSettings): Readonly<Record<string, string>> {
-  if (packageIndexUrl === undefined) return {};
-  return {
-    PIP_INDEX_URL: packageIndexUrl,
-    UV_INDEX_URL: packageIndexUrl,
-    UV_DEFAULT_INDEX: packageIndexUrl,
-  };
 }

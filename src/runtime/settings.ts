@@ -1,4 +1,6 @@
 /** What the operator chooses about Runtimes, grouped by who reads it. Periods are milliseconds, sizes bytes. */
+import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
+import type { CaBundle } from "./ca-bundle.ts";
 
 /** Read by the profile: what every plugin Container looks like. */
 export interface ProfileSettings {
@@ -14,11 +16,9 @@ export interface ProfileSettings {
   readonly frameBytesMax: number;
   /** Between TERM and KILL. */
   readonly graceMs: number;
-  /** PEM file on the host, shown to plugins as `/run/berth/ca.pem`. */
-  readonly caBundleFile: string | undefined;
-  readonly proxy: { readonly http?: string; readonly https?: string; readonly none?: string };
-  /** Set only where the operator wants plugins to know his package index: the address may hold a password. */
-  readonly packageIndexUrl: string | undefined;
+  /** Shown to plugins as `/run/berth/ca.pem`. */
+  readonly caBundle: CaBundle | undefined;
+  readonly proxies: Proxies;
   readonly extraEnv: Readonly<Record<string, string>>;
 }
 
@@ -91,9 +91,8 @@ export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
   workersMax: 1000,
   frameBytesMax: 16 * MB,
   graceMs: 5_000,
-  caBundleFile: undefined,
-  proxy: {},
-  packageIndexUrl: undefined,
+  caBundle: undefined,
+  proxies: NO_PROXIES,
   extraEnv: {},
 });
 

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../src/domain/fault.ts";
 import type { Package } from "../../src/domain/package.ts";
+import { NO_PROXIES } from "../../src/domain/proxy.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../src/engine/docker/docker-engine.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import {
@@ -61,8 +62,8 @@ export function buildSettings(folder: string): BuildSettings {
     index: {
       url: undefined,
       extraUrls: [],
-      proxies: {},
-      caBundlePath: "/etc/ssl/certs/ca-certificates.crt",
+      proxies: NO_PROXIES,
+      caBundle: undefined,
       httpRetries: 0,
       httpTimeoutMs: 15_000,
     },

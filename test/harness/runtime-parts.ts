@@ -53,7 +53,7 @@ export async function startRuntimeParts(options: RuntimePartsOptions): Promise<R
   const profile = { ...PROFILE_DEFAULTS, ...options.profile };
   const scope = new Scope();
   const runnerFile = join(import.meta.dirname, "../../runtime-images/python/runner.py");
-  const folders = createRuntimeFolders({ dataFolder, runnerFile, caBundleFile: profile.caBundleFile });
+  const folders = createRuntimeFolders({ dataFolder, runnerFile, caBundle: profile.caBundle });
   const links = scope.use(
     new RuntimeLinks({ transport, folders, frameBytesMax: profile.frameBytesMax, log }),
   );

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Engine } from "../../engine/engine.ts";
+import type { CaBundle } from "../../runtime/ca-bundle.ts";
 import { ProgressClock } from "./build-clock.ts";
 import { type BuildContainerDeps, exitOf, withBuildContainer } from "./build-container.ts";
 import { CA_BUNDLE_PATH, createRedactor, indexEnv } from "./index-env.ts";
@@ -43,18 +44,15 @@ export async function fetchWheels(
     image: wheels.runtimeImage,
     command: ["/bin/sleep", "infinity"],
     network: wheels.dependencies.kind === "none" ? "none" : settings.network,
-    labels: wheels.labels,
     user: settings.hostUser,
+    labels: wheels.labels,
     mounts: [
       { hostPath: settings.cacheFolder, path: CACHE_PATH, readOnly: false },
       { hostPath: wheels.folder, path: VENV_PATH, readOnly: false },
-      ...(index.caBundlePath === undefined
-        ? []
-        : [{ hostPath: index.caBundlePath, path: CA_BUNDLE_PATH, readOnly: true }]),
     ],
   };
   await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
-    await engine.putArchive(id, "/", inputTar(wheels.dependencies), signal);
+    await engine.putArchive(id, "/", inputTar(wheels.dependencies, index.caBundle), signal);
     await engine.startContainer(id, signal);
     const { exitCode, output } = await runUv(deps, { id, wheels }, signal);
     if (exitCode === 0) return;
@@ -64,14 +62,19 @@ export async function fetchWheels(
   });
 }
 
-function inputTar({ files }: Dependencies): Readable {
-  const root = INPUT_PATH.slice(1);
+/** Sent, not mounted: the operator's file need not be where the Engine could find it. */
+function inputTar({ files }: Dependencies, caBundle: CaBundle | undefined): Readable {
+  const ca = caBundle === undefined ? [] : [{ path: CA_BUNDLE_PATH, content: Buffer.from(caBundle.pem) }];
   return tarOf([
-    { type: "folder", path: root },
-    ...files.map(({ name, content }) => {
-      const path = `${root}/${name}`;
-      return { type: "file" as const, path, bytes: content.length, content };
-    }),
+    { type: "folder", path: INPUT_PATH.slice(1) },
+    ...[...files.map(({ name, content }) => ({ path: `${INPUT_PATH}/${name}`, content })), ...ca].map(
+      ({ path, content }) => ({
+        type: "file" as const,
+        path: path.slice(1),
+        bytes: content.length,
+        content,
+      }),
+    ),
   ]);
 }
 

@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { publicIndexUrls } from "./index-env.ts";
 import type { Dependencies } from "./requirements.ts";
 import type { IndexSettings } from "./settings.ts";
@@ -39,9 +38,8 @@ export function dependencyKey(base: BuildBase, dependencies: Dependencies): stri
 }
 
 /** Hash over where wheels come from and whom is trusted there; passwords are left out. */
-export async function indexSettingsHash(index: IndexSettings): Promise<string> {
-  const ca = index.caBundlePath === undefined ? "" : sha256(await readFile(index.caBundlePath));
-  return sha256(JSON.stringify([publicIndexUrls(index), ca]));
+export function indexSettingsHash(index: IndexSettings): string {
+  return sha256(JSON.stringify([publicIndexUrls(index), index.caBundle?.digest ?? ""]));
 }
 
 function sha256(data: string | Uint8Array): string {

@@ -1,18 +1,21 @@
 /** What the operator decides about builds. Every number has its unit in its name. */
+import { NO_PROXIES, type Proxies } from "../../domain/proxy.ts";
+import type { CaBundle } from "../../runtime/ca-bundle.ts";
+
 export interface BuildSettings {
   /** Folder on the host for the shared wheel cache; made when it is missing. */
   readonly cacheFolder: string;
   /** Folder on the host for what one build unpacks; each build has its own below it. */
   readonly workFolder: string;
   readonly limits: BuildLimits;
-  /** Engine network of the one Container that downloads; all others of a build have none. */
-  readonly network: string;
-  readonly index: IndexSettings;
   /**
    * `uid:gid` of the one Container that writes on the host: Berth's own, so that Berth can remove what it wrote. Images
    * are made by Containers of root's.
    */
   readonly hostUser: string;
+  /** Engine network of the one Container that downloads; all others of a build have none. */
+  readonly network: string;
+  readonly index: IndexSettings;
   /** Which runtime image may serve a package that asks for a Python which is not there. */
   readonly python: "nearest-newer" | "exact";
 }
@@ -35,9 +38,9 @@ export interface IndexSettings {
   /** Undefined: the installer's own default. */
   readonly url: string | undefined;
   readonly extraUrls: readonly string[];
-  readonly proxies: { readonly http?: string; readonly https?: string; readonly no?: string };
-  /** Path on the host of a PEM bundle that replaces the runtime image's. */
-  readonly caBundlePath: string | undefined;
+  readonly proxies: Proxies;
+  /** Undefined: the installer's own list of authorities. */
+  readonly caBundle: CaBundle | undefined;
   /** How often one request is tried again, and how long one may be silent. */
   readonly httpRetries: number;
   readonly httpTimeoutMs: number;
@@ -58,8 +61,8 @@ export const BUILD_LIMITS_DEFAULTS: BuildLimits = Object.freeze({
 export const INDEX_DEFAULTS: IndexSettings = Object.freeze({
   url: undefined,
   extraUrls: [],
-  proxies: {},
-  caBundlePath: undefined,
+  proxies: NO_PROXIES,
+  caBundle: undefined,
   httpRetries: 3,
   httpTimeoutMs: 30_000,
 });

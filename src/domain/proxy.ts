@@ -1,0 +1,39 @@
+/** The proxies through which builds and plugins reach the world. Berth's own traffic knows nothing of them. */
+export interface Proxies {
+  /** For `http://` addresses. A URL that may hold `user:password@`. */
+  readonly http: string | undefined;
+  /** For `https://` addresses. */
+  readonly https: string | undefined;
+  /** Hosts that are reached directly, separated by commas or spaces; `*`: all. */
+  readonly bypass: string;
+}
+
+export const NO_PROXIES: Proxies = Object.freeze({ http: undefined, https: undefined, bypass: "" });
+
+/** A program that asks its own machine never means the proxy's. `::1` is left out: some clients fail on it. */
+const OWN_MACHINE = ["localhost", "127.0.0.1"];
+
+/**
+ * The variables that say so to a program, in both cases: curl reads `http_proxy` only in lower case, other programs
+ * read the upper case only. Empty where no proxy is set.
+ */
+export function proxyVariables({ http, https, bypass }: Proxies): Record<string, string> {
+  if (http === undefined && https === undefined) return {};
+  const values = { http_proxy: http, https_proxy: https, no_proxy: bypassList(bypass) };
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) =>
+      value === undefined
+        ? []
+        : [
+            [name, value],
+            [name.toUpperCase(), value],
+          ],
+    ),
+  );
+}
+
+function bypassList(bypass: string): string {
+  const hosts = bypass.split(/[\s,]+/).filter((host) => host !== "");
+  // Python's own client takes a star for "all" only where it stands alone.
+  return hosts.includes("*") ? "*" : [...new Set([...OWN_MACHINE, ...hosts])].join(",");
+}

@@ -1,0 +1,38 @@
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { RuntimeId } from "../domain/ids.ts";
+import { createRuntimeFolders } from "./folder.ts";
+
+let dataFolder: string;
+beforeAll(async () => {
+  dataFolder = await mkdtemp(join(tmpdir(), "berth-folder-"));
+  await writeFile(join(dataFolder, "runner.py"), "run()\n", { mode: 0o600 });
+});
+afterAll(() => rm(dataFolder, { recursive: true }));
+
+const id = RuntimeId.parse("aaaaaaaaaa");
+const foldersWith = (pem: string | undefined) =>
+  createRuntimeFolders({
+    dataFolder,
+    runnerFile: join(dataFolder, "runner.py"),
+    caBundle: pem === undefined ? undefined : { pem, digest: "", warnings: [] },
+  });
+
+test("a folder that is prepared again has the new bundle, as a new file that anybody may read", async () => {
+  const folder = await foldersWith("old").prepare(id);
+  const before = await stat(join(folder, "ca.pem"));
+  await foldersWith("new").prepare(id);
+  const after = await stat(join(folder, "ca.pem"));
+  expect(await readFile(join(folder, "ca.pem"), "utf8")).toBe("new");
+  expect(after.ino).not.toBe(before.ino);
+  expect(after.mode & 0o777).toBe(0o644);
+  expect((await readdir(folder)).sort()).toEqual(["ca.pem", "runner.py"]);
+});
+
+test("a bundle that the operator took away stays for the processes that were started with it", async () => {
+  const folder = await foldersWith("old").prepare(id);
+  await foldersWith(undefined).prepare(id);
+  expect(await readFile(join(folder, "ca.pem"), "utf8")).toBe("old");
+});
