@@ -84,10 +84,10 @@ module.exports = {
       severity: "error",
       from: {
         path: "^src/",
-        pathNot: `^src/(app|main)[.]ts$|^src/app/|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/|${tests}`,
+        pathNot: `^src/(app|main)[.]ts$|^src/app/|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk|packages/s3)/|${tests}`,
       },
       to: {
-        path: "^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk)/",
+        path: "^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk|packages/s3)/",
       },
     },
     {
@@ -108,6 +108,7 @@ module.exports = {
       "store/prisma/",
     ),
     vendor("http", "hono|@hono", "http/"),
+    vendor("s3", "@aws-sdk|@smithy", "packages/s3/"),
     vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
     {
       name: "sources-do-not-know-tests",

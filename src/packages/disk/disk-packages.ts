@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { access, constants, link, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Fault } from "../../domain/fault.ts";
 import { parsePackageRef } from "../../domain/package-ref.ts";
-import type { PackageStore, StagedFile } from "../package-store.ts";
+import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
 
 export interface DiskPackagesOptions {
   /** Made when it is not there. */
@@ -49,11 +49,12 @@ class DiskPackages implements PackageStore {
     await rm(staged.path, { force: true });
   }
 
-  async open(identifier: string): Promise<{ readonly path: string; readonly bytes: number }> {
+  async open(identifier: string): Promise<OpenedPackage> {
     const path = this.#pathOf(identifier);
     try {
       const { size } = await stat(path);
-      return { path, bytes: size };
+      // What somebody reads stays readable when it is removed: nothing is to be given back.
+      return { path, bytes: size, [Symbol.asyncDispose]: async () => undefined };
     } catch (failure) {
       if (codeOf(failure) !== "ENOENT") throw failure;
       throw new Fault("package_not_found", `The package ${identifier} is not here; upload it first.`, {
@@ -65,6 +66,17 @@ class DiskPackages implements PackageStore {
 
   async remove(identifier: string): Promise<void> {
     await rm(this.#pathOf(identifier), { force: true });
+  }
+
+  async ping(): Promise<void> {
+    try {
+      await access(this.#folder, constants.R_OK | constants.W_OK);
+    } catch (cause) {
+      throw new Fault("package_store_unavailable", "The folder of packages cannot be read and written.", {
+        context: { folder: this.#folder },
+        cause,
+      });
+    }
   }
 
   /** Only what parses as an identifier becomes a path: its characters cannot leave the folder. */

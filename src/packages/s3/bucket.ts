@@ -1,0 +1,265 @@
+/**
+ * One bucket, spoken to through the vendor's client, of which nothing but this file and the one that reads its failures
+ * knows. The client only signs and sends: repeating is done here, because it cannot send a stream a second time, and
+ * everything it would take from the environment but credentials is fixed, so that only Berth's settings count.
+ */
+import { createReadStream, createWriteStream } from "node:fs";
+import { Agent as HttpAgent } from "node:http";
+import { Agent as HttpsAgent } from "node:https";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { rootCertificates } from "node:tls";
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { Fault } from "../../domain/fault.ts";
+import { backoffMs } from "../../util/backoff.ts";
+import type { Clock } from "../../util/clock.ts";
+import { type BucketFailure, readFailure } from "./failures.ts";
+import { type FileDigest, HashingStream } from "./file-digest.ts";
+import type { BucketSettings } from "./settings.ts";
+
+/** Name of the metadata that tells what was put. */
+const DIGEST_FIELD = "berth-sha256";
+const SOCKETS_MAX = 50;
+
+export interface BucketOptions {
+  readonly settings: BucketSettings;
+  readonly clock: Clock;
+}
+
+export interface Download extends FileDigest {
+  /** Of what was put there; undefined where it was put by something else than Berth. */
+  readonly sha256Put: string | undefined;
+}
+
+/** A request that did not succeed. `why` names no secret; the vendor's error stays behind. */
+export class RequestFailed extends Error {
+  readonly failure: BucketFailure;
+
+  constructor(failure: BucketFailure) {
+    super(failure.why);
+    this.name = "RequestFailed";
+    this.failure = failure;
+  }
+}
+
+export class Bucket {
+  readonly #settings: BucketSettings;
+  readonly #clock: Clock;
+  readonly #client: S3Client;
+  readonly #closed = new AbortController();
+
+  constructor({ settings, clock }: BucketOptions) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#client = createClient(settings);
+  }
+
+  /** Closes connections; requests under way fail. */
+  close(): void {
+    this.#closed.abort(new Fault("shutting_down", "Berth is stopping."));
+    this.#client.destroy();
+  }
+
+  /** One request, made once. */
+  async ping(signal?: AbortSignal): Promise<void> {
+    await this.#once(signal, (abortSignal) =>
+      this.#client.send(new HeadBucketCommand({ Bucket: this.#settings.bucket }), { abortSignal }),
+    );
+  }
+
+  async exists(key: string, signal?: AbortSignal): Promise<boolean> {
+    const found = await this.#repeat(signal, (abortSignal) =>
+      this.#client.send(new HeadObjectCommand(this.#object(key)), { abortSignal }).then(
+        () => true,
+        (error: unknown) => {
+          if (readFailure(error).kind === "missing") return false;
+          throw error;
+        },
+      ),
+    );
+    return found;
+  }
+
+  /**
+   * Puts a few bytes, once. With `onlyNew` where the object is not there: `exists` where it is, `unsupported` where
+   * the server refuses to look.
+   */
+  async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
+    return await outcomeOf(
+      this.#once(undefined, (abortSignal) => {
+        const condition = onlyNew ? { IfNoneMatch: "*" } : {};
+        return this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
+          abortSignal,
+        });
+      }),
+    );
+  }
+
+  /** Puts a whole file, whose digest the server checks where it can, and which it keeps beside the bytes. */
+  async putFile(
+    key: string,
+    path: string,
+    { digest, onlyNew }: { readonly digest: FileDigest; readonly onlyNew: boolean },
+  ): Promise<PutOutcome> {
+    return await outcomeOf(
+      this.#repeat(undefined, async (abortSignal) => {
+        const body = createReadStream(path);
+        const read = readable(body);
+        const request = new PutObjectCommand({
+          ...this.#object(key),
+          Body: body,
+          ContentLength: digest.bytes,
+          ContentType: "application/zip",
+          ChecksumSHA256: Buffer.from(digest.sha256, "hex").toString("base64"),
+          Metadata: { [DIGEST_FIELD]: digest.sha256 },
+          ...(onlyNew ? { IfNoneMatch: "*" } : {}),
+        });
+        try {
+          await this.#client.send(request, { abortSignal: AbortSignal.any([abortSignal, read.broken]) });
+        } catch (error) {
+          read.broken.throwIfAborted();
+          throw error;
+        } finally {
+          body.destroy();
+        }
+      }),
+    );
+  }
+
+  /** Writes the object to a file that is not there yet; undefined where there is no such object. */
+  async getFile(key: string, path: string, signal?: AbortSignal): Promise<Download | undefined> {
+    try {
+      return await this.#repeat(signal, async (abortSignal) => {
+        const answer = await this.#client.send(new GetObjectCommand(this.#object(key)), { abortSignal });
+        if (!(answer.Body instanceof Readable)) throw new Error("the client answered without a stream");
+        const hashing = new HashingStream();
+        await pipeline(answer.Body, hashing, createWriteStream(path, { mode: 0o600 }), {
+          signal: abortSignal,
+        });
+        const digest = hashing.digest();
+        if (answer.ContentLength !== undefined && answer.ContentLength !== digest.bytes) throw cutShort();
+        return { ...digest, sha256Put: answer.Metadata?.[DIGEST_FIELD] };
+      });
+    } catch (error) {
+      if (error instanceof RequestFailed && error.failure.kind === "missing") return undefined;
+      throw error;
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#repeat(undefined, (abortSignal) =>
+      this.#client.send(new DeleteObjectCommand(this.#object(key)), { abortSignal }),
+    );
+  }
+
+  #object(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#settings.bucket, Key: key };
+  }
+
+  /** Makes the request again while its failures may pass. Throws `RequestFailed`, or the signal's reason. */
+  async #repeat<T>(signal: AbortSignal | undefined, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { attemptsMax, retryFirstMs, retryMaxMs } = this.#settings;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#once(signal, send);
+      } catch (error) {
+        const passes = error instanceof RequestFailed && error.failure.kind === "passing";
+        if (!passes || attempt >= attemptsMax) throw error;
+      }
+      const delayMs = backoffMs(attempt, { firstMs: retryFirstMs, maxMs: retryMaxMs });
+      await this.#clock.sleep(delayMs, this.#until(signal));
+    }
+  }
+
+  async #once<T>(signal: AbortSignal | undefined, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const given = this.#until(signal);
+    given.throwIfAborted();
+    const late = AbortSignal.timeout(this.#settings.transferTimeoutMs);
+    try {
+      return await send(AbortSignal.any([given, late]));
+    } catch (error) {
+      given.throwIfAborted();
+      // A file that cannot be read or written is no matter of the bucket.
+      if (isOfDisk(error)) throw error;
+      throw new RequestFailed(readFailure(late.aborted ? late.reason : error));
+    }
+  }
+
+  #until(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#closed.signal : AbortSignal.any([signal, this.#closed.signal]);
+  }
+}
+
+export type PutOutcome = "created" | "exists" | "unsupported";
+
+async function outcomeOf(putting: Promise<unknown>): Promise<PutOutcome> {
+  try {
+    await putting;
+    return "created";
+  } catch (error) {
+    const kind = error instanceof RequestFailed ? error.failure.kind : undefined;
+    if (kind === "exists" || kind === "unsupported") return kind;
+    throw error;
+  }
+}
+
+function createClient(settings: BucketSettings): S3Client {
+  const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
+  const { caBundle, credentials } = settings;
+  return new S3Client({
+    endpoint: settings.endpoint,
+    region: settings.region,
+    forcePathStyle: settings.pathStyle,
+    ...(credentials === undefined ? {} : { credentials }),
+    maxAttempts: 1,
+    logger: SILENT,
+    // Servers that are not the vendor's own know no checksums behind the body.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    expectContinueHeader: false,
+    useFipsEndpoint: false,
+    useDualstackEndpoint: false,
+    disableS3ExpressSessionAuth: true,
+    requestHandler: {
+      connectionTimeout: settings.connectTimeoutMs,
+      socketTimeout: settings.idleTimeoutMs,
+      // Agents of our own go through no proxy, whatever the environment says.
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent({
+        ...agent,
+        ...(caBundle === undefined ? {} : { ca: [...rootCertificates, caBundle] }),
+      }),
+      logger: SILENT,
+    },
+  });
+}
+
+const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {}
+
+/** Aborts with the cause when the file cannot be read; nobody else listens before the request is on its way. */
+function readable(file: Readable): { readonly broken: AbortSignal } {
+  const broken = new AbortController();
+  file.once("error", (error) => broken.abort(error));
+  return { broken: broken.signal };
+}
+
+function cutShort(): Error {
+  return Object.assign(new Error("the answer is shorter than it said"), { code: "ECONNRESET" });
+}
+
+const DISK_CODES = new Set(["ENOSPC", "EDQUOT", "ENOENT", "EACCES", "EROFS", "EIO", "EMFILE", "ENFILE"]);
+
+function isOfDisk(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && DISK_CODES.has(String(error.code)) && "syscall" in error
+  );
+}

@@ -1,0 +1,93 @@
+/**
+ * What a failed request means, told by codes alone. Only the words here leave this folder: a server's own message may
+ * repeat what was sent to it.
+ */
+import { S3ServiceException } from "@aws-sdk/client-s3";
+
+export interface BucketFailure {
+  /** `passing`: the same request may succeed later with nobody changing anything. */
+  readonly kind: "passing" | "lasting" | "missing" | "exists" | "unsupported";
+  /** Half a sentence, with the code in brackets. */
+  readonly why: string;
+}
+
+const LASTING: Readonly<Record<string, string>> = {
+  InvalidAccessKeyId: "the access key is not known there",
+  XAdminUserNotFound: "the access key is not known there",
+  SignatureDoesNotMatch: "the secret key is not that of the access key",
+  AccessDenied: "these credentials may not do it",
+  ExpiredToken: "the credentials have expired",
+  InvalidToken: "the credentials are refused",
+  CredentialsProviderError: "no credentials were found",
+  NoSuchBucket: "there is no such bucket",
+  InvalidBucketName: "this is not the name of a bucket",
+  PermanentRedirect: "the bucket is in another region",
+  AuthorizationHeaderMalformed: "the region is not that of the bucket",
+  IllegalLocationConstraintException: "the region is not that of the bucket",
+  RequestTimeTooSkewed: "this machine's clock is not the server's",
+  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is of an authority that is not trusted",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is of an authority that is not trusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is of an authority that is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is of an authority that is not trusted",
+  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is that of another host",
+  CERT_HAS_EXPIRED: "its certificate has expired",
+  EPROTO: "it does not speak TLS",
+};
+
+const PASSING: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "the connection was refused",
+  ECONNRESET: "the connection was cut",
+  EPIPE: "the connection was cut",
+  ENOTFOUND: "its name is not known",
+  EAI_AGAIN: "its name is not known for now",
+  EHOSTUNREACH: "no way leads to it",
+  ENETUNREACH: "no way leads to it",
+  TimeoutError: "it did not answer in time",
+  ConditionalRequestConflict: "another request changes the same object",
+};
+
+/** A server that does not know conditional requests may refuse the header or the whole request. */
+const UNSUPPORTED = new Set(["NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"]);
+
+/** Any other 404 is not about the object, but about what leads to it. */
+const MISSING = new Set(["NoSuchKey", "NotFound"]);
+
+/** Too slow, at once with another, too many. */
+const PASSING_STATUS = new Set([408, 409, 429]);
+
+export function readFailure(error: unknown): BucketFailure {
+  const status = statusOf(error);
+  const codes = codesOf(error);
+  const known = (table: Readonly<Record<string, string>>) => codes.find((code) => Object.hasOwn(table, code));
+  const lasting = known(LASTING);
+  if (lasting !== undefined) return { kind: "lasting", why: `${LASTING[lasting]} (${lasting})` };
+  const passing = known(PASSING);
+  if (passing !== undefined) return { kind: "passing", why: `${PASSING[passing]} (${passing})` };
+  const why = `it answered ${[status, ...codes].filter((part) => part !== undefined).join(" ")}`;
+  if (status === 412) return { kind: "exists", why };
+  if (codes.some((code) => UNSUPPORTED.has(code)) || status === 501) return { kind: "unsupported", why };
+  if (codes.some((code) => MISSING.has(code))) return { kind: "missing", why };
+  if (status === 401 || status === 403)
+    return { kind: "lasting", why: `${LASTING["AccessDenied"]} (${status})` };
+  if (status === 301) return { kind: "lasting", why: `${LASTING["PermanentRedirect"]} (${status})` };
+  const isWrong = status !== undefined && status >= 400 && status < 500 && !PASSING_STATUS.has(status);
+  if (isWrong) return { kind: "lasting", why };
+  return { kind: "passing", why: status === undefined ? `the request failed (${codes.join(", ")})` : why };
+}
+
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof S3ServiceException) return error.$metadata.httpStatusCode;
+  // An answer that is no S3 answer, such as the page of a gateway in front of it.
+  if (typeof error !== "object" || error === null || !("$metadata" in error)) return undefined;
+  const { $metadata: metadata } = error;
+  if (typeof metadata !== "object" || metadata === null || !("httpStatusCode" in metadata)) return undefined;
+  return typeof metadata.httpStatusCode === "number" ? metadata.httpStatusCode : undefined;
+}
+
+/** Of the error and of what it was caused by: a refused connection arrives as a bundle of one per address. */
+function codesOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [];
+  const code = "code" in error && typeof error.code === "string" ? [error.code] : [];
+  const inner = error instanceof AggregateError ? error.errors.flatMap(codesOf) : codesOf(error.cause);
+  return [...code, error.name, ...inner].filter((name) => name !== "Error" && name !== "AggregateError");
+}
