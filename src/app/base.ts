@@ -100,7 +100,11 @@ async function openCaBundle({ settings, warnings }: Config, log: Log): Promise<C
   const path = settings.BERTH_CA_BUNDLE;
   const bundle = path === undefined ? undefined : await readCaBundle({ path, now: new Date() });
   for (const warning of warnings) log.warn({ op: "config.read" }, warning);
-  for (const warning of bundle?.warnings ?? []) log.warn({ op: "ca_bundle.read", path }, warning);
+  if (bundle !== undefined && bundle.warnings.length > 0)
+    log.warn(
+      { op: "ca_bundle.read", path, warnings: bundle.warnings },
+      "Not all of BERTH_CA_BUNDLE will be trusted",
+    );
   return bundle;
 }
 

@@ -13,7 +13,7 @@ export interface CaBundle {
   readonly pem: string;
   /** Over the operator's authorities, whatever their order: neither comments nor a new Node change it. */
   readonly digest: string;
-  /** What will not be trusted although it is in the file. */
+  /** What programs will not trust although it is in the file, one sentence each. */
   readonly warnings: readonly string[];
 }
 
@@ -63,11 +63,19 @@ function parse(body: string, refusal: () => Fault): X509Certificate {
   }
 }
 
-function doubts({ subject, ca, validFromDate, validToDate }: X509Certificate, now: Date): string[] {
+/** How a key usage begins, and a basic constraint that is critical: Node's parser tells of neither. */
+const KEY_USAGE = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x0f]);
+const CRITICAL_CONSTRAINTS = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x13, 0x01, 0x01, 0xff]);
+
+function doubts({ subject, ca, raw, validFromDate, validToDate }: X509Certificate, now: Date): string[] {
   const name = subject?.replaceAll("\n", ", ") ?? "(no subject)";
   if (validToDate < now) return [`${name} has expired on ${validToDate.toISOString()}.`];
   if (validFromDate > now) return [`${name} is not valid before ${validFromDate.toISOString()}.`];
-  return ca ? [] : [`${name} is no certificate authority.`];
+  if (!ca) return [`${name} is no certificate authority.`];
+  if (raw.includes(KEY_USAGE) && raw.includes(CRITICAL_CONSTRAINTS)) return [];
+  return [
+    `${name} has no keyUsage or no critical basicConstraints: Python 3.13 and newer refuse what it signs.`,
+  ];
 }
 
 function refused(path: string, why: string): Fault {
