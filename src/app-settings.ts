@@ -65,6 +65,11 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
   };
 }
 
+/** Where plugins' storage stands: `<tenant>/<author>/<name>`. */
+export function storageFolder({ dataFolder }: Config): string {
+  return join(dataFolder, "storage");
+}
+
 export function directorySettings({ settings: s }: Config): DirectorySettings {
   const idle = idleStopMs(s);
   return {

@@ -55,6 +55,24 @@ export const SETTINGS = {
   BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
 
   BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),
+  BERTH_S3_BUCKET: optional("Bucket that keeps packages; unset, a folder in the data folder does"),
+  BERTH_S3_ENDPOINT: matching(
+    (value) => URL.canParse(value) && isBareUrl(new URL(value)),
+    "`https://host[:port]`, or `http://`",
+    "Server of the bucket (`https://s3.eu-central-1.amazonaws.com`)",
+  ),
+  BERTH_S3_REGION: text("us-east-1", "Region of the bucket"),
+  BERTH_S3_PREFIX: text("", "Folder in the bucket (`berth/`); unset, the bucket is Berth's alone"),
+  BERTH_S3_PATH_STYLE: oneOf(
+    ["yes", "no"],
+    "yes",
+    "Where the bucket is named: `yes`: in the path; `no`: in front of the host's name",
+  ),
+  BERTH_S3_ACCESS_KEY_ID: optional(
+    "Access key; unset, the machine's credentials are used, as the vendor's tools find them",
+  ),
+  BERTH_S3_SECRET_ACCESS_KEY: secret("Secret of the access key"),
+  BERTH_S3_CACHE_MB: whole(0, 16_777_216, "1024", "Packages of the bucket that are kept at hand (MiB)"),
   BERTH_PACKAGE_INDEX_URL: indexUrl(
     "Package index that builds use instead of the public one; may hold a password",
   ),
@@ -119,6 +137,7 @@ export const SETTINGS = {
   BERTH_LEASE_SECONDS: decimal(0.2, 3600, "10", "How long a dead worker's task, build and pools stay taken"),
   BERTH_SWEEP_SECONDS: decimal(0.05, 3600, "5", "Period in which forgotten tasks are handed out again"),
   BERTH_POLL_SECONDS: decimal(0.05, 5, "2", "Period in which each process looks for changes in the database"),
+  BERTH_EVENT_DAYS: decimal(0, 36_500, "90", "How long the audit's events are kept; 0: for ever"),
   BERTH_RECONCILE_SECONDS: decimal(
     0.1,
     3600,
@@ -171,7 +190,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
         `${name} is ${setting.secret ? "not usable" : JSON.stringify(text)}; accepted: ${setting.accepted}`,
       );
   }
-  problems.push(...unknownNames(env));
+  problems.push(...unknownNames(env), ...bucketProblems(values));
   if (problems.length > 0) {
     throw new Fault(
       "config_invalid",
@@ -185,6 +204,25 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
     limits: limitsPolicy(settings),
     warnings,
   });
+}
+
+/** Settings of the bucket that mean nothing, or the wrong thing, without each other. */
+function bucketProblems(values: ReadonlyMap<string, unknown>): string[] {
+  const needs = [
+    ["BERTH_S3_BUCKET", "BERTH_S3_ENDPOINT"],
+    ["BERTH_S3_ENDPOINT", "BERTH_S3_BUCKET"],
+    ["BERTH_S3_ACCESS_KEY_ID", "BERTH_S3_SECRET_ACCESS_KEY"],
+    ["BERTH_S3_SECRET_ACCESS_KEY", "BERTH_S3_ACCESS_KEY_ID"],
+    ["BERTH_S3_ACCESS_KEY_ID", "BERTH_S3_BUCKET"],
+  ] as const satisfies readonly (readonly [SettingName, SettingName])[];
+  return needs
+    .filter(([name, other]) => values.has(name) && !values.has(other))
+    .map(([name, other]) => `${name} is set without ${other}; accepted: both or neither`);
+}
+
+function isBareUrl({ protocol, username, password, pathname, search, hash }: URL): boolean {
+  const rest = `${username}${password}${search}${hash}`;
+  return (protocol === "https:" || protocol === "http:") && pathname === "/" && rest === "";
 }
 
 /** Names that programs write in lower case as well. */
@@ -349,6 +387,11 @@ function indexUrls(about: string) {
 /** Without white space: it would part one URL in two in the installer's environment. */
 function isHttpUrl(url: string): boolean {
   return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
+}
+
+function matching(test: (value: string) => boolean, accepted: string, about: string) {
+  const parse = z.string().refine(test) as z.ZodType<string, string>;
+  return { parse, accepted, default: undefined, about };
 }
 
 function whole(min: number, max: number, fallback: string, about: string) {

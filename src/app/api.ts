@@ -1,16 +1,23 @@
-import { join } from "node:path";
-import { directorySettings, httpSettings, invokerSettings, serveSettings } from "../app-settings.ts";
+import {
+  directorySettings,
+  httpSettings,
+  invokerSettings,
+  serveSettings,
+  storageFolder,
+} from "../app-settings.ts";
 import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
 import { serve } from "../http/serve.ts";
 import { createInstallationRequests } from "../installation/install.ts";
 import { createTaskWatch } from "../installation/task-watch.ts";
+import { createTenants } from "../installation/tenants.ts";
 import { createPackageUploads } from "../installation/upload.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
 import { createHostStorage } from "../invocation/host-storage.ts";
 import { openInstallationDirectory } from "../invocation/installations.ts";
 import { createInvoker, type Invoker } from "../invocation/invoke.ts";
+import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
 import { startRuntimeDirectory } from "../runtime/directory.ts";
@@ -43,7 +50,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   );
   const hostCalls = createHostCalls({
     storage: createHostStorage({
-      folder: join(config.dataFolder, "storage"),
+      folder: storageFolder(config),
       bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
       keysMax: 10_000,
     }),
@@ -66,15 +73,20 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
     await createKeyring({
       store,
       adminKey,
+      news: queue,
       clock,
       log,
-      settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000 },
+      settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
   const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
   const app = createHttpApp({
     uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader }),
     requests: createInstallationRequests({ store, queue, limits, log }),
+    tenants: createTenants({
+      ...{ store, queue, log },
+      storage: createTenantStorage({ folder: storageFolder(config) }),
+    }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
     ...{ store, invoker, keyring, limitsPolicy: limits, log, parts, processes },
@@ -92,7 +104,7 @@ export async function openHealthDoor(base: Base, parts: HealthParts): Promise<st
 
 async function listen({ config, scope, store, log, role }: Base, app: HttpApp): Promise<string> {
   const { BERTH_HOST: host, BERTH_PORT: port } = config.settings;
-  const { url } = scope.use(await serve({ app, host, port, settings: serveSettings(config) }));
+  const { url } = scope.use(await serve({ app, host, port, log, settings: serveSettings(config) }));
   log.info({ op: "http.listen", url, instance: store.instanceId, role }, "Berth is ready");
   return url;
 }

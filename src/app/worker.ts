@@ -4,6 +4,7 @@ import {
   isolationSettings,
   launchSettings,
   profileSettings,
+  storageFolder,
   supervisionSettings,
   taskSettings,
 } from "../app-settings.ts";
@@ -11,8 +12,10 @@ import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
+import { startEventRetention } from "../installation/event-retention.ts";
 import { startSweeper } from "../installation/sweeper.ts";
 import { createTaskHandler } from "../installation/task-runner.ts";
+import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import { cgroupParentFor, setCgroupWeight } from "../runtime/cgroup.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
@@ -118,4 +121,7 @@ export async function startTasks(
   scope.use(await queue.work({ "task.run": handler }));
   const sweepMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
   scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100 }));
+  const days = config.settings.BERTH_EVENT_DAYS;
+  const retention = { days, everyMs: 3_600_000, batch: 1000 };
+  scope.use(startEventRetention({ store, clock: systemClock, log, ...retention }));
 }

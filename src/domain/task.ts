@@ -7,15 +7,26 @@ export type TaskStep = (typeof TASK_STEPS)[number];
 export const TASK_ENDS = ["ready", "failed", "cancelled"] as const;
 export type TaskState = TaskStep | (typeof TASK_ENDS)[number];
 
-export type TaskKind = "install" | "uninstall";
+/** Work on one Installation, or on a whole Tenant. */
+export type Task = InstallationTask | TenantTask;
+export type TaskKind = Task["kind"];
 
-export interface Task {
-  readonly id: TaskId;
-  readonly kind: TaskKind;
-  readonly tenantId: TenantId;
+export interface InstallationTask extends AnyTask {
+  readonly kind: "install" | "uninstall";
   readonly installationId: InstallationId;
   /** `author/name:version@checksum` */
   readonly identifier: string;
+}
+
+export interface TenantTask extends AnyTask {
+  readonly kind: "remove_tenant";
+  readonly installationId: undefined;
+  readonly identifier: undefined;
+}
+
+interface AnyTask {
+  readonly id: TaskId;
+  readonly tenantId: TenantId;
   readonly state: TaskState;
   /** Set when `state` is `failed` or `cancelled`. */
   readonly cause: FaultJson | undefined;

@@ -1,13 +1,16 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import type { LimitsPolicy } from "../domain/limits.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
+import type { Tenants } from "../installation/tenants.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
 import type { RuntimeLogs } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
+import { DoorLife } from "./life.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
+import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
@@ -25,6 +28,9 @@ import { addUploadPackage } from "./routes/packages/upload.ts";
 import { addTaskEvents } from "./routes/tasks/events.ts";
 import { addGetTask } from "./routes/tasks/get.ts";
 import { addListTasks } from "./routes/tasks/list.ts";
+import { addGetTenant } from "./routes/tenants/get.ts";
+import { addListTenants } from "./routes/tenants/list.ts";
+import { addRemoveTenant } from "./routes/tenants/remove.ts";
 
 export interface HttpAppSettings extends InvokeSettings {
   readonly version: string;
@@ -34,11 +40,14 @@ export interface HttpAppSettings extends InvokeSettings {
   readonly pingMs: number;
   /** What `/health/ready` waits for each part. */
   readonly healthTimeoutMs: number;
+  /** From a whole request to its answer, on routes that do not stream. */
+  readonly answerTimeoutMs: number;
 }
 
 export interface HttpAppOptions {
   readonly uploads: PackageUploads;
   readonly requests: InstallationRequests;
+  readonly tenants: Tenants;
   readonly taskWatch: TaskWatch;
   readonly store: Store;
   readonly invoker: Invoker;
@@ -53,16 +62,22 @@ export interface HttpAppOptions {
 }
 
 export interface HttpApp extends Disposable {
+  /** What there is, and who may use it: the table that authorisation and the document are made from. */
+  readonly routes: Pick<Routes, "table" | "served">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
-  /** Ends the streams of control routes; open Invocations are the invoker's to end. */
+  /** `/health/ready` says 503 from now on; everything else goes on. */
+  makeUnready(): void;
+  /** Streams of control routes end with an `error` event, `shutting_down`: by themselves they might not. */
+  endStreams(): void;
+  /** What is still under way ends with `shutting_down`: calls with their terminal event, other requests with 503. */
   [Symbol.dispose](): void;
 }
 
 export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { keyring, log, settings } = options;
-  const stop = new AbortController();
+  const life = new DoorLife();
   const pings = new PingHub(settings.pingMs);
-  const routes = new Routes({ keyring, log, signal: stop.signal, settings });
+  const routes = new Routes({ keyring, log, life, settings });
   addUploadPackage(routes, options);
   addListPackages(routes, options);
   addGetPackage(routes, options);
@@ -78,14 +93,23 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addCreateKey(routes, options);
   addListKeys(routes, options);
   addRevokeKey(routes, options);
+  addListTenants(routes, options);
+  addGetTenant(routes, options);
+  addRemoveTenant(routes, options);
+  addListEvents(routes, options);
+  addListTenantEvents(routes, options);
   addHealth(routes);
-  addReady(routes, options);
+  addReady(routes, { ...options, life });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
   return {
+    routes,
     fetch: (request, env) => routes.app.fetch(request, env ?? {}),
+    makeUnready: () => life.makeUnready(),
+    endStreams: () => life.endStreams(),
     [Symbol.dispose]() {
-      stop.abort(new Error("the process stops"));
+      life[Symbol.dispose]();
+      options.invoker.endAll();
       pings[Symbol.dispose]();
     },
   };

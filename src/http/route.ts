@@ -5,12 +5,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import type { Actor } from "../domain/audit.ts";
 import { FAULTS, Fault, type FaultCode, toFault } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import { parseInput } from "../domain/input.ts";
 import type { Keyring, Principal } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
 import { faultResponse } from "./fault-response.ts";
+import type { DoorLife } from "./life.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
 import { checkContentLength, checkContentType, parseJsonObject, readText } from "./middleware/body.ts";
 import { requestId } from "./middleware/request-id.ts";
@@ -37,6 +39,13 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly faults?: readonly FaultCode[];
 }
 
+/** One row of the table that authorisation and the OpenAPI document are made from. */
+export interface RouteRow {
+  readonly method: "get" | "post" | "delete";
+  readonly path: string;
+  readonly access: Access;
+}
+
 export interface RouteAnswer {
   readonly description: string;
   /** By content type; a stream is documented as text. */
@@ -49,27 +58,44 @@ export interface RouteInput<P, Q, B> {
   readonly body: B;
   /** The operator stands in on public routes, where nobody is asked for a key. */
   readonly principal: Principal;
+  /** The same for the audit. */
+  readonly by: Actor;
   readonly requestId: string;
   readonly request: Request;
   readonly header: (name: string) => string | undefined;
-  /** Aborts when the caller leaves or the process stops. */
+  /** Aborts when the caller leaves, the answer takes too long, or the process stops and cannot wait any longer. */
   readonly signal: AbortSignal;
+  /** For streams without an end of their own: aborts when the caller leaves or the process begins to stop. */
+  readonly streamSignal: AbortSignal;
   readonly context: Context<HttpEnv>;
 }
 
 export interface RoutesOptions {
   readonly keyring: Pick<Keyring, "find">;
   readonly log: Log;
-  readonly signal: AbortSignal;
-  readonly settings: { readonly jsonBytesMax: number };
+  readonly life: DoorLife;
+  readonly settings: { readonly jsonBytesMax: number; readonly answerTimeoutMs: number };
 }
 
-const NOBODY: Principal = { keyId: "public", tenantId: undefined };
+/** What the log says of a request beside its answer. */
+interface Seen {
+  keyId: string | undefined;
+  code: FaultCode | undefined;
+}
+
+const NOBODY: Principal = {
+  keyId: "public",
+  name: "public",
+  tenantId: undefined,
+  scopes: [],
+  isAdmin: false,
+};
 
 export class Routes {
   readonly app = new OpenAPIHono<HttpEnv>();
   readonly options: RoutesOptions;
   readonly #methods = new Map<string, string[]>();
+  readonly #table: RouteRow[] = [];
 
   constructor(options: RoutesOptions) {
     this.options = options;
@@ -89,11 +115,15 @@ export class Routes {
     this.on(spec.method, pattern, async (c) => {
       const startedAt = performance.now();
       const id = requestId(c.req.header("x-request-id"));
-      const answer = await this.#answer(spec, handle, c, id).catch((error: unknown) =>
-        this.#refuse(c, id, error),
+      const seen: Seen = { keyId: undefined, code: undefined };
+      const answer = await this.#inTime(c, (late) => this.#answer(spec, handle, c, { id, late, seen })).catch(
+        (error: unknown) => {
+          seen.code = toFault(error).code;
+          return this.#refuse(c, id, error);
+        },
       );
       answer.headers.set("x-request-id", id);
-      this.#log(spec, c, id, answer.status, startedAt);
+      this.#log(spec, c, { id, seen, status: answer.status, startedAt });
       return answer;
     });
   }
@@ -102,6 +132,16 @@ export class Routes {
   on(method: string, pattern: string, handler: (c: Context<HttpEnv>) => Promise<Response> | Response): void {
     this.app.on(method.toUpperCase(), pattern, handler);
     this.#methods.set(pattern, [...(this.#methods.get(pattern) ?? []), method.toUpperCase()]);
+  }
+
+  /** Every route that is documented, and so every one that `add` made. */
+  get table(): readonly RouteRow[] {
+    return this.#table;
+  }
+
+  /** Every pattern that is served, as Hono matches it, with its methods. */
+  get served(): ReadonlyMap<string, readonly string[]> {
+    return this.#methods;
   }
 
   /** Known paths answer other methods with `method_not_allowed`. To be called after the last route. */
@@ -119,12 +159,15 @@ export class Routes {
   }
 
   document<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): void {
+    const { method, path, access } = spec;
     const body = documentedBody(spec);
+    this.#table.push({ method, path, access });
     this.app.openAPIRegistry.registerPath({
       method: spec.method,
       path: spec.path,
       tags: [spec.tag],
       summary: spec.summary,
+      description: accessText(spec.access),
       security: spec.access === "public" ? [] : [{ key: [] }],
       request: {
         ...(spec.params instanceof z.ZodObject && { params: spec.params }),
@@ -139,11 +182,12 @@ export class Routes {
     spec: RouteSpec<P, Q, B>,
     handle: (input: RouteInput<z.output<P>, z.output<Q>, z.output<B>>) => Promise<Response> | Response,
     c: Context<HttpEnv>,
-    id: string,
+    { id, late, seen }: { readonly id: string; readonly late: AbortSignal; readonly seen: Seen },
   ): Promise<Response> {
-    const { keyring, signal } = this.options;
+    const { keyring, life } = this.options;
     const isPublic = spec.access === "public";
     const principal = isPublic ? NOBODY : authenticate(keyring, c.req.header("authorization"));
+    seen.keyId = principal.keyId;
     const rawParams = c.req.param();
     const tenant: unknown = Reflect.get(rawParams, "tenant");
     const tenantId = tenant === undefined ? undefined : parseInput(TenantId, tenant, "tenant");
@@ -156,12 +200,38 @@ export class Routes {
       query,
       body,
       principal,
+      by: { keyId: principal.keyId, keyName: principal.name, requestId: id },
       requestId: id,
       request: c.req.raw,
       header: (name) => c.req.header(name),
-      signal: AbortSignal.any([c.req.raw.signal, signal]),
+      signal: AbortSignal.any([c.req.raw.signal, late, life.requests]),
+      streamSignal: AbortSignal.any([c.req.raw.signal, life.streams]),
       context: c,
     });
+  }
+
+  /**
+   * The work's answer, or `answer_timeout` so long after the whole request is in; how long that may take has bounds of
+   * its own. The work is told, and goes on unheard where it does not listen.
+   */
+  async #inTime(c: Context<HttpEnv>, work: (late: AbortSignal) => Promise<Response>): Promise<Response> {
+    const { settings, life } = this.options;
+    const late = new AbortController();
+    const { promise: over, reject } = Promise.withResolvers<never>();
+    const onEnd = () => reject(life.requests.reason);
+    life.requests.addEventListener("abort", onEnd, { once: true });
+    const timer = setInterval(() => {
+      if (c.env.incoming?.complete === false) return;
+      const fault = new Fault("answer_timeout", `There was no answer within ${settings.answerTimeoutMs} ms.`);
+      late.abort(fault);
+      reject(fault);
+    }, settings.answerTimeoutMs);
+    try {
+      return await Promise.race([work(late.signal), over]);
+    } finally {
+      clearInterval(timer);
+      life.requests.removeEventListener("abort", onEnd);
+    }
   }
 
   async #readBody(schema: z.ZodType, c: Context<HttpEnv>): Promise<unknown> {
@@ -189,13 +259,13 @@ export class Routes {
   #log(
     spec: { method: string; path: string },
     c: Context<HttpEnv>,
-    id: string,
-    status: number,
-    startedAt: number,
+    { id, seen, status, startedAt }: { id: string; seen: Seen; status: number; startedAt: number },
   ): void {
     this.options.log.info({
       op: "http.request",
       ok: status < 400,
+      ...(seen.code !== undefined && { code: seen.code }),
+      ...(seen.keyId !== undefined && { key_id: seen.keyId }),
       method: spec.method,
       route: spec.path,
       path: c.req.path,
@@ -231,7 +301,7 @@ function documentedAnswers<P extends z.ZodType, Q extends z.ZodType, B extends z
       }),
     };
   }
-  for (const code of [...ACCESS_FAULTS[spec.access], ...(spec.faults ?? [])]) {
+  for (const code of [...accessFaults(spec), ...(spec.faults ?? [])]) {
     const { status } = FAULTS[code];
     const known = answers[status]?.description;
     answers[status] = {
@@ -242,9 +312,21 @@ function documentedAnswers<P extends z.ZodType, Q extends z.ZodType, B extends z
   return answers;
 }
 
-const ACCESS_FAULTS: Readonly<Record<Access, readonly FaultCode[]>> = {
-  public: [],
-  any: ["unauthorized"],
-  tenant: ["invalid_input", "unauthorized", "forbidden"],
-  operator: ["unauthorized", "forbidden"],
-};
+function accessFaults({ access, path }: { access: Access; path: string }): readonly FaultCode[] {
+  if (access === "public") return [];
+  return path.includes("{tenant}")
+    ? ["invalid_input", "unauthorized", "forbidden"]
+    : ["unauthorized", "forbidden"];
+}
+
+/** For people: the document's security schemes cannot say whose key it must be. */
+function accessText(access: Access): string {
+  if (access === "public") return "Needs no key.";
+  if (access === "admin") return "Needs the admin key.";
+  const whose = {
+    any: "any key",
+    tenant: "a key of the tenant, or an operator's",
+    operator: "an operator's key",
+  };
+  return `Needs ${whose[access.opens]}, with the scope \`${access.scope}\`.`;
+}

@@ -5,6 +5,7 @@ import { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
+import { Scope } from "../domain/scope.ts";
 import type { Task } from "../domain/task.ts";
 import type { ApiKey, StoredPackage } from "../store/store.ts";
 
@@ -61,10 +62,10 @@ export const PackageDetailSchema = PackageSchema.extend({
 export const TaskSchema = z
   .object({
     id: z.string(),
-    kind: z.enum(["install", "uninstall"]),
+    kind: z.enum(["install", "uninstall", "remove_tenant"]),
     tenant_id: z.string(),
-    installation_id: z.string(),
-    identifier: z.string(),
+    installation_id: z.string().nullable().meta({ description: "Null in a task on the whole tenant" }),
+    identifier: z.string().nullable(),
     state: z.string(),
     cause: FaultJsonSchema.nullable(),
     attempt: z.int(),
@@ -108,7 +109,11 @@ export const KeySchema = z
     name: z.string(),
     hint: z.string(),
     tenant_id: z.string().nullable(),
+    scopes: z.array(Scope),
+    state: z.enum(["valid", "expired", "revoked"]),
     created_at: Time,
+    expires_at: Time.nullable(),
+    last_used_at: Time.nullable().meta({ description: "To the minute or so" }),
     revoked_at: Time.nullable(),
   })
   .openapi("Key");
@@ -170,8 +175,8 @@ export function taskJson(task: Task): z.input<typeof TaskSchema> {
     id: task.id,
     kind: task.kind,
     tenant_id: task.tenantId,
-    installation_id: task.installationId,
-    identifier: task.identifier,
+    installation_id: task.installationId ?? null,
+    identifier: task.identifier ?? null,
     state: task.state,
     cause: causeJson(task.cause),
     attempt: task.attempt,
@@ -201,13 +206,18 @@ export function installationJson(installation: Installation): z.input<typeof Ins
   };
 }
 
-export function keyJson(key: ApiKey): z.input<typeof KeySchema> {
+export function keyJson(key: ApiKey, now: Date): z.input<typeof KeySchema> {
+  const isExpired = key.expiresAt !== undefined && key.expiresAt <= now;
   return {
     id: key.id,
     name: key.name,
     hint: key.hint,
     tenant_id: key.tenantId ?? null,
+    scopes: [...key.scopes],
+    state: key.revokedAt !== undefined ? "revoked" : isExpired ? "expired" : "valid",
     created_at: key.createdAt.toISOString(),
+    expires_at: key.expiresAt?.toISOString() ?? null,
+    last_used_at: key.lastUsedAt?.toISOString() ?? null,
     revoked_at: key.revokedAt?.toISOString() ?? null,
   };
 }

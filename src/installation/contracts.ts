@@ -1,4 +1,5 @@
 /** What the doors need of this folder. */
+import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { LimitsGranted } from "../domain/limits.ts";
 import type { TaskEvent } from "../domain/task.ts";
@@ -11,7 +12,7 @@ export interface PackageUploads {
    */
   receive(
     body: AsyncIterable<Uint8Array>,
-    uploader: { tenantId?: TenantId },
+    uploader: { tenantId?: TenantId; by?: Actor },
     signal: AbortSignal,
   ): Promise<UploadedPackage>;
 }
@@ -30,9 +31,10 @@ export interface InstallationRequests {
     /** An operator may install any package, a Tenant's key only what its Tenant uploaded or has. */
     readonly asTenant: boolean;
     readonly idempotency?: IdempotencyClaim;
+    readonly by?: Actor;
   }): Promise<Accepted>;
   /** Accepts an uninstall; repeated, it returns the same task. */
-  uninstall(id: InstallationId): Promise<Accepted>;
+  uninstall(id: InstallationId, by?: Actor): Promise<Accepted>;
 }
 
 export interface TaskWatch {

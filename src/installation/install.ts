@@ -1,9 +1,10 @@
-import { Fault, toFault } from "../domain/fault.ts";
+import { Fault } from "../domain/fault.ts";
 import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Accepted, Store, StoredPackage } from "../store/store.ts";
+import type { Store, StoredPackage } from "../store/store.ts";
 import type { InstallationRequests } from "./contracts.ts";
+import { handOver } from "./hand-over.ts";
 import { acceptUninstall } from "./uninstall.ts";
 
 export interface InstallationRequestsDeps {
@@ -27,8 +28,8 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
       await handOver(deps, accepted);
       return accepted;
     },
-    uninstall: async (id) => {
-      const accepted = await acceptUninstall(deps, id);
+    uninstall: async (id, by) => {
+      const accepted = await acceptUninstall(deps, id, by);
       await handOver(deps, accepted);
       return accepted;
     },
@@ -58,18 +59,6 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
     meta: {},
     warnings: [...pkg.warnings, ...granted.notes],
     ...(request.idempotency === undefined ? {} : { idempotency: request.idempotency }),
+    ...(request.by === undefined ? {} : { by: request.by }),
   });
-}
-
-async function handOver({ queue, log }: InstallationRequestsDeps, { task }: Accepted): Promise<void> {
-  if (task.finishedAt !== undefined) return;
-  try {
-    await queue.enqueue("task.run", { taskId: task.id, attempt: task.attempt });
-  } catch (error) {
-    const { code } = toFault(error);
-    log.warn(
-      { op: "task.enqueue", ok: false, task_id: task.id, code },
-      "accepted; the sweeper will hand it over",
-    );
-  }
 }

@@ -4,13 +4,15 @@
  */
 import { type Fault, formatFault, toFault } from "../domain/fault.ts";
 import type { TaskId } from "../domain/ids.ts";
-import { TASK_STEPS, type Task, type TaskStep } from "../domain/task.ts";
+import { type InstallationTask, TASK_STEPS, type Task, type TaskStep } from "../domain/task.ts";
+import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { Bell } from "./bell.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
 import { underLease } from "./lease.ts";
+import { runRemoveTenant } from "./remove-tenant-steps.ts";
 import { TaskJournal } from "./task-journal.ts";
 import { installationTopic, taskTopic } from "./topics.ts";
 import { cancelled, runUninstall } from "./uninstall-steps.ts";
@@ -44,6 +46,7 @@ export interface TaskRunnerDeps extends InstallStepDeps {
   /** Names this process among those that use the database. */
   readonly worker: string;
   readonly tasks: TaskRunnerSettings;
+  readonly storage: TenantStorage;
 }
 
 type Ending = "ready" | "failed" | "cancelled" | "retry" | "lost" | "released";
@@ -89,6 +92,12 @@ async function walk(
   journal: TaskJournal,
   signal: AbortSignal,
 ): Promise<void> {
+  if (task.kind === "remove_tenant") {
+    const runTask = (taskId: TaskId, held: AbortSignal) =>
+      createTaskHandler(deps)({ taskId, attempt: 0 }, held);
+    await runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal);
+    return;
+  }
   const installation = await deps.store.installations.find(task.installationId);
   if (installation === undefined) throw cancelled();
   const context: StepContext = {
@@ -124,7 +133,7 @@ async function enter(
 /** Aborts the work with `cancelled` when the Installation is removed: told by the queue, made sure of by its row. */
 async function whileWanted(
   { store, queue, clock, tasks }: TaskRunnerDeps,
-  task: Task,
+  task: InstallationTask,
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
@@ -181,7 +190,7 @@ async function endWith(
   }
 }
 
-/** Answers whether there is another try: an install gives up after `retriesMax`, an uninstall never. */
+/** Answers whether there is another try: an install gives up after `retriesMax`, a removal never. */
 async function retryLater(
   { store, tasks }: TaskRunnerDeps,
   { task, journal, fault }: { task: Task; journal: TaskJournal; fault: Fault },

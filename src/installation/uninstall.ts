@@ -1,3 +1,4 @@
+import type { Actor } from "../domain/audit.ts";
 import type { InstallationId } from "../domain/ids.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Accepted, Store } from "../store/store.ts";
@@ -10,8 +11,9 @@ import { installationTopic } from "./topics.ts";
 export async function acceptUninstall(
   { store, queue }: { store: Store; queue: Queue },
   id: InstallationId,
+  by?: Actor,
 ): Promise<Accepted> {
-  const accepted = await store.installations.acceptUninstall(id);
+  const accepted = await store.installations.acceptUninstall(id, by);
   await queue.publish(installationTopic(id), "removed").catch(() => undefined);
   return accepted;
 }

@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { Fault, isFault, toFault } from "../domain/fault.ts";
-import type { TenantId } from "../domain/ids.ts";
 import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Log } from "../observe/log.ts";
@@ -27,7 +26,7 @@ export function createPackageUploads(options: PackageUploadsOptions): PackageUpl
   return new Uploads(options);
 }
 
-type Uploader = { tenantId?: TenantId };
+type Uploader = Parameters<PackageUploads["receive"]>[1];
 
 class Uploads implements PackageUploads {
   readonly #options: PackageUploadsOptions;

@@ -1,40 +1,82 @@
 /**
- * Who may come in. Keys are kept as SHA-256, in memory too, so that no call asks the database; the list is read anew
- * each `keyPollMs`, so that a key revoked in any process is refused everywhere soon after.
+ * Who may come in, and what they may do. Keys are kept as SHA-256, in memory too, so that no call asks the database;
+ * the list is read anew each `keyPollMs`, so that a key revoked in any process is refused everywhere soon after. When
+ * a key expires is known beforehand, and holds to the second without a look.
  */
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Actor } from "../domain/audit.ts";
 import { Fault } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
+import { SCOPES, type Scope } from "../domain/scope.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
-import type { ApiKey, Store } from "../store/store.ts";
+import type { ApiKey, Page, PageRequest, Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { checkAdminKey } from "./admin-key.ts";
+import { KeyUses } from "./key-uses.ts";
 
 /** Whom a key speaks for. */
 export interface Principal {
   /** Id of the key; `admin` for the admin key. */
   readonly keyId: string;
+  readonly name: string;
   /** Undefined: the operator. */
   readonly tenantId: TenantId | undefined;
+  readonly scopes: readonly Scope[];
+  /** The admin key: it alone manages keys and removes tenants. */
+  readonly isAdmin: boolean;
+}
+
+export interface NewKey {
+  readonly name: string;
+  readonly tenantId: TenantId | undefined;
+  /** All, where absent. */
+  readonly scopes?: readonly Scope[];
+  /** Never, where absent. Throws `invalid_input` for a time that has passed. */
+  readonly expiresAt?: Date;
+  readonly by?: Actor;
 }
 
 export interface Keyring extends AsyncDisposable {
-  /** The holder of a key as text, or undefined. No I/O. */
+  /** The holder of a key as text; undefined for one that is unknown, revoked or expired. No I/O. */
   find(key: string): Principal | undefined;
   /** The answer's `key` is shown this once and kept nowhere. */
-  create(request: { name: string; tenantId: TenantId | undefined }): Promise<{ record: ApiKey; key: string }>;
-  /** In force here when it resolves, in other processes after their next poll. Throws `not_found`. */
-  revoke(id: string): Promise<ApiKey>;
-  list(): Promise<readonly ApiKey[]>;
+  create(request: NewKey): Promise<{ record: ApiKey; key: string }>;
+  /** In force here when it resolves, in other processes after their next poll at the latest. Throws `not_found`. */
+  revoke(id: string, by?: Actor): Promise<ApiKey>;
+  /** With the last use as far as this process knows it. */
+  list(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<ApiKey>>;
+  /** Resolves when what the Store held at the time of asking is in force here, and others have been told to look. */
+  changed(): Promise<void>;
+}
+
+/** Tells other processes that there is something to read. Best effort: everybody polls too. */
+export interface KeyNews {
+  publish(topic: string, message: string): Promise<void>;
+  subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
 }
 
 export interface KeyringOptions {
   readonly store: { readonly keys: Store["keys"] };
   readonly adminKey: string;
+  readonly news: KeyNews;
   readonly clock: Clock;
   readonly log: Log;
-  readonly settings: { readonly keyPollMs: number };
+  readonly settings: {
+    readonly keyPollMs: number;
+    /** How often keys' last uses are written, all in one statement. */
+    readonly useWriteMs: number;
+  };
+}
+
+const TOPIC = "keys.changed";
+/** The message of both refusals: a stranger is not told which of the three it is. */
+export const KEY_REFUSED = "The key is not known, has expired or was revoked.";
+
+interface Entry {
+  readonly principal: Principal;
+  readonly digest: Buffer;
+  readonly expiresAtMs: number;
 }
 
 /** A new random key. */
@@ -47,77 +89,137 @@ export async function createKeyring(options: KeyringOptions): Promise<Keyring> {
   checkAdminKey(options.adminKey);
   const keyring = new StoredKeyring(options);
   await keyring.refresh();
-  keyring.poll();
+  await keyring.start();
   return keyring;
 }
 
 class StoredKeyring implements Keyring {
   readonly #options: KeyringOptions;
   readonly #adminHash: Buffer;
+  readonly #admin: Principal = {
+    keyId: "admin",
+    name: "admin",
+    tenantId: undefined,
+    scopes: SCOPES,
+    isAdmin: true,
+  };
+  readonly #uses: KeyUses;
   readonly #stop = new AbortController();
-  #principals: ReadonlyMap<string, Principal> = new Map();
-  #polling: Promise<void> = Promise.resolve();
-  /** Grows with each change made here: what was read before such a change is not taken over after it. */
-  #version = 0;
+  #entries: ReadonlyMap<string, Entry> = new Map();
+  #polling: Promise<unknown> = Promise.resolve();
+  #subscription: AsyncDisposable | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #queued: Promise<void> | undefined;
+  /** Grows with each key revoked here: a list that was read before is not taken over after it. */
+  #revocations = 0;
 
   constructor(options: KeyringOptions) {
     this.#options = options;
     this.#adminHash = hash("sha256", options.adminKey, "buffer");
+    this.#uses = new KeyUses(options.store.keys);
   }
 
   find(key: string): Principal | undefined {
     const digest = hash("sha256", key, "buffer");
-    if (timingSafeEqual(digest, this.#adminHash)) return { keyId: "admin", tenantId: undefined };
-    // the look-up compares digests: how long it takes says nothing about a key
-    return this.#principals.get(digest.toString("hex"));
+    if (timingSafeEqual(digest, this.#adminHash)) return this.#admin;
+    // the look-up goes by digest: how long it takes says nothing about a key, and whole digests are compared
+    const entry = this.#entries.get(digest.toString("hex"));
+    if (entry === undefined || !timingSafeEqual(digest, entry.digest)) return undefined;
+    const now = this.#options.clock.now();
+    if (now >= entry.expiresAtMs) return undefined;
+    this.#uses.note(entry.principal.keyId, now);
+    return entry.principal;
   }
 
-  async create({ name, tenantId }: { name: string; tenantId: TenantId | undefined }) {
+  async create({ name, tenantId, scopes, expiresAt, by }: NewKey) {
+    const { clock, store } = this.#options;
+    if (expiresAt !== undefined && expiresAt.getTime() <= clock.now()) {
+      const accepted = "a time in the future, as RFC 3339 writes it";
+      throw new Fault("invalid_input", `expires_at has passed; accepted: ${accepted}.`, {
+        details: { field: "expires_at", value: expiresAt.toISOString(), accepted },
+      });
+    }
     const key = newKey();
-    const record = await this.#options.store.keys.create({
-      name,
-      tenantId,
-      hint: key.slice(0, 10),
-      hash: hash("sha256", key, "hex"),
+    const record = await store.keys.create({
+      ...{ name, tenantId, hint: key.slice(0, 10), hash: hash("sha256", key, "hex") },
+      ...(scopes !== undefined && { scopes }),
+      ...(expiresAt !== undefined && { expiresAt }),
+      ...(by !== undefined && { by }),
     });
-    await this.refresh();
+    await this.changed();
     return { record, key };
   }
 
-  async revoke(id: string): Promise<ApiKey> {
-    const record = await this.#options.store.keys.revoke(id);
-    this.#version++;
-    const left = new Map(this.#principals);
+  async revoke(id: string, by?: Actor): Promise<ApiKey> {
+    const record = await this.#options.store.keys.revoke(id, by);
+    this.#revocations++;
+    const left = new Map(this.#entries);
     left.delete(record.hash);
-    this.#principals = left;
+    this.#entries = left;
+    await this.#tell();
     return record;
   }
 
-  list(): Promise<readonly ApiKey[]> {
-    return this.#options.store.keys.list();
+  async list(filter: { tenantId?: TenantId }, request: PageRequest): Promise<Page<ApiKey>> {
+    const { items, nextCursor } = await this.#options.store.keys.page(filter, request);
+    return { items: items.map((key) => this.#uses.addTo(key)), nextCursor };
   }
 
-  async refresh(): Promise<void> {
-    const version = ++this.#version;
-    const keys = await this.#options.store.keys.list();
-    if (version !== this.#version) return;
-    this.#principals = new Map(
-      keys
-        .filter(({ revokedAt }) => revokedAt === undefined)
-        .map(({ hash: digest, id, tenantId }) => [digest, { keyId: id, tenantId }]),
-    );
+  async changed(): Promise<void> {
+    await Promise.all([this.refresh(), this.#tell()]);
+  }
+
+  /** One reading at a time; whoever asks while one is under way waits for the next, which sees what they wrote. */
+  refresh(): Promise<void> {
+    this.#queued ??= this.#reading
+      .catch(() => undefined)
+      .then(() => {
+        this.#queued = undefined;
+        this.#reading = this.#read();
+        return this.#reading;
+      });
+    return this.#queued;
   }
 
   /** While the database is away, keys that are known stay valid: calls to running plugins go on. */
-  poll(): void {
-    const { clock, log, settings } = this.#options;
-    const outage = new Outage(log, "keyring.refresh");
-    const work = () => outage.run(() => this.refresh());
-    this.#polling = repeat({ clock, everyMs: settings.keyPollMs }, work, this.#stop.signal);
+  async start(): Promise<void> {
+    const { clock, log, news, settings } = this.#options;
+    const { signal } = this.#stop;
+    const reads = new Outage(log, "keyring.refresh");
+    const read = () => reads.run(() => this.refresh());
+    const writes = new Outage(log, "keyring.note_use");
+    const write = () => writes.run(() => this.#uses.write());
+    this.#polling = Promise.all([
+      repeat({ clock, everyMs: settings.keyPollMs }, read, signal),
+      repeat({ clock, everyMs: settings.useWriteMs }, write, signal),
+    ]);
+    this.#subscription = await news.subscribe(TOPIC, () => void read()).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort(new Fault("shutting_down", "The keyring is closed."));
+    await this.#subscription?.[Symbol.asyncDispose]();
     await this.#polling;
+    await this.#reading.catch(() => undefined);
+    await this.#uses.write().catch(() => undefined);
   }
+
+  async #read(): Promise<void> {
+    const revocations = this.#revocations;
+    const keys = await this.#options.store.keys.list();
+    if (revocations !== this.#revocations) return await this.#read();
+    this.#entries = new Map(keys.map((key) => [key.hash, toEntry(key)]));
+  }
+
+  async #tell(): Promise<void> {
+    await this.#options.news.publish(TOPIC, "").catch(() => undefined);
+  }
+}
+
+function toEntry({ id, name, tenantId, scopes, hash: digest, expiresAt }: ApiKey): Entry {
+  return {
+    principal: { keyId: id, name, tenantId, scopes, isAdmin: false },
+    digest: Buffer.from(digest, "hex"),
+    expiresAtMs: expiresAt?.getTime() ?? Number.POSITIVE_INFINITY,
+  };
 }

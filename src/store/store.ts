@@ -6,13 +6,15 @@
  * Failures: `store_unavailable` when the database does not answer, `lease_lost` when a fenced write came too late.
  * `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
+import type { Actor, AuditEvent } from "../domain/audit.ts";
 import type { FaultJson } from "../domain/fault.ts";
 import type { InstallationId, RuntimeId, TaskId, TenantId } from "../domain/ids.ts";
 import type { Installation, InstallationState } from "../domain/installation.ts";
 import type { Limits, LimitsAsked } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
-import type { Task, TaskEvent, TaskEventData, TaskKind, TaskState } from "../domain/task.ts";
+import type { Scope } from "../domain/scope.ts";
+import type { Task, TaskEvent, TaskEventData, TaskKind, TaskState, TenantTask } from "../domain/task.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
@@ -24,6 +26,8 @@ export interface Store extends AsyncDisposable {
   readonly pools: PoolRows;
   readonly runtimes: RuntimeRows;
   readonly keys: KeyRows;
+  readonly tenants: TenantRows;
+  readonly events: EventRows;
   readonly processes: ProcessRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
@@ -44,10 +48,13 @@ export interface StoredPackage extends Package {
 }
 
 export interface PackageStoreRows {
-  /** Writes the package and its `plugin_declarations` row unless they are there; notes that the Tenant uploaded it. */
+  /**
+   * Writes the package and its `plugin_declarations` row unless they are there; notes that the Tenant uploaded it.
+   * Throws `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile.
+   */
   put(
     pkg: Package,
-    uploader: { tenantId?: TenantId },
+    uploader: { tenantId?: TenantId; by?: Actor },
   ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
   find(identifier: string): Promise<StoredPackage | undefined>;
   /** With a Tenant: only what it uploaded or has installed. */
@@ -65,6 +72,8 @@ export interface AcceptInstall {
   readonly meta: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
   readonly idempotency?: IdempotencyClaim;
+  /** Who asks; absent, Berth itself does. */
+  readonly by?: Actor;
 }
 export interface IdempotencyClaim {
   /** Id of the key that asked. */
@@ -85,13 +94,14 @@ export interface InstallationRows {
    * The acceptance: Installation and task in one transaction. The same identifier again returns what is there (a
    * failed one gets a new task); another identifier of the same plugin id, or one being removed, is `conflict`. The
    * same idempotency key within 24 h returns the first answer, with another hash it is `idempotency_mismatch`.
+   * While the Tenant is being removed it is `conflict`; a key that was revoked meanwhile is `unauthorized`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**
    * Marks the Installation `removing` and writes the task; repeated, returns the same task. An install in flight ends
    * as cancelled in the same transaction, so that its worker's next write is `lease_lost`.
    */
-  acceptUninstall(id: InstallationId): Promise<Accepted>;
+  acceptUninstall(id: InstallationId, by?: Actor): Promise<Accepted>;
   find(id: InstallationId): Promise<Installation | undefined>;
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
   list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
@@ -241,16 +251,77 @@ export interface ApiKey {
   readonly hash: string;
   /** Undefined: an operator's key. */
   readonly tenantId: TenantId | undefined;
+  readonly scopes: readonly Scope[];
   readonly createdAt: Date;
+  /** Undefined: it does not expire. */
+  readonly expiresAt: Date | undefined;
+  /** To the minute or so; undefined: never. */
+  readonly lastUsedAt: Date | undefined;
   readonly revokedAt: Date | undefined;
 }
 
 export interface KeyRows {
-  create(key: Pick<ApiKey, "name" | "hint" | "hash" | "tenantId">): Promise<ApiKey>;
+  /** Throws `conflict` while the key's Tenant is being removed. */
+  create(
+    key: Pick<ApiKey, "name" | "hint" | "hash" | "tenantId"> &
+      Partial<Pick<ApiKey, "scopes" | "expiresAt">> & { readonly by?: Actor },
+  ): Promise<ApiKey>;
   /** Repeated, it does nothing. */
-  revoke(id: string): Promise<ApiKey>;
-  /** Revoked ones too. */
+  revoke(id: string, by?: Actor): Promise<ApiKey>;
+  /** All that were not revoked. */
   list(): Promise<readonly ApiKey[]>;
+  /** Revoked and expired ones too. */
+  page(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<ApiKey>>;
+  /** One statement for any number of keys; an earlier time than the one that is known changes nothing. */
+  noteUse(uses: readonly { readonly id: string; readonly at: Date }[]): Promise<void>;
+}
+
+/** What a Tenant has, counted when it was asked for. */
+export interface TenantRecord {
+  readonly id: TenantId;
+  readonly createdAt: Date;
+  /** The task that removes it, also one that failed; undefined: it stays. */
+  readonly removingTaskId: TaskId | undefined;
+  readonly installations: Readonly<Record<InstallationState, number>>;
+  /** That the Tenant uploaded, and their archives' bytes. */
+  readonly packages: number;
+  readonly packageBytes: number;
+  /** Neither revoked nor expired. */
+  readonly keys: number;
+  /** Ready ones in Pools of its own: those of shared Pools are nobody's. */
+  readonly runtimes: number;
+}
+
+export interface RemovalAccepted {
+  readonly task: TenantTask;
+  /** False where the removal was under way, or over, already. */
+  readonly created: boolean;
+}
+
+/** A Tenant is there from its first key, upload or Installation until it is removed; then it may come back as new. */
+export interface TenantRows {
+  list(page: PageRequest): Promise<Page<TenantRecord>>;
+  find(id: TenantId): Promise<TenantRecord | undefined>;
+  /**
+   * In one transaction: the task, all keys of the Tenant revoked, its Installations marked `removing` and their
+   * installs cancelled. Repeated, the same task; a new one where that failed. Throws `not_found`.
+   */
+  acceptRemoval(id: TenantId, by?: Actor): Promise<RemovalAccepted>;
+  /**
+   * The one transaction at its end, fenced by the task's attempt: every row of the Tenant goes but keys, audit
+   * events and this task; the counts of what went are `progress` events. Throws `conflict` while an Installation is left.
+   */
+  publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
+}
+
+/** The audit events. They are written by what they are about, in its transaction. */
+export interface EventRows {
+  list(
+    filter: { tenantId?: TenantId; installationId?: InstallationId; kind?: string; since?: Date },
+    page: PageRequest,
+  ): Promise<Page<AuditEvent>>;
+  /** Removes at most `limit` that are older than so many days; answers how many. */
+  purge(olderThanDays: number, limit: number): Promise<number>;
 }
 
 export interface ProcessRecord {

@@ -7,14 +7,16 @@ import { Fault } from "../../src/domain/fault.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
-import type { Task, TaskEvent } from "../../src/domain/task.ts";
+import { SCOPES } from "../../src/domain/scope.ts";
+import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
 import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
-import { type Served, serve } from "../../src/http/serve.ts";
+import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
+import type { TenantUse } from "../../src/installation/tenants.ts";
 import { createHostCalls } from "../../src/invocation/host-calls.ts";
 import { createHostStorage } from "../../src/invocation/host-storage.ts";
 import { openInstallationDirectory } from "../../src/invocation/installations.ts";
 import { createInvoker, type Invoker } from "../../src/invocation/invoke.ts";
-import { createKeyring, type Keyring } from "../../src/keys/keyring.ts";
+import { createKeyring, type KeyNews, type Keyring } from "../../src/keys/keyring.ts";
 import { type Log, silentLog } from "../../src/observe/log.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
 import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
@@ -197,6 +199,8 @@ export interface MemoryStore {
   readonly events: TaskEvent[];
   readonly keys: ApiKey[];
   sharedPool: boolean;
+  /** The rows of Installations do not answer before this resolves. */
+  hang: Promise<void> | undefined;
 }
 
 /** Only what the door asks; everything else throws, so that a test sees it. */
@@ -209,6 +213,7 @@ function memoryStore(): MemoryStore {
     events: [],
     keys: [],
     sharedPool: false,
+    hang: undefined,
   };
   const page = <T>(items: readonly T[]) => Promise.resolve({ items, nextCursor: undefined });
   const counted = <T extends object>(name: string, part: Partial<T>): T =>
@@ -218,7 +223,8 @@ function memoryStore(): MemoryStore {
         if (typeof method !== "function") throw new Error(`the fake store has no ${name}.${String(key)}`);
         return (...args: unknown[]) => {
           state.calls.push(`${name}.${String(key)}`);
-          return Reflect.apply(method, target, args) as unknown;
+          const answer = () => Reflect.apply(method, target, args) as unknown;
+          return state.hang !== undefined && name === "installations" ? state.hang.then(answer) : answer();
         };
       },
     }) as T;
@@ -271,7 +277,9 @@ function memoryStore(): MemoryStore {
     processes: counted("processes", {}),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
-        const record = { ...key, id: randomUUID(), createdAt: new Date(), revokedAt: undefined };
+        const { by: _by, scopes = SCOPES, expiresAt, ...rest } = key;
+        const times = { createdAt: new Date(), expiresAt, lastUsedAt: undefined, revokedAt: undefined };
+        const record = { ...rest, scopes, id: randomUUID(), ...times };
         state.keys.push(record);
         return Promise.resolve(record);
       },
@@ -283,15 +291,19 @@ function memoryStore(): MemoryStore {
         state.keys[index] = revoked;
         return Promise.resolve(revoked);
       },
-      list: () => Promise.resolve([...state.keys]),
+      list: () => Promise.resolve(state.keys.filter(({ revokedAt }) => revokedAt === undefined)),
+      page: ({ tenantId }) => page(state.keys.filter((key) => (tenantId ?? key.tenantId) === key.tenantId)),
+      noteUse: () => Promise.resolve(),
     }),
+    tenants: counted<Store["tenants"]>("tenants", { find: () => Promise.resolve(undefined) }),
+    events: counted<Store["events"]>("events", { list: () => page([]) }),
     ping: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return Object.assign(state, { store });
 }
 
-export function aTask(installation: Installation, changes: Partial<Task> = {}): Task {
+export function aTask(installation: Installation, changes: Partial<InstallationTask> = {}): Task {
   return {
     id: TaskId.parse(randomUUID()),
     kind: "install",
@@ -343,8 +355,13 @@ export interface DoorOptions {
     drainMs: number;
     pingMs: number;
     documentBytesMax: number;
+    answerTimeoutMs: number;
+    refreshTimeoutMs: number;
   }>;
+  readonly serve?: Partial<ServeSettings>;
   readonly log?: Log;
+  /** Lines of the Installation's log. */
+  readonly logs?: (signal: AbortSignal) => AsyncIterable<string>;
 }
 
 export async function openDoor(options: DoorOptions = {}): Promise<Door> {
@@ -367,6 +384,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     pingMs: 15_000,
     flushTimeoutMs: 1000,
     documentBytesMax: 32 * 1024 * 1024,
+    answerTimeoutMs: 10_000,
+    refreshTimeoutMs: 1000,
     ...options.settings,
   };
   const { store } = memory;
@@ -385,14 +404,22 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const hostCalls = createHostCalls({ storage, log, settings: { openMax: 32, depthMax: 4 } });
   const invoker = scope.use(createInvoker({ installations, runtimes: runtime, hostCalls, log, settings }));
   const keyring = scope.use(
-    await createKeyring({ store, adminKey: ADMIN_KEY, clock, log, settings: { keyPollMs: 600_000 } }),
+    await createKeyring({
+      store,
+      adminKey: ADMIN_KEY,
+      clock,
+      log,
+      news: silentNews,
+      settings: { keyPollMs: 600_000, useWriteMs: 600_000 },
+    }),
   );
-  const { logs, uploads, requests, taskWatch } = fakeUseCases(memory);
+  const { logs, uploads, requests, taskWatch, tenants } = fakeUseCases(memory, options.logs);
   const app = createHttpApp({
     logs,
     uploads,
     requests,
     taskWatch,
+    tenants,
     store,
     invoker,
     keyring,
@@ -417,11 +444,25 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       port: 0,
       settings: {
         headerBytesMax: 16_384,
+        headersMax: 100,
         headersTimeoutMs: 10_000,
         requestTimeoutMs: 60_000,
+        bodyWindowMs: 10_000,
+        bodyWindowBytesMin: 1024,
+        connectionsMax: 10_000,
+        pipelinedMax: 16,
+        requestsPerConnectionMax: 10_000,
         keepAliveTimeoutMs: 5000,
+        stallTimeoutMs: 10_000,
+        flushTimeoutMs: settings.flushTimeoutMs,
+        checkMs: 50,
+        drainDelayMs: 0,
+        idleLingerMs: 0,
         drainMs: 200,
+        lastWordMs: 200,
+        ...options.serve,
       },
+      log,
     }).then((it) => scope.use(it));
     return served;
   };
@@ -457,16 +498,41 @@ export function request(
   });
 }
 
+/** One process, and nobody to tell. */
+const silentNews: KeyNews = {
+  publish: () => Promise.resolve(),
+  subscribe: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
+};
+
+const aTenantUse = (id: TenantId): TenantUse => ({
+  id,
+  createdAt: new Date(0),
+  removingTaskId: undefined,
+  installations: { installing: 0, ready: 1, failed: 0, crash_loop: 0, disabled: 0, removing: 0 },
+  ...{ packages: 2, packageBytes: 300, keys: 1, runtimes: 1, storageBytes: 40 },
+});
+
+const aRemoval = (tenantId: TenantId): TenantTask => ({
+  ...aTask(anInstallation({ tenantId }), { state: "queued", finishedAt: undefined }),
+  ...{ kind: "remove_tenant", installationId: undefined, identifier: undefined },
+});
+
 function collectingLog(into: Record<string, unknown>[]): Log {
   const keep = (fields: object) => void into.push({ ...fields });
   const log: Log = { ...silentLog, info: keep, warn: keep, error: keep, child: () => log };
   return log;
 }
 
-function fakeUseCases(memory: MemoryStore) {
+async function* oneLine() {
+  yield "hello";
+}
+
+function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine) {
   const logs: RuntimeLogs = {
-    async *read() {
-      yield { at: new Date(0), stream: "stderr", runtimeId: RuntimeId.parse("abcdefghij"), text: "hello" };
+    async *read(_poolKey, _options, signal) {
+      for await (const text of lines(signal)) {
+        yield { at: new Date(0), stream: "stderr", runtimeId: RuntimeId.parse("abcdefghij"), text };
+      }
     },
   };
   return {
@@ -496,6 +562,14 @@ function fakeUseCases(memory: MemoryStore) {
           created: true,
         });
       },
+    },
+    tenants: {
+      list: () => Promise.resolve({ items: [aTenantUse(TENANT)], nextCursor: undefined }),
+      get(id: TenantId) {
+        if (id === TENANT) return Promise.resolve(aTenantUse(id));
+        return Promise.reject(new Fault("not_found", `There is no tenant ${id}.`));
+      },
+      remove: (id: TenantId) => Promise.resolve({ task: aRemoval(id), created: true }),
     },
     taskWatch: {
       async *events(_id: TaskId, after: number) {

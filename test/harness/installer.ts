@@ -15,6 +15,7 @@ import {
   TASK_RUNNER_DEFAULTS,
   type TaskRunnerDeps,
 } from "../../src/installation/task-runner.ts";
+import { createTenantStorage } from "../../src/invocation/tenant-storage.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
 import { packFolder } from "../../src/packages/pack.ts";
@@ -140,6 +141,7 @@ function createWorker(
     cleanupMs: 10_000,
     settings: buildSettings(folder),
     packageStore: packages,
+    storage: createTenantStorage({ folder: join(folder, "storage") }),
     archives: DEFAULT_READ_OPTIONS,
     reader,
     isolation: { default: "tenant", plugins: {} },

@@ -1,29 +1,59 @@
 import { Fault } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
-import type { Keyring, Principal } from "../../keys/keyring.ts";
+import type { Scope } from "../../domain/scope.ts";
+import { KEY_REFUSED, type Keyring, type Principal } from "../../keys/keyring.ts";
 
-/** `any`: every key. `tenant`: the operator, and keys of the tenant in the path. `operator`: nobody else. */
-export type Access = "public" | "any" | "tenant" | "operator";
+/**
+ * Who may use a route. `public`: everybody, without a key. `admin`: the admin key alone. Else a key with the scope:
+ * `any` key, the `operator`'s, or those and keys of the `tenant` in the path.
+ */
+export type Access = "public" | "admin" | KeyAccess;
 
-/** Throws `unauthorized`. */
-export function authenticate(keyring: Pick<Keyring, "find">, header: string | undefined): Principal {
-  const accepted = "Authorization: Bearer <key>";
-  if (header === undefined) {
-    throw new Fault("unauthorized", "The request carries no key.", {
-      details: { field: "Authorization", accepted },
-    });
-  }
-  const principal = /^bearer /i.test(header) ? keyring.find(header.slice(7).trim()) : undefined;
-  if (principal !== undefined) return principal;
-  throw new Fault("unauthorized", "The key is not known, or was revoked.", {
-    details: { field: "Authorization", accepted },
-  });
+export interface KeyAccess {
+  readonly opens: "any" | "tenant" | "operator";
+  readonly scope: Scope;
 }
 
-/** Throws `forbidden`. */
+/** Throws `unauthorized`, in the same words for every key that opens nothing. */
+export function authenticate(keyring: Pick<Keyring, "find">, header: string | undefined): Principal {
+  const accepted = "Authorization: Bearer <key>";
+  const details = { field: "Authorization", accepted };
+  if (header === undefined) throw new Fault("unauthorized", "The request carries no key.", { details });
+  if (!/^bearer +\S+ *$/i.test(header)) {
+    throw new Fault("unauthorized", `The Authorization header is none of ours; accepted: ${accepted}.`, {
+      details,
+    });
+  }
+  const principal = keyring.find(header.slice(7).trim());
+  if (principal !== undefined) return principal;
+  const hint = "GET /v1/keys tells which, by the key's first characters.";
+  throw new Fault("unauthorized", `${KEY_REFUSED} To whoever has the admin key, ${hint}`, { details });
+}
+
+/** Throws `forbidden`, which names what would have opened and what the key has. */
 export function authorize(principal: Principal, access: Access, tenantId: TenantId | undefined): void {
-  if (principal.tenantId === undefined || access === "any") return;
-  if (access === "tenant" && tenantId === principal.tenantId) return;
-  const message = access === "operator" ? "Only the operator may do this." : "The key opens another tenant.";
-  throw new Fault("forbidden", message);
+  if (access === "public" || principal.isAdmin) return;
+  if (access === "admin") throw refusal(principal, "Only the admin key opens this.", "the admin key");
+  if (principal.tenantId !== undefined) checkTenant(principal, access, tenantId);
+  const { scope } = access;
+  if (principal.scopes.includes(scope)) return;
+  const has = principal.scopes.join(", ");
+  throw refusal(
+    principal,
+    `The key lacks the scope ${scope}; it has ${has}.`,
+    `a key with the scope ${scope}`,
+  );
+}
+
+function checkTenant(principal: Principal, { opens }: KeyAccess, tenantId: TenantId | undefined): void {
+  if (opens === "operator")
+    throw refusal(principal, "Only an operator's key opens this.", "an operator's key");
+  if (opens === "tenant" && tenantId !== principal.tenantId)
+    throw refusal(principal, "The key opens another tenant.", "a key of this tenant, or an operator's");
+}
+
+function refusal({ scopes, tenantId }: Principal, message: string, accepted: string): Fault {
+  return new Fault("forbidden", message, {
+    details: { field: "Authorization", value: { tenant_id: tenantId ?? null, scopes }, accepted },
+  });
 }

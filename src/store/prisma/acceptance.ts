@@ -1,5 +1,7 @@
+import type { Actor } from "../../domain/audit.ts";
 import { Fault, type FaultJson } from "../../domain/fault.ts";
 import type { Accepted, AcceptInstall, IdempotencyClaim } from "../store.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
@@ -9,7 +11,9 @@ import { uuid7 } from "./uuid7.ts";
 
 /** The transaction behind `acceptInstall`. */
 export async function acceptInstall(tx: Tx, request: AcceptInstall): Promise<Accepted> {
-  const { idempotency } = request;
+  const { idempotency, tenantId, by } = request;
+  await holdTenant(tx, tenantId);
+  await holdKey(tx, by);
   if (idempotency === undefined) return accept(tx, request);
   const earlier = await claimKey(tx, idempotency);
   if (earlier !== undefined) return earlier;
@@ -61,7 +65,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     skipDuplicates: true,
   });
   const found = await lockByPlugin(tx, request);
-  if (count > 0) return withNewTask(tx, found, "install");
+  if (count > 0) return withNewTask(tx, found, "install", request.by);
   assertSame(found, request);
   const latest = await latestTask(tx, found.id);
   if (found.state !== "failed" && latest !== null)
@@ -71,7 +75,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     data: { state: "installing", cause: Prisma.DbNull, ...asked },
   });
   await touch(tx, found.id);
-  return withNewTask(tx, again, "install");
+  return withNewTask(tx, again, "install", request.by);
 }
 
 /** What the daemon installed keeps its id: the rows are the same Installation. */
@@ -108,7 +112,8 @@ function otherVersion(value: string, installed: string): Fault {
 }
 
 /** The transaction behind `acceptUninstall`. An install in flight ends as cancelled: its worker loses the lease. */
-export async function acceptUninstall(tx: Tx, id: string): Promise<Accepted> {
+export async function acceptUninstall(tx: Tx, id: string, by: Actor | undefined): Promise<Accepted> {
+  await holdKey(tx, by);
   await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
   const found = await tx.installation.findUnique({ where: { id } });
   if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
@@ -121,12 +126,21 @@ export async function acceptUninstall(tx: Tx, id: string): Promise<Accepted> {
   const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
   const marked = await tx.installation.update({ where: { id }, data });
   await touch(tx, id);
-  return withNewTask(tx, marked, "uninstall");
+  return withNewTask(tx, marked, "uninstall", by);
 }
 
-async function withNewTask(tx: Tx, row: rows.Installation, kind: "install" | "uninstall"): Promise<Accepted> {
+async function withNewTask(
+  tx: Tx,
+  row: rows.Installation,
+  kind: "install" | "uninstall",
+  by: Actor | undefined,
+): Promise<Accepted> {
   const { id: installationId, tenantId, identifier } = row;
   const task = await createTask(tx, { kind, tenantId, installationId, identifier });
+  await writeEvent(tx, {
+    kind: `installation.${kind}`,
+    ...{ by, tenantId, installationId, taskId: task.id, subject: identifier, result: "accepted" },
+  });
   return { installation: toInstallation(row), task: toTask(task), created: true };
 }
 

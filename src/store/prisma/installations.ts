@@ -12,7 +12,7 @@ export function createInstallationRows(db: Database): InstallationRows {
   return {
     ...createReads(db),
     acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request)),
-    acceptUninstall: (id) => db.transaction((tx) => acceptUninstall(tx, id)),
+    acceptUninstall: (id, by) => db.transaction((tx) => acceptUninstall(tx, id, by)),
     publishReady: (id, attempt) => db.transaction((tx) => publishReady(tx, { id, attempt })),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
     setState: (id, state, cause) =>

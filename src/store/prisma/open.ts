@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { Scope } from "../../util/scope.ts";
 import type { Store } from "../store.ts";
+import { createEventRows } from "./audit.ts";
 import { type ConnectionOptions, openConnection } from "./connection.ts";
 import { Database } from "./database.ts";
 import { PrismaClient } from "./generated/client.ts";
@@ -14,22 +15,30 @@ import { createPoolRows } from "./pools.ts";
 import { createProcessRows } from "./processes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
 import { createTaskRows } from "./tasks.ts";
+import { createTenantRows } from "./tenants.ts";
 
 /**
  * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and brings it to the newest
- * migration. Throws `store_mismatch` for tables that Berth cannot use, `data_folder_locked` where another process
- * has the embedded database open, `store_unavailable` where none answers. A start that fails leaves nothing open.
+ * migration. Throws `config_invalid` for a URL that is of no use, `store_mismatch` for a server that is too old or
+ * tables that Berth cannot use, `data_folder_locked` where another process has the embedded database open,
+ * `store_unavailable`, with what was tried where and why it failed, when none answered in time. A start that fails
+ * leaves nothing open.
  */
 export async function openStore(options: ConnectionOptions): Promise<Store> {
   const scope = new Scope();
   try {
-    const { pool } = scope.use(await openConnection(options));
-    const factory = new PrismaPg(pool);
-    const client = new PrismaClient({ adapter: factory });
+    const connection = scope.use(await openConnection(options));
+    const client = new PrismaClient({ adapter: new PrismaPg(connection.pool) });
     scope.add(() => client.$disconnect());
-    const db = new Database({ client, waitMs: options.statementTimeoutMs });
-    await db.run(async () => migrate({ adapter: await factory.connect(), log: options.log }));
-    const instanceId = await makeSureOfInstanceId(db);
+    const db = new Database({ client, connection, waitMs: options.statementTimeoutMs });
+    const instanceId = await connection.reached(async () => {
+      await db.run(() =>
+        connection.unhurried(async (pool) =>
+          migrate({ adapter: await new PrismaPg(pool).connect(), log: options.log }),
+        ),
+      );
+      return makeSureOfInstanceId(db);
+    });
     return {
       instanceId,
       packages: createPackageRows(db),
@@ -39,6 +48,8 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       pools: createPoolRows(db),
       runtimes: createRuntimeRows(db),
       keys: createKeyRows(db),
+      tenants: createTenantRows(db),
+      events: createEventRows(db),
       processes: createProcessRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);

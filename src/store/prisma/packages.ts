@@ -1,4 +1,5 @@
 import type { PackageStoreRows } from "../store.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { type Database, jsonValue, type Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
@@ -7,8 +8,10 @@ import { uuid7 } from "./uuid7.ts";
 
 export function createPackageRows(db: Database): PackageStoreRows {
   return {
-    put: (pkg, { tenantId }) =>
+    put: (pkg, { tenantId, by }) =>
       db.transaction(async (tx) => {
+        if (tenantId !== undefined) await holdTenant(tx, tenantId);
+        await holdKey(tx, by);
         const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
         const declaration = JSON.stringify(pkg.declaration);
         const { count } = await tx.package.createMany({
@@ -23,8 +26,15 @@ export function createPackageRows(db: Database): PackageStoreRows {
           skipDuplicates: true,
         });
         await makeSureOfDeclaration(tx, { identifier, pluginId, declaration });
-        if (tenantId !== undefined)
-          await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
+        const shown =
+          tenantId === undefined
+            ? { count: 0 }
+            : await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
+        if (count + shown.count > 0)
+          await writeEvent(tx, {
+            kind: "package.upload",
+            ...{ by, tenantId, subject: identifier, result: "done" },
+          });
         const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
         return { created: count > 0, stored };
       }),

@@ -13,7 +13,8 @@ import { uuid7 } from "./uuid7.ts";
 /** The transaction behind `publishReady`. */
 export async function publishReady(tx: Tx, fence: Fence): Promise<void> {
   const task = await holdTask(tx, fence);
-  const installed = await tx.installation.findUnique({ where: { id: task.installationId } });
+  const id = task.installationId;
+  const installed = id === null ? null : await tx.installation.findUnique({ where: { id } });
   if (task.kind !== "install" || installed === null) throw leaseLost(task.id);
   await publishRows(tx, installed);
   await tx.$executeRaw`
@@ -53,8 +54,8 @@ async function publishRows(tx: Tx, installed: rows.Installation): Promise<void> 
 /** The transaction behind `publishRemoved`. */
 export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   const task = await holdTask(tx, fence);
-  if (task.kind !== "uninstall") throw leaseLost(task.id);
   const id = task.installationId;
+  if (task.kind !== "uninstall" || id === null) throw leaseLost(task.id);
   const installed = await tx.pluginInstallation.findUnique({ where: { id } });
   if (installed !== null) await unpublishRows(tx, installed);
   await tx.installation.deleteMany({ where: { id } });
@@ -66,7 +67,8 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await endTask(tx, task.id, { type: "end", state: "ready" });
 }
 
-async function unpublishRows(tx: Tx, installed: rows.PluginInstallation): Promise<void> {
+/** The daemon's rows of one Installation, as they were before it; the reference count tells whether others go with it. */
+export async function unpublishRows(tx: Tx, installed: rows.PluginInstallation): Promise<void> {
   const { tenantId, pluginId, pluginUniqueIdentifier: identifier } = installed;
   const left = await tx.$queryRaw<{ refers: bigint }[]>`
     UPDATE plugins SET refers = coalesce(refers, 0) - 1, updated_at = clock_timestamp()

@@ -2,14 +2,16 @@
  * From rows to domain words. The JSON columns of `berth_*` tables are written by this folder alone, so their shape is
  * taken from there; this is the one file that says so with `as`.
  */
+import type { AuditEvent } from "../../domain/audit.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 import type { InstallationId, RuntimeId, TaskId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { Limits, LimitsAsked } from "../../domain/limits.ts";
 import type { DeclarationJson, Package } from "../../domain/package.ts";
 import type { Lease, Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
+import { SCOPES, type Scope } from "../../domain/scope.ts";
 import type { Task, TaskEvent, TaskEventData } from "../../domain/task.ts";
-import type { ApiKey, ImageRecord, StoredPackage } from "../store.ts";
+import type { ApiKey, ImageRecord, StoredPackage, TenantRecord } from "../store.ts";
 import type * as rows from "./generated/client.ts";
 
 export function toPackage(row: rows.Package): StoredPackage {
@@ -54,18 +56,23 @@ export function toInstallation(row: rows.Installation): Installation {
 }
 
 export function toTask(row: rows.Task): Task {
-  return {
+  const task = {
     id: row.id as TaskId,
-    kind: row.kind as Task["kind"],
     tenantId: row.tenantId as TenantId,
-    installationId: row.installationId as InstallationId,
-    identifier: row.identifier,
     state: row.state as Task["state"],
     cause: toCause(row.cause),
     attempt: row.attempt,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
     finishedAt: row.finishedAt ?? undefined,
+  };
+  const kind = row.kind as Task["kind"];
+  if (kind === "remove_tenant") return { ...task, kind, installationId: undefined, identifier: undefined };
+  return {
+    ...task,
+    kind,
+    installationId: row.installationId as InstallationId,
+    identifier: row.identifier ?? "",
   };
 }
 
@@ -138,8 +145,51 @@ export function toKey(row: rows.Key): ApiKey {
     hint: row.hint,
     hash: row.hash,
     tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    scopes: (row.scopes ?? SCOPES) as readonly Scope[],
     createdAt: row.createdAt,
+    expiresAt: row.expiresAt ?? undefined,
+    lastUsedAt: row.lastUsedAt ?? undefined,
     revokedAt: row.revokedAt ?? undefined,
+  };
+}
+
+export function toAuditEvent(row: rows.AuditEvent): AuditEvent {
+  return {
+    id: row.id,
+    at: row.createdAt,
+    kind: row.kind,
+    actor: { keyId: row.keyId, keyName: row.keyName, requestId: row.requestId },
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    installationId: (row.installationId ?? undefined) as InstallationId | undefined,
+    taskId: (row.taskId ?? undefined) as TaskId | undefined,
+    subject: row.subject,
+    result: row.result,
+  };
+}
+
+/** As the one statement that counts gives it. */
+export interface CountedTenant {
+  readonly id: string;
+  readonly created_at: Date;
+  readonly removing_task_id: string | null;
+  readonly installations: unknown;
+  readonly packages: bigint;
+  readonly package_bytes: bigint;
+  readonly keys: bigint;
+  readonly runtimes: bigint;
+}
+
+export function toTenant(row: CountedTenant): TenantRecord {
+  const none = { installing: 0, ready: 0, failed: 0, crash_loop: 0, disabled: 0, removing: 0 };
+  return {
+    id: row.id as TenantId,
+    createdAt: row.created_at,
+    removingTaskId: (row.removing_task_id ?? undefined) as TaskId | undefined,
+    installations: { ...none, ...(row.installations as Partial<TenantRecord["installations"]> | null) },
+    packages: Number(row.packages),
+    packageBytes: Number(row.package_bytes),
+    keys: Number(row.keys),
+    runtimes: Number(row.runtimes),
   };
 }
 

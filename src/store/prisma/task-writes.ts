@@ -45,7 +45,7 @@ export async function writeEvents(tx: Tx, taskId: string, events: readonly TaskE
     FROM counted, jsonb_array_elements(${JSON.stringify(events)}::jsonb) WITH ORDINALITY AS event (data, place)`;
 }
 
-/** Ends the task with its `step` and `end` events; nobody can claim or write it afterwards. */
+/** Ends the task with its `step` and `end` events, and says so in the audit; nobody can claim or write it afterwards. */
 export async function endTask(
   tx: Tx,
   id: string,
@@ -56,6 +56,7 @@ export async function endTask(
     UPDATE berth_tasks SET state = ${end.state}, cause = ${cause}::jsonb, holder = NULL, lease_expires_at = NULL,
       updated_at = clock_timestamp(), finished_at = clock_timestamp()
     WHERE id = ${id}::uuid`;
+  await tx.auditEvent.updateMany({ where: { taskId: id }, data: { result: end.state } });
   await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
 }
 

@@ -25,7 +25,7 @@ export function addCreateInstallation(
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",
       summary: "Accepts an install. The same again returns what is there; `Idempotency-Key` holds for 24 h.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Body,
       answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
@@ -37,7 +37,7 @@ export function addCreateInstallation(
         "unsupported_media_type",
       ],
     },
-    async ({ params: { tenant }, body: { identifier }, principal, header, request }) => {
+    async ({ params: { tenant }, body: { identifier }, principal, by, header, request }) => {
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
         path: new URL(request.url).pathname,
         body: identifier,
@@ -45,6 +45,7 @@ export function addCreateInstallation(
       const accepted = await requests.install({
         tenantId: tenant,
         identifier,
+        by,
         asTenant: principal.tenantId !== undefined,
         ...(idempotency !== undefined && { idempotency }),
       });

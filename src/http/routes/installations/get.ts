@@ -13,7 +13,7 @@ export function addGetInstallation(
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",
       summary: "One installation: state, cause, limits asked and granted, warnings, last task.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       answers: {
         200: { description: "The installation", content: { "application/json": InstallationDetailSchema } },

@@ -19,7 +19,7 @@ export function addListInstallations(
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",
       summary: "Lists a tenant's installations with state and cause, newest first.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       query: PageQuery,
       answers: {

@@ -32,7 +32,7 @@ export function addInstallationLogs(routes: Routes, deps: InstallationLogsDeps):
       path: "/v1/tenants/{tenant}/installations/{id}/logs",
       tag: "installations",
       summary: "What the plugin printed, oldest first. `follow=true` goes on as events named `line`.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       query: Query,
       answers: {
@@ -54,7 +54,7 @@ async function readLogs(
   input: RouteInput<z.output<typeof InstallationParams>, z.output<typeof Query>, unknown>,
   { store, logs, settings }: InstallationLogsDeps,
 ): Promise<Response> {
-  const { params, query, principal, requestId, signal } = input;
+  const { params, query, principal, requestId, signal, streamSignal } = input;
   const { poolKey } = await getInstallation(store, params);
   const pool = poolKey === undefined ? undefined : await store.pools.find(poolKey);
   // other tenants' output stands in the same log
@@ -81,7 +81,7 @@ async function readLogs(
       event: "error",
       data: { error: formatFault(toFault(error)), request_id: requestId },
     }),
-    signals: [signal],
+    signals: [streamSignal],
   });
 }
 

@@ -20,14 +20,14 @@ export function addRemoveInstallation(
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",
       summary: "Accepts an uninstall; repeated, it returns the same task. Calls are refused from now on.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
       answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
       faults: ["installation_not_found"],
     },
-    async ({ params }) => {
+    async ({ params, by }) => {
       const { id } = await getInstallation(deps.store, params);
-      const accepted = await deps.requests.uninstall(id);
+      const accepted = await deps.requests.uninstall(id, by);
       // the poll would see it too, later
       await deps.invoker.refresh();
       return acceptedResponse(accepted);

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { Operation } from "../../../domain/operations.ts";
+import type { Access } from "../../middleware/authenticate.ts";
 import type { Routes } from "../../route.ts";
 
 const Params = z.object({ tenant: z.uuid(), author: z.string(), name: z.string() });
@@ -11,6 +12,9 @@ const Stream = z.string().openapi("InvocationStream", {
     "Server-sent events: `item` for each item of the plugin, then exactly one `end` ({items}) or `error` (an Error). Lines that begin with a colon are pings.",
 });
 
+/** Of the documented routes and of those that serve them. */
+export const INVOKE_ACCESS: Access = { opens: "tenant", scope: "invoke" };
+
 /** One path per operation, so that each shows its own fields. */
 export function documentInvoke(routes: Routes, path: string, operation: Operation): void {
   routes.document({
@@ -18,7 +22,7 @@ export function documentInvoke(routes: Routes, path: string, operation: Operatio
     path,
     tag: `invoke ${operation.type}`,
     summary: operation.summary,
-    access: "tenant",
+    access: INVOKE_ACCESS,
     params: Params,
     body: operation.schema,
     answers: {

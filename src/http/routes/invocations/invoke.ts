@@ -24,15 +24,13 @@ import { requestId } from "../../middleware/request-id.ts";
 import type { PingHub } from "../../ping-hub.ts";
 import { type HttpEnv, honoPattern, type Routes } from "../../route.ts";
 import { wantsJson } from "../../sse.ts";
-import { documentInvoke } from "./document.ts";
+import { documentInvoke, INVOKE_ACCESS } from "./document.ts";
 
 export interface InvokeSettings {
   /** Body of an invocation at most. */
   readonly invokeBytesMax: number;
   /** Answer as one JSON document at most. */
   readonly documentBytesMax: number;
-  /** How long a caller may take to read what is left after the end. */
-  readonly flushTimeoutMs: number;
 }
 
 export interface InvokeDeps {
@@ -86,7 +84,7 @@ async function handle(
     const { headers } = incoming;
     const principal = authenticate(routes.options.keyring, headers.authorization);
     const tenantId = parseInput(TenantId, c.req.param("tenant"), "tenant");
-    authorize(principal, "tenant", tenantId);
+    authorize(principal, INVOKE_ACCESS, tenantId);
     const pluginId = parseInput(PluginId, `${c.req.param("author")}/${c.req.param("name")}`, "plugin");
     const operation = pick(c);
     checkContentType(headers["content-type"], ["application/json"]);
@@ -108,7 +106,7 @@ function start(
   accept: string | undefined,
   { invoker, pings, settings }: InvokeDeps,
 ): void {
-  const options = { response, requestId: request.requestId, flushTimeoutMs: settings.flushTimeoutMs };
+  const options = { response, requestId: request.requestId };
   let invocation: Invocation | undefined;
   if (wantsJson(accept)) {
     const caller = new DocumentCaller({ ...options, bytesMax: settings.documentBytesMax }, () => undefined);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { TenantId } from "../../../domain/ids.ts";
+import { Scope } from "../../../domain/scope.ts";
 import type { Keyring } from "../../../keys/keyring.ts";
 import type { Routes } from "../../route.ts";
 import { KeySchema, keyJson } from "../../schemas.ts";
@@ -7,6 +8,8 @@ import { KeySchema, keyJson } from "../../schemas.ts";
 const Body = z.strictObject({
   name: z.string().min(1).max(100),
   tenant_id: TenantId.optional().meta({ description: "Absent: an operator's key" }),
+  scopes: z.array(Scope).min(1).max(10).optional().meta({ description: "Absent: all" }),
+  expires_at: z.iso.datetime({ offset: true }).optional().meta({ description: "Absent: never" }),
 });
 
 export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "create"> }): void {
@@ -16,7 +19,7 @@ export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       path: "/v1/keys",
       tag: "keys",
       summary: "Makes a key. The answer shows it this once.",
-      access: "operator",
+      access: "admin",
       body: Body,
       answers: {
         201: {
@@ -24,12 +27,16 @@ export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
           content: { "application/json": KeySchema.extend({ key: z.string() }) },
         },
       },
-      faults: ["invalid_input", "invalid_json", "unsupported_media_type"],
+      faults: ["invalid_input", "invalid_json", "unsupported_media_type", "conflict"],
     },
-    async ({ body: { name, tenant_id: tenantId } }) => {
-      const { record, key } = await keyring.create({ name, tenantId });
+    async ({ body: { name, tenant_id: tenantId, scopes, expires_at: expiresAt }, by }) => {
+      const { record, key } = await keyring.create({
+        ...{ name, tenantId, by },
+        ...(scopes !== undefined && { scopes: [...new Set(scopes)] }),
+        ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
+      });
       return Response.json(
-        { ...keyJson(record), key },
+        { ...keyJson(record, new Date()), key },
         { status: 201, headers: { location: `/v1/keys/${record.id}`, "cache-control": "no-store" } },
       );
     },

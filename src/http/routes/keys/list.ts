@@ -1,7 +1,9 @@
-import { z } from "zod";
+import { TenantId } from "../../../domain/ids.ts";
 import type { Keyring } from "../../../keys/keyring.ts";
 import type { Routes } from "../../route.ts";
-import { KeySchema, keyJson } from "../../schemas.ts";
+import { KeySchema, keyJson, listOf, PageQuery, pageRequest } from "../../schemas.ts";
+
+const Query = PageQuery.extend({ tenant_id: TenantId.optional() });
 
 export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring, "list"> }): void {
   routes.add(
@@ -9,12 +11,20 @@ export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring
       method: "get",
       path: "/v1/keys",
       tag: "keys",
-      summary: "Lists keys, revoked ones too; never the keys themselves.",
-      access: "operator",
-      answers: {
-        200: { description: "All", content: { "application/json": z.object({ items: z.array(KeySchema) }) } },
-      },
+      summary: "Lists keys, newest first, expired and revoked ones too; never the keys themselves.",
+      access: "admin",
+      query: Query,
+      answers: { 200: { description: "A page", content: { "application/json": listOf(KeySchema) } } },
+      faults: ["invalid_input"],
     },
-    async () => Response.json({ items: (await keyring.list()).map(keyJson) }),
+    async ({ query }) => {
+      const { tenant_id: tenantId } = query;
+      const page = await keyring.list(tenantId === undefined ? {} : { tenantId }, pageRequest(query));
+      const now = new Date();
+      return Response.json({
+        items: page.items.map((key) => keyJson(key, now)),
+        next_cursor: page.nextCursor ?? null,
+      });
+    },
   );
 }

@@ -10,11 +10,11 @@ export function addRevokeKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       path: "/v1/keys/{id}",
       tag: "keys",
       summary: "Revokes a key; it opens nothing within 5 s, wherever Berth runs. Repeated, it does nothing.",
-      access: "operator",
+      access: "admin",
       params: z.object({ id: z.string().min(1).max(100) }),
       answers: { 200: { description: "The revoked key", content: { "application/json": KeySchema } } },
       faults: ["not_found"],
     },
-    async ({ params: { id } }) => Response.json(keyJson(await keyring.revoke(id))),
+    async ({ params: { id }, by }) => Response.json(keyJson(await keyring.revoke(id, by), new Date())),
   );
 }

@@ -12,7 +12,7 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
       path: "/v1/packages",
       tag: "packages",
       summary: "Takes a package: the archive is the body. The same bytes again are 200.",
-      access: "any",
+      access: { opens: "any", scope: "packages:write" },
       rawBody: "application/octet-stream",
       answers: {
         200: { description: "Was there already", content: { "application/json": PackageDetailSchema } },
@@ -29,10 +29,14 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
         "unsupported_media_type",
       ],
     },
-    async ({ request, header, principal: { tenantId }, signal }) => {
+    async ({ request, header, principal: { tenantId }, by, signal }) => {
       checkContentType(header("content-type"), TYPES);
       const body: AsyncIterable<Uint8Array> = request.body ?? nothing();
-      const uploaded = await uploads.receive(body, tenantId === undefined ? {} : { tenantId }, signal);
+      const uploaded = await uploads.receive(
+        body,
+        { by, ...(tenantId !== undefined && { tenantId }) },
+        signal,
+      );
       const { stored, limits, created } = uploaded;
       return Response.json(
         {

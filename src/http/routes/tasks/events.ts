@@ -23,7 +23,7 @@ export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
       tag: "tasks",
       summary:
         "A task's events as a stream, from the first (or after `Last-Event-ID`) to its `end`; with `Accept: application/json` those so far.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: TaskParams,
       answers: {
         200: {
@@ -36,7 +36,7 @@ export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
       },
       faults: ["task_not_found"],
     },
-    async ({ params, header, requestId, signal }) => {
+    async ({ params, header, requestId, streamSignal }) => {
       const { id } = await getTask(deps.store, params);
       const afterSeq = lastEventId(header("last-event-id"));
       if (wantsJson(header("accept"))) {
@@ -51,7 +51,7 @@ export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
           event: "error",
           data: { error: formatFault(toFault(error)), request_id: requestId },
         }),
-        signals: [signal],
+        signals: [streamSignal],
       });
     },
   );

@@ -10,7 +10,7 @@ export function addGetTask(routes: Routes, { store }: { store: Pick<Store, "task
       path: "/v1/tenants/{tenant}/tasks/{id}",
       tag: "tasks",
       summary: "One task: state, and the cause where it failed.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: TaskParams,
       answers: { 200: { description: "The task", content: { "application/json": TaskSchema } } },
       faults: ["task_not_found"],

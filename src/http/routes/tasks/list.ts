@@ -13,7 +13,7 @@ export function addListTasks(routes: Routes, { store }: { store: Pick<Store, "ta
       path: "/v1/tenants/{tenant}/tasks",
       tag: "tasks",
       summary: "Lists a tenant's tasks, newest first.",
-      access: "tenant",
+      access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       query: Query,
       answers: { 200: { description: "A page", content: { "application/json": listOf(TaskSchema) } } },

@@ -1,0 +1,61 @@
+/** What the doors do with Tenants as a whole. */
+import type { Actor } from "../domain/audit.ts";
+import { Fault } from "../domain/fault.ts";
+import type { TenantId } from "../domain/ids.ts";
+import type { TenantStorage } from "../invocation/tenant-storage.ts";
+import type { Log } from "../observe/log.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { Page, PageRequest, RemovalAccepted, Store, TenantRecord } from "../store/store.ts";
+import { handOver } from "./hand-over.ts";
+
+export interface TenantUse extends TenantRecord {
+  /** What its plugins keep in their storage. */
+  readonly storageBytes: number;
+}
+
+export interface Tenants {
+  list(page: PageRequest): Promise<Page<TenantUse>>;
+  /** Throws `not_found`. */
+  get(id: TenantId): Promise<TenantUse>;
+  /** Accepts the removal; its keys are revoked when this resolves. Repeated, it returns the same task. */
+  remove(id: TenantId, by: Actor): Promise<RemovalAccepted>;
+}
+
+export interface TenantsDeps {
+  readonly store: Pick<Store, "tenants">;
+  readonly queue: Queue;
+  readonly storage: Pick<TenantStorage, "usedBytes">;
+  readonly log: Log;
+}
+
+export function createTenants({ store, storage, queue, log }: TenantsDeps): Tenants {
+  const measured = async (tenant: TenantRecord): Promise<TenantUse> => ({
+    ...tenant,
+    storageBytes: await storage.usedBytes(tenant.id),
+  });
+  return {
+    list: async (request) => {
+      const { items, nextCursor } = await store.tenants.list(request);
+      const used: TenantUse[] = [];
+      // one after the other: a page of large storages must not take the disk from those who call
+      for (const tenant of items) used.push(await measured(tenant));
+      return { items: used, nextCursor };
+    },
+    get: async (id) => {
+      const tenant = await store.tenants.find(id);
+      if (tenant !== undefined) return await measured(tenant);
+      throw new Fault("not_found", `There is no tenant ${id}.`, {
+        details: {
+          field: "tenant",
+          value: id,
+          accepted: "a tenant with a key, an upload or an installation",
+        },
+      });
+    },
+    remove: async (id, by) => {
+      const accepted = await store.tenants.acceptRemoval(id, by);
+      await handOver({ queue, log }, accepted);
+      return accepted;
+    },
+  };
+}
