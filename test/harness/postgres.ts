@@ -81,7 +81,7 @@ async function startServer(scope: Scope): Promise<string> {
   return `postgres://postgres@localhost/postgres?host=${encodeURIComponent(folder)}`;
 }
 
-async function findBinaries(): Promise<string> {
+export async function findBinaries(): Promise<string> {
   const root = "/usr/lib/postgresql";
   const versions = await readdir(root).catch(() => []);
   const [newest] = versions.sort((a, b) => Number(b) - Number(a));
@@ -91,7 +91,7 @@ async function findBinaries(): Promise<string> {
 }
 
 /** The server refuses to run as root; then it runs as the user that its package made. */
-async function ownerOfServer(): Promise<{ uid: number; gid: number } | undefined> {
+export async function ownerOfServer(): Promise<{ uid: number; gid: number } | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const { stdout } = await run("id", ["-u", "postgres"]);
   const uid = Number(stdout);

@@ -1,4 +1,5 @@
 import { Fault, isFault } from "../../domain/fault.ts";
+import type { Connection } from "./connection.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 
 export type Tx = Prisma.TransactionClient;
@@ -6,11 +7,17 @@ export type Tx = Prisma.TransactionClient;
 /** The one way to the database: whatever goes wrong on it comes out as a Fault. */
 export class Database {
   readonly #client: PrismaClient;
+  readonly #connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
   readonly #waitMs: number;
 
-  constructor({ client, waitMs }: { client: PrismaClient; waitMs: number }) {
-    this.#client = client;
-    this.#waitMs = waitMs;
+  constructor(parts: {
+    client: PrismaClient;
+    connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
+    waitMs: number;
+  }) {
+    this.#client = parts.client;
+    this.#connection = parts.connection;
+    this.#waitMs = parts.waitMs;
   }
 
   /** Single statements, or reads that need not agree with each other. */
@@ -18,7 +25,7 @@ export class Database {
     try {
       return await work(this.#client);
     } catch (error) {
-      throw toStoreFault(error);
+      throw this.#toFault(error);
     }
   }
 
@@ -27,10 +34,26 @@ export class Database {
     try {
       return await this.#client.$transaction(work, { maxWait: this.#waitMs, timeout: this.#waitMs });
     } catch (error) {
-      throw toStoreFault(error);
+      throw this.#toFault(error);
     }
   }
+
+  #toFault(error: unknown): unknown {
+    const fault = toStoreFault(error);
+    // Neither the server nor the network has refused anything: the time has gone by in the pool's own queue.
+    const isOurs = isFault(fault, "store_unavailable") && !codesOf(error).some((code) => REFUSED.test(code));
+    if (!isOurs || !this.#connection.isExhausted()) return fault;
+    const seconds = this.#connection.acquireTimeoutMs / 1000;
+    return new Fault(
+      "store_unavailable",
+      `All connections to the database are in use (BERTH_DATABASE_POOL), and none became free within ${seconds} s.`,
+      { cause: error },
+    );
+  }
 }
+
+/** Codes of the server and of the network. */
+const REFUSED = /^(08...|57...|53...|E[A-Z]+|P1.*)$/;
 
 /** Prisma's and the driver's codes for "no answer": connection, pool and transaction time-outs. */
 const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2037|08...|57...|53...|E[A-Z]+)$/;

@@ -1,4 +1,5 @@
 import type { SqlDriverAdapter, Transaction } from "@prisma/driver-adapter-utils";
+import { Fault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import { assertUsableAs, readCatalogue } from "./catalogue.ts";
 import { type Migration, readMigrations } from "./migrations.ts";
@@ -24,6 +25,7 @@ export async function migrate({ adapter, log }: { adapter: SqlDriverAdapter; log
     const applied = await readHistory(tx);
     const missing = migrations.filter(({ name }) => !applied?.has(name));
     if (missing.length > 0) {
+      await assertMayCreate(tx);
       const engine = await openSchemaEngine(tx);
       if (applied === undefined && (await hasTable(tx, "plugin_installations"))) {
         await assertDaemonTables(tx, migrations[0]);
@@ -40,6 +42,21 @@ export async function migrate({ adapter, log }: { adapter: SqlDriverAdapter; log
     await tx.rollback();
     throw error;
   }
+}
+
+/** Asked beforehand: out of the migration engine the refusal comes without its code. */
+async function assertMayCreate(tx: Transaction): Promise<void> {
+  const { rows } = await tx.queryRaw(
+    plainSql(
+      "SELECT has_schema_privilege(current_schema(), 'CREATE'), current_schema(), current_user::text, current_database()",
+    ),
+  );
+  const [mayCreate, schema, user, database] = rows[0] ?? [];
+  if (mayCreate === true) return;
+  throw new Fault(
+    "store_mismatch",
+    `The role ${user} may not make tables in schema ${schema} of database ${database}: GRANT CREATE ON SCHEMA ${schema} TO ${user}, or make it the owner of the database.`,
+  );
 }
 
 /** Names of what has been applied; undefined where there is no history. */

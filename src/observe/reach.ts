@@ -1,0 +1,56 @@
+import { Fault, type FaultCode, isFault } from "../domain/fault.ts";
+import { backoffMs } from "../util/backoff.ts";
+import type { Clock } from "../util/clock.ts";
+import type { Log } from "./log.ts";
+
+export interface ReachOptions {
+  /** Which server and where, without any secret: `PostgreSQL at db:5432 (database berth)`. */
+  readonly server: string;
+  /** The code of the Fault when time is up. */
+  readonly code: FaultCode;
+  /** `op` in the log. */
+  readonly op: string;
+  /** From the first attempt to the beginning of the last one; 0: one attempt. */
+  readonly waitMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Undefined for what says nothing about the server: it is thrown as it is. */
+  readonly explain: (error: unknown) => { readonly reason: string; readonly isFinal: boolean } | undefined;
+  readonly signal: AbortSignal;
+}
+
+const PAUSE = { firstMs: 200, maxMs: 2000 };
+
+/**
+ * Repeats an attempt to use a server until it succeeds or its time is up. Each reason is logged once, not once per
+ * attempt. Throws a Fault with the last reason; a reason that waiting does not mend ends it at once, and so does a
+ * Fault of another code, which is thrown as it is.
+ */
+export async function reach<T>(options: ReachOptions, attempt: () => Promise<T>): Promise<T> {
+  const { server, code, op, waitMs, clock, log, explain, signal } = options;
+  const endAt = clock.now() + waitMs;
+  let logged: string | undefined;
+  for (let failures = 1; ; failures += 1) {
+    try {
+      const result = await attempt();
+      if (logged !== undefined) log.info({ op, ok: true, attempts: failures }, `${server} answers`);
+      return result;
+    } catch (cause) {
+      if (isFault(cause) && cause.code !== code) throw cause;
+      const explained = explain(cause);
+      if (explained === undefined) throw cause;
+      const { reason, isFinal } = explained;
+      const sentence = `${server} cannot be used: ${reason}.`;
+      const leftMs = endAt - clock.now();
+      if (isFinal) throw new Fault(code, sentence, { cause });
+      if (leftMs <= 0) {
+        const tried = waitMs === 0 ? "" : ` It was tried for ${waitMs / 1000} s.`;
+        throw new Fault(code, sentence + tried, { cause });
+      }
+      if (reason !== logged)
+        log.warn({ op, ok: false, code, reason }, `${sentence} It is tried for ${waitMs / 1000} s in all.`);
+      logged = reason;
+      await clock.sleep(Math.min(leftMs, backoffMs(failures, PAUSE)), signal);
+    }
+  }
+}
