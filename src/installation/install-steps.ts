@@ -101,6 +101,8 @@ async function startPool(
 ): Promise<void> {
   const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
   const key = poolKey(image.imageKey, shape.tenantId);
+  // Before the Pool is there: whoever is about to remove one that nobody needs sees that somebody does.
+  await deps.store.installations.setPool(installation.id, key, warnings);
   await deps.store.pools.ensure({
     key,
     ...shape,
@@ -111,7 +113,6 @@ async function startPool(
     runner: { entrypoint },
     wanted: true,
   });
-  await deps.store.installations.setPool(installation.id, key, warnings);
   try {
     await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
   } catch (error) {

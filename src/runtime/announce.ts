@@ -1,7 +1,7 @@
 import { isFault } from "../domain/fault.ts";
 import type { Queue } from "../queue/queue.ts";
 
-/** What processes tell each other of Runtimes. Each message is a Pool's key: "look at its rows". */
+/** What processes tell each other of Runtimes. A message is a Pool's key, "look at its rows", but for `exited`. */
 export const TOPICS = {
   /** Rows of the Pool or of its Runtimes changed. */
   changed: "runtimes",
@@ -9,6 +9,8 @@ export const TOPICS = {
   asked: "pools.asked",
   /** The Pool was called lately. */
   used: "pools.used",
+  /** A Container died, and how, as only the Engine knows: `formatExit`. Who waits for its answers hears the cause. */
+  exited: "runtimes.exited",
 } as const;
 
 export type Announcer = Pick<Queue, "publish" | "subscribe">;
@@ -17,10 +19,10 @@ export type Announcer = Pick<Queue, "publish" | "subscribe">;
 export async function announce(
   queue: Announcer,
   topic: (typeof TOPICS)[keyof typeof TOPICS],
-  poolKey: string,
+  message: string,
 ): Promise<void> {
   try {
-    await queue.publish(topic, poolKey);
+    await queue.publish(topic, message);
   } catch (error) {
     if (!isFault(error)) throw error;
   }

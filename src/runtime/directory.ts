@@ -10,6 +10,7 @@ import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
+import { parseExit } from "./exit-message.ts";
 import type { RuntimeLinks } from "./links.ts";
 import type { PoolStatus, ReachableRuntime, RuntimeDirectory } from "./runtimes.ts";
 import type { DirectorySettings } from "./settings.ts";
@@ -55,6 +56,7 @@ class Directory implements RunningRuntimeDirectory {
     const { queue, links, settings } = this.#deps;
     this.#scope.add(links.onEvent(() => this.#changed()));
     this.#scope.use(await queue.subscribe(TOPICS.changed, () => void this.#refresh()));
+    this.#scope.use(await queue.subscribe(TOPICS.exited, (text) => this.#exited(text)));
     await this.#refresh();
     this.#loop(settings.directoryPollMs, () => this.#refresh());
     if (settings.usageReportMs !== undefined) this.#loop(settings.usageReportMs, () => this.#reportUsage());
@@ -151,6 +153,14 @@ class Directory implements RunningRuntimeDirectory {
       ),
     );
     for (const { id, state } of live) if (state === "draining") links.stopAccepting(id);
+  }
+
+  #exited(text: string): void {
+    const { links } = this.#deps;
+    const message = parseExit(text);
+    if (message === undefined) return;
+    const { exitCode, signal, oom } = message.exit;
+    links.noteExit(message.id, { exitCode, signal, oom });
   }
 
   #nextChange(signal: AbortSignal): Promise<void> {

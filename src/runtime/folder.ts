@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { RuntimeId } from "../domain/ids.ts";
+import { hostSocketName, parseHostSocketName } from "../transport/transport.ts";
 import type { CaBundle } from "./ca-bundle.ts";
 
 export interface RuntimeFolders {
@@ -14,6 +15,10 @@ export interface RuntimeFolders {
   prepare(id: RuntimeId): Promise<string>;
   remove(id: RuntimeId): Promise<void>;
   list(): Promise<readonly RuntimeId[]>;
+  /** Each process that has, or left, a socket in the Runtime's folder. */
+  listHosts(id: RuntimeId): Promise<readonly string[]>;
+  /** Takes away what a process that died left there: its runner would dial it for ever. */
+  removeHost(id: RuntimeId, processId: string): Promise<void>;
 }
 
 export function createRuntimeFolders({
@@ -46,6 +51,11 @@ export function createRuntimeFolders({
         return id.success ? [id.data] : [];
       });
     },
+    async listHosts(id) {
+      const names = await readdir(pathOf(id)).catch(() => []);
+      return names.flatMap((name) => parseHostSocketName(name) ?? []);
+    },
+    removeHost: (id, processId) => rm(join(pathOf(id), hostSocketName(processId)), { force: true }),
   };
 }
 

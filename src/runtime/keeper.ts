@@ -13,6 +13,7 @@ import { type Clock, repeat } from "../util/clock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
+import { askForRemoval, askForStart } from "./ask-keeper.ts";
 import { watchEngine } from "./engine-watch.ts";
 import type { RuntimeFolders } from "./folder.ts";
 import { Lanes } from "./lanes.ts";
@@ -26,7 +27,7 @@ import type { SupervisorDeps } from "./supervisor-deps.ts";
 import { Sweeper } from "./sweep.ts";
 
 export interface KeeperDeps {
-  readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
+  readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations" | "processes">;
   readonly engine: Engine;
   readonly links: RuntimeLinks;
   readonly folders: RuntimeFolders;
@@ -58,16 +59,14 @@ export async function startPoolKeeper(deps: KeeperDeps): Promise<RunningPoolKeep
   return keeper;
 }
 
-/** How often somebody who needs a lease that another holds looks again. */
-const LEASE_LOOK_MS = 200;
-
 class Keeper implements RunningPoolKeeper {
   readonly #deps: KeeperDeps;
   readonly #scope = new Scope();
   readonly #supervisorDeps: SupervisorDeps;
   readonly #supervisors = new Map<string, PoolSupervisor>();
-  /** When each held lease must be renewed. */
-  readonly #renewAt = new Map<string, number>();
+  /** When each held lease was asked for last, by this process's clock. */
+  readonly #claimedAt = new Map<string, number>();
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #usedAt = new Map<string, number>();
   readonly #leases = new KeyedLock<string>();
   readonly #sweeper: Sweeper;
@@ -82,6 +81,7 @@ class Keeper implements RunningPoolKeeper {
       lanes: new Lanes(deps.launch.startsMax),
       rollout: new Lanes(1),
       lifetime: this.#scope.signal,
+      isHeld: (poolKey) => this.#ageOfLease(poolKey) < deps.supervision.leaseMs,
     };
     this.#outage = new Outage(deps.log, "pool.pass");
     this.#sweeper = new Sweeper({ ...deps, settings: deps.supervision });
@@ -121,26 +121,26 @@ class Keeper implements RunningPoolKeeper {
     { onLog }: { onLog: (text: string) => void },
     signal: AbortSignal,
   ): Promise<RuntimeRecord> {
-    const supervisor = await this.#mustHold(poolKey, signal);
-    return await supervisor.ensureReady(onLog, signal);
+    const ending = AbortSignal.any([signal, this.#scope.signal]);
+    for (;;) {
+      ending.throwIfAborted();
+      await this.#removing.get(poolKey)?.catch(() => undefined);
+      const supervisor = await this.#hold(poolKey);
+      try {
+        if (supervisor !== undefined) return await supervisor.ensureReady(onLog, ending);
+        onLog("another worker keeps this pool: it is asked to start it");
+        return await askForStart(this.#askDeps(), poolKey, ending);
+      } catch (error) {
+        // Another worker has taken the Pool over meanwhile, or it was removed for others and is made anew.
+        if (!isFault(error, "lease_lost")) throw error;
+      }
+    }
   }
 
   async removeIfUnused(poolKey: string, signal: AbortSignal): Promise<void> {
-    const { store, logs, queue } = this.#deps;
-    if ((await store.pools.find(poolKey)) === undefined) return;
-    if ((await store.pools.countInstallations(poolKey)) > 0) return;
-    await store.pools.setWanted(poolKey, false);
-    const supervisor = await this.#mustHold(poolKey, signal);
-    await supervisor.removeAll();
-    this.#forget(poolKey);
-    // Somebody may have come to need it meanwhile: then only its Containers went, and the next start makes new ones.
-    if ((await store.pools.countInstallations(poolKey)) === 0) {
-      await store.pools.remove(poolKey);
-      await logs.removePool(poolKey);
-    } else {
-      await store.pools.setWanted(poolKey, true);
-    }
-    await announce(queue, TOPICS.changed, poolKey);
+    if (!(await this.#deps.store.pools.unwantUnused(poolKey))) return;
+    if ((await this.#hold(poolKey)) === undefined) await askForRemoval(this.#askDeps(), poolKey, signal);
+    else await this.#remove(poolKey);
   }
 
   async shutdownAll(signal: AbortSignal): Promise<void> {
@@ -156,7 +156,7 @@ class Keeper implements RunningPoolKeeper {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const { store, holder } = this.#deps;
+    const { store, holder, queue } = this.#deps;
     const reason = new Fault("shutting_down", "Berth is shutting down.");
     await this.#scope.close(reason);
     const supervisors = [...this.#supervisors.values()];
@@ -164,7 +164,8 @@ class Keeper implements RunningPoolKeeper {
     await Promise.all(supervisors.map((supervisor) => supervisor.settled()));
     this.#supervisors.clear();
     try {
-      await store.pools.releaseAll(holder);
+      // Their turn has come: without a word of it they would wait for their next look at the rows.
+      for (const key of await store.pools.releaseAll(holder)) await announce(queue, TOPICS.asked, key);
     } catch (error) {
       // Leases run out by themselves; a Store that is away must not keep the process from ending.
       if (!isFault(error, "store_unavailable")) throw error;
@@ -174,10 +175,13 @@ class Keeper implements RunningPoolKeeper {
   /** Rows against what is done here: leases, starts that were asked for, Pools that are not wanted any more. */
   async #rowPass(): Promise<void> {
     if (this.#isShutDown) return;
-    const { store } = this.#deps;
+    const { store, links } = this.#deps;
+    const linked = links.ids();
     // Only what was held before the rows were read can be gone: a Pool may be made, and started, meanwhile.
     const held = [...this.#supervisors];
     const [pools, live] = await Promise.all([store.pools.list(), store.runtimes.listLive()]);
+    const alive = new Set(live.map(({ id }) => id));
+    await Promise.all(linked.filter((id) => !alive.has(id)).map((id) => links.close(id)));
     const byPool = Map.groupBy(live, ({ poolKey }) => poolKey);
     for (const pool of pools) await this.#look(pool, byPool.get(pool.key) ?? []);
     const known = new Set(pools.map(({ key }) => key));
@@ -189,10 +193,11 @@ class Keeper implements RunningPoolKeeper {
   }
 
   async #look(pool: Pool, live: readonly RuntimeRecord[]): Promise<void> {
-    const isNeeded = pool.wanted || live.length > 0 || this.#supervisors.has(pool.key);
+    const isNeeded = pool.wanted || pool.removalAsked || live.length > 0 || this.#supervisors.has(pool.key);
     const supervisor = isNeeded ? await this.#hold(pool.key) : undefined;
     if (supervisor === undefined) return;
     if (!pool.wanted) supervisor.abandonStart(new Fault("cancelled", "The plugin is not wanted any more."));
+    if (pool.removalAsked) void this.#guard(() => this.#remove(pool.key));
     if (this.#isIdle(pool, supervisor)) {
       await this.#deps.store.pools.setState(pool.key, {
         state: "idle",
@@ -217,37 +222,56 @@ class Keeper implements RunningPoolKeeper {
     return this.#leases.run(poolKey, async () => {
       const { store, holder, clock, supervision } = this.#deps;
       const held = this.#supervisors.get(poolKey);
-      if (held !== undefined && (this.#renewAt.get(poolKey) ?? 0) > clock.now()) return held;
+      if (held !== undefined && this.#ageOfLease(poolKey) < supervision.leaseMs / 3) return held;
+      const asked = clock.now();
       const claimed = await store.pools.claim(poolKey, holder, supervision.leaseMs);
       if (claimed === undefined) {
         this.#forget(poolKey);
         held?.release(new Fault("lease_lost", "Another process keeps this pool now."));
+        void held?.settled();
         return undefined;
       }
-      this.#renewAt.set(poolKey, clock.now() + supervision.leaseMs / 3);
+      this.#claimedAt.set(poolKey, asked);
       const supervisor = held ?? new PoolSupervisor(poolKey, this.#supervisorDeps);
       this.#supervisors.set(poolKey, supervisor);
       return supervisor;
     });
   }
 
-  /** Waits for the lease where another process still holds it. */
-  async #mustHold(poolKey: string, signal: AbortSignal): Promise<PoolSupervisor> {
-    const both = AbortSignal.any([signal, this.#scope.signal]);
-    for (;;) {
-      both.throwIfAborted();
-      const supervisor = await this.#hold(poolKey);
-      if (supervisor !== undefined) return supervisor;
-      if ((await this.#deps.store.pools.find(poolKey)) === undefined) {
-        throw new Fault("not_found", "There is no such pool.", { context: { poolKey } });
-      }
-      await this.#deps.clock.sleep(LEASE_LOOK_MS, both);
+  #ageOfLease(poolKey: string): number {
+    return this.#deps.clock.now() - (this.#claimedAt.get(poolKey) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #askDeps() {
+    return { ...this.#deps, rowPollMs: this.#deps.supervision.rowPollMs };
+  }
+
+  /** Only under the lease; asked for again while it is being done, it joins. */
+  #remove(poolKey: string): Promise<void> {
+    const removing =
+      this.#removing.get(poolKey) ??
+      this.#removeNow(poolKey).finally(() => void this.#removing.delete(poolKey));
+    this.#removing.set(poolKey, removing);
+    return removing;
+  }
+
+  async #removeNow(poolKey: string): Promise<void> {
+    const { store, logs, queue } = this.#deps;
+    await this.#supervisors.get(poolKey)?.removeAll();
+    this.#forget(poolKey);
+    // Somebody may have come to need it meanwhile: then only its Containers went, and the next start makes new ones.
+    if (await store.pools.removeUnused(poolKey)) {
+      await logs.removePool(poolKey);
+    } else {
+      await store.pools.setWanted(poolKey, true);
+      await store.pools.askRemoval(poolKey, false);
     }
+    await announce(queue, TOPICS.changed, poolKey);
   }
 
   #forget(poolKey: string): void {
     this.#supervisors.delete(poolKey);
-    this.#renewAt.delete(poolKey);
+    this.#claimedAt.delete(poolKey);
     this.#usedAt.delete(poolKey);
   }
 

@@ -1,5 +1,6 @@
 /** What becomes of a Pool after a failure: its state in the row, the wait before the next start, the end of trying. */
-import { type Fault, formatFault } from "../domain/fault.ts";
+import { Fault, formatFault, toFault } from "../domain/fault.ts";
+import type { RuntimeId } from "../domain/ids.ts";
 import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
 import { announce, TOPICS } from "./announce.ts";
 import { CrashHistory } from "./crash-history.ts";
@@ -73,6 +74,17 @@ export class PoolFate {
       default:
         verdict satisfies never;
     }
+  }
+
+  /** On the row of a Pool that serves; `why` undefined: it is well again. */
+  showHealth(runtime: RuntimeId, why: string | undefined): void {
+    const { log } = this.#deps;
+    log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why });
+    const fault =
+      why === undefined ? undefined : new Fault("plugin_not_ready", `The runtime is unhealthy: ${why}.`);
+    this.setState("ready", fault).catch((error: unknown) =>
+      log.warn({ op: "runtime.health", ok: false, runtime, err: toFault(error) }),
+    );
   }
 
   async backOff(failure: EndedRuntime | Fault, delayMs: number): Promise<void> {

@@ -6,16 +6,18 @@
 import { Fault, toFault } from "../domain/fault.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
+import { announce, TOPICS } from "./announce.ts";
 import { markInstallations, servesAnybody } from "./crash-loop.ts";
 import { exitOf } from "./exit-cause.ts";
+import { formatExit } from "./exit-message.ts";
 import { type LiveRuntime, launch, settle, undo } from "./launch.ts";
 import { Member } from "./member.ts";
 import { PoolFate } from "./pool-fate.ts";
 import { profileHash } from "./profile.ts";
 import { findRecovery } from "./recover.ts";
 import { RolloutTurn } from "./rollout.ts";
+import { isAsked, StartRequests } from "./start-requests.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
-import { Waiters } from "./waiters.ts";
 
 const ROWS = 20;
 
@@ -25,7 +27,7 @@ export class PoolSupervisor {
   readonly #released = new AbortController();
   readonly #fate: PoolFate;
   readonly #rollout: RolloutTurn;
-  readonly #waiters = new Waiters();
+  readonly #requests: StartRequests;
   readonly #members = new Map<RuntimeId, Member>();
   #turning: Promise<void> | undefined;
   #again = false;
@@ -39,6 +41,7 @@ export class PoolSupervisor {
     this.#key = key;
     // Letting go of the Pool is, for everything below, the same as the end of the process.
     this.#deps = { ...deps, lifetime: AbortSignal.any([deps.lifetime, this.#released.signal]) };
+    this.#requests = new StartRequests(this.#deps);
     this.#fate = new PoolFate(key, this.#deps, () => this.kick());
     this.#rollout = new RolloutTurn(deps.rollout, () => this.kick());
   }
@@ -50,7 +53,12 @@ export class PoolSupervisor {
   /** What the rows say against what is done here: true where a turn has something to do. */
   needsTurn(pool: Pool, live: readonly RuntimeRecord[]): boolean {
     const members = [...this.#members.values()];
-    if (!this.#hasLooked || this.#isOut || members.some(({ fallen, draining }) => fallen && !draining))
+    if (
+      !this.#hasLooked ||
+      this.#isOut ||
+      isAsked(pool) ||
+      members.some(({ fallen, draining }) => fallen && !draining)
+    )
       return true;
     const isNews = ({ id, state }: RuntimeRecord) => {
       const member = this.#members.get(id);
@@ -78,7 +86,7 @@ export class PoolSupervisor {
     const onGone = (reason: unknown) => {
       if (this.#launching?.isExplicit) this.#launching.abort.abort(reason);
     };
-    const ready = this.#waiters.wait({ onLog, onGone }, signal);
+    const ready = this.#requests.wait({ onLog, onGone }, signal);
     this.kick();
     return ready;
   }
@@ -97,7 +105,9 @@ export class PoolSupervisor {
     if (member === undefined) return;
     const state = await this.#deps.engine.findContainer(member.live.containerId, this.#deps.lifetime);
     if (state?.phase === "running") return;
-    this.#deps.links.noteExit(id, exitOf(undefined, state));
+    const exit = exitOf(undefined, state);
+    this.#deps.links.noteExit(id, exit);
+    void announce(this.#deps.queue, TOPICS.exited, formatExit({ id, exit }));
     this.noteExit(id);
   }
 
@@ -129,7 +139,7 @@ export class PoolSupervisor {
     this.kick();
     await this.settled();
     await Promise.all([...this.#members.values()].map((member) => member.end("stopped")));
-    this.release(new Error("the pool is gone"));
+    this.release(new Fault("lease_lost", "The pool was removed."));
   }
 
   /** Lets go: Containers run on, nothing is watched any more. */
@@ -138,11 +148,13 @@ export class PoolSupervisor {
     this.#fate.stop();
     this.#rollout.close();
     for (const member of this.#members.values()) member.release();
-    this.#waiters.rejectAll(reason);
+    this.#requests.letGo(reason);
   }
 
+  /** Resolves when nothing is being done any more; after `release`, when the logs are another's to follow. */
   async settled(): Promise<void> {
     while (this.#turning !== undefined) await this.#turning;
+    if (this.#released.signal.aborted) await this.#deps.logs.stopPool(this.#key);
   }
 
   async #turns(): Promise<void> {
@@ -154,7 +166,8 @@ export class PoolSupervisor {
       } catch (error) {
         if (this.#deps.lifetime.aborted) return;
         const { code } = toFault(error);
-        this.#waiters.rejectAll(error);
+        // Those that asked by the row wait for the next turn.
+        this.#requests.letGo(error);
         // Said once; the row pass asks again until it goes well.
         if (!this.#isOut)
           this.#deps.log.error({ op: "pool.turn", ok: false, pool: this.#key, code, err: error });
@@ -166,6 +179,8 @@ export class PoolSupervisor {
 
   async #turn(): Promise<void> {
     const { store } = this.#deps;
+    // A process that stood still may have lost the lease without knowing: it learns that first.
+    if (!this.#deps.isHeld(this.#key)) throw new Fault("lease_lost", "The lease of this pool has run out.");
     const rows = await store.runtimes.listOfPool(this.#key, ROWS);
     this.#fate.seed(rows);
     for (const record of rows.filter(({ state }) => state !== "ended")) {
@@ -179,13 +194,14 @@ export class PoolSupervisor {
       if (member.fallen && !member.draining) await this.#bury(member);
     }
     const pool = await store.pools.find(this.#key);
-    if (pool === undefined) this.#waiters.rejectAll(new Fault("not_found", "The pool is gone."));
+    if (pool === undefined) this.#requests.letGo(new Fault("not_found", "The pool is gone."));
     else await this.#decide(pool, rows[0]);
   }
 
   async #decide(pool: Pool, last: RuntimeRecord | undefined): Promise<void> {
     const serving = this.#serving();
-    const isWanted = pool.wanted && (pool.state !== "idle" || this.#waiters.any);
+    const isExplicit = this.#requests.stand(pool);
+    const isWanted = pool.wanted && (pool.state !== "idle" || isExplicit);
     if (serving !== undefined && isWanted) {
       await this.#markReady(pool, serving);
       if (this.#isOutdated(pool)) await this.#replace(pool, serving);
@@ -194,7 +210,6 @@ export class PoolSupervisor {
     }
     this.#rollout.done();
     if (!isWanted) return await this.#stopServing(pool);
-    const isExplicit = this.#waiters.any;
     const isChanged = last !== undefined && last.specHash !== this.#hash(pool);
     if (isExplicit || (pool.state === "crash_loop" && isChanged)) this.#fate.forgive();
     else if (pool.state === "crash_loop") return;
@@ -204,12 +219,12 @@ export class PoolSupervisor {
 
   async #start(pool: Pool, isExplicit: boolean): Promise<void> {
     await this.#fate.setState("starting");
-    const onLog = (text: string) => this.#waiters.tell(text);
-    await this.#attempt({ isExplicit }, (signal) => launch(this.#deps, { pool, onLog }, signal));
+    const onLog = (text: string) => this.#requests.tell(text);
+    await this.#attempt({ isExplicit, pool }, (signal) => launch(this.#deps, { pool, onLog }, signal));
   }
 
   async #attempt(
-    { isExplicit }: { readonly isExplicit: boolean },
+    { isExplicit, pool }: { readonly isExplicit: boolean; readonly pool: Pool | undefined },
     start: (signal: AbortSignal) => Promise<LiveRuntime>,
   ): Promise<void> {
     const launching = { abort: new AbortController(), isExplicit };
@@ -219,7 +234,10 @@ export class PoolSupervisor {
       this.#again = true;
     } catch (error) {
       if (this.#deps.lifetime.aborted) throw error;
-      await this.#startFailed(error, { isExplicit, isAbandoned: launching.abort.signal.aborted });
+      const isAbandoned = launching.abort.signal.aborted;
+      await this.#startFailed(error, { isExplicit, isAbandoned });
+      await this.#requests.fail(pool, error);
+      this.#again = true;
     } finally {
       this.#launching = undefined;
     }
@@ -236,8 +254,6 @@ export class PoolSupervisor {
     else if (isExplicit && !isForOthers) await this.#fate.setState("idle", fault);
     else if (fault.rule.retry) await this.#fate.backOff(fault, this.#deps.supervision.backoffFirstMs);
     else await this.#fate.failed(fault, 0);
-    this.#waiters.rejectAll(error);
-    this.#again = true;
   }
 
   async #recover(record: RuntimeRecord): Promise<void> {
@@ -267,7 +283,8 @@ export class PoolSupervisor {
       if (record.state === "draining") this.#drain(member, "replaced");
       return;
     }
-    await this.#attempt({ isExplicit: this.#waiters.any }, async (signal) => {
+    const pool = await store.pools.find(this.#key);
+    await this.#attempt({ isExplicit: this.#requests.stand(pool), pool }, async (signal) => {
       try {
         if (found.action === "start") await engine.startContainer(found.containerId, signal);
         await settle(this.#deps, live, { until: clock.now() + settings.startTimeoutMs, signal });
@@ -282,8 +299,8 @@ export class PoolSupervisor {
   #admit(live: LiveRuntime, readyAt = this.#deps.clock.now()): Member {
     const member = this.#add(live, readyAt);
     member.watch({
-      onUnhealthy: (why) => this.#showHealth(member, why),
-      onHealthy: () => this.#showHealth(member, undefined),
+      onUnhealthy: (why) => this.#fate.showHealth(live.record.id, why),
+      onHealthy: () => this.#fate.showHealth(live.record.id, undefined),
       onDead: (why) => {
         member.fall("unhealthy", `The runtime did not answer its health check: ${why}.`);
         this.kick();
@@ -298,17 +315,6 @@ export class PoolSupervisor {
     const member = new Member(this.#deps, live, readyAt);
     this.#members.set(live.record.id, member);
     return member;
-  }
-
-  #showHealth({ live }: Member, why: string | undefined): void {
-    const { log } = this.#deps;
-    const runtime = live.record.id;
-    log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why });
-    const fault =
-      why === undefined ? undefined : new Fault("plugin_not_ready", `The runtime is unhealthy: ${why}.`);
-    this.#fate
-      .setState("ready", fault)
-      .catch((error: unknown) => log.warn({ op: "runtime.health", ok: false, runtime, err: toFault(error) }));
   }
 
   async #bury(member: Member): Promise<void> {
@@ -331,13 +337,13 @@ export class PoolSupervisor {
       await this.#fate.setState("ready");
       await markInstallations(store, this.#key, { state: "ready", cause: undefined });
     }
-    const { record } = member.live;
-    if (this.#waiters.any) this.#waiters.resolveAll((await store.runtimes.find(record.id)) ?? record);
+    await this.#requests.succeed(pool, member.live.record, (id) => store.runtimes.find(id));
   }
 
   async #stopServing(pool: Pool): Promise<void> {
     if (pool.state !== "idle") await this.#fate.setState("idle");
-    this.#waiters.rejectAll(new Fault("plugin_disabled", "No runtime of this plugin is wanted now."));
+    const fault = new Fault("plugin_disabled", "No runtime of this plugin is wanted now.");
+    await this.#requests.fail(pool, fault);
     for (const member of this.#members.values()) if (!member.draining) this.#drain(member, "stopped");
   }
 

@@ -7,4 +7,6 @@ export interface SupervisorDeps extends MemberDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
   /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
   readonly rollout: Lanes;
+  /** Whether the Pool's lease stands as far as this process can know. */
+  readonly isHeld: (poolKey: string) => boolean;
 }

@@ -1,10 +1,12 @@
 /**
- * Removes what carries our instance's label and belongs to no live row: Containers, and host folders. Only what has
- * stood like that for the whole grace is touched, and nothing at all unless the Store has answered in this very pass.
+ * Removes what carries our instance's label and belongs to no live row: Containers, host folders, and sockets of
+ * processes that died. Only what has stood like that for the whole grace is touched, and nothing at all unless the
+ * Store has answered in this very pass.
  */
 
 import type { ContainerState } from "../domain/container.ts";
 import { toFault } from "../domain/fault.ts";
+import type { RuntimeId } from "../domain/ids.ts";
 import type { Engine } from "../engine/engine.ts";
 import { parseLabels } from "../engine/labels.ts";
 import type { Log } from "../observe/log.ts";
@@ -13,12 +15,18 @@ import type { Clock } from "../util/clock.ts";
 import type { RuntimeFolders } from "./folder.ts";
 
 export interface SweepDeps {
-  readonly store: Pick<Store, "runtimes">;
+  readonly store: Pick<Store, "runtimes" | "processes">;
   readonly engine: Pick<Engine, "removeContainer">;
   readonly folders: RuntimeFolders;
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: { readonly orphanGraceMs: number; readonly sweepDryRun: boolean };
+}
+
+interface Orphan {
+  readonly key: string;
+  readonly name: string;
+  readonly remove: () => Promise<void>;
 }
 
 export class Sweeper {
@@ -32,42 +40,58 @@ export class Sweeper {
 
   /** Throws `store_unavailable` before anything is removed. Answers the names of the orphans, removed or, in a dry run, only found. */
   async sweep(containers: readonly ContainerState[], signal: AbortSignal): Promise<readonly string[]> {
-    const { store, folders } = this.#deps;
+    const { store, folders, engine } = this.#deps;
     const onDisk = await folders.list();
+    const sockets = await this.#listSockets(onDisk);
     // The rows are read last: what was made between the listings has its row by now.
     const live = new Set<string>((await store.runtimes.listLive()).map(({ id }) => id));
+    const processes = new Set((await store.processes.listLive()).map(({ id }) => id));
     const ours = containers.filter(({ labels }) => parseLabels(labels)?.kind === "runtime");
     const isOrphan = ({ labels }: ContainerState) => !live.has(parseLabels(labels)?.runtime ?? "");
-    const orphans = new Map([
-      ...ours.filter(isOrphan).map((container) => [container.id, container.name] as const),
-      ...onDisk.filter((id) => !live.has(id)).map((id) => [id, id] as const),
+    const due = this.#due([
+      ...ours.filter(isOrphan).map(({ id, name }) => ({
+        name,
+        key: id,
+        remove: () => engine.removeContainer(id, signal),
+      })),
+      ...onDisk
+        .filter((id) => !live.has(id))
+        .map((id) => ({ name: id, key: id, remove: () => folders.remove(id) })),
+      ...sockets.filter(({ host }) => !processes.has(host)),
     ]);
-    const due = this.#due(orphans);
-    for (const [key, name] of due) {
+    for (const orphan of due) {
       signal.throwIfAborted();
-      await this.#remove(key, { name, isFolder: onDisk.some((id) => id === key), signal });
+      await this.#remove(orphan, signal);
     }
-    return due.map(([, name]) => name);
+    return due.map(({ name }) => name);
   }
 
-  #due(orphans: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
+  async #listSockets(ids: readonly RuntimeId[]): Promise<readonly (Orphan & { readonly host: string })[]> {
+    const { folders } = this.#deps;
+    const found = ids.map(async (id) =>
+      (await folders.listHosts(id)).map((host) => ({
+        ...{ host, name: `${id}/${host}`, key: `${id}/${host}` },
+        remove: () => folders.removeHost(id, host),
+      })),
+    );
+    return (await Promise.all(found)).flat();
+  }
+
+  #due(orphans: readonly Orphan[]): readonly Orphan[] {
     const now = this.#deps.clock.now();
-    for (const key of this.#since.keys()) if (!orphans.has(key)) this.#since.delete(key);
-    for (const key of orphans.keys()) if (!this.#since.has(key)) this.#since.set(key, now);
+    const seen = new Set(orphans.map(({ key }) => key));
+    for (const key of this.#since.keys()) if (!seen.has(key)) this.#since.delete(key);
+    for (const key of seen) if (!this.#since.has(key)) this.#since.set(key, now);
     const { orphanGraceMs } = this.#deps.settings;
-    return [...orphans].filter(([key]) => now - (this.#since.get(key) ?? now) >= orphanGraceMs);
+    return orphans.filter(({ key }) => now - (this.#since.get(key) ?? now) >= orphanGraceMs);
   }
 
-  async #remove(
-    key: string,
-    { name, isFolder, signal }: { name: string; isFolder: boolean; signal: AbortSignal },
-  ): Promise<void> {
-    const { engine, folders, log, settings } = this.#deps;
+  async #remove({ name, remove }: Orphan, signal: AbortSignal): Promise<void> {
+    const { log, settings } = this.#deps;
     const fields = { op: "runtime.sweep", orphan: name, dry_run: settings.sweepDryRun };
     if (settings.sweepDryRun) return log.warn({ ...fields, ok: true });
     try {
-      if (isFolder) for (const id of await folders.list()) if (id === key) await folders.remove(id);
-      if (!isFolder) await engine.removeContainer(key, signal);
+      await remove();
       log.warn({ ...fields, ok: true });
     } catch (error) {
       signal.throwIfAborted();

@@ -209,7 +209,10 @@ export interface PoolRows {
     state: { state: Pool["state"]; cause: FaultJson | undefined; nextStartAt: Date | undefined },
   ): Promise<void>;
   setWanted(key: string, wanted: boolean): Promise<void>;
-  remove(key: string): Promise<void>;
+  /** Where no Installation (not `removed`) points to it: it is not wanted any more, and the answer is true. */
+  unwantUnused(key: string): Promise<boolean>;
+  /** Unless an Installation (not `removed`) points to it; answers whether it is gone. */
+  removeUnused(key: string): Promise<boolean>;
   /** Takes or renews the lease for this holder; undefined while another's stands. */
   claim(key: string, holder: string, leaseMs: number): Promise<Pool | undefined>;
   /** Answers the keys of the Pools that the holder let go. */
@@ -221,10 +224,8 @@ export interface PoolRows {
   askStart(key: string): Promise<number>;
   /** Answers every request up to the number; undefined: it serves. */
   answerStart(key: string, asked: number, fault: FaultJson | undefined): Promise<void>;
-  /** The same for a removal; whoever needs the Pool again (`ensure`) takes it back. */
+  /** The same for the removal of a Pool that is not wanted; whoever needs it again (`ensure`) takes it back. */
   askRemoval(key: string, asked: boolean): Promise<void>;
-  /** How many Installations (not `removed`) point to it. */
-  countInstallations(key: string): Promise<number>;
 }
 
 export interface RuntimeRows {

@@ -6,6 +6,16 @@ import type { Fault } from "../domain/fault.ts";
 import type { SessionFrame } from "../domain/frame.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 
+/** The name that a process's socket has in each Runtime's folder: the runner dials all of this form. */
+export function hostSocketName(processId: string): string {
+  return `h-${processId}.sock`;
+}
+
+/** Whose socket it is; undefined for other files. */
+export function parseHostSocketName(name: string): string | undefined {
+  return /^h-(.+)\.sock$/.exec(name)?.[1];
+}
+
 export interface LinkOptions {
   readonly runtimeId: RuntimeId;
   /** Host folder that the Container sees read-only as `/run/berth`; the socket is made in it. */

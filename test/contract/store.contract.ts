@@ -396,17 +396,26 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
       const key = crypto.randomUUID();
       await store.pools.ensure(pool(key));
       await store.pools.askRemoval(key, true);
+      expect((await store.pools.find(key))?.removalAsked).toBe(false);
+      expect(await store.pools.unwantUnused(key)).toBe(true);
+      await store.pools.askRemoval(key, true);
       expect((await store.pools.find(key))?.removalAsked).toBe(true);
       expect((await store.pools.ensure(pool(key))).removalAsked).toBe(false);
     });
 
-    it("counts the Installations that point to a Pool", async () => {
+    it("counts the Installations that point to a Pool, and lets nobody remove it under them", async () => {
       const key = crypto.randomUUID();
       const asked = await ready();
       await store.installations.setPool(asked.installation.id, key, []);
-      expect(await store.pools.countInstallations(key)).toBe(1);
+      await store.pools.ensure(pool(key));
+      expect(await store.pools.unwantUnused(key)).toBe(false);
+      expect(await store.pools.removeUnused(key)).toBe(false);
       await store.installations.acceptUninstall(asked.installation.id);
-      expect(await store.pools.countInstallations(key)).toBe(0);
+      expect(await store.pools.unwantUnused(key)).toBe(true);
+      expect((await store.pools.find(key))?.wanted).toBe(false);
+      expect(await store.pools.removeUnused(key)).toBe(true);
+      expect(await store.pools.find(key)).toBeUndefined();
+      expect(await store.pools.unwantUnused(key)).toBe(false);
     });
 
     it("keeps the first end of a Runtime and counts generations past ended ones", async () => {

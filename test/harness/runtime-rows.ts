@@ -3,7 +3,14 @@ import { Fault } from "../../src/domain/fault.ts";
 import type { InstallationId } from "../../src/domain/ids.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Pool, RuntimeRecord } from "../../src/domain/runtime.ts";
-import type { InstallationRows, PoolRows, RuntimeRows, Store } from "../../src/store/store.ts";
+import type {
+  InstallationRows,
+  PoolRows,
+  ProcessRecord,
+  ProcessRows,
+  RuntimeRows,
+  Store,
+} from "../../src/store/store.ts";
 import type { Clock } from "../../src/util/clock.ts";
 
 const MIB = 1 << 20;
@@ -39,16 +46,21 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
   };
 }
 
-export type RuntimeRowsStore = Pick<Store, "instanceId" | "pools" | "runtimes" | "installations">;
+export type RuntimeRowsStore = Pick<
+  Store,
+  "instanceId" | "pools" | "runtimes" | "installations" | "processes"
+>;
 
 export class MemoryRows implements RuntimeRowsStore {
   readonly instanceId: string;
   readonly pools: PoolRows;
   readonly runtimes: RuntimeRows;
   readonly installations: InstallationRows;
+  readonly processes: ProcessRows;
   readonly poolRows = new Map<string, Pool>();
   readonly runtimeRows = new Map<string, RuntimeRecord>();
   readonly installationRows = new Map<InstallationId, Installation>();
+  readonly processRows = new Map<string, ProcessRecord>();
   #unavailable = false;
 
   constructor({ clock, instanceId = "testtest" }: { readonly clock: Clock; readonly instanceId?: string }) {
@@ -60,6 +72,7 @@ export class MemoryRows implements RuntimeRowsStore {
     this.pools = poolRows(this, clock, enter);
     this.runtimes = runtimeRows(this, clock, enter);
     this.installations = installationRows(this, enter);
+    this.processes = processRows(this, clock, enter);
   }
 
   unavailable(is: boolean): void {
@@ -92,6 +105,8 @@ export class MemoryRows implements RuntimeRowsStore {
 
 function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
   const at = (ms: number) => new Date(clock.now() + ms);
+  const isUsed = (key: string) =>
+    [...rows.installationRows.values()].some((row) => row.poolKey === key && row.desired !== "removed");
   return {
     ensure: async (pool) => {
       enter();
@@ -115,9 +130,16 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
       enter();
       rows.changePool(key, { wanted });
     },
-    remove: async (key) => {
+    unwantUnused: async (key) => {
       enter();
-      rows.poolRows.delete(key);
+      if (isUsed(key) || !rows.poolRows.has(key)) return false;
+      rows.changePool(key, { wanted: false });
+      return true;
+    },
+    removeUnused: async (key) => {
+      enter();
+      if (!isUsed(key)) rows.poolRows.delete(key);
+      return !rows.poolRows.has(key);
     },
     claim: async (key, holder, leaseMs) => {
       enter();
@@ -147,13 +169,25 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
     },
     askRemoval: async (key, removalAsked) => {
       enter();
-      rows.changePool(key, { removalAsked });
+      if (!removalAsked || !rows.pool(key).wanted) rows.changePool(key, { removalAsked });
     },
-    countInstallations: async (key) => {
+  };
+}
+
+/** Without an end: a process lives until a test takes its row away. */
+function processRows({ processRows: rows }: MemoryRows, clock: Clock, enter: () => void): ProcessRows {
+  return {
+    announce: async (process) => {
       enter();
-      return [...rows.installationRows.values()].filter(
-        (row) => row.poolKey === key && row.desired !== "removed",
-      ).length;
+      rows.set(process.id, { startedAt: new Date(clock.now()), ...process });
+    },
+    listLive: async () => {
+      enter();
+      return [...rows.values()];
+    },
+    leave: async (id) => {
+      enter();
+      rows.delete(id);
     },
   };
 }

@@ -20,6 +20,7 @@ const OVERLAP_MS = 1_000;
 const RETRY_MS = 1_000;
 
 interface Following {
+  readonly poolKey: string;
   readonly stop: AbortController;
   readonly done: Promise<void>;
 }
@@ -49,7 +50,7 @@ export class LogKeeper implements AsyncDisposable {
         this.#deps.log.error({ op: "runtime.logs", runtime: runtime.id, err: toFault(error) });
       }
     });
-    this.#following.set(runtime.id, { stop, done });
+    this.#following.set(runtime.id, { poolKey: runtime.poolKey, stop, done });
   }
 
   /** Waits until everything that the ended Container wrote is in its file, at most `timeoutMs`. */
@@ -70,6 +71,14 @@ export class LogKeeper implements AsyncDisposable {
     this.#following.delete(id);
     following.stop.abort(new Error("following ended"));
     await following.done;
+  }
+
+  /** The same for all Runtimes of a Pool. */
+  async stopPool(poolKey: string): Promise<void> {
+    const ids = [...this.#following].flatMap(([id, following]) =>
+      following.poolKey === poolKey ? [id] : [],
+    );
+    await Promise.all(ids.map((id) => this.stop(id)));
   }
 
   /** All log files of a Pool that is gone. */

@@ -45,9 +45,19 @@ export function createPoolRows(db: Database): PoolRows {
       db.run(async (prisma) => {
         assertThere((await prisma.pool.updateMany({ where: { key }, data: { wanted } })).count, key);
       }),
-    remove: (key) =>
+    unwantUnused: (key) =>
       db.run(async (prisma) => {
-        await prisma.pool.deleteMany({ where: { key } });
+        const unwanted = await prisma.$executeRaw`
+          UPDATE berth_pools SET wanted = false WHERE key = ${key} AND NOT EXISTS (
+            SELECT 1 FROM berth_installations WHERE pool_key = ${key} AND desired <> 'removed')`;
+        return unwanted > 0;
+      }),
+    removeUnused: (key) =>
+      db.run(async (prisma) => {
+        await prisma.$executeRaw`
+          DELETE FROM berth_pools WHERE key = ${key} AND NOT EXISTS (
+            SELECT 1 FROM berth_installations WHERE pool_key = ${key} AND desired <> 'removed')`;
+        return (await prisma.pool.count({ where: { key } })) === 0;
       }),
     claim: (key, holder, leaseMs) =>
       db.run(async (prisma) => {
@@ -69,6 +79,13 @@ export function createPoolRows(db: Database): PoolRows {
           UPDATE berth_pools SET holder = NULL, lease_expires_at = NULL WHERE holder = ${holder} RETURNING key`;
         return released.map(({ key }) => key);
       }),
+    ...createPoolRequests(db),
+  };
+}
+
+/** What workers ask of each other. */
+function createPoolRequests(db: Database): Pick<PoolRows, "askStart" | "answerStart" | "askRemoval"> {
+  return {
     askStart: (key) =>
       db.run(async (prisma) => {
         const [row] = await prisma.$queryRaw<{ asked: number }[]>`
@@ -83,10 +100,9 @@ export function createPoolRows(db: Database): PoolRows {
       }),
     askRemoval: (key, asked) =>
       db.run(async (prisma) => {
-        await prisma.pool.updateMany({ where: { key }, data: { removalAsked: asked } });
+        const where = asked ? { key, wanted: false } : { key };
+        await prisma.pool.updateMany({ where, data: { removalAsked: asked } });
       }),
-    countInstallations: (key) =>
-      db.run((prisma) => prisma.installation.count({ where: { poolKey: key, desired: { not: "removed" } } })),
   };
 }
 

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
-import type { LinkOptions, RuntimeLink, Transport } from "../transport.ts";
+import { hostSocketName, type LinkOptions, type RuntimeLink, type Transport } from "../transport.ts";
 import { LargeFrames } from "./large-frames.ts";
 import { SocketLink, type SocketLinkSettings } from "./socket-link.ts";
 
@@ -41,7 +41,7 @@ export function createSocketTransport(options: SocketTransportOptions): Transpor
   const links = new Set<SocketLink>();
   return {
     open: async (linkOptions: LinkOptions): Promise<RuntimeLink> => {
-      const path = checkedPath(join(linkOptions.folder, `h-${processId}.sock`));
+      const path = checkedPath(join(linkOptions.folder, hostSocketName(processId)));
       const link: SocketLink = new SocketLink({
         path,
         options: linkOptions,

@@ -1,0 +1,33 @@
+import { z } from "zod";
+import { RuntimeId } from "../domain/ids.ts";
+
+const ExitMessage = z.object({
+  id: RuntimeId,
+  exit: z.object({
+    exitCode: z.number().optional(),
+    signal: z.string().optional(),
+    oom: z.boolean(),
+  }),
+});
+export type ExitMessage = z.infer<typeof ExitMessage>;
+
+export function formatExit(message: {
+  readonly id: RuntimeId;
+  readonly exit: {
+    readonly exitCode: number | undefined;
+    readonly signal: string | undefined;
+    readonly oom: boolean;
+  };
+}): string {
+  return JSON.stringify(message);
+}
+
+/** Undefined where it is no such message: another release may have sent it. */
+export function parseExit(text: string): ExitMessage | undefined {
+  try {
+    const parsed = ExitMessage.safeParse(JSON.parse(text));
+    return parsed.success ? parsed.data : undefined;
+  } catch {
+    return undefined;
+  }
+}
