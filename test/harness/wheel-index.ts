@@ -1,9 +1,12 @@
-/** A package index for one test: plain HTTP on the Engine's bridge, behind a password, with wheels made on the spot. */
+/** A package index for one test: on the Engine's bridge, behind a password, with wheels made on the spot. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { buffer } from "node:stream/consumers";
 import { ZipFile } from "yazl";
+import type { Certificate } from "./authority.ts";
 
 export interface TestWheel {
   readonly name: string;
@@ -16,22 +19,34 @@ export interface WheelIndex extends AsyncDisposable {
   /** With user and password. */
   readonly url: string;
   readonly password: string;
+  readonly port: number;
   readonly requests: readonly string[];
+}
+
+export interface WheelIndexOptions {
+  readonly stallDownloads?: boolean;
+  /** HTTPS with this certificate; plain HTTP without. */
+  readonly certificate?: Certificate;
+  readonly user?: string;
+  readonly password?: string;
+  /** Called before each answer. */
+  readonly onRequest?: (path: string) => void;
 }
 
 export async function startWheelIndex(
   wheels: readonly TestWheel[],
-  options: { readonly stallDownloads?: boolean } = {},
+  options: WheelIndexOptions = {},
 ): Promise<WheelIndex> {
-  const password = `pw-${crypto.randomUUID()}`;
+  const { user = "berth", password = `pw-${crypto.randomUUID()}`, certificate } = options;
   const requests: string[] = [];
   const files = new Map<string, Buffer>();
   for (const wheel of wheels)
     files.set(`${wheel.name}-${wheel.version}-py3-none-any.whl`, await packWheel(wheel));
-  const authorization = `Basic ${Buffer.from(`berth:${password}`).toString("base64")}`;
+  const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url ?? "/";
     requests.push(path);
+    options.onRequest?.(path);
     if (request.headers.authorization !== authorization) {
       return response.writeHead(401, { "www-authenticate": "Basic" }).end();
     }
@@ -50,14 +65,21 @@ export async function startWheelIndex(
       .writeHead(200, { "content-type": "text/html" })
       .end(`<html><body>${html.join("")}</body></html>`);
   };
-  const server = createServer(answer);
+  const server =
+    certificate === undefined
+      ? createServer(answer)
+      : createTlsServer(
+          { key: readFileSync(certificate.keyFile), cert: readFileSync(certificate.certFile) },
+          answer,
+        );
   const host = bridgeAddress();
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no address");
   return {
-    url: `http://berth:${password}@${host}:${address.port}/simple`,
+    url: `http${certificate === undefined ? "" : "s"}://${encodeURIComponent(user)}:${encodeURIComponent(password)}@${host}:${address.port}/simple`,
     password,
+    port: address.port,
     requests,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -67,7 +89,7 @@ export async function startWheelIndex(
 }
 
 /** Node lists no interface without a carrier, and the bridge has none while no Container is on it. */
-function bridgeAddress(): string {
+export function bridgeAddress(): string {
   const text = execFileSync("ip", ["-4", "-o", "addr", "show", "docker0"], { encoding: "utf8" });
   const found = /inet ([0-9.]+)\//.exec(text)?.[1];
   if (found === undefined) throw new Error("the Engine's bridge docker0 has no IPv4 address");

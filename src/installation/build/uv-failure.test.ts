@@ -35,6 +35,12 @@ test.each([
     "index_unreachable",
     undefined,
   ],
+  [
+    1,
+    `${UNSATISFIABLE}a was not found in the package registry and you require a, we can conclude that\n\nhint: An index URL (https://h/simple) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)`,
+    "index_unreachable",
+    undefined,
+  ],
   [2, "error: failed to write\n  cause: No space left on device (os error 28)", "build_disk_full", undefined],
   [90, "six @ git+https://example.org/six\n", "source_build_refused", "six @ git+https://example.org/six"],
   [91, "error: bad lock", "build_failed", undefined],

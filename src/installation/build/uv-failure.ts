@@ -37,6 +37,10 @@ export function uvFailure(exitCode: number, output: string): Fault {
       },
     );
   }
+  if (NOT_ADMITTED.test(output)) {
+    const message = "A package index or the proxy refuses the user and password of the settings.";
+    return new Fault("index_unreachable", message, { details });
+  }
   if (UNREACHABLE.test(output)) {
     return new Fault("index_unreachable", "The package index cannot be reached.", { details });
   }
@@ -56,8 +60,11 @@ export function uvFailure(exitCode: number, output: string): Fault {
   });
 }
 
+/** An index that wants another password looks, but for a hint, like one that has no such package. */
+const NOT_ADMITTED =
+  /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uthentication [Rr]equired/;
 const UNREACHABLE =
-  /client error \(Connect\)|dns error|Connection refused|Connection reset|operation timed out|timed out|HTTP status server error|HTTP status client error \((401|403|407|429)|invalid peer certificate|Could not connect/;
+  /client error \(Connect\)|dns error|Connection refused|Connection reset|operation timed out|timed out|HTTP status server error|HTTP status client error \(429|invalid peer certificate|Could not connect/;
 const UNRESOLVABLE =
   /No solution found when resolving dependencies|was not found in the package registry|404 Not Found|Hash mismatch|there is no version of|not a valid|Couldn't parse requirement|[Ff]ailed to parse/;
 
