@@ -81,10 +81,14 @@ async function start(
 }
 
 /** What this process needs to be ready. */
-function healthParts({ store, queue }: Base, engineSide: EngineSide | undefined): HealthParts {
+function healthParts(
+  { store, queue, packages, config }: Base,
+  engineSide: EngineSide | undefined,
+): HealthParts {
   return {
     database: () => store.ping(),
     queue: () => queue.ping(),
+    ...(config.settings.BERTH_S3_BUCKET !== undefined && { packages: (signal) => packages.ping(signal) }),
     ...(engineSide !== undefined && {
       engine: async (signal) => void (await engineSide.engine.info(signal)),
     }),

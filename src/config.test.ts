@@ -37,6 +37,39 @@ describe("readConfig", () => {
   });
 });
 
+describe("the bucket of packages", () => {
+  const bucket = { BERTH_S3_BUCKET: "packages", BERTH_S3_ENDPOINT: "https://s3.example:9000" };
+
+  test("is not half given", () => {
+    expect(() => readConfig({ BERTH_S3_BUCKET: "packages" })).toThrow(
+      /BERTH_S3_BUCKET is set without BERTH_S3_ENDPOINT; accepted: both or neither/,
+    );
+    expect(() => readConfig({ BERTH_S3_ENDPOINT: "https://s3.example" })).toThrow(
+      /BERTH_S3_ENDPOINT is set without BERTH_S3_BUCKET/,
+    );
+    expect(() => readConfig({ ...bucket, BERTH_S3_ACCESS_KEY_ID: "id" })).toThrow(
+      /BERTH_S3_ACCESS_KEY_ID is set without BERTH_S3_SECRET_ACCESS_KEY/,
+    );
+    expect(() => readConfig({ ...bucket, BERTH_S3_SECRET_ACCESS_KEY: "s3cret" })).toThrow(
+      /^(?!.*s3cret)[^]*BERTH_S3_SECRET_ACCESS_KEY is set without BERTH_S3_ACCESS_KEY_ID/,
+    );
+    expect(readConfig(bucket).settings).toMatchObject(bucket);
+  });
+
+  test("has an endpoint without path or password and a prefix of plain names", () => {
+    for (const endpoint of [
+      "s3.example",
+      "ftp://s3.example",
+      "https://s3.example/packages",
+      "https://u:p@s3.example",
+    ])
+      expect(() => readConfig({ ...bucket, BERTH_S3_ENDPOINT: endpoint })).toThrow(/BERTH_S3_ENDPOINT is/);
+    for (const prefix of ["/berth", "a//b", "a b/"])
+      expect(() => readConfig({ ...bucket, BERTH_S3_PREFIX: prefix })).toThrow(/BERTH_S3_PREFIX is/);
+    expect(readConfig({ ...bucket, BERTH_S3_PREFIX: "a/b" }).settings.BERTH_S3_PREFIX).toBe("a/b");
+  });
+});
+
 describe("the proxies of builds and plugins", () => {
   test("stand in the variables that all programs know, lower case before upper case", () => {
     const { settings, warnings } = readConfig({

@@ -62,7 +62,11 @@ export const SETTINGS = {
     "Server of the bucket (`https://s3.eu-central-1.amazonaws.com`)",
   ),
   BERTH_S3_REGION: text("us-east-1", "Region of the bucket"),
-  BERTH_S3_PREFIX: text("", "Folder in the bucket (`berth/`); unset, the bucket is Berth's alone"),
+  BERTH_S3_PREFIX: matching(
+    (value) => /^[\w.-]+(\/[\w.-]+)*\/?$/.test(value),
+    "letters, digits, `_`, `.`, `-`, and `/` between and after them",
+    "Folder in the bucket (`berth/`); unset, the bucket is Berth's alone",
+  ),
   BERTH_S3_PATH_STYLE: oneOf(
     ["yes", "no"],
     "yes",

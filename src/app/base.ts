@@ -5,7 +5,6 @@ import { archiveSettings } from "../app-settings.ts";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
-import { openDiskPackages } from "../packages/disk/disk-packages.ts";
 import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
@@ -18,6 +17,7 @@ import { openStore } from "../store/prisma/open.ts";
 import type { Store } from "../store/store.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
+import { openPackages } from "./packages.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
 const READING = { timeoutMs: 10_000, heapMbMax: 512, threadsMax: 2 };
@@ -68,10 +68,8 @@ export async function openBase(
   const queue = scope.use(
     openBullQueue({ redis, instanceId: store.instanceId, enqueueTimeoutMs: 1000, lockMs: 30_000, log }),
   );
-  const packages = await openDiskPackages({
-    folder: join(dataFolder, "packages"),
-    stagedAgeMaxMs: 3_600_000,
-  });
+  const authorities = caBundle?.pem;
+  const packages = await openPackages({ config, log, scope, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const processId = randomBytes(4).toString("hex");
   // It leaves when all else has ended: calls that drain here still take of what the others may let in.

@@ -7,6 +7,7 @@ export interface PackageStore {
   stage(): Promise<StagedFile>;
   /** Keeps the staged file under the identifier. The first bytes stay: keeping again is a no-op. */
   keep(staged: StagedFile, identifier: string): Promise<void>;
+  has(identifier: string): Promise<boolean>;
   /** A local file with the archive's bytes; throws `package_not_found`, `package_damaged`. */
   open(identifier: string, signal?: AbortSignal): Promise<OpenedPackage>;
   /** Removing what is not there is no error. */

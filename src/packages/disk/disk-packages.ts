@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { access, constants, link, mkdir, open, readdir, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { Fault } from "../../domain/fault.ts";
-import { parsePackageRef } from "../../domain/package-ref.ts";
+import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts";
 import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
+
+const SUFFIX = ".difypkg";
 
 export interface DiskPackagesOptions {
   /** Made when it is not there. */
@@ -18,6 +20,16 @@ export async function openDiskPackages(options: DiskPackagesOptions): Promise<Pa
   await mkdir(staging, { recursive: true });
   await removeStale(staging, options.stagedAgeMaxMs);
   return new DiskPackages(options.folder, staging);
+}
+
+/** The identifiers of all archives in such a folder. */
+export async function listDiskPackages(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith(SUFFIX))
+    .map(({ parentPath, name }) => join(relative(folder, parentPath), name.slice(0, -SUFFIX.length)))
+    .filter((identifier) => IDENTIFIER_PATTERN.test(identifier))
+    .toSorted();
 }
 
 class DiskPackages implements PackageStore {
@@ -47,6 +59,16 @@ class DiskPackages implements PackageStore {
     await sync(dirname(path));
     await sync(this.#folder);
     await rm(staged.path, { force: true });
+  }
+
+  async has(identifier: string): Promise<boolean> {
+    try {
+      await stat(this.#pathOf(identifier));
+      return true;
+    } catch (failure) {
+      if (codeOf(failure) !== "ENOENT") throw failure;
+      return false;
+    }
   }
 
   async open(identifier: string): Promise<OpenedPackage> {
@@ -82,7 +104,7 @@ class DiskPackages implements PackageStore {
   /** Only what parses as an identifier becomes a path: its characters cannot leave the folder. */
   #pathOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
-    return join(this.#folder, author, `${name}:${version}@${checksum}.difypkg`);
+    return join(this.#folder, author, `${name}:${version}@${checksum}${SUFFIX}`);
   }
 }
 

@@ -8,7 +8,6 @@ import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { rootCertificates } from "node:tls";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -234,7 +233,7 @@ function createClient(settings: BucketSettings): S3Client {
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent({
         ...agent,
-        ...(caBundle === undefined ? {} : { ca: [...rootCertificates, caBundle] }),
+        ...(caBundle === undefined ? {} : { ca: caBundle }),
       }),
       logger: SILENT,
     },

@@ -85,6 +85,11 @@ class S3Packages implements PackageStore, AsyncDisposable {
     await rm(staged.path, { force: true });
   }
 
+  async has(identifier: string): Promise<boolean> {
+    const key = this.#keyOf(identifier);
+    return await this.#speak(() => this.#parts.bucket.exists(key));
+  }
+
   async open(identifier: string, signal?: AbortSignal): Promise<OpenedPackage> {
     const key = this.#keyOf(identifier);
     return await this.#fetching.run(identifier, async () => {

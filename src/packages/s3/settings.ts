@@ -10,7 +10,7 @@ export interface BucketSettings {
   readonly pathStyle: boolean;
   /** Undefined: what the machine offers (environment, files of the vendor's tools, role of the machine). */
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
-  /** PEM text of authorities that are trusted beside the usual ones. */
+  /** PEM text of all authorities that are trusted; undefined: the public ones that Node brings. */
   readonly caBundle: string | undefined;
   readonly connectTimeoutMs: number;
   /** Without a byte in either direction. */

@@ -1,0 +1,113 @@
+/**
+ * A store that took the place of another, as a bucket does of the folder when it is set: what stands only in the former
+ * one is still found, and is copied over. The former one is only read, so that going back loses nothing either.
+ */
+import { copyFile } from "node:fs/promises";
+import { isFault, toFault } from "../domain/fault.ts";
+import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
+import type { Clock } from "../util/clock.ts";
+import type { OpenedPackage, PackageStore } from "./package-store.ts";
+
+export interface FormerPackages {
+  readonly store: PackageStore;
+  list(): Promise<readonly string[]>;
+}
+
+export interface TakeOverOptions {
+  readonly packages: PackageStore;
+  readonly former: FormerPackages;
+}
+
+/** `packages`, which opens from the former store what it has not, or cannot reach, itself. */
+export function withFormer({ packages, former }: TakeOverOptions): PackageStore {
+  return {
+    stage: () => packages.stage(),
+    keep: (staged, identifier) => packages.keep(staged, identifier),
+    has: async (identifier) => (await packages.has(identifier)) || (await former.store.has(identifier)),
+    open: async (identifier, signal): Promise<OpenedPackage> => {
+      try {
+        return await packages.open(identifier, signal);
+      } catch (error) {
+        const isElsewhere =
+          isFault(error, "package_not_found") || isFault(error, "package_store_unavailable");
+        if (!isElsewhere || !(await former.store.has(identifier))) throw error;
+        return await former.store.open(identifier, signal);
+      }
+    },
+    // The former one first: what is still in both would be copied again.
+    remove: async (identifier) => {
+      await former.store.remove(identifier);
+      await packages.remove(identifier);
+    },
+    ping: (signal) => packages.ping(signal),
+  };
+}
+
+export interface CopyOptions extends TakeOverOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Pause after a failure. */
+  readonly retryMs: number;
+}
+
+/**
+ * Copies what only the former store has, one archive after the other, until all are there or the signal aborts. Says
+ * once what it begins with and how it ends; what cannot be read there is named in the log and left out.
+ */
+export async function copyFormer(options: CopyOptions, signal: AbortSignal): Promise<void> {
+  const { former, clock, log } = options;
+  const startedAt = clock.now();
+  const outage = new Outage(log, "packages.copy");
+  const counts = { copied: 0, there: 0, failed: 0 };
+  const identifiers = await former.list();
+  if (identifiers.length === 0) return;
+  log.info(
+    { op: "packages.copy", packages: identifiers.length },
+    "packages of the folder are found as before, and copied to where new ones go",
+  );
+  for (const identifier of identifiers) {
+    const outcome = await copyInTime(options, { identifier, outage }, signal);
+    if (outcome === undefined) return;
+    counts[outcome] += 1;
+  }
+  const fields = { op: "packages.copy", duration_ms: Math.round(clock.now() - startedAt), ...counts };
+  if (counts.failed === 0) log.info({ ...fields, ok: true }, "all packages of the folder are copied");
+  else log.error({ ...fields, ok: false }, "some packages of the folder could not be copied");
+}
+
+type Outcome = "copied" | "there" | "failed";
+
+/** Again and again while that may help; undefined where the signal has ended it. */
+async function copyInTime(
+  options: CopyOptions,
+  { identifier, outage }: { readonly identifier: string; readonly outage: Outage },
+  signal: AbortSignal,
+): Promise<Outcome | undefined> {
+  const outcomes: Outcome[] = [];
+  while (!signal.aborted) {
+    await outage.run(async () => {
+      outcomes.push(await copyOne(options, identifier));
+    });
+    if (outcomes[0] !== undefined) return outcomes[0];
+    await options.clock.sleep(options.retryMs, signal).catch(() => undefined);
+  }
+  return undefined;
+}
+
+/** Throws where trying again may help. */
+async function copyOne({ packages, former, log }: CopyOptions, identifier: string): Promise<Outcome> {
+  try {
+    if (await packages.has(identifier)) return "there";
+    await using archive = await former.store.open(identifier);
+    await using staged = await packages.stage();
+    await copyFile(archive.path, staged.path);
+    await packages.keep(staged, identifier);
+    return "copied";
+  } catch (error) {
+    const fault = toFault(error);
+    if (fault.rule.retry) throw fault;
+    log.error({ op: "packages.copy", ok: false, identifier, code: fault.code, err: fault });
+    return "failed";
+  }
+}
