@@ -11,8 +11,6 @@ import { formatSse, SSE_HEADERS } from "./sse.ts";
 export interface CallerOptions {
   readonly response: ServerResponse;
   readonly requestId: string;
-  /** After the end: how long a caller may take to read what is left before its connection is cut. */
-  readonly flushTimeoutMs: number;
 }
 
 /**
@@ -65,7 +63,6 @@ export class EventCaller implements InvocationSink {
     // a whole answer with its length is one write; as chunks it would be several
     this.#writeHead({ "content-length": Buffer.byteLength(text) });
     response.end(text);
-    cutWhenUnread(this.#options);
   }
 
   /** Keeps the connection open while the plugin is quiet. */
@@ -142,8 +139,6 @@ export class DocumentCaller implements InvocationSink {
   }
 }
 
-/** A failure before there was an Invocation. */
-
 function sendJson(options: CallerOptions, status: number, body: object): void {
   sendText(options, status, JSON.stringify(body));
 }
@@ -155,12 +150,4 @@ function sendText(options: CallerOptions, status: number, text: string): void {
     "x-request-id": options.requestId,
   });
   options.response.end(text);
-  cutWhenUnread(options);
-}
-
-function cutWhenUnread({ response, flushTimeoutMs }: CallerOptions): void {
-  if (response.writableFinished || response.writableLength === 0) return;
-  const timer = setTimeout(() => response.destroy(), flushTimeoutMs);
-  timer.unref();
-  response.once("close", () => clearTimeout(timer));
 }

@@ -1,4 +1,5 @@
 /** Server-sent events for control routes. Invocations have a faster way of their own: see `invocation-stream.ts`. */
+import { isFault } from "../domain/fault.ts";
 
 export interface SseEvent {
   readonly event: string;
@@ -17,7 +18,7 @@ export interface SseOptions {
   readonly requestId: string;
   /** A comment line goes out this often, so that nothing between cuts a quiet stream. */
   readonly pingMs: number;
-  /** What a failure in mid-stream is told as; the stream ends after it. */
+  /** What a failure in mid-stream, or the stop of the process, is told as; the stream ends after it. */
   readonly onError: (error: unknown) => SseEvent;
   /** The caller left, or the process stops. */
   readonly signals: readonly AbortSignal[];
@@ -39,21 +40,30 @@ export function sseResponse(options: SseOptions): Response {
       // the caller's side is closed already
     }
   };
+  /** A stream that is cut short by the stop says so: its end alone would look like that of its source. */
+  const end = (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    if (isFault(signal.reason)) controller.enqueue(encoder.encode(formatSse(options.onError(signal.reason))));
+    close(controller);
+  };
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       events = options.events(signal)[Symbol.asyncIterator]();
       controller.enqueue(encoder.encode(": open\n\n"));
-      ping = setInterval(() => controller.enqueue(encoder.encode(": ping\n\n")), options.pingMs);
+      // a caller that does not read must not gather pings
+      const write = () =>
+        (controller.desiredSize ?? 0) > 0 && controller.enqueue(encoder.encode(": ping\n\n"));
+      ping = setInterval(write, options.pingMs);
       ping.unref();
     },
     async pull(controller) {
       try {
         const next = await events?.next();
-        if (next === undefined || next.done === true) close(controller);
+        if (next === undefined) close(controller);
+        else if (next.done === true) end(controller);
         else controller.enqueue(encoder.encode(formatSse(next.value)));
       } catch (error) {
         if (!signal.aborted) controller.enqueue(encoder.encode(formatSse(options.onError(error))));
-        close(controller);
+        end(controller);
       }
     },
     cancel() {

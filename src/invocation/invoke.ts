@@ -15,6 +15,8 @@ import { Session, type SessionSettings } from "./session.ts";
 export interface InvokerSettings extends SessionSettings {
   /** Open Invocations may end by themselves for so long when the invoker is closed. */
   readonly drainMs: number;
+  /** A call to what is not known to serve waits so long for a look at the Store, then for none. */
+  readonly refreshTimeoutMs: number;
 }
 
 export interface InvokerOptions {
@@ -29,6 +31,8 @@ export interface InvokerOptions {
 export interface Invoker extends AsyncDisposable {
   /** Never throws: every refusal and failure is the sink's terminal event. */
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation;
+  /** Ends what is open with `shutting_down`, and refuses new Invocations. */
+  endAll(): void;
   /** Resolves when what the Store holds of Installations now is in force here. */
   refresh(): Promise<void>;
   /** Sessions whose place in a breaker or a queue is taken. */
@@ -75,6 +79,11 @@ class SessionInvoker implements Invoker {
     const cap = setTimeout(resolve, this.#options.settings.drainMs);
     await promise;
     clearTimeout(cap);
+    this.endAll();
+  }
+
+  endAll(): void {
+    this.#isClosing = true;
     const fault = new Fault("shutting_down", "Berth is stopping and could not wait for the call any longer.");
     for (const session of this.#sessions) session.abandon(fault);
   }
@@ -89,16 +98,22 @@ class SessionInvoker implements Invoker {
   /** What is not known, or not ready, may have become so since the last poll: one look at the Store before refusing. */
   #invokeAfterRefresh(request: InvocationRequest, sink: InvocationSink, depth: number): Invocation {
     let detached = false;
+    let hasGoneOn = false;
     let started: Invocation | undefined;
-    const { installations } = this.#options;
+    const { installations, settings } = this.#options;
     const goOn = () => {
-      if (detached) return;
+      if (detached || hasGoneOn) return;
+      hasGoneOn = true;
+      clearTimeout(cap);
       const plugin = installations.find(request.tenantId, request.pluginId);
-      if (plugin === undefined) started = this.#refuse(request, sink, this.#notInstalled(request));
+      if (this.#isClosing)
+        started = this.#refuse(request, sink, new Fault("shutting_down", "Berth is stopping."));
+      else if (plugin === undefined) started = this.#refuse(request, sink, this.#notInstalled(request));
       else if (!isServing(plugin)) started = this.#refuse(request, sink, notServing(plugin));
       else started = this.#start(plugin, request, sink, depth);
     };
-    // without the Store the answer comes from what is known
+    // without the Store, or with one that is silent, the answer comes from what is known
+    const cap = setTimeout(goOn, settings.refreshTimeoutMs);
     installations.refresh().then(goOn, goOn);
     return {
       detach: () => {

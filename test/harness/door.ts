@@ -329,6 +329,8 @@ export interface Door extends AsyncDisposable {
   readonly logged: Record<string, unknown>[];
   /** Asks without a network. */
   ask(method: string, path: string, options?: AskOptions): Promise<Response>;
+  /** Requests that have come over the network. */
+  received(): number;
   /** Starts a real server, once. */
   listen(): Promise<Served>;
 }
@@ -437,9 +439,14 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   });
   scope.add(() => app[Symbol.dispose]());
   let served: Promise<Served> | undefined;
+  let received = 0;
+  const counted: HttpApp["fetch"] = (asked, env) => {
+    received++;
+    return app.fetch(asked, env);
+  };
   const listen = () => {
     served ??= serve({
-      app,
+      app: { ...app, fetch: counted },
       host: "127.0.0.1",
       port: 0,
       settings: {
@@ -477,6 +484,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     logged,
     ask,
     listen,
+    received: () => received,
     [Symbol.asyncDispose]: () => scope.close(),
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { toFault } from "../../../domain/fault.ts";
+import type { DoorLife } from "../../life.ts";
 import type { Routes } from "../../route.ts";
 
 /** A part of the house that a ready process needs; rejects while it cannot be reached. */
@@ -12,7 +13,7 @@ export interface ProcessCounts {
 }
 
 const ReadySchema = z.object({
-  status: z.enum(["ready", "not_ready"]),
+  status: z.enum(["ready", "not_ready", "stopping"]),
   parts: z.record(z.string(), z.object({ ok: z.boolean(), code: z.string().optional() })),
   processes: z.object({ apis: z.int(), workers: z.int() }),
 });
@@ -22,10 +23,12 @@ export function addReady(
   {
     parts,
     processes,
+    life,
     settings,
   }: {
     readonly parts: HealthParts;
     readonly processes: ProcessCounts;
+    readonly life: DoorLife;
     readonly settings: { readonly healthTimeoutMs: number };
   },
 ): void {
@@ -45,10 +48,10 @@ export function addReady(
         async ([name, check]) => [name, await ask(check, settings.healthTimeoutMs)] as const,
       ),
     );
-    const isReady = checked.every(([, { ok }]) => ok);
+    const isReady = !life.isUnready && checked.every(([, { ok }]) => ok);
     return Response.json(
       {
-        status: isReady ? "ready" : "not_ready",
+        status: life.isUnready ? "stopping" : isReady ? "ready" : "not_ready",
         parts: Object.fromEntries(checked),
         processes: { apis: processes.apis, workers: processes.workers },
       },
