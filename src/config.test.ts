@@ -51,7 +51,7 @@ describe("the bucket of packages", () => {
       /BERTH_S3_ACCESS_KEY_ID is set without BERTH_S3_SECRET_ACCESS_KEY/,
     );
     expect(() => readConfig({ ...bucket, BERTH_S3_SECRET_ACCESS_KEY: "s3cret" })).toThrow(
-      /^(?!.*s3cret)[^]*BERTH_S3_SECRET_ACCESS_KEY is set without BERTH_S3_ACCESS_KEY_ID/,
+      /^(?!.*s3cret)[\s\S]*BERTH_S3_SECRET_ACCESS_KEY is set without BERTH_S3_ACCESS_KEY_ID/,
     );
     expect(readConfig(bucket).settings).toMatchObject(bucket);
   });

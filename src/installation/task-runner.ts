@@ -2,7 +2,7 @@
  * Runs one task to its end, on whichever worker gets it. The row's lease lets one worker in and its attempt fences
  * what a stale one would write; the worker may die at any line of this, and the next one walks the same way again.
  */
-import { type Fault, formatFault, toFault } from "../domain/fault.ts";
+import { type Fault, type FaultCode, formatFault, toFault } from "../domain/fault.ts";
 import type { TaskId } from "../domain/ids.ts";
 import { type InstallationTask, TASK_STEPS, type Task, type TaskStep } from "../domain/task.ts";
 import type { TenantStorage } from "../invocation/tenant-storage.ts";
@@ -190,14 +190,19 @@ async function endWith(
   }
 }
 
+/** Servers that are away come back, however long it takes: an accepted install waits. */
+const WAITED_FOR: readonly FaultCode[] = ["package_store_unavailable"];
+
 /** Answers whether there is another try: an install gives up after `retriesMax`, a removal never. */
 async function retryLater(
   { store, tasks }: TaskRunnerDeps,
   { task, journal, fault }: { task: Task; journal: TaskJournal; fault: Fault },
 ): Promise<boolean> {
-  const earlier = (await store.tasks.events(task.id, 0)).filter(({ type }) => type === "retry").length;
-  if (task.kind === "install" && earlier >= tasks.retriesMax) return false;
-  const delayMs = backoffMs(earlier + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
+  const retries = (await store.tasks.events(task.id, 0)).filter((event) => event.type === "retry");
+  const counted = retries.filter(({ cause }) => !WAITED_FOR.includes(cause.code)).length;
+  const isOver = task.kind === "install" && counted >= tasks.retriesMax;
+  if (isOver && !WAITED_FOR.includes(fault.code)) return false;
+  const delayMs = backoffMs(retries.length + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
   await journal.record({ type: "retry", step: journal.step, cause: formatFault(fault), delayMs });
   await store.tasks.release(task.id, task.attempt, delayMs);
   return true;
