@@ -1,0 +1,415 @@
+/** Keys, tenants and the audit as rows, on both databases. */
+import { PrismaPg } from "@prisma/adapter-pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Actor } from "../../src/domain/audit.ts";
+import { TenantId } from "../../src/domain/ids.ts";
+import type { Package } from "../../src/domain/package.ts";
+import { SCOPES } from "../../src/domain/scope.ts";
+import { silentLog } from "../../src/observe/log.ts";
+import { openConnection } from "../../src/store/prisma/connection.ts";
+import { plainSql } from "../../src/store/prisma/sql.ts";
+import type { Accepted, ApiKey, Page, PageRequest, Store } from "../../src/store/store.ts";
+import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+
+const LEASE_MS = 60_000;
+const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
+const LIMITS = {
+  ...{ memoryBytes: 1, storageBytes: 1, cpuMillis: 1, pidsMax: 1, concurrencyMax: 1, timeoutMs: 1 },
+};
+
+const aTenant = () => TenantId.parse(crypto.randomUUID());
+
+function aPackage(bytes = 10): Package {
+  const name = `p${crypto.randomUUID().slice(0, 8)}`;
+  const checksum = "c".repeat(64);
+  return {
+    ...{ identifier: `acme/${name}:1.0.0@${checksum}`, pluginId: `acme/${name}`, author: "acme", name },
+    ...{ version: "1.0.0", checksum, bytes, dialect: "real", declaration: {}, warnings: [] },
+    providers: [{ kind: "tool", name: "t" }],
+    runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
+    limitsAsked: { memoryIsHard: false },
+  };
+}
+
+describe.each(DATABASES)("on $name", ({ create }) => {
+  let database: TestDatabase;
+  let store: Store;
+  beforeAll(async () => {
+    database = await create();
+    store = await database.open();
+  });
+  afterAll(async () => {
+    await store?.[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
+  });
+
+  async function aKey(tenantId: TenantId | undefined, changes: Partial<ApiKey> = {}): Promise<ApiKey> {
+    const hash = crypto.randomUUID();
+    return await store.keys.create({ name: "k", hint: "berth_0000", hash, tenantId, by: BY, ...changes });
+  }
+
+  function accept(pkg: Package, tenantId: TenantId, by: Actor | undefined = BY): Promise<Accepted> {
+    return store.installations.acceptInstall({
+      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked, by },
+      ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+    });
+  }
+
+  async function ready(tenantId: TenantId, pkg = aPackage()): Promise<Accepted> {
+    await store.packages.put(pkg, { tenantId, by: BY });
+    const accepted = await accept(pkg, tenantId);
+    const claim = await store.tasks.claim(accepted.task.id, "w", LEASE_MS);
+    await store.installations.publishReady(accepted.task.id, claim?.attempt ?? 0);
+    return accepted;
+  }
+
+  async function uninstallAll(tenantId: TenantId): Promise<void> {
+    const { items } = await store.installations.list({ tenantId }, { limit: 100 });
+    for (const { id } of items) {
+      const { task } = await store.installations.acceptUninstall(id);
+      const claim = await store.tasks.claim(task.id, "w", LEASE_MS);
+      await store.installations.publishRemoved(task.id, claim?.attempt ?? 0);
+    }
+  }
+
+  async function pagesOf<T>(read: (page: PageRequest) => Promise<Page<T>>, limit: number): Promise<T[]> {
+    const seen: T[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await read({ limit, ...(cursor !== undefined && { cursor }) });
+      seen.push(...page.items);
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    return seen;
+  }
+
+  const kindsOf = async (tenantId: TenantId) =>
+    (await store.events.list({ tenantId }, { limit: 100 })).items.map(
+      ({ kind, result }) => `${kind} ${result}`,
+    );
+
+  test("a key keeps its scopes, its end and its latest use, whoever tells of an earlier one", async () => {
+    const tenantId = aTenant();
+    const expiresAt = new Date(Date.now() + 60_000);
+    const made = await aKey(tenantId, { scopes: ["read"], expiresAt });
+    expect(made).toMatchObject({ scopes: ["read"], expiresAt, lastUsedAt: undefined });
+    const plain = await aKey(tenantId);
+    expect(plain).toMatchObject({ scopes: SCOPES, expiresAt: undefined });
+    const at = new Date("2026-02-03T04:05:06.789Z");
+    await store.keys.noteUse([
+      { id: made.id, at },
+      { id: plain.id, at: new Date(1) },
+    ]);
+    await store.keys.noteUse([{ id: made.id, at: new Date(at.getTime() - 1000) }]);
+    const { items } = await store.keys.page({ tenantId }, { limit: 10 });
+    expect(items.map(({ id, lastUsedAt }) => [id, lastUsedAt])).toEqual([
+      [plain.id, new Date(1)],
+      [made.id, at],
+    ]);
+  });
+
+  test("keys are paged newest first, revoked ones too; those in force are all but these", async () => {
+    const tenantId = aTenant();
+    const made = [];
+    for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);
+    await store.keys.revoke(made[2] ?? "", BY);
+    const seen = await pagesOf((page) => store.keys.page({ tenantId }, page), 2);
+    expect(seen.map(({ id }) => id)).toEqual(made);
+    const inForce = (await store.keys.list()).filter((key) => key.tenantId === tenantId);
+    expect(inForce.map(({ id }) => id).sort()).toEqual(made.filter((id) => id !== made[2]).sort());
+  });
+
+  test("a tenant is there from its first key, upload or installation, with what it has counted", async () => {
+    const [keyed, uploading, installing] = [aTenant(), aTenant(), aTenant()];
+    expect(await store.tenants.find(keyed)).toBeUndefined();
+    await aKey(keyed);
+    await aKey(keyed, { expiresAt: new Date(1) });
+    await store.keys.revoke((await aKey(keyed)).id);
+    await store.packages.put(aPackage(3_000_000_000), { tenantId: uploading });
+    const { installation } = await ready(installing);
+    const pkg = aPackage();
+    await store.packages.put(pkg, {});
+    await accept(pkg, installing);
+    await store.pools.ensure({
+      ...{ key: crypto.randomUUID(), tenantId: installing, pluginId: installation.pluginId },
+      ...{ identifier: installation.identifier, imageKey: "k", imageRef: "r", limits: LIMITS, wanted: true },
+      runner: { entrypoint: "main" },
+    });
+    const nothing = { installing: 0, ready: 0, failed: 0, crash_loop: 0, disabled: 0, removing: 0 };
+    expect(await store.tenants.find(keyed)).toMatchObject({
+      ...{ keys: 1, packages: 0, installations: nothing, removingTaskId: undefined },
+    });
+    expect(await store.tenants.find(uploading)).toMatchObject({ packages: 1, packageBytes: 3_000_000_000 });
+    expect(await store.tenants.find(installing)).toMatchObject({
+      ...{ packages: 1, packageBytes: 10, keys: 0, runtimes: 0 },
+      installations: { ...nothing, ready: 1, installing: 1 },
+    });
+  });
+
+  test("running Runtimes count for the tenant whose own pool they are in", async () => {
+    const tenantId = aTenant();
+    const { installation } = await ready(tenantId);
+    const { RuntimeId } = await import("../../src/domain/ids.ts");
+    for (const owner of [tenantId, undefined]) {
+      const key = crypto.randomUUID();
+      const id = RuntimeId.parse(key.replaceAll("-", "").slice(0, 10));
+      await store.pools.ensure({
+        ...{ key, tenantId: owner, pluginId: installation.pluginId, identifier: installation.identifier },
+        ...{ imageKey: "k", imageRef: "r", runner: { entrypoint: "main" }, limits: LIMITS, wanted: true },
+      });
+      await store.runtimes.create({
+        ...{ id, poolKey: key, slot: 0, generation: 1, containerName: `c-${id}`, specHash: "h" },
+      });
+      await store.runtimes.setState(id, "ready");
+    }
+    expect(await store.tenants.find(tenantId)).toMatchObject({ runtimes: 1 });
+  });
+
+  test("tenants are paged newest first, and those that come meanwhile move none of the others", async () => {
+    const made: string[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      const tenantId = aTenant();
+      made.unshift(tenantId);
+      await aKey(tenantId);
+    }
+    let late = 0;
+    const seen = await pagesOf(async (page) => {
+      const answer = await store.tenants.list(page);
+      await aKey(aTenant());
+      late += 1;
+      return answer;
+    }, 2);
+    expect(late).toBeGreaterThan(2);
+    expect(seen.map(({ id }) => String(id)).filter((id) => made.includes(id))).toEqual(made);
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
+  });
+
+  test("a removal revokes, marks and cancels as it is accepted, and refuses what would add to the tenant", async () => {
+    const [tenantId, other] = [aTenant(), aTenant()];
+    const [key, foreign] = [await aKey(tenantId), await aKey(other)];
+    const { installation } = await ready(tenantId);
+    const running = await accept(await put(tenantId), tenantId);
+    const untouched = await ready(other);
+    const claim = await store.tasks.claim(running.task.id, "w", LEASE_MS);
+
+    const { task, created } = await store.tenants.acceptRemoval(tenantId, BY);
+    expect({ created, kind: task.kind, tenantId: task.tenantId }).toEqual({
+      ...{ created: true, kind: "remove_tenant", tenantId },
+    });
+    expect((await store.tenants.find(tenantId))?.removingTaskId).toBe(task.id);
+    const inForce = (await store.keys.list()).map(({ id }) => id);
+    expect([inForce.includes(key.id), inForce.includes(foreign.id)]).toEqual([false, true]);
+    expect(await store.installations.find(installation.id)).toMatchObject({
+      state: "removing",
+      desired: "removed",
+    });
+    await expect(
+      store.installations.publishReady(running.task.id, claim?.attempt ?? 0),
+    ).rejects.toMatchObject({
+      code: "lease_lost",
+    });
+    expect(await store.installations.find(untouched.installation.id)).toMatchObject({ state: "ready" });
+
+    const conflict = { code: "conflict", details: { field: "tenant", value: tenantId, taskId: task.id } };
+    await expect(accept(aPackage(), tenantId)).rejects.toMatchObject(conflict);
+    await expect(aKey(tenantId)).rejects.toMatchObject(conflict);
+    await expect(store.packages.put(aPackage(), { tenantId })).rejects.toMatchObject(conflict);
+    expect(await store.tenants.acceptRemoval(tenantId, BY)).toEqual({ task, created: false });
+    const claimed = await store.tasks.claim(task.id, "w", LEASE_MS);
+    expect(claimed).toEqual({ ...task, attempt: 1, updatedAt: claimed?.updatedAt });
+    await expect(store.tenants.publishRemoved(task.id, 1)).rejects.toMatchObject({ code: "conflict" });
+  });
+
+  async function put(tenantId: TenantId): Promise<Package> {
+    const pkg = aPackage();
+    await store.packages.put(pkg, { tenantId });
+    return pkg;
+  }
+
+  test("at its end nothing of the tenant is left but what the audit needs; it may come back as new", async () => {
+    const [tenantId, other] = [aTenant(), aTenant()];
+    const key = await aKey(tenantId);
+    const shared = aPackage();
+    for (const owner of [tenantId, other]) await ready(owner, shared);
+    const idempotency = { holder: "admin", key: crypto.randomUUID(), requestHash: "one" };
+    const again = { ...BY, requestId: "again" };
+    const pkg = await put(tenantId);
+    const request = {
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+    };
+    const rest = { limitsGranted: LIMITS, source: "package", meta: {}, warnings: [], by: again, idempotency };
+    await store.installations.acceptInstall({ ...request, ...rest });
+
+    const { task } = await store.tenants.acceptRemoval(tenantId, BY);
+    await uninstallAll(tenantId);
+    const claim = await store.tasks.claim(task.id, "w", LEASE_MS);
+    await expect(store.tenants.publishRemoved(task.id, (claim?.attempt ?? 0) + 1)).rejects.toMatchObject({
+      code: "lease_lost",
+    });
+    await store.tenants.publishRemoved(task.id, claim?.attempt ?? 0);
+
+    expect(await store.tenants.find(tenantId)).toBeUndefined();
+    expect(await store.packages.isVisibleTo(shared.identifier, tenantId)).toBe(false);
+    expect(await store.packages.isVisibleTo(shared.identifier, other)).toBe(true);
+    const tasks = await store.tasks.list({ tenantId }, { limit: 10 });
+    expect(tasks.items).toMatchObject([{ id: task.id, state: "ready", installationId: undefined }]);
+    const events = await store.tasks.events(task.id, 0);
+    expect(events.flatMap((event) => (event.type === "progress" ? [event.message] : []))).toEqual([
+      "revoked 1 keys",
+      "removed 2 uploads (the archives stay, for operators alone)",
+      "removed 1 answers kept for Idempotency-Keys",
+      expect.stringMatching(/^removed \d+ earlier tasks with their logs$/),
+    ]);
+    expect((await store.keys.page({ tenantId }, { limit: 10 })).items).toMatchObject([{ id: key.id }]);
+    expect((await store.installations.list({ tenantId: other }, { limit: 10 })).items).toHaveLength(1);
+
+    // asked once more it is the same task; a tenant that came back is another, with a task of its own
+    expect(await store.tenants.acceptRemoval(tenantId, BY)).toMatchObject({
+      task: { id: task.id },
+      created: false,
+    });
+    expect(await store.installations.acceptInstall({ ...request, ...rest })).toMatchObject({ created: true });
+    const back = await store.tenants.find(tenantId);
+    expect(back).toMatchObject({ keys: 0, installations: { installing: 1 } });
+    expect(
+      (await store.events.list({ tenantId, since: back?.createdAt ?? new Date() }, { limit: 9 })).items,
+    ).toMatchObject([{ kind: "installation.install", actor: again }]);
+    const second = await store.tenants.acceptRemoval(tenantId, BY);
+    expect(second).toMatchObject({ created: true });
+    expect(second.task.id).not.toBe(task.id);
+  });
+
+  test("a removal that failed keeps the tenant shut, and is asked for anew", async () => {
+    const tenantId = aTenant();
+    await ready(tenantId);
+    const first = await store.tenants.acceptRemoval(tenantId, BY);
+    const claim = await store.tasks.claim(first.task.id, "w", LEASE_MS);
+    const cause = { code: "internal", message: "It went wrong." } as const;
+    const end = { state: "failed", cause, markInstallation: false } as const;
+    await store.tasks.finish(first.task.id, claim?.attempt ?? 0, end);
+    await expect(accept(aPackage(), tenantId)).rejects.toMatchObject({ code: "conflict" });
+    const second = await store.tenants.acceptRemoval(tenantId, BY);
+    expect(second.created).toBe(true);
+    expect(second.task.id).not.toBe(first.task.id);
+  });
+
+  test("an unknown tenant cannot be removed", async () => {
+    await expect(store.tenants.acceptRemoval(aTenant(), BY)).rejects.toMatchObject({
+      ...{ code: "not_found", details: { field: "tenant" } },
+    });
+  });
+
+  test("ten removals and ten installs at once: one task, and no installation that outlives it", async () => {
+    const tenantId = aTenant();
+    const packages = await Promise.all(Array.from({ length: 10 }, () => put(tenantId)));
+    const [installs, removals] = await Promise.all([
+      Promise.allSettled(packages.map((pkg) => accept(pkg, tenantId))),
+      Promise.all(packages.map(() => store.tenants.acceptRemoval(tenantId, BY))),
+    ]);
+    expect(new Set(removals.map(({ task }) => task.id)).size).toBe(1);
+    for (const install of installs)
+      if (install.status === "rejected") expect(install.reason).toMatchObject({ code: "conflict" });
+    const { items } = await store.installations.list({ tenantId }, { limit: 100 });
+    expect(items).toHaveLength(installs.filter(({ status }) => status === "fulfilled").length);
+    for (const { state } of items) expect(state).toBe("removing");
+  });
+
+  test("every acceptance leaves its line, with who asked, by which request, and how its task ended", async () => {
+    const tenantId = aTenant();
+    const key = await aKey(tenantId);
+    const by: Actor = { keyId: key.id, keyName: key.name, requestId: "request-2" };
+    const pkg = aPackage();
+    await store.packages.put(pkg, { tenantId, by });
+    const accepted = await accept(pkg, tenantId, by);
+    await accept(pkg, tenantId, by);
+    expect(await kindsOf(tenantId)).toEqual([
+      "installation.install accepted",
+      "package.upload done",
+      "key.create done",
+    ]);
+    const claim = await store.tasks.claim(accepted.task.id, "w", LEASE_MS);
+    await store.installations.publishReady(accepted.task.id, claim?.attempt ?? 0);
+    await store.installations.acceptUninstall(accepted.installation.id, by);
+    await store.keys.revoke(key.id, BY);
+    await store.keys.revoke(key.id, BY);
+    await store.tenants.acceptRemoval(tenantId, BY);
+    expect(await kindsOf(tenantId)).toEqual([
+      ...["tenant.remove accepted", "key.revoke done", "installation.uninstall accepted"],
+      ...["installation.install ready", "package.upload done", "key.create done"],
+    ]);
+    const { id: installationId } = accepted.installation;
+    const mine = await store.events.list({ installationId, kind: "installation.install" }, { limit: 5 });
+    expect(mine.items).toMatchObject([
+      { actor: by, tenantId, installationId, taskId: accepted.task.id, subject: pkg.identifier },
+    ]);
+    const all = await pagesOf((page) => store.events.list({ tenantId }, page), 2);
+    expect(all.map(({ kind }) => kind)).toEqual((await kindsOf(tenantId)).map((text) => text.split(" ")[0]));
+    expect(JSON.stringify(all)).not.toContain(key.hash);
+  });
+
+  test("events go when their time is over, so many at once, and not before", async () => {
+    const tenantId = aTenant();
+    await aKey(tenantId);
+    expect(await store.events.purge(1, 1000)).toBe(0);
+    expect(await store.events.purge(0, 1)).toBe(1);
+    expect(await store.events.purge(0, 100_000)).toBeGreaterThan(0);
+    expect(await store.events.purge(0, 1)).toBe(0);
+    expect(await kindsOf(tenantId)).toEqual([]);
+  });
+
+  test("what is refused leaves no line and no tenant, also when the key was revoked since the door let it in", async () => {
+    const tenantId = aTenant();
+    const key = await aKey(undefined);
+    await store.keys.revoke(key.id, BY);
+    const by: Actor = { keyId: key.id, keyName: key.name, requestId: "late" };
+    const unauthorized = { code: "unauthorized" };
+    const pkg = aPackage();
+    await expect(accept(pkg, tenantId, by)).rejects.toMatchObject(unauthorized);
+    await expect(store.packages.put(pkg, { tenantId, by })).rejects.toMatchObject(unauthorized);
+    const { installation } = await ready(aTenant());
+    await expect(store.installations.acceptUninstall(installation.id, by)).rejects.toMatchObject(
+      unauthorized,
+    );
+    expect(await store.tenants.find(tenantId)).toBeUndefined();
+    expect(await store.packages.find(pkg.identifier)).toBeUndefined();
+    expect(await kindsOf(tenantId)).toEqual([]);
+  });
+});
+
+describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create }) => {
+  test("its tenants are there, and its keys may do all but manage", async () => {
+    await using database = await create();
+    const [keyed, uploading] = [aTenant(), aTenant()];
+    {
+      await using store = await database.open();
+      await store.keys.create({ name: "k", hint: "h", hash: "1", tenantId: keyed });
+      await store.packages.put(aPackage(), { tenantId: uploading });
+    }
+    await makeEarlier(database);
+    await using store = await database.open();
+    expect(await store.keys.list()).toMatchObject([{ scopes: SCOPES, expiresAt: undefined }]);
+    const { items } = await store.tenants.list({ limit: 10 });
+    expect(items.map(({ id, keys, packages }) => [id, keys, packages])).toEqual([
+      [uploading, 0, 1],
+      [keyed, 1, 0],
+    ]);
+  });
+
+  /** As if this release's migration had not run yet. */
+  async function makeEarlier({ databaseUrl, dataFolder }: TestDatabase): Promise<void> {
+    await using connection = await openConnection({
+      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+    });
+    const adapter = await new PrismaPg(connection.pool).connect();
+    for (const sql of [
+      "DROP TABLE berth_tenants, berth_events",
+      "ALTER TABLE berth_keys DROP COLUMN scopes, DROP COLUMN expires_at, DROP COLUMN last_used_at",
+      "DROP INDEX berth_keys_tenant_id_idx, berth_keys_created_at_id_idx, berth_pools_tenant_id_idx",
+      "DELETE FROM _prisma_migrations WHERE migration_name = '20261122000001_tenants_keys_audit'",
+    ])
+      await adapter.executeRaw(plainSql(sql));
+  }
+});
