@@ -9,6 +9,7 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth worker             builds, starts and keeps plugins; the only one that needs the Docker Engine
        berth up [--once]        serve, and show the main job on an example first (--once: end after it)
        berth health             ask the api or worker of the same settings whether it lives
+       berth claim [--yes]      take the instance over on this engine, after a move or a restore (docs/operate.md)
        berth pack DIR [-o FILE] make a package of a folder
 Settings are environment variables: README.md lists them.
 `;
@@ -23,6 +24,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   health: async () => {
     const { checkHealth } = await import("./cli/health.ts");
     await checkHealth({ ...readConfig(process.env), timeoutMs: 5000 });
+  },
+  claim: async (args) => {
+    const { values } = parseArgs({ args: [...args], options: { yes: { type: "boolean", default: false } } });
+    const { claim } = await import("./cli/claim.ts");
+    return claim({ config: readConfig(process.env), yes: values.yes });
   },
   up: async (args) => {
     const { values } = parseArgs({ args: [...args], options: { once: { type: "boolean", default: false } } });

@@ -9,6 +9,7 @@ import { createPackageReader, type PackageReader } from "../packages/package-rea
 import type { PackageStore } from "../packages/package-store.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
+import { reachRedis } from "../queue/bullmq/redis-server.ts";
 import type { Queue } from "../queue/queue.ts";
 import { type CaBundle, readCaBundle } from "../runtime/ca-bundle.ts";
 import { joinProcesses, type LiveProcesses } from "../runtime/processes.ts";
@@ -44,10 +45,16 @@ export interface Base {
   readonly processes: LiveProcesses;
 }
 
-export async function openBase(
-  role: Role,
-  { config, log, scope }: { readonly config: Config; readonly log: Log; readonly scope: Scope },
-): Promise<Base> {
+/** What a start is made of; `starting` aborts when it is told to stop, or has failed elsewhere. */
+export interface StartParts {
+  readonly config: Config;
+  readonly log: Log;
+  readonly scope: Scope;
+  readonly starting: AbortSignal;
+}
+
+export async function openBase(role: Role, parts: StartParts): Promise<Base> {
+  const { config, log, scope } = parts;
   const { settings, dataFolder } = config;
   const isShareable = settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
   if (role !== "serve" && !isShareable) throw serversMissing(role, config);
@@ -55,23 +62,22 @@ export async function openBase(
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
   const caBundle = await openCaBundle(config, log);
+  const processId = randomBytes(4).toString("hex");
+  const connectionName = `berth-${role}-${processId}`;
   const [store, redis] = await Promise.all([
-    openStore({
-      dataFolder,
-      log,
-      poolMax: settings.BERTH_DATABASE_POOL,
-      statementTimeoutMs: 30_000,
-      ...(settings.DATABASE_URL === undefined ? {} : { databaseUrl: settings.DATABASE_URL }),
-    }).then((opened) => scope.use(opened)),
-    openRedis(config, log, scope),
+    openStoreOf(parts, connectionName).then((opened) => scope.use(opened)),
+    openRedis(parts),
   ]);
   const queue = scope.use(
-    openBullQueue({ redis, instanceId: store.instanceId, enqueueTimeoutMs: 1000, lockMs: 30_000, log }),
+    openBullQueue({
+      ...{ redis, connectionName, instanceId: store.instanceId, log },
+      enqueueTimeoutMs: 1000,
+      lockMs: 30_000,
+    }),
   );
   const authorities = caBundle?.pem;
   const packages = await openPackages({ config, log, scope, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
-  const processId = randomBytes(4).toString("hex");
   // It leaves when all else has ended: calls that drain here still take of what the others may let in.
   const processes = scope.use(
     await joinProcesses({
@@ -82,6 +88,22 @@ export async function openBase(
     }),
   );
   return { role, config, log, scope, store, queue, packages, reader, caBundle, processId, processes };
+}
+
+/** The database of the settings, brought to the newest migration. */
+export function openStoreOf(
+  { config: { settings, dataFolder }, log, starting }: Pick<StartParts, "config" | "log" | "starting">,
+  applicationName: string,
+): Promise<Store> {
+  return openStore({
+    ...{ dataFolder, log, applicationName },
+    databaseUrl: settings.DATABASE_URL,
+    caBundleFile: settings.BERTH_CA_BUNDLE,
+    poolMax: settings.BERTH_DATABASE_POOL,
+    statementTimeoutMs: 30_000,
+    startWaitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
+    signal: starting,
+  });
 }
 
 function serversMissing(role: Role, { settings }: Config): Fault {
@@ -106,8 +128,13 @@ async function openCaBundle({ settings, warnings }: Config, log: Log): Promise<C
   return bundle;
 }
 
-async function openRedis({ settings, dataFolder }: Config, log: Log, scope: Scope) {
-  if (settings.REDIS_URL !== undefined) return { url: settings.REDIS_URL };
+async function openRedis({ config, log, scope, starting }: StartParts) {
+  const { settings, dataFolder } = config;
+  if (settings.REDIS_URL !== undefined)
+    return await reachRedis({
+      ...{ url: settings.REDIS_URL, caBundleFile: settings.BERTH_CA_BUNDLE, log, signal: starting },
+      waitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
+    });
   const child = await startRedisChild({ folder: join(dataFolder, "redis"), log, startTimeoutMs: 30_000 });
   return { socketPath: scope.use(child).socketPath };
 }

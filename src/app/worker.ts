@@ -1,3 +1,4 @@
+import { realpath } from "node:fs/promises";
 import {
   archiveSettings,
   buildSettings,
@@ -17,14 +18,17 @@ import { startSweeper } from "../installation/sweeper.ts";
 import { createTaskHandler } from "../installation/task-runner.ts";
 import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
+import { reach } from "../observe/reach.ts";
 import { cgroupParentFor, setCgroupWeight } from "../runtime/cgroup.ts";
+import { claimInstance } from "../runtime/claim.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
 import { LogKeeper } from "../runtime/logs/log-keeper.ts";
 import { networkName } from "../runtime/profile.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { checkSharedFolder } from "../runtime/shared-folder.ts";
 import { systemClock } from "../util/clock.ts";
-import type { Base } from "./base.ts";
+import { explainNetworkFailure, type NetworkFailure } from "../util/network-failure.ts";
+import type { Base, StartParts } from "./base.ts";
 import type { Links } from "./links.ts";
 
 /** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
@@ -37,19 +41,29 @@ export interface EngineSide {
 }
 
 /** Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder. */
-export async function openEngine({ config, log, scope }: Pick<Base, "config" | "log" | "scope">) {
+export async function openEngine({ config, log, scope, starting }: StartParts) {
   const { settings } = config;
   const engine = scope.use(createEngine(config, log));
-  const info = await engine.info(AbortSignal.timeout(10_000)).catch((cause) => {
-    throw new Fault(
-      "engine_unavailable",
-      `The Docker Engine does not answer on ${settings.BERTH_ENGINE_SOCKET}. Start it, or name its socket in BERTH_ENGINE_SOCKET.`,
-      { cause },
-    );
-  });
+  const info = await reach(
+    {
+      ...{ server: `The Docker Engine at ${settings.BERTH_ENGINE_SOCKET}`, code: "engine_unavailable" },
+      ...{ op: "engine.connect", clock: systemClock, log, signal: starting },
+      waitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
+      explain: explainEngine,
+    },
+    () => engine.info(AbortSignal.timeout(10_000)),
+  );
   const { dataFolder } = config;
   await checkSharedFolder({ engine, dataFolder, timeoutMs: 20_000, leftoverAgeMs: 60_000 });
   return { engine, info };
+}
+
+function explainEngine(error: unknown): NetworkFailure {
+  const { reason, isFinal } = explainNetworkFailure(error) ?? {
+    reason: error instanceof Error ? error.message : String(error),
+    isFinal: false,
+  };
+  return { reason: `${reason}; start it, or name its socket in BERTH_ENGINE_SOCKET`, isFinal };
 }
 
 function createEngine({ settings }: Config, log: Log): Engine {
@@ -73,6 +87,8 @@ export async function startSupervision(
 ): Promise<RunningPoolKeeper> {
   const { config, log, scope, store, queue, processId, caBundle } = base;
   const clock = systemClock;
+  const holder = { dataFolder: await realpath(config.dataFolder), database: store.databaseId };
+  await claimInstance(engine, { instanceId: store.instanceId, holder }, AbortSignal.timeout(10_000));
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
   await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });
@@ -109,6 +125,7 @@ export async function startTasks(
     worker: processId,
     packageStore: packages,
     storage: createTenantStorage({ folder: storageFolder(config) }),
+    dataFolder: config.dataFolder,
     archives: archiveSettings(config),
     isolation: isolationSettings(config),
     sharedLimits: config.limits.defaults,

@@ -134,6 +134,18 @@ export interface Engine extends AsyncDisposable {
     signal: AbortSignal,
   ): AsyncIterable<LogChunk>;
 
+  /**
+   * Sets a mark, a name with labels and nothing else, or finds it set; the labels answered are those of whoever was
+   * first. Of several who ask at once one is first.
+   */
+  ensureMark(
+    mark: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, string>>>;
+  findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined>;
+  /** One that is not there is removed already. */
+  removeMark(name: string, signal: AbortSignal): Promise<void>;
+
   ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<void>;
   removeNetwork(name: string, signal: AbortSignal): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { ContainerSpec } from "../domain/container.ts";
 import type { LabelFilter } from "./engine.ts";
 
-const KINDS = ["runtime", "build", "image", "network"] as const;
+const KINDS = ["runtime", "build", "image", "network", "claim"] as const;
 
 const LABELS = {
   instance: "berth.instance",
@@ -18,6 +18,8 @@ const LABELS = {
   imageKey: "berth.image-key",
   specHash: "berth.spec-hash",
   generation: "berth.generation",
+  dataFolder: "berth.data-folder",
+  database: "berth.database",
 } as const satisfies Record<keyof BerthLabels, string>;
 
 /** Who made a Container, image or network, and for what. */
@@ -32,6 +34,9 @@ export interface BerthLabels {
   readonly imageKey?: string | undefined;
   readonly specHash?: string | undefined;
   readonly generation?: number | undefined;
+  /** Of the Berth that holds the instance id on this Engine. */
+  readonly dataFolder?: string | undefined;
+  readonly database?: string | undefined;
 }
 
 // An image's labels come back as empty ones where they were taken away: empty means absent.
@@ -54,6 +59,8 @@ const Parsed = z.object({
     .regex(/^(?:\d{1,9})?$/)
     .optional()
     .transform((value) => (value === undefined || value === "" ? undefined : Number(value))),
+  dataFolder: text,
+  database: text,
 });
 
 export function formatLabels(labels: BerthLabels): Record<string, string> {

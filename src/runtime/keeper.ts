@@ -14,6 +14,7 @@ import { KeyedLock } from "../util/keyed-lock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
 import { askForRemoval, askForStart } from "./ask-keeper.ts";
+import { releaseInstance } from "./claim.ts";
 import { watchEngine } from "./engine-watch.ts";
 import type { RuntimeFolders } from "./folder.ts";
 import { Lanes } from "./lanes.ts";
@@ -153,6 +154,7 @@ class Keeper implements RunningPoolKeeper {
     for (const { id } of await store.runtimes.listLive()) await store.runtimes.end(id, { reason: "stopped" });
     for (const id of await folders.list()) await folders.remove(id);
     if (profile.network === "bridge") await engine.removeNetwork(networkName(store.instanceId), signal);
+    await releaseInstance(engine, store.instanceId, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

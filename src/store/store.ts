@@ -19,6 +19,8 @@ import type { Task, TaskEvent, TaskEventData, TaskKind, TaskState, TenantTask } 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
   readonly instanceId: string;
+  /** Tells databases apart, also a copy from its original: `embedded`, whose folder does, or the server's and its own id. */
+  readonly databaseId: string;
   readonly packages: PackageStoreRows;
   readonly installations: InstallationRows;
   readonly tasks: TaskRows;

@@ -262,6 +262,24 @@ export function engineContract(
       await engine.removeNetwork(spec.name, within());
     });
 
+    test("a mark keeps the labels of whoever set it first, until it is removed", async () => {
+      const { engine, labels } = subject;
+      const name = subject.name("mark");
+      expect(await engine.findMark(name, within())).toBeUndefined();
+      const asked = ["a", "b", "c"].map((by) =>
+        engine.ensureMark({ name, labels: { ...labels, by } }, within()),
+      );
+      const seen = await Promise.all(asked);
+      expect(new Set(seen.map(({ by }) => by)).size).toBe(1);
+      expect(await engine.findMark(name, within())).toEqual(seen[0]);
+      await engine.removeMark(name, within());
+      await engine.removeMark(name, within());
+      expect(await engine.ensureMark({ name, labels: { ...labels, by: "d" } }, within())).toMatchObject({
+        by: "d",
+      });
+      await engine.removeMark(name, within());
+    });
+
     test("a call that is aborted rejects with the signal's reason", async () => {
       const reason = new Error("enough");
       await expect(subject.engine.findContainer("x", AbortSignal.abort(reason))).rejects.toBe(reason);

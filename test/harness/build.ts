@@ -118,6 +118,7 @@ export async function removeInstance(engine: Engine, instanceId: string): Promis
   const signal = AbortSignal.timeout(60_000);
   const labels = { "berth.instance": instanceId };
   for (const { id } of await engine.listContainers(labels, signal)) await engine.removeContainer(id, signal);
+  await engine.removeMark(`berth-${instanceId}-claim`, signal);
   for (let tries = 0; tries < 3; tries += 1) {
     for (const image of await engine.listImages(labels, signal)) {
       for (const tag of image.tags) await engine.removeImage(tag, signal).catch(() => undefined);

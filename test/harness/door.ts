@@ -230,6 +230,7 @@ function memoryStore(): MemoryStore {
     }) as T;
   const store: Store = {
     instanceId: "testtest",
+    databaseId: "memory",
     packages: counted<Store["packages"]>("packages", {
       find: (identifier) => Promise.resolve(state.packages.find((it) => it.identifier === identifier)),
       list: () => page(state.packages),

@@ -1,7 +1,7 @@
 /** How the door stops, over real sockets: nothing that was begun is lost without a word. */
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { ADMIN_KEY, aTask, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/door.ts";
+import { ADMIN_KEY, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/door.ts";
 import { answersIn, lastOf, RawClient } from "../harness/raw-client.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;

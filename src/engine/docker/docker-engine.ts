@@ -23,6 +23,7 @@ import { getArchive, putArchive, runExec } from "./exec.ts";
 import { commitContainer, importImage, inspectImage, listImages, removeImage } from "./images.ts";
 import { inspectContainer, listContainers } from "./inspect.ts";
 import { readLogs } from "./logs.ts";
+import { ensureMark, findMark, removeMark } from "./marks.ts";
 import { ensureNetwork, removeNetwork } from "./networks.ts";
 
 export interface DockerEngineSettings {
@@ -136,6 +137,9 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
         signal,
       ),
     logs: (id, options, signal) => readLogs(client, { id, ...options }, settings, signal),
+    ensureMark: (mark, signal) => rest(signal, () => ensureMark(client, mark, signal)),
+    findMark: (name, signal) => rest(signal, () => findMark(client, name, signal)),
+    removeMark: (name, signal) => rest(signal, () => removeMark(client, name, signal)),
     ensureNetwork: (spec, signal) => rest(signal, () => ensureNetwork(client, spec, signal)),
     removeNetwork: (name, signal) => rest(signal, () => removeNetwork(client, name, signal)),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),

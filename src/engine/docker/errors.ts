@@ -4,6 +4,7 @@ import { Fault } from "../../domain/fault.ts";
 const PATTERNS = {
   container: { pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$/, accepted: "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}" },
   network: { pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, accepted: "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}" },
+  mark: { pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}$/, accepted: "[a-zA-Z0-9][a-zA-Z0-9_.-]{1,63}" },
   bridge: {
     pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/,
     accepted: "an interface name of at most 15 characters",

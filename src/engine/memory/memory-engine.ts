@@ -56,6 +56,7 @@ export class MemoryEngine implements Engine {
   readonly #options: MemoryEngineOptions;
   readonly #containers = new Map<string, MemoryContainer>();
   readonly #images = new Map<string, EngineImage>();
+  readonly #marks = new Map<string, Readonly<Record<string, string>>>();
   readonly #networks = new Map<string, NetworkSpec>();
   readonly #events = new EventHub();
   readonly #counts = new Map<MemoryOperation, number>();
@@ -312,6 +313,26 @@ export class MemoryEngine implements Engine {
     const from = since?.getTime() ?? 0;
     const lines = this.#get(id).logs.filter((line) => line.at.getTime() >= from);
     yield* tail === undefined ? lines : lines.slice(lines.length - Math.min(tail, lines.length));
+  }
+
+  async ensureMark(
+    { name, labels }: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, string>>> {
+    this.#enter(undefined, signal);
+    const set = this.#marks.get(name) ?? { ...labels };
+    this.#marks.set(name, set);
+    return set;
+  }
+
+  async findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined> {
+    this.#enter(undefined, signal);
+    return this.#marks.get(name);
+  }
+
+  async removeMark(name: string, signal: AbortSignal): Promise<void> {
+    this.#enter(undefined, signal);
+    this.#marks.delete(name);
   }
 
   async ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<void> {

@@ -5,6 +5,7 @@ import type { Store } from "../store.ts";
 import { createEventRows } from "./audit.ts";
 import { type ConnectionOptions, openConnection } from "./connection.ts";
 import { Database } from "./database.ts";
+import { readDatabaseId } from "./database-id.ts";
 import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
 import { createInstallationRows } from "./installations.ts";
@@ -39,8 +40,10 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       );
       return makeSureOfInstanceId(db);
     });
+    const databaseId = options.databaseUrl === undefined ? "embedded" : await readDatabaseId(db);
     return {
       instanceId,
+      databaseId,
       packages: createPackageRows(db),
       installations: createInstallationRows(db),
       tasks: createTaskRows(db),

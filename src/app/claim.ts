@@ -1,0 +1,56 @@
+import { realpath } from "node:fs/promises";
+import type { Config } from "../config.ts";
+import type { Log } from "../observe/log.ts";
+import {
+  claimInstance,
+  clearInstance,
+  findHolder,
+  type InstanceHolder,
+  isSame,
+  listLeft,
+} from "../runtime/claim.ts";
+import { lockDataFolder } from "../store/data-folder-lock.ts";
+import { Scope } from "../util/scope.ts";
+import { openStoreOf } from "./base.ts";
+import { openEngine } from "./worker.ts";
+
+/** Who holds the instance id of this database on this Engine. */
+export interface FoundClaim extends AsyncDisposable {
+  readonly instanceId: string;
+  readonly self: InstanceHolder;
+  /** Undefined where nobody else does. */
+  readonly other: InstanceHolder | undefined;
+  /** Names of the Containers that stand under the id. */
+  readonly left: readonly string[];
+  /** Removes them with their network, ends their rows by the next start's own look, and takes the id. */
+  take(): Promise<void>;
+}
+
+/** Opens what it needs of a Berth that does not run: data folder, database, Engine. */
+export async function claimBerth({ config, log }: { config: Config; log: Log }): Promise<FoundClaim> {
+  const scope = new Scope();
+  try {
+    const { dataFolder, settings } = config;
+    if (settings.DATABASE_URL === undefined) scope.use(await lockDataFolder(dataFolder));
+    const store = scope.use(await openStoreOf({ config, log }));
+    const { engine } = await openEngine({ config, log, scope });
+    const { instanceId } = store;
+    const self = { dataFolder: await realpath(dataFolder), database: store.databaseId };
+    const signal = () => AbortSignal.timeout(120_000);
+    const holder = await findHolder(engine, instanceId, signal());
+    const left = await listLeft(engine, instanceId, signal());
+    return {
+      ...{ instanceId, self },
+      other: holder === undefined || isSame(holder, self) ? undefined : holder,
+      left: left.map(({ name }) => name),
+      async take() {
+        await clearInstance(engine, instanceId, signal());
+        await claimInstance(engine, { instanceId, holder: self }, signal());
+      },
+      [Symbol.asyncDispose]: () => scope.close(),
+    };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
