@@ -10,13 +10,10 @@ import { readEvents, type ServerEvent } from "../../src/cli/event-stream.ts";
 export const BERTH_MAIN = join(import.meta.dirname, "../../src/main.ts");
 const START_MS_MAX = 60_000;
 
-export interface BerthProcess extends AsyncDisposable {
+/** The HTTP API, wherever it is served. */
+export interface BerthDoor {
   readonly url: string;
-  readonly pid: number;
   readonly adminKey: string;
-  readonly log: readonly Readonly<Record<string, unknown>>[];
-  /** Ends it with the signal and waits until it is gone. */
-  kill(signal: "SIGTERM" | "SIGKILL"): Promise<{ code: number | null; signal: string | null }>;
   /** Sends a request with the admin key (or another); the body is JSON unless it is bytes. */
   request(method: string, path: string, options?: RequestOptions): Promise<Response>;
   /** The same, parsed; throws with the answer's text when its status is another. */
@@ -27,6 +24,13 @@ export interface BerthProcess extends AsyncDisposable {
     options?: RequestOptions,
   ): Promise<T>;
   events(path: string, options?: RequestOptions & { method?: string }): AsyncGenerator<ServerEvent>;
+}
+
+export interface BerthProcess extends BerthDoor, AsyncDisposable {
+  readonly pid: number;
+  readonly log: readonly Readonly<Record<string, unknown>>[];
+  /** Ends it with the signal and waits until it is gone. */
+  kill(signal: "SIGTERM" | "SIGKILL"): Promise<{ code: number | null; signal: string | null }>;
 }
 
 export interface RequestOptions {
@@ -59,7 +63,7 @@ export async function startBerth(
     command[0] === "worker"
       ? ""
       : (env["BERTH_ADMIN_KEY"] ?? (await readAdminKey(env["BERTH_DATA"] ?? "data")));
-  return new RunningProcess({ child, url, adminKey, log, ended });
+  return new RunningProcess({ child, door: new HttpDoor({ url, adminKey }), log, ended });
 }
 
 async function readAdminKey(dataFolder: string): Promise<string> {
@@ -68,8 +72,7 @@ async function readAdminKey(dataFolder: string): Promise<string> {
 
 interface Started {
   readonly child: ChildProcess;
-  readonly url: string;
-  readonly adminKey: string;
+  readonly door: BerthDoor;
   readonly log: Record<string, unknown>[];
   readonly ended: Promise<{ code: number | null; signal: string | null }>;
 }
@@ -82,13 +85,13 @@ class RunningProcess implements BerthProcess {
   }
 
   get url(): string {
-    return this.#started.url;
+    return this.#started.door.url;
   }
   get pid(): number {
     return this.#started.child.pid ?? 0;
   }
   get adminKey(): string {
-    return this.#started.adminKey;
+    return this.#started.door.adminKey;
   }
   get log(): readonly Record<string, unknown>[] {
     return this.#started.log;
@@ -97,6 +100,33 @@ class RunningProcess implements BerthProcess {
   async kill(signal: "SIGTERM" | "SIGKILL"): Promise<{ code: number | null; signal: string | null }> {
     this.#started.child.kill(signal);
     return this.#started.ended;
+  }
+
+  request(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+    return this.#started.door.request(method, path, options);
+  }
+
+  json<T>(status: number, method: string, path: string, options: RequestOptions = {}): Promise<T> {
+    return this.#started.door.json(status, method, path, options);
+  }
+
+  events(path: string, options: RequestOptions & { method?: string } = {}): AsyncGenerator<ServerEvent> {
+    return this.#started.door.events(path, options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#started.child.exitCode === null && this.#started.child.signalCode === null)
+      await this.kill("SIGKILL");
+  }
+}
+
+export class HttpDoor implements BerthDoor {
+  readonly url: string;
+  readonly adminKey: string;
+
+  constructor({ url, adminKey }: { readonly url: string; readonly adminKey: string }) {
+    this.url = url;
+    this.adminKey = adminKey;
   }
 
   request(
@@ -141,11 +171,6 @@ class RunningProcess implements BerthProcess {
     const response = await this.request(options.method ?? "GET", path, { ...options, headers });
     if (!response.ok) throw new Error(`${path}: ${response.status}: ${await response.text()}`);
     yield* readEvents(response);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#started.child.exitCode === null && this.#started.child.signalCode === null)
-      await this.kill("SIGKILL");
   }
 }
 

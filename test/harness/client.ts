@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ServerEvent } from "../../src/cli/event-stream.ts";
 import { packFolder } from "../../src/packages/pack.ts";
-import type { BerthProcess, RequestOptions } from "./berth.ts";
+import type { BerthDoor, RequestOptions } from "./berth.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -84,7 +84,7 @@ export function aTenant(): string {
   return randomUUID();
 }
 
-export async function upload(berth: BerthProcess, plugin: PackedPlugin): Promise<Record<string, unknown>> {
+export async function upload(berth: BerthDoor, plugin: PackedPlugin): Promise<Record<string, unknown>> {
   return await berth.json(201, "POST", "/v1/packages", { body: plugin.bytes });
 }
 
@@ -96,7 +96,7 @@ export interface AcceptedInstall {
 }
 
 export async function accept(
-  berth: BerthProcess,
+  berth: BerthDoor,
   { identifier }: { readonly identifier: string },
   tenant = aTenant(),
 ): Promise<AcceptedInstall> {
@@ -111,7 +111,7 @@ export async function accept(
 
 /** The events of a task up to its end. */
 export async function follow(
-  berth: BerthProcess,
+  berth: BerthDoor,
   { tenant, taskId }: Pick<AcceptedInstall, "tenant" | "taskId">,
 ): Promise<readonly TaskEventJson[]> {
   const events: TaskEventJson[] = [];
@@ -123,7 +123,7 @@ export async function follow(
 
 /** Uploads and installs; throws where the task ends otherwise than `ready`. */
 export async function install(
-  berth: BerthProcess,
+  berth: BerthDoor,
   plugin: PackedPlugin,
   tenant = aTenant(),
 ): Promise<AcceptedInstall> {
@@ -136,7 +136,7 @@ export async function install(
 
 /** Uploads and installs what cannot be installed; resolves with the cause of the failed task. */
 export async function failInstall(
-  berth: BerthProcess,
+  berth: BerthDoor,
   plugin: PackedPlugin,
   tenant = aTenant(),
 ): Promise<AcceptedInstall & { readonly cause: ErrorJson; readonly events: readonly TaskEventJson[] }> {
@@ -151,7 +151,7 @@ export async function failInstall(
 }
 
 export async function getInstallation(
-  berth: BerthProcess,
+  berth: BerthDoor,
   { tenant, installationId }: AcceptedInstall,
 ): Promise<InstallationJson> {
   return await berth.json(200, "GET", `/v1/tenants/${tenant}/installations/${installationId}`);
@@ -159,7 +159,7 @@ export async function getInstallation(
 
 /** Accepts an uninstall and waits for its end. */
 export async function uninstall(
-  berth: BerthProcess,
+  berth: BerthDoor,
   { tenant, installationId }: AcceptedInstall,
 ): Promise<void> {
   const path = `/v1/tenants/${tenant}/installations/${installationId}`;
@@ -186,24 +186,24 @@ function toolRequest({ tenant, pluginId, tool, parameters }: ToolCall): { path: 
 }
 
 /** A tool's answer as it streams in. */
-export function streamTool(berth: BerthProcess, call: ToolCall, options: RequestOptions = {}) {
+export function streamTool(berth: BerthDoor, call: ToolCall, options: RequestOptions = {}) {
   const { path, body } = toolRequest(call);
   return berth.events(path, { ...options, method: "POST", body });
 }
 
 /** A tool's whole answer as events; the last one is `end` or `error`. */
-export async function callTool(berth: BerthProcess, call: ToolCall): Promise<readonly ServerEvent[]> {
+export async function callTool(berth: BerthDoor, call: ToolCall): Promise<readonly ServerEvent[]> {
   return await Array.fromAsync(streamTool(berth, call));
 }
 
 /** A tool's answer as one document, with whatever status. */
-export async function askTool(berth: BerthProcess, call: ToolCall): Promise<Response> {
+export async function askTool(berth: BerthDoor, call: ToolCall): Promise<Response> {
   const { path, body } = toolRequest(call);
   return await berth.request("POST", path, { body, headers: { accept: "application/json" } });
 }
 
 /** The texts in a tool's answer, in order. Throws where it did not end well. */
-export async function toolTexts(berth: BerthProcess, call: ToolCall): Promise<readonly unknown[]> {
+export async function toolTexts(berth: BerthDoor, call: ToolCall): Promise<readonly unknown[]> {
   const events = await callTool(berth, call);
   const last = events.at(-1);
   if (last?.name !== "end") throw new Error(`the call ended with ${JSON.stringify(last)}`);
