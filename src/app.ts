@@ -3,7 +3,7 @@
  * from the bottom up and stop in reverse order; a start that fails half-way undoes what it had begun.
  */
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
-import { type Base, openBase, type Role } from "./app/base.ts";
+import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { createLinks } from "./app/links.ts";
 import { type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
 import type { Config } from "./config.ts";
@@ -36,15 +36,19 @@ export async function startBerth({
   config,
   log,
   role,
+  signal,
 }: {
   readonly config: Config;
   readonly log: Log;
   readonly role: Role;
+  /** Ends a start that still waits for its servers; a Berth that has started is ended by `stop`. */
+  readonly signal: AbortSignal;
 }): Promise<Berth> {
   const scope = new Scope();
+  const starting = AbortSignal.any([signal, scope.signal]);
   const ending = { removeContainers: false };
   try {
-    const door = await start(role, { config, log, scope }, ending);
+    const door = await start(role, { config, log, scope, starting }, ending);
     return {
       ...door,
       stop: ({ removeContainers }) => {
@@ -60,7 +64,7 @@ export async function startBerth({
 
 async function start(
   role: Role,
-  parts: { readonly config: Config; readonly log: Log; readonly scope: Scope },
+  parts: StartParts,
   ending: { readonly removeContainers: boolean },
 ): Promise<Door> {
   await prepareDataFolder(parts.config.dataFolder);

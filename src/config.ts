@@ -50,8 +50,16 @@ export const SETTINGS = {
   ),
 
   DATABASE_URL: secret("PostgreSQL 14+ (`postgresql://...`); unset, PGlite in the data folder"),
-  BERTH_DATABASE_POOL: whole(1, 1000, "10", "Connections to PostgreSQL at most"),
-  REDIS_URL: secret("Redis 6.2+ (`redis://`, `rediss://`); unset, a `redis-server` child in the data folder"),
+  BERTH_DATABASE_POOL: whole(1, 1000, "10", "Connections of each process to PostgreSQL at most"),
+  REDIS_URL: secret(
+    "Redis 6.2+ (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`); unset, a `redis-server` child in the data folder",
+  ),
+  BERTH_START_WAIT_SECONDS: decimal(
+    0,
+    86_400,
+    "60",
+    "How long a start waits for PostgreSQL, Redis and the Docker Engine; 0: it tries once",
+  ),
   BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
 
   BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),

@@ -32,8 +32,8 @@ export async function claimBerth({ config, log }: { config: Config; log: Log }):
   try {
     const { dataFolder, settings } = config;
     if (settings.DATABASE_URL === undefined) scope.use(await lockDataFolder(dataFolder));
-    const store = scope.use(await openStoreOf({ config, log }));
-    const { engine } = await openEngine({ config, log, scope });
+    const store = scope.use(await openStoreOf({ config, log, starting: scope.signal }, "berth-claim"));
+    const { engine } = await openEngine({ config, log, scope, starting: scope.signal });
     const { instanceId } = store;
     const self = { dataFolder: await realpath(dataFolder), database: store.databaseId };
     const signal = () => AbortSignal.timeout(120_000);

@@ -10,10 +10,11 @@ import {
   taskSettings,
 } from "../app-settings.ts";
 import type { Config } from "../config.ts";
-import { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
+import { createInstallationRequests } from "../installation/install.ts";
+import { createRebuild } from "../installation/rebuild.ts";
 import { startSweeper } from "../installation/sweeper.ts";
 import { createTaskHandler } from "../installation/task-runner.ts";
 import { createTenantStorage } from "../invocation/tenant-storage.ts";
@@ -98,6 +99,10 @@ export async function startSupervision(
   const keeper = await startPoolKeeper({
     ...{ store, engine, links, folders, logs, queue, clock, log },
     profile: { ...profileSettings(config, caBundle), cgroupParent },
+    onImageMissing: createRebuild({
+      ...{ store, log },
+      requests: createInstallationRequests({ store, queue, limits: config.limits, log }),
+    }),
     holder: processId,
     launch: launchSettings(config),
     supervision: supervisionSettings(config),

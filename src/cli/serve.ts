@@ -1,5 +1,6 @@
 import { type Berth, type Role, startBerth } from "../app.ts";
 import { type Config, redactedSettings } from "../config.ts";
+import { Fault, isFault } from "../domain/fault.ts";
 import { createLog, type Log } from "../observe/log.ts";
 
 /** Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. */
@@ -7,9 +8,22 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
   const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
   const signalled = nextSignal();
   log.info({ op: "berth.start", role, settings: redactedSettings(config.settings) });
-  const berth = await startBerth({ config, log, role });
+  const berth = await startBerth({ config, log, role, signal: abortedBy(signalled) }).catch(
+    (error: unknown) => {
+      if (!isFault(error, "shutting_down")) throw error;
+      log.info({ op: "berth.stop", ok: true }, error.message);
+    },
+  );
+  if (berth === undefined) return;
   await signalled;
   await stopBerth(berth, log, { removeContainers: false });
+}
+
+/** Ends a start that still waits for its servers. */
+export function abortedBy(signalled: Promise<NodeJS.Signals>): AbortSignal {
+  const stop = new AbortController();
+  signalled.then((name) => stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)));
+  return stop.signal;
 }
 
 /** Resolves with the first signal; a second one ends the process at once. */

@@ -11,7 +11,7 @@ import type { Config } from "../config.ts";
 import { createLog } from "../observe/log.ts";
 import { packFolder } from "../packages/pack.ts";
 import { readEvents, type ServerEvent } from "./event-stream.ts";
-import { nextSignal, stopBerth } from "./serve.ts";
+import { abortedBy, nextSignal, stopBerth } from "./serve.ts";
 
 const EXAMPLE = join(import.meta.dirname, "../../examples/stream-text");
 const TENANT = "00000000-0000-4000-8000-000000000001";
@@ -55,7 +55,7 @@ export async function up({ config, once }: { config: Config; once: boolean }): P
     level: config.settings.BERTH_LOG_LEVEL === "info" ? "warn" : config.settings.BERTH_LOG_LEVEL,
   });
   say(`starting, data in ${config.dataFolder}`);
-  const berth = await startBerth({ config, log, role: "serve" });
+  const berth = await startBerth({ config, log, role: "serve", signal: abortedBy(signalled) });
   say(`serving on ${berth.url}`);
   try {
     await demonstrate(berth);

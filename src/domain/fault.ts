@@ -55,6 +55,7 @@ export const FAULTS = {
   start_crashed: { status: 422, retry: false, log: "warn" },
   start_timeout: { status: 504, retry: false, log: "warn" },
   socket_path_too_long: { status: 500, retry: false, log: "error" },
+  image_missing: { status: 503, retry: true, log: "error" },
   cancelled: { status: 409, retry: false, log: "info" },
 
   // an Invocation that did not end well
@@ -79,6 +80,7 @@ export const FAULTS = {
   store_mismatch: { status: 500, retry: false, log: "error" },
   package_store_unavailable: { status: 503, retry: true, log: "error" },
   queue_unavailable: { status: 503, retry: true, log: "error" },
+  queue_mismatch: { status: 500, retry: false, log: "error" },
   instance_claimed: { status: 500, retry: false, log: "error" },
   data_folder_locked: { status: 500, retry: false, log: "error" },
   lease_lost: { status: 409, retry: true, log: "warn" },

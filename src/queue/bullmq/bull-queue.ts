@@ -1,24 +1,39 @@
 /**
- * The Queue contract on BullMQ: one BullMQ queue per kind of job, one connection for handing jobs over that fails
- * fast, one pair for publish and subscribe. Names carry the instance id, so that several Berths may share a Redis.
+ * The Queue contract on BullMQ: one BullMQ queue per kind of job, one connection for handing jobs over and publishing
+ * that fails fast, one that listens, and two more per kind of job where it is worked on. Names carry the instance id,
+ * so that several Berths may share a Redis.
  */
 import { Queue as Bull, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { Fault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
+import { repeat, systemClock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { JOBS, type JobName, type JobPayload, parsePayload } from "../jobs.ts";
 import type { JobHandlers, Queue } from "../queue.ts";
+import { evictionProblem, parseInfo } from "./redis-server.ts";
+import { embeddedRedis, type RedisOptions, type RedisServer } from "./redis-url.ts";
 
 export interface BullQueueOptions {
-  /** `{ socketPath }` of the embedded server or the URL of another (`redis://`, `rediss://`, `unix://`). */
-  readonly redis: { readonly socketPath: string } | { readonly url: string };
+  /** The socket of the embedded server, or another that was reached. */
+  readonly redis: { readonly socketPath: string } | RedisServer;
   readonly instanceId: string;
   readonly enqueueTimeoutMs: number;
   /** How long a job of a worker that is gone stays taken. */
   readonly lockMs: number;
+  /** What the server shows of our connections. */
+  readonly connectionName?: string | undefined;
   readonly log: Log;
 }
+
+/** A server that owes an answer for so long is taken for gone: the network may have dropped it without a word. */
+const SILENCE_MS = 10_000;
+/** A worker's request for the next job may stay open this much longer. */
+const BLOCKED_MS = 10_000;
+/** How often the connections that have nothing to say are asked whether they live. */
+const HEARTBEAT_MS = 5000;
+const KEEP_ALIVE_MS = 10_000;
+const CONNECT_MS = 5000;
 
 type Bulls = { readonly [N in JobName]: Bull };
 
@@ -37,6 +52,7 @@ export function openBullQueue(options: BullQueueOptions): Queue {
 
 class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
+  readonly #redis: RedisServer;
   readonly #scope = new Scope();
   readonly #bulls: Bulls;
   readonly #commands: Redis;
@@ -48,14 +64,24 @@ class BullQueue implements Queue {
 
   constructor(options: BullQueueOptions) {
     this.#options = options;
-    this.#commands = this.#connect({ enableOfflineQueue: false, maxRetriesPerRequest: 0 });
-    this.#messages = this.#connect({ maxRetriesPerRequest: null });
+    const { redis } = options;
+    this.#redis = "socketPath" in redis ? embeddedRedis(redis.socketPath) : redis;
+    this.#commands = this.#connect({
+      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: SILENCE_MS },
+    });
+    this.#messages = this.#connect({ maxRetriesPerRequest: null, socketTimeout: SILENCE_MS });
     this.#commands.on("ready", () => this.#ready());
     this.#commands.on("error", (error: Error) => this.#outage(error));
     this.#messages.on("message", (channel: string, message: string) => {
       for (const listener of this.#listeners.get(channel) ?? []) listener(message);
     });
     this.#bulls = { "task.run": this.#openBull("task.run") };
+    const beat = repeat(
+      { clock: systemClock, everyMs: HEARTBEAT_MS },
+      () => this.#beat(),
+      this.#scope.signal,
+    );
+    this.#scope.add(() => beat);
   }
 
   async ping(): Promise<void> {
@@ -131,11 +157,16 @@ class BullQueue implements Queue {
         await work.finally(() => running.delete(work));
       },
       {
-        connection: this.#connect({ maxRetriesPerRequest: null }, clients),
+        connection: this.#connect(
+          { maxRetriesPerRequest: null, socketTimeout: SILENCE_MS + BLOCKED_MS },
+          clients,
+        ),
         concurrency: JOBS[name].concurrency,
         lockDuration: this.#options.lockMs,
         stalledInterval: this.#options.lockMs,
         maxStalledCount: 1000,
+        // After a failure of the connection; the library's own 15 s would outlast most failovers.
+        runRetryDelay: 1000,
         removeOnComplete: { count: 0 },
         removeOnFail: { count: 0 },
       },
@@ -173,8 +204,23 @@ class BullQueue implements Queue {
     }
   }
 
+  /** A silent connection is noticed only by asking: then it is cut, and made anew. */
+  async #beat(): Promise<void> {
+    for (const client of [this.#commands, this.#messages])
+      if (client.status === "ready") client.ping().catch(() => undefined);
+  }
+
+  /** Settings may have changed while the server was away, or it is another server now. */
+  async #lookAgain(): Promise<void> {
+    const problem = evictionProblem(parseInfo(await this.#commands.info()));
+    if (problem !== undefined)
+      this.#options.log.warn({ op: "queue.connect", ok: false }, `${this.#redis.name} ${problem}`);
+  }
+
   #ready(): void {
-    if (this.#outageLogged) this.#options.log.info({ op: "queue.connect" }, "the queue answers again");
+    this.#lookAgain().catch(() => undefined);
+    if (this.#outageLogged)
+      this.#options.log.info({ op: "queue.connect" }, `${this.#redis.name} answers again`);
     this.#outageLogged = false;
     if (this.#seenReady) for (const listener of this.#onReconnect) listener();
     this.#seenReady = true;
@@ -186,7 +232,7 @@ class BullQueue implements Queue {
     this.#outageLogged = true;
     this.#options.log.warn(
       { op: "queue.connect", ok: false, err: error },
-      "the queue does not answer; it is tried again",
+      `${this.#redis.name} does not answer; it is tried again`,
     );
   }
 
@@ -200,11 +246,14 @@ class BullQueue implements Queue {
 
   /** Opens a connection; with `clients`, it and every duplicate of it are noted there. */
   #connect(behaviour: Behaviour, clients?: Redis[]): Redis {
-    const { redis } = this.#options;
-    const client =
-      "socketPath" in redis
-        ? new Redis({ path: redis.socketPath, retryStrategy, ...behaviour })
-        : new Redis(redis.url, { retryStrategy, ...behaviour });
+    const { connectionName } = this.#options;
+    const client = new Redis({
+      ...this.#redis.options,
+      ...{ retryStrategy, reconnectOnError, keepAlive: KEEP_ALIVE_MS },
+      ...{ connectTimeout: CONNECT_MS, sentinelCommandTimeout: CONNECT_MS },
+      ...(connectionName === undefined ? {} : { connectionName }),
+      ...behaviour,
+    });
     return clients === undefined ? quiet(client) : note(client, clients);
   }
 }
@@ -220,12 +269,14 @@ function note(client: Redis, clients: Redis[]): Redis {
   return client;
 }
 
-interface Behaviour {
-  readonly enableOfflineQueue?: boolean;
-  readonly maxRetriesPerRequest: number | null;
-}
+type Behaviour = Pick<RedisOptions, "enableOfflineQueue" | "maxRetriesPerRequest" | "socketTimeout">;
 
 /** Never gives up: a Redis that is gone for an hour is used again when it is back. */
 function retryStrategy(times: number): number {
   return Math.min(50 * times, 2000);
+}
+
+/** What was the master has become a replica: whoever finds the server anew finds another one. */
+function reconnectOnError(error: Error): boolean {
+  return /\bREADONLY\b/.test(error.message);
 }
