@@ -87,18 +87,21 @@ export async function runInstall(
 
   await enter("starting");
   const warnings = [...new Set([...context.installation.warnings, ...runtime.warnings, ...image.warnings])];
-  await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
+  const key = await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
+  const before = context.installation.poolKey;
+  if (before !== undefined && before !== key) await deps.keeper.removeIfUnused(before, signal);
   await journal.flush();
   signal.throwIfAborted();
   await deps.store.installations.publishReady(task.id, task.attempt);
 }
 
+/** Answers the Pool's key. */
 async function startPool(
   deps: InstallStepDeps,
   { installation, journal }: StepContext,
   { image, entrypoint, warnings }: { image: PackageImage; entrypoint: string; warnings: readonly string[] },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
   const key = poolKey(image.imageKey, shape.tenantId);
   // Before the Pool is there: whoever is about to remove one that nobody needs sees that somebody does.
@@ -120,6 +123,7 @@ async function startPool(
     if (!signal.aborted) await unwant(deps, key);
     throw error;
   }
+  return key;
 }
 
 /** A Pool whose first start failed is not started again by supervision, unless it serves somebody already. */

@@ -38,6 +38,8 @@ export interface KeeperDeps {
   readonly log: Log;
   /** Unique among live processes: names the holder of leases. */
   readonly holder: string;
+  /** Brings back the image of a Pool that the Engine has lost: the start behind it comes by `ensureReady`. */
+  readonly onImageMissing: (pool: Pool) => Promise<void>;
   readonly profile: ProfileSettings;
   readonly launch: LaunchSettings;
   readonly supervision: SupervisionSettings;

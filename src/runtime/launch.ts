@@ -68,7 +68,9 @@ export async function launch(
         identity: { ...identity, generation: record.generation },
         settings: deps.profile,
       });
-      return await createAndStart(deps, spec, record, signal);
+      return await createAndStart(deps, spec, record, signal).catch(async (error: unknown) => {
+        throw await nameMissingImage(deps, pool, error);
+      });
     });
     const started = clock.now();
     onLog(`container ${record.containerName} started`);
@@ -97,6 +99,13 @@ export async function launch(
     if (!deps.lifetime.aborted) await undo(deps, { record, containerId }, error);
     throw error;
   }
+}
+
+/** The Engine says `not_found` of whatever is missing: of a lost image something can be done. */
+async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, error: unknown) {
+  if (!isFault(error, "not_found")) return error;
+  if ((await engine.findImage(pool.imageRef, lifetime)) !== undefined) return error;
+  return new Fault("image_missing", `The image ${pool.imageRef} is not on the engine.`, { cause: error });
 }
 
 /** Waits until a started Container's plugin is ready, at the latest at `until`; marks the row. */

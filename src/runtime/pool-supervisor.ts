@@ -235,7 +235,7 @@ export class PoolSupervisor {
     } catch (error) {
       if (this.#deps.lifetime.aborted) throw error;
       const isAbandoned = launching.abort.signal.aborted;
-      await this.#startFailed(error, { isExplicit, isAbandoned });
+      await this.#startFailed(error, { isExplicit, isAbandoned, pool });
       await this.#requests.fail(pool, error);
       this.#again = true;
     } finally {
@@ -246,12 +246,19 @@ export class PoolSupervisor {
   /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
   async #startFailed(
     error: unknown,
-    { isExplicit, isAbandoned }: { readonly isExplicit: boolean; readonly isAbandoned: boolean },
+    {
+      isExplicit,
+      isAbandoned,
+      pool,
+    }: { readonly isExplicit: boolean; readonly isAbandoned: boolean; readonly pool: Pool | undefined },
   ): Promise<void> {
     const fault = toFault(error);
     const isForOthers = await servesAnybody(this.#deps.store, this.#key);
     if (isAbandoned) await this.#fate.setState(isForOthers ? "starting" : "idle");
-    else if (isExplicit && !isForOthers) await this.#fate.setState("idle", fault);
+    else if (fault.code === "image_missing" && pool !== undefined) {
+      await this.#fate.setState("idle", fault);
+      await this.#deps.onImageMissing(pool);
+    } else if (isExplicit && !isForOthers) await this.#fate.setState("idle", fault);
     else if (fault.rule.retry) await this.#fate.backOff(fault, this.#deps.supervision.backoffFirstMs);
     else await this.#fate.failed(fault, 0);
   }

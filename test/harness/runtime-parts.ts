@@ -67,6 +67,7 @@ export async function startRuntimeParts(options: RuntimePartsOptions): Promise<R
       folders,
       logs,
       holder,
+      onImageMissing: () => Promise.resolve(),
       profile,
       launch: { ...LAUNCH_DEFAULTS, ...options.launch },
       supervision: { ...SUPERVISION_DEFAULTS, ...options.supervision },
