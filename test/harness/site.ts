@@ -22,7 +22,7 @@ export const SITES = [{ database: "embedded" }, { database: "postgres" }] as con
 type Database = (typeof SITES)[number]["database"];
 type Env = Readonly<Record<string, string>>;
 
-/** Periods that a test may wait for, and the machine's own authorities where its network needs them. */
+/** Periods that a test may wait for. */
 const SHORT_PERIODS: Env = {
   BERTH_LEASE_SECONDS: "2",
   BERTH_SWEEP_SECONDS: "0.3",
@@ -64,11 +64,10 @@ export async function openSite(options: { database?: Database; env?: Env } = {})
     const databaseUrl =
       options.database === "postgres" ? await scope.use(await startPostgres()).createDatabase() : undefined;
     const engine = scope.use(testEngine());
-    const caBundle = process.env["SSL_CERT_FILE"];
     const env: Env = {
       ...SHORT_PERIODS,
       BERTH_DATA: dataFolder,
-      ...(caBundle === undefined ? {} : { BERTH_CA_BUNDLE: caBundle }),
+      ...ofMachine(),
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl }),
       ...options.env,
     };
@@ -77,6 +76,16 @@ export async function openSite(options: { database?: Database; env?: Env } = {})
     await scope.close();
     throw error;
   }
+}
+
+/** Where the machine's own network needs them: its authorities and its package index. */
+function ofMachine(): Env {
+  const caBundle = process.env["SSL_CERT_FILE"];
+  const index = process.env["BERTH_PACKAGE_INDEX_URL"];
+  return {
+    ...(caBundle === undefined ? {} : { BERTH_CA_BUNDLE: caBundle }),
+    ...(index === undefined ? {} : { BERTH_PACKAGE_INDEX_URL: index }),
+  };
 }
 
 interface Parts {
