@@ -2,7 +2,8 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { readConfig, redactedSettings, SETTINGS } from "./config.ts";
+import { SETTINGS } from "./config/settings.ts";
+import { readConfig, redactedSettings } from "./config.ts";
 
 describe("readConfig", () => {
   test("an empty environment gives the defaults, in the units that the parts take", () => {

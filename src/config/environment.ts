@@ -1,0 +1,82 @@
+/** How the settings stand in an environment: in which case, in files of secrets, under names that there are not. */
+import { readFileSync } from "node:fs";
+import type { Setting } from "./kinds.ts";
+import { SETTINGS, type SettingName } from "./settings.ts";
+
+export type Env = Readonly<Record<string, string | undefined>>;
+
+/** Names that programs write in lower case as well. */
+const IN_BOTH_CASES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] as const satisfies readonly SettingName[];
+
+/** Lower case wins, as it does in curl and in Python; an empty value is none. */
+export function withLowerCaseNames(env: Env): { readonly env: Env; readonly warnings: readonly string[] } {
+  const lower = IN_BOTH_CASES.filter((name) => isSet(env, name.toLowerCase()));
+  const differing = lower.filter((name) => isSet(env, name) && env[name] !== env[name.toLowerCase()]);
+  return {
+    env: { ...env, ...Object.fromEntries(lower.map((name) => [name, env[name.toLowerCase()]])) },
+    warnings: differing.map(
+      (name) => `${name} and ${name.toLowerCase()} differ; the lower-case one is used, as other programs do.`,
+    ),
+  };
+}
+
+/** Node can be told to send all that a process asks for through the proxies; that would be Berth's own traffic. */
+export function proxiedByNode(env: Env, flags: readonly string[]): string[] {
+  const names = IN_BOTH_CASES.flatMap((name) => [name, name.toLowerCase()]);
+  if (!names.some((name) => /^https?_proxy$/i.test(name) && isSet(env, name))) return [];
+  const [variable, flag] = ["NODE_USE_ENV_PROXY", "--use-env-proxy"];
+  const why = "Node would send Berth's own traffic through the proxy of builds and plugins";
+  return [
+    ...(isSet(env, variable) && env[variable] !== "0"
+      ? [`${variable} is ${JSON.stringify(env[variable])}; accepted: not set, or 0: ${why}`]
+      : []),
+    ...(flags.includes(flag) || (env["NODE_OPTIONS"] ?? "").split(/\s+/).includes(flag)
+      ? [`Node was started with ${flag}; accepted: without it: ${why}`]
+      : []),
+  ];
+}
+
+export function isSet(env: Env, name: string): boolean {
+  return env[name] !== undefined && env[name] !== "";
+}
+
+/** What the file of a secret holds, without the line's end that editors add. */
+export function readSecret(env: Env, name: string, problems: string[]): string | undefined {
+  const path = env[`${name}_FILE`];
+  if (path === undefined || path === "") return undefined;
+  const shown = `${name}_FILE is ${JSON.stringify(path)}`;
+  try {
+    const text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    if (text !== "") return text;
+    problems.push(`${shown}, which is empty; accepted: a file that holds the value`);
+  } catch (error) {
+    const why = error instanceof Error && "code" in error ? ` (${error.code})` : "";
+    problems.push(`${shown}, which cannot be read${why}; accepted: a readable file`);
+  }
+  return undefined;
+}
+
+/** Read by the script that builds runtime images, from the same environment. */
+const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
+
+/** Settings of earlier releases, and what does their work now. */
+const RENAMED: Readonly<Record<string, string>> = {
+  BERTH_PROXY_URL: "HTTP_PROXY and HTTPS_PROXY",
+  BERTH_NO_PROXY: "NO_PROXY",
+};
+
+/** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
+export function unknownNames(env: Env): string[] {
+  const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
+    isSecret ? [`${name}_FILE`] : [],
+  );
+  return Object.keys(env)
+    .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_"))
+    .filter((name) => !(name in SETTINGS) && !files.includes(name) && !OF_IMAGE_BUILDS.includes(name))
+    .map((name) => {
+      const now = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
+      return now === undefined
+        ? `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`
+        : `${name} is no setting of Berth any more; accepted: ${now}, which took its place`;
+    });
+}

@@ -1,0 +1,97 @@
+/** The kinds of settings: how the text of one is read, and in which words what it accepts is told. */
+import { z } from "zod";
+
+export interface Setting<T> {
+  readonly parse: z.ZodType<T, string>;
+  readonly accepted: string;
+  /** As it would be written in the environment; undefined: not set. */
+  readonly default: string | undefined;
+  readonly about: string;
+  /** Its value is never printed. */
+  readonly secret?: true;
+}
+
+export function text<const D extends string>(fallback: D, about: string) {
+  return { parse: z.string() as z.ZodType<string, string>, accepted: "text", default: fallback, about };
+}
+
+export function optional(about: string) {
+  return {
+    parse: z.string().min(1) as z.ZodType<string, string>,
+    accepted: "text",
+    default: undefined,
+    about,
+  };
+}
+
+export function secret(about: string) {
+  return { ...optional(about), secret: true as const };
+}
+
+/** A program that finds no scheme takes it for `http://`; not all do, so all of them are given it. */
+export function proxyUrl(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => (given.includes("://") ? given : `http://${given}`))
+    .refine((url) => isHttpUrl(url) && /^[^/]+:\/\/[^/?#]+\/?$/.test(url)) as z.ZodType<string, string>;
+  const accepted =
+    "`http://host:port` or `https://host:port`, with `user:password@` before the host where needed";
+  return { parse, accepted, default: undefined, about, secret: true as const };
+}
+
+export function indexUrl(about: string) {
+  const parse = z.string().refine(isHttpUrl) as z.ZodType<string, string>;
+  return {
+    parse,
+    accepted: "an `http://` or `https://` URL",
+    default: undefined,
+    about,
+    secret: true as const,
+  };
+}
+
+export function indexUrls(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split(/\s+/).filter((url) => url !== ""))
+    .refine((urls) => urls.every(isHttpUrl)) as z.ZodType<readonly string[], string>;
+  const accepted = "`http://` or `https://` URLs with spaces between them";
+  return { parse, accepted, default: undefined, about, secret: true as const };
+}
+
+/** Without white space: it would part one URL in two in the installer's environment. */
+function isHttpUrl(url: string): boolean {
+  return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
+}
+
+export function matching(test: (value: string) => boolean, accepted: string, about: string) {
+  const parse = z.string().refine(test) as z.ZodType<string, string>;
+  return { parse, accepted, default: undefined, about };
+}
+
+export function whole(min: number, max: number, fallback: string, about: string) {
+  const parse = z
+    .string()
+    .regex(/^\d{1,15}$/)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max) as z.ZodType<number, string>;
+  return { parse, accepted: `a whole number from ${min} to ${max}`, default: fallback, about };
+}
+
+export function decimal(min: number, max: number, fallback: string, about: string) {
+  const parse = z
+    .string()
+    .regex(/^\d{1,15}(\.\d{1,6})?$/)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max) as z.ZodType<number, string>;
+  return { parse, accepted: `a number from ${min} to ${max}`, default: fallback, about };
+}
+
+export function oneOf<const T extends readonly [string, ...string[]]>(
+  choices: T,
+  fallback: T[number],
+  about: string,
+) {
+  const parse = z.enum(choices) as unknown as z.ZodType<T[number], string>;
+  return { parse, accepted: choices.join(", "), default: fallback, about };
+}

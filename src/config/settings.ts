@@ -1,0 +1,171 @@
+/**
+ * Every setting: its name, what is accepted, its default, what it is for. No default stands anywhere else. README's
+ * table is checked against this one by a test.
+ */
+import type { z } from "zod";
+import {
+  decimal,
+  indexUrl,
+  indexUrls,
+  matching,
+  oneOf,
+  optional,
+  proxyUrl,
+  type Setting,
+  secret,
+  text,
+  whole,
+} from "./kinds.ts";
+
+export const SETTINGS = {
+  BERTH_DATA: text("./data", "Folder for all that Berth keeps: database, queue, packages, logs, sockets"),
+  BERTH_HOST: text("127.0.0.1", "Address to listen on"),
+  BERTH_PORT: whole(0, 65_535, "5002", "Port to listen on; 0 takes a free one"),
+  BERTH_ADMIN_KEY: secret(
+    "Operator's key; unset, one is made at the first start, in `admin-key` in the data folder",
+  ),
+  BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "How much is logged"),
+  BERTH_HTTP_CONNECTIONS_MAX: whole(1, 100_000, "4096", "Connections to the API at once"),
+  BERTH_HTTP_IDLE_SECONDS: decimal(
+    0.1,
+    3600,
+    "75",
+    "A connection without a request is closed after that time; more than that of a proxy in front",
+  ),
+  BERTH_HTTP_REQUEST_SECONDS_MAX: decimal(
+    1,
+    86_400,
+    "300",
+    "Time until a whole request, or upload, is there",
+  ),
+  BERTH_DRAIN_DELAY_SECONDS: decimal(
+    0,
+    3600,
+    "0",
+    "After a stop signal: still accepts for so long, not ready, so that a load balancer turns away",
+  ),
+
+  DATABASE_URL: secret("PostgreSQL 14+ (`postgresql://...`); unset, PGlite in the data folder"),
+  BERTH_DATABASE_POOL: whole(1, 1000, "10", "Connections of each process to PostgreSQL at most"),
+  REDIS_URL: secret(
+    "Redis 6.2+ (`redis://`, `rediss://`, `unix://`, `redis+sentinel://`); unset, a `redis-server` child in the data folder",
+  ),
+  BERTH_START_WAIT_SECONDS: decimal(
+    0,
+    86_400,
+    "60",
+    "How long a start waits for PostgreSQL, Redis and the Docker Engine; 0: it tries once",
+  ),
+  BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
+
+  BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),
+  BERTH_S3_BUCKET: optional("Bucket that keeps packages; unset, a folder in the data folder does"),
+  BERTH_S3_ENDPOINT: matching(
+    (value) => URL.canParse(value) && isBareUrl(new URL(value)),
+    "`https://host[:port]`, or `http://`",
+    "Server of the bucket (`https://s3.eu-central-1.amazonaws.com`)",
+  ),
+  BERTH_S3_REGION: text("us-east-1", "Region of the bucket"),
+  BERTH_S3_PREFIX: matching(
+    (value) => /^[\w.-]+(\/[\w.-]+)*\/?$/.test(value),
+    "letters, digits, `_`, `.`, `-`, and `/` between and after them",
+    "Folder in the bucket (`berth/`); unset, the bucket is Berth's alone",
+  ),
+  BERTH_S3_PATH_STYLE: oneOf(
+    ["yes", "no"],
+    "yes",
+    "Where the bucket is named: `yes`: in the path; `no`: in front of the host's name",
+  ),
+  BERTH_S3_ACCESS_KEY_ID: optional(
+    "Access key; unset, the machine's credentials are used, as the vendor's tools find them",
+  ),
+  BERTH_S3_SECRET_ACCESS_KEY: secret("Secret of the access key"),
+  BERTH_S3_CACHE_MB: whole(0, 16_777_216, "1024", "Packages of the bucket that are kept at hand (MiB)"),
+  BERTH_PACKAGE_INDEX_URL: indexUrl(
+    "Package index that builds use instead of the public one; may hold a password",
+  ),
+  BERTH_PACKAGE_EXTRA_INDEX_URLS: indexUrls(
+    "Package indexes that builds ask first, separated by spaces; may hold passwords",
+  ),
+  BERTH_CA_BUNDLE: optional(
+    "PEM file of certificate authorities that builds and plugins trust beside the public ones",
+  ),
+  HTTP_PROXY: proxyUrl(
+    "Proxy of builds and plugins for `http://` addresses; may hold a password. Berth's own traffic never uses it",
+  ),
+  HTTPS_PROXY: proxyUrl("The same for `https://` addresses"),
+  NO_PROXY: text("", "Hosts that builds and plugins reach without a proxy, comma-separated"),
+  BERTH_PYTHON_VERSION: oneOf(
+    ["nearest", "exact"],
+    "nearest",
+    "`nearest`: the next newer Python serves a package, with a warning; `exact`: it is refused",
+  ),
+  BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
+  BERTH_BUILD_CPUS: decimal(0.1, 1024, "2", "CPUs of a build"),
+  BERTH_BUILD_SECONDS_MAX: decimal(1, 86_400, "600", "Time of a build"),
+  BERTH_BUILD_SILENCE_SECONDS_MAX: decimal(0.1, 86_400, "120", "Time of a build without any progress"),
+  BERTH_BUILDS_MAX: whole(1, 64, "2", "Builds at once"),
+
+  BERTH_ISOLATION: oneOf(
+    ["tenant", "shared"],
+    "tenant",
+    "`tenant`: Containers of its own for each tenant; `shared`: tenants share those of a plugin",
+  ),
+  BERTH_SHARED_PLUGINS: text("", "Plugins (`author/name`, comma-separated) that are shared all the same"),
+  BERTH_PLUGIN_NETWORK: oneOf(["bridge", "none"], "bridge", "`none`: plugins reach no network"),
+  BERTH_PLUGIN_MEMORY_MB_FLOOR: whole(
+    16,
+    1_048_576,
+    "256",
+    "Below it, a real package's declared memory is advice (MiB)",
+  ),
+  BERTH_PLUGIN_MEMORY_MB_MAX: whole(16, 1_048_576, "2048", "Memory that a plugin may be granted (MiB)"),
+  BERTH_PLUGIN_STORAGE_MB: whole(1, 1_048_576, "100", "Size of /tmp where the manifest does not say (MiB)"),
+  BERTH_PLUGIN_STORAGE_MB_MAX: whole(1, 1_048_576, "1024", "Size of /tmp that a plugin may be granted (MiB)"),
+  BERTH_PLUGIN_CPUS: decimal(0.05, 1024, "1", "CPUs of a plugin"),
+  BERTH_PLUGIN_PIDS_MAX: whole(16, 100_000, "256", "Processes and threads of a plugin"),
+  BERTH_PLUGIN_CALLS_MAX: whole(
+    1,
+    10_000,
+    "1000",
+    "Calls in flight of one Installation, at most and by default",
+  ),
+  BERTH_PLUGIN_SECONDS_MAX: decimal(0.1, 86_400, "600", "Time of one call, at most and by default"),
+  BERTH_PLUGIN_FRAME_MB_MAX: whole(1, 256, "16", "Size of one message of a plugin (MiB)"),
+  BERTH_PLUGIN_STORE_MB_MAX: whole(1, 1_048_576, "100", "What one plugin may keep for one tenant (MiB)"),
+  BERTH_START_SECONDS_MAX: decimal(0.1, 3600, "120", "Time until a started plugin must be ready"),
+  BERTH_STOP_SECONDS_MAX: decimal(0, 3600, "10", "Time that a stopped plugin has before it is killed"),
+  BERTH_IDLE_STOP_SECONDS: decimal(
+    0,
+    31_536_000,
+    "0",
+    "Stop a plugin's Container after that time without calls; 0: never",
+  ),
+
+  BERTH_LEASE_SECONDS: decimal(0.2, 3600, "10", "How long a dead worker's task, build and pools stay taken"),
+  BERTH_SWEEP_SECONDS: decimal(0.05, 3600, "5", "Period in which forgotten tasks are handed out again"),
+  BERTH_POLL_SECONDS: decimal(0.05, 5, "2", "Period in which each process looks for changes in the database"),
+  BERTH_EVENT_DAYS: decimal(0, 36_500, "90", "How long the audit's events are kept; 0: for ever"),
+  BERTH_RECONCILE_SECONDS: decimal(
+    0.1,
+    3600,
+    "30",
+    "Period in which wanted and running Containers are compared",
+  ),
+  BERTH_HEALTH_SECONDS: decimal(0.1, 3600, "30", "Period of health checks"),
+  BERTH_ORPHAN_SECONDS: decimal(
+    0,
+    86_400,
+    "60",
+    "Age from which a Container of ours that nobody knows is removed",
+  ),
+} as const satisfies Record<string, Setting<unknown>>;
+
+export type SettingName = keyof typeof SETTINGS;
+export type Settings = { readonly [N in SettingName]: z.infer<(typeof SETTINGS)[N]["parse"]> | DefaultOf<N> };
+type DefaultOf<N extends SettingName> = (typeof SETTINGS)[N]["default"] extends string ? never : undefined;
+
+function isBareUrl({ protocol, username, password, pathname, search, hash }: URL): boolean {
+  const rest = `${username}${password}${search}${hash}`;
+  return (protocol === "https:" || protocol === "http:") && pathname === "/" && rest === "";
+}
