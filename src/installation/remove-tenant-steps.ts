@@ -9,6 +9,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { TenantTask } from "../domain/task.ts";
 import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Queue } from "../queue/queue.ts";
+import { removeOrphanLogs } from "../runtime/logs/orphans.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
@@ -20,6 +21,7 @@ export interface RemoveTenantDeps {
   readonly queue: Queue;
   readonly keeper: PoolKeeper;
   readonly storage: TenantStorage;
+  readonly dataFolder: string;
   readonly clock: Clock;
   /** How often an uninstall that another worker has is looked at. */
   readonly pollMs: number;
@@ -40,7 +42,7 @@ export async function runRemoveTenant(
   { task, journal }: RemoveTenantContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { store, keeper, storage } = deps;
+  const { store, keeper, storage, dataFolder } = deps;
   const { tenantId } = task;
   for (;;) {
     const { items } = await store.installations.list({ tenantId }, { limit: AT_ONCE });
@@ -49,6 +51,7 @@ export async function runRemoveTenant(
   }
   for (const pool of await store.pools.list())
     if (pool.tenantId === tenantId) await keeper.removeIfUnused(pool.key, signal);
+  await removeOrphanLogs({ dataFolder, store });
   signal.throwIfAborted();
   const { bytes } = await storage.remove(tenantId);
   if (bytes > 0) journal.progress(`removed ${bytes} bytes of plugin storage`);
@@ -69,12 +72,12 @@ async function uninstall(
   const by: Actor = { ...BERTH_ITSELF, requestId: task.id };
   const accepted = await acceptUninstall(deps, installation.id, by).catch(gone);
   if (accepted === undefined) return;
+  journal.progress(`uninstalling ${installation.identifier}`);
   await deps.runTask(accepted.task.id, signal);
   const after = await deps.store.tasks.find(accepted.task.id);
-  if (after?.state === "ready") journal.progress(`uninstalled ${installation.identifier}`);
-  else if (after?.state === "failed") throw failed(installation, after.cause?.message);
+  if (after?.state === "failed") throw failed(installation, after.cause?.message);
   // another worker has it, or it waits for its next try
-  else await deps.clock.sleep(deps.pollMs, signal);
+  if (after?.state !== "ready") await deps.clock.sleep(deps.pollMs, signal);
 }
 
 function gone(error: unknown): undefined {

@@ -47,6 +47,7 @@ export interface TaskRunnerDeps extends InstallStepDeps {
   readonly worker: string;
   readonly tasks: TaskRunnerSettings;
   readonly storage: TenantStorage;
+  readonly dataFolder: string;
 }
 
 type Ending = "ready" | "failed" | "cancelled" | "retry" | "lost" | "released";

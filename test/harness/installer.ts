@@ -142,6 +142,7 @@ function createWorker(
     settings: buildSettings(folder),
     packageStore: packages,
     storage: createTenantStorage({ folder: join(folder, "storage") }),
+    dataFolder: folder,
     archives: DEFAULT_READ_OPTIONS,
     reader,
     isolation: { default: "tenant", plugins: {} },

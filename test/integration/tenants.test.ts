@@ -110,7 +110,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   test("keys are paged newest first, revoked ones too; those in force are all but these", async () => {
     const tenantId = aTenant();
-    const made = [];
+    const made: string[] = [];
     for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);
     await store.keys.revoke(made[2] ?? "", BY);
     const seen = await pagesOf((page) => store.keys.page({ tenantId }, page), 2);
@@ -259,6 +259,8 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const events = await store.tasks.events(task.id, 0);
     expect(events.flatMap((event) => (event.type === "progress" ? [event.message] : []))).toEqual([
       "revoked 1 keys",
+      expect.stringMatching(/^uninstalled acme/),
+      expect.stringMatching(/^uninstalled acme/),
       "removed 2 uploads (the archives stay, for operators alone)",
       "removed 1 answers kept for Idempotency-Keys",
       expect.stringMatching(/^removed \d+ earlier tasks with their logs$/),

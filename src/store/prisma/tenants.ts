@@ -115,18 +115,25 @@ async function cancelInstalls(tx: Tx, tenantId: string): Promise<void> {
 }
 
 async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
-  const { id: taskId, kind, tenantId } = await holdTask(tx, fence);
+  const { id: taskId, kind, tenantId, createdAt } = await holdTask(tx, fence);
   if (kind !== "remove_tenant") throw leaseLost(taskId);
   await tx.$queryRaw`SELECT id FROM berth_tenants WHERE id = ${tenantId}::uuid FOR UPDATE`;
   if ((await tx.installation.count({ where: { tenantId } })) > 0)
     throw new Fault("conflict", "The tenant still has installations.");
+  // by their tasks, whichever worker ran them
+  const uninstalls = await tx.task.findMany({
+    where: { tenantId, kind: "uninstall", state: "ready", finishedAt: { gte: createdAt } },
+    orderBy: { finishedAt: "asc" },
+  });
   const removed = await removeRows(tx, tenantId, taskId);
+  const said = [
+    ...uninstalls.map(({ identifier }) => `uninstalled ${identifier}`),
+    ...Object.entries(removed).flatMap(([what, rows]) => (rows > 0 ? [`removed ${rows} ${what}`] : [])),
+  ];
   await writeEvents(
     tx,
     taskId,
-    Object.entries(removed)
-      .filter(([, rows]) => rows > 0)
-      .map(([what, rows]) => ({ type: "progress", step: "queued", message: `removed ${rows} ${what}` })),
+    said.map((message) => ({ type: "progress", step: "queued", message })),
   );
   await tx.tenant.deleteMany({ where: { id: tenantId } });
   await endTask(tx, taskId, { type: "end", state: "ready" });

@@ -1,0 +1,157 @@
+/** A tenant and all that it has is removed by one task, killed on the way once, while its neighbour notices nothing. */
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { BerthProcess } from "../harness/berth.ts";
+import {
+  aTenant,
+  eventually,
+  follow,
+  install,
+  type PackedPlugin,
+  packPlugin,
+  type TaskJson,
+  toolTexts,
+} from "../harness/client.ts";
+import { openSite, SITES, type Site } from "../harness/site.ts";
+
+/** Keeps a value in its storage, then takes its time to stop. */
+const MAIN = `import signal
+import time
+
+import berth_protocol
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def handle(session):
+    request = {"opt": "set", "key": "k", "value": "00" * 1000}
+    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
+    time.sleep(0.5)
+    session.text("kept")
+
+
+if __name__ == "__main__":
+    berth_protocol.serve(handle)
+`;
+
+function packKeeper(name: string): Promise<PackedPlugin> {
+  return packPlugin("echo", {
+    "main.py": MAIN,
+    "manifest.yaml": (text) =>
+      text
+        .replace(/^name: .*/m, `name: ${name}`)
+        .replace("permission: {}", "permission: {storage: {enabled: true, size: 1048576}}"),
+    "provider/echo.yaml": (text) => text.replace(/^( +)name: .*/m, `$1name: ${name}`),
+  });
+}
+
+const hasFile = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+describe.each(SITES)("on $database", ({ database }) => {
+  let site: Site;
+  let berth: BerthProcess;
+  let plugins: readonly [PackedPlugin, PackedPlugin];
+  beforeAll(async () => {
+    site = await openSite({ database });
+    berth = await site.start();
+    plugins = [await packKeeper("keeper"), await packKeeper("hoarder")];
+  });
+  afterAll(() => site[Symbol.asyncDispose]());
+
+  const keep = async (tenant: string, { pluginId }: PackedPlugin) => {
+    expect(await toolTexts(berth, { tenant, pluginId, tool: "echo" })).toEqual(["kept"]);
+    const folder = join(site.dataFolder, "storage", tenant, pluginId);
+    await eventually(async () => ((await readdir(folder).catch(() => [])).length > 0 ? true : undefined));
+  };
+  const makeKey = async (tenant: string) =>
+    (
+      await berth.json<{ key: string }>(201, "POST", "/v1/keys", {
+        body: { name: tenant, tenant_id: tenant },
+      })
+    ).key;
+  const containersOf = async (tenant: string) =>
+    (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === tenant);
+
+  test("removed with its installations, Containers, storage, logs, uploads and keys; killed on the way it goes on", async () => {
+    const [tenant, neighbour] = [aTenant(), aTenant()];
+    const [key, neighboursKey] = [await makeKey(tenant), await makeKey(neighbour)];
+    for (const plugin of plugins) {
+      await berth.json(201, "POST", "/v1/packages", { body: plugin.bytes, key });
+      await install(berth, plugin, tenant);
+      await keep(tenant, plugin);
+    }
+    const [shared] = plugins;
+    await install(berth, shared, neighbour);
+    await keep(neighbour, shared);
+    const pools = await readdir(join(site.dataFolder, "logs"));
+    const neighbours = (await containersOf(neighbour)).map(({ id }) => id);
+    expect(await berth.json(200, "GET", `/v1/tenants/${tenant}`, { key })).toMatchObject({
+      ...{ packages_uploaded: 2, keys: 1, runtimes_running: 2, usage: { storage_bytes: 2000 } },
+      installations: { total: 2, ready: 2 },
+    });
+
+    const path = `/v1/tenants/${tenant}`;
+    const { task } = await berth.json<{ task: TaskJson }>(202, "DELETE", path);
+    expect((await berth.request("GET", path, { key })).status).toBe(401);
+    const refused = await berth.request("POST", `${path}/installations`, {
+      body: { identifier: shared.identifier },
+    });
+    expect([refused.status, await refused.json()]).toMatchObject([409, { error: { code: "conflict" } }]);
+    // both plugins are being stopped now, and take their time: the grace is two seconds
+    await eventually(async () => {
+      const { items } = await berth.json<{ items: { kind: string; attempt: number }[] }>(
+        ...([200, "GET", `${path}/tasks`] as const),
+      );
+      return items.filter(({ kind, attempt }) => kind === "uninstall" && attempt > 0).length === 2
+        ? true
+        : undefined;
+    });
+    await berth.kill("SIGKILL");
+    berth = await site.start();
+    expect(await berth.json(202, "DELETE", path)).toMatchObject({ task: { id: task.id }, created: false });
+    const events = await follow(berth, { tenant, taskId: task.id });
+    expect(events.at(-1)).toMatchObject({ type: "end", state: "ready" });
+    const said = events.flatMap(({ type, message }) => (type === "progress" ? [message] : []));
+    expect(said).toEqual(
+      expect.arrayContaining([
+        "revoked 1 keys",
+        ...plugins.map(({ identifier }) => `uninstalled ${identifier}`),
+        "removed 2000 bytes of plugin storage",
+        "removed 2 uploads (the archives stay, for operators alone)",
+      ]),
+    );
+
+    expect(await containersOf(tenant)).toEqual([]);
+    expect(await hasFile(join(site.dataFolder, "storage", tenant))).toBe(false);
+    expect((await readdir(join(site.dataFolder, "logs"))).length).toBe(pools.length - 2);
+    expect((await berth.request("GET", path)).status).toBe(404);
+    expect((await berth.request("GET", path, { key })).status).toBe(401);
+    expect(await berth.json(200, "GET", `${path}/installations`)).toMatchObject({ items: [] });
+    expect(await berth.json(200, "GET", `/v1/keys?tenant_id=${tenant}`)).toMatchObject({
+      items: [{ state: "revoked" }],
+    });
+    const { items } = await berth.json<{ items: { kind: string; result: string }[] }>(
+      ...([200, "GET", `/v1/events?tenant_id=${tenant}&kind=tenant.remove`] as const),
+    );
+    expect(items).toMatchObject([{ key_id: "admin", task_id: task.id, result: "ready" }]);
+
+    // the neighbour: the same Container, its storage, its key, its answer
+    expect((await containersOf(neighbour)).map(({ id }) => id)).toEqual(neighbours);
+    expect(await hasFile(join(site.dataFolder, "storage", neighbour, shared.pluginId))).toBe(true);
+    expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key: neighboursKey })).toMatchObject({
+      ...{ keys: 1, runtimes_running: 1, installations: { total: 1, ready: 1 } },
+    });
+    await keep(neighbour, shared);
+
+    // it may come back, as new: with nothing of what it had
+    await install(berth, shared, tenant);
+    expect(await berth.json(200, "GET", path)).toMatchObject({
+      ...{ keys: 0, packages_uploaded: 0, usage: { storage_bytes: 0 } },
+    });
+  });
+});
