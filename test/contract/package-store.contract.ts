@@ -57,7 +57,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
     it("keeps one and the same archive where two stores keep different ones at once", async () => {
       const identifier = anIdentifier();
       await using other = await place.open();
-      const texts = ["one".repeat(50_000), "two".repeat(50_000)] as const;
+      const texts = ["one".repeat(1_000_000), "two".repeat(1_000_000)] as const;
       await Promise.all([keepText(store, identifier, texts[0]), keepText(other, identifier, texts[1])]);
       const [seen, seenByOther] = await Promise.all([
         readText(store, identifier),

@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -27,9 +27,11 @@ export interface S3Server extends AsyncDisposable {
   settings(bucket: string): BucketSettings & CacheSettings;
   /** The file that holds an object. */
   fileOf(bucket: string, key: string): string;
+  /** Removes an object behind the server's back. */
+  removeObject(bucket: string, key: string): Promise<void>;
   /** Ends it as rudely as a power cut; its objects stay. */
   kill(): Promise<void>;
-  /** Starts it again where it was. */
+  /** Starts it again where it was, unless it runs. */
   start(): Promise<void>;
 }
 
@@ -103,7 +105,13 @@ class RunningServer implements S3Server {
     return join(this.#parts.folder, "objects", bucket, key);
   }
 
+  async removeObject(bucket: string, key: string): Promise<void> {
+    await rm(this.fileOf(bucket, key), { force: true });
+    await rm(join(this.#parts.folder, "beside", bucket, key), { recursive: true, force: true });
+  }
+
   async start(): Promise<void> {
+    if (isRunning(this.#child)) return;
     const { program, folder, port, tls } = this.#parts;
     const { accessKeyId, secretAccessKey } = S3_CREDENTIALS;
     const child = spawn(
@@ -132,7 +140,7 @@ class RunningServer implements S3Server {
 
   async kill(): Promise<void> {
     const child = this.#child;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (!isRunning(child)) return;
     const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
@@ -142,6 +150,10 @@ class RunningServer implements S3Server {
     await this.kill();
     await this.#parts.scope.close();
   }
+}
+
+function isRunning(child: ChildProcess | undefined): child is ChildProcess {
+  return child !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
 /** A port that nobody listens on: the server is to come back where it was. */

@@ -73,17 +73,8 @@ export class Bucket {
     );
   }
 
-  async exists(key: string, signal?: AbortSignal): Promise<boolean> {
-    const found = await this.#repeat(signal, (abortSignal) =>
-      this.#client.send(new HeadObjectCommand(this.#object(key)), { abortSignal }).then(
-        () => true,
-        (error: unknown) => {
-          if (readFailure(error).kind === "missing") return false;
-          throw error;
-        },
-      ),
-    );
-    return found;
+  async exists(key: string): Promise<boolean> {
+    return await this.#repeat(undefined, (abortSignal) => this.#head(key, abortSignal));
   }
 
   /**
@@ -92,23 +83,29 @@ export class Bucket {
    */
   async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
     return await outcomeOf(
-      this.#once(undefined, (abortSignal) => {
+      this.#once(undefined, async (abortSignal) => {
         const condition = onlyNew ? { IfNoneMatch: "*" } : {};
-        return this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
+        await this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
           abortSignal,
         });
+        return "created";
       }),
     );
   }
 
-  /** Puts a whole file, whose digest the server checks where it can, and which it keeps beside the bytes. */
+  /**
+   * Puts a whole file, whose digest the server checks where it can, and which it keeps beside the bytes. With `onlyNew`
+   * where nothing is there; `conditional`: the server makes sure of it.
+   */
   async putFile(
     key: string,
     path: string,
-    { digest, onlyNew }: { readonly digest: FileDigest; readonly onlyNew: boolean },
+    { digest, onlyNew, conditional }: PutOptions,
   ): Promise<PutOutcome> {
     return await outcomeOf(
       this.#repeat(undefined, async (abortSignal) => {
+        // A server that refuses half-way through the bytes often cuts the connection, and its answer is lost with it.
+        if (onlyNew && (await this.#head(key, abortSignal))) return "exists";
         const body = createReadStream(path);
         const read = readable(body);
         const request = new PutObjectCommand({
@@ -118,7 +115,7 @@ export class Bucket {
           ContentType: "application/zip",
           ChecksumSHA256: Buffer.from(digest.sha256, "hex").toString("base64"),
           Metadata: { [DIGEST_FIELD]: digest.sha256 },
-          ...(onlyNew ? { IfNoneMatch: "*" } : {}),
+          ...(onlyNew && conditional ? { IfNoneMatch: "*" } : {}),
         });
         try {
           await this.#client.send(request, { abortSignal: AbortSignal.any([abortSignal, read.broken]) });
@@ -128,6 +125,7 @@ export class Bucket {
         } finally {
           body.destroy();
         }
+        return "created";
       }),
     );
   }
@@ -156,6 +154,16 @@ export class Bucket {
     await this.#repeat(undefined, (abortSignal) =>
       this.#client.send(new DeleteObjectCommand(this.#object(key)), { abortSignal }),
     );
+  }
+
+  async #head(key: string, abortSignal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#client.send(new HeadObjectCommand(this.#object(key)), { abortSignal });
+      return true;
+    } catch (error) {
+      if (readFailure(error).kind === "missing") return false;
+      throw error;
+    }
   }
 
   #object(key: string): { Bucket: string; Key: string } {
@@ -196,12 +204,17 @@ export class Bucket {
   }
 }
 
+export interface PutOptions {
+  readonly digest: FileDigest;
+  readonly onlyNew: boolean;
+  readonly conditional: boolean;
+}
+
 export type PutOutcome = "created" | "exists" | "unsupported";
 
-async function outcomeOf(putting: Promise<unknown>): Promise<PutOutcome> {
+async function outcomeOf(putting: Promise<PutOutcome>): Promise<PutOutcome> {
   try {
-    await putting;
-    return "created";
+    return await putting;
   } catch (error) {
     const kind = error instanceof RequestFailed ? error.failure.kind : undefined;
     if (kind === "exists" || kind === "unsupported") return kind;

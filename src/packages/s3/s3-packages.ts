@@ -11,7 +11,7 @@ import type { Clock } from "../../util/clock.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
 import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
 import { Bucket, RequestFailed } from "./bucket.ts";
-import { digestOf, type FileDigest } from "./file-digest.ts";
+import { digestOf } from "./file-digest.ts";
 import { openPackageCache, type PackageCache } from "./package-cache.ts";
 import type { BucketSettings, CacheSettings } from "./settings.ts";
 
@@ -73,12 +73,14 @@ class S3Packages implements PackageStore, AsyncDisposable {
   async keep(staged: StagedFile, identifier: string): Promise<void> {
     const key = this.#keyOf(identifier);
     const digest = await digestOf(staged.path);
-    const { bucket, cache, log } = this.#parts;
+    const { bucket, cache, log, isConditional: conditional } = this.#parts;
+    const put = (onlyNew: boolean) =>
+      this.#speak(() => bucket.putFile(key, staged.path, { digest, onlyNew, conditional }));
     await this.#fetching.run(identifier, async () => {
-      if (!(await this.#speak(() => this.#putNew(key, staged.path, digest)))) {
+      if ((await put(true)) !== "created") {
         if (await this.#isWhole(identifier, key)) return;
         log.warn({ op: "package_store.mend", identifier }, "a damaged archive is replaced");
-        await this.#speak(() => bucket.putFile(key, staged.path, { digest, onlyNew: false }));
+        await put(false);
       }
       await (await cache.add(identifier, staged.path, digest))[Symbol.asyncDispose]();
     });
@@ -110,13 +112,6 @@ class S3Packages implements PackageStore, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#parts.bucket.close();
-  }
-
-  /** False where something is there already. */
-  async #putNew(key: string, path: string, digest: FileDigest): Promise<boolean> {
-    const { bucket, isConditional } = this.#parts;
-    if (!isConditional && (await bucket.exists(key))) return false;
-    return (await bucket.putFile(key, path, { digest, onlyNew: isConditional })) === "created";
   }
 
   /** Reads what is there. An archive that tells nothing about itself, because Berth did not put it, gives way. */
