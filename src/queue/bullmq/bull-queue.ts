@@ -23,15 +23,15 @@ export interface BullQueueOptions {
   readonly lockMs: number;
   /** What the server shows of our connections. */
   readonly connectionName?: string | undefined;
+  /**
+   * A server that owes an answer for so long is taken for gone, because a network may drop a connection without a
+   * word; a worker notices in twice the time. Unset, 10 s.
+   */
+  readonly silenceMs?: number | undefined;
   readonly log: Log;
 }
 
-/** A server that owes an answer for so long is taken for gone: the network may have dropped it without a word. */
 const SILENCE_MS = 10_000;
-/** A worker's request for the next job may stay open this much longer. */
-const BLOCKED_MS = 10_000;
-/** How often the connections that have nothing to say are asked whether they live. */
-const HEARTBEAT_MS = 5000;
 const KEEP_ALIVE_MS = 10_000;
 const CONNECT_MS = 5000;
 
@@ -53,6 +53,7 @@ export function openBullQueue(options: BullQueueOptions): Queue {
 class BullQueue implements Queue {
   readonly #options: BullQueueOptions;
   readonly #redis: RedisServer;
+  readonly #silenceMs: number;
   readonly #scope = new Scope();
   readonly #bulls: Bulls;
   readonly #commands: Redis;
@@ -66,10 +67,11 @@ class BullQueue implements Queue {
     this.#options = options;
     const { redis } = options;
     this.#redis = "socketPath" in redis ? embeddedRedis(redis.socketPath) : redis;
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#commands = this.#connect({
-      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: SILENCE_MS },
+      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: this.#silenceMs },
     });
-    this.#messages = this.#connect({ maxRetriesPerRequest: null, socketTimeout: SILENCE_MS });
+    this.#messages = this.#connect({ maxRetriesPerRequest: null, socketTimeout: this.#silenceMs });
     this.#commands.on("ready", () => this.#ready());
     this.#commands.on("error", (error: Error) => this.#outage(error));
     this.#messages.on("message", (channel: string, message: string) => {
@@ -77,7 +79,7 @@ class BullQueue implements Queue {
     });
     this.#bulls = { "task.run": this.#openBull("task.run") };
     const beat = repeat(
-      { clock: systemClock, everyMs: HEARTBEAT_MS },
+      { clock: systemClock, everyMs: this.#silenceMs / 2 },
       () => this.#beat(),
       this.#scope.signal,
     );
@@ -158,7 +160,7 @@ class BullQueue implements Queue {
       },
       {
         connection: this.#connect(
-          { maxRetriesPerRequest: null, socketTimeout: SILENCE_MS + BLOCKED_MS },
+          { maxRetriesPerRequest: null, socketTimeout: 2 * this.#silenceMs },
           clients,
         ),
         concurrency: JOBS[name].concurrency,
@@ -167,6 +169,8 @@ class BullQueue implements Queue {
         maxStalledCount: 1000,
         // After a failure of the connection; the library's own 15 s would outlast most failovers.
         runRetryDelay: 1000,
+        // Seconds that the request for the next job stays open: well within what is taken for silence.
+        drainDelay: Math.max(1, Math.round(this.#silenceMs / 2000)),
         removeOnComplete: { count: 0 },
         removeOnFail: { count: 0 },
       },
@@ -264,7 +268,13 @@ function quiet(client: Redis): Redis {
 
 function note(client: Redis, clients: Redis[]): Redis {
   const duplicate = client.duplicate.bind(client);
-  client.duplicate = (override) => note(duplicate(override), clients);
+  const { connectionName } = client.options;
+  client.duplicate = (override) => {
+    const copy = duplicate(override);
+    // The library gives it a name of its own; the name is sent when the connection stands.
+    Object.assign(copy.options, { connectionName });
+    return note(copy, clients);
+  };
   clients.push(quiet(client));
   return client;
 }

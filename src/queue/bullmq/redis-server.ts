@@ -171,7 +171,12 @@ function explainRedis(error: unknown, { usesTls }: RedisServer): NetworkFailure 
       ...network,
       reason: `${network.reason}; sslrootcert or BERTH_CA_BUNDLE names authorities to trust`,
     };
-  if (network !== undefined) return network;
+  if (network !== undefined) {
+    // A server without TLS waits for the rest of what it takes for a command.
+    const hint =
+      usesTls && network.reason.includes("ETIMEDOUT") ? "; it may have no TLS there (redis://)" : "";
+    return { ...network, reason: `${network.reason}${hint}` };
+  }
   const message = error instanceof Error ? error.message : String(error);
   return { reason: usesTls ? message : `${message}; it may want TLS (rediss://)`, isFinal: false };
 }
