@@ -174,10 +174,11 @@ export class HttpDoor implements BerthDoor {
   }
 }
 
-/** What a child may know of the test's own environment: no setting of Berth, no address of a server. */
+/** What a child may know of the test's own environment: no setting of Berth, no address of a server, no word to Node. */
 export function inherited(): Record<string, string> {
+  const withheld = ["DATABASE_URL", "REDIS_URL", "NODE_USE_ENV_PROXY"];
   const kept = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith("BERTH_") && name !== "DATABASE_URL" && name !== "REDIS_URL",
+    ([name]) => !name.startsWith("BERTH_") && !withheld.includes(name),
   );
   return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
 }

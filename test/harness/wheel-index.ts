@@ -23,7 +23,7 @@ export interface WheelIndex extends AsyncDisposable {
   readonly requests: readonly string[];
 }
 
-export interface WheelIndexOptions {
+interface WheelIndexOptions {
   readonly stallDownloads?: boolean;
   /** HTTPS with this certificate; plain HTTP without. */
   readonly certificate?: Certificate;
