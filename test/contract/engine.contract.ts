@@ -250,11 +250,11 @@ export function engineContract(
       }
     });
 
-    test("a network is made once, another one of its name is a conflict, and removing it twice succeeds", async () => {
+    test("a network is made once however many make it at once, another one of its name is a conflict, and removing it twice succeeds", async () => {
       const { engine, labels } = subject;
       const bridge = `bt${Math.random().toString(36).slice(2, 10)}`;
       const spec = { name: subject.name("net"), bridge, labels, betweenContainers: false };
-      await engine.ensureNetwork(spec, within());
+      await Promise.all(Array.from({ length: 4 }, () => engine.ensureNetwork(spec, within())));
       await engine.ensureNetwork(spec, within());
       const other = engine.ensureNetwork({ ...spec, betweenContainers: true }, within());
       await expect(other).rejects.toMatchObject({ code: "conflict" });

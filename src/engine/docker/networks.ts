@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
 import type { NetworkSpec } from "../engine.ts";
@@ -14,6 +15,9 @@ const Inspected = z.object({
   Options: z.record(z.string(), z.string()).nullish(),
 });
 
+/** While another worker makes the same network, the Engine refuses ours and does not show that one yet. */
+const MAKING = { looks: 25, everyMs: 200 };
+
 /** Throws `conflict`, naming what differs, where a network of that name is there and is not what was asked. */
 export async function ensureNetwork(
   client: DockerClient,
@@ -21,7 +25,19 @@ export async function ensureNetwork(
   signal: AbortSignal,
 ): Promise<void> {
   checkName("bridge", spec.bridge);
-  if (await isThere(client, spec, signal)) return;
+  for (let looks = 1; !(await isThere(client, spec, signal)); looks++) {
+    if (await make(client, spec, { isLast: looks >= MAKING.looks }, signal)) return;
+    await sleep(MAKING.everyMs, undefined, { signal });
+  }
+}
+
+/** False where the name or the bridge is taken; thrown as the Engine says it at the last try. */
+async function make(
+  client: DockerClient,
+  spec: NetworkSpec,
+  { isLast }: { readonly isLast: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
   const { status } = await client.call(
     {
       method: "POST",
@@ -34,12 +50,11 @@ export async function ensureNetwork(
         Options: { [BRIDGE]: spec.bridge, [ICC]: String(spec.betweenContainers) },
         Labels: { ...spec.labels },
       },
-      accept: [409],
+      accept: isLast ? [] : [403, 409],
     },
     signal,
   );
-  // Somebody else made it between the look and the making.
-  if (status === 409) await isThere(client, spec, signal);
+  return status !== 403 && status !== 409;
 }
 
 /** Throws `conflict` while Containers are on it. */
