@@ -25,7 +25,7 @@ function check(env: Record<string, string> = {}) {
 
 test("a process that listens on any address is asked on the local one", async () => {
   await check();
-  expect(asked).toEqual(["/health/live"]);
+  expect(asked).toEqual(["/health"]);
 });
 
 test("an answer that is no success, silence and an unknown port are failures that say so", async () => {

@@ -15,7 +15,7 @@ export async function checkHealth({
   const { BERTH_HOST, BERTH_PORT } = settings;
   if (BERTH_PORT === 0) throw invalidInput("BERTH_PORT", "0", "the port that the process listens on");
   const host = ANY[BERTH_HOST] ?? BERTH_HOST;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${BERTH_PORT}/health/live`;
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${BERTH_PORT}/health`;
   const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).catch((cause) => {
     throw new Fault("internal", `Nothing answers at ${url}.`, { cause });
   });
