@@ -35,13 +35,15 @@ export async function openPackages(options: OpenPackagesOptions): Promise<Packag
       ...{ settings, log },
       folder: join(config.dataFolder, "packages-s3"),
       clock: systemClock,
-      startWaitMs: 30_000,
+      startWaitMs: config.settings.BERTH_START_WAIT_SECONDS * 1000,
     }),
   );
   const former = { store: disk, list: () => listDiskPackages(folder) };
   if (copies) {
     const retryMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
-    const copying = copyFormer({ packages, former, clock: systemClock, log, retryMs }, scope.signal);
+    const copying = copyFormer({ packages, former, clock: systemClock, log, retryMs }, scope.signal).catch(
+      (error: unknown) => log.error({ op: "packages.copy", ok: false, err: error }),
+    );
     scope.add(() => copying);
   }
   return withFormer({ packages, former });

@@ -83,7 +83,7 @@ export class Bucket {
    */
   async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
     return await outcomeOf(
-      this.#once(undefined, async (abortSignal) => {
+      this.#once(undefined, async (abortSignal): Promise<PutOutcome> => {
         const condition = onlyNew ? { IfNoneMatch: "*" } : {};
         await this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
           abortSignal,

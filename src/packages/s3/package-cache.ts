@@ -26,7 +26,7 @@ export async function openPackageCache(options: PackageCacheOptions): Promise<Pa
     opened: join(folder, "opened"),
     partial: join(folder, "partial"),
   };
-  for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
+  await make(folders);
   await removeOld(folders.partial, settings.stagedAgeMaxMs);
   await removeOld(folders.opened, settings.openedAgeMaxMs);
   const cache = new PackageCache(folders, options);
@@ -55,12 +55,14 @@ export class PackageCache {
   }
 
   /** A path for a new file; whoever asks removes what it does not keep. */
-  newPath(): string {
+  async newPath(): Promise<string> {
+    await make(this.#folders);
     return join(this.#folders.partial, ageNamed());
   }
 
   /** Undefined where it is not there, or not whole any more. */
   async find(identifier: string): Promise<OpenedPackage | undefined> {
+    await make(this.#folders);
     for (const name of await this.#namesOf(identifier)) {
       const opened = await this.#open(join(this.#folders.kept, name));
       if (opened === undefined) continue;
@@ -88,6 +90,7 @@ export class PackageCache {
   }
 
   async remove(identifier: string): Promise<void> {
+    await make(this.#folders);
     for (const name of await this.#namesOf(identifier)) {
       await rm(join(this.#folders.kept, name), { force: true });
     }
@@ -136,6 +139,11 @@ export class PackageCache {
       },
     };
   }
+}
+
+/** At each use: an operator may clear the folder while Berth runs. */
+async function make(folders: Folders): Promise<void> {
+  for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
 function nameOf(identifier: string, { bytes, sha256 }: FileDigest): string {

@@ -66,7 +66,7 @@ class S3Packages implements PackageStore, AsyncDisposable {
   }
 
   async stage(): Promise<StagedFile> {
-    const path = this.#parts.cache.newPath();
+    const path = await this.#parts.cache.newPath();
     return { path, [Symbol.asyncDispose]: () => rm(path, { force: true }) };
   }
 
@@ -127,7 +127,7 @@ class S3Packages implements PackageStore, AsyncDisposable {
 
   async #fetch(identifier: string, key: string, signal?: AbortSignal): Promise<FetchedPackage> {
     const { bucket, cache } = this.#parts;
-    const path = cache.newPath();
+    const path = await cache.newPath();
     try {
       const got = await this.#speak(() => bucket.getFile(key, path, signal));
       if (got === undefined) throw notFound(identifier);
@@ -216,8 +216,7 @@ function startFailure(error: RequestFailed, { settings, startWaitMs }: S3Package
     return new Fault(
       "package_store_unavailable",
       `${where} was not reached within ${startWaitMs / 1000} s: ${error.failure.why}.`,
-      { cause: error },
     );
   }
-  return new Fault("config_invalid", `${where} cannot be used: ${error.failure.why}.`, { cause: error });
+  return new Fault("config_invalid", `${where} cannot be used: ${error.failure.why}.`);
 }
