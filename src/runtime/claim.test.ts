@@ -1,0 +1,43 @@
+import { describe, expect, it } from "vitest";
+import { MemoryEngine } from "../engine/memory/memory-engine.ts";
+import { claimInstance, clearInstance, findHolder } from "./claim.ts";
+
+const here = { dataFolder: "/srv/berth", database: "postgres:1/16384" };
+const never = new AbortController().signal;
+const anEngine = () => new MemoryEngine({ now: () => 0 });
+
+describe("an instance id on an Engine", () => {
+  it("is shared by all processes of one Berth", async () => {
+    const engine = anEngine();
+    const claim = () => claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
+    await Promise.all([claim(), claim()]);
+    await claim();
+    expect(await findHolder(engine, "abcd1234", never)).toEqual(here);
+  });
+
+  it.each([
+    ["another data folder", { ...here, dataFolder: "/srv/copy" }],
+    ["another database", { ...here, database: "postgres:1/16385" }],
+  ])("is refused to a Berth with %s; the refusal names both and the way out", async (_what, holder) => {
+    const engine = anEngine();
+    await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
+    const refused = await claimInstance(engine, { instanceId: "abcd1234", holder }, never).catch(
+      (error: unknown) => error,
+    );
+    expect(refused).toMatchObject({
+      code: "instance_claimed",
+      message: expect.stringContaining("berth claim --yes"),
+      details: { value: holder, accepted: here },
+    });
+    await claimInstance(engine, { instanceId: "other123", holder }, never);
+  });
+
+  it("is free once what stood under it was cleared", async () => {
+    const engine = anEngine();
+    const copy = { ...here, dataFolder: "/srv/copy" };
+    await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
+    await clearInstance(engine, "abcd1234", never);
+    await claimInstance(engine, { instanceId: "abcd1234", holder: copy }, never);
+    expect(await findHolder(engine, "abcd1234", never)).toEqual(copy);
+  });
+});

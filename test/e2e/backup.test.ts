@@ -1,0 +1,160 @@
+/** Backup and restore as docs/operate.md has them: a dump and a copied folder, beside the running original first. */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type BerthProcess, makeDataFolder } from "../harness/berth.ts";
+import {
+  type AcceptedInstall,
+  accept,
+  eventually,
+  follow,
+  getInstallation,
+  install,
+  type PackedPlugin,
+  packPlugin,
+  packVersion,
+  toolTexts,
+  upload,
+} from "../harness/client.ts";
+import { copyDatabase } from "../harness/pg-dump.ts";
+import { openSite, type Site } from "../harness/site.ts";
+
+/** Keeps a value in its storage, and reads it again. */
+const KEEPER = `import json
+import queue
+import sys
+import types
+
+import berth_protocol
+
+ANSWERS = queue.Queue()
+
+
+def requests(lines):
+    for raw in lines:
+        line = json.loads(raw)
+        if line["event"] == "backwards_response":
+            if line["data"]["event"] != "end":
+                ANSWERS.put(line["data"])
+        else:
+            yield raw
+
+
+def handle(session):
+    request = {"opt": session.parameters["opt"], "key": "k", "value": "616265"}
+    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
+    session.text(json.dumps(ANSWERS.get(timeout=10)["data"]))
+
+
+if __name__ == "__main__":
+    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
+    berth_protocol.serve(handle)
+`;
+
+const packKeeper = () =>
+  packPlugin("echo", {
+    "main.py": KEEPER,
+    "manifest.yaml": (text) =>
+      text.replace("permission: {}", "permission: {storage: {enabled: true, size: 1048576}}"),
+  });
+
+describe("a dump and a copied folder", () => {
+  let site: Site;
+  let berth: BerthProcess;
+  let keeper: PackedPlugin;
+  let installed: AcceptedInstall;
+  let copy: Awaited<ReturnType<typeof makeDataFolder>>;
+  /** What the copy is started with. */
+  let restored: Record<string, string>;
+  /** Installed after the folder was copied, before the dump was made. */
+  let late: PackedPlugin;
+
+  const ask = (from: BerthProcess, opt: "set" | "get") =>
+    toolTexts(from, {
+      tenant: installed.tenant,
+      pluginId: keeper.pluginId,
+      tool: "echo",
+      parameters: { opt },
+    });
+
+  beforeAll(async () => {
+    site = await openSite({ database: "postgres" });
+    copy = await makeDataFolder();
+    berth = await site.start();
+    keeper = await packKeeper();
+    installed = await install(berth, keeper);
+    await ask(berth, "set");
+    for (const part of ["packages", "storage", "admin-key"]) {
+      await cp(join(site.dataFolder, part), join(copy.path, part), { recursive: true });
+    }
+    late = await packVersion("echo", "9.9.9");
+    await upload(berth, late);
+    await using dumps = await makeDataFolder();
+    const databaseUrl = await copyDatabase(site.env["DATABASE_URL"] ?? "", dumps.path);
+    restored = { BERTH_DATA: copy.path, DATABASE_URL: databaseUrl };
+  });
+  afterAll(async () => {
+    await site[Symbol.asyncDispose]();
+    await copy[Symbol.asyncDispose]();
+  });
+
+  test("are refused beside the running original, which does not notice", async () => {
+    const before = await site.containers();
+    const { code, errors } = await site.run(["serve"], restored);
+    expect(code).toBe(1);
+    expect(errors).toContain(site.dataFolder);
+    expect(errors).toContain(copy.path);
+    expect(errors).toContain("berth claim --yes");
+    const shown = await site.run(["claim"], restored);
+    expect(shown.code).toBe(1);
+    expect(shown.output).toContain(before[0]?.name);
+    expect((await site.containers()).map(({ id }) => id)).toEqual(before.map(({ id }) => id));
+    expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
+  });
+
+  test("take the original's place with berth claim: what was installed comes up, with what it had kept", async () => {
+    expect(await berth.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+    const taken = await site.run(["claim", "--yes"], restored);
+    expect(taken).toMatchObject({ code: 0 });
+    expect(await site.containers()).toEqual([]);
+    berth = await site.start(restored);
+    expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
+  });
+
+  test("may not fit each other: a package without its archive is a named cause, and its upload mends it", async () => {
+    const accepted = await accept(berth, late);
+    const end = (await follow(berth, accepted)).at(-1);
+    expect(end).toMatchObject({ state: "failed", cause: { code: "package_not_found" } });
+    await install(berth, late, accepted.tenant);
+  });
+
+  test("on an engine that has no image of it, an Installation is built anew by itself", async () => {
+    await berth.kill("SIGTERM");
+    for (const { id } of await site.containers())
+      await site.engine.removeContainer(id, AbortSignal.timeout(30_000));
+    for (const { tags } of await site.images()) {
+      for (const tag of tags) await site.engine.removeImage(tag, AbortSignal.timeout(30_000));
+    }
+    berth = await site.start(restored);
+    await eventually(async () => ((await site.images()).length > 0 ? true : undefined));
+    await eventually(async () =>
+      (await getInstallation(berth, installed)).state === "ready" ? true : undefined,
+    );
+    expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
+  });
+});
+
+test("an embedded Berth is backed up by copying its folder while it is stopped", async () => {
+  await using site = await openSite();
+  await using copy = await makeDataFolder();
+  const echo = await packPlugin("echo");
+  const first = await site.start();
+  await upload(first, echo);
+  await first.kill("SIGTERM");
+  await cp(site.dataFolder, copy.path, { recursive: true });
+  const restored = { BERTH_DATA: copy.path };
+  expect(await site.run(["claim", "--yes"], restored)).toMatchObject({ code: 0 });
+  const second = await site.start(restored);
+  const { items } = await second.json<{ items: { identifier: string }[] }>(200, "GET", "/v1/packages");
+  expect(items.map(({ identifier }) => identifier)).toEqual([echo.identifier]);
+});
