@@ -29,10 +29,12 @@ export function abortedBy(signalled: Promise<NodeJS.Signals>): AbortSignal {
 /** Resolves with the first signal; a second one ends the process at once. */
 export async function nextSignal(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
+  let isStopping = false;
   for (const name of ["SIGTERM", "SIGINT"] as const) {
-    process.once(name, () => {
+    process.on(name, () => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
       resolve(name);
-      process.once(name, () => process.exit(1));
     });
   }
   return promise;
