@@ -7,19 +7,24 @@ import type { Base } from "./base.ts";
 
 const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
 
+/** How a Container died an api hears from a worker, over the queue: its callers are told nothing before that. */
+const FAR_FROM_ENGINE = { settleMs: 2_000 };
+
 export interface Links {
   readonly links: RuntimeLinks;
   readonly folders: RuntimeFolders;
 }
 
 /** This process's own sockets to Runtimes: an api calls over them, a worker watches over them, `serve` does both. */
-export function createLinks({ config, log, scope, processId, caBundle }: Base): Links {
+export function createLinks({ config, log, scope, processId, caBundle, role }: Base): Links {
   const { frameBytesMax } = profileSettings(config, caBundle);
   const folders = createRuntimeFolders({
     dataFolder: config.dataFolder,
     runnerFile: RUNNER_FILE,
     caBundle,
   });
-  const transport = scope.use(createSocketTransport({ processId, log }));
+  const transport = scope.use(
+    createSocketTransport({ processId, log, ...(role === "api" ? FAR_FROM_ENGINE : {}) }),
+  );
   return { folders, links: scope.use(new RuntimeLinks({ transport, folders, frameBytesMax, log })) };
 }

@@ -3,7 +3,11 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, invalidInput } from "../domain/fault.ts";
+import { withFileLock } from "../util/file-lock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
+
+/** Writers of one plugin's storage, in whatever process, come one after the other: each is a few files' work. */
+const LOCK = { staleMs: 10_000, lookMs: 10 };
 
 export interface HostStorageSettings {
   readonly folder: string;
@@ -48,14 +52,16 @@ async function serve(
   // a key may be longer than a file name and hold slashes; its hash is neither
   const file = join(folder, createHash("sha256").update(key).digest("hex"));
   switch (request["opt"]) {
-    case "set":
-      await write(settings, { folder, file, owner }, checkValue(request["value"]));
+    case "set": {
+      const value = checkValue(request["value"]);
+      await mkdir(folder, { recursive: true });
+      await withFileLock(`${folder}.lock`, LOCK, () => write(settings, { folder, file, owner }, value));
       return { data: "ok" };
+    }
     case "get":
       return { data: (await readFile(file).catch(missing(key))).toString("hex") };
     case "del":
-      await stat(file).catch(missing(key));
-      await rm(file);
+      await rm(file).catch(missing(key));
       return { data: "ok", deleted_num: 1 };
     case "exist": {
       const exists = await stat(file).then(Boolean, () => false);
@@ -71,13 +77,11 @@ async function write(
   { folder, file, owner }: { folder: string; file: string; owner: StorageOwner },
   value: Buffer,
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
   const names = await readdir(folder);
-  const sizes = await Promise.all(
-    names
-      .filter((name) => join(folder, name) !== file)
-      .map(async (name) => (await stat(join(folder, name))).size),
-  );
+  // What has a dot in its name was left half written by a process that died.
+  await Promise.all(names.filter(isPartial).map((name) => rm(join(folder, name), { force: true })));
+  const others = names.filter((name) => !isPartial(name) && join(folder, name) !== file);
+  const sizes = await Promise.all(others.map((name) => sizeOf(join(folder, name))));
   const usedBytes = sizes.reduce((sum, size) => sum + size, 0);
   const bytesMax = Math.min(owner.bytesMax, settings.bytesMax);
   if (usedBytes + value.length > bytesMax || sizes.length >= settings.keysMax) {
@@ -103,6 +107,15 @@ async function write(
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+function isPartial(name: string): boolean {
+  return name.includes(".");
+}
+
+/** Another process may take a value away at any time. */
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }
 
 function checkKey(key: unknown): string {

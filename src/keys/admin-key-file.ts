@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { open, readFile } from "node:fs/promises";
+import { randomBytes, randomUUID } from "node:crypto";
+import { link, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface AdminKeyFile {
@@ -13,14 +13,19 @@ export interface AdminKeyFile {
  */
 export async function readOrMakeAdminKey(dataFolder: string): Promise<AdminKeyFile> {
   const path = join(dataFolder, "admin-key");
+  const known = await readFile(path, "utf8").catch(() => undefined);
+  if (known !== undefined) return { key: known.trim(), path };
+  // Whole before it has its name: who comes second reads a key, never the beginning of one.
+  const draft = `${path}.${randomUUID()}`;
   try {
-    await using file = await open(path, "wx", 0o600);
-    const key = `berth_${randomBytes(32).toString("base64url")}`;
-    await file.writeFile(`${key}\n`);
+    await using file = await open(draft, "wx", 0o600);
+    await file.writeFile(`berth_${randomBytes(32).toString("base64url")}\n`);
     await file.sync();
-    return { key, path };
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-    return { key: (await readFile(path, "utf8")).trim(), path };
+    await link(draft, path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(draft, { force: true });
   }
+  return { key: (await readFile(path, "utf8")).trim(), path };
 }

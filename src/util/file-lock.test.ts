@@ -1,0 +1,43 @@
+import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { withFileLock } from "./file-lock.ts";
+
+const SETTINGS = { staleMs: 60_000, lookMs: 1 };
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "berth-lock-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test("of many that want the lock one works at a time, and nothing is left of it", async () => {
+  const path = join(folder, "a");
+  let inside = 0;
+  let most = 0;
+  const work = async () => {
+    most = Math.max(most, ++inside);
+    await new Promise((resolve) => setImmediate(resolve));
+    inside--;
+  };
+  await Promise.all(Array.from({ length: 20 }, () => withFileLock(path, SETTINGS, work)));
+  expect(most).toBe(1);
+  expect(await readdir(folder)).toEqual([]);
+});
+
+test("work that fails gives the lock back", async () => {
+  const path = join(folder, "b");
+  const failing = withFileLock(path, SETTINGS, () => Promise.reject(new Error("no")));
+  await expect(failing).rejects.toThrow("no");
+  await withFileLock(path, SETTINGS, async () => undefined);
+});
+
+test("the lock of a process that died is taken once it is old, and a successor's lock is left alone", async () => {
+  const path = join(folder, "c");
+  await writeFile(path, "of a process that died");
+  await utimes(path, 0, 0);
+  await withFileLock(path, SETTINGS, async () => {
+    await writeFile(path, "of a successor");
+  });
+  expect(await readdir(folder)).toEqual(["c"]);
+});

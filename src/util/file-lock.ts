@@ -1,0 +1,62 @@
+/**
+ * One holder at a time among processes that share a folder, also from containers, which see nothing of each other's
+ * pids: a lock is known to be dead by its age alone. For work that takes far less than that age.
+ */
+import { randomUUID } from "node:crypto";
+import { link, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface FileLockSettings {
+  /** From this age on, a lock was left by a process that died, and is taken. */
+  readonly staleMs: number;
+  /** How often one that is taken is looked at. */
+  readonly lookMs: number;
+}
+
+/** Runs the work while the file stands as this caller's; its folder must exist. Waits for as long as it takes. */
+export async function withFileLock<T>(
+  path: string,
+  settings: FileLockSettings,
+  work: () => Promise<T>,
+): Promise<T> {
+  const mark = randomUUID();
+  while (!(await take(path, mark))) {
+    if (!(await clearStale(path, settings.staleMs))) await sleep(settings.lookMs);
+  }
+  try {
+    return await work();
+  } finally {
+    // One that stood still for too long has lost it, and must leave that of its successor alone.
+    if ((await readFile(path, "utf8").catch(() => "")) === mark) await rm(path, { force: true });
+  }
+}
+
+async function take(path: string, mark: string): Promise<boolean> {
+  try {
+    await using file = await open(path, "wx", 0o600);
+    await file.writeFile(mark);
+    return true;
+  } catch (error) {
+    if (isCode(error, "EEXIST")) return false;
+    throw error;
+  }
+}
+
+async function clearStale(path: string, staleMs: number): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return true;
+  if (Date.now() - found.mtimeMs < staleMs) return false;
+  // Moved before it is removed: of several that saw it, a slow one may move its successor, and puts that back.
+  const aside = `${path}.${randomUUID()}`;
+  await rename(path, aside).catch(() => undefined);
+  const moved = await stat(aside).catch(() => undefined);
+  if (moved !== undefined && Date.now() - moved.mtimeMs < staleMs) {
+    await link(aside, path).catch(() => undefined);
+  }
+  await rm(aside, { force: true });
+  return true;
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
