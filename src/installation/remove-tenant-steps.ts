@@ -34,6 +34,12 @@ export interface RemoveTenantContext {
   readonly journal: TaskJournal;
 }
 
+interface Uninstalling {
+  readonly installation: Installation;
+  /** Ids of those that were tried before: each is said once, however often it is tried. */
+  readonly begun: Set<string>;
+}
+
 /** Uninstalls that run at once: each waits for its plugin to stop. */
 const AT_ONCE = 4;
 
@@ -44,10 +50,13 @@ export async function runRemoveTenant(
 ): Promise<void> {
   const { store, keeper, storage, dataFolder } = deps;
   const { tenantId } = task;
+  const begun = new Set<string>();
   for (;;) {
     const { items } = await store.installations.list({ tenantId }, { limit: AT_ONCE });
     if (items.length === 0) break;
-    await Promise.all(items.map((installation) => uninstall(deps, { task, journal, installation }, signal)));
+    await Promise.all(
+      items.map((installation) => uninstall(deps, { task, journal, installation, begun }, signal)),
+    );
   }
   for (const pool of await store.pools.list())
     if (pool.tenantId === tenantId) await keeper.removeIfUnused(pool.key, signal);
@@ -65,14 +74,15 @@ export async function runRemoveTenant(
  */
 async function uninstall(
   deps: RemoveTenantDeps,
-  { task, journal, installation }: RemoveTenantContext & { readonly installation: Installation },
+  { task, journal, installation, begun }: RemoveTenantContext & Uninstalling,
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
   const by: Actor = { ...BERTH_ITSELF, requestId: task.id };
   const accepted = await acceptUninstall(deps, installation.id, by).catch(gone);
   if (accepted === undefined) return;
-  journal.progress(`uninstalling ${installation.identifier}`);
+  if (!begun.has(installation.id)) journal.progress(`uninstalling ${installation.identifier}`);
+  begun.add(installation.id);
   await deps.runTask(accepted.task.id, signal);
   const after = await deps.store.tasks.find(accepted.task.id);
   if (after?.state === "failed") throw failed(installation, after.cause?.message);
