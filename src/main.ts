@@ -64,7 +64,10 @@ try {
 
 /** A Fault is a sentence for the user; anything else is a bug, with its stack. */
 function describe(error: unknown): string {
-  if (isFault(error))
-    return error.cause instanceof Error ? `${error.message} (${error.cause.message})` : error.message;
+  if (isFault(error)) {
+    const { message, cause } = error;
+    const isNew = cause instanceof Error && !message.includes(cause.message);
+    return isNew ? `${message} (${cause.message})` : message;
+  }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -76,7 +76,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
     }),
   );
   const authorities = caBundle?.pem;
-  const packages = await openPackages({ config, log, scope, authorities, copies: role !== "worker" });
+  const packages = await openPackages({ ...parts, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   // It leaves when all else has ended: calls that drain here still take of what the others may let in.
   const processes = scope.use(

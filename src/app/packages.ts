@@ -15,6 +15,8 @@ export interface OpenPackagesOptions {
   readonly config: Config;
   readonly log: Log;
   readonly scope: Scope;
+  /** Aborts when the start is given up. */
+  readonly starting: AbortSignal;
   /** PEM text of the authorities that a bucket's server may be signed by; undefined: the public ones. */
   readonly authorities: string | undefined;
   /** This process copies to the bucket what stands only in the folder. */
@@ -23,7 +25,7 @@ export interface OpenPackagesOptions {
 
 /** The folder of packages, or the bucket that takes its place: what stands in the folder is found all the same. */
 export async function openPackages(options: OpenPackagesOptions): Promise<PackageStore> {
-  const { config, log, scope, authorities, copies } = options;
+  const { config, log, scope, starting, authorities, copies } = options;
   const folder = join(config.dataFolder, "packages");
   const disk = await openDiskPackages({ folder, stagedAgeMaxMs: HOUR_MS });
   const settings = bucketSettings(config, authorities);
@@ -32,7 +34,7 @@ export async function openPackages(options: OpenPackagesOptions): Promise<Packag
   const { openS3Packages } = await import("../packages/s3/s3-packages.ts");
   const packages = scope.use(
     await openS3Packages({
-      ...{ settings, log },
+      ...{ settings, log, signal: starting },
       folder: join(config.dataFolder, "packages-s3"),
       clock: systemClock,
       startWaitMs: config.settings.BERTH_START_WAIT_SECONDS * 1000,

@@ -14,7 +14,14 @@ packageStoreContract("bucket", async () => {
     // Each with a folder of its own, as on hosts of their own.
     open: async () => {
       const folder = scope.use(await makeFolder("s3-packages")).path;
-      return await openS3Packages({ settings, folder, startWaitMs: 0, clock: systemClock, log: silentLog });
+      return await openS3Packages({
+        settings,
+        folder,
+        startWaitMs: 0,
+        clock: systemClock,
+        log: silentLog,
+        signal: scope.signal,
+      });
     },
     [Symbol.asyncDispose]: () => scope.close(),
   };

@@ -42,7 +42,9 @@ type Changes = Partial<BucketSettings & CacheSettings> & { readonly startWaitMs?
 async function open({ startWaitMs = 0, ...changes }: Changes = {}, given?: string): Promise<Opened> {
   const folder = given ?? scope.use(await makeFolder("s3-packages")).path;
   const settings = { ...server.settings(bucket), endpoint: front.endpoint, ...changes };
-  const store = scope.use(await openS3Packages({ settings, folder, startWaitMs, clock: systemClock, log }));
+  const store = scope.use(
+    await openS3Packages({ settings, folder, startWaitMs, clock: systemClock, log, signal: scope.signal }),
+  );
   return { store, folder };
 }
 
@@ -316,7 +318,7 @@ describe("the start", () => {
       /secret key is not that of/,
     ],
     ["the region", { region: "eu-central-1" }, /region is not that of the bucket/],
-    ["TLS where there is none", { endpoint: "https" }, /does not speak TLS/],
+    ["TLS where there is none", { endpoint: "https" }, /the server does not speak it there/],
   ];
   it.each(wrong)(
     "names endpoint, bucket and cause where %s is wrong, and no secret",
@@ -326,7 +328,7 @@ describe("the start", () => {
       const failure = await open({ ...changes, endpoint: given, startWaitMs: 60_000 }).catch(
         (error) => error,
       );
-      expect(failure).toMatchObject({ code: "config_invalid", message: expect.stringMatching(why) });
+      expect(failure).toMatchObject({ ...UNAVAILABLE, message: expect.stringMatching(why) });
       expect(failure.message).toContain(`The bucket ${bucket} at ${given} cannot be used`);
       expect(JSON.stringify([failure.message, failure.context, `${failure.cause}`])).not.toContain(secret);
     },
@@ -334,7 +336,7 @@ describe("the start", () => {
 
   it("names a bucket that is not there", async () => {
     await expect(open({ bucket: "no-such-bucket", startWaitMs: 60_000 })).rejects.toMatchObject({
-      code: "config_invalid",
+      ...UNAVAILABLE,
       message: `The bucket no-such-bucket at ${front.endpoint} cannot be used: there is no such bucket (NoSuchBucket).`,
     });
   });
@@ -347,14 +349,17 @@ describe("the start", () => {
     await server.start();
     const { store } = await opening;
     await store.ping(AbortSignal.timeout(5000));
-    expect(lines).toMatchObject([{ op: "package_store.open", endpoint: front.endpoint, bucket }]);
+    expect(lines).toMatchObject([
+      { op: "package_store.connect", ok: false, code: "package_store_unavailable" },
+      { ok: true },
+    ]);
   });
 
   it("ends with where and why once it has waited long enough", async () => {
     await server.kill();
     await expect(open({ endpoint: server.endpoint, startWaitMs: 300 })).rejects.toMatchObject({
       code: "package_store_unavailable",
-      message: `The bucket ${bucket} at ${server.endpoint} was not reached within 0.3 s: the connection was refused (ECONNREFUSED).`,
+      message: `The bucket ${bucket} at ${server.endpoint} cannot be used: connection refused (ECONNREFUSED). It was tried for 0.3 s.`,
     });
   });
 
@@ -377,7 +382,7 @@ describe("the start", () => {
     });
     process.env["AWS_EC2_METADATA_DISABLED"] = "true";
     await expect(open({ credentials: undefined })).rejects.toMatchObject({
-      code: "config_invalid",
+      ...UNAVAILABLE,
       message: expect.stringContaining("no credentials were found (CredentialsProviderError)"),
     });
     process.env["AWS_ACCESS_KEY_ID"] = S3_CREDENTIALS.accessKeyId;
@@ -411,13 +416,13 @@ describe("a server with a certificate of a private authority", () => {
     await keepText(store, identifier, TEXT);
     expect(await readText((await open({ ...changes, caBundle })).store, identifier)).toBe(TEXT);
     await expect(open({ ...changes, startWaitMs: 60_000 })).rejects.toMatchObject({
-      code: "config_invalid",
-      message: expect.stringContaining("its certificate is of an authority that is not trusted"),
+      ...UNAVAILABLE,
+      message: expect.stringContaining("the server's certificate is not trusted"),
     });
     const elsewhere = secure.endpoint.replace("localhost", "127.0.0.1");
     await expect(open({ ...changes, caBundle, endpoint: elsewhere })).rejects.toMatchObject({
-      code: "config_invalid",
-      message: expect.stringContaining("its certificate is that of another host"),
+      ...UNAVAILABLE,
+      message: expect.stringContaining("the server's certificate is for another host name"),
     });
   });
 });

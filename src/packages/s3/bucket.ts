@@ -79,12 +79,13 @@ export class Bucket {
 
   /**
    * Puts a few bytes, once. With `onlyNew` where the object is not there: `exists` where it is, `unsupported` where
-   * the server refuses to look.
+   * the server refuses to look. Without, whatever it refuses is thrown.
    */
   async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
+    const condition = onlyNew ? { IfNoneMatch: "*" } : {};
     return await outcomeOf(
+      { onlyNew },
       this.#once(undefined, async (abortSignal): Promise<PutOutcome> => {
-        const condition = onlyNew ? { IfNoneMatch: "*" } : {};
         await this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
           abortSignal,
         });
@@ -103,6 +104,7 @@ export class Bucket {
     { digest, onlyNew, conditional }: PutOptions,
   ): Promise<PutOutcome> {
     return await outcomeOf(
+      { onlyNew },
       this.#repeat(undefined, async (abortSignal) => {
         // A server that refuses half-way through the bytes often cuts the connection, and its answer is lost with it.
         if (onlyNew && (await this.#head(key, abortSignal))) return "exists";
@@ -212,12 +214,15 @@ export interface PutOptions {
 
 export type PutOutcome = "created" | "exists" | "unsupported";
 
-async function outcomeOf(putting: Promise<PutOutcome>): Promise<PutOutcome> {
+async function outcomeOf(
+  { onlyNew }: { readonly onlyNew: boolean },
+  putting: Promise<PutOutcome>,
+): Promise<PutOutcome> {
   try {
     return await putting;
   } catch (error) {
     const kind = error instanceof RequestFailed ? error.failure.kind : undefined;
-    if (kind === "exists" || kind === "unsupported") return kind;
+    if (onlyNew && (kind === "exists" || kind === "unsupported")) return kind;
     throw error;
   }
 }

@@ -3,6 +3,7 @@
  * repeat what was sent to it.
  */
 import { S3ServiceException } from "@aws-sdk/client-s3";
+import { explainNetworkFailure } from "../../util/network-failure.ts";
 
 export interface BucketFailure {
   /** `passing`: the same request may succeed later with nobody changing anything. */
@@ -25,23 +26,9 @@ const LASTING: Readonly<Record<string, string>> = {
   AuthorizationHeaderMalformed: "the region is not that of the bucket",
   IllegalLocationConstraintException: "the region is not that of the bucket",
   RequestTimeTooSkewed: "this machine's clock is not the server's",
-  SELF_SIGNED_CERT_IN_CHAIN: "its certificate is of an authority that is not trusted",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "its certificate is of an authority that is not trusted",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its certificate is of an authority that is not trusted",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its certificate is of an authority that is not trusted",
-  ERR_TLS_CERT_ALTNAME_INVALID: "its certificate is that of another host",
-  CERT_HAS_EXPIRED: "its certificate has expired",
-  EPROTO: "it does not speak TLS",
 };
 
 const PASSING: Readonly<Record<string, string>> = {
-  ECONNREFUSED: "the connection was refused",
-  ECONNRESET: "the connection was cut",
-  EPIPE: "the connection was cut",
-  ENOTFOUND: "its name is not known",
-  EAI_AGAIN: "its name is not known for now",
-  EHOSTUNREACH: "no way leads to it",
-  ENETUNREACH: "no way leads to it",
   TimeoutError: "it did not answer in time",
   ConditionalRequestConflict: "another request changes the same object",
 };
@@ -61,6 +48,8 @@ export function readFailure(error: unknown): BucketFailure {
   const known = (table: Readonly<Record<string, string>>) => codes.find((code) => Object.hasOwn(table, code));
   const lasting = known(LASTING);
   if (lasting !== undefined) return { kind: "lasting", why: `${LASTING[lasting]} (${lasting})` };
+  const network = explainNetworkFailure(error);
+  if (network !== undefined) return { kind: network.isFinal ? "lasting" : "passing", why: network.reason };
   const passing = known(PASSING);
   if (passing !== undefined) return { kind: "passing", why: `${PASSING[passing]} (${passing})` };
   const why = `it answered ${[status, ...codes].filter((part) => part !== undefined).join(" ")}`;
@@ -84,10 +73,9 @@ function statusOf(error: unknown): number | undefined {
   return typeof metadata.httpStatusCode === "number" ? metadata.httpStatusCode : undefined;
 }
 
-/** Of the error and of what it was caused by: a refused connection arrives as a bundle of one per address. */
+/** Of the error and of what it was caused by. */
 function codesOf(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [];
   const code = "code" in error && typeof error.code === "string" ? [error.code] : [];
-  const inner = error instanceof AggregateError ? error.errors.flatMap(codesOf) : codesOf(error.cause);
-  return [...code, error.name, ...inner].filter((name) => name !== "Error" && name !== "AggregateError");
+  return [...code, error.name, ...codesOf(error.cause)].filter((name) => name !== "Error");
 }

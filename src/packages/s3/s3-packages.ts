@@ -6,34 +6,29 @@ import { rm } from "node:fs/promises";
 import { Fault, isFault } from "../../domain/fault.ts";
 import { parsePackageRef } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
-import { backoffMs } from "../../util/backoff.ts";
-import type { Clock } from "../../util/clock.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
 import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
 import { Bucket, RequestFailed } from "./bucket.ts";
 import { digestOf } from "./file-digest.ts";
 import { openPackageCache, type PackageCache } from "./package-cache.ts";
+import { type ReachBucketOptions, reachBucket } from "./reach-bucket.ts";
 import type { BucketSettings, CacheSettings } from "./settings.ts";
 
-export interface S3PackagesOptions {
+export interface S3PackagesOptions extends ReachBucketOptions {
   readonly settings: BucketSettings & CacheSettings;
   /** For uploads under way and fetched archives; made when it is not there. */
   readonly folder: string;
-  /** How long the start tries to reach a server that does not answer. */
-  readonly startWaitMs: number;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 /**
- * Resolves once the bucket can be read and written. Throws `config_invalid` where it answers that it cannot be, and
- * `package_store_unavailable` where nothing answers for `startWaitMs`; both name endpoint, bucket and cause.
+ * Resolves once the bucket can be read and written. Throws `package_store_unavailable`, which names endpoint, bucket and
+ * cause, at once where waiting mends nothing, else when nothing has answered for `startWaitMs`.
  */
 export async function openS3Packages(options: S3PackagesOptions): Promise<PackageStore & AsyncDisposable> {
   const { folder, settings, clock, log } = options;
   const bucket = new Bucket({ settings, clock });
   try {
-    const isConditional = await reach(bucket, options);
+    const isConditional = await reachBucket(bucket, options);
     const cache = await openPackageCache({ folder, settings, log });
     return new S3Packages({ bucket, cache, isConditional, settings, log });
   } catch (error) {
@@ -171,52 +166,4 @@ function damaged(identifier: string): Fault {
     `The stored archive is not that of ${identifier} any more: upload it again.`,
     { details: { field: "identifier", value: identifier } },
   );
-}
-
-/** Tries until the bucket has answered, and tells whether it puts on condition. */
-async function reach(bucket: Bucket, options: S3PackagesOptions): Promise<boolean> {
-  const { settings, startWaitMs, clock, log } = options;
-  const deadline = clock.now() + startWaitMs;
-  for (let failures = 1; ; failures += 1) {
-    try {
-      return await probe(bucket, `${settings.prefix}.berth-probe`);
-    } catch (error) {
-      if (!(error instanceof RequestFailed)) throw error;
-      const left = deadline - clock.now();
-      if (error.failure.kind !== "passing" || left <= 0) throw startFailure(error, options);
-      const fields = {
-        op: "package_store.open",
-        ok: false,
-        endpoint: settings.endpoint,
-        bucket: settings.bucket,
-      };
-      if (failures === 1) log.warn({ ...fields, err: error.message }, "the bucket is waited for");
-      const delayMs = backoffMs(failures, { firstMs: settings.retryFirstMs, maxMs: settings.retryMaxMs });
-      await clock.sleep(Math.min(delayMs, Math.max(1, left)), new AbortController().signal);
-    }
-  }
-}
-
-/**
- * Puts a small object on condition that it is not there, and once more where it was not: a server that says so twice
- * does not look. Shows too that the credentials may write; the ping, that they may read.
- */
-async function probe(bucket: Bucket, key: string): Promise<boolean> {
-  const put = () => bucket.putText(key, "berth\n", { onlyNew: true });
-  const first = await put();
-  const outcome = first === "created" ? await put() : first;
-  if (outcome === "unsupported") await bucket.putText(key, "berth\n", { onlyNew: false });
-  await bucket.ping();
-  return outcome === "exists";
-}
-
-function startFailure(error: RequestFailed, { settings, startWaitMs }: S3PackagesOptions): Fault {
-  const where = `The bucket ${settings.bucket} at ${settings.endpoint}`;
-  if (error.failure.kind === "passing") {
-    return new Fault(
-      "package_store_unavailable",
-      `${where} was not reached within ${startWaitMs / 1000} s: ${error.failure.why}.`,
-    );
-  }
-  return new Fault("config_invalid", `${where} cannot be used: ${error.failure.why}.`);
 }
