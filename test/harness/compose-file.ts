@@ -54,7 +54,7 @@ const Service = z.strictObject({
   ports: z.array(z.string().regex(/^[\d.]+:\d+:\d+$/)).default([]),
   depends_on: z.record(z.string(), z.strictObject({ condition: z.literal("service_healthy") })).default({}),
   healthcheck: Healthcheck.optional(),
-  restart: z.literal("unless-stopped"),
+  restart: z.enum(["no", "unless-stopped"]),
   stop_grace_period: Duration,
   mem_limit: Bytes,
   pids_limit: z.number().int(),

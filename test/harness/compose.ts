@@ -190,7 +190,7 @@ export class ComposeProject implements AsyncDisposable {
     const once = `${service}-once`;
     const { [service]: made } = this.#parts.file.services;
     if (made === undefined) throw new Error(`the file has no service ${service}`);
-    await this.#create(once, change(made));
+    await this.#create(once, { ...change(made), restart: "no" });
     try {
       await this.start(once);
       const path = `${this.#path(once)}/wait`;

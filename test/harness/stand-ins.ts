@@ -50,6 +50,7 @@ export async function ensureStandIns(): Promise<StandIns> {
     for (const { target, image } of missing)
       await build(context, ["--target", target, "--build-arg", `MIRROR=${await mirror()}`, "--tag", image]);
   });
+  await removeOthers(images);
   return images;
 }
 
@@ -69,6 +70,17 @@ export async function buildBerth({ image, base }: { image: string; base: string 
     await writeFile(join(context, ".npmrc"), await npmSettings());
     await build(context, ["--build-arg", `NODE_IMAGE=${base}`, "--tag", image]);
   });
+}
+
+/** Those of an older recipe; whoever uses one still keeps it. */
+async function removeOthers(images: StandIns): Promise<void> {
+  for (const wanted of Object.values(images)) {
+    const repository = wanted.slice(0, wanted.indexOf(":"));
+    const format = ["--format", "{{.Repository}}:{{.Tag}}"];
+    const { stdout } = await run("docker", ["images", ...format, repository]);
+    const others = stdout.split("\n").filter((image) => image !== "" && image !== wanted);
+    for (const image of others) await run("docker", ["rmi", image]).catch(() => undefined);
+  }
 }
 
 /** Files beside the sources that no image may have. */
