@@ -49,7 +49,12 @@ beforeAll(async () => {
     await makeRedisServer({
       tls: { certificate, caFile: authority.caFile },
       login: { username: "berth", password: PASSWORD },
-      settings: ["user default off", `user berth on >${PASSWORD} ~bull:berth-* &berth-* +@all -config`, "appendonly yes", "save ''"],
+      settings: [
+        "user default off",
+        `user berth on >${PASSWORD} ~bull:berth-* &berth-* +@all -config`,
+        "appendonly yes",
+        "save ''",
+      ],
     }),
   );
   engineSocket = join(scope.use(await makeFolder("engine")).path, "docker.sock");

@@ -8,6 +8,8 @@ import { Redis, type RedisOptions } from "ioredis";
 import type { Certificate } from "./authority.ts";
 import { freePort } from "./postgres-server.ts";
 
+const REDIS = "redis-server";
+
 export interface RedisServerOptions {
   /** Lines of its configuration beside ports, TLS and folder. */
   readonly settings?: readonly string[];
@@ -59,7 +61,7 @@ class RealServer implements RedisServer {
     const file = join(folder, "redis.conf");
     // A Sentinel writes what it has learnt into its file; a start here is a start from nothing.
     await writeFile(file, `${this.#lines().join("\n")}\n`);
-    const child = spawn("redis-server", [file, ...(kind === "sentinel" ? ["--sentinel"] : [])], {
+    const child = spawn(REDIS, [file, ...(kind === "sentinel" ? ["--sentinel"] : [])], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#child = child;

@@ -27,7 +27,12 @@ beforeAll(async () => {
       tls: { certificate: await authority.issue(["DNS:localhost"]), caFile: authority.caFile },
       alsoPlain: true,
       login: { username: "default", password: "other" },
-      settings: ["requirepass other", `user berth on >${PASSWORD} ~bull:berth-* &berth-* +@all -config`, "save ''", "databases 4"],
+      settings: [
+        "requirepass other",
+        `user berth on >${PASSWORD} ~bull:berth-* &berth-* +@all -config`,
+        "save ''",
+        "databases 4",
+      ],
     }),
   );
   await server.start();

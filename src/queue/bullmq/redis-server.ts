@@ -114,7 +114,7 @@ export function parseInfo(text: string): RedisInfo {
 }
 
 /** Throws `queue_mismatch`, which says what to change, and `queue_unavailable` for a replica: it may be promoted. */
-export function assertUsable({ name }: Pick<RedisServer, "name">, info: RedisInfo): void {
+function assertUsable({ name }: Pick<RedisServer, "name">, info: RedisInfo): void {
   // Relatives of Redis give the version that they are compatible with here, and their own elsewhere.
   const version = info.get("redis_version") ?? "unknown";
   const [major = 0, minor = 0] = version.split(".").map(Number);
