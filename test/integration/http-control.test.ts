@@ -254,6 +254,7 @@ test("health needs no key; readiness names each part and is 503 when one is away
   expect(await (await door.ask("GET", "/health/ready", { key: "" })).json()).toEqual({
     status: "ready",
     parts: { database: { ok: true } },
+    processes: { apis: 1, workers: 1 },
   });
   door.memory.store.ping = () => Promise.reject(new Error("away"));
   expect((await door.ask("GET", "/health/ready", { key: "" })).status).toBe(503);
