@@ -70,6 +70,11 @@ export async function buildBerth({ image, base }: { image: string; base: string 
     await writeFile(join(context, ".npmrc"), await npmSettings());
     await build(context, ["--build-arg", `NODE_IMAGE=${base}`, "--tag", image]);
   });
+  // The engine remembers the steps of a build by the images that it leaves; only the newest are of use again.
+  const stages = ["--filter", "dangling=true", "--filter", "label=berth.stage=build"];
+  const { stdout } = await run("docker", ["images", "--quiet", ...stages]);
+  for (const old of stdout.split("\n").filter(Boolean).slice(1))
+    await run("docker", ["rmi", old]).catch(() => undefined);
 }
 
 /** Those of an older recipe; whoever uses one still keeps it. */
