@@ -5,7 +5,7 @@
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { createLinks } from "./app/links.ts";
-import { type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
+import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
 import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
 import type { HealthParts } from "./http/routes/health/ready.ts";
@@ -21,6 +21,8 @@ export interface Berth {
   readonly adminKey: string | undefined;
   /** Where the key stands; undefined when it came by setting. */
   readonly adminKeyFile: string | undefined;
+  /** Resolves where this Berth must not go on: the caller stops it, and says why. */
+  readonly lost: Promise<Fault>;
   /** Stops all parts. Plugins' Containers run on, unless `removeContainers` says otherwise. */
   stop(options: { removeContainers: boolean }): Promise<void>;
 }
@@ -46,11 +48,13 @@ export async function startBerth({
 }): Promise<Berth> {
   const scope = new Scope();
   const starting = AbortSignal.any([signal, scope.signal]);
-  const ending = { removeContainers: false };
+  const { promise: lost, resolve: onLost } = Promise.withResolvers<Fault>();
+  const ending = { removeContainers: false, onLost };
   try {
     const door = await start(role, { config, log, scope, starting }, ending);
     return {
       ...door,
+      lost,
       stop: ({ removeContainers }) => {
         ending.removeContainers = removeContainers;
         return scope.close(new Fault("shutting_down", "Berth is stopping."));
@@ -62,11 +66,7 @@ export async function startBerth({
   }
 }
 
-async function start(
-  role: Role,
-  parts: StartParts,
-  ending: { readonly removeContainers: boolean },
-): Promise<Door> {
+async function start(role: Role, parts: StartParts, ending: Ending): Promise<Door> {
   await prepareDataFolder(parts.config.dataFolder);
   const [base, engineSide] = await Promise.all([
     openBase(role, parts),

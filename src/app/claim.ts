@@ -1,14 +1,7 @@
 import { realpath } from "node:fs/promises";
 import type { Config } from "../config.ts";
 import type { Log } from "../observe/log.ts";
-import {
-  claimInstance,
-  clearInstance,
-  findHolder,
-  type InstanceHolder,
-  isSame,
-  listLeft,
-} from "../runtime/claim.ts";
+import { findHolder, type InstanceHolder, isSame, listLeft, seizeInstance } from "../runtime/claim.ts";
 import { lockDataFolder } from "../store/data-folder-lock.ts";
 import { Scope } from "../util/scope.ts";
 import { openStoreOf } from "./base.ts";
@@ -22,7 +15,7 @@ export interface FoundClaim extends AsyncDisposable {
   readonly other: InstanceHolder | undefined;
   /** Names of the Containers that stand under the id. */
   readonly left: readonly string[];
-  /** Removes them with their network, ends their rows by the next start's own look, and takes the id. */
+  /** Takes the id and removes them; their rows are ended by the next start, which looks for them. */
   take(): Promise<void>;
 }
 
@@ -44,8 +37,7 @@ export async function claimBerth({ config, log }: { config: Config; log: Log }):
       other: holder === undefined || isSame(holder, self) ? undefined : holder,
       left: left.map(({ name }) => name),
       async take() {
-        await clearInstance(engine, instanceId, signal());
-        await claimInstance(engine, { instanceId, holder: self }, signal());
+        await seizeInstance(engine, { instanceId, holder: self }, signal());
       },
       [Symbol.asyncDispose]: () => scope.close(),
     };

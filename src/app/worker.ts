@@ -10,6 +10,7 @@ import {
   taskSettings,
 } from "../app-settings.ts";
 import type { Config } from "../config.ts";
+import type { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
@@ -21,7 +22,7 @@ import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import { reach } from "../observe/reach.ts";
 import { cgroupParentFor, setCgroupWeight } from "../runtime/cgroup.ts";
-import { claimInstance } from "../runtime/claim.ts";
+import { claimInstance, watchClaim } from "../runtime/claim.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
 import { LogKeeper } from "../runtime/logs/log-keeper.ts";
 import { networkName } from "../runtime/profile.ts";
@@ -79,17 +80,24 @@ function createEngine({ settings }: Config, log: Log): Engine {
   });
 }
 
+/** How this Berth ends. */
+export interface Ending {
+  readonly removeContainers: boolean;
+  readonly onLost: (fault: Fault) => void;
+}
+
 /** Supervision of Pools: resolves when what ran is being adopted. */
 export async function startSupervision(
   base: Base,
   { engine, info }: EngineSide,
   { links, folders }: Links,
-  ending: { readonly removeContainers: boolean },
+  ending: Ending,
 ): Promise<RunningPoolKeeper> {
   const { config, log, scope, store, queue, processId, caBundle } = base;
   const clock = systemClock;
   const holder = { dataFolder: await realpath(config.dataFolder), database: store.databaseId };
-  await claimInstance(engine, { instanceId: store.instanceId, holder }, AbortSignal.timeout(10_000));
+  const claim = { instanceId: store.instanceId, holder };
+  await claimInstance(engine, claim, AbortSignal.timeout(10_000));
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
   await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });
@@ -107,10 +115,12 @@ export async function startSupervision(
     launch: launchSettings(config),
     supervision: supervisionSettings(config),
   });
+  const everyMs = config.settings.BERTH_RECONCILE_SECONDS * 1000;
   scope.add(async () => {
     if (ending.removeContainers) await keeper.shutdownAll(AbortSignal.timeout(60_000));
     await keeper[Symbol.asyncDispose]();
   });
+  scope.use(watchClaim({ engine, clock, log }, { ...claim, everyMs, onLost: ending.onLost }));
   return keeper;
 }
 

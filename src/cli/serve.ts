@@ -3,7 +3,10 @@ import { type Config, redactedSettings } from "../config.ts";
 import { Fault, isFault } from "../domain/fault.ts";
 import { createLog, type Log } from "../observe/log.ts";
 
-/** Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. */
+/**
+ * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. Throws
+ * `instance_claimed` where another Berth has taken its place.
+ */
 export async function serveUntilSignal({ config, role }: { config: Config; role: Role }): Promise<void> {
   const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
   const signalled = nextSignal();
@@ -15,8 +18,9 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
     },
   );
   if (berth === undefined) return;
-  await signalled;
+  const fault = await Promise.race([signalled.then(() => undefined), berth.lost]);
   await stopBerth(berth, log, { removeContainers: false });
+  if (fault !== undefined) throw fault;
 }
 
 /** Ends a start that still waits for its servers. */

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
+import type { Fault } from "../domain/fault.ts";
 import { MemoryEngine } from "../engine/memory/memory-engine.ts";
-import { claimInstance, clearInstance, findHolder } from "./claim.ts";
+import { silentLog } from "../observe/log.ts";
+import { systemClock } from "../util/clock.ts";
+import { claimInstance, findHolder, seizeInstance, watchClaim } from "./claim.ts";
 
 const here = { dataFolder: "/srv/berth", database: "postgres:1/16384" };
 const never = new AbortController().signal;
@@ -32,12 +35,17 @@ describe("an instance id on an Engine", () => {
     await claimInstance(engine, { instanceId: "other123", holder }, never);
   });
 
-  it("is free once what stood under it was cleared", async () => {
+  it("can be taken over: its Containers are removed, and the old holder learns of it", async () => {
     const engine = anEngine();
     const copy = { ...here, dataFolder: "/srv/copy" };
     await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
-    await clearInstance(engine, "abcd1234", never);
-    await claimInstance(engine, { instanceId: "abcd1234", holder: copy }, never);
+    const { promise, resolve } = Promise.withResolvers<Fault>();
+    await using _watch = watchClaim(
+      { engine, clock: systemClock, log: silentLog },
+      { instanceId: "abcd1234", holder: here, everyMs: 1, onLost: resolve },
+    );
+    await seizeInstance(engine, { instanceId: "abcd1234", holder: copy }, never);
     expect(await findHolder(engine, "abcd1234", never)).toEqual(copy);
+    expect(await promise).toMatchObject({ code: "instance_claimed" });
   });
 });

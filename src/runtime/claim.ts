@@ -3,10 +3,15 @@
  * Berths with one id (a copy started beside the original) would adopt and sweep each other's Containers. The Engine
  * itself is where both can see it: a mark says who holds the id.
  */
-import { Fault } from "../domain/fault.ts";
+import { Fault, isFault } from "../domain/fault.ts";
 import type { Engine } from "../engine/engine.ts";
 import { formatLabelFilter, formatLabels, parseLabels } from "../engine/labels.ts";
-import { networkName } from "./profile.ts";
+import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
+import { type Clock, repeat } from "../util/clock.ts";
+import { Scope } from "../util/scope.ts";
+
+const LOOK_MS_MAX = 10_000;
 
 /** Where a Berth keeps what is its own. All processes of one Berth agree on both. */
 export interface InstanceHolder {
@@ -52,11 +57,59 @@ export async function listLeft(
   return await engine.listContainers(formatLabelFilter({ instance: instanceId }), signal);
 }
 
-/** Removes Containers, network and mark of the instance, whoever made them. Images stay: they are good for anybody. */
-export async function clearInstance(engine: Engine, instanceId: string, signal: AbortSignal): Promise<void> {
-  for (const { id } of await listLeft(engine, instanceId, signal)) await engine.removeContainer(id, signal);
-  await engine.removeNetwork(networkName(instanceId), signal);
-  await engine.removeMark(markName(instanceId), signal);
+/**
+ * Takes the id from whoever holds it, then removes the Containers that stand under it. The mark first: a holder that
+ * still runs learns of it before it has started many new ones. Images and network stay, they are good for anybody.
+ */
+export async function seizeInstance(
+  engine: Engine,
+  claim: { readonly instanceId: string; readonly holder: InstanceHolder },
+  signal: AbortSignal,
+): Promise<void> {
+  // a holder that runs sets its mark again when it finds none: of several tries one is between two of its looks
+  for (let triesLeft = 4; ; triesLeft--) {
+    await engine.removeMark(markName(claim.instanceId), signal);
+    try {
+      await claimInstance(engine, claim, signal);
+      break;
+    } catch (error) {
+      if (!isFault(error, "instance_claimed") || triesLeft === 0) throw error;
+    }
+  }
+  for (const { id } of await listLeft(engine, claim.instanceId, signal))
+    await engine.removeContainer(id, signal);
+}
+
+/** Asks each `everyMs` whether the id is still this holder's, and takes it anew where the mark was removed by hand. */
+export function watchClaim(
+  { engine, clock, log }: { readonly engine: Engine; readonly clock: Clock; readonly log: Log },
+  {
+    everyMs,
+    onLost,
+    ...claim
+  }: {
+    readonly instanceId: string;
+    readonly holder: InstanceHolder;
+    readonly everyMs: number;
+    /** Told `instance_claimed`, once: the process must end before it does harm to the other one's Containers. */
+    readonly onLost: (fault: Fault) => void;
+  },
+): AsyncDisposable {
+  const scope = new Scope();
+  const outage = new Outage(log, "instance.claim");
+  const look = async () => {
+    try {
+      await claimInstance(engine, claim, AbortSignal.any([scope.signal, AbortSignal.timeout(LOOK_MS_MAX)]));
+    } catch (error) {
+      if (scope.signal.aborted) return;
+      if (!isFault(error, "instance_claimed")) throw error;
+      onLost(error);
+    }
+  };
+  const ask = () => (scope.signal.aborted ? Promise.resolve() : outage.run(look));
+  const watching = repeat({ clock, everyMs }, ask, scope.signal);
+  scope.add(() => watching);
+  return scope;
 }
 
 export async function releaseInstance(

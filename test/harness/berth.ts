@@ -29,6 +29,8 @@ export interface BerthDoor {
 export interface BerthProcess extends BerthDoor, AsyncDisposable {
   readonly pid: number;
   readonly log: readonly Readonly<Record<string, unknown>>[];
+  /** Resolves when it has ended, however that came. */
+  readonly ended: Promise<{ code: number | null; signal: string | null }>;
   /** Ends it with the signal and waits until it is gone. */
   kill(signal: "SIGTERM" | "SIGKILL"): Promise<{ code: number | null; signal: string | null }>;
 }
@@ -86,6 +88,9 @@ class RunningProcess implements BerthProcess {
 
   get url(): string {
     return this.#started.door.url;
+  }
+  get ended(): Started["ended"] {
+    return this.#started.ended;
   }
   get pid(): number {
     return this.#started.child.pid ?? 0;
