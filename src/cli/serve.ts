@@ -26,7 +26,9 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
 /** Ends a start that still waits for its servers. */
 export function abortedBy(signalled: Promise<NodeJS.Signals>): AbortSignal {
   const stop = new AbortController();
-  signalled.then((name) => stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)));
+  void signalled.then((name) =>
+    stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)),
+  );
   return stop.signal;
 }
 

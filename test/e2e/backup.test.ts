@@ -6,6 +6,7 @@ import { type BerthProcess, makeDataFolder } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
+  errorOf,
   eventually,
   follow,
   getInstallation,
@@ -13,6 +14,7 @@ import {
   type PackedPlugin,
   packPlugin,
   packVersion,
+  streamTool,
   toolTexts,
   upload,
 } from "../harness/client.ts";
@@ -23,6 +25,7 @@ import { openSite, type Site } from "../harness/site.ts";
 const KEEPER = `import json
 import queue
 import sys
+import time
 import types
 
 import berth_protocol
@@ -41,6 +44,11 @@ def requests(lines):
 
 
 def handle(session):
+    if "seconds" in session.parameters:
+        session.text("begun")
+        time.sleep(session.parameters["seconds"])
+        session.text("done")
+        return
     request = {"opt": session.parameters["opt"], "key": "k", "value": "616265"}
     session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
     session.text(json.dumps(ANSWERS.get(timeout=10)["data"]))
@@ -112,11 +120,11 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("take the original's place with berth claim: what was installed comes up, with what it had kept", async () => {
-    expect(await berth.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+  test("take the original's place with berth claim, and the original ends: what was installed comes up, with what it had kept", async () => {
+    const ended = berth.ended;
     const taken = await site.run(["claim", "--yes"], restored);
     expect(taken).toMatchObject({ code: 0 });
-    expect(await site.containers()).toEqual([]);
+    expect(await ended).toMatchObject({ code: 1 });
     berth = await site.start(restored);
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
@@ -129,22 +137,36 @@ describe("a dump and a copied folder", () => {
   });
 
   test("on an engine that has no image of it, an Installation is built anew by itself", async () => {
-    await berth.kill("SIGTERM");
+    await berth.kill("SIGKILL");
     for (const { id } of await site.containers())
       await site.engine.removeContainer(id, AbortSignal.timeout(30_000));
     for (const { tags } of await site.images()) {
       for (const tag of tags) await site.engine.removeImage(tag, AbortSignal.timeout(30_000));
     }
-    berth = await site.start(restored);
+    berth = await site.start({ ...restored, BERTH_STOP_SECONDS_MAX: "6" });
     await eventually(async () => ((await site.images()).length > 0 ? true : undefined));
     await eventually(async () =>
       (await getInstallation(berth, installed)).state === "ready" ? true : undefined,
     );
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
+
+  test("a stop lets calls end, tells those that do not, and ends with exit code 0", async () => {
+    const begin = async (seconds: number) => {
+      const call = { tenant: installed.tenant, pluginId: keeper.pluginId, tool: "echo" };
+      const events = streamTool(berth, { ...call, parameters: { seconds } });
+      expect((await events.next()).value).toMatchObject({ name: "item" });
+      return events;
+    };
+    const [short, long] = await Promise.all([begin(1), begin(60)]);
+    const ended = berth.kill("SIGTERM");
+    expect((await Array.fromAsync(short)).at(-1)).toMatchObject({ name: "end" });
+    expect(errorOf(await Array.fromAsync(long))).toMatchObject({ code: "shutting_down" });
+    expect(await ended).toEqual({ code: 0, signal: null });
+  });
 });
 
-test("an embedded Berth is backed up by copying its folder while it is stopped", async () => {
+test("an embedded Berth is backed up by copying its folder while it is stopped; during its drain delay it answers", async () => {
   await using site = await openSite();
   await using copy = await makeDataFolder();
   const echo = await packPlugin("echo");
@@ -154,7 +176,14 @@ test("an embedded Berth is backed up by copying its folder while it is stopped",
   await cp(site.dataFolder, copy.path, { recursive: true });
   const restored = { BERTH_DATA: copy.path };
   expect(await site.run(["claim", "--yes"], restored)).toMatchObject({ code: 0 });
-  const second = await site.start(restored);
+  const second = await site.start({ ...restored, BERTH_DRAIN_DELAY_SECONDS: "600" });
   const { items } = await second.json<{ items: { identifier: string }[] }>(200, "GET", "/v1/packages");
   expect(items.map(({ identifier }) => identifier)).toEqual([echo.identifier]);
+
+  // not ready, but there, until a second signal
+  const ended = second.kill("SIGTERM");
+  await eventually(async () => ((await second.request("GET", "/health/ready")).ok ? undefined : true));
+  expect((await second.request("GET", "/health")).status).toBe(200);
+  process.kill(second.pid, "SIGINT");
+  expect(await ended).toEqual({ code: 1, signal: null });
 });
