@@ -58,6 +58,8 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
     ...SUPERVISION_DEFAULTS,
     leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
     rowPollMs: s.BERTH_POLL_SECONDS * SECOND,
+    // One look of the others at the rows, and the time that it takes.
+    drainNoticeMs: isShared(s) ? s.BERTH_POLL_SECONDS * SECOND + 500 : 0,
     reconcileMs: s.BERTH_RECONCILE_SECONDS * SECOND,
     healthMs: s.BERTH_HEALTH_SECONDS * SECOND,
     orphanGraceMs: s.BERTH_ORPHAN_SECONDS * SECOND,
@@ -77,6 +79,11 @@ export function directorySettings({ settings: s }: Config): DirectorySettings {
     directoryPollMs: s.BERTH_POLL_SECONDS * SECOND,
     usageReportMs: idle === undefined ? undefined : Math.max(100, idle / 4),
   };
+}
+
+/** Whether there may be other processes. */
+function isShared(s: Config["settings"]): boolean {
+  return s.DATABASE_URL !== undefined && s.REDIS_URL !== undefined;
 }
 
 function idleStopMs(s: Config["settings"]): number | undefined {

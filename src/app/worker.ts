@@ -33,6 +33,8 @@ import { explainNetworkFailure, type NetworkFailure } from "../util/network-fail
 import type { Base, StartParts } from "./base.ts";
 import type { Links } from "./links.ts";
 
+/** An Engine that is busy with the Containers of others takes its time over a mark. */
+const CLAIM_MS = 60_000;
 /** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
 const PLUGINS_WEIGHT_PERCENT = 25;
 
@@ -97,7 +99,7 @@ export async function startSupervision(
   const clock = systemClock;
   const holder = { dataFolder: await realpath(config.dataFolder), database: store.databaseId };
   const claim = { instanceId: store.instanceId, holder };
-  await claimInstance(engine, claim, AbortSignal.timeout(10_000));
+  await claimInstance(engine, claim, AbortSignal.timeout(CLAIM_MS));
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
   await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });

@@ -67,6 +67,8 @@ export class Member {
     links.stopAccepting(record.id);
     await store.runtimes.setState(record.id, "draining");
     void announce(queue, TOPICS.changed, record.poolKey);
+    // A process that has not heard of it yet may still send a call: it is waited for before none open means none.
+    if (!this.fallen) await clock.sleep(supervision.drainNoticeMs, lifetime);
     for (const until = clock.now() + supervision.drainMs; clock.now() < until && !this.fallen; ) {
       if ((await this.#openSessions()) === 0) break;
       await clock.sleep(supervision.drainPollMs, lifetime);

@@ -55,6 +55,8 @@ export interface SupervisionSettings {
   /** How long a draining Runtime may finish its sessions. */
   readonly drainMs: number;
   readonly drainPollMs: number;
+  /** By then every process that calls it knows that it drains; 0 where this one alone does. */
+  readonly drainNoticeMs: number;
   readonly orphanGraceMs: number;
   /** Orphans are only reported. */
   readonly sweepDryRun: boolean;
@@ -119,6 +121,7 @@ export const SUPERVISION_DEFAULTS: SupervisionSettings = Object.freeze({
   crashWindowMs: 600_000,
   drainMs: 60_000,
   drainPollMs: 250,
+  drainNoticeMs: 0,
   orphanGraceMs: 60_000,
   sweepDryRun: false,
   idleStopMs: undefined,

@@ -177,7 +177,10 @@ export interface ToolCall {
   readonly parameters?: Readonly<Record<string, unknown>>;
 }
 
-function toolRequest({ tenant, pluginId, tool, parameters }: ToolCall): { path: string; body: object } {
+export function toolRequest({ tenant, pluginId, tool, parameters }: ToolCall): {
+  path: string;
+  body: object;
+} {
   const provider = pluginId.slice(pluginId.indexOf("/") + 1);
   return {
     path: `/v1/tenants/${tenant}/plugins/${pluginId}/invoke_tool`,

@@ -1,0 +1,71 @@
+/** Calls at a steady rate, each on a connection of its own, and what became of them. */
+import { request } from "node:http";
+import { text } from "node:stream/consumers";
+import { type ToolCall, toolRequest } from "./client.ts";
+
+export interface Load {
+  /** Calls that have ended, whatever the way. */
+  readonly done: number;
+  readonly failures: readonly string[];
+  /** No new ones; resolves when all have ended. */
+  stop(): Promise<void>;
+}
+
+export interface LoadOptions {
+  /** One after the other, in turn. */
+  readonly urls: readonly string[];
+  readonly key: string;
+  readonly call: ToolCall;
+  readonly perSecond: number;
+  /** What the call must answer. */
+  readonly expected: string;
+}
+
+export function startLoad({ urls, key, call, perSecond, expected }: LoadOptions): Load {
+  const failures: string[] = [];
+  const open = new Set<Promise<void>>();
+  let done = 0;
+  let begun = 0;
+  const one = async (): Promise<void> => {
+    const at = new Date().toISOString();
+    const url = urls[begun++ % urls.length] ?? "";
+    try {
+      const answer = await callOnce({ url, key, call });
+      if (answer.status !== 200 || !answer.body.includes(expected))
+        failures.push(`${at} ${url}: ${answer.status} ${answer.body}`);
+    } catch (error) {
+      failures.push(`${at} ${url}: ${error}`);
+    }
+    done++;
+  };
+  const timer = setInterval(() => {
+    const running: Promise<void> = one().finally(() => open.delete(running));
+    open.add(running);
+  }, 1000 / perSecond);
+  return {
+    get done() {
+      return done;
+    },
+    failures,
+    async stop() {
+      clearInterval(timer);
+      await Promise.all(open);
+    },
+  };
+}
+
+async function callOnce({ url, key, call }: { url: string; key: string; call: ToolCall }) {
+  const { path, body } = toolRequest(call);
+  const headers = {
+    authorization: `Bearer ${key}`,
+    "content-type": "application/json",
+    accept: "application/json",
+  };
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const sent = request(new URL(path, url), { method: "POST", headers, agent: false }, (response) => {
+    text(response).then((answer) => resolve({ status: response.statusCode ?? 0, body: answer }), reject);
+  });
+  sent.once("error", reject);
+  sent.end(JSON.stringify(body));
+  return await promise;
+}
