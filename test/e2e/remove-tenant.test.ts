@@ -53,63 +53,62 @@ const hasFile = (path: string) =>
   );
 
 describe.each(SITES)("on $database", ({ database }) => {
+  const [tenant, neighbour] = [aTenant(), aTenant()];
+  const path = `/v1/tenants/${tenant}`;
   let site: Site;
   let berth: BerthProcess;
   let plugins: readonly [PackedPlugin, PackedPlugin];
+  let keys: { readonly tenant: string; readonly neighbour: string };
+  let neighbours: readonly string[];
+  let logFolders: number;
   beforeAll(async () => {
     site = await openSite({ database });
     berth = await site.start();
     plugins = [await packKeeper("keeper"), await packKeeper("hoarder")];
-  });
-  afterAll(() => site[Symbol.asyncDispose]());
-
-  const keep = async (tenant: string, { pluginId }: PackedPlugin) => {
-    expect(await toolTexts(berth, { tenant, pluginId, tool: "echo" })).toEqual(["kept"]);
-    const folder = join(site.dataFolder, "storage", tenant, pluginId);
-    await eventually(async () => ((await readdir(folder).catch(() => [])).length > 0 ? true : undefined));
-  };
-  const makeKey = async (tenant: string) =>
-    (
-      await berth.json<{ key: string }>(201, "POST", "/v1/keys", {
-        body: { name: tenant, tenant_id: tenant },
-      })
-    ).key;
-  const containersOf = async (tenant: string) =>
-    (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === tenant);
-
-  test("removed with its installations, Containers, storage, logs, uploads and keys; killed on the way it goes on", async () => {
-    const [tenant, neighbour] = [aTenant(), aTenant()];
-    const [key, neighboursKey] = [await makeKey(tenant), await makeKey(neighbour)];
+    keys = { tenant: await makeKey(tenant), neighbour: await makeKey(neighbour) };
     for (const plugin of plugins) {
-      await berth.json(201, "POST", "/v1/packages", { body: plugin.bytes, key });
+      await berth.json(201, "POST", "/v1/packages", { body: plugin.bytes, key: keys.tenant });
       await install(berth, plugin, tenant);
       await keep(tenant, plugin);
     }
-    const [shared] = plugins;
-    await install(berth, shared, neighbour);
-    await keep(neighbour, shared);
-    const pools = await readdir(join(site.dataFolder, "logs"));
-    const neighbours = (await containersOf(neighbour)).map(({ id }) => id);
-    expect(await berth.json(200, "GET", `/v1/tenants/${tenant}`, { key })).toMatchObject({
+    await install(berth, plugins[0], neighbour);
+    await keep(neighbour, plugins[0]);
+    neighbours = (await containersOf(neighbour)).map(({ id }) => id);
+    logFolders = (await readdir(join(site.dataFolder, "logs"))).length;
+  });
+  afterAll(() => site[Symbol.asyncDispose]());
+
+  const keep = async (owner: string, { pluginId }: PackedPlugin) => {
+    expect(await toolTexts(berth, { tenant: owner, pluginId, tool: "echo" })).toEqual(["kept"]);
+    const folder = join(site.dataFolder, "storage", owner, pluginId);
+    await eventually(async () => ((await readdir(folder).catch(() => [])).length > 0 ? true : undefined));
+  };
+  const makeKey = async (owner: string) => {
+    const body = { name: "k", tenant_id: owner };
+    return (await berth.json<{ key: string }>(201, "POST", "/v1/keys", { body })).key;
+  };
+  const containersOf = async (owner: string) =>
+    (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === owner);
+  const list = async <T>(from: string) => (await berth.json<{ items: readonly T[] }>(200, "GET", from)).items;
+
+  test("a tenant's own key sees what it has and uses", async () => {
+    expect(await berth.json(200, "GET", path, { key: keys.tenant })).toMatchObject({
       ...{ packages_uploaded: 2, keys: 1, runtimes_running: 2, usage: { storage_bytes: 2000 } },
       installations: { total: 2, ready: 2 },
     });
+  });
 
-    const path = `/v1/tenants/${tenant}`;
+  test("a removal shuts the tenant at once and, killed on the way, goes on to its end", async () => {
     const { task } = await berth.json<{ task: TaskJson }>(202, "DELETE", path);
-    expect((await berth.request("GET", path, { key })).status).toBe(401);
-    const refused = await berth.request("POST", `${path}/installations`, {
-      body: { identifier: shared.identifier },
-    });
+    expect((await berth.request("GET", path, { key: keys.tenant })).status).toBe(401);
+    const body = { identifier: plugins[0].identifier };
+    const refused = await berth.request("POST", `${path}/installations`, { body });
     expect([refused.status, await refused.json()]).toMatchObject([409, { error: { code: "conflict" } }]);
     // both plugins are being stopped now, and take their time: the grace is two seconds
     await eventually(async () => {
-      const { items } = await berth.json<{ items: { kind: string; attempt: number }[] }>(
-        ...([200, "GET", `${path}/tasks`] as const),
-      );
-      return items.filter(({ kind, attempt }) => kind === "uninstall" && attempt > 0).length === 2
-        ? true
-        : undefined;
+      const tasks = await list<{ kind: string; attempt: number }>(`${path}/tasks`);
+      const begun = tasks.filter(({ kind, attempt }) => kind === "uninstall" && attempt > 0);
+      return begun.length === 2 ? true : undefined;
     });
     await berth.kill("SIGKILL");
     berth = await site.start();
@@ -125,31 +124,34 @@ describe.each(SITES)("on $database", ({ database }) => {
         "removed 2 uploads (the archives stay, for operators alone)",
       ]),
     );
+    expect(await list(`/v1/events?tenant_id=${tenant}&kind=tenant.remove`)).toMatchObject([
+      { key_id: "admin", task_id: task.id, result: "ready" },
+    ]);
+  });
 
+  test("its Containers, storage, logs, installations and keys are gone", async () => {
     expect(await containersOf(tenant)).toEqual([]);
     expect(await hasFile(join(site.dataFolder, "storage", tenant))).toBe(false);
-    expect((await readdir(join(site.dataFolder, "logs"))).length).toBe(pools.length - 2);
+    expect((await readdir(join(site.dataFolder, "logs"))).length).toBe(logFolders - 2);
     expect((await berth.request("GET", path)).status).toBe(404);
-    expect((await berth.request("GET", path, { key })).status).toBe(401);
-    expect(await berth.json(200, "GET", `${path}/installations`)).toMatchObject({ items: [] });
-    expect(await berth.json(200, "GET", `/v1/keys?tenant_id=${tenant}`)).toMatchObject({
-      items: [{ state: "revoked" }],
-    });
-    const { items } = await berth.json<{ items: { kind: string; result: string }[] }>(
-      ...([200, "GET", `/v1/events?tenant_id=${tenant}&kind=tenant.remove`] as const),
-    );
-    expect(items).toMatchObject([{ key_id: "admin", task_id: task.id, result: "ready" }]);
+    expect((await berth.request("GET", path, { key: keys.tenant })).status).toBe(401);
+    expect(await list(`${path}/installations`)).toEqual([]);
+    expect(await list(`/v1/keys?tenant_id=${tenant}`)).toMatchObject([{ state: "revoked" }]);
+    expect(await list("/v1/tenants")).toMatchObject([{ id: neighbour }]);
+  });
 
-    // the neighbour: the same Container, its storage, its key, its answer
+  test("its neighbour has the same Container, its storage, its key and its answers", async () => {
     expect((await containersOf(neighbour)).map(({ id }) => id)).toEqual(neighbours);
-    expect(await hasFile(join(site.dataFolder, "storage", neighbour, shared.pluginId))).toBe(true);
-    expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key: neighboursKey })).toMatchObject({
+    expect(await hasFile(join(site.dataFolder, "storage", neighbour, plugins[0].pluginId))).toBe(true);
+    const key = keys.neighbour;
+    expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key })).toMatchObject({
       ...{ keys: 1, runtimes_running: 1, installations: { total: 1, ready: 1 } },
     });
-    await keep(neighbour, shared);
+    await keep(neighbour, plugins[0]);
+  });
 
-    // it may come back, as new: with nothing of what it had
-    await install(berth, shared, tenant);
+  test("it may come back as new, with nothing of what it had", async () => {
+    await install(berth, plugins[0], tenant);
     expect(await berth.json(200, "GET", path)).toMatchObject({
       ...{ keys: 0, packages_uploaded: 0, usage: { storage_bytes: 0 } },
     });
