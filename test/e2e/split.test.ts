@@ -27,7 +27,8 @@ import {
 } from "../harness/client.ts";
 import { length } from "../harness/lengths.ts";
 import { type LoadOptions, startLoad } from "../harness/load.ts";
-import { freePort, startRedis } from "../harness/redis.ts";
+import { freePort } from "../harness/postgres-server.ts";
+import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
 const LEASE_MS = 4_000;
@@ -39,7 +40,7 @@ const SECOND = { short: 1_000, soak: 20_000 };
 type Name = "api-1" | "api-2" | "worker-1" | "worker-2";
 const NAMES: readonly Name[] = ["api-1", "api-2", "worker-1", "worker-2"];
 
-let redis: Awaited<ReturnType<typeof startRedis>>;
+let redis: RedisServer;
 let site: Site;
 let ports: ReadonlyMap<Name, number>;
 const processes = new Map<Name, BerthProcess>();
@@ -49,7 +50,8 @@ let shared: PackedPlugin;
 let running: AcceptedInstall;
 
 beforeAll(async () => {
-  redis = await startRedis();
+  redis = await makeRedisServer();
+  await redis.start();
   shared = await packPlugin("echo", {
     "manifest.yaml": (text) => text.replace(/^name: echo$/m, "name: shared"),
     "provider/echo.yaml": (text) => text.replace(/^ {2}name: echo$/m, "  name: shared"),
@@ -57,7 +59,7 @@ beforeAll(async () => {
   site = await openSite({
     database: "postgres",
     env: {
-      REDIS_URL: redis.url,
+      REDIS_URL: `redis://127.0.0.1:${redis.port}`,
       BERTH_LEASE_SECONDS: String(LEASE_MS / 1000),
       BERTH_PLUGIN_CALLS_MAX: String(CALLS_MAX),
       BERTH_SHARED_PLUGINS: shared.pluginId,
@@ -249,6 +251,28 @@ test("the worker that keeps a plugin is killed under load: the other one takes o
   await eventually(() => toolTexts(get("api-1"), echoCall(running.tenant)).catch(() => undefined));
   expect(get(other).log.some(({ op, ok }) => op === "runtime.launch" && ok === true)).toBe(true);
   await start(keeper);
+  await counted(2, 2);
+});
+
+test("a worker is killed in the middle of a build: the other one ends the install, with one image and one Container", async () => {
+  const plugin = await packVersion("echo", "1.5.0");
+  await upload(get("api-1"), plugin);
+  const images = (await site.images()).length;
+  const accepted = await accept(get("api-1"), plugin);
+  await eventually(async () => ((await site.containers("build")).length > 0 ? true : undefined));
+  const [task] = await site.rows(
+    `SELECT p.pid FROM berth_tasks t JOIN berth_processes p ON p.id = split_part(t.holder, '/', 1)
+     WHERE t.id = '${accepted.taskId}'`,
+  );
+  const builder = NAMES.find((name) => get(name).pid === task?.["pid"]);
+  if (builder === undefined) throw new Error("nobody holds the task");
+  await get(builder).kill("SIGKILL");
+  expectReady(await follow(get("api-2"), accepted));
+  expect(await toolTexts(get("api-1"), echoCall(accepted.tenant))).toEqual(["aye"]);
+  expect(await site.images()).toHaveLength(images + 1);
+  expect(await site.containers("build")).toEqual([]);
+  expect((await containerOf(accepted.tenant))?.phase).toBe("running");
+  await start(builder);
   await counted(2, 2);
 });
 
