@@ -29,18 +29,18 @@ LABEL org.opencontainers.image.title="Berth" \
     org.opencontainers.image.version="0.1.0" \
     org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /berth
+# Compiled code is kept where the container may write, so that a health check costs half.
+ENV NODE_ENV=production \
+    NODE_COMPILE_CACHE=/tmp/node-compile-cache
+# What is copied below is root's: what runs can change none of it.
+USER 1000:1000
+EXPOSE 5002
+HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["node", "src/main.ts", "health"]
+ENTRYPOINT ["node", "src/main.ts"]
+CMD ["serve"]
 COPY --from=build /berth/node_modules node_modules
 COPY --from=build /berth/src/store/prisma/generated src/store/prisma/generated
 COPY package.json LICENSE ./
 COPY prisma prisma
 COPY runtime-images/python/runner.py runtime-images/python/
 COPY src src
-# Compiled code is kept where the container may write, so that a health check costs half.
-ENV NODE_ENV=production \
-    NODE_COMPILE_CACHE=/tmp/node-compile-cache
-# The files above are root's: what runs can change none of them.
-USER 1000:1000
-EXPOSE 5002
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s --retries=3 CMD ["node", "src/main.ts", "health"]
-ENTRYPOINT ["node", "src/main.ts"]
-CMD ["serve"]

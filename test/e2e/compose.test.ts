@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -82,7 +82,7 @@ async function owners(folder: string): Promise<readonly { path: string; uid: num
   return await Promise.all(
     entries.map(async ({ parentPath, name }) => {
       const path = join(parentPath, name);
-      return { path, uid: (await stat(path)).uid };
+      return { path, uid: (await lstat(path)).uid };
     }),
   );
 }
@@ -155,10 +155,8 @@ test("the worker says once that plugins weigh as much as Berth, and how the host
 });
 
 test("a stop ends api and worker by themselves, and a start brings them back", async () => {
-  for (const service of OURS) {
-    expect(await project.stop(service)).toBe(0);
-    await project.start(service);
-  }
+  expect(await Promise.all(OURS.map((service) => project.stop(service)))).toEqual([0, 0]);
+  await Promise.all(OURS.map((service) => project.start(service)));
   expect(await calledAgain()).toEqual(["through the wall"]);
 });
 
