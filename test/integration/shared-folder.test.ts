@@ -24,17 +24,26 @@ afterAll(async () => {
   await rm(otherFolder, { recursive: true });
 });
 
-const CHECKS = { "berth.check": "" };
+/** Names of what the checks of this file made: another Berth on the machine may be checking too. */
+const made = new Set<string>();
 
-/** An Engine on whose machine our path is another one. */
-function elsewhere(hostPath: string): Engine {
+/** The Engine, showing what was made here alone; where `hostPath` is given, our path is another one on its machine. */
+function watched(hostPath?: string): Engine {
   return {
     ...engine,
-    createContainer: (spec, signal) =>
-      engine.createContainer(
-        { ...spec, mounts: spec.mounts.map((mount) => ({ ...mount, hostPath })) },
-        signal,
-      ),
+    listContainers: async (labels, signal) =>
+      (await engine.listContainers(labels, signal)).filter(({ name }) => made.has(name)),
+    listImages: async (labels, signal) =>
+      (await engine.listImages(labels, signal)).filter(({ tags }) => tags.some((tag) => made.has(tag))),
+    importImage: (spec, tar, signal) => {
+      made.add(spec.reference);
+      return engine.importImage(spec, tar, signal);
+    },
+    createContainer: (spec, signal) => {
+      made.add(spec.name);
+      const mounts = spec.mounts.map((mount) => ({ ...mount, hostPath: hostPath ?? mount.hostPath }));
+      return engine.createContainer({ ...spec, mounts }, signal);
+    },
   };
 }
 
@@ -42,22 +51,25 @@ function check(by: Engine, leftoverAgeMs = 60_000): Promise<void> {
   return checkSharedFolder({ engine: by, dataFolder, timeoutMs: 30_000, leftoverAgeMs });
 }
 
-async function left() {
+async function left(): Promise<readonly string[]> {
+  const labels = { "berth.check": "" };
+  const ours = watched();
   const [containers, images, files] = await Promise.all([
-    engine.listContainers(CHECKS, within()),
-    engine.listImages(CHECKS, within()),
+    ours.listContainers(labels, within()),
+    ours.listImages(labels, within()),
     readdir(dataFolder),
   ]);
-  return [...containers.map(({ name }) => name), ...images.flatMap(({ tags }) => tags), ...files];
+  return [...containers.map(({ name }) => name), ...images.flatMap(({ tags }) => tags), ...files].sort();
 }
 
 test("a folder that the Engine sees passes, for several processes at once, and nothing is left of it", async () => {
-  await Promise.all([check(engine), check(engine), check(engine)]);
+  await Promise.all([check(watched()), check(watched()), check(watched())]);
+  expect(made.size).toBe(6);
   expect(await left()).toEqual([]);
 });
 
 test("another folder under the same path is refused with the setting, the path and the remedy", async () => {
-  await expect(check(elsewhere(otherFolder))).rejects.toMatchObject({
+  await expect(check(watched(otherFolder))).rejects.toMatchObject({
     code: "config_invalid",
     message: expect.stringMatching(
       `^BERTH_DATA is ${dataFolder}, but the Docker Engine sees another folder under that path\\..*under the same path.*`,
@@ -68,7 +80,7 @@ test("another folder under the same path is refused with the setting, the path a
 });
 
 test("a path that the Engine does not have is refused as such", async () => {
-  await expect(check(elsewhere(`/nowhere-${randomUUID()}`))).rejects.toMatchObject({
+  await expect(check(watched(`/nowhere-${randomUUID()}`))).rejects.toMatchObject({
     code: "config_invalid",
     message: expect.stringContaining(`${dataFolder}, but the Docker Engine sees no such folder.`),
   });
@@ -79,13 +91,14 @@ test("what a killed check left is removed by the next one, what is younger is an
   const labels = { "berth.check": randomUUID().replaceAll("-", "") };
   const reference = `berth-check:${labels["berth.check"]}`;
   await engine.importImage({ reference, labels }, Readable.from([Buffer.alloc(1024)]), within());
+  made.add(reference);
   const file = join(dataFolder, `.engine-check-${labels["berth.check"]}`);
   await writeFile(file, "");
   await mkdir(join(dataFolder, "run"));
-  await check(engine);
-  expect((await left()).sort()).toEqual([`.engine-check-${labels["berth.check"]}`, reference, "run"].sort());
+  await check(watched());
+  expect(await left()).toEqual([`.engine-check-${labels["berth.check"]}`, reference, "run"].sort());
   const longAgo = new Date(Date.now() - 3_600_000);
   await utimes(file, longAgo, longAgo);
-  await check(engine, -60_000);
+  await check(watched(), -60_000);
   expect(await left()).toEqual(["run"]);
 });
