@@ -1,4 +1,5 @@
 import { type DestinationStream, type Logger, type LoggerOptions, pino } from "pino";
+import { createOutput } from "./output.ts";
 
 /**
  * The log: JSON lines with ids as fields. One wide event per unit of work (`op` as `noun.verb`, `ok`,
@@ -15,10 +16,7 @@ export interface Log {
 /** Keys whose value never reaches the log, at the top of the fields and one level below it. */
 const SECRET = new Set(["env", "credentials", "authorization", "password", "secret", "token", "api_key"]);
 const REDACTED = "[redacted]";
-
-/** Lines are gathered for so long, or to so many bytes, before they are written: a system call each is dear. */
-const GATHER_MS = 100;
-const GATHER_BYTES = 8192;
+const STDOUT = 1;
 
 /**
  * A log that writes to `destination`, or to standard output. There, lines are gathered for a moment; an error and the
@@ -35,17 +33,9 @@ export function createLog({ level, destination }: { level: string; destination?:
 }
 
 function gathered(options: LoggerOptions): Log {
-  const output = pino.destination({ fd: 1, sync: true, minLength: GATHER_BYTES });
-  process.on("exit", () => output.flushSync());
-  let timer: NodeJS.Timeout | undefined;
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    output.flushSync();
-  };
+  const output = createOutput(STDOUT);
   return wrap(pino(options, output), (isUrgent) => {
-    if (isUrgent) flush();
-    else timer ??= setTimeout(flush, GATHER_MS).unref();
+    if (isUrgent) output.flush();
   });
 }
 
