@@ -12,6 +12,7 @@ import { exitOf } from "./exit-cause.ts";
 import { formatExit } from "./exit-message.ts";
 import { type LiveRuntime, launch, settle, undo } from "./launch.ts";
 import { Member } from "./member.ts";
+import { Members } from "./members.ts";
 import { PoolFate } from "./pool-fate.ts";
 import { profileHash } from "./profile.ts";
 import { findRecovery } from "./recover.ts";
@@ -28,7 +29,7 @@ export class PoolSupervisor {
   readonly #fate: PoolFate;
   readonly #rollout: RolloutTurn;
   readonly #requests: StartRequests;
-  readonly #members = new Map<RuntimeId, Member>();
+  readonly #members = new Members();
   #turning: Promise<void> | undefined;
   #again = false;
   #hasLooked = false;
@@ -47,24 +48,13 @@ export class PoolSupervisor {
   }
 
   get isServing(): boolean {
-    return this.#serving() !== undefined;
+    return this.#members.serving !== undefined;
   }
 
   /** What the rows say against what is done here: true where a turn has something to do. */
   needsTurn(pool: Pool, live: readonly RuntimeRecord[]): boolean {
-    const members = [...this.#members.values()];
-    if (
-      !this.#hasLooked ||
-      this.#isOut ||
-      isAsked(pool) ||
-      members.some(({ fallen, draining }) => fallen && !draining)
-    )
-      return true;
-    const isNews = ({ id, state }: RuntimeRecord) => {
-      const member = this.#members.get(id);
-      return member === undefined || (state === "draining" && !member.draining);
-    };
-    if (live.some(isNews)) return true;
+    if (!this.#hasLooked || this.#isOut || isAsked(pool) || this.#members.haveFallen) return true;
+    if (live.some((record) => this.#members.isNews(record))) return true;
     if (!pool.wanted || pool.state === "idle") return this.isServing;
     if (this.isServing) return pool.state !== "ready" || this.#mayReplace(pool);
     if (pool.state === "crash_loop") return true;
@@ -93,7 +83,7 @@ export class PoolSupervisor {
 
   /** The runner said that its plugin ended. */
   noteExit(id: RuntimeId): void {
-    const member = this.#members.get(id);
+    const member = this.#members.find(id);
     if (member === undefined || member.draining) return;
     member.fall(undefined);
     this.kick();
@@ -101,7 +91,7 @@ export class PoolSupervisor {
 
   /** The Engine may know of an end: it is asked, and what it says reaches waiting calls at once. */
   async noteDied(id: RuntimeId): Promise<void> {
-    const member = this.#members.get(id);
+    const member = this.#members.find(id);
     if (member === undefined) return;
     const state = await this.#deps.engine.findContainer(member.live.containerId, this.#deps.lifetime);
     if (state?.phase === "running") return;
@@ -113,7 +103,7 @@ export class PoolSupervisor {
 
   /** The kernel killed something in it: what is left of it is not trusted any more. */
   noteOom(id: RuntimeId): void {
-    const member = this.#members.get(id);
+    const member = this.#members.find(id);
     if (member === undefined || member.draining) return;
     member.fall("oom");
     this.kick();
@@ -121,9 +111,7 @@ export class PoolSupervisor {
 
   /** Runtimes of which the Engine's list knows nothing. */
   missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
-    return [...this.#members.values()]
-      .filter(({ fallen, draining, live }) => !fallen && !draining && !running.has(live.containerId))
-      .map(({ live }) => live.record.id);
+    return this.#members.missingFrom(running);
   }
 
   /** A start in progress has become pointless. */
@@ -138,7 +126,7 @@ export class PoolSupervisor {
     // One more turn even where none was due: it learns of what an earlier keeper left.
     this.kick();
     await this.settled();
-    await Promise.all([...this.#members.values()].map((member) => member.end("stopped")));
+    await Promise.all(this.#members.all.map((member) => member.end("stopped")));
     this.release(new Fault("lease_lost", "The pool was removed."));
   }
 
@@ -147,7 +135,7 @@ export class PoolSupervisor {
     this.#released.abort(reason);
     this.#fate.stop();
     this.#rollout.close();
-    for (const member of this.#members.values()) member.release();
+    for (const member of this.#members.all) member.release();
     this.#requests.letGo(reason);
   }
 
@@ -184,13 +172,13 @@ export class PoolSupervisor {
     const rows = await store.runtimes.listOfPool(this.#key, ROWS);
     this.#fate.seed(rows);
     for (const record of rows.filter(({ state }) => state !== "ended")) {
-      const member = this.#members.get(record.id);
+      const member = this.#members.find(record.id);
       if (member === undefined) await this.#recover(record);
       else if (record.state === "draining" && !member.draining) this.#drain(member, "replaced");
     }
     this.#hasLooked = true;
     if (this.#isRemoved) return;
-    for (const member of this.#members.values()) {
+    for (const member of this.#members.all) {
       if (member.fallen && !member.draining) await this.#bury(member);
     }
     const pool = await store.pools.find(this.#key);
@@ -199,7 +187,7 @@ export class PoolSupervisor {
   }
 
   async #decide(pool: Pool, last: RuntimeRecord | undefined): Promise<void> {
-    const serving = this.#serving();
+    const serving = this.#members.serving;
     const isExplicit = this.#requests.stand(pool);
     const isWanted = pool.wanted && (pool.state !== "idle" || isExplicit);
     if (serving !== undefined && isWanted) {
@@ -320,7 +308,7 @@ export class PoolSupervisor {
 
   #add(live: LiveRuntime, readyAt: number): Member {
     const member = new Member(this.#deps, live, readyAt);
-    this.#members.set(live.record.id, member);
+    this.#members.add(member);
     return member;
   }
 
@@ -351,7 +339,7 @@ export class PoolSupervisor {
     if (pool.state !== "idle") await this.#fate.setState("idle");
     const fault = new Fault("plugin_disabled", "No runtime of this plugin is wanted now.");
     await this.#requests.fail(pool, fault);
-    for (const member of this.#members.values()) if (!member.draining) this.#drain(member, "stopped");
+    for (const member of this.#members.all) if (!member.draining) this.#drain(member, "stopped");
   }
 
   /** The old one serves until the new one is ready; a failed replacement leaves it serving. */
@@ -384,18 +372,13 @@ export class PoolSupervisor {
       });
   }
 
-  #serving(): Member | undefined {
-    // The newest one, where a replacement stands beside what it replaces.
-    return [...this.#members.values()].findLast(({ fallen, draining }) => !fallen && !draining);
-  }
-
   #hash(pool: Pool): string {
     const { store, profile } = this.#deps;
     return profileHash(pool, { instanceId: store.instanceId, settings: profile });
   }
 
   #isOutdated(pool: Pool): boolean {
-    const serving = this.#serving();
+    const serving = this.#members.serving;
     return serving !== undefined && serving.live.record.specHash !== this.#hash(pool);
   }
 

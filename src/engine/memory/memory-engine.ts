@@ -4,10 +4,7 @@
  * those that a test writes; a process runs only where the test says what it does.
  */
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { Readable } from "node:stream";
-import { pack } from "tar-stream";
+import type { Readable } from "node:stream";
 import type { ContainerSpec, ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type {
@@ -20,6 +17,7 @@ import type {
   NetworkSpec,
 } from "../engine.ts";
 import { EventHub } from "./event-hub.ts";
+import { readMounted } from "./mounted-file.ts";
 
 export interface MemoryEngineOptions {
   /** Milliseconds since the epoch. */
@@ -272,15 +270,7 @@ export class MemoryEngine implements Engine {
 
   async getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable> {
     this.#enter(undefined, signal);
-    const mount = this.#get(id).spec.mounts.find((one) => path.startsWith(`${one.path}/`));
-    const file = mount && join(mount.hostPath, path.slice(mount.path.length));
-    const content = file && (await readFile(file).catch(() => undefined));
-    // Mounts are all that is there: the Containers of this Engine have no files of their own.
-    if (content === undefined) throw new Fault("not_found", `There is no ${path}.`);
-    const tar = pack();
-    tar.entry({ name: basename(path) }, content);
-    tar.finalize();
-    return Readable.from(tar);
+    return await readMounted(this.#get(id).spec.mounts, path);
   }
 
   async commit(

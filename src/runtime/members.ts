@@ -1,0 +1,47 @@
+import type { RuntimeId } from "../domain/ids.ts";
+import type { RuntimeRecord } from "../domain/runtime.ts";
+import type { Member } from "./member.ts";
+
+/** The Runtimes of one Pool that its supervisor knows, oldest first. */
+export class Members {
+  readonly #byId = new Map<RuntimeId, Member>();
+
+  get all(): readonly Member[] {
+    return [...this.#byId.values()];
+  }
+
+  /** The newest one that takes calls, where a replacement stands beside what it replaces. */
+  get serving(): Member | undefined {
+    return this.all.findLast(({ fallen, draining }) => !fallen && !draining);
+  }
+
+  /** Some have ended, and have not been buried yet. */
+  get haveFallen(): boolean {
+    return this.all.some(({ fallen, draining }) => fallen && !draining);
+  }
+
+  find(id: RuntimeId): Member | undefined {
+    return this.#byId.get(id);
+  }
+
+  add(member: Member): void {
+    this.#byId.set(member.live.record.id, member);
+  }
+
+  delete(id: RuntimeId): void {
+    this.#byId.delete(id);
+  }
+
+  /** The row tells what is not known here: another Runtime, or that one is to drain. */
+  isNews({ id, state }: RuntimeRecord): boolean {
+    const member = this.#byId.get(id);
+    return member === undefined || (state === "draining" && !member.draining);
+  }
+
+  /** Those that should run and of which the Engine's list knows nothing. */
+  missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
+    return this.all
+      .filter(({ fallen, draining, live }) => !fallen && !draining && !running.has(live.containerId))
+      .map(({ live }) => live.record.id);
+  }
+}
