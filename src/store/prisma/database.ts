@@ -29,12 +29,18 @@ export class Database {
     }
   }
 
-  /** One transaction. Inside it nothing but `tx`: on the embedded database everything else waits for its end. */
+  /**
+   * One transaction. Inside it nothing but `tx`: on the embedded database everything else waits for its end. `work` is
+   * done again where the server broke a deadlock by giving this transaction up: nothing of it has happened then.
+   */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    try {
-      return await this.#client.$transaction(work, { maxWait: this.#waitMs, timeout: this.#waitMs });
-    } catch (error) {
-      throw this.#toFault(error);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#client.$transaction(work, { maxWait: this.#waitMs, timeout: this.#waitMs });
+      } catch (error) {
+        if (tries < TRIES_MAX && codesOf(error).some((code) => GIVEN_UP.test(code))) continue;
+        throw this.#toFault(error);
+      }
     }
   }
 
@@ -52,11 +58,15 @@ export class Database {
   }
 }
 
+const TRIES_MAX = 5;
+/** The server's codes, and Prisma's, for a transaction that it gave up for the sake of another. */
+const GIVEN_UP = /^(40001|40P01|P2034)$/;
+
 /** Codes of the server and of the network. */
 const REFUSED = /^(08...|57...|53...|E[A-Z]+|P1.*)$/;
 
 /** Prisma's and the driver's codes for "no answer": connection, pool and transaction time-outs. */
-const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2037|08...|57...|53...|E[A-Z]+)$/;
+const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2034|P2037|08...|40...|57...|53...|E[A-Z]+)$/;
 
 /** What a unique rule refused is left as it is, for the one caller that expects it. */
 function toStoreFault(error: unknown): unknown {

@@ -1,0 +1,46 @@
+/** Two transactions that wait for each other: the server gives one up, and it is done again. */
+import { PrismaPg } from "@prisma/adapter-pg";
+import { Pool } from "pg";
+import { expect, test } from "vitest";
+import { silentLog } from "../../src/observe/log.ts";
+import { Database, type Tx } from "../../src/store/prisma/database.ts";
+import { PrismaClient } from "../../src/store/prisma/generated/client.ts";
+import { openStore } from "../../src/store/prisma/open.ts";
+import { Scope } from "../../src/util/scope.ts";
+import { startPostgres } from "../harness/postgres.ts";
+
+test("transactions that cross each other both end well, each once", async () => {
+  await using scope = new Scope();
+  const databaseUrl = await scope.use(await startPostgres()).createDatabase();
+  scope.use(
+    await openStore({ databaseUrl, dataFolder: "", log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 }),
+  );
+  const pool = new Pool({ connectionString: databaseUrl, max: 2, options: "-c deadlock_timeout=50ms" });
+  scope.add(() => pool.end());
+  const client = new PrismaClient({ adapter: new PrismaPg(pool) });
+  scope.add(() => client.$disconnect());
+  const connection = { isExhausted: () => false, acquireTimeoutMs: 10_000 };
+  const db = new Database({ client, connection, waitMs: 30_000 });
+  await client.meta.createMany({ data: ["a", "b"].map((key) => ({ key, value: "" })) });
+
+  const { promise: met, resolve: bothHoldOne } = Promise.withResolvers<void>();
+  let begun = 0;
+  const cross = (first: string, second: string) =>
+    db.transaction(async (tx) => {
+      begun += 1;
+      await append(tx, first);
+      if (begun >= 2) bothHoldOne();
+      await met;
+      await append(tx, second);
+    });
+  await Promise.all([cross("a", "b"), cross("b", "a")]);
+  expect(begun).toBe(3);
+  expect(await client.meta.findMany({ where: { key: { in: ["a", "b"] } } })).toMatchObject([
+    { value: "x x " },
+    { value: "x x " },
+  ]);
+});
+
+async function append(tx: Tx, key: string): Promise<void> {
+  await tx.$executeRaw`UPDATE berth_meta SET value = value || 'x ' WHERE key = ${key}`;
+}
