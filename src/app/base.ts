@@ -21,7 +21,7 @@ import type { Scope } from "../util/scope.ts";
 import { openPackages } from "./packages.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
-const READING = { timeoutMs: 10_000, heapMbMax: 512, threadsMax: 2 };
+const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsMax: 2 };
 
 /**
  * `serve`: everything in one process. `api`: the doors and this process's links to running plugins. `worker`: what

@@ -24,6 +24,8 @@ export async function verifyPackage(
     (read) => read.identifier,
     (error: unknown) => {
       signal.throwIfAborted();
+      // Says nothing about the archive: another try may tell.
+      if (isFault(error, "busy")) throw error;
       throw damaged(pkg, error);
     },
   );

@@ -13,7 +13,12 @@ export interface PackageReader extends AsyncDisposable {
 
 export interface PackageReaderOptions {
   readonly archives: ReadPackageOptions;
-  /** Whoever uploads chooses how much there is to parse; past this time it is `package_too_large`. */
+  /**
+   * Whoever uploads chooses how much there is to parse; past this time of a processor it is `package_too_large`. Time on
+   * a clock would say as much of the machine as of the package.
+   */
+  readonly cpuMsMax: number;
+  /** What a busy machine may make of it, by the clock; past it the read is `busy`, and may be tried again. */
   readonly timeoutMs: number;
   /** Heap of one thread, in MiB: a package that needs more is `package_too_large` too. */
   readonly heapMbMax: number;
@@ -70,19 +75,20 @@ class ThreadedReader implements PackageReader {
 
   async #read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<Package> {
     signal.throwIfAborted();
-    const { archives, timeoutMs } = this.#options;
-    const timeout = AbortSignal.timeout(timeoutMs);
+    const { archives } = this.#options;
     const thread = this.#idle ?? this.#start();
     this.#idle = undefined;
     let answer: z.output<typeof Answer>;
+    using overrun = new Overrun(thread, this.#options);
     try {
       thread.postMessage({ path, uploadedAt, archives } satisfies ReadOrder);
-      const [message] = await once(thread, "message", { signal: AbortSignal.any([signal, timeout]) });
+      const [message] = await once(thread, "message", { signal: AbortSignal.any([signal, overrun.signal]) });
       answer = Answer.parse(message);
     } catch (error) {
       await thread.terminate();
       signal.throwIfAborted();
-      throw this.#tooLarge(error, timeout) ?? error;
+      overrun.signal.throwIfAborted();
+      throw this.#tooLarge(error) ?? error;
     }
     await this.#keep(thread);
     return take(answer);
@@ -106,13 +112,60 @@ class ThreadedReader implements PackageReader {
     else await thread.terminate();
   }
 
-  #tooLarge(error: unknown, timeout: AbortSignal): Fault | undefined {
-    const { timeoutMs, heapMbMax } = this.#options;
-    if (timeout.aborted) return tooLarge(`reading it takes more than ${timeoutMs} ms`);
+  #tooLarge(error: unknown): Fault | undefined {
+    const { heapMbMax } = this.#options;
     const isOutOfMemory =
       error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
     return isOutOfMemory ? tooLarge(`reading it takes more than ${heapMbMax} MiB of memory`) : undefined;
   }
+}
+
+/** How soon, at the earliest, a thread is asked again what it has used. */
+const ASK_MS_MIN = 20;
+
+/** Watches what one order costs its thread; its signal aborts with the refusal. */
+class Overrun implements Disposable {
+  readonly #abort = new AbortController();
+  readonly #thread: Worker;
+  readonly #cpuMsMax: number;
+  readonly #usedBefore: Promise<number>;
+  readonly #byTheClock: NodeJS.Timeout;
+  #asking: NodeJS.Timeout;
+
+  constructor(thread: Worker, { cpuMsMax, timeoutMs }: PackageReaderOptions) {
+    this.#thread = thread;
+    this.#cpuMsMax = cpuMsMax;
+    this.#usedBefore = usedMs(thread);
+    this.#asking = setTimeout(() => void this.#ask(), cpuMsMax);
+    this.#byTheClock = setTimeout(() => this.#abort.abort(tooBusy(timeoutMs)), timeoutMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  [Symbol.dispose](): void {
+    this.#abort.abort(new Error("the order is done"));
+    clearTimeout(this.#asking);
+    clearTimeout(this.#byTheClock);
+  }
+
+  async #ask(): Promise<void> {
+    const used = (await usedMs(this.#thread)) - (await this.#usedBefore);
+    if (this.signal.aborted) return;
+    const left = this.#cpuMsMax - used;
+    if (left <= 0) {
+      this.#abort.abort(tooLarge(`reading it takes more than ${this.#cpuMsMax} ms of a processor`));
+    } else {
+      this.#asking = setTimeout(() => void this.#ask(), Math.max(ASK_MS_MIN, left));
+    }
+  }
+}
+
+/** Processor time of a thread so far; of one that does not run yet, none. */
+async function usedMs(thread: Worker): Promise<number> {
+  const { user, system } = await thread.cpuUsage().catch(() => ({ user: 0, system: 0 }));
+  return (user + system) / 1000;
 }
 
 function take(answer: z.output<typeof Answer>): Package {
@@ -132,4 +185,11 @@ function tooLarge(why: string): Fault {
   return new Fault("package_too_large", `The package is refused: ${why}.`, {
     details: { field: "package", accepted: "manifest and provider files that can be read in time" },
   });
+}
+
+function tooBusy(timeoutMs: number): Fault {
+  return new Fault(
+    "busy",
+    `The package could not be read within ${timeoutMs / 1000} s: the machine is busy.`,
+  );
 }

@@ -99,7 +99,13 @@ export async function openInstallRig(database: TestDatabase): Promise<InstallRig
   const folder = database.dataFolder;
   const packages = await openDiskPackages({ folder: join(folder, "packages"), stagedAgeMaxMs: 60_000 });
   const reader = scope.use(
-    createPackageReader({ archives: DEFAULT_READ_OPTIONS, timeoutMs: 30_000, heapMbMax: 256, threadsMax: 2 }),
+    createPackageReader({
+      archives: DEFAULT_READ_OPTIONS,
+      cpuMsMax: 30_000,
+      timeoutMs: 60_000,
+      heapMbMax: 256,
+      threadsMax: 2,
+    }),
   );
   const rig = { store, engine, packages, reader, folder };
   let uploads = 0;

@@ -35,7 +35,13 @@ describe.each(DATABASES)("uploads on $name", ({ create }) => {
   afterAll(() => scope.close());
 
   const reader = scope.use(
-    createPackageReader({ archives: DEFAULT_READ_OPTIONS, timeoutMs: 30_000, heapMbMax: 256, threadsMax: 1 }),
+    createPackageReader({
+      archives: DEFAULT_READ_OPTIONS,
+      cpuMsMax: 30_000,
+      timeoutMs: 60_000,
+      heapMbMax: 256,
+      threadsMax: 1,
+    }),
   );
   const uploads = async (changes: { bytesMax?: number; store?: Store } = {}) =>
     createPackageUploads({
