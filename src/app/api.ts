@@ -1,10 +1,3 @@
-import {
-  directorySettings,
-  httpSettings,
-  invokerSettings,
-  serveSettings,
-  storageFolder,
-} from "../app-settings.ts";
 import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
@@ -27,6 +20,13 @@ import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import type { Links } from "./links.ts";
+import {
+  directorySettings,
+  httpSettings,
+  invokerSettings,
+  serveSettings,
+  storageFolder,
+} from "./settings.ts";
 
 const VERSION = "0.1.0";
 

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { archiveSettings } from "../app-settings.ts";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
@@ -19,6 +18,7 @@ import type { Store } from "../store/store.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
 import { openPackages } from "./packages.ts";
+import { archiveSettings } from "./settings.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
 const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsMax: 2 };

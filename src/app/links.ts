@@ -1,9 +1,9 @@
 import { join } from "node:path";
-import { profileSettings } from "../app-settings.ts";
 import { createRuntimeFolders, type RuntimeFolders } from "../runtime/folder.ts";
 import { RuntimeLinks } from "../runtime/links.ts";
 import { createSocketTransport } from "../transport/socket/socket-transport.ts";
 import type { Base } from "./base.ts";
+import { profileSettings } from "./settings.ts";
 
 const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
 

@@ -1,16 +1,6 @@
 import { realpath } from "node:fs/promises";
-import {
-  archiveSettings,
-  buildSettings,
-  isolationSettings,
-  launchSettings,
-  profileSettings,
-  storageFolder,
-  supervisionSettings,
-  taskSettings,
-} from "../app-settings.ts";
 import type { Config } from "../config.ts";
-import type { Fault } from "../domain/fault.ts";
+import { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
@@ -32,6 +22,16 @@ import { systemClock } from "../util/clock.ts";
 import { explainNetworkFailure, type NetworkFailure } from "../util/network-failure.ts";
 import type { Base, StartParts } from "./base.ts";
 import type { Links } from "./links.ts";
+import {
+  archiveSettings,
+  buildSettings,
+  isolationSettings,
+  launchSettings,
+  profileSettings,
+  storageFolder,
+  supervisionSettings,
+  taskSettings,
+} from "./settings.ts";
 
 /** An Engine that is busy with the Containers of others takes its time over a mark. */
 const CLAIM_MS = 60_000;
@@ -58,8 +58,22 @@ export async function openEngine({ config, log, scope, starting }: StartParts) {
     () => engine.info(AbortSignal.timeout(10_000)),
   );
   const { dataFolder } = config;
-  await checkSharedFolder({ engine, dataFolder, timeoutMs: 20_000, leftoverAgeMs: 60_000 });
+  await inTime("to look at the data folder", () =>
+    checkSharedFolder({ engine, dataFolder, timeoutMs: 20_000, leftoverAgeMs: 60_000 }),
+  );
   return { engine, info };
+}
+
+/** The Engine answered before; one that takes for ever now is as good as away, and the start says in what. */
+async function inTime(what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    if (!(cause instanceof DOMException && cause.name === "TimeoutError")) throw cause;
+    throw new Fault("engine_unavailable", `The Docker Engine was asked ${what} and did not answer in time.`, {
+      cause,
+    });
+  }
 }
 
 function explainEngine(error: unknown): NetworkFailure {
@@ -99,7 +113,9 @@ export async function startSupervision(
   const clock = systemClock;
   const holder = { dataFolder: await realpath(config.dataFolder), database: store.databaseId };
   const claim = { instanceId: store.instanceId, holder };
-  await claimInstance(engine, claim, AbortSignal.timeout(CLAIM_MS));
+  await inTime("to note who holds this instance id", () =>
+    claimInstance(engine, claim, AbortSignal.timeout(CLAIM_MS)),
+  );
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
   await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });

@@ -3,21 +3,21 @@
  * how the parts fit together.
  */
 import { join } from "node:path";
-import type { Config } from "./config.ts";
-import type { Proxies } from "./domain/proxy.ts";
-import type { HttpAppSettings } from "./http/app.ts";
-import type { ServeSettings } from "./http/serve.ts";
+import type { Config } from "../config.ts";
+import type { Proxies } from "../domain/proxy.ts";
+import type { HttpAppSettings } from "../http/app.ts";
+import type { ServeSettings } from "../http/serve.ts";
 import {
   BUILD_LIMITS_DEFAULTS,
   type BuildSettings,
   INDEX_DEFAULTS,
   type IndexSettings,
-} from "./installation/build/settings.ts";
-import type { IsolationSettings } from "./installation/pool-of.ts";
-import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "./installation/task-runner.ts";
-import type { InvokerSettings } from "./invocation/invoke.ts";
-import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "./packages/read-package.ts";
-import type { CaBundle } from "./runtime/ca-bundle.ts";
+} from "../installation/build/settings.ts";
+import type { IsolationSettings } from "../installation/pool-of.ts";
+import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-runner.ts";
+import type { InvokerSettings } from "../invocation/invoke.ts";
+import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
+import type { CaBundle } from "../runtime/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
   type DirectorySettings,
@@ -27,7 +27,7 @@ import {
   type ProfileSettings,
   SUPERVISION_DEFAULTS,
   type SupervisionSettings,
-} from "./runtime/settings.ts";
+} from "../runtime/settings.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;
