@@ -88,7 +88,7 @@ export const SETTINGS = {
     "Package indexes that builds ask first, separated by spaces; may hold passwords",
   ),
   BERTH_CA_BUNDLE: optional(
-    "PEM file of certificate authorities that builds and plugins trust beside the public ones",
+    "PEM file of certificate authorities that builds, plugins and Berth itself trust beside the public ones",
   ),
   HTTP_PROXY: proxyUrl(
     "Proxy of builds and plugins for `http://` addresses; may hold a password. Berth's own traffic never uses it",
