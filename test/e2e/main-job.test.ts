@@ -20,7 +20,7 @@ import { openSite, type Site } from "../harness/site.ts";
 let site: Site;
 let berth: BerthProcess;
 beforeAll(async () => {
-  site = await openSite();
+  site = await openSite({ isUntouched: true });
   berth = await site.start();
 });
 afterAll(() => site[Symbol.asyncDispose]());

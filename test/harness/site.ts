@@ -14,6 +14,7 @@ import { networkName } from "../../src/runtime/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } from "./berth.ts";
 import { removeInstance, testEngine } from "./build.ts";
+import { placeEmbeddedDatabase } from "./embedded-database.ts";
 import { startPostgres } from "./postgres.ts";
 
 /** Both databases that Berth runs on. */
@@ -57,12 +58,17 @@ export interface Ended {
   readonly errors: string;
 }
 
-export async function openSite(options: { database?: Database; env?: Env } = {}): Promise<Site> {
+/** An embedded database stands there, empty, unless the site is to be as a user's is before the first start. */
+export async function openSite(
+  options: { database?: Database; isUntouched?: true; env?: Env } = {},
+): Promise<Site> {
   const scope = new Scope();
   try {
     const dataFolder = scope.use(await makeDataFolder()).path;
     const databaseUrl =
       options.database === "postgres" ? await scope.use(await startPostgres()).createDatabase() : undefined;
+    const isEmbedded = databaseUrl === undefined && options.env?.["DATABASE_URL"] === undefined;
+    if (isEmbedded && !options.isUntouched) await placeEmbeddedDatabase(dataFolder);
     const engine = scope.use(testEngine());
     const env: Env = {
       ...SHORT_PERIODS,

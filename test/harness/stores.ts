@@ -2,6 +2,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Scope } from "../../src/util/scope.ts";
+import { placeEmbeddedDatabase } from "./embedded-database.ts";
 import { makeFolder, startPostgres } from "./postgres.ts";
 
 /** One empty database; opening it twice at once is possible on PostgreSQL only. */
@@ -22,6 +23,7 @@ async function create(server: boolean): Promise<TestDatabase> {
   try {
     const dataFolder = scope.use(await makeFolder("data")).path;
     const databaseUrl = server ? await scope.use(await startPostgres()).createDatabase() : undefined;
+    if (!server) await placeEmbeddedDatabase(dataFolder);
     return {
       databaseUrl,
       dataFolder,
