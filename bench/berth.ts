@@ -313,4 +313,5 @@ async function removeAll(label: string): Promise<void> {
     for (const tag of tags.filter((one) => one.includes(kind))) await output("docker", ["rmi", tag]);
   }
   for (const id of await list(["network", "ls", "-q"])) await output("docker", ["network", "rm", id]);
+  for (const id of await list(["volume", "ls", "-q"])) await output("docker", ["volume", "rm", id]);
 }
