@@ -158,6 +158,13 @@ export function invalidInput(field: string, value: unknown, accepted: string): F
   });
 }
 
+export function tenantNotFound(id: string): Fault {
+  const accepted = "a tenant with a key, an upload or an installation";
+  return new Fault("not_found", `There is no tenant ${id}.`, {
+    details: { field: "tenant", value: id, accepted },
+  });
+}
+
 function show(value: unknown): string {
   if (value === undefined) return "missing";
   const text = JSON.stringify(value) ?? String(value);

@@ -81,6 +81,11 @@ function decode(text: string, part: string, rules: ServerUrlRules): string {
   }
 }
 
+/** `host:port`, an IPv6 address in brackets. */
+export function formatAddress({ host, port }: { readonly host: string; readonly port: number }): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 /** What is wrong with a setting that may hold a password: the problem, and what is accepted. */
 export function refused({ setting, form, params }: ServerUrlRules, problem: string): Fault {
   const known = params.length === 0 ? "" : `, with the parameters ${params.join(", ")}`;

@@ -134,11 +134,9 @@ export class Connections implements Disposable {
     await promise;
   }
 
-  /** Cuts what is left; returns how many. */
-  cut(): number {
-    const left = [...this.#all.keys()];
-    for (const socket of left) socket.destroy();
-    return left.length;
+  /** Cuts what is left. */
+  cut(): void {
+    for (const socket of this.#all.keys()) socket.destroy();
   }
 
   [Symbol.dispose](): void {

@@ -9,7 +9,7 @@ import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
 import { backoffMs } from "../util/backoff.ts";
-import { Bell } from "./bell.ts";
+import { Bell } from "../util/bell.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
 import { underLease } from "./lease.ts";
 import { runRemoveTenant } from "./remove-tenant-steps.ts";

@@ -3,9 +3,9 @@ import type { TaskEvent } from "../domain/task.ts";
 import { isTaskEnded } from "../domain/task.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
+import { Bell } from "../util/bell.ts";
 import type { Clock } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
-import { Bell } from "./bell.ts";
 import type { TaskWatch } from "./contracts.ts";
 import { taskTopic } from "./topics.ts";
 

@@ -1,6 +1,6 @@
 /** What the doors do with Tenants as a whole. */
 import type { Actor } from "../domain/audit.ts";
-import { Fault } from "../domain/fault.ts";
+import { tenantNotFound } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
@@ -44,13 +44,7 @@ export function createTenants({ store, storage, queue, log }: TenantsDeps): Tena
     get: async (id) => {
       const tenant = await store.tenants.find(id);
       if (tenant !== undefined) return await measured(tenant);
-      throw new Fault("not_found", `There is no tenant ${id}.`, {
-        details: {
-          field: "tenant",
-          value: id,
-          accepted: "a tenant with a key, an upload or an installation",
-        },
-      });
+      throw tenantNotFound(id);
     },
     remove: async (id, by) => {
       const accepted = await store.tenants.acceptRemoval(id, by);

@@ -3,6 +3,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, invalidInput } from "../domain/fault.ts";
+import { errorCode } from "../util/error-code.ts";
 import { withFileLock } from "../util/file-lock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 
@@ -137,7 +138,7 @@ function checkValue(value: unknown): Buffer {
 
 function missing(key: string): (error: unknown) => never {
   return (error) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+    if (errorCode(error) === "ENOENT") {
       throw new Fault("not_found", `There is nothing under the key ${JSON.stringify(key)}.`);
     }
     throw error;

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import ignore from "ignore";
+import { errorCode } from "../util/error-code.ts";
 
 /** True for what stays out of the package; a folder's path ends in a slash. */
 export type Ignores = (path: string) => boolean;
@@ -28,7 +29,7 @@ async function readOptional(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (failure) {
-    if (failure instanceof Error && "code" in failure && failure.code === "ENOENT") return undefined;
+    if (errorCode(failure) === "ENOENT") return undefined;
     throw failure;
   }
 }

@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { FAULTS, Fault, type FaultCode } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
+import { errorCode } from "../util/error-code.ts";
 import { Semaphore } from "../util/semaphore.ts";
 import type { ReadPackageOptions } from "./read-package.ts";
 
@@ -114,8 +115,7 @@ class ThreadedReader implements PackageReader {
 
   #tooLarge(error: unknown): Fault | undefined {
     const { heapMbMax } = this.#options;
-    const isOutOfMemory =
-      error instanceof Error && "code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY";
+    const isOutOfMemory = errorCode(error) === "ERR_WORKER_OUT_OF_MEMORY";
     return isOutOfMemory ? tooLarge(`reading it takes more than ${heapMbMax} MiB of memory`) : undefined;
   }
 }

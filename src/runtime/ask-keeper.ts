@@ -5,6 +5,7 @@
 import { Fault } from "../domain/fault.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Store } from "../store/store.ts";
+import { Bell } from "../util/bell.ts";
 import type { Clock } from "../util/clock.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
 
@@ -54,16 +55,14 @@ async function untilRow(
   isAnswered: (pool: Pool | undefined) => boolean,
   signal: AbortSignal,
 ): Promise<Pool | undefined> {
-  let wake: () => void = () => undefined;
+  const bell = new Bell();
   await using _subscription = await queue.subscribe(TOPICS.changed, (key) => {
-    if (key === poolKey) wake();
+    if (key === poolKey) bell.ring();
   });
+  signal.throwIfAborted();
   for (;;) {
-    signal.throwIfAborted();
-    const woken = new AbortController();
-    wake = () => woken.abort();
     const pool = await store.pools.find(poolKey);
     if (isAnswered(pool)) return pool;
-    await clock.sleep(rowPollMs, AbortSignal.any([signal, woken.signal])).catch(() => undefined);
+    await bell.wait(clock, rowPollMs, signal);
   }
 }

@@ -8,6 +8,7 @@ import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promis
 import { join } from "node:path";
 import { z } from "zod";
 import { Fault } from "../domain/fault.ts";
+import { errorCode } from "../util/error-code.ts";
 
 const Holder = z.object({ pid: z.int().positive(), startTime: z.string(), bootId: z.string() });
 type Holder = z.infer<typeof Holder>;
@@ -63,7 +64,7 @@ async function linked(draft: string, path: string): Promise<boolean> {
     await link(draft, path);
     return true;
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return false;
+    if (errorCode(error) === "EEXIST") return false;
     throw error;
   }
 }
@@ -108,15 +109,11 @@ async function readText(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (codeOf(error) === "ENOENT" || codeOf(error) === "ESRCH") return undefined;
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ESRCH") return undefined;
     throw error;
   }
 }
 
 function ignoreMissing(error: unknown): void {
-  if (codeOf(error) !== "ENOENT") throw error;
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
+  if (errorCode(error) !== "ENOENT") throw error;
 }

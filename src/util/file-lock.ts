@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { link, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode } from "./error-code.ts";
 
 export interface FileLockSettings {
   /** From this age on, a lock was left by a process that died, and is taken. */
@@ -37,7 +38,7 @@ async function take(path: string, mark: string): Promise<boolean> {
     await file.writeFile(mark);
     return true;
   } catch (error) {
-    if (isCode(error, "EEXIST")) return false;
+    if (errorCode(error) === "EEXIST") return false;
     throw error;
   }
 }
@@ -55,8 +56,4 @@ async function clearStale(path: string, staleMs: number): Promise<boolean> {
   }
   await rm(aside, { force: true });
   return true;
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
 }

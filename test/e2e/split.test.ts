@@ -25,9 +25,9 @@ import {
   uninstall,
   upload,
 } from "../harness/client.ts";
+import { freePort } from "../harness/free-port.ts";
 import { length } from "../harness/lengths.ts";
 import { type LoadOptions, startLoad } from "../harness/load.ts";
-import { freePort } from "../harness/postgres-server.ts";
 import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
 import { openSite, type Site } from "../harness/site.ts";
 

@@ -5,7 +5,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -17,6 +16,7 @@ import { type BerthDoor, HttpDoor } from "./berth.ts";
 import { eventually } from "./client.ts";
 import { type ComposeFile, type ComposeService, readComposeFile, readEnvFile } from "./compose-file.ts";
 import { within } from "./engine.ts";
+import { freePort } from "./free-port.ts";
 
 const run = promisify(execFile);
 const ROOT = join(import.meta.dirname, "../..");
@@ -334,14 +334,4 @@ function hostConfig(service: ComposeService) {
       }),
     ),
   };
-}
-
-/** A port that nobody has now: a container that is restarted must come back on the same one. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -2,12 +2,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chown, copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Client } from "pg";
 import type { Certificate } from "./authority.ts";
+import { freePort } from "./free-port.ts";
 import { findBinaries, ownerOfServer } from "./postgres.ts";
 
 const run = promisify(execFile);
@@ -131,15 +131,4 @@ class RealServer implements PostgresServer {
     await this.signal("SIGQUIT");
     await rm(this.#parts.folder, { recursive: true, force: true });
   }
-}
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no TCP address");
-  return address.port;
 }

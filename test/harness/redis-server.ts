@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Certificate } from "./authority.ts";
-import { freePort } from "./postgres-server.ts";
+import { freePort } from "./free-port.ts";
 
 const REDIS = "redis-server";
 

@@ -6,12 +6,13 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { BUCKET_DEFAULTS, type BucketSettings, type CacheSettings } from "../../src/packages/s3/settings.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { eventually } from "./client.ts";
+import { freePort } from "./free-port.ts";
 import { makeFolder } from "./postgres.ts";
 
 const BUILD = join(import.meta.dirname, "../../scripts/s3-server");
@@ -154,17 +155,6 @@ class RunningServer implements S3Server {
 
 function isRunning(child: ChildProcess | undefined): child is ChildProcess {
   return child !== undefined && child.exitCode === null && child.signalCode === null;
-}
-
-/** A port that nobody listens on: the server is to come back where it was. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("the listener has no port");
-  return address.port;
 }
 
 async function listening(port: number): Promise<void> {

@@ -5,8 +5,9 @@ import type { ConnectionOptions } from "../../src/store/prisma/connection.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type Authority, makeAuthority } from "../harness/authority.ts";
+import { freePort } from "../harness/free-port.ts";
 import { makeFolder } from "../harness/postgres.ts";
-import { freePort, makePostgresServer, type PostgresServer } from "../harness/postgres-server.ts";
+import { makePostgresServer, type PostgresServer } from "../harness/postgres-server.ts";
 import { Relay } from "../harness/relay.ts";
 
 const PASSWORD = "p@ss:w/o?r#d %41'é";

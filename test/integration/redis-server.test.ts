@@ -8,7 +8,7 @@ import type { RedisServer as Reached } from "../../src/queue/bullmq/redis-url.ts
 import type { Queue } from "../../src/queue/queue.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { freePort } from "../harness/postgres-server.ts";
+import { freePort } from "../harness/free-port.ts";
 import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
 import { Relay } from "../harness/relay.ts";
 

@@ -6,9 +6,9 @@ import { FAULTS, Fault, type FaultJson, formatFault, toFault } from "../../domai
 import type { Engine } from "../../engine/engine.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { ImageClaim, ImageRecord, Store } from "../../store/store.ts";
+import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { Bell } from "../bell.ts";
 import { underLease } from "../lease.ts";
 import { imageTopic } from "../topics.ts";
 

@@ -3,6 +3,7 @@ import { access, constants, link, mkdir, open, readdir, rm, stat } from "node:fs
 import { dirname, join, relative } from "node:path";
 import { Fault } from "../../domain/fault.ts";
 import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts";
+import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
 
 const SUFFIX = ".difypkg";
@@ -54,7 +55,7 @@ class DiskPackages implements PackageStore {
       // A link, because a rename would replace the bytes that are there already.
       await link(staged.path, path);
     } catch (failure) {
-      if (codeOf(failure) !== "EEXIST") throw failure;
+      if (errorCode(failure) !== "EEXIST") throw failure;
     }
     await sync(dirname(path));
     await sync(this.#folder);
@@ -66,7 +67,7 @@ class DiskPackages implements PackageStore {
       await stat(this.#pathOf(identifier));
       return true;
     } catch (failure) {
-      if (codeOf(failure) !== "ENOENT") throw failure;
+      if (errorCode(failure) !== "ENOENT") throw failure;
       return false;
     }
   }
@@ -78,7 +79,7 @@ class DiskPackages implements PackageStore {
       // What somebody reads stays readable when it is removed: nothing is to be given back.
       return { path, bytes: size, [Symbol.asyncDispose]: async () => undefined };
     } catch (failure) {
-      if (codeOf(failure) !== "ENOENT") throw failure;
+      if (errorCode(failure) !== "ENOENT") throw failure;
       throw new Fault("package_not_found", `The package ${identifier} is not here; upload it first.`, {
         details: { field: "identifier", value: identifier },
         cause: failure,
@@ -120,8 +121,4 @@ async function removeStale(staging: string, ageMaxMs: number): Promise<void> {
     const found = await stat(path).catch(() => undefined);
     if (found !== undefined && found.mtimeMs < oldest) await rm(path, { force: true });
   }
-}
-
-function codeOf(failure: unknown): unknown {
-  return failure instanceof Error && "code" in failure ? failure.code : undefined;
 }

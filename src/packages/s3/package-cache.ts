@@ -8,6 +8,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../../observe/log.ts";
+import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage } from "../package-store.ts";
 import { digestOf, type FileDigest } from "./file-digest.ts";
 import type { CacheSettings } from "./settings.ts";
@@ -126,7 +127,7 @@ export class PackageCache {
     try {
       await link(kept, path);
     } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+      if (errorCode(error) === "ENOENT") return undefined;
       throw error;
     }
     const now = new Date();

@@ -4,6 +4,7 @@ import type { SecureContext, ConnectionOptions as TlsOptions } from "node:tls";
 import type { RedisOptions as AllRedisOptions } from "ioredis";
 import { Fault } from "../../domain/fault.ts";
 import {
+  formatAddress,
   parseServerUrl,
   refused,
   type ServerAddress,
@@ -102,7 +103,11 @@ function onHost(url: ServerUrl, rules: ServerUrlRules, context: SecureContext | 
   const db = databaseOf(url.path, rules);
   const address = { host: first.host, port: first.port ?? 6379 };
   const options = { ...address, db, ...login(url), ...tlsTo(address.host, context) };
-  return standalone(options, { name: nameOf(show(address), db), db, usesTls: context !== undefined });
+  return standalone(options, {
+    name: nameOf(formatAddress(address), db),
+    db,
+    usesTls: context !== undefined,
+  });
 }
 
 function standalone(options: RedisOptions, about: Pick<RedisServer, "name" | "db" | "usesTls">): RedisServer {
@@ -123,7 +128,7 @@ function behindSentinels(
   const password = url.params.get("sentinel_password");
   const tls = tlsTo(undefined, context);
   return {
-    name: `Redis ${master} (database ${db}) by the Sentinels at ${addresses.map(show).join(", ")}`,
+    name: `Redis ${master} (database ${db}) by the Sentinels at ${addresses.map(formatAddress).join(", ")}`,
     ...{ usesTls: context !== undefined, db, sentinel: { master, addresses } },
     options: {
       ...{ sentinels: addresses, name: master, db, ...login(url), ...tls },
@@ -164,8 +169,4 @@ function databaseOf(text: string, rules: ServerUrlRules): number {
 
 function nameOf(where: string, db: number): string {
   return `Redis at ${where} (database ${db})`;
-}
-
-function show({ host, port }: { host: string; port: number }): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

@@ -6,7 +6,13 @@ import { userInfo } from "node:os";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import type { ClientConfig } from "pg";
 import { Fault } from "../../domain/fault.ts";
-import { parseServerUrl, refused, type ServerUrl, type ServerUrlRules } from "../../domain/server-url.ts";
+import {
+  formatAddress,
+  parseServerUrl,
+  refused,
+  type ServerUrl,
+  type ServerUrlRules,
+} from "../../domain/server-url.ts";
 import { openTlsContext } from "../../util/tls-context.ts";
 
 export interface PostgresServer {
@@ -37,7 +43,7 @@ export async function readPostgresUrl(
   const tls = await tlsOf(url, caBundleFile);
   // A socket of this machine has no TLS, in PostgreSQL's own clients neither.
   const ssl = address.host.startsWith("/") ? undefined : tls;
-  const where = address.host.startsWith("/") ? address.host : `${bracketed(address.host)}:${address.port}`;
+  const where = address.host.startsWith("/") ? address.host : formatAddress(address);
   return {
     config: {
       ...address,
@@ -102,7 +108,3 @@ function modeOf(params: ReadonlyMap<string, string>): Mode {
 }
 
 const FALLS_BACK = new Set(["prefer", "allow"]);
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
-}

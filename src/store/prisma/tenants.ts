@@ -1,6 +1,6 @@
 /** Tenants: who is there, what they have, and the two transactions that begin and end a removal. */
 import type { Actor } from "../../domain/audit.ts";
-import { Fault, type FaultJson } from "../../domain/fault.ts";
+import { Fault, type FaultJson, tenantNotFound } from "../../domain/fault.ts";
 import type { Task, TenantTask } from "../../domain/task.ts";
 import type { RemovalAccepted, TenantRows } from "../store.ts";
 import { holdKey, writeEvent } from "./audit.ts";
@@ -60,15 +60,7 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
   await holdKey(tx, by);
   const known = await removalOf(tx, tenantId, held?.removing_task_id);
   if (known !== undefined) return { task: known, created: false };
-  if (held === undefined) {
-    throw new Fault("not_found", `There is no tenant ${tenantId}.`, {
-      details: {
-        field: "tenant",
-        value: tenantId,
-        accepted: "a tenant with a key, an upload or an installation",
-      },
-    });
-  }
+  if (held === undefined) throw tenantNotFound(tenantId);
   const row = await createTask(tx, {
     kind: "remove_tenant",
     ...{ tenantId, installationId: null, identifier: null },

@@ -1,4 +1,4 @@
-import type { Clock } from "../util/clock.ts";
+import type { Clock } from "./clock.ts";
 
 /** Wakes one waiter: a ring while nobody waits is kept for the next wait, many rings count as one. */
 export class Bell {
