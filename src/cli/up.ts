@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { type Berth, startBerth } from "../app.ts";
 import type { Config } from "../config.ts";
+import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
 import { packFolder } from "../packages/pack.ts";
 import { readEvents, type ServerEvent } from "./event-stream.ts";
@@ -113,7 +114,11 @@ async function follow(berth: Berth, taskId: string): Promise<void> {
     if (name === "warning" || name === "progress") say(`install:   ${event.message}`);
     if (name === "end") {
       if (event.state === "ready") return;
-      throw new Error(`the install ended as ${event.state}: ${event.cause?.code}: ${event.cause?.message}`);
+      // What went wrong is the install's: where in this file it was noticed helps nobody.
+      throw new Fault(
+        "internal",
+        `the install ended as ${event.state}: ${event.cause?.code}: ${event.cause?.message}`,
+      );
     }
   }
   throw new Error("the stream of the task's events was cut");

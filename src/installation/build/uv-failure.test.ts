@@ -49,3 +49,12 @@ test.each([
   const fault = uvFailure(exitCode, output);
   expect([fault.code, fault.details.value]).toEqual([code, value]);
 });
+
+test("a certificate that is not trusted is told from an index that does not answer", () => {
+  const output =
+    "error: Failed to fetch: https://h/\n  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer";
+  expect(uvFailure(2, output)).toMatchObject({
+    code: "index_unreachable",
+    message: expect.stringContaining("BERTH_CA_BUNDLE"),
+  });
+});

@@ -41,6 +41,11 @@ export function uvFailure(exitCode: number, output: string): Fault {
     const message = "A package index or the proxy refuses the user and password of the settings.";
     return new Fault("index_unreachable", message, { details });
   }
+  if (NOT_TRUSTED.test(output)) {
+    const message =
+      "The certificate of a package index or proxy is not trusted; BERTH_CA_BUNDLE names further authorities.";
+    return new Fault("index_unreachable", message, { details });
+  }
   if (UNREACHABLE.test(output)) {
     return new Fault("index_unreachable", "The package index cannot be reached.", { details });
   }
@@ -63,8 +68,9 @@ export function uvFailure(exitCode: number, output: string): Fault {
 /** An index that wants another password looks, but for a hint, like one that has no such package. */
 const NOT_ADMITTED =
   /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uthentication [Rr]equired/;
+const NOT_TRUSTED = /invalid peer certificate/;
 const UNREACHABLE =
-  /client error \(Connect\)|dns error|Connection refused|Connection reset|operation timed out|timed out|HTTP status server error|HTTP status client error \(429|invalid peer certificate|Could not connect/;
+  /client error \(Connect\)|dns error|Connection refused|Connection reset|operation timed out|timed out|HTTP status server error|HTTP status client error \(429|Could not connect/;
 const UNRESOLVABLE =
   /No solution found when resolving dependencies|was not found in the package registry|404 Not Found|Hash mismatch|there is no version of|not a valid|Couldn't parse requirement|[Ff]ailed to parse/;
 
