@@ -20,11 +20,11 @@ import type { RuntimeFolders } from "./folder.ts";
 import { Lanes } from "./lanes.ts";
 import type { RuntimeLinks } from "./links.ts";
 import type { LogKeeper } from "./logs/log-keeper.ts";
-import { PoolSupervisor } from "./pool-supervisor.ts";
+import { PoolSupervisor } from "./pool/supervisor.ts";
+import type { SupervisorDeps } from "./pool/supervisor-deps.ts";
 import { networkName, networkSpec } from "./profile.ts";
 import type { PoolKeeper } from "./runtimes.ts";
 import type { LaunchSettings, ProfileSettings, SupervisionSettings } from "./settings.ts";
-import type { SupervisorDeps } from "./supervisor-deps.ts";
 import { Sweeper } from "./sweep.ts";
 
 export interface KeeperDeps {

@@ -3,19 +3,19 @@
  * time: a turn reads the rows, looks at what lives, and does what is missing. Events only ask for the next turn, so
  * a lost event costs time and never truth.
  */
-import { Fault, toFault } from "../domain/fault.ts";
-import type { RuntimeId } from "../domain/ids.ts";
-import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
-import { announce, TOPICS } from "./announce.ts";
+import { Fault, toFault } from "../../domain/fault.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Pool, RuntimeRecord } from "../../domain/runtime.ts";
+import { announce, TOPICS } from "../announce.ts";
+import { exitOf } from "../exit-cause.ts";
+import { formatExit } from "../exit-message.ts";
+import { type LiveRuntime, launch, settle, undo } from "../launch.ts";
+import { profileHash } from "../profile.ts";
+import { findRecovery } from "../recover.ts";
 import { markInstallations, servesAnybody } from "./crash-loop.ts";
-import { exitOf } from "./exit-cause.ts";
-import { formatExit } from "./exit-message.ts";
-import { type LiveRuntime, launch, settle, undo } from "./launch.ts";
+import { PoolFate } from "./fate.ts";
 import { Member } from "./member.ts";
 import { Members } from "./members.ts";
-import { PoolFate } from "./pool-fate.ts";
-import { profileHash } from "./profile.ts";
-import { findRecovery } from "./recover.ts";
 import { RolloutTurn } from "./rollout.ts";
 import { isAsked, StartRequests } from "./start-requests.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";

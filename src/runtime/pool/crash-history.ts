@@ -1,5 +1,5 @@
-import { backoffMs } from "../util/backoff.ts";
-import type { SupervisionSettings } from "./settings.ts";
+import { backoffMs } from "../../util/backoff.ts";
+import type { SupervisionSettings } from "../settings.ts";
 
 export type CrashVerdict =
   | { readonly verdict: "now" }

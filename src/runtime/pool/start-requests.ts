@@ -1,8 +1,8 @@
-import type { FaultJson } from "../domain/fault.ts";
-import { formatFault, toFault } from "../domain/fault.ts";
-import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
-import type { Store } from "../store/store.ts";
-import { type Announcer, announce, TOPICS } from "./announce.ts";
+import type { FaultJson } from "../../domain/fault.ts";
+import { formatFault, toFault } from "../../domain/fault.ts";
+import type { Pool, RuntimeRecord } from "../../domain/runtime.ts";
+import type { Store } from "../../store/store.ts";
+import { type Announcer, announce, TOPICS } from "../announce.ts";
 import { Waiters } from "./waiters.ts";
 
 /**

@@ -1,11 +1,11 @@
 /** One live Runtime as its keeper sees it: watched for health while it serves, drained and buried at its end. */
-import { toFault } from "../domain/fault.ts";
-import type { RuntimeEnd } from "../domain/runtime.ts";
-import { announce, TOPICS } from "./announce.ts";
-import { type EndedRuntime, endOf, exitOf, lastLines } from "./exit-cause.ts";
-import { type HealthListener, watchHealth } from "./health.ts";
-import { type LaunchDeps, type LiveRuntime, waitStopped } from "./launch.ts";
-import type { SupervisionSettings } from "./settings.ts";
+import { toFault } from "../../domain/fault.ts";
+import type { RuntimeEnd } from "../../domain/runtime.ts";
+import { announce, TOPICS } from "../announce.ts";
+import { type EndedRuntime, endOf, exitOf, lastLines } from "../exit-cause.ts";
+import { type HealthListener, watchHealth } from "../health.ts";
+import { type LaunchDeps, type LiveRuntime, waitStopped } from "../launch.ts";
+import type { SupervisionSettings } from "../settings.ts";
 
 export interface MemberDeps extends LaunchDeps {
   readonly supervision: SupervisionSettings;

@@ -1,8 +1,8 @@
-import type { FaultJson } from "../domain/fault.ts";
-import { formatFault, toFault } from "../domain/fault.ts";
-import type { Installation } from "../domain/installation.ts";
-import type { Store } from "../store/store.ts";
-import type { EndedRuntime } from "./exit-cause.ts";
+import type { FaultJson } from "../../domain/fault.ts";
+import { formatFault, toFault } from "../../domain/fault.ts";
+import type { Installation } from "../../domain/installation.ts";
+import type { Store } from "../../store/store.ts";
+import type { EndedRuntime } from "../exit-cause.ts";
 
 const PAGE = 200;
 

@@ -1,4 +1,4 @@
-import type { RuntimeRecord } from "../domain/runtime.ts";
+import type { RuntimeRecord } from "../../domain/runtime.ts";
 
 interface Waiter {
   readonly onLog: (text: string) => void;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { SUPERVISION_DEFAULTS } from "../settings.ts";
 import { CrashHistory } from "./crash-history.ts";
-import { SUPERVISION_DEFAULTS } from "./settings.ts";
 
 const history = () => new CrashHistory(SUPERVISION_DEFAULTS);
 

@@ -1,5 +1,5 @@
-import type { RuntimeId } from "../domain/ids.ts";
-import type { RuntimeRecord } from "../domain/runtime.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { RuntimeRecord } from "../../domain/runtime.ts";
 import type { Member } from "./member.ts";
 
 /** The Runtimes of one Pool that its supervisor knows, oldest first. */

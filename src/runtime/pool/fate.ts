@@ -1,11 +1,11 @@
 /** What becomes of a Pool after a failure: its state in the row, the wait before the next start, the end of trying. */
-import { Fault, formatFault, toFault } from "../domain/fault.ts";
-import type { RuntimeId } from "../domain/ids.ts";
-import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
-import { announce, TOPICS } from "./announce.ts";
+import { Fault, formatFault, toFault } from "../../domain/fault.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
+import { announce, TOPICS } from "../announce.ts";
+import type { EndedRuntime } from "../exit-cause.ts";
 import { CrashHistory } from "./crash-history.ts";
 import { causeOf, markInstallations } from "./crash-loop.ts";
-import type { EndedRuntime } from "./exit-cause.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 const FAILURES: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed", "lost"];

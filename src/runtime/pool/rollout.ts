@@ -1,4 +1,4 @@
-import type { Lanes } from "./lanes.ts";
+import type { Lanes } from "../lanes.ts";
 
 /** A Pool's turn to replace an outdated Container: all Pools share one lane, so that one at a time is replaced. */
 export class RolloutTurn {

@@ -1,6 +1,6 @@
-import type { Pool } from "../domain/runtime.ts";
-import type { Store } from "../store/store.ts";
-import type { Lanes } from "./lanes.ts";
+import type { Pool } from "../../domain/runtime.ts";
+import type { Store } from "../../store/store.ts";
+import type { Lanes } from "../lanes.ts";
 import type { MemberDeps } from "./member.ts";
 
 /** What supervising one Pool needs. */
