@@ -1,4 +1,5 @@
 import type { InstallationId, TaskId, TenantId } from "./ids.ts";
+import type { InstallationTask } from "./task.ts";
 
 /** Who asks, and by which request. */
 export interface Actor {
@@ -11,8 +12,9 @@ export interface Actor {
 /** What is recorded today. Later verbs join them, so whoever reads events meets any `noun.verb`. */
 export type AuditKind =
   | "package.upload"
-  | "installation.install"
-  | "installation.uninstall"
+  | `installation.${InstallationTask["kind"]}`
+  | "installation.fetch"
+  | "installation.bundle"
   | "key.create"
   | "key.revoke"
   | "tenant.remove";

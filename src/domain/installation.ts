@@ -26,6 +26,8 @@ export interface Installation {
   readonly limitsGranted: Limits;
   /** The Pool that serves it, once building is done. */
   readonly poolKey: string | undefined;
+  /** The Pool that a change has made and that does not serve it yet; counts as in use. */
+  readonly nextPoolKey: string | undefined;
   /** Where the Package came from: `package`, `github`, `marketplace`, `url`. */
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;

@@ -7,26 +7,44 @@ export type TaskStep = (typeof TASK_STEPS)[number];
 export const TASK_ENDS = ["ready", "failed", "cancelled"] as const;
 export type TaskState = TaskStep | (typeof TASK_ENDS)[number];
 
-/** Work on one Installation, or on a whole Tenant. */
+/** Work on one Installation. At most one of them is unfinished at a time. */
+export const INSTALLATION_TASKS = [
+  "install",
+  "upgrade",
+  "rollback",
+  "restart",
+  "enable",
+  "disable",
+  "limits",
+  "uninstall",
+] as const;
+/** Work on a whole Tenant, or on what is not an Installation yet. */
+export const TENANT_TASKS = ["remove_tenant", "fetch", "bundle"] as const;
+
 export type Task = InstallationTask | TenantTask;
 export type TaskKind = Task["kind"];
 
 export interface InstallationTask extends AnyTask {
-  readonly kind: "install" | "uninstall";
+  readonly kind: (typeof INSTALLATION_TASKS)[number];
   readonly installationId: InstallationId;
-  /** `author/name:version@checksum` */
+  /** `author/name:version@checksum`: what the Installation is to have once the task is `ready`. */
   readonly identifier: string;
 }
 
 export interface TenantTask extends AnyTask {
-  readonly kind: "remove_tenant";
+  readonly kind: (typeof TENANT_TASKS)[number];
   readonly installationId: undefined;
-  readonly identifier: undefined;
+  /** Of the Package or bundle, where it was known when the task was accepted. */
+  readonly identifier: string | undefined;
 }
 
 interface AnyTask {
   readonly id: TaskId;
   readonly tenantId: TenantId;
+  /** The task that made this one and waits for it. */
+  readonly parentId: TaskId | undefined;
+  /** What was asked for beside the identifier; its shape belongs to the kind. */
+  readonly input: Readonly<Record<string, unknown>>;
   readonly state: TaskState;
   /** Set when `state` is `failed` or `cancelled`. */
   readonly cause: FaultJson | undefined;
@@ -56,4 +74,8 @@ export type TaskEvent = TaskEventData & { readonly seq: number; readonly at: Dat
 
 export function isTaskEnded(state: TaskState): boolean {
   return (TASK_ENDS as readonly string[]).includes(state);
+}
+
+export function isTenantTask(task: Task): task is TenantTask {
+  return (TENANT_TASKS as readonly string[]).includes(task.kind);
 }

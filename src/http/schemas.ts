@@ -6,7 +6,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import { Scope } from "../domain/scope.ts";
-import type { Task } from "../domain/task.ts";
+import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
 import type { ApiKey, StoredPackage } from "../store/store.ts";
 
 const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];
@@ -62,9 +62,10 @@ export const PackageDetailSchema = PackageSchema.extend({
 export const TaskSchema = z
   .object({
     id: z.string(),
-    kind: z.enum(["install", "uninstall", "remove_tenant"]),
+    kind: z.enum([...INSTALLATION_TASKS, ...TENANT_TASKS]),
     tenant_id: z.string(),
     installation_id: z.string().nullable().meta({ description: "Null in a task on the whole tenant" }),
+    parent_id: z.string().nullable().meta({ description: "The task that made this one and waits for it" }),
     identifier: z.string().nullable(),
     state: z.string(),
     cause: FaultJsonSchema.nullable(),
@@ -176,6 +177,7 @@ export function taskJson(task: Task): z.input<typeof TaskSchema> {
     kind: task.kind,
     tenant_id: task.tenantId,
     installation_id: task.installationId ?? null,
+    parent_id: task.parentId ?? null,
     identifier: task.identifier ?? null,
     state: task.state,
     cause: causeJson(task.cause),

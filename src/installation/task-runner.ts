@@ -4,7 +4,14 @@
  */
 import { type Fault, type FaultCode, formatFault, toFault } from "../domain/fault.ts";
 import type { TaskId } from "../domain/ids.ts";
-import { type InstallationTask, TASK_STEPS, type Task, type TaskStep } from "../domain/task.ts";
+import {
+  type InstallationTask,
+  isTenantTask,
+  TASK_STEPS,
+  type Task,
+  type TaskStep,
+  type TenantTask,
+} from "../domain/task.ts";
 import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
@@ -93,28 +100,51 @@ async function walk(
   journal: TaskJournal,
   signal: AbortSignal,
 ): Promise<void> {
-  if (task.kind === "remove_tenant") {
+  const enterStep = (within: AbortSignal) => (step: TaskStep) => enter(deps, { task, journal, step }, within);
+  if (isTenantTask(task)) {
     const runTask = (taskId: TaskId, held: AbortSignal) =>
       createTaskHandler(deps)({ taskId, attempt: 0 }, held);
-    await runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal);
+    const context = { task, journal, enter: enterStep(signal), runTask };
+    await stepsOf(TENANT_STEPS, task.kind)(deps, context, signal);
     return;
   }
   const installation = await deps.store.installations.find(task.installationId);
   if (installation === undefined) throw cancelled();
-  const context: StepContext = {
-    task,
-    installation,
-    journal,
-    holder: `${deps.worker}/${task.id}/${task.attempt}`,
-    enter: (step) => enter(deps, { task, journal, step }, signal),
-  };
-  if (task.kind === "uninstall") {
-    await runUninstall({ ...deps, leaseMs: deps.tasks.leaseMs, pollMs: deps.tasks.pollMs }, context, signal);
-    return;
-  }
-  await whileWanted(deps, task, signal, (wanted) =>
-    runInstall(deps, { ...context, enter: (step) => enter(deps, { task, journal, step }, wanted) }, wanted),
-  );
+  const context = { task, installation, journal, holder: `${deps.worker}/${task.id}/${task.attempt}` };
+  const steps = stepsOf(INSTALLATION_STEPS, task.kind);
+  if (task.kind === "uninstall") await steps(deps, { ...context, enter: enterStep(signal) }, signal);
+  else
+    await whileWanted(deps, task, signal, (wanted) =>
+      steps(deps, { ...context, enter: enterStep(wanted) }, wanted),
+    );
+}
+
+export interface TenantStepContext {
+  readonly task: TenantTask;
+  readonly journal: TaskJournal;
+  readonly enter: (step: TaskStep) => Promise<void>;
+  /** Runs another task here and now, for a task that would otherwise wait for the queue. */
+  readonly runTask: (taskId: TaskId, signal: AbortSignal) => Promise<void>;
+}
+
+type Steps<C> = (deps: TaskRunnerDeps, context: C, signal: AbortSignal) => Promise<void>;
+
+const INSTALLATION_STEPS: Partial<Record<InstallationTask["kind"], Steps<StepContext>>> = {
+  install: runInstall,
+  uninstall: (deps, context, signal) =>
+    runUninstall({ ...deps, leaseMs: deps.tasks.leaseMs, pollMs: deps.tasks.pollMs }, context, signal),
+};
+
+const TENANT_STEPS: Partial<Record<TenantTask["kind"], Steps<TenantStepContext>>> = {
+  remove_tenant: (deps, { task, journal, runTask }, signal) =>
+    runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal),
+};
+
+/** A task of a later release than this worker's is not touched: it fails by name. */
+function stepsOf<K extends string, S>(table: Partial<Record<K, S>>, kind: K): S {
+  const steps = table[kind];
+  if (steps === undefined) throw new Error(`this worker knows no task of the kind ${kind}`);
+  return steps;
 }
 
 async function enter(
@@ -201,7 +231,8 @@ async function retryLater(
 ): Promise<boolean> {
   const retries = (await store.tasks.events(task.id, 0)).filter((event) => event.type === "retry");
   const counted = retries.filter(({ cause }) => !WAITED_FOR.includes(cause.code)).length;
-  const isOver = task.kind === "install" && counted >= tasks.retriesMax;
+  const isRemoval = task.kind === "uninstall" || task.kind === "remove_tenant";
+  const isOver = !isRemoval && counted >= tasks.retriesMax;
   if (isOver && !WAITED_FOR.includes(fault.code)) return false;
   const delayMs = backoffMs(retries.length + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
   await journal.record({ type: "retry", step: journal.step, cause: formatFault(fault), delayMs });

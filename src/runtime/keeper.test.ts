@@ -105,7 +105,15 @@ function anInstallation(world: World) {
       state: "ready",
     },
     ...{ cause: undefined, generation: 1, limitsAsked: { memoryIsHard: false }, limitsGranted: limits },
-    ...{ poolKey: KEY, source: "package", meta: {}, warnings: [], createdAt: at, updatedAt: at },
+    ...{
+      poolKey: KEY,
+      nextPoolKey: undefined,
+      source: "package",
+      meta: {},
+      warnings: [],
+      createdAt: at,
+      updatedAt: at,
+    },
   });
   return () => world.rows.installationRows.get(id);
 }

@@ -73,6 +73,10 @@ export interface AcceptInstall {
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
+  /** The task below which the install runs. */
+  readonly parentId?: TaskId;
+  /** Becomes the task's. */
+  readonly input?: Task["input"];
   readonly idempotency?: IdempotencyClaim;
   /** Who asks; absent, Berth itself does. */
   readonly by?: Actor;
@@ -126,7 +130,30 @@ export interface InstallationRows {
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
 }
 
+/** Work on what is no Installation yet. */
+export interface AcceptTask {
+  readonly kind: Exclude<TenantTask["kind"], "remove_tenant">;
+  readonly tenantId: TenantId;
+  /** Two unfinished tasks of a Tenant never have the same kind and the same input. */
+  readonly input: Task["input"];
+  readonly identifier?: string;
+  readonly parentId?: TaskId;
+  readonly idempotency?: IdempotencyClaim;
+  readonly by?: Actor;
+}
+export interface TaskAccepted {
+  readonly task: TenantTask;
+  readonly created: boolean;
+}
+
 export interface TaskRows {
+  /**
+   * The acceptance of work on a Tenant. The same while it is unfinished returns the task that is there; idempotency
+   * as with `acceptInstall`. While the Tenant is being removed it is `conflict`.
+   */
+  accept(request: AcceptTask): Promise<TaskAccepted>;
+  /** The tasks below a task, oldest first. */
+  children(id: TaskId): Promise<readonly Task[]>;
   find(id: TaskId): Promise<Task | undefined>;
   latestOf(installationId: InstallationId): Promise<Task | undefined>;
   list(

@@ -1,10 +1,11 @@
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, type FaultJson } from "../../domain/fault.ts";
-import type { Accepted, AcceptInstall, IdempotencyClaim } from "../store.ts";
+import type { Accepted, AcceptInstall } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
+import { claimKey, keepAnswer } from "./idempotency.ts";
 import { toAnswer, toInstallation, toTask } from "./rows.ts";
 import { createTask, endTask } from "./task-writes.ts";
 import { uuid7 } from "./uuid7.ts";
@@ -16,38 +17,10 @@ export async function acceptInstall(tx: Tx, request: AcceptInstall): Promise<Acc
   await holdKey(tx, by);
   if (idempotency === undefined) return accept(tx, request);
   const earlier = await claimKey(tx, idempotency);
-  if (earlier !== undefined) return earlier;
+  if (earlier !== undefined) return toAnswer(earlier);
   const accepted = await accept(tx, request);
-  const { holder, key } = idempotency;
-  await tx.idempotency.update({
-    where: { holder_key: { holder, key } },
-    data: { answer: jsonValue(accepted) },
-  });
+  await keepAnswer(tx, idempotency, accepted);
   return accepted;
-}
-
-/** The first answer to this key. A concurrent request with it waits here until the first one has its answer. */
-async function claimKey(
-  tx: Tx,
-  { holder, key, requestHash }: IdempotencyClaim,
-): Promise<Accepted | undefined> {
-  const claimed = await tx.$executeRaw`
-    INSERT INTO berth_idempotency AS known (holder, key, request_hash)
-    VALUES (${holder}, ${key}, ${requestHash})
-    ON CONFLICT (holder, key) DO UPDATE SET request_hash = excluded.request_hash, answer = NULL,
-      created_at = excluded.created_at
-    WHERE known.created_at <= clock_timestamp() - interval '24 hours'`;
-  if (claimed > 0) {
-    await tx.$executeRaw`
-      DELETE FROM berth_idempotency WHERE created_at <= clock_timestamp() - interval '24 hours'`;
-    return undefined;
-  }
-  const known = await tx.idempotency.findUniqueOrThrow({ where: { holder_key: { holder, key } } });
-  if (known.requestHash !== requestHash)
-    throw new Fault("idempotency_mismatch", "This Idempotency-Key was used with another request.", {
-      details: { field: "Idempotency-Key", value: key, accepted: "the same request, or a new key" },
-    });
-  return toAnswer(known.answer);
 }
 
 async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
@@ -65,7 +38,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     skipDuplicates: true,
   });
   const found = await lockByPlugin(tx, request);
-  if (count > 0) return withNewTask(tx, found, "install", request.by);
+  if (count > 0) return withNewTask(tx, found, "install", request);
   assertSame(found, request);
   const latest = await latestTask(tx, found.id);
   if (found.state !== "failed" && latest !== null)
@@ -75,7 +48,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     data: { state: "installing", cause: Prisma.DbNull, ...asked },
   });
   await touch(tx, found.id);
-  return withNewTask(tx, again, "install", request.by);
+  return withNewTask(tx, again, "install", request);
 }
 
 /** What the daemon installed keeps its id: the rows are the same Installation. */
@@ -126,17 +99,17 @@ export async function acceptUninstall(tx: Tx, id: string, by: Actor | undefined)
   const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
   const marked = await tx.installation.update({ where: { id }, data });
   await touch(tx, id);
-  return withNewTask(tx, marked, "uninstall", by);
+  return withNewTask(tx, marked, "uninstall", { by });
 }
 
 async function withNewTask(
   tx: Tx,
   row: rows.Installation,
   kind: "install" | "uninstall",
-  by: Actor | undefined,
+  { by, parentId, input }: Partial<Pick<AcceptInstall, "parentId" | "input">> & { by?: Actor | undefined },
 ): Promise<Accepted> {
   const { id: installationId, tenantId, identifier } = row;
-  const task = await createTask(tx, { kind, tenantId, installationId, identifier });
+  const task = await createTask(tx, { kind, tenantId, installationId, identifier, parentId, input });
   await writeEvent(tx, {
     kind: `installation.${kind}`,
     ...{ by, tenantId, installationId, taskId: task.id, subject: identifier, result: "accepted" },

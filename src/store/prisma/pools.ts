@@ -49,14 +49,16 @@ export function createPoolRows(db: Database): PoolRows {
       db.run(async (prisma) => {
         const unwanted = await prisma.$executeRaw`
           UPDATE berth_pools SET wanted = false WHERE key = ${key} AND NOT EXISTS (
-            SELECT 1 FROM berth_installations WHERE pool_key = ${key} AND desired <> 'removed')`;
+            SELECT 1 FROM berth_installations
+            WHERE (pool_key = ${key} OR next_pool_key = ${key}) AND desired <> 'removed')`;
         return unwanted > 0;
       }),
     removeUnused: (key) =>
       db.run(async (prisma) => {
         await prisma.$executeRaw`
           DELETE FROM berth_pools WHERE key = ${key} AND NOT EXISTS (
-            SELECT 1 FROM berth_installations WHERE pool_key = ${key} AND desired <> 'removed')`;
+            SELECT 1 FROM berth_installations
+            WHERE (pool_key = ${key} OR next_pool_key = ${key}) AND desired <> 'removed')`;
         return (await prisma.pool.count({ where: { key } })) === 0;
       }),
     claim: (key, holder, leaseMs) =>

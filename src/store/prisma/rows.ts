@@ -10,7 +10,14 @@ import type { Limits, LimitsAsked } from "../../domain/limits.ts";
 import type { DeclarationJson, Package } from "../../domain/package.ts";
 import type { Lease, Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
 import { SCOPES, type Scope } from "../../domain/scope.ts";
-import type { Task, TaskEvent, TaskEventData } from "../../domain/task.ts";
+import {
+  type InstallationTask,
+  type Task,
+  type TaskEvent,
+  type TaskEventData,
+  TENANT_TASKS,
+  type TenantTask,
+} from "../../domain/task.ts";
 import type { ApiKey, ImageRecord, StoredPackage, TenantRecord } from "../store.ts";
 import type * as rows from "./generated/client.ts";
 
@@ -47,6 +54,7 @@ export function toInstallation(row: rows.Installation): Installation {
     limitsAsked: row.limitsAsked as unknown as LimitsAsked,
     limitsGranted: row.limitsGranted as unknown as Limits,
     poolKey: row.poolKey ?? undefined,
+    nextPoolKey: row.nextPoolKey ?? undefined,
     source: row.source,
     meta: row.meta as Record<string, unknown>,
     warnings: row.warnings as string[],
@@ -59,6 +67,8 @@ export function toTask(row: rows.Task): Task {
   const task = {
     id: row.id as TaskId,
     tenantId: row.tenantId as TenantId,
+    parentId: (row.parentId ?? undefined) as TaskId | undefined,
+    input: (row.input ?? {}) as Task["input"],
     state: row.state as Task["state"],
     cause: toCause(row.cause),
     attempt: row.attempt,
@@ -66,14 +76,19 @@ export function toTask(row: rows.Task): Task {
     updatedAt: row.updatedAt,
     finishedAt: row.finishedAt ?? undefined,
   };
-  const kind = row.kind as Task["kind"];
-  if (kind === "remove_tenant") return { ...task, kind, installationId: undefined, identifier: undefined };
+  const { kind } = row;
+  if (isTenantKind(kind))
+    return { ...task, kind, installationId: undefined, identifier: row.identifier ?? undefined };
   return {
     ...task,
-    kind,
+    kind: kind as InstallationTask["kind"],
     installationId: row.installationId as InstallationId,
     identifier: row.identifier ?? "",
   };
+}
+
+function isTenantKind(kind: string): kind is TenantTask["kind"] {
+  return (TENANT_TASKS as readonly string[]).includes(kind);
 }
 
 export function toTaskEvent(row: rows.TaskEvent): TaskEvent {
@@ -193,30 +208,34 @@ export function toTenant(row: CountedTenant): TenantRecord {
   };
 }
 
-/** What an idempotency key's first answer was. */
+/** What an idempotency key's first answer was; an answer of another kind of request cannot stand under the same hash. */
 export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
-  const { installation, task, created } = value as {
-    installation: Installation;
-    task: Task;
-    created: boolean;
-  };
+  const { installation, task, created } = value as ReturnType<typeof toAnswer>;
+  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey } = installation;
   return {
     installation: {
       ...installation,
-      createdAt: new Date(installation.createdAt),
-      updatedAt: new Date(installation.updatedAt),
-      previousIdentifier: installation.previousIdentifier,
-      cause: installation.cause,
-      poolKey: installation.poolKey,
+      ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+      // JSON leaves out what is undefined
+      ...{ previousIdentifier, cause, poolKey, nextPoolKey },
     },
-    task: {
-      ...task,
-      createdAt: new Date(task.createdAt),
-      updatedAt: new Date(task.updatedAt),
-      finishedAt: task.finishedAt === undefined ? undefined : new Date(task.finishedAt),
-      cause: task.cause,
-    },
+    task: withDates(task),
     created,
+  };
+}
+
+export function toTaskAnswer(value: unknown): { task: TenantTask; created: boolean } {
+  const { task, created } = value as ReturnType<typeof toTaskAnswer>;
+  return { task: withDates(task), created };
+}
+
+function withDates<T extends Task>(task: T): T {
+  const { createdAt, updatedAt, finishedAt, cause, parentId, identifier } = task;
+  return {
+    ...task,
+    ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+    finishedAt: finishedAt === undefined ? undefined : new Date(finishedAt),
+    ...{ cause, parentId, identifier, installationId: task.installationId, input: task.input ?? {} },
   };
 }
 

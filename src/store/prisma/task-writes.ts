@@ -1,6 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
-import type { TaskEventData } from "../../domain/task.ts";
-import type { Tx } from "./database.ts";
+import type { Task, TaskEventData, TaskKind } from "../../domain/task.ts";
+import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { uuid7 } from "./uuid7.ts";
 
@@ -13,11 +13,18 @@ export interface Fence {
 /** The task and its first event, `queued`. */
 export async function createTask(
   tx: Tx,
-  task: Pick<rows.Task, "kind" | "tenantId" | "installationId" | "identifier">,
+  task: Pick<rows.Task, "kind" | "tenantId" | "installationId" | "identifier"> & {
+    readonly kind: TaskKind;
+    readonly parentId?: string | undefined;
+    readonly input?: Task["input"] | undefined;
+  },
 ): Promise<rows.Task> {
-  const { kind, tenantId, installationId, identifier } = task;
+  const { kind, tenantId, installationId, identifier, parentId = null, input = {} } = task;
   const row = await tx.task.create({
-    data: { id: uuid7(), kind, tenantId, installationId, identifier, state: "queued" },
+    data: {
+      ...{ id: uuid7(), kind, tenantId, installationId, identifier, state: "queued" },
+      ...{ parentId, input: jsonValue(input) },
+    },
   });
   await writeEvents(tx, row.id, [{ type: "step", step: "queued" }]);
   return row;

@@ -1,6 +1,7 @@
 import { TaskId } from "../../domain/ids.ts";
 import type { TaskKind } from "../../domain/task.ts";
 import type { TaskRows } from "../store.ts";
+import { acceptTask } from "./accept-task.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
@@ -8,17 +9,27 @@ import { toTask, toTaskEvent } from "./rows.ts";
 import { endTask, holdTask, leaseLost, writeEvents } from "./task-writes.ts";
 
 export function createTaskRows(db: Database): TaskRows {
-  return { ...createReads(db), ...createLeases(db), ...createWrites(db) };
+  return {
+    ...createReads(db),
+    ...createLeases(db),
+    ...createWrites(db),
+    accept: (request) => db.transaction((tx) => acceptTask(tx, request)),
+  };
 }
 
 function createReads(
   db: Database,
-): Pick<TaskRows, "find" | "latestOf" | "list" | "events" | "listClaimable"> {
+): Pick<TaskRows, "find" | "children" | "latestOf" | "list" | "events" | "listClaimable"> {
   return {
     find: (id) =>
       db.run(async (prisma) => {
         const row = await prisma.task.findUnique({ where: { id } });
         return row === null ? undefined : toTask(row);
+      }),
+    children: (parentId) =>
+      db.run(async (prisma) => {
+        const orderBy: Prisma.TaskOrderByWithRelationInput[] = [{ createdAt: "asc" }, { id: "asc" }];
+        return (await prisma.task.findMany({ where: { parentId }, orderBy })).map(toTask);
       }),
     latestOf: (installationId) =>
       db.run(async (prisma) => {

@@ -1,7 +1,7 @@
 /** Tenants: who is there, what they have, and the two transactions that begin and end a removal. */
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, type FaultJson, tenantNotFound } from "../../domain/fault.ts";
-import type { Task, TenantTask } from "../../domain/task.ts";
+import { isTenantTask, type Task, type TenantTask } from "../../domain/task.ts";
 import type { RemovalAccepted, TenantRows } from "../store.ts";
 import { holdKey, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
@@ -66,7 +66,7 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
     ...{ tenantId, installationId: null, identifier: null },
   });
   await tx.tenant.update({ where: { id: tenantId }, data: { removingTaskId: row.id } });
-  await cancelInstalls(tx, tenantId);
+  await cancelTasks(tx, tenantId);
   await tx.$executeRaw`
     UPDATE berth_installations SET desired = 'removed', state = 'removing', cause = NULL,
       updated_at = clock_timestamp()
@@ -100,8 +100,9 @@ async function removalOf(
 }
 
 /** Their workers lose the lease: what they publish from now on is refused. */
-async function cancelInstalls(tx: Tx, tenantId: string): Promise<void> {
-  const running = await tx.task.findMany({ where: { tenantId, kind: "install", finishedAt: null } });
+async function cancelTasks(tx: Tx, tenantId: string): Promise<void> {
+  const kind = { notIn: ["uninstall", "remove_tenant"] };
+  const running = await tx.task.findMany({ where: { tenantId, kind, finishedAt: null } });
   const cause: FaultJson = { code: "cancelled", message: "The tenant is being removed." };
   for (const { id } of running) await endTask(tx, id, { type: "end", state: "cancelled", cause });
 }
@@ -158,6 +159,6 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
 }
 
 function asTenantTask(task: Task): TenantTask {
-  if (task.kind === "remove_tenant") return task;
+  if (isTenantTask(task)) return task;
   throw new Error(`the task ${task.id} removes no tenant`);
 }

@@ -1,0 +1,54 @@
+import { isTenantTask } from "../../domain/task.ts";
+import type { AcceptTask, TaskAccepted } from "../store.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
+import type { Tx } from "./database.ts";
+import type * as rows from "./generated/client.ts";
+import { claimKey, keepAnswer } from "./idempotency.ts";
+import { toTask, toTaskAnswer } from "./rows.ts";
+import { createTask } from "./task-writes.ts";
+
+/** The transaction behind `accept`. */
+export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
+  const { idempotency, tenantId, by } = request;
+  await lineUp(tx, tenantId);
+  await holdTenant(tx, tenantId);
+  await holdKey(tx, by);
+  if (idempotency === undefined) return accept(tx, request);
+  const earlier = await claimKey(tx, idempotency);
+  if (earlier !== undefined) return toTaskAnswer(earlier);
+  const accepted = await accept(tx, request);
+  await keepAnswer(tx, idempotency, accepted);
+  return accepted;
+}
+
+/** Such requests of one Tenant wait for each other, so that two of the same make one task. */
+async function lineUp(tx: Tx, tenantId: string): Promise<void> {
+  await tx.$executeRaw`
+    INSERT INTO berth_tenants AS known (id) VALUES (${tenantId}::uuid)
+    ON CONFLICT (id) DO UPDATE SET removing_task_id = known.removing_task_id`;
+}
+
+async function accept(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
+  const { kind, tenantId, input, identifier = null, parentId, by } = request;
+  const known = await unfinishedTwin(tx, request);
+  if (known !== undefined) return { task: tenantTask(known), created: false };
+  const row = await createTask(tx, { kind, tenantId, installationId: null, identifier, parentId, input });
+  await writeEvent(tx, {
+    kind: `installation.${kind}`,
+    ...{ by, tenantId, taskId: row.id, subject: identifier ?? kind, result: "accepted" },
+  });
+  return { task: tenantTask(row), created: true };
+}
+
+async function unfinishedTwin(tx: Tx, { kind, tenantId, input }: AcceptTask): Promise<rows.Task | undefined> {
+  const [twin] = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM berth_tasks WHERE tenant_id = ${tenantId}::uuid AND kind = ${kind} AND finished_at IS NULL
+      AND input = ${JSON.stringify(input)}::jsonb ORDER BY created_at LIMIT 1`;
+  return twin === undefined ? undefined : await tx.task.findUniqueOrThrow({ where: { id: twin.id } });
+}
+
+function tenantTask(row: rows.Task): TaskAccepted["task"] {
+  const task = toTask(row);
+  if (isTenantTask(task)) return task;
+  throw new Error(`the task ${task.id} is one of an installation`);
+}
