@@ -31,6 +31,7 @@ const contracts = [
   "queue/[^/]+[.]ts",
   "packages/[^/]+[.]ts",
   "packages/declaration/",
+  "sources/sources[.]ts",
 ];
 
 module.exports = {
@@ -49,6 +50,7 @@ module.exports = {
     only("transport", words, "A contract and its adapters know domain, util and observe."),
     only("store", words, "A contract and its adapters know domain, util and observe."),
     only("packages", words, "A contract and its adapters know domain, util and observe."),
+    only("sources", words, "Fetching an archive knows domain, util and observe."),
     only("queue", [...words, "installation/"], "A worker calls the use cases of installation."),
     only("runtime", [...words, ...contracts], "Supervision stands on the contracts."),
     only("invocation", [...words, ...contracts, "runtime/"], "Invocation stands on supervision."),

@@ -21,6 +21,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "store-looks-down": ["store/p7.ts", "../queue/queue.ts"],
   "packages-looks-down": ["packages/p8.ts", "../store/store.ts"],
   "queue-looks-down": ["queue/bullmq/p9.ts", "../../runtime/pool.ts"],
+  "sources-looks-down": ["sources/p28.ts", "../store/store.ts"],
   "runtime-looks-down": ["runtime/p10.ts", "../invocation/invoke.ts"],
   "invocation-looks-down": ["invocation/p11.ts", "../installation/install.ts"],
   "endpoint-looks-down": ["endpoint/p12.ts", "../installation/install.ts"],

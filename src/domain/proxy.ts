@@ -1,4 +1,4 @@
-/** The proxies through which builds and plugins reach the world. Berth's own traffic knows nothing of them. */
+/** The proxies through which builds, plugins and downloads reach the world. Berth's other traffic knows nothing of them. */
 export interface Proxies {
   /** For `http://` addresses. A URL that may hold `user:password@`. */
   readonly http: string | undefined;
@@ -30,6 +30,25 @@ export function proxyVariables({ http, https, bypass }: Proxies): Record<string,
           ],
     ),
   );
+}
+
+/** The proxy for a request of ours to this address; undefined: it goes directly. */
+export function proxyFor(url: URL, { http, https, bypass }: Proxies): string | undefined {
+  const proxy = url.protocol === "https:" ? https : http;
+  const isDirect = bypassList(bypass)
+    .split(",")
+    .some((entry) => bypasses(entry.toLowerCase(), url));
+  return isDirect ? undefined : proxy;
+}
+
+/** An entry is a host, a domain with or without its dot, an address, or a star; perhaps with a port. */
+function bypasses(entry: string, { hostname, port, protocol }: URL): boolean {
+  if (entry === "*") return true;
+  const [, host = entry, entryPort] = /^(.*[^:\]]|\[.*\]):(\d+)$/.exec(entry) ?? [];
+  if (entryPort !== undefined && entryPort !== (port || (protocol === "https:" ? "443" : "80"))) return false;
+  const name = host.replace(/^\*?\./, "").replace(/^\[|\]$/g, "");
+  const asked = hostname.replace(/^\[|\]$/g, "");
+  return asked === name || asked.endsWith(`.${name}`);
 }
 
 function bypassList(bypass: string): string {

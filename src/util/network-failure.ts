@@ -1,3 +1,5 @@
+import { errorCode } from "./error-code.ts";
+
 /** Why a connection could not be made. */
 export interface NetworkFailure {
   readonly reason: string;
@@ -41,6 +43,12 @@ const UNTRUSTED = new Set([
   "INVALID_CA",
   "CERT_UNTRUSTED",
 ]);
+
+/** True where the name of a host means nothing here: it may mean something elsewhere. */
+export function isNameUnknown(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ENODATA";
+}
 
 /** Reads the code that Node and OpenSSL give, through wrappers; undefined for what is no failure of the network. */
 export function explainNetworkFailure(error: unknown): NetworkFailure | undefined {

@@ -1,0 +1,62 @@
+import type { SecureContext } from "node:tls";
+import { Fault } from "../domain/fault.ts";
+import { formatSource } from "../domain/source.ts";
+import { createAddressPolicy, type Lookup, systemLookup } from "./address.ts";
+import { createDownloader, type Downloader } from "./download.ts";
+import { fetchFromGithub } from "./github.ts";
+import { createHttpClient } from "./http-client.ts";
+import { fetchFromMarketplace } from "./marketplace.ts";
+import type { FetchedArchive, FetchHooks, FetchRequest, SourceSettings, Sources } from "./sources.ts";
+import { fetchFromUrl } from "./url.ts";
+
+export interface SourcesDeps {
+  readonly settings: SourceSettings;
+  /** What servers' certificates are checked against. */
+  readonly trust: SecureContext;
+  /** Finds the addresses of a name; the system's look-up unless a test has its own. */
+  readonly lookup?: Lookup;
+}
+
+export function createSources({ settings, trust, lookup = systemLookup }: SourcesDeps): Sources {
+  const { proxies, redirectsMax, privateNetworks, totalMs } = settings;
+  const policy = createAddressPolicy({ allowed: privateNetworks, lookup });
+  const client = createHttpClient({ policy, proxies, trust, redirectsMax });
+  const tools = { ...settings, download: createDownloader({ client, settings }) };
+  return {
+    async fetch(request, hooks, signal) {
+      const late = new AbortController();
+      const timer = setTimeout(() => late.abort(tooSlow(request, totalMs)), totalMs);
+      try {
+        return await fetchOne(tools, request, hooks, AbortSignal.any([signal, late.signal]));
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+async function fetchOne(
+  tools: SourceSettings & { readonly download: Downloader },
+  { source, folder }: FetchRequest,
+  hooks: FetchHooks,
+  signal: AbortSignal,
+): Promise<FetchedArchive> {
+  switch (source.type) {
+    case "github":
+      return await fetchFromGithub(tools, { source, folder }, hooks, signal);
+    case "marketplace":
+      return await fetchFromMarketplace(tools, { source, folder }, hooks, signal);
+    case "url":
+      return await fetchFromUrl(tools, { source, folder }, hooks, signal);
+    default:
+      return source satisfies never;
+  }
+}
+
+function tooSlow({ source }: FetchRequest, totalMs: number): Fault {
+  return new Fault(
+    "source_timeout",
+    `${formatSource(source)} was not there after ${totalMs} ms; what has come is kept for the next try.`,
+    { details: { clock: "total", limit_ms: totalMs } },
+  );
+}

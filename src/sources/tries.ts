@@ -1,0 +1,57 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Fault, isFault } from "../domain/fault.ts";
+import { withoutQuery } from "../domain/source.ts";
+import { backoffMs } from "../util/backoff.ts";
+import { connectionFault } from "./failures.ts";
+import type { DownloadSettings } from "./sources.ts";
+
+export interface Repeating {
+  readonly url: string;
+  /** Answers whether the try has brought something all the same. */
+  readonly onFailure: (fault: Fault) => Promise<boolean> | boolean;
+}
+
+/** Tries again what may pass, each try under a clock of silence. The caller's signal ends it all. */
+export async function repeat<T>(
+  { idleMs, triesMax, retryFirstMs, retryMaxMs }: DownloadSettings,
+  { url, onFailure }: Repeating,
+  signal: AbortSignal,
+  attempt: (clock: IdleClock) => Promise<T>,
+): Promise<T> {
+  for (let failures = 0; ; ) {
+    using clock = new IdleClock({ idleMs, url }, signal);
+    try {
+      return await attempt(clock);
+    } catch (error) {
+      signal.throwIfAborted();
+      const fault = connectionFault(clock.signal.aborted ? clock.signal.reason : error, url);
+      if (!isFault(fault, "source_unreachable")) throw fault;
+      failures = (await onFailure(fault)) ? 1 : failures + 1;
+      if (failures >= triesMax) throw fault;
+    }
+    await delay(backoffMs(failures, { firstMs: retryFirstMs, maxMs: retryMaxMs }), undefined, { signal });
+  }
+}
+
+/** Aborts what has been silent for too long. */
+export class IdleClock implements Disposable {
+  readonly signal: AbortSignal;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor({ idleMs, url }: { readonly idleMs: number; readonly url: string }, signal: AbortSignal) {
+    const silent = new AbortController();
+    this.#timer = setTimeout(() => {
+      const why = `${withoutQuery(url)} has been silent for ${idleMs} ms.`;
+      silent.abort(new Fault("source_unreachable", why, { details: { clock: "idle", limit_ms: idleMs } }));
+    }, idleMs);
+    this.signal = AbortSignal.any([signal, silent.signal]);
+  }
+
+  heard(): void {
+    this.#timer.refresh();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
