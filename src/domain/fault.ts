@@ -26,6 +26,7 @@ export const FAULTS = {
   manifest_missing: { status: 400, retry: false, log: "info" },
   manifest_invalid: { status: 400, retry: false, log: "info" },
   identifier_too_long: { status: 400, retry: false, log: "info" },
+  checksum_mismatch: { status: 422, retry: false, log: "warn" },
   signature_required: { status: 422, retry: false, log: "warn" },
   signature_wrong: { status: 422, retry: false, log: "warn" },
   unauthorized: { status: 401, retry: false, log: "info" },

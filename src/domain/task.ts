@@ -46,6 +46,8 @@ interface AnyTask {
   /** What was asked for beside the identifier; its shape belongs to the kind. */
   readonly input: Readonly<Record<string, unknown>>;
   readonly state: TaskState;
+  /** How it will end, once what it has made is undone. */
+  readonly ending: TaskEnding | undefined;
   /** Set when `state` is `failed` or `cancelled`. */
   readonly cause: FaultJson | undefined;
   /** How often a worker has taken the task; fences what a stale worker would publish. */
@@ -53,6 +55,11 @@ interface AnyTask {
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly finishedAt: Date | undefined;
+}
+
+export interface TaskEnding {
+  readonly state: "failed" | "cancelled";
+  readonly cause: FaultJson;
 }
 
 /** What happened in a task, in order of `seq` (from 1, no gaps). Event names are part of the public stream. */

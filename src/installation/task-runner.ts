@@ -17,6 +17,7 @@ import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { Bell } from "../util/bell.ts";
+import { giveBack, WaitsFor, wakeWaiters } from "./children.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
 import { underLease } from "./lease.ts";
 import { runRemoveTenant } from "./remove-tenant-steps.ts";
@@ -32,6 +33,8 @@ export interface TaskRunnerSettings {
   readonly retriesMax: number;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
+  /** After so long a task that waits for others looks again, whatever it was told. */
+  readonly waitCheckMs: number;
   readonly eventBatchMs: number;
   readonly logBytesMax: number;
   readonly logLineCharsMax: number;
@@ -43,6 +46,7 @@ export const TASK_RUNNER_DEFAULTS: TaskRunnerSettings = Object.freeze({
   retriesMax: 5,
   retryFirstMs: 2_000,
   retryMaxMs: 60_000,
+  waitCheckMs: 60_000,
   eventBatchMs: 200,
   logBytesMax: 256 * 1024,
   logLineCharsMax: 4_000,
@@ -57,7 +61,7 @@ export interface TaskRunnerDeps extends InstallStepDeps {
   readonly dataFolder: string;
 }
 
-type Ending = "ready" | "failed" | "cancelled" | "retry" | "lost" | "released";
+type Ending = "ready" | "failed" | "cancelled" | "retry" | "waits" | "lost" | "released";
 
 /**
  * The handler of `task.run`. Resolves when the task has ended, waits for a retry, or is another's; rejects only where
@@ -72,6 +76,7 @@ export function createTaskHandler(deps: TaskRunnerDeps): JobHandlers["task.run"]
     const outcome = await runClaimed(deps, task, signal);
     logEnd(deps, task, { ...outcome, durationMs: deps.clock.now() - startedAt });
     await deps.queue.publish(taskTopic(taskId), outcome.ending).catch(() => undefined);
+    await wakeWaiters(deps, taskId);
   };
 }
 
@@ -209,6 +214,10 @@ async function endWith(
       await store.tasks.release(task.id, task.attempt, 0);
       return { ending: "released", fault };
     }
+    if (fault instanceof WaitsFor) {
+      await giveBack(deps, { task, waits: fault, checkMs: deps.tasks.waitCheckMs });
+      return { ending: "waits" };
+    }
     if (fault.rule.retry && (await retryLater(deps, { task, journal, fault })))
       return { ending: "retry", fault };
     const state = fault.code === "cancelled" ? "cancelled" : "failed";
@@ -257,7 +266,7 @@ function logEnd({ log }: TaskRunnerDeps, task: Task, outcome: Outcome & { durati
   const { ending, fault, durationMs } = outcome;
   const fields = {
     op: `task.${task.kind}`,
-    ok: ending === "ready",
+    ok: ending === "ready" || ending === "waits",
     ending,
     duration_ms: Math.round(durationMs),
     task_id: task.id satisfies TaskId,

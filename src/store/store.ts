@@ -14,7 +14,18 @@ import type { Limits, LimitsAsked } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
 import type { Scope } from "../domain/scope.ts";
-import type { Task, TaskEvent, TaskEventData, TaskKind, TaskState, TenantTask } from "../domain/task.ts";
+import type {
+  Task,
+  TaskEnding,
+  TaskEvent,
+  TaskEventData,
+  TaskKind,
+  TaskState,
+  TenantTask,
+} from "../domain/task.ts";
+import type { DiskRows, LeaseRows } from "./disk-rows.ts";
+import type { TrustDecision } from "../domain/trust.ts";
+import type { TrustRows } from "./trust-rows.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
@@ -31,6 +42,9 @@ export interface Store extends AsyncDisposable {
   readonly tenants: TenantRows;
   readonly events: EventRows;
   readonly processes: ProcessRows;
+  readonly trust: TrustRows;
+  readonly leases: LeaseRows;
+  readonly disk: DiskRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }
@@ -95,6 +109,19 @@ export interface Accepted {
   readonly created: boolean;
 }
 
+/** What a change brings beside the task's identifier; what is not given stays as it is. */
+export interface Published {
+  readonly limitsAsked?: LimitsAsked;
+  readonly limitsGranted?: Limits;
+  readonly warnings?: readonly string[];
+  readonly trust?: TrustDecision;
+  /**
+   * Where another identifier came from. By default a rollback finds its own again, and anything else is an upload:
+   * `package`, with empty `meta`.
+   */
+  readonly origin?: { readonly source: string; readonly meta: Readonly<Record<string, unknown>> };
+}
+
 export interface InstallationRows {
   /**
    * The acceptance: Installation and task in one transaction. The same identifier again returns what is there (a
@@ -121,11 +148,13 @@ export interface InstallationRows {
   setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
   setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
   /**
-   * The one transaction at the end of an install, fenced by the task's attempt: `plugins` (reference count),
-   * `plugin_declarations` (made sure of), `plugin_installations`, one row per provider kind in its own table, the
-   * Installation `ready`, the task `ready`, its `step` and `end` events.
+   * The one transaction at the end of every task on an Installation but an uninstall, fenced by the task's attempt:
+   * `plugins` (reference counts), `plugin_declarations` (made sure of), `plugin_installations` (keeps id and time of
+   * creation), one row per provider kind in its own table, all at the task's identifier; the Installation `ready` (or
+   * `disabled`) on its next Pool where it has one, what it had before kept as `previousIdentifier`; the task `ready`,
+   * its `step` and `end` events.
    */
-  publishReady(taskId: TaskId, attempt: number): Promise<void>;
+  publishReady(taskId: TaskId, attempt: number, published?: Published): Promise<void>;
   /** The one transaction at the end of an uninstall, fenced likewise: all of the above undone, the Installation gone, the task `ready`. */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
 }
@@ -168,6 +197,15 @@ export interface TaskRows {
   renew(id: TaskId, attempt: number, leaseMs: number): Promise<void>;
   /** Gives the lease back so that anybody may claim it after `delayMs`. */
   release(id: TaskId, attempt: number, delayMs: number): Promise<void>;
+  /**
+   * Gives the lease back until all of those tasks have ended, or one of them not with `ready`, or `delayMs` are over;
+   * their ends free it in their own transactions. False: one had ended already, so it may be claimed at once.
+   */
+  wait(id: TaskId, attempt: number, on: readonly TaskId[], delayMs: number): Promise<boolean>;
+  /** Those that waited for the task and may be claimed now. */
+  waiters(id: TaskId): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
+  /** Notes how the task will end once what it made is undone. The first one stands; answers that. */
+  setEnding(id: TaskId, attempt: number, ending: TaskEnding): Promise<TaskEnding>;
   /** Moves the task to the step and writes its event. */
   setStep(id: TaskId, attempt: number, step: TaskState): Promise<void>;
   append(id: TaskId, attempt: number, events: readonly TaskEventData[]): Promise<void>;
@@ -192,7 +230,7 @@ export type ImageClaim =
 export interface ImageRecord {
   readonly key: string;
   readonly layer: "dependencies" | "package";
-  readonly state: "building" | "ready" | "failed";
+  readonly state: "building" | "ready" | "failed" | "deleting";
   readonly imageRef: string | undefined;
   readonly bytes: number | undefined;
   readonly warnings: readonly string[];
@@ -200,8 +238,19 @@ export interface ImageRecord {
 }
 
 export interface ImageRows {
-  /** One build per key, however many ask. A failed one may be claimed again. */
-  claim(key: string, layer: ImageRecord["layer"], holder: string, leaseMs: number): Promise<ImageClaim>;
+  /**
+   * One build per key, however many ask. A failed one may be claimed again; one that is being removed is held until it
+   * is gone. A claim of what is ready counts as a use. `identifier` is that of the Package whose image it is.
+   */
+  claim(
+    key: string,
+    layer: ImageRecord["layer"],
+    holder: string,
+    leaseMs: number,
+    identifier?: string,
+  ): Promise<ImageClaim>;
+  /** Notes on which dependency layer the Package's image is being built: nobody removes that from now on. */
+  setBase(key: string, attempt: number, baseKey: string): Promise<void>;
   renew(key: string, attempt: number, leaseMs: number): Promise<void>;
   publish(
     key: string,

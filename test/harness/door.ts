@@ -315,6 +315,7 @@ export function aTask(installation: Installation, changes: Partial<InstallationT
     parentId: undefined,
     input: {},
     state: "ready",
+    ending: undefined,
     cause: undefined,
     attempt: 1,
     createdAt: new Date(0),

@@ -6,19 +6,22 @@ import type { AuditEvent } from "../../domain/audit.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 import type { InstallationId, RuntimeId, TaskId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
-import type { Limits, LimitsAsked } from "../../domain/limits.ts";
+import type { Limits, LimitsAsked, LimitsWanted } from "../../domain/limits.ts";
 import type { DeclarationJson, Package } from "../../domain/package.ts";
 import type { Lease, Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
 import { SCOPES, type Scope } from "../../domain/scope.ts";
 import {
   type InstallationTask,
   type Task,
+  type TaskEnding,
   type TaskEvent,
   type TaskEventData,
   TENANT_TASKS,
   type TenantTask,
 } from "../../domain/task.ts";
+import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../../domain/trust.ts";
 import type { ApiKey, ImageRecord, StoredPackage, TenantRecord } from "../store.ts";
+import type { Admission, StoredSignature } from "../trust-rows.ts";
 import type * as rows from "./generated/client.ts";
 
 export function toPackage(row: rows.Package): StoredPackage {
@@ -47,17 +50,20 @@ export function toInstallation(row: rows.Installation): Installation {
     pluginId: row.pluginId,
     identifier: row.identifier,
     previousIdentifier: row.previousIdentifier ?? undefined,
+    previousImageKey: row.previousImageKey ?? undefined,
     desired: row.desired as Installation["desired"],
     state: row.state as Installation["state"],
     cause: toCause(row.cause),
     generation: row.generation,
     limitsAsked: row.limitsAsked as unknown as LimitsAsked,
     limitsGranted: row.limitsGranted as unknown as Limits,
+    limitsWanted: (row.limitsWanted ?? {}) as LimitsWanted,
     poolKey: row.poolKey ?? undefined,
     nextPoolKey: row.nextPoolKey ?? undefined,
     source: row.source,
     meta: row.meta as Record<string, unknown>,
     warnings: row.warnings as string[],
+    trust: (row.trust ?? undefined) as TrustDecision | undefined,
     createdAt: row.createdAt,
     updatedAt: row.updatedAt,
   };
@@ -69,6 +75,7 @@ export function toTask(row: rows.Task): Task {
     tenantId: row.tenantId as TenantId,
     parentId: (row.parentId ?? undefined) as TaskId | undefined,
     input: (row.input ?? {}) as Task["input"],
+    ending: toEnding(row.ending),
     state: row.state as Task["state"],
     cause: toCause(row.cause),
     attempt: row.attempt,
@@ -127,6 +134,9 @@ export function toPool(row: rows.Pool): Pool {
     startAnswered: row.startAnswered,
     startFault: toCause(row.startFault),
     removalAsked: row.removalAsked,
+    retiring: row.retiring,
+    nextLimits: (row.nextLimits ?? undefined) as Limits | undefined,
+    generationMin: row.generationMin,
   };
 }
 
@@ -165,6 +175,30 @@ export function toKey(row: rows.Key): ApiKey {
     expiresAt: row.expiresAt ?? undefined,
     lastUsedAt: row.lastUsedAt ?? undefined,
     revokedAt: row.revokedAt ?? undefined,
+  };
+}
+
+export function toTrustedKey({ id, name, pem, createdAt }: rows.TrustedKey): TrustedKey {
+  return { id, name, pem, origin: "api", createdAt };
+}
+
+export function toPolicy(row: rows.SignaturePolicy | null): SignaturePolicy | undefined {
+  return row === null ? undefined : (row.policy as SignaturePolicy);
+}
+
+export function toAdmission({ checksum, note, createdAt }: rows.Admission): Admission {
+  return { checksum, note, createdAt };
+}
+
+export function toSignature(row: rows.Signature): StoredSignature {
+  return {
+    identifier: row.identifier,
+    keyId: row.keyId,
+    category: (row.category ?? undefined) as SignatureCategory | undefined,
+    time: Number(row.signedTime),
+    signature: row.signature,
+    entries: row.entries as string[],
+    createdAt: row.createdAt,
   };
 }
 
@@ -211,13 +245,14 @@ export function toTenant(row: CountedTenant): TenantRecord {
 /** What an idempotency key's first answer was; an answer of another kind of request cannot stand under the same hash. */
 export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
   const { installation, task, created } = value as ReturnType<typeof toAnswer>;
-  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey } = installation;
+  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey } = installation;
   return {
     installation: {
       ...installation,
       ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
       // JSON leaves out what is undefined
-      ...{ previousIdentifier, cause, poolKey, nextPoolKey },
+      ...{ previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey },
+      limitsWanted: installation.limitsWanted ?? {},
     },
     task: withDates(task),
     created,
@@ -236,7 +271,12 @@ function withDates<T extends Task>(task: T): T {
     ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
     finishedAt: finishedAt === undefined ? undefined : new Date(finishedAt),
     ...{ cause, parentId, identifier, installationId: task.installationId, input: task.input ?? {} },
+    ending: task.ending,
   };
+}
+
+export function toEnding(value: unknown): TaskEnding | undefined {
+  return value === null ? undefined : (value as TaskEnding);
 }
 
 function toCause(value: unknown): FaultJson | undefined {

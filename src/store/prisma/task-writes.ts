@@ -1,6 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Task, TaskEventData, TaskKind } from "../../domain/task.ts";
 import { jsonValue, type Tx } from "./database.ts";
+import { freeWaiters } from "./free-waiters.ts";
 import type * as rows from "./generated/client.ts";
 import { uuid7 } from "./uuid7.ts";
 
@@ -65,6 +66,7 @@ export async function endTask(
     WHERE id = ${id}::uuid`;
   await tx.auditEvent.updateMany({ where: { taskId: id }, data: { result: end.state } });
   await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
+  await freeWaiters(tx, id, end.state);
 }
 
 export function leaseLost(id: string): Fault {

@@ -6,6 +6,7 @@ import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toTask, toTaskEvent } from "./rows.ts";
+import { createTaskWaits } from "./task-waits.ts";
 import { endTask, holdTask, leaseLost, writeEvents } from "./task-writes.ts";
 
 export function createTaskRows(db: Database): TaskRows {
@@ -13,6 +14,7 @@ export function createTaskRows(db: Database): TaskRows {
     ...createReads(db),
     ...createLeases(db),
     ...createWrites(db),
+    ...createTaskWaits(db),
     accept: (request) => db.transaction((tx) => acceptTask(tx, request)),
   };
 }

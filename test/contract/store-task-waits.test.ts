@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+
+const LEASE_MS = 60_000;
+const LONG_MS = 3_600_000;
+const CAUSE = { code: "not_found", message: "There is none." } as const;
+
+describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => {
+  let database: TestDatabase;
+  let store: Store;
+  beforeAll(async () => {
+    database = await create();
+    store = await database.open();
+  });
+  afterAll(async () => {
+    await store?.[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
+  });
+
+  const tenantId = TenantId.parse(crypto.randomUUID());
+  async function aTask(parentId?: TaskId): Promise<TaskId> {
+    const parent = parentId === undefined ? {} : { parentId };
+    const asked = { kind: "fetch", tenantId, input: { place: crypto.randomUUID() }, ...parent } as const;
+    return (await store.tasks.accept(asked)).task.id;
+  }
+  async function claim(id: TaskId): Promise<number> {
+    return (await store.tasks.claim(id, "worker", LEASE_MS))?.attempt ?? -1;
+  }
+  async function end(id: TaskId, attempt?: number): Promise<void> {
+    const finish = { state: "failed", cause: CAUSE, markInstallation: false } as const;
+    await store.tasks.finish(id, attempt ?? (await claim(id)), finish);
+  }
+  const isClaimable = async (id: TaskId) =>
+    (await store.tasks.listClaimable(1000)).some((task) => task.id === id);
+
+  it("are no worker's until what they wait for has ended, and are handed over then", async () => {
+    const waiter = await aTask();
+    const child = await aTask(waiter);
+    const attempt = await claim(waiter);
+    expect(await store.tasks.wait(waiter, attempt, [child], LONG_MS)).toBe(true);
+    expect(await claim(waiter)).toBe(-1);
+    expect(await isClaimable(waiter)).toBe(false);
+    await expect(store.tasks.renew(waiter, attempt, LEASE_MS)).rejects.toMatchObject({ code: "lease_lost" });
+
+    await end(child);
+    expect(await store.tasks.waiters(child)).toEqual([{ id: waiter, attempt }]);
+    expect(await isClaimable(waiter)).toBe(true);
+    expect(await claim(waiter)).toBe(attempt + 1);
+    expect(await store.tasks.waiters(child)).toEqual([]);
+  });
+
+  it("may be claimed at once where one that they name has ended, is gone, or none is named", async () => {
+    const [waiter, ended] = [await aTask(), await aTask()];
+    await end(ended);
+    const gone = TaskId.parse(crypto.randomUUID());
+    for (const on of [[ended], [gone], []])
+      expect(await store.tasks.wait(waiter, await claim(waiter), on, LONG_MS)).toBe(false);
+    expect(await isClaimable(waiter)).toBe(true);
+  });
+
+  it("are all freed by the end of one that they share, and by none that they do not wait for", async () => {
+    const [first, second, third] = [await aTask(), await aTask(), await aTask()];
+    const [shared, other] = [await aTask(first), await aTask(third)];
+    await store.tasks.wait(first, await claim(first), [shared], LONG_MS);
+    await store.tasks.wait(second, await claim(second), [shared], LONG_MS);
+    await store.tasks.wait(third, await claim(third), [other], LONG_MS);
+    await end(shared);
+    expect(new Set((await store.tasks.waiters(shared)).map(({ id }) => id))).toEqual(
+      new Set([first, second]),
+    );
+    expect(await isClaimable(third)).toBe(false);
+  });
+
+  it("are freed by the first that fails, with others still under way", async () => {
+    const waiter = await aTask();
+    const [failing, slow] = [await aTask(waiter), await aTask(waiter)];
+    await store.tasks.wait(waiter, await claim(waiter), [failing, slow], LONG_MS);
+    await end(failing);
+    expect(await isClaimable(waiter)).toBe(true);
+  });
+
+  it("look again after their time, whatever they were told", async () => {
+    const waiter = await aTask();
+    await store.tasks.wait(waiter, await claim(waiter), [await aTask()], 50);
+    await expect.poll(() => isClaimable(waiter), { timeout: 10_000, interval: 20 }).toBe(true);
+  });
+
+  it("never miss an end that comes while they begin to wait", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const waiter = await aTask();
+      const child = await aTask(waiter);
+      const [waits, ends] = [await claim(waiter), await claim(child)];
+      await Promise.all([store.tasks.wait(waiter, waits, [child], LONG_MS), end(child, ends)]);
+      expect(await isClaimable(waiter)).toBe(true);
+    }
+  });
+
+  it("refuse one whose lease is another's", async () => {
+    const waiter = await aTask();
+    const attempt = await claim(waiter);
+    await expect(store.tasks.wait(waiter, attempt - 1, [await aTask()], LONG_MS)).rejects.toMatchObject({
+      code: "lease_lost",
+    });
+  });
+
+  it("keep the first word on how they are to end", async () => {
+    const id = await aTask();
+    const attempt = await claim(id);
+    const first = { state: "failed", cause: CAUSE } as const;
+    const second = { state: "cancelled", cause: { code: "cancelled", message: "Asked for." } } as const;
+    expect(await store.tasks.setEnding(id, attempt, first)).toEqual(first);
+    expect(await store.tasks.setEnding(id, attempt, second)).toEqual(first);
+    expect(await store.tasks.find(id)).toMatchObject({ ending: first, finishedAt: undefined });
+  });
+});
