@@ -25,6 +25,7 @@ import type {
 } from "../domain/task.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { TrustDecision } from "../domain/trust.ts";
+import type { ImportedImageRows } from "./imported-images.ts";
 import type { TrustRows } from "./trust-rows.ts";
 
 export interface Store extends AsyncDisposable {
@@ -44,6 +45,7 @@ export interface Store extends AsyncDisposable {
   readonly processes: ProcessRows;
   readonly trust: TrustRows;
   readonly leases: LeaseRows;
+  readonly importedImages: ImportedImageRows;
   readonly disk: DiskRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
@@ -70,12 +72,14 @@ export interface PackageStoreRows {
    */
   put(
     pkg: Package,
-    uploader: { tenantId?: TenantId; by?: Actor },
+    uploader: { tenantId?: TenantId; by?: Actor; fromMarketplace?: boolean },
   ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
   find(identifier: string): Promise<StoredPackage | undefined>;
   /** With a Tenant: only what it uploaded or has installed. */
   list(filter: { tenantId?: TenantId; pluginId?: string }, page: PageRequest): Promise<Page<StoredPackage>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
+  /** Whether the marketplace gave it, and so gives it to everybody. */
+  isFromMarketplace(identifier: string): Promise<boolean>;
 }
 
 export interface AcceptInstall {
@@ -209,6 +213,10 @@ export interface TaskRows {
   /** Moves the task to the step and writes its event. */
   setStep(id: TaskId, attempt: number, step: TaskState): Promise<void>;
   append(id: TaskId, attempt: number, events: readonly TaskEventData[]): Promise<void>;
+  /** Ends a Tenant's task `ready`. */
+  finishReady(id: TaskId, attempt: number): Promise<void>;
+  /** Notes of which Package the task turned out to be, once that is kept. */
+  setIdentifier(id: TaskId, attempt: number, identifier: string): Promise<void>;
   /** Ends it, writes the `end` event, and marks its Installation `failed` where `markInstallation` says so. */
   finish(
     id: TaskId,
@@ -234,6 +242,8 @@ export interface ImageRecord {
   readonly imageRef: string | undefined;
   readonly bytes: number | undefined;
   readonly warnings: readonly string[];
+  /** Why its last build failed, where the same may happen to whoever waited for it. */
+  readonly cause: FaultJson | undefined;
   readonly createdAt: Date;
 }
 
@@ -257,7 +267,7 @@ export interface ImageRows {
     attempt: number,
     image: { imageRef: string; bytes: number; warnings: readonly string[] },
   ): Promise<void>;
-  fail(key: string, attempt: number): Promise<void>;
+  fail(key: string, attempt: number, cause?: FaultJson): Promise<void>;
   /** The image is gone from the Engine: the next claim builds it again. */
   forget(key: string): Promise<void>;
   find(key: string): Promise<ImageRecord | undefined>;

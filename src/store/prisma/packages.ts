@@ -1,3 +1,4 @@
+import { Fault } from "../../domain/fault.ts";
 import type { PackageStoreRows } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { type Database, jsonValue, type Tx } from "./database.ts";
@@ -8,7 +9,7 @@ import { uuid7 } from "./uuid7.ts";
 
 export function createPackageRows(db: Database): PackageStoreRows {
   return {
-    put: (pkg, { tenantId, by }) =>
+    put: (pkg, { tenantId, by, fromMarketplace }) =>
       db.transaction(async (tx) => {
         if (tenantId !== undefined) await holdTenant(tx, tenantId);
         await holdKey(tx, by);
@@ -22,9 +23,14 @@ export function createPackageRows(db: Database): PackageStoreRows {
             runner: jsonValue(pkg.runner),
             limitsAsked: jsonValue(pkg.limitsAsked),
             warnings: jsonValue(pkg.warnings),
+            operatorKept: tenantId === undefined,
           },
           skipDuplicates: true,
         });
+        if (fromMarketplace === true)
+          await tx.package.update({ where: { identifier }, data: { fromMarketplace } });
+        if (count === 0 && tenantId === undefined)
+          await tx.package.updateMany({ where: { identifier }, data: { operatorKept: true } });
         await makeSureOfDeclaration(tx, { identifier, pluginId, declaration });
         const shown =
           tenantId === undefined
@@ -61,6 +67,8 @@ export function createPackageRows(db: Database): PackageStoreRows {
           SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} AND ${visibleTo(tenantId)}`;
         return found.length > 0;
       }),
+    isFromMarketplace: (identifier) =>
+      db.run(async (prisma) => (await prisma.package.count({ where: { identifier, fromMarketplace: true } })) > 0),
   };
 }
 
@@ -70,6 +78,19 @@ function visibleTo(tenantId: string): Prisma.Sql {
             WHERE u.identifier = berth_packages.identifier AND u.tenant_id = ${tenantId}::uuid)
     OR EXISTS (SELECT 1 FROM berth_installations i
                WHERE i.identifier = berth_packages.identifier AND i.tenant_id = ${tenantId}::uuid))`;
+}
+
+/**
+ * Makes sure that the Package stays until this transaction ends, and so for whoever needs it from then on;
+ * `package_not_found` where it is gone.
+ */
+export async function holdPackage(tx: Tx, identifier: string): Promise<void> {
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} FOR SHARE`;
+  if (held.length > 0) return;
+  throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
+    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
+  });
 }
 
 /** The daemon removes this row with the last reference; an install from a kept package brings it back. */

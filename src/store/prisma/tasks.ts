@@ -106,7 +106,7 @@ function createLeases(db: Database): Pick<TaskRows, "claim" | "renew" | "release
   };
 }
 
-function createWrites(db: Database): Pick<TaskRows, "setStep" | "append" | "finish"> {
+function createWrites(db: Database): Pick<TaskRows, "setStep" | "append" | "finish" | "finishReady" | "setIdentifier"> {
   return {
     setStep: (id, attempt, step) =>
       db.transaction(async (tx) => {
@@ -118,6 +118,16 @@ function createWrites(db: Database): Pick<TaskRows, "setStep" | "append" | "fini
       db.transaction(async (tx) => {
         await holdTask(tx, { id, attempt });
         await writeEvents(tx, id, events);
+      }),
+    finishReady: (id, attempt) =>
+      db.transaction(async (tx) => {
+        await holdTask(tx, { id, attempt });
+        await endTask(tx, id, { type: "end", state: "ready" });
+      }),
+    setIdentifier: (id, attempt, identifier) =>
+      db.transaction(async (tx) => {
+        await holdTask(tx, { id, attempt });
+        await tx.task.update({ where: { id }, data: { identifier } });
       }),
     finish: (id, attempt, { state, cause, markInstallation }) =>
       db.transaction(async (tx) => {
