@@ -1,54 +1,152 @@
 /**
- * The two transactions that make and unmake the daemon's rows of an Installation. The `plugins` row is written first
- * in both: its lock orders an install and an uninstall of the same identifier, whatever tenants they are for.
+ * The two transactions that make, change and unmake the daemon's rows of an Installation. What they write of `plugins`
+ * comes first, in the order of the identifiers: its locks order changes of the same identifier, whatever tenants they
+ * are for.
  */
-import type { ProviderKind } from "../../domain/package.ts";
-import type { Tx } from "./database.ts";
+import { type InstallationTask, isTenantTask } from "../../domain/task.ts";
+import type { Published } from "../store.ts";
+import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
+import { Prisma } from "./generated/client.ts";
 import { makeSureOfDeclaration } from "./packages.ts";
-import { toPackage } from "./rows.ts";
+import { insertProviders, removeProviders } from "./provider-rows.ts";
+import { toPackage, toTask } from "./rows.ts";
 import { endTask, type Fence, holdTask, leaseLost } from "./task-writes.ts";
 import { uuid7 } from "./uuid7.ts";
 
 /** The transaction behind `publishReady`. */
-export async function publishReady(tx: Tx, fence: Fence): Promise<void> {
-  const task = await holdTask(tx, fence);
-  const id = task.installationId;
-  const installed = id === null ? null : await tx.installation.findUnique({ where: { id } });
-  if (task.kind !== "install" || installed === null) throw leaseLost(task.id);
-  await publishRows(tx, installed);
+export async function publishReady(tx: Tx, fence: Fence, published: Published): Promise<void> {
+  const row = await holdTask(tx, fence);
+  const task = toTask(row);
+  if (isTenantTask(task) || task.kind === "uninstall") throw leaseLost(task.id);
+  const installed = await tx.installation.findUnique({ where: { id: task.installationId } });
+  if (installed === null) throw leaseLost(task.id);
+  const to = { identifier: task.identifier, ...originOf(task, installed, published) };
+  await publishRows(tx, installed, to);
+  if (to.identifier !== installed.identifier) await rememberPrevious(tx, installed, to);
+  const { limitsAsked, limitsGranted, warnings, trust } = published;
   await tx.$executeRaw`
     UPDATE berth_installations SET state = CASE WHEN desired = 'disabled' THEN 'disabled' ELSE 'ready' END,
-      cause = NULL, generation = generation + 1, updated_at = clock_timestamp()
+      cause = NULL, generation = generation + 1, pool_key = coalesce(next_pool_key, pool_key), next_pool_key = NULL,
+      limits_asked = coalesce(${textOf(limitsAsked)}::jsonb, limits_asked),
+      limits_granted = coalesce(${textOf(limitsGranted)}::jsonb, limits_granted),
+      warnings = coalesce(${textOf(warnings)}::jsonb, warnings),
+      trust = coalesce(${textOf(trust)}::jsonb,
+        CASE WHEN trust ->> 'identifier' = ${to.identifier} THEN trust END), updated_at = clock_timestamp()
     WHERE id = ${installed.id}::uuid`;
   await endTask(tx, task.id, { type: "end", state: "ready" });
 }
 
-async function publishRows(tx: Tx, installed: rows.Installation): Promise<void> {
-  const { id, tenantId, pluginId, identifier, source } = installed;
-  const now = new Date();
-  const times = { createdAt: now, updatedAt: now };
+interface Origin {
+  readonly source: string;
+  readonly meta: object;
+}
+type Moved = Origin & { readonly identifier: string };
+
+/** Where what it has from now on came from: a rollback finds that where the change before it left it. */
+function originOf(
+  { kind, identifier }: InstallationTask,
+  installed: rows.Installation,
+  { origin }: Published,
+): Origin {
+  const { source, meta, previousSource, previousMeta } = installed;
+  if (identifier === installed.identifier) return { source, meta: Object(meta) };
+  if (origin !== undefined) return origin;
+  return kind === "rollback" && previousSource !== null
+    ? { source: previousSource, meta: Object(previousMeta) }
+    : { source: "package", meta: {} };
+}
+
+async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): Promise<void> {
+  const data = {
+    ...{ identifier: to.identifier, source: to.source, meta: jsonValue(to.meta) },
+    ...{ previousIdentifier: before.identifier, previousSource: before.source },
+    previousMeta: before.meta ?? Prisma.DbNull,
+  };
+  await tx.installation.update({ where: { id: before.id }, data });
+}
+
+/** Brings the daemon's rows to the identifier, whatever they are at. */
+async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation, to: Moved): Promise<void> {
+  const { identifier } = to;
   const row = await tx.package.findUniqueOrThrow({ where: { identifier } });
-  const counted = await tx.pluginInstallation.count({ where: { tenantId, pluginId } });
-  if (counted === 0) {
-    await tx.$executeRaw`
-      INSERT INTO plugins AS p (id, created_at, updated_at, plugin_unique_identifier, plugin_id, refers,
-        install_type, manifest_type, source)
-      VALUES (${uuid7()}::uuid, ${now}, ${now}, ${identifier}, ${pluginId}, 1, 'local', '', ${source})
-      ON CONFLICT (plugin_unique_identifier) DO UPDATE SET refers = coalesce(p.refers, 0) + 1, updated_at = ${now}`;
-    await tx.pluginInstallation.create({
-      data: {
-        ...{ id, ...times, tenantId, pluginId, pluginUniqueIdentifier: identifier, runtimeType: "local" },
-        ...{ endpointsSetups: 0, endpointsActive: 0, source, meta: JSON.stringify(installed.meta) },
-      },
+  const before = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
+  if (before?.pluginUniqueIdentifier !== identifier) {
+    const unused = await countReferences(tx, {
+      pluginId,
+      from: before?.pluginUniqueIdentifier ?? undefined,
+      to,
     });
-    for (const { kind, name } of toPackage(row).providers)
-      await PROVIDER_ROWS[kind]?.create(tx, {
-        ...{ id: uuid7(), ...times, tenantId, pluginId },
-        ...{ provider: name, pluginUniqueIdentifier: identifier },
+    const said = {
+      pluginUniqueIdentifier: identifier,
+      source: platformSource(to),
+      meta: JSON.stringify(to.meta),
+    };
+    if (before === null)
+      await tx.$executeRaw`
+        INSERT INTO plugin_installations (id, created_at, updated_at, tenant_id, plugin_id, plugin_unique_identifier,
+          runtime_type, endpoints_setups, endpoints_active, source, meta)
+        SELECT ${id}::uuid, at, at, ${tenantId}::uuid, ${pluginId}, ${identifier}, 'local', 0, 0, ${said.source},
+          ${said.meta}
+        FROM clock_timestamp() AS at`;
+    else {
+      await tx.pluginInstallation.update({
+        where: { id: before.id },
+        data: { ...said, updatedAt: new Date() },
       });
+      await removeProviders(tx, { tenantId, pluginId });
+    }
+    await insertProviders(tx, { tenantId, pluginId, identifier }, toPackage(row).providers);
+    if (unused !== undefined) await removeUnused(tx, unused);
   }
   await makeSureOfDeclaration(tx, { identifier, pluginId, declaration: row.declaration });
+}
+
+/** The platform knows no address as a source: for it, that is an archive that somebody had. */
+function platformSource({ source }: Origin): string {
+  return source === "url" ? "package" : source;
+}
+
+/** One reference from an identifier, if any, to another. Answers the one that nobody refers to any more. */
+async function countReferences(
+  tx: Tx,
+  {
+    pluginId,
+    from,
+    to,
+  }: { readonly pluginId: string; readonly from: string | undefined; readonly to: Moved },
+): Promise<string | undefined> {
+  let unused: string | undefined;
+  // by identifier: two Tenants that change places do not wait for each other
+  for (const identifier of [to.identifier, ...(from === undefined ? [] : [from])].sort()) {
+    if (identifier === to.identifier) {
+      const manifestType = from === undefined ? "" : "plugin";
+      await tx.$executeRaw`
+        INSERT INTO plugins AS p (id, created_at, updated_at, plugin_unique_identifier, plugin_id, refers,
+          install_type, manifest_type, source)
+        SELECT ${uuid7()}::uuid, at, at, ${identifier}, ${pluginId}, 1, 'local', ${manifestType},
+          ${platformSource(to)}
+        FROM clock_timestamp() AS at
+        ON CONFLICT (plugin_unique_identifier) DO UPDATE SET refers = coalesce(p.refers, 0) + 1,
+          updated_at = excluded.updated_at`;
+    } else if (await dropReference(tx, identifier)) unused = identifier;
+  }
+  return unused;
+}
+
+/** Answers whether nobody refers to it any more. */
+async function dropReference(tx: Tx, identifier: string | null): Promise<boolean> {
+  const left = await tx.$queryRaw<{ refers: bigint }[]>`
+    UPDATE plugins SET refers = coalesce(refers, 0) - 1, updated_at = clock_timestamp()
+    WHERE plugin_unique_identifier = ${identifier} RETURNING refers`;
+  return !left.some(({ refers }) => refers > 0n);
+}
+
+async function removeUnused(tx: Tx, identifier: string | null): Promise<void> {
+  const unused = { pluginUniqueIdentifier: identifier };
+  await tx.plugin.deleteMany({ where: unused });
+  await tx.pluginDeclaration.deleteMany({ where: unused });
+  await tx.serverlessRuntime.deleteMany({ where: unused });
 }
 
 /** The transaction behind `publishRemoved`. */
@@ -70,52 +168,13 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
 /** The daemon's rows of one Installation, as they were before it; the reference count tells whether others go with it. */
 export async function unpublishRows(tx: Tx, installed: rows.PluginInstallation): Promise<void> {
   const { tenantId, pluginId, pluginUniqueIdentifier: identifier } = installed;
-  const left = await tx.$queryRaw<{ refers: bigint }[]>`
-    UPDATE plugins SET refers = coalesce(refers, 0) - 1, updated_at = clock_timestamp()
-    WHERE plugin_unique_identifier = ${identifier} RETURNING refers`;
+  const isUnused = await dropReference(tx, identifier);
   await tx.pluginInstallation.delete({ where: { id: installed.id } });
-  for (const table of Object.values(PROVIDER_ROWS)) await table?.remove(tx, { tenantId, pluginId });
-  if (left.some(({ refers }) => refers > 0n)) return;
-  const unused = { pluginUniqueIdentifier: identifier };
-  await tx.plugin.deleteMany({ where: unused });
-  await tx.pluginDeclaration.deleteMany({ where: unused });
-  await tx.serverlessRuntime.deleteMany({ where: unused });
+  await removeProviders(tx, { tenantId, pluginId });
+  if (isUnused) await removeUnused(tx, identifier);
 }
 
-type ProviderRow = Required<{
-  [K in keyof rows.ToolInstallation]: NonNullable<rows.ToolInstallation[K]>;
-}>;
-interface ProviderTable {
-  create(tx: Tx, data: ProviderRow): Promise<unknown>;
-  remove(tx: Tx, where: { tenantId: string | null; pluginId: string | null }): Promise<unknown>;
-}
-
-/** One table per kind. Endpoints have rows only once somebody sets one up. */
-const PROVIDER_ROWS: Record<ProviderKind, ProviderTable | undefined> = {
-  tool: {
-    create: (tx, data) => tx.toolInstallation.create({ data }),
-    remove: (tx, where) => tx.toolInstallation.deleteMany({ where: whole(where) }),
-  },
-  model: {
-    create: (tx, data) => tx.aiModelInstallation.create({ data }),
-    remove: (tx, where) => tx.aiModelInstallation.deleteMany({ where: whole(where) }),
-  },
-  datasource: {
-    create: (tx, data) => tx.datasourceInstallation.create({ data }),
-    remove: (tx, where) => tx.datasourceInstallation.deleteMany({ where: whole(where) }),
-  },
-  agent_strategy: {
-    create: (tx, data) => tx.agentStrategyInstallation.create({ data }),
-    remove: (tx, where) => tx.agentStrategyInstallation.deleteMany({ where: whole(where) }),
-  },
-  trigger: {
-    create: (tx, data) => tx.triggerInstallation.create({ data }),
-    remove: (tx, where) => tx.triggerInstallation.deleteMany({ where: whole(where) }),
-  },
-  endpoint: undefined,
-};
-
-/** The columns may be empty in the daemon's table; an empty one must match nothing, and never everything. */
-function whole({ tenantId, pluginId }: { tenantId: string | null; pluginId: string | null }) {
-  return { tenantId: { in: tenantId === null ? [] : [tenantId] }, pluginId };
+/** What is not given stays as it is: SQL's NULL. */
+function textOf(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
 }
