@@ -13,7 +13,8 @@ export function createInstallationRows(db: Database): InstallationRows {
     ...createReads(db),
     acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request)),
     acceptUninstall: (id, by) => db.transaction((tx) => acceptUninstall(tx, id, by)),
-    publishReady: (id, attempt) => db.transaction((tx) => publishReady(tx, { id, attempt })),
+    publishReady: (id, attempt, published = {}) =>
+      db.transaction((tx) => publishReady(tx, { id, attempt }, published)),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
     setState: (id, state, cause) =>
       db.run(async (prisma) => {
