@@ -12,12 +12,21 @@ export interface Actor {
 /** What is recorded today. Later verbs join them, so whoever reads events meets any `noun.verb`. */
 export type AuditKind =
   | "package.upload"
+  | "bundle.upload"
   | `installation.${InstallationTask["kind"]}`
   | "installation.fetch"
   | "installation.bundle"
   | "key.create"
   | "key.revoke"
-  | "tenant.remove";
+  | "tenant.remove"
+  | "tenant.settings"
+  | "disk.collect"
+  | "trusted_key.add"
+  | "trusted_key.remove"
+  | "admission.add"
+  | "admission.remove"
+  | "signature_policy.set"
+  | "signature.add";
 
 /** One thing that was accepted, written in the same transaction: nothing is accepted without its line. */
 export interface AuditEvent {

@@ -10,7 +10,7 @@ import type { Actor, AuditEvent } from "../domain/audit.ts";
 import type { FaultJson } from "../domain/fault.ts";
 import type { InstallationId, RuntimeId, TaskId, TenantId } from "../domain/ids.ts";
 import type { Installation, InstallationState } from "../domain/installation.ts";
-import type { Limits, LimitsAsked } from "../domain/limits.ts";
+import type { Limits, LimitsAsked, LimitsWanted } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
 import type { Scope } from "../domain/scope.ts";
@@ -23,8 +23,9 @@ import type {
   TaskState,
   TenantTask,
 } from "../domain/task.ts";
-import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { TrustDecision } from "../domain/trust.ts";
+import type { BundleRows } from "./bundle-rows.ts";
+import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { TrustRows } from "./trust-rows.ts";
 
@@ -34,6 +35,7 @@ export interface Store extends AsyncDisposable {
   /** Tells databases apart, also a copy from its original: `embedded`, whose folder does, or the server's and its own id. */
   readonly databaseId: string;
   readonly packages: PackageStoreRows;
+  readonly bundles: BundleRows;
   readonly installations: InstallationRows;
   readonly tasks: TaskRows;
   readonly images: ImageRows;
@@ -41,6 +43,7 @@ export interface Store extends AsyncDisposable {
   readonly runtimes: RuntimeRows;
   readonly keys: KeyRows;
   readonly tenants: TenantRows;
+  readonly upgrades: UpgradeRows;
   readonly events: EventRows;
   readonly processes: ProcessRows;
   readonly trust: TrustRows;
@@ -68,11 +71,13 @@ export interface StoredPackage extends Package {
 export interface PackageStoreRows {
   /**
    * Writes the package and its `plugin_declarations` row unless they are there; notes that the Tenant uploaded it.
-   * Throws `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile.
+   * Throws `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile. With
+   * `upgrade`, or where a Tenant's settings say so, each Installation of an older version gets its `upgrades` line:
+   * of that Tenant, or of all where the operator uploads.
    */
   put(
     pkg: Package,
-    uploader: { tenantId?: TenantId; by?: Actor; fromMarketplace?: boolean },
+    uploader: { tenantId?: TenantId; by?: Actor; upgrade?: boolean; fromMarketplace?: boolean },
   ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
   find(identifier: string): Promise<StoredPackage | undefined>;
   /** With a Tenant: only what it uploaded or has installed. */
@@ -113,10 +118,26 @@ export interface Accepted {
   readonly created: boolean;
 }
 
+export const CHANGES = ["upgrade", "rollback", "restart", "enable", "disable", "limits"] as const;
+export type ChangeKind = (typeof CHANGES)[number];
+
+export interface AcceptChange {
+  readonly id: InstallationId;
+  readonly kind: ChangeKind;
+  /** What it is to have after an upgrade; any other change finds its own. */
+  readonly identifier?: string;
+  /** Becomes the task's. */
+  readonly input?: Task["input"];
+  readonly idempotency?: IdempotencyClaim;
+  /** Who asks; absent, Berth itself does. */
+  readonly by?: Actor;
+}
+
 /** What a change brings beside the task's identifier; what is not given stays as it is. */
 export interface Published {
   readonly limitsAsked?: LimitsAsked;
   readonly limitsGranted?: Limits;
+  readonly limitsWanted?: LimitsWanted;
   readonly warnings?: readonly string[];
   readonly trust?: TrustDecision;
   /**
@@ -139,6 +160,13 @@ export interface InstallationRows {
    * as cancelled in the same transaction, so that its worker's next write is `lease_lost`.
    */
   acceptUninstall(id: InstallationId, by?: Actor): Promise<Accepted>;
+  /**
+   * Accepts a change of what is installed. An Installation has one unfinished task at most: the same request again
+   * returns it, any other is `conflict` with its `task_id` and `kind`. An upgrade to what it has already returns the
+   * task that brought it. A disabled one is `disabled` from here on. Throws `installation_not_found`, `plugin_disabled`
+   * for a restart of one, `conflict` for what cannot be done in its state; idempotency as with `acceptInstall`.
+   */
+  acceptChange(request: AcceptChange): Promise<Accepted>;
   find(id: InstallationId): Promise<Installation | undefined>;
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
   list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
@@ -151,6 +179,8 @@ export interface InstallationRows {
   /** One that is being removed keeps `removing`: what was seen before the uninstall says nothing any more. */
   setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
   setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
+  /** The Pool that it moves to with the end of its task; should the task end otherwise, that Pool goes. */
+  setNextPool(id: InstallationId, poolKey: string): Promise<void>;
   /**
    * The one transaction at the end of every task on an Installation but an uninstall, fenced by the task's attempt:
    * `plugins` (reference counts), `plugin_declarations` (made sure of), `plugin_installations` (keeps id and time of
@@ -299,6 +329,8 @@ export interface PoolRows {
   setWanted(key: string, wanted: boolean): Promise<void>;
   /** Where no Installation (not `removed`) points to it: it is not wanted any more, and the answer is true. */
   unwantUnused(key: string): Promise<boolean>;
+  /** Where no enabled Installation points to it: it is not wanted any more, and the answer is true. */
+  unwantIdle(key: string): Promise<boolean>;
   /** Unless an Installation (not `removed`) points to it; answers whether it is gone. */
   removeUnused(key: string): Promise<boolean>;
   /** Takes or renews the lease for this holder; undefined while another's stands. */
@@ -310,6 +342,13 @@ export interface PoolRows {
    * number: once `startAnswered` has reached it, `startFault` says how the start went.
    */
   askStart(key: string): Promise<number>;
+  /**
+   * Such a request that only a Runtime answers which is newer than all that there are, or, with limits, one that runs
+   * under these. They become the Pool's once it serves, and are forgotten where it could not start.
+   */
+  askReplace(key: string, limits: Limits | undefined): Promise<number>;
+  /** The request is wanted no more; whatever was started for it serves or goes. */
+  withdraw(key: string, asked: number): Promise<void>;
   /** Answers every request up to the number; undefined: it serves. */
   answerStart(key: string, asked: number, fault: FaultJson | undefined): Promise<void>;
   /** The same for the removal of a Pool that is not wanted; whoever needs it again (`ensure`) takes it back. */
@@ -401,6 +440,31 @@ export interface TenantRows {
    * events and this task; the counts of what went are `progress` events. Throws `conflict` while an Installation is left.
    */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
+  /** The defaults for a Tenant that is not there. */
+  settings(id: TenantId): Promise<TenantSettings>;
+  /** Throws `conflict` while the Tenant is being removed. */
+  setSettings(id: TenantId, settings: TenantSettings, by?: Actor): Promise<void>;
+}
+
+/** What is kept of a Tenant's choices. */
+export interface TenantSettings {
+  /** Each of its Installations follows every newer version that it, or the operator, uploads. */
+  readonly upgrade: boolean;
+}
+
+/** An upgrade that an upload brought and that is no task yet. */
+export interface UpgradeDue {
+  readonly installationId: InstallationId;
+  readonly identifier: string;
+  readonly by: Actor;
+}
+
+/** Lines come with `packages.put` and go with `acceptChange`; an Installation has one at most. */
+export interface UpgradeRows {
+  /** Oldest first; those of one package, or all. */
+  listDue(identifier: string | undefined, limit: number): Promise<readonly UpgradeDue[]>;
+  /** Unless a newer package has taken its place. */
+  forget(due: Pick<UpgradeDue, "installationId" | "identifier">): Promise<void>;
 }
 
 /** The audit events. They are written by what they are about, in its transaction. */

@@ -184,6 +184,7 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
       const refused = { ...anInstall(other, installation.tenantId), idempotency };
       await expect(store.installations.acceptInstall(refused)).rejects.toMatchObject({ code: "conflict" });
       const pkg = aPackage();
+      await store.packages.put(pkg, {});
       const request = { ...anInstall(pkg, aTenant()), idempotency: { ...idempotency, requestHash: "two" } };
       expect(await store.installations.acceptInstall(request)).toMatchObject({ created: true });
     });

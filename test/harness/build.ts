@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Fault } from "../../src/domain/fault.ts";
+import { Fault, type FaultJson } from "../../src/domain/fault.ts";
 import type { Package } from "../../src/domain/package.ts";
 import { NO_PROXIES } from "../../src/domain/proxy.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../src/engine/docker/docker-engine.ts";
@@ -17,7 +17,7 @@ import type { DependencyFiles } from "../../src/installation/build/requirements.
 import { pickRuntimeImage } from "../../src/installation/build/runtime-image.ts";
 import type { BuildSettings } from "../../src/installation/build/settings.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import type { ImageRows, Store } from "../../src/store/store.ts";
+import type { ImageRecord, ImageRows, Store } from "../../src/store/store.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { LocalQueue } from "./local-queue.ts";
 
@@ -56,6 +56,7 @@ export function buildSettings(folder: string): BuildSettings {
       pidsMax: 128,
       openFilesMax: 4096,
       tmpBytes: 64 * MB,
+      diskBytes: 1024 * MB,
       totalMs: 60_000,
       noProgressMs: 20_000,
     },
@@ -86,7 +87,8 @@ export async function openBuildRig(): Promise<BuildRig> {
   const folder = await mkdtemp(join(tmpdir(), "berth-build-"));
   const settings = buildSettings(folder);
   const lines: string[] = [];
-  const store = { instanceId, images: memoryImages() } as unknown as Store;
+  const leases = { isTaken: async () => false };
+  const store = { instanceId, images: memoryImages(), leases } as unknown as Store;
   const deps: ImageBuilderDeps = {
     engine,
     store,
@@ -172,9 +174,15 @@ interface ImageRow {
   expiresAt: number;
   imageRef: string | undefined;
   warnings: readonly string[];
+  cause?: FaultJson | undefined;
 }
 
-function memoryImages(): Pick<ImageRows, "claim" | "renew" | "publish" | "fail" | "forget"> {
+function failedImage(key: string, cause: FaultJson): ImageRecord {
+  const nothing = { imageRef: undefined, bytes: undefined, warnings: [] };
+  return { key, layer: "package", state: "failed", ...nothing, cause, createdAt: new Date(0) };
+}
+
+function memoryImages(): Pick<ImageRows, "claim" | "setBase" | "renew" | "publish" | "fail" | "forget" | "find"> {
   const rows = new Map<string, ImageRow>();
   const held = (key: string, attempt: number): ImageRow => {
     const row = rows.get(key);
@@ -195,14 +203,21 @@ function memoryImages(): Pick<ImageRows, "claim" | "renew" | "publish" | "fail" 
       rows.set(key, { attempt, holder, expiresAt: Date.now() + leaseMs, imageRef: undefined, warnings: [] });
       return { outcome: "claimed", attempt };
     },
+    async setBase(key, attempt) {
+      held(key, attempt);
+    },
     async renew(key, attempt, leaseMs) {
       held(key, attempt).expiresAt = Date.now() + leaseMs;
     },
     async publish(key, attempt, { imageRef, warnings }) {
       Object.assign(held(key, attempt), { holder: undefined, imageRef, warnings });
     },
-    async fail(key, attempt) {
-      held(key, attempt).holder = undefined;
+    async fail(key, attempt, cause) {
+      Object.assign(held(key, attempt), { holder: undefined, cause });
+    },
+    async find(key) {
+      const row = rows.get(key);
+      return row?.cause === undefined ? undefined : failedImage(key, row.cause);
     },
     async forget(key) {
       const row = rows.get(key);

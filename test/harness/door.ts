@@ -23,6 +23,7 @@ import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
 import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
+import { testTrust } from "./trust.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
 export const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");
@@ -96,6 +97,7 @@ export function anInstallation(changes: Partial<Installation> = {}): Installatio
     source: "package",
     meta: {},
     warnings: [],
+    trust: undefined,
     createdAt: new Date(0),
     updatedAt: new Date(0),
     ...changes,
@@ -277,6 +279,9 @@ function memoryStore(): MemoryStore {
     }),
     runtimes: counted("runtimes", {}),
     processes: counted("processes", {}),
+    trust: counted("trust", {}),
+    leases: counted("leases", {}),
+    disk: counted("disk", {}),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
         const { by: _by, scopes = SCOPES, expiresAt, ...rest } = key;
@@ -427,6 +432,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     requests,
     taskWatch,
     tenants,
+    trust: testTrust(store),
     store,
     invoker,
     keyring,

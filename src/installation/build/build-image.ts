@@ -53,9 +53,12 @@ export async function ensurePackageImage(
       key,
       layer: "package",
       holder: request.holder,
+      identifier: request.pkg.identifier,
       onWait: () => request.onProgress("waiting for another build of the same image"),
-      build: (held) =>
-        underTotalClock(deps.settings.limits, held, (timed) => build(deps, { ...request, key }, timed)),
+      build: (held, attempt) =>
+        underTotalClock(deps.settings.limits, held, (timed) =>
+          build(deps, { ...request, key, attempt }, timed),
+        ),
     },
     signal,
   );
@@ -64,7 +67,7 @@ export async function ensurePackageImage(
 
 async function build(
   builder: ImageBuilderDeps,
-  request: BuildRequest & { key: string },
+  request: BuildRequest & { key: string; attempt: number },
   signal: AbortSignal,
 ): Promise<BuiltImage> {
   await using removals = new Removals();
@@ -82,13 +85,15 @@ async function build(
   return { imageRef, warnings: dependencies.warnings };
 }
 
-function ensureDependencies(
+async function ensureDependencies(
   deps: ImageBuilderDeps & LayerDeps,
-  request: BuildRequest,
+  request: BuildRequest & { key: string; attempt: number },
   dependencies: Dependencies,
   signal: AbortSignal,
 ): Promise<SharedImage> {
   const key = dependencyKey(request.base, dependencies);
+  // Before the layer is claimed: from then on nobody removes it under this build.
+  await deps.store.images.setBase(request.key, request.attempt, key);
   const { holder, onLog, onProgress, runtimeImage } = request;
   return ensureSharedImage(
     deps,
@@ -98,6 +103,7 @@ function ensureDependencies(
       holder,
       onWait: () => onProgress("waiting for another build of the same dependencies"),
       build: async (held) => {
+        await whenCacheIsFree(deps, held);
         const layer = { key, base: runtimeImage, onLog, onProgress, dependencies };
         return { imageRef: await buildDependencyLayer(deps, layer, held), warnings: [] };
       },
@@ -105,6 +111,20 @@ function ensureDependencies(
     signal,
   );
 }
+
+/**
+ * Waits while the wheel cache is being made smaller. Whoever does that takes its lease first and then looks for builds
+ * of dependencies; this build's row was there before it looks for the lease: one of the two sees the other.
+ */
+async function whenCacheIsFree(
+  { store, clock, pollMs }: SharedImageDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  while (await store.leases.isTaken(WHEEL_CACHE_LEASE)) await clock.sleep(pollMs, signal);
+}
+
+/** Held by whoever removes files of the wheel cache. */
+export const WHEEL_CACHE_LEASE = "wheel-cache";
 
 /** A build of an arch that the Engine does not run would only fail later, in the plugin's start. */
 export function checkArch(pkg: Package, arch: string): void {

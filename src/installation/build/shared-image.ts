@@ -2,7 +2,7 @@
  * One build per image key, however many ask and wherever: the lease on the image's row lets one in, the others wait
  * for the row. The Engine has the last word on whether a finished image is still there.
  */
-import { FAULTS, Fault, type FaultJson, formatFault, toFault } from "../../domain/fault.ts";
+import { Fault, type FaultCode, formatFault, toFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { ImageClaim, ImageRecord, Store } from "../../store/store.ts";
@@ -29,7 +29,10 @@ export interface SharedImageRequest {
   readonly holder: string;
   /** Called once when somebody else is at work. */
   readonly onWait: () => void;
-  readonly build: (signal: AbortSignal) => Promise<BuiltImage>;
+  /** Of the Package whose image it is. */
+  readonly identifier?: string;
+  /** `attempt` fences what it writes to the image's row. */
+  readonly build: (signal: AbortSignal, attempt: number) => Promise<BuiltImage>;
 }
 
 export interface BuiltImage {
@@ -43,8 +46,8 @@ export interface SharedImage extends BuiltImage {
 }
 
 /**
- * Resolves with an image that the Engine has. Throws what the build threw, also where another task's build failed for
- * good while this one waited for it; a build that was cancelled there is taken over here.
+ * Resolves with an image that the Engine has. Throws what the build threw, also where another task's build failed
+ * while this one waited for it; a build that was cancelled there is taken over here.
  */
 export async function ensureSharedImage(
   deps: SharedImageDeps,
@@ -55,7 +58,8 @@ export async function ensureSharedImage(
   const waiting = new Waiting(deps, request, scope);
   for (;;) {
     signal.throwIfAborted();
-    const claim = await deps.store.images.claim(request.key, request.layer, request.holder, deps.leaseMs);
+    const { key, layer, holder, identifier } = request;
+    const claim = await deps.store.images.claim(key, layer, holder, deps.leaseMs, identifier);
     if (claim.outcome === "ready") {
       const { imageRef, warnings } = claim;
       if ((await deps.engine.findImage(imageRef, signal)) !== undefined)
@@ -78,27 +82,25 @@ async function buildUnderLease(
   const renew = () => store.images.renew(key, attempt, leaseMs);
   try {
     const image = await underLease({ clock, leaseMs, renew }, signal, async (held) => {
-      const built = await build(held);
+      const built = await build(held, attempt);
       const bytes = (await engine.findImage(built.imageRef, held))?.bytes ?? 0;
       await store.images.publish(key, attempt, { ...built, bytes });
       return built;
     });
-    await queue.publish(imageTopic(key), JSON.stringify({ state: "ready" })).catch(() => undefined);
+    await queue.publish(imageTopic(key), "ready").catch(() => undefined);
     return image;
   } catch (error) {
     const fault = toFault(error);
+    const cause = TAKEN_OVER.includes(fault.code) ? undefined : formatFault(fault);
     // Another holder's row must not be touched; one that nobody holds any more can simply be claimed.
-    if (fault.code !== "lease_lost") await store.images.fail(key, attempt).catch(() => undefined);
-    const cause = isFinal(fault) ? formatFault(fault) : undefined;
-    await queue.publish(imageTopic(key), JSON.stringify({ state: "failed", cause })).catch(() => undefined);
+    if (fault.code !== "lease_lost") await store.images.fail(key, attempt, cause).catch(() => undefined);
+    await queue.publish(imageTopic(key), "failed").catch(() => undefined);
     throw error;
   }
 }
 
-/** Would the same build fail in the same way for the next one who asks? */
-function isFinal(fault: Fault): boolean {
-  return !fault.rule.retry && fault.code !== "cancelled" && fault.code !== "internal";
-}
+/** What ended a build through no fault of its own: whoever waited for it builds in its place. */
+const TAKEN_OVER: readonly FaultCode[] = ["cancelled", "shutting_down", "lease_lost", "internal"];
 
 /** Waits for another's build; subscribes on the first wait, so that asking for a finished image costs no round trip. */
 class Waiting {
@@ -107,7 +109,6 @@ class Waiting {
   readonly #request: SharedImageRequest;
   readonly #scope: Scope;
   #subscribed = false;
-  #failure: Fault | undefined;
 
   constructor(deps: SharedImageDeps, request: SharedImageRequest, scope: Scope) {
     this.#deps = deps;
@@ -115,40 +116,24 @@ class Waiting {
     this.#scope = scope;
   }
 
+  /** Throws what the build failed with that was waited for: its row has the cause until the next one begins. */
   async wait(signal: AbortSignal): Promise<void> {
-    if (!this.#subscribed) {
+    const { queue, store, clock, pollMs } = this.#deps;
+    const { key, onWait } = this.#request;
+    if (this.#subscribed) {
+      await this.#bell.wait(clock, pollMs, signal);
+    } else {
       this.#subscribed = true;
-      this.#request.onWait();
-      const topic = imageTopic(this.#request.key);
-      const subscription = await this.#deps.queue
-        .subscribe(topic, (text) => this.#onMessage(text))
+      onWait();
+      const subscription = await queue
+        .subscribe(imageTopic(key), () => this.#bell.ring())
         .catch(() => undefined);
       if (subscription !== undefined) this.#scope.use(subscription);
-      // The build may have ended between the claim and the subscription: look again at once.
-      return;
+      // The build may have ended between the claim and the subscription: look at once.
     }
-    await this.#bell.wait(this.#deps.clock, this.#deps.pollMs, signal);
-    if (this.#failure !== undefined) throw this.#failure;
-  }
-
-  #onMessage(text: string): void {
-    const cause = parseCause(text);
-    if (cause !== undefined) {
-      this.#failure = new Fault(
-        cause.code,
-        cause.message,
-        cause.details === undefined ? {} : { details: cause.details },
-      );
-    }
-    this.#bell.ring();
-  }
-}
-
-function parseCause(text: string): FaultJson | undefined {
-  try {
-    const message = JSON.parse(text) as { cause?: FaultJson };
-    return message.cause !== undefined && message.cause.code in FAULTS ? message.cause : undefined;
-  } catch {
-    return undefined;
+    const row = await store.images.find(key);
+    if (row?.state !== "failed" || row.cause === undefined) return;
+    const { code, message, details } = row.cause;
+    throw new Fault(code, message, details === undefined ? {} : { details });
   }
 }

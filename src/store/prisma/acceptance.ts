@@ -6,6 +6,7 @@ import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
+import { holdPackage } from "./packages.ts";
 import { toAnswer, toInstallation, toTask } from "./rows.ts";
 import { createTask, endTask } from "./task-writes.ts";
 import { uuid7 } from "./uuid7.ts";
@@ -38,7 +39,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     skipDuplicates: true,
   });
   const found = await lockByPlugin(tx, request);
-  if (count > 0) return withNewTask(tx, found, "install", request);
+  if (count > 0) return withInstall(tx, found, request);
   assertSame(found, request);
   const latest = await latestTask(tx, found.id);
   if (found.state !== "failed" && latest !== null)
@@ -48,7 +49,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     data: { state: "installing", cause: Prisma.DbNull, ...asked },
   });
   await touch(tx, found.id);
-  return withNewTask(tx, again, "install", request);
+  return withInstall(tx, again, request);
 }
 
 /** What the daemon installed keeps its id: the rows are the same Installation. */
@@ -100,6 +101,12 @@ export async function acceptUninstall(tx: Tx, id: string, by: Actor | undefined)
   const marked = await tx.installation.update({ where: { id }, data });
   await touch(tx, id);
   return withNewTask(tx, marked, "uninstall", { by });
+}
+
+/** Only what is there can be installed: from here on nobody removes it. */
+async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstall): Promise<Accepted> {
+  await holdPackage(tx, row.identifier);
+  return withNewTask(tx, row, "install", request);
 }
 
 async function withNewTask(

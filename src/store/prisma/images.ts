@@ -5,24 +5,38 @@ import { toImage } from "./rows.ts";
 
 export function createImageRows(db: Database): ImageRows {
   return {
-    claim: (key, layer, holder, leaseMs) =>
+    claim: (key, layer, holder, leaseMs, identifier) =>
       db.run(async (prisma) => {
-        // A row that ends between the two statements is looked at again; each round means that somebody got on.
+        // A row that ends between the statements is looked at again; each round means that somebody got on.
         for (;;) {
           const [claimed] = await prisma.$queryRaw<{ attempt: number }[]>`
-            INSERT INTO berth_images AS i (key, layer, state, holder, lease_expires_at)
-            VALUES (${key}, ${layer}, 'building', ${holder}, clock_timestamp() + ${leaseMs} * interval '1 millisecond')
-            ON CONFLICT (key) DO UPDATE SET state = 'building', attempt = i.attempt + 1,
-              holder = excluded.holder, lease_expires_at = excluded.lease_expires_at
-            WHERE i.state = 'failed' OR (i.state = 'building' AND i.lease_expires_at <= clock_timestamp())
+            INSERT INTO berth_images AS i (key, layer, state, holder, lease_expires_at, identifier)
+            VALUES (${key}, ${layer}, 'building', ${holder},
+              clock_timestamp() + ${leaseMs} * interval '1 millisecond', ${identifier ?? null})
+            ON CONFLICT (key) DO UPDATE SET state = 'building', attempt = i.attempt + 1, uses = i.uses + 1,
+              holder = excluded.holder, lease_expires_at = excluded.lease_expires_at,
+              cause = NULL, identifier = coalesce(excluded.identifier, i.identifier), last_used_at = clock_timestamp()
+            WHERE i.state = 'failed'
+              OR (i.state IN ('building', 'deleting') AND i.lease_expires_at <= clock_timestamp())
             RETURNING i.attempt`;
           if (claimed !== undefined) return { outcome: "claimed", attempt: claimed.attempt };
+          // A write, so that it waits for a removal that is being decided on, or is seen by it.
+          const used = await prisma.$executeRaw`
+            UPDATE berth_images SET uses = uses + 1, last_used_at = clock_timestamp(),
+              identifier = coalesce(${identifier ?? null}, identifier)
+            WHERE key = ${key} AND state = 'ready'`;
           const row = await prisma.image.findUnique({ where: { key } });
-          if (row?.state === "ready" && row.imageRef !== null)
+          if (used > 0 && row?.state === "ready" && row.imageRef !== null)
             return { outcome: "ready", imageRef: row.imageRef, warnings: toImage(row).warnings };
-          if (row?.state === "building" && row.holder !== null && row.leaseExpiresAt !== null)
+          const isHeld = row?.state === "building" || row?.state === "deleting";
+          if (isHeld && row.holder !== null && row.leaseExpiresAt !== null)
             return { outcome: "held", holder: row.holder, expiresAt: row.leaseExpiresAt };
         }
+      }),
+    setBase: (key, attempt, baseKey) =>
+      db.run(async (prisma) => {
+        const where = { key, attempt, state: "building" };
+        assertHeld((await prisma.image.updateMany({ where, data: { baseKey } })).count, key);
       }),
     renew: (key, attempt, leaseMs) =>
       db.run(async (prisma) =>
@@ -44,11 +58,14 @@ export function createImageRows(db: Database): ImageRows {
         });
         assertHeld(count, key);
       }),
-    fail: (key, attempt) =>
+    fail: (key, attempt, cause) =>
       db.run(async (prisma) => {
         const { count } = await prisma.image.updateMany({
           where: { key, attempt, state: "building" },
-          data: { state: "failed", holder: null, leaseExpiresAt: null },
+          data: {
+            ...{ state: "failed", holder: null, leaseExpiresAt: null },
+            ...(cause === undefined ? {} : { cause: jsonValue(cause) }),
+          },
         });
         assertHeld(count, key);
       }),

@@ -3,13 +3,17 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { Scope } from "../../util/scope.ts";
 import type { Store } from "../store.ts";
 import { createEventRows } from "./audit.ts";
+import { createBundleRows } from "./bundles.ts";
 import { type ConnectionOptions, openConnection } from "./connection.ts";
 import { Database } from "./database.ts";
 import { readDatabaseId } from "./database-id.ts";
+import { createDiskRows } from "./disk.ts";
 import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
+import { createImportedImageRows } from "./imported-images.ts";
 import { createInstallationRows } from "./installations.ts";
 import { createKeyRows } from "./keys.ts";
+import { createLeaseRows } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { createPackageRows } from "./packages.ts";
 import { createPoolRows } from "./pools.ts";
@@ -17,6 +21,8 @@ import { createProcessRows } from "./processes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
 import { createTaskRows } from "./tasks.ts";
 import { createTenantRows } from "./tenants.ts";
+import { createTrustRows } from "./trust.ts";
+import { createUpgradeRows } from "./upgrades.ts";
 
 /**
  * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and brings it to the newest
@@ -45,6 +51,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       instanceId,
       databaseId,
       packages: createPackageRows(db),
+      bundles: createBundleRows(db),
       installations: createInstallationRows(db),
       tasks: createTaskRows(db),
       images: createImageRows(db),
@@ -52,8 +59,13 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       runtimes: createRuntimeRows(db),
       keys: createKeyRows(db),
       tenants: createTenantRows(db),
+      upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),
+      trust: createTrustRows(db),
+      leases: createLeaseRows(db),
+      importedImages: createImportedImageRows(db),
+      disk: createDiskRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);
       },

@@ -1,49 +1,19 @@
 import { Fault } from "../../domain/fault.ts";
-import type { PackageStoreRows } from "../store.ts";
+import type { Package } from "../../domain/package.ts";
+import type { PackageStoreRows, StoredPackage } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { type Database, jsonValue, type Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toPackage } from "./rows.ts";
+import { noteUpgradesDue } from "./upgrades.ts";
 import { uuid7 } from "./uuid7.ts";
+
+type Uploader = Parameters<PackageStoreRows["put"]>[1];
 
 export function createPackageRows(db: Database): PackageStoreRows {
   return {
-    put: (pkg, { tenantId, by, fromMarketplace }) =>
-      db.transaction(async (tx) => {
-        if (tenantId !== undefined) await holdTenant(tx, tenantId);
-        await holdKey(tx, by);
-        const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
-        const declaration = JSON.stringify(pkg.declaration);
-        const { count } = await tx.package.createMany({
-          data: {
-            ...{ identifier, pluginId, author, name, version, checksum, dialect, declaration },
-            bytes: pkg.bytes,
-            providers: jsonValue(pkg.providers),
-            runner: jsonValue(pkg.runner),
-            limitsAsked: jsonValue(pkg.limitsAsked),
-            warnings: jsonValue(pkg.warnings),
-            operatorKept: tenantId === undefined,
-          },
-          skipDuplicates: true,
-        });
-        if (fromMarketplace === true)
-          await tx.package.update({ where: { identifier }, data: { fromMarketplace } });
-        if (count === 0 && tenantId === undefined)
-          await tx.package.updateMany({ where: { identifier }, data: { operatorKept: true } });
-        await makeSureOfDeclaration(tx, { identifier, pluginId, declaration });
-        const shown =
-          tenantId === undefined
-            ? { count: 0 }
-            : await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
-        if (count + shown.count > 0)
-          await writeEvent(tx, {
-            kind: "package.upload",
-            ...{ by, tenantId, subject: identifier, result: "done" },
-          });
-        const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
-        return { created: count > 0, stored };
-      }),
+    put: (pkg, uploader) => db.transaction((tx) => putPackage(tx, pkg, uploader)),
     find: (identifier) =>
       db.run(async (prisma) => {
         const row = await prisma.package.findUnique({ where: { identifier } });
@@ -68,8 +38,50 @@ export function createPackageRows(db: Database): PackageStoreRows {
         return found.length > 0;
       }),
     isFromMarketplace: (identifier) =>
-      db.run(async (prisma) => (await prisma.package.count({ where: { identifier, fromMarketplace: true } })) > 0),
+      db.run(
+        async (prisma) => (await prisma.package.count({ where: { identifier, fromMarketplace: true } })) > 0,
+      ),
   };
+}
+
+/** As `put`, in a transaction that does more. */
+export async function putPackage(
+  tx: Tx,
+  pkg: Package,
+  { tenantId, by, fromMarketplace, upgrade = false }: Uploader,
+): Promise<{ readonly created: boolean; readonly stored: StoredPackage }> {
+  if (tenantId !== undefined) await holdTenant(tx, tenantId);
+  await holdKey(tx, by);
+  const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
+  const declaration = JSON.stringify(pkg.declaration);
+  const { count } = await tx.package.createMany({
+    data: {
+      ...{ identifier, pluginId, author, name, version, checksum, dialect, declaration },
+      bytes: pkg.bytes,
+      providers: jsonValue(pkg.providers),
+      runner: jsonValue(pkg.runner),
+      limitsAsked: jsonValue(pkg.limitsAsked),
+      warnings: jsonValue(pkg.warnings),
+      operatorKept: tenantId === undefined,
+    },
+    skipDuplicates: true,
+  });
+  if (fromMarketplace === true) await tx.package.update({ where: { identifier }, data: { fromMarketplace } });
+  if (count === 0 && tenantId === undefined)
+    await tx.package.updateMany({ where: { identifier }, data: { operatorKept: true } });
+  await makeSureOfDeclaration(tx, { identifier, pluginId, declaration });
+  const shown =
+    tenantId === undefined
+      ? { count: 0 }
+      : await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
+  if (count + shown.count > 0)
+    await writeEvent(tx, {
+      kind: "package.upload",
+      ...{ by, tenantId, subject: identifier, result: "done" },
+    });
+  await noteUpgradesDue(tx, { identifier, pluginId, tenantId, isAsked: upgrade, by });
+  const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
+  return { created: count > 0, stored };
 }
 
 function visibleTo(tenantId: string): Prisma.Sql {
