@@ -1,6 +1,7 @@
 import type { FaultJson } from "./fault.ts";
 import type { InstallationId, TenantId } from "./ids.ts";
-import type { Limits, LimitsAsked } from "./limits.ts";
+import type { Limits, LimitsAsked, LimitsWanted } from "./limits.ts";
+import type { TrustDecision } from "./trust.ts";
 
 export type DesiredState = "enabled" | "disabled" | "removed";
 
@@ -17,6 +18,8 @@ export interface Installation {
   readonly pluginId: string;
   readonly identifier: string;
   readonly previousIdentifier: string | undefined;
+  /** Key of the image that served the previous identifier: what a rollback starts without a build. */
+  readonly previousImageKey: string | undefined;
   readonly desired: DesiredState;
   readonly state: InstallationState;
   readonly cause: FaultJson | undefined;
@@ -24,6 +27,8 @@ export interface Installation {
   readonly generation: number;
   readonly limitsAsked: LimitsAsked;
   readonly limitsGranted: Limits;
+  /** What its Tenant chose instead of what the manifest asks; it stays through upgrades. */
+  readonly limitsWanted: LimitsWanted;
   /** The Pool that serves it, once building is done. */
   readonly poolKey: string | undefined;
   /** The Pool that a change has made and that does not serve it yet; counts as in use. */
@@ -33,6 +38,8 @@ export interface Installation {
   readonly meta: Readonly<Record<string, unknown>>;
   /** What the operator should know: a newer Python, a limit that was lowered. */
   readonly warnings: readonly string[];
+  /** What was decided about its Package; undefined before the step that verifies it, or where a release did that knew no trust. */
+  readonly trust: TrustDecision | undefined;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }

@@ -37,6 +37,34 @@ export interface LimitsGranted {
   readonly notes: readonly string[];
 }
 
+/** Limits that were chosen for one Installation; what is absent is the manifest's, or the operator's, to say. */
+export type LimitsWanted = Partial<Limits>;
+
+/** As `grantLimits`, with what was chosen in place of what is asked; never above the operator's ceiling. */
+export function grantWanted(asked: LimitsAsked, wanted: LimitsWanted, policy: LimitsPolicy): LimitsGranted {
+  const { limits, notes } = grantLimits(asked, policy);
+  const chosen = { ...limits };
+  for (const key of LIMIT_KEYS) {
+    const value = wanted[key];
+    if (value !== undefined) chosen[key] = Math.min(value, policy.ceiling[key]);
+  }
+  return { limits: chosen, notes: notes.filter((note) => !isAbout(note, wanted)) };
+}
+
+/** What a manifest asks says nothing where something else was chosen. */
+function isAbout(note: string, wanted: LimitsWanted): boolean {
+  return LIMIT_KEYS.some((key) => wanted[key] !== undefined && note.startsWith(`${key}:`));
+}
+
+export const LIMIT_KEYS = [
+  "memoryBytes",
+  "storageBytes",
+  "cpuMillis",
+  "pidsMax",
+  "concurrencyMax",
+  "timeoutMs",
+] as const satisfies readonly (keyof Limits)[];
+
 export function grantLimits(asked: LimitsAsked, policy: LimitsPolicy): LimitsGranted {
   const notes: string[] = [];
   const grant = (key: keyof Limits, wanted: number | undefined): number => {

@@ -31,6 +31,12 @@ export interface Pool {
   readonly startFault: FaultJson | undefined;
   /** Another worker asked its keeper to remove it. */
   readonly removalAsked: boolean;
+  /** Nobody needs it any more: it goes once its last call has ended. */
+  readonly retiring: boolean;
+  /** Limits that the Runtimes which are being asked for start under; they replace `limits` once one of them serves. */
+  readonly nextLimits: Limits | undefined;
+  /** Runtimes of earlier generations are to be replaced. */
+  readonly generationMin: number;
 }
 
 /** Exclusion is a row with a holder and an expiry, fenced by the attempt when its result is published. */

@@ -86,12 +86,14 @@ export function anInstallation(changes: Partial<Installation> = {}): Installatio
     pluginId: "berth/echo",
     identifier: IDENTIFIER,
     previousIdentifier: undefined,
+    previousImageKey: undefined,
     desired: "enabled",
     state: "ready",
     cause: undefined,
     generation: 1,
     limitsAsked: { memoryIsHard: false },
     limitsGranted: LIMITS,
+    limitsWanted: {},
     poolKey: "0123456789abcdef",
     nextPoolKey: undefined,
     source: "package",
@@ -254,6 +256,7 @@ function memoryStore(): MemoryStore {
       events: (_id, after) => Promise.resolve(state.events.filter(({ seq }) => seq > after)),
     }),
     images: counted("images", {}),
+    upgrades: counted("upgrades", {}),
     pools: counted<Store["pools"]>("pools", {
       find: (key) =>
         Promise.resolve({
@@ -275,6 +278,9 @@ function memoryStore(): MemoryStore {
           startAnswered: 0,
           startFault: undefined,
           removalAsked: false,
+          retiring: false,
+          nextLimits: undefined,
+          generationMin: 0,
         }),
     }),
     runtimes: counted("runtimes", {}),

@@ -42,6 +42,9 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
     startAnswered: 0,
     startFault: undefined,
     removalAsked: false,
+    retiring: false,
+    nextLimits: undefined,
+    generationMin: 0,
     ...changes,
   };
 }
@@ -110,7 +113,12 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
   return {
     ensure: async (pool) => {
       enter();
-      const next = { ...(rows.poolRows.get(pool.key) ?? aPool()), ...pool, removalAsked: false };
+      const next = {
+        ...(rows.poolRows.get(pool.key) ?? aPool()),
+        ...pool,
+        removalAsked: false,
+        retiring: false,
+      };
       rows.poolRows.set(pool.key, next);
       return next;
     },
@@ -135,6 +143,14 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
       if (isUsed(key) || !rows.poolRows.has(key)) return false;
       rows.changePool(key, { wanted: false });
       return true;
+    },
+    unwantIdle: async (key) => {
+      enter();
+      const isIdle = ![...rows.installationRows.values()].some(
+        (row) => row.poolKey === key && row.desired === "enabled",
+      );
+      if (isIdle && rows.poolRows.has(key)) rows.changePool(key, { wanted: false });
+      return isIdle && rows.poolRows.has(key);
     },
     removeUnused: async (key) => {
       enter();
@@ -163,9 +179,31 @@ function poolRows(rows: MemoryRows, clock: Clock, enter: () => void): PoolRows {
       rows.changePool(key, { startAsked });
       return startAsked;
     },
+    askReplace: async (key, nextLimits) => {
+      enter();
+      const startAsked = rows.pool(key).startAsked + 1;
+      const generationMin = (rows.runtimesOf(key)[0]?.generation ?? 0) + 1;
+      rows.changePool(key, {
+        startAsked,
+        nextLimits,
+        ...(nextLimits === undefined ? { generationMin } : {}),
+      });
+      return startAsked;
+    },
+    withdraw: async (key, startAnswered) => {
+      enter();
+      if (rows.pool(key).startAsked === startAnswered)
+        rows.changePool(key, { startAnswered, nextLimits: undefined, generationMin: 0 });
+    },
     answerStart: async (key, startAnswered, startFault) => {
       enter();
-      if (rows.pool(key).startAnswered < startAnswered) rows.changePool(key, { startAnswered, startFault });
+      const pool = rows.pool(key);
+      if (pool.startAnswered >= startAnswered) return;
+      rows.changePool(key, { startAnswered, startFault });
+      if (pool.startAsked !== startAnswered) return;
+      rows.changePool(key, { nextLimits: undefined });
+      if (startFault !== undefined) rows.changePool(key, { generationMin: 0 });
+      else if (pool.nextLimits !== undefined) rows.changePool(key, { limits: pool.nextLimits });
     },
     askRemoval: async (key, removalAsked) => {
       enter();
@@ -241,9 +279,11 @@ function installationRows(rows: MemoryRows, enter: () => void): InstallationRows
   return {
     acceptInstall: absent,
     acceptUninstall: absent,
+    acceptChange: absent,
     findByPlugin: absent,
     changedSince: absent,
     setPool: absent,
+    setNextPool: absent,
     publishReady: absent,
     publishRemoved: absent,
     find: async (id) => rows.installationRows.get(id),

@@ -2,6 +2,7 @@ import { Fault } from "../../domain/fault.ts";
 import { InstallationId } from "../../domain/ids.ts";
 import type { InstallationRows } from "../store.ts";
 import { acceptInstall, acceptUninstall } from "./acceptance.ts";
+import { acceptChange } from "./changes.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
@@ -13,6 +14,7 @@ export function createInstallationRows(db: Database): InstallationRows {
     ...createReads(db),
     acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request)),
     acceptUninstall: (id, by) => db.transaction((tx) => acceptUninstall(tx, id, by)),
+    acceptChange: (request) => db.transaction((tx) => acceptChange(tx, request)),
     publishReady: (id, attempt, published = {}) =>
       db.transaction((tx) => publishReady(tx, { id, attempt }, published)),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
@@ -24,6 +26,14 @@ export function createInstallationRows(db: Database): InstallationRows {
             cause = ${cause === undefined ? null : JSON.stringify(cause)}::jsonb
           WHERE id = ${id}::uuid AND (desired <> 'removed' OR ${state} = 'removing')`;
         assertThere(await prisma.installation.count({ where: { id } }), id);
+      }),
+    setNextPool: (id, poolKey) =>
+      db.run(async (prisma) => {
+        const { count } = await prisma.installation.updateMany({
+          where: { id },
+          data: { nextPoolKey: poolKey },
+        });
+        assertThere(count, id);
       }),
     setPool: (id, poolKey, warnings) =>
       db.run(async (prisma) => {

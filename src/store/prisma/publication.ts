@@ -5,6 +5,7 @@
  */
 import { type InstallationTask, isTenantTask } from "../../domain/task.ts";
 import type { Published } from "../store.ts";
+import { movePools } from "./change-ends.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
@@ -24,12 +25,14 @@ export async function publishReady(tx: Tx, fence: Fence, published: Published): 
   const to = { identifier: task.identifier, ...originOf(task, installed, published) };
   await publishRows(tx, installed, to);
   if (to.identifier !== installed.identifier) await rememberPrevious(tx, installed, to);
-  const { limitsAsked, limitsGranted, warnings, trust } = published;
+  await movePools(tx, installed, { isOther: to.identifier !== installed.identifier });
+  const { limitsAsked, limitsGranted, limitsWanted, warnings, trust } = published;
   await tx.$executeRaw`
     UPDATE berth_installations SET state = CASE WHEN desired = 'disabled' THEN 'disabled' ELSE 'ready' END,
-      cause = NULL, generation = generation + 1, pool_key = coalesce(next_pool_key, pool_key), next_pool_key = NULL,
+      cause = NULL, generation = generation + 1,
       limits_asked = coalesce(${textOf(limitsAsked)}::jsonb, limits_asked),
       limits_granted = coalesce(${textOf(limitsGranted)}::jsonb, limits_granted),
+      limits_wanted = coalesce(${textOf(limitsWanted)}::jsonb, limits_wanted),
       warnings = coalesce(${textOf(warnings)}::jsonb, warnings),
       trust = coalesce(${textOf(trust)}::jsonb,
         CASE WHEN trust ->> 'identifier' = ${to.identifier} THEN trust END), updated_at = clock_timestamp()
@@ -60,7 +63,9 @@ function originOf(
 async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): Promise<void> {
   const data = {
     ...{ identifier: to.identifier, source: to.source, meta: jsonValue(to.meta) },
-    ...{ previousIdentifier: before.identifier, previousSource: before.source },
+    ...(before.generation === 0
+      ? {}
+      : { previousIdentifier: before.identifier, previousSource: before.source }),
     previousMeta: before.meta ?? Prisma.DbNull,
   };
   await tx.installation.update({ where: { id: before.id }, data });

@@ -20,6 +20,7 @@ import {
   type TenantTask,
 } from "../../domain/task.ts";
 import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../../domain/trust.ts";
+import type { ImportedImage } from "../imported-images.ts";
 import type { ApiKey, ImageRecord, StoredPackage, TenantRecord } from "../store.ts";
 import type { Admission, StoredSignature } from "../trust-rows.ts";
 import type * as rows from "./generated/client.ts";
@@ -110,6 +111,17 @@ export function toImage(row: rows.Image): ImageRecord {
     imageRef: row.imageRef ?? undefined,
     bytes: row.bytes === null ? undefined : Number(row.bytes),
     warnings: row.warnings as string[],
+    cause: toCause(row.cause),
+    createdAt: row.createdAt,
+  };
+}
+
+export function toImportedImage(row: rows.ImportedImage): ImportedImage {
+  return {
+    checksum: row.checksum,
+    arch: row.arch,
+    imageKey: row.imageKey,
+    origin: row.origin as unknown as ImportedImage["origin"],
     createdAt: row.createdAt,
   };
 }
@@ -245,7 +257,8 @@ export function toTenant(row: CountedTenant): TenantRecord {
 /** What an idempotency key's first answer was; an answer of another kind of request cannot stand under the same hash. */
 export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
   const { installation, task, created } = value as ReturnType<typeof toAnswer>;
-  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey } = installation;
+  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey } =
+    installation;
   return {
     installation: {
       ...installation,

@@ -1,5 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Task, TaskEventData, TaskKind } from "../../domain/task.ts";
+import { undoChange } from "./change-ends.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import { freeWaiters } from "./free-waiters.ts";
 import type * as rows from "./generated/client.ts";
@@ -66,6 +67,7 @@ export async function endTask(
     WHERE id = ${id}::uuid`;
   await tx.auditEvent.updateMany({ where: { taskId: id }, data: { result: end.state } });
   await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
+  await undoChange(tx, id, end);
   await freeWaiters(tx, id, end.state);
 }
 

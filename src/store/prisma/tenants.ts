@@ -10,6 +10,7 @@ import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { unpublishRows } from "./publication.ts";
 import { type CountedTenant, toTask, toTenant } from "./rows.ts";
 import { createTask, endTask, type Fence, holdTask, leaseLost, writeEvents } from "./task-writes.ts";
+import { createTenantSettings } from "./tenant-settings.ts";
 
 export function createTenantRows(db: Database): TenantRows {
   return {
@@ -31,6 +32,7 @@ export function createTenantRows(db: Database): TenantRows {
       }),
     acceptRemoval: (id, by) => db.transaction((tx) => acceptRemoval(tx, id, by)),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
+    ...createTenantSettings(db),
   };
 }
 
@@ -140,6 +142,7 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
   const storages = await tx.tenantStorage.deleteMany({ where: { tenantId } });
   const endpoints = await tx.endpoint.deleteMany({ where: { tenantId } });
   await tx.installTask.deleteMany({ where: { tenantId } });
+  await tx.signaturePolicy.deleteMany({ where: { tenantId } });
   const uploads = await tx.packageUploader.deleteMany({ where: { tenantId } });
   const answers = await tx.$executeRaw`
     DELETE FROM berth_idempotency WHERE answer -> 'task' ->> 'tenantId' = ${tenantId}
