@@ -18,6 +18,7 @@ export type AuditKind =
   | "installation.bundle"
   | "key.create"
   | "key.revoke"
+  | "task.cancel"
   | "tenant.remove"
   | "tenant.settings"
   | "disk.collect"

@@ -41,6 +41,7 @@ export const FAULTS = {
   operation_not_found: { status: 404, retry: false, log: "info" },
   method_not_allowed: { status: 405, retry: false, log: "info" },
   conflict: { status: 409, retry: false, log: "info" },
+  dependency_in_use: { status: 409, retry: false, log: "info" },
   idempotency_mismatch: { status: 409, retry: false, log: "info" },
 
   // an install that cannot succeed as it is: the task's cause
@@ -63,6 +64,11 @@ export const FAULTS = {
   start_timeout: { status: 504, retry: false, log: "warn" },
   socket_path_too_long: { status: 500, retry: false, log: "error" },
   image_missing: { status: 503, retry: true, log: "error" },
+  install_failed: { status: 422, retry: false, log: "warn" },
+  dependency_missing: { status: 422, retry: false, log: "warn" },
+  dependency_conflict: { status: 409, retry: false, log: "warn" },
+  dependency_cycle: { status: 422, retry: false, log: "warn" },
+  dependency_failed: { status: 422, retry: false, log: "warn" },
   cancelled: { status: 409, retry: false, log: "info" },
 
   // a source that did not give what an install asks of it

@@ -2,17 +2,34 @@
 import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { LimitsGranted } from "../domain/limits.ts";
+import type { Package } from "../domain/package.ts";
 import type { TaskEvent } from "../domain/task.ts";
-import type { Accepted, IdempotencyClaim, StoredPackage } from "../store/store.ts";
+import type { TrustDecision } from "../domain/trust.ts";
+import type {
+  Accepted,
+  IdempotencyClaim,
+  StoredPackage,
+  TaskAccepted,
+  UninstallRequest,
+} from "../store/store.ts";
+import type { FetchRequest } from "./fetch.ts";
 
 export interface PackageUploads {
   /**
    * Takes one archive: streamed to disk and hashed on the way, read, checked, kept under its identifier, written to
-   * the Store. Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`; nothing is left then.
+   * the Store. Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`, `signature_*`; nothing is
+   * left then.
    */
   receive(
     body: AsyncIterable<Uint8Array>,
-    uploader: { tenantId?: TenantId; by?: Actor },
+    uploader: {
+      tenantId?: TenantId;
+      by?: Actor;
+      verifySignature?: boolean;
+      /** Throws what speaks against keeping it; it has been read by then. */
+      accepts?: (pkg: Package) => void;
+      fromMarketplace?: boolean;
+    },
     signal: AbortSignal,
   ): Promise<UploadedPackage>;
 }
@@ -21,6 +38,7 @@ export interface UploadedPackage {
   readonly created: boolean;
   readonly stored: StoredPackage;
   readonly limits: LimitsGranted;
+  readonly trust: TrustDecision;
 }
 
 export interface InstallationRequests {
@@ -30,11 +48,22 @@ export interface InstallationRequests {
     readonly identifier: string;
     /** An operator may install any package, a Tenant's key only what its Tenant uploaded or has. */
     readonly asTenant: boolean;
+    /** Where the package came from; absent, it was uploaded. */
+    readonly origin?: { readonly source: string; readonly meta: Readonly<Record<string, unknown>> };
+    /** The task below which the install runs. */
+    readonly parentId?: TaskId;
+    /** True makes the signature policy `require` for this install. */
+    readonly verifySignature?: boolean | undefined;
     readonly idempotency?: IdempotencyClaim;
     readonly by?: Actor;
   }): Promise<Accepted>;
+  /**
+   * Accepts an install of what a source has: the install itself where its package is here already, else a task that
+   * fetches it first. The same while that is under way returns the same task.
+   */
+  fetch(request: FetchRequest): Promise<Accepted | TaskAccepted>;
   /** Accepts an uninstall; repeated, it returns the same task. */
-  uninstall(id: InstallationId, by?: Actor): Promise<Accepted>;
+  uninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
 }
 
 export interface TaskWatch {

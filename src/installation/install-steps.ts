@@ -20,6 +20,8 @@ import { pickRuntimeImage } from "./build/runtime-image.ts";
 import { type PackageAccessDeps, verifyPackage } from "./package-access.ts";
 import { type IsolationSettings, poolShape } from "./pool-of.ts";
 import type { TaskJournal } from "./task-journal.ts";
+import type { Trust } from "./trust.ts";
+import { decideForTask } from "./trust-step.ts";
 
 export interface InstallStepDeps extends ImageBuilderDeps, PackageAccessDeps {
   readonly packageStore: PackageStore;
@@ -27,6 +29,7 @@ export interface InstallStepDeps extends ImageBuilderDeps, PackageAccessDeps {
   readonly isolation: IsolationSettings;
   /** Limits of Pools that Tenants share. */
   readonly sharedLimits: Limits;
+  readonly trust: Trust;
 }
 
 export interface StepContext {
@@ -54,6 +57,7 @@ export async function runInstall(
 
   await enter("verifying");
   const source = await verifyPackage({ archivePath: archive.path, pkg }, deps, signal);
+  const trust = await decideForTask(deps, source.read, context);
 
   await enter("resolving");
   const { arch } = await deps.engine.info(signal);
@@ -86,13 +90,14 @@ export async function runInstall(
   journal.progress(image.built ? "the image is built" : "the image was there already");
 
   await enter("starting");
-  const warnings = [...new Set([...context.installation.warnings, ...runtime.warnings, ...image.warnings])];
+  const said = [...context.installation.warnings, ...(trust.warning === undefined ? [] : [trust.warning])];
+  const warnings = [...new Set([...said, ...runtime.warnings, ...image.warnings])];
   const key = await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   const before = context.installation.poolKey;
   if (before !== undefined && before !== key) await deps.keeper.removeIfUnused(before, signal);
   await journal.flush();
   signal.throwIfAborted();
-  await deps.store.installations.publishReady(task.id, task.attempt);
+  await deps.store.installations.publishReady(task.id, task.attempt, { trust });
 }
 
 /** Answers the Pool's key. */

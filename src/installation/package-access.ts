@@ -2,13 +2,18 @@ import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
 import { dependencySource, packageFiles } from "../packages/package-files.ts";
 import type { PackageReader } from "../packages/package-reader.ts";
-import type { ReadPackageOptions } from "../packages/read-package.ts";
+import type { ReadPackage, ReadPackageOptions } from "../packages/read-package.ts";
 import type { PackageSource } from "./build/build-image.ts";
 import type { DependencyFiles } from "./build/requirements.ts";
 
 export interface PackageAccessDeps {
   readonly reader: PackageReader;
   readonly archives: ReadPackageOptions;
+}
+
+/** What an install takes from an archive that was read again. */
+export interface VerifiedPackage extends PackageSource {
+  readonly read: ReadPackage;
 }
 
 /**
@@ -19,18 +24,17 @@ export async function verifyPackage(
   { archivePath, pkg }: { readonly archivePath: string; readonly pkg: Package },
   { reader, archives: options }: PackageAccessDeps,
   signal: AbortSignal,
-): Promise<PackageSource> {
-  const identifier = await reader.read(archivePath, new Date(0), signal).then(
-    (read) => read.identifier,
-    (error: unknown) => {
-      signal.throwIfAborted();
-      // Says nothing about the archive: another try may tell.
-      if (isFault(error, "busy")) throw error;
-      throw damaged(pkg, error);
-    },
-  );
-  if (identifier !== pkg.identifier) throw damaged(pkg, new Error(`its content is that of ${identifier}`));
+): Promise<VerifiedPackage> {
+  const read = await reader.read(archivePath, new Date(0), signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    // Says nothing about the archive: another try may tell.
+    if (isFault(error, "busy")) throw error;
+    throw damaged(pkg, error);
+  });
+  if (read.identifier !== pkg.identifier)
+    throw damaged(pkg, new Error(`its content is that of ${read.identifier}`));
   return {
+    read,
     files: () => packageFiles(archivePath, pkg, options),
     dependencyFiles: () => dependencyFiles(archivePath, pkg, options),
   };

@@ -31,6 +31,8 @@ export interface PackageFiles {
 
 export interface Archive extends PackageFiles, AsyncDisposable {
   readonly entries: readonly ArchiveEntry[];
+  /** Of the archive as a whole; empty where there is none. */
+  readonly comment: Buffer;
 }
 
 const STORED = 0;
@@ -57,6 +59,7 @@ export async function openArchive(file: string, limits: ArchiveLimits): Promise<
 class ZipArchive implements Archive {
   readonly entries: readonly ArchiveEntry[];
   readonly paths: readonly string[];
+  readonly comment: Buffer;
   readonly #zip: ZipFile;
   readonly #byPath: ReadonlyMap<string, Entry>;
 
@@ -65,6 +68,7 @@ class ZipArchive implements Archive {
     this.#byPath = byPath;
     this.entries = [...byPath].map(([path, entry]) => ({ path, bytes: entry.uncompressedSize }));
     this.paths = [...byPath.keys()];
+    this.comment = Buffer.from(zip.comment);
   }
 
   has(path: string): boolean {

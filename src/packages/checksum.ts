@@ -2,18 +2,27 @@ import { createHash } from "node:crypto";
 import type { PackageFiles } from "./archive.ts";
 
 /**
- * The checksum in a Package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in
- * the order of the paths' UTF-8 bytes. Packing the same files again, in any order or compression, keeps it.
- * Holds one chunk of one file in memory. Throws `package_unsafe` where a content is not what its entry claims.
+ * SHA-256 of each file's content, by path, in the order of the files. Holds one chunk of one file in memory. Throws
+ * `package_unsafe` where a content is not what its entry claims.
  */
-export async function checksumOf(files: PackageFiles): Promise<string> {
-  const all = createHash("sha256");
-  for (const path of files.paths.toSorted(compareUtf8)) {
-    all.update(createHash("sha256").update(path).digest());
+export async function digestsOf(files: PackageFiles): Promise<ReadonlyMap<string, Buffer>> {
+  const digests = new Map<string, Buffer>();
+  for (const path of files.paths) {
     const content = createHash("sha256");
     for await (const chunk of files.stream(path)) content.update(chunk);
-    all.update(content.digest());
+    digests.set(path, content.digest());
   }
+  return digests;
+}
+
+/**
+ * The checksum in a Package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in
+ * the order of the paths' UTF-8 bytes. Packing the same files again, in any order or compression, keeps it.
+ */
+export function checksumOf(digests: ReadonlyMap<string, Buffer>): string {
+  const all = createHash("sha256");
+  for (const [path, content] of [...digests].toSorted(([a], [b]) => compareUtf8(a, b)))
+    all.update(createHash("sha256").update(path).digest()).update(content);
   return all.digest("hex");
 }
 

@@ -2,14 +2,22 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { FAULTS, Fault, type FaultCode } from "../domain/fault.ts";
-import type { Package } from "../domain/package.ts";
 import { errorCode } from "../util/error-code.ts";
 import { Semaphore } from "../util/semaphore.ts";
-import type { ReadPackageOptions } from "./read-package.ts";
+import type { ReadBundle } from "./bundle/read-bundle.ts";
+import type { ReadPackage, ReadPackageOptions } from "./read-package.ts";
 
 export interface PackageReader extends AsyncDisposable {
   /** `readPackage` on another thread: same Package, same Faults. An abort ends the work. */
-  read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<Package>;
+  read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
+  /** `readBundle` likewise; a bundle is larger than a package, and has bounds of its own. */
+  readBundle(path: string, bounds: BundleBounds, signal: AbortSignal): Promise<ReadBundle>;
+}
+
+export interface BundleBounds {
+  readonly archives: ReadPackageOptions;
+  /** In place of the reader's own. */
+  readonly cpuMsMax: number;
 }
 
 export interface PackageReaderOptions {
@@ -27,14 +35,17 @@ export interface PackageReaderOptions {
   readonly threadsMax: number;
 }
 
-export interface ReadOrder {
-  readonly path: string;
-  readonly uploadedAt: Date;
-  readonly archives: ReadPackageOptions;
-}
+export type ReadOrder =
+  | {
+      readonly kind: "package";
+      readonly path: string;
+      readonly uploadedAt: Date;
+      readonly archives: ReadPackageOptions;
+    }
+  | { readonly kind: "bundle"; readonly path: string; readonly archives: ReadPackageOptions };
 
 const Answer = z.discriminatedUnion("outcome", [
-  z.object({ outcome: z.literal("read"), pkg: z.custom<Package>((value) => value instanceof Object) }),
+  z.object({ outcome: z.literal("read"), value: z.unknown() }),
   z.object({
     outcome: z.literal("refused"),
     code: z.custom<FaultCode>((value) => typeof value === "string" && Object.hasOwn(FAULTS, value)),
@@ -44,6 +55,9 @@ const Answer = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("failed"), error: z.instanceof(Error) }),
 ]);
 export type ReadAnswer = z.input<typeof Answer>;
+/** The thread is ours: what it has read needs no second look. */
+const TheirPackage = z.custom<ReadPackage>((value) => value instanceof Object);
+const TheirBundle = z.custom<ReadBundle>((value) => value instanceof Object);
 
 /**
  * Reads packages beside the event loop. Parsing a manifest with hundreds of models takes the better part of a second,
@@ -65,8 +79,16 @@ class ThreadedReader implements PackageReader {
     this.#lane = new Semaphore(options.threadsMax);
   }
 
-  read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<Package> {
-    return this.#lane.run(() => this.#read(path, uploadedAt, signal), signal);
+  async read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage> {
+    const { archives } = this.#options;
+    const order: ReadOrder = { kind: "package", path, uploadedAt, archives };
+    return TheirPackage.parse(await this.#lane.run(() => this.#run(order, this.#options, signal), signal));
+  }
+
+  async readBundle(path: string, bounds: BundleBounds, signal: AbortSignal): Promise<ReadBundle> {
+    const order: ReadOrder = { kind: "bundle", path, archives: bounds.archives };
+    const limits = { ...this.#options, cpuMsMax: bounds.cpuMsMax };
+    return TheirBundle.parse(await this.#lane.run(() => this.#run(order, limits, signal), signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -74,15 +96,14 @@ class ThreadedReader implements PackageReader {
     await this.#idle?.terminate();
   }
 
-  async #read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<Package> {
+  async #run(order: ReadOrder, limits: PackageReaderOptions, signal: AbortSignal): Promise<unknown> {
     signal.throwIfAborted();
-    const { archives } = this.#options;
     const thread = this.#idle ?? this.#start();
     this.#idle = undefined;
     let answer: z.output<typeof Answer>;
-    using overrun = new Overrun(thread, this.#options);
+    using overrun = new Overrun(thread, limits);
     try {
-      thread.postMessage({ path, uploadedAt, archives } satisfies ReadOrder);
+      thread.postMessage(order);
       const [message] = await once(thread, "message", { signal: AbortSignal.any([signal, overrun.signal]) });
       answer = Answer.parse(message);
     } catch (error) {
@@ -168,10 +189,10 @@ async function usedMs(thread: Worker): Promise<number> {
   return (user + system) / 1000;
 }
 
-function take(answer: z.output<typeof Answer>): Package {
+function take(answer: z.output<typeof Answer>): unknown {
   switch (answer.outcome) {
     case "read":
-      return answer.pkg;
+      return answer.value;
     case "refused":
       throw new Fault(answer.code, answer.message, { details: answer.details });
     case "failed":

@@ -3,13 +3,14 @@ import type { LimitsAsked } from "../domain/limits.ts";
 import type { Dialect, Package } from "../domain/package.ts";
 import { formatPackageRef, formatPluginId } from "../domain/package-ref.ts";
 import { type ArchiveLimits, openArchive, type PackageFiles } from "./archive.ts";
-import { checksumOf } from "./checksum.ts";
+import { checksumOf, digestsOf } from "./checksum.ts";
 import { readDeclaration } from "./declaration/declaration.ts";
 import { readRunner } from "./declaration/manifest-fields.ts";
 import { chooseManifest } from "./dialect.ts";
 import { Findings } from "./findings.ts";
 import { layerFiles } from "./layered-files.ts";
 import { seedOverlay } from "./seed/overlay.ts";
+import { readEvidence, type SignatureEvidence } from "./signature/evidence.ts";
 import { parseYaml, type Source } from "./yaml-source.ts";
 
 export interface ReadPackageOptions extends ArchiveLimits {
@@ -24,6 +25,11 @@ export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
   yamlBytesMax: 262_144,
 };
 
+/** A Package with what its archive brings for a decision about trust. */
+export interface ReadPackage extends Package {
+  readonly evidence: SignatureEvidence;
+}
+
 /**
  * Reads the archive at `path` as a Package: safety, manifest in either dialect, Declaration, checksum, identifier.
  * `uploadedAt` is when a seed manifest was made that does not say. The same bytes give the same Package.
@@ -33,7 +39,7 @@ export async function readPackage(
   path: string,
   uploadedAt: Date,
   options: ReadPackageOptions,
-): Promise<Package> {
+): Promise<ReadPackage> {
   const { size } = await stat(path);
   await using archive = await openArchive(path, options);
   const findings = new Findings();
@@ -50,7 +56,8 @@ export async function readPackage(
       "neither pyproject.toml nor requirements.txt is in the package: nothing can be installed for it",
     );
   }
-  const checksum = await checksumOf(archive);
+  const digests = await digestsOf(archive);
+  const checksum = checksumOf(digests);
   return {
     identifier: formatPackageRef({ ...ref, checksum }),
     pluginId: formatPluginId(ref),
@@ -63,6 +70,7 @@ export async function readPackage(
     runner: readRunner(read.manifest),
     limitsAsked: read.limitsAsked ?? realLimits(read.manifest),
     warnings: findings.warnings,
+    evidence: await readEvidence(archive, digests),
   };
 }
 

@@ -42,6 +42,7 @@ export interface Store extends AsyncDisposable {
   readonly pools: PoolRows;
   readonly runtimes: RuntimeRows;
   readonly keys: KeyRows;
+  readonly dependencies: DependencyRows;
   readonly tenants: TenantRows;
   readonly upgrades: UpgradeRows;
   readonly events: EventRows;
@@ -147,6 +148,16 @@ export interface Published {
   readonly origin?: { readonly source: string; readonly meta: Readonly<Record<string, unknown>> };
 }
 
+export interface UninstallRequest {
+  readonly by?: Actor | undefined;
+  /** Also where other Installations need it. */
+  readonly force?: boolean;
+  /** The task below which the uninstall runs. */
+  readonly parentId?: TaskId;
+  /** Becomes the task's. */
+  readonly input?: Task["input"];
+}
+
 export interface InstallationRows {
   /**
    * The acceptance: Installation and task in one transaction. The same identifier again returns what is there (a
@@ -157,9 +168,10 @@ export interface InstallationRows {
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**
    * Marks the Installation `removing` and writes the task; repeated, returns the same task. An install in flight ends
-   * as cancelled in the same transaction, so that its worker's next write is `lease_lost`.
+   * as cancelled in the same transaction, so that its worker's next write is `lease_lost`; one with something below it
+   * has that undone first. Throws `dependency_in_use`, with their names, where others need it, unless forced.
    */
-  acceptUninstall(id: InstallationId, by?: Actor): Promise<Accepted>;
+  acceptUninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
   /**
    * Accepts a change of what is installed. An Installation has one unfinished task at most: the same request again
    * returns it, any other is `conflict` with its `task_id` and `kind`. An upgrade to what it has already returns the
@@ -238,6 +250,11 @@ export interface TaskRows {
   wait(id: TaskId, attempt: number, on: readonly TaskId[], delayMs: number): Promise<boolean>;
   /** Those that waited for the task and may be claimed now. */
   waiters(id: TaskId): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
+  /**
+   * Asks for the end of an unfinished task: whoever has it stops, undoes what it has made and ends it as cancelled. A
+   * repetition changes nothing. Throws `task_not_found`; `conflict` for a removal, and for what has ended otherwise.
+   */
+  cancel(id: TaskId, by?: Actor): Promise<Task>;
   /** Notes how the task will end once what it made is undone. The first one stands; answers that. */
   setEnding(id: TaskId, attempt: number, ending: TaskEnding): Promise<TaskEnding>;
   /** Moves the task to the step and writes its event. */

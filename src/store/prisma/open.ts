@@ -7,6 +7,7 @@ import { createBundleRows } from "./bundles.ts";
 import { type ConnectionOptions, openConnection } from "./connection.ts";
 import { Database } from "./database.ts";
 import { readDatabaseId } from "./database-id.ts";
+import { createDependencyRows } from "./dependencies.ts";
 import { createDiskRows } from "./disk.ts";
 import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
@@ -58,6 +59,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       pools: createPoolRows(db),
       runtimes: createRuntimeRows(db),
       keys: createKeyRows(db),
+      dependencies: createDependencyRows(db),
       tenants: createTenantRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),

@@ -44,6 +44,14 @@ export function toPackage(row: rows.Package): StoredPackage {
   };
 }
 
+/** What a list shows of a Package; the Declaration is not read where it was not selected. */
+export function toOffer(row: Pick<rows.Package, "providers"> & { readonly declaration?: string }) {
+  const providers = row.providers as unknown as Package["providers"];
+  const declaration =
+    row.declaration === undefined ? undefined : (JSON.parse(row.declaration) as DeclarationJson);
+  return { kinds: providers.map(({ kind }) => kind), declaration };
+}
+
 export function toInstallation(row: rows.Installation): Installation {
   return {
     id: row.id as InstallationId,

@@ -1,0 +1,34 @@
+import { z } from "zod";
+
+/** What the comment of a signed archive says. */
+export interface ArchiveSignature {
+  /** Standard base64 with its padding. */
+  readonly signature: string;
+  /** Unix time in seconds, part of what is signed. */
+  readonly time: number;
+}
+
+const Comment = z.object({
+  signature: z.string().refine(isBase64),
+  time: z.int().min(0),
+});
+
+/** Undefined for a comment that is no signature: such an archive is unsigned, whatever else its comment says. */
+export function parseSignatureComment(comment: Buffer): ArchiveSignature | undefined {
+  try {
+    const { success, data } = Comment.safeParse(JSON.parse(comment.toString("utf8")));
+    return success ? data : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Byte for byte as other tools write and read it. */
+export function formatSignatureComment({ signature, time }: ArchiveSignature): string {
+  return `{"signature":${JSON.stringify(signature)},"time":${time}}`;
+}
+
+/** In its one spelling: a decoder that passes over odd characters would let a changed comment stand. */
+function isBase64(text: string): boolean {
+  return text !== "" && Buffer.from(text, "base64").toString("base64") === text;
+}
