@@ -25,8 +25,10 @@ import type {
 } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
 import type { BundleRows } from "./bundle-rows.ts";
+import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
+import type { InstalledRows } from "./installed-rows.ts";
 import type { TrustRows } from "./trust-rows.ts";
 
 export interface Store extends AsyncDisposable {
@@ -37,6 +39,7 @@ export interface Store extends AsyncDisposable {
   readonly packages: PackageStoreRows;
   readonly bundles: BundleRows;
   readonly installations: InstallationRows;
+  readonly installed: InstalledRows;
   readonly tasks: TaskRows;
   readonly images: ImageRows;
   readonly pools: PoolRows;

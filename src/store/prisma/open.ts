@@ -13,6 +13,7 @@ import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
 import { createImportedImageRows } from "./imported-images.ts";
 import { createInstallationRows } from "./installations.ts";
+import { createInstalledRows } from "./installed.ts";
 import { createKeyRows } from "./keys.ts";
 import { createLeaseRows } from "./leases.ts";
 import { migrate } from "./migrate.ts";
@@ -54,6 +55,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       packages: createPackageRows(db),
       bundles: createBundleRows(db),
       installations: createInstallationRows(db),
+      installed: createInstalledRows(db),
       tasks: createTaskRows(db),
       images: createImageRows(db),
       pools: createPoolRows(db),

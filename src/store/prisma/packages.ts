@@ -1,5 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
+import { searchText } from "../../domain/search-text.ts";
 import type { PackageStoreRows, StoredPackage } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { type Database, jsonValue, type Tx } from "./database.ts";
@@ -62,6 +63,7 @@ export async function putPackage(
       runner: jsonValue(pkg.runner),
       limitsAsked: jsonValue(pkg.limitsAsked),
       warnings: jsonValue(pkg.warnings),
+      search: searchText(pkg),
       operatorKept: tenantId === undefined,
     },
     skipDuplicates: true,
@@ -89,7 +91,8 @@ function visibleTo(tenantId: string): Prisma.Sql {
     EXISTS (SELECT 1 FROM berth_package_uploaders u
             WHERE u.identifier = berth_packages.identifier AND u.tenant_id = ${tenantId}::uuid)
     OR EXISTS (SELECT 1 FROM berth_installations i
-               WHERE i.identifier = berth_packages.identifier AND i.tenant_id = ${tenantId}::uuid))`;
+               WHERE i.tenant_id = ${tenantId}::uuid
+                 AND berth_packages.identifier IN (i.identifier, i.previous_identifier)))`;
 }
 
 /**

@@ -18,7 +18,7 @@ export const PLACE_AT = Prisma.sql`to_char(created_at AT TIME ZONE 'UTC', 'YYYY-
 
 /** `WHERE` condition, order and limit that follow a cursor; `id` is the column that breaks ties. */
 export function pageSql(request: PageRequest, id: Prisma.Sql, cast: Prisma.Sql): Prisma.Sql {
-  const after = request.cursor === undefined ? undefined : parseCursor(request.cursor);
+  const after = request.cursor === undefined ? undefined : parseCursor(request.cursor, cast.sql === "uuid");
   const condition =
     after === undefined
       ? Prisma.empty
@@ -48,12 +48,23 @@ function formatCursor({ at, id }: Place): string {
   return Buffer.from(`${at} ${id}`).toString("base64url");
 }
 
-function parseCursor(cursor: string): Place {
-  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}) (.{1,290})$/.exec(
-    Buffer.from(cursor, "base64url").toString(),
-  );
+/** What no list has given, or another list has, must not reach the database: it would not read it. */
+function parseCursor(cursor: string, isUuid: boolean): Place {
+  const text = Buffer.from(cursor, "base64url").toString();
+  const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}) ([\x20-\x7e]{1,290})$/.exec(text);
   const [, at, id] = match ?? [];
-  if (at === undefined || id === undefined)
-    throw invalidInput("cursor", cursor, "the nextCursor of an earlier answer");
+  if (at === undefined || id === undefined || !isTime(at) || (isUuid && !UUID.test(id)))
+    throw invalidInput("cursor", cursor, "the next_cursor of an earlier answer of this list");
   return { at, id };
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+function isTime(at: string): boolean {
+  const time = new Date(`${at}Z`);
+  return (
+    !Number.isNaN(time.getTime()) &&
+    time.getUTCFullYear() > 0 &&
+    time.toISOString().startsWith(at.slice(0, 19))
+  );
 }

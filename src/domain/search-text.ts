@@ -1,0 +1,15 @@
+import type { Package } from "./package.ts";
+
+/** What a list is searched in, in small letters: plugin id, label and description in every language. */
+export function searchText({ pluginId, declaration }: Pick<Package, "pluginId" | "declaration">): string {
+  const texts = ["label", "description"].flatMap((key) => textsOf(declaration[key]));
+  // a text column holds no such character
+  return [pluginId, ...texts].join("\n").replaceAll("\0", "").toLowerCase().slice(0, CHARS_MAX);
+}
+
+const CHARS_MAX = 20_000;
+
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
+}
