@@ -119,6 +119,7 @@ function bound(store: PackageStore): PackageStore {
     has: (identifier) => store.has(identifier),
     open: (identifier, signal) => store.open(identifier, signal),
     remove: (identifier) => store.remove(identifier),
+    list: (signal) => store.list(signal),
     ping: (signal) => store.ping(signal),
   };
 }

@@ -7,7 +7,7 @@ import { isFault, toFault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Clock } from "../util/clock.ts";
-import type { OpenedPackage, PackageStore } from "./package-store.ts";
+import type { OpenedPackage, PackageStore, StoredArchive } from "./package-store.ts";
 
 export interface FormerPackages {
   readonly store: PackageStore;
@@ -40,8 +40,21 @@ export function withFormer({ packages, former }: TakeOverOptions): PackageStore 
       await former.store.remove(identifier);
       await packages.remove(identifier);
     },
+    list: (signal) => listBoth({ packages, former }, signal),
     ping: (signal) => packages.ping(signal),
   };
+}
+
+async function* listBoth(
+  { packages, former }: TakeOverOptions,
+  signal: AbortSignal,
+): AsyncGenerator<StoredArchive> {
+  const seen = new Set<string>();
+  for await (const archive of packages.list(signal)) {
+    seen.add(archive.identifier);
+    yield archive;
+  }
+  for await (const archive of former.store.list(signal)) if (!seen.has(archive.identifier)) yield archive;
 }
 
 export interface CopyOptions extends TakeOverOptions {

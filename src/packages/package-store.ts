@@ -12,8 +12,16 @@ export interface PackageStore {
   open(identifier: string, signal?: AbortSignal): Promise<OpenedPackage>;
   /** Removing what is not there is no error. */
   remove(identifier: string): Promise<void>;
+  /** Every archive that is there, in no order; what comes or goes meanwhile may be missing. */
+  list(signal: AbortSignal): AsyncIterable<StoredArchive>;
   /** Rejects while archives can be neither kept nor opened. */
   ping(signal: AbortSignal): Promise<void>;
+}
+
+export interface StoredArchive {
+  readonly identifier: string;
+  readonly bytes: number;
+  readonly keptAt: Date;
 }
 
 /** Disposing removes the file unless it was kept. */

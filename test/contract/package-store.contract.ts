@@ -133,6 +133,21 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       await expect(store.remove("../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });
     });
 
+    it("lists what is kept, with its size and age, and nothing that was removed or only staged", async () => {
+      const [kept, removed] = [anIdentifier(), anIdentifier()];
+      await keepText(store, kept, "twelve bytes");
+      await keepText(store, removed, "x");
+      await store.remove(removed);
+      await using staged = await store.stage();
+      await writeFile(staged.path, "x");
+      const listed = await Array.fromAsync(store.list(AbortSignal.timeout(10_000)));
+      const ages = listed.filter(({ identifier }) => identifier === kept);
+      expect(ages).toMatchObject([{ bytes: 12 }]);
+      expect(Math.abs((ages[0]?.keptAt.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
+      expect(listed.map(({ identifier }) => identifier)).not.toContain(removed);
+      expect(new Set(listed.map(({ identifier }) => identifier)).size).toBe(listed.length);
+    });
+
     it("answers a ping", async () => {
       await store.ping(AbortSignal.timeout(10_000));
     });

@@ -4,7 +4,7 @@ import { dirname, join, relative } from "node:path";
 import { Fault } from "../../domain/fault.ts";
 import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts";
 import { errorCode } from "../../util/error-code.ts";
-import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
+import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
 
 const SUFFIX = ".difypkg";
 
@@ -89,6 +89,14 @@ class DiskPackages implements PackageStore {
 
   async remove(identifier: string): Promise<void> {
     await rm(this.#pathOf(identifier), { force: true });
+  }
+
+  async *list(signal: AbortSignal): AsyncGenerator<StoredArchive> {
+    for (const identifier of await listDiskPackages(this.#folder)) {
+      signal.throwIfAborted();
+      const found = await stat(this.#pathOf(identifier)).catch(() => undefined);
+      if (found !== undefined) yield { identifier, bytes: found.size, keptAt: found.mtime };
+    }
   }
 
   async ping(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   GetObjectCommand,
   HeadBucketCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
@@ -35,6 +36,12 @@ export interface BucketOptions {
 export interface Download extends FileDigest {
   /** Of what was put there; undefined where it was put by something else than Berth. */
   readonly sha256Put: string | undefined;
+}
+
+export interface ListedObject {
+  readonly key: string;
+  readonly bytes: number;
+  readonly changedAt: Date;
 }
 
 /** A request that did not succeed. `why` names no secret; the vendor's error stays behind. */
@@ -156,6 +163,22 @@ export class Bucket {
     await this.#repeat(undefined, (abortSignal) =>
       this.#client.send(new DeleteObjectCommand(this.#object(key)), { abortSignal }),
     );
+  }
+
+  /** Every object whose key begins with the prefix. */
+  async *list(prefix: string, signal: AbortSignal): AsyncGenerator<ListedObject> {
+    let next: string | undefined;
+    do {
+      const after = next === undefined ? {} : { ContinuationToken: next };
+      const request = { Bucket: this.#settings.bucket, Prefix: prefix, ...after };
+      const answer = await this.#repeat(signal, (abortSignal) =>
+        this.#client.send(new ListObjectsV2Command(request), { abortSignal }),
+      );
+      for (const { Key, Size, LastModified } of answer.Contents ?? []) {
+        if (Key !== undefined) yield { key: Key, bytes: Size ?? 0, changedAt: LastModified ?? new Date(0) };
+      }
+      next = answer.NextContinuationToken;
+    } while (next !== undefined);
   }
 
   async #head(key: string, abortSignal: AbortSignal): Promise<boolean> {

@@ -4,15 +4,17 @@
  */
 import { rm } from "node:fs/promises";
 import { Fault, isFault } from "../../domain/fault.ts";
-import { parsePackageRef } from "../../domain/package-ref.ts";
+import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
-import type { OpenedPackage, PackageStore, StagedFile } from "../package-store.ts";
+import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
 import { Bucket, RequestFailed } from "./bucket.ts";
 import { digestOf } from "./file-digest.ts";
 import { openPackageCache, type PackageCache } from "./package-cache.ts";
 import { type ReachBucketOptions, reachBucket } from "./reach-bucket.ts";
 import type { BucketSettings, CacheSettings } from "./settings.ts";
+
+const SUFFIX = ".difypkg";
 
 export interface S3PackagesOptions extends ReachBucketOptions {
   readonly settings: BucketSettings & CacheSettings;
@@ -101,6 +103,19 @@ class S3Packages implements PackageStore, AsyncDisposable {
     await this.#parts.cache.remove(identifier);
   }
 
+  async *list(signal: AbortSignal): AsyncGenerator<StoredArchive> {
+    const { bucket, settings } = this.#parts;
+    const objects = bucket.list(settings.prefix, signal);
+    for (;;) {
+      const next = await this.#speak(() => objects.next());
+      if (next.done === true) return;
+      const { key, bytes, changedAt } = next.value;
+      const identifier = key.slice(settings.prefix.length, -SUFFIX.length);
+      if (key.endsWith(SUFFIX) && IDENTIFIER_PATTERN.test(identifier))
+        yield { identifier, bytes, keptAt: changedAt };
+    }
+  }
+
   async ping(signal: AbortSignal): Promise<void> {
     await this.#speak(() => this.#parts.bucket.ping(signal));
   }
@@ -150,7 +165,7 @@ class S3Packages implements PackageStore, AsyncDisposable {
   /** Only what parses as an identifier becomes a key. */
   #keyOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
-    return `${this.#parts.settings.prefix}${author}/${name}:${version}@${checksum}.difypkg`;
+    return `${this.#parts.settings.prefix}${author}/${name}:${version}@${checksum}${SUFFIX}`;
   }
 }
 
