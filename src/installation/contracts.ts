@@ -53,7 +53,7 @@ export interface InstallationRequests {
     /** The task below which the install runs. */
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */
-    readonly verifySignature?: boolean | undefined;
+    readonly verifySignature?: true | undefined;
     readonly idempotency?: IdempotencyClaim;
     readonly by?: Actor;
   }): Promise<Accepted>;

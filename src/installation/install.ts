@@ -4,6 +4,7 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store, StoredPackage } from "../store/store.ts";
 import type { InstallationRequests } from "./contracts.ts";
+import { acceptFetch, originOf } from "./fetch.ts";
 import { handOver } from "./hand-over.ts";
 import { acceptUninstall } from "./uninstall.ts";
 
@@ -21,15 +22,20 @@ type InstallRequest = Parameters<InstallationRequests["install"]>[0];
  * queue can be told at once: the sweeper hands over what was not. Throws what the Store throws before that.
  */
 export function createInstallationRequests(deps: InstallationRequestsDeps): InstallationRequests {
+  const install: InstallationRequests["install"] = async (request) => {
+    const pkg = await visiblePackage(deps.store, request);
+    const accepted = await accept(deps, pkg, request);
+    await handOver(deps, accepted);
+    return accepted;
+  };
   return {
-    install: async (request) => {
-      const pkg = await visiblePackage(deps.store, request);
-      const accepted = await accept(deps, pkg, request);
-      await handOver(deps, accepted);
-      return accepted;
-    },
-    uninstall: async (id, by) => {
-      const accepted = await acceptUninstall(deps, id, by);
+    install,
+    fetch: (request) =>
+      acceptFetch(deps, request, (identifier) =>
+        install({ ...request, identifier, origin: originOf(request.source) }),
+      ),
+    uninstall: async (id, request) => {
+      const accepted = await acceptUninstall(deps, id, request);
       await handOver(deps, accepted);
       return accepted;
     },
@@ -38,10 +44,14 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
 
 /** A package that the Tenant may not see answers as one that is not there: its existence is nobody else's business. */
 async function visiblePackage(store: Store, request: InstallRequest): Promise<StoredPackage> {
-  const { identifier, tenantId, asTenant } = request;
+  const { identifier, tenantId, asTenant, origin } = request;
   const pkg = await store.packages.find(identifier);
-  if (pkg !== undefined && (!asTenant || (await store.packages.isVisibleTo(identifier, tenantId))))
-    return pkg;
+  const { isVisibleTo, isFromMarketplace } = store.packages;
+  const isVisible =
+    !asTenant ||
+    (await isVisibleTo(identifier, tenantId)) ||
+    (origin?.source === "marketplace" && (await isFromMarketplace(identifier)));
+  if (pkg !== undefined && isVisible) return pkg;
   throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
     details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
   });
@@ -55,9 +65,10 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
     identifier: pkg.identifier,
     limitsAsked: pkg.limitsAsked,
     limitsGranted: granted.limits,
-    source: "package",
-    meta: {},
+    ...(request.origin ?? { source: "package", meta: {} }),
     warnings: [...pkg.warnings, ...granted.notes],
+    ...(request.verifySignature === true && { input: { verifySignature: true } }),
+    ...(request.parentId === undefined ? {} : { parentId: request.parentId }),
     ...(request.idempotency === undefined ? {} : { idempotency: request.idempotency }),
     ...(request.by === undefined ? {} : { by: request.by }),
   });

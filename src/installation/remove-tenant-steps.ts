@@ -79,7 +79,7 @@ async function uninstall(
 ): Promise<void> {
   signal.throwIfAborted();
   const by: Actor = { ...BERTH_ITSELF, requestId: task.id };
-  const accepted = await acceptUninstall(deps, installation.id, by).catch(gone);
+  const accepted = await acceptUninstall(deps, installation.id, { by, force: true }).catch(gone);
   if (accepted === undefined) return;
   if (!begun.has(installation.id)) journal.progress(`uninstalling ${installation.identifier}`);
   begun.add(installation.id);

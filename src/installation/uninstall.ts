@@ -1,19 +1,18 @@
-import type { Actor } from "../domain/audit.ts";
 import type { InstallationId } from "../domain/ids.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Accepted, Store } from "../store/store.ts";
+import type { Accepted, Store, UninstallRequest } from "../store/store.ts";
 import { installationTopic } from "./topics.ts";
 
 /**
  * Accepts an uninstall: marks the Installation and writes the task. An install of it that is still running is told,
- * so that its build is killed now and not at its next look at the row. Throws `installation_not_found`.
+ * so that its build is killed now and not at its next look at the row. Throws `installation_not_found`, `dependency_in_use`.
  */
 export async function acceptUninstall(
   { store, queue }: { store: Store; queue: Queue },
   id: InstallationId,
-  by?: Actor,
+  request: UninstallRequest = {},
 ): Promise<Accepted> {
-  const accepted = await store.installations.acceptUninstall(id, by);
+  const accepted = await store.installations.acceptUninstall(id, request);
   await queue.publish(installationTopic(id), "removed").catch(() => undefined);
   return accepted;
 }

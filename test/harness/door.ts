@@ -9,6 +9,7 @@ import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
+import type { TrustDecision } from "../../src/domain/trust.ts";
 import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
 import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
 import type { TenantUse } from "../../src/installation/tenants.ts";
@@ -78,6 +79,11 @@ function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
     ...changes,
   };
 }
+
+const NOT_ASKED: TrustDecision = {
+  ...{ identifier: IDENTIFIER, verdict: "unsigned", policy: "off", policyFrom: "instance" },
+  decidedAt: new Date(0).toISOString(),
+};
 
 export function anInstallation(changes: Partial<Installation> = {}): Installation {
   return {
@@ -256,6 +262,11 @@ function memoryStore(): MemoryStore {
       events: (_id, after) => Promise.resolve(state.events.filter(({ seq }) => seq > after)),
     }),
     images: counted("images", {}),
+    bundles: counted<Store["bundles"]>("bundles", {
+      find: () => Promise.resolve(undefined),
+      list: () => page([]),
+      isVisibleTo: () => Promise.resolve(false),
+    }),
     upgrades: counted("upgrades", {}),
     pools: counted<Store["pools"]>("pools", {
       find: (key) =>
@@ -308,6 +319,7 @@ function memoryStore(): MemoryStore {
       page: ({ tenantId }) => page(state.keys.filter((key) => (tenantId ?? key.tenantId) === key.tenantId)),
       noteUse: () => Promise.resolve(),
     }),
+    dependencies: counted("dependencies", {}),
     tenants: counted<Store["tenants"]>("tenants", { find: () => Promise.resolve(undefined) }),
     events: counted<Store["events"]>("events", { list: () => page([]) }),
     ping: () => Promise.resolve(),
@@ -435,6 +447,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const app = createHttpApp({
     logs,
     uploads,
+    bundles: NO_BUNDLES,
     requests,
     taskWatch,
     tenants,
@@ -567,7 +580,10 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
         let bytes = 0;
         for await (const piece of body) bytes += piece.length;
         if (bytes === 0) throw new Fault("package_not_zip", "The upload is no zip archive.");
-        return { created: bytes !== 7, stored: aPackage({ bytes }), limits: { limits: LIMITS, notes: [] } };
+        return {
+          ...{ created: bytes !== 7, stored: aPackage({ bytes }), limits: { limits: LIMITS, notes: [] } },
+          trust: NOT_ASKED,
+        };
       },
     },
     requests: {

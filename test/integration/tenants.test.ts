@@ -313,7 +313,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     ]);
     const claim = await store.tasks.claim(accepted.task.id, "w", LEASE_MS);
     await store.installations.publishReady(accepted.task.id, claim?.attempt ?? 0);
-    await store.installations.acceptUninstall(accepted.installation.id, by);
+    await store.installations.acceptUninstall(accepted.installation.id, { by });
     await store.keys.revoke(key.id, BY);
     await store.keys.revoke(key.id, BY);
     await store.tenants.acceptRemoval(tenantId, BY);
@@ -351,7 +351,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     await expect(accept(pkg, tenantId, by)).rejects.toMatchObject(unauthorized);
     await expect(store.packages.put(pkg, { tenantId, by })).rejects.toMatchObject(unauthorized);
     const { installation } = await ready(aTenant());
-    await expect(store.installations.acceptUninstall(installation.id, by)).rejects.toMatchObject(
+    await expect(store.installations.acceptUninstall(installation.id, { by })).rejects.toMatchObject(
       unauthorized,
     );
     expect(await store.tenants.find(tenantId)).toBeUndefined();

@@ -5,7 +5,7 @@ import type { Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
 import { toTask, toTaskAnswer } from "./rows.ts";
-import { createTask } from "./task-writes.ts";
+import { createTask, holdParent } from "./task-writes.ts";
 
 /** The transaction behind `accept`. */
 export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
@@ -13,6 +13,7 @@ export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccep
   await lineUp(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
+  await holdParent(tx, request.parentId);
   if (idempotency === undefined) return accept(tx, request);
   const earlier = await claimKey(tx, idempotency);
   if (earlier !== undefined) return toTaskAnswer(earlier);

@@ -1,5 +1,7 @@
 import type { Actor } from "../../domain/audit.ts";
-import { Fault, type FaultJson } from "../../domain/fault.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { TaskId } from "../../domain/ids.ts";
+import type { Task } from "../../domain/task.ts";
 import type { Accepted, AcceptInstall } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { jsonValue, type Tx } from "./database.ts";
@@ -8,7 +10,7 @@ import { Prisma } from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
 import { holdPackage } from "./packages.ts";
 import { toAnswer, toInstallation, toTask } from "./rows.ts";
-import { createTask, endTask } from "./task-writes.ts";
+import { createTask, holdParent } from "./task-writes.ts";
 import { uuid7 } from "./uuid7.ts";
 
 /** The transaction behind `acceptInstall`. */
@@ -16,6 +18,7 @@ export async function acceptInstall(tx: Tx, request: AcceptInstall): Promise<Acc
   const { idempotency, tenantId, by } = request;
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
+  await holdParent(tx, request.parentId);
   if (idempotency === undefined) return accept(tx, request);
   const earlier = await claimKey(tx, idempotency);
   if (earlier !== undefined) return toAnswer(earlier);
@@ -39,6 +42,7 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
     skipDuplicates: true,
   });
   const found = await lockByPlugin(tx, request);
+  await noteHold(tx, found.id, { parentId: request.parentId, isNew: count > 0 });
   if (count > 0) return withInstall(tx, found, request);
   assertSame(found, request);
   const latest = await latestTask(tx, found.id);
@@ -85,22 +89,18 @@ function otherVersion(value: string, installed: string): Fault {
   });
 }
 
-/** The transaction behind `acceptUninstall`. An install in flight ends as cancelled: its worker loses the lease. */
-export async function acceptUninstall(tx: Tx, id: string, by: Actor | undefined): Promise<Accepted> {
-  await holdKey(tx, by);
-  await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
-  const found = await tx.installation.findUnique({ where: { id } });
-  if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
-  const unfinished = await tx.task.findMany({ where: { installationId: id, finishedAt: null } });
-  const removing = unfinished.find(({ kind }) => kind === "uninstall");
-  if (removing !== undefined)
-    return { installation: toInstallation(found), task: toTask(removing), created: false };
-  const cause: FaultJson = { code: "cancelled", message: "An uninstall was asked for." };
-  for (const task of unfinished) await endTask(tx, task.id, { type: "end", state: "cancelled", cause });
-  const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
-  const marked = await tx.installation.update({ where: { id }, data });
-  await touch(tx, id);
-  return withNewTask(tx, marked, "uninstall", { by });
+/**
+ * What is made for a task is there for it until that ends; what others are there for already, for it too. What somebody
+ * asks for by itself stays, whatever becomes of the tasks that it was made for.
+ */
+async function noteHold(
+  tx: Tx,
+  installationId: string,
+  { parentId, isNew }: { readonly parentId: string | undefined; readonly isNew: boolean },
+): Promise<void> {
+  if (parentId === undefined) await tx.taskHold.deleteMany({ where: { installationId } });
+  else if (isNew || (await tx.taskHold.count({ where: { installationId } })) > 0)
+    await tx.taskHold.createMany({ data: { taskId: parentId, installationId }, skipDuplicates: true });
 }
 
 /** Only what is there can be installed: from here on nobody removes it. */
@@ -109,11 +109,17 @@ async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstal
   return withNewTask(tx, row, "install", request);
 }
 
-async function withNewTask(
+interface Below {
+  readonly by?: Actor | undefined;
+  readonly parentId?: TaskId | undefined;
+  readonly input?: Task["input"] | undefined;
+}
+
+export async function withNewTask(
   tx: Tx,
   row: rows.Installation,
   kind: "install" | "uninstall",
-  { by, parentId, input }: Partial<Pick<AcceptInstall, "parentId" | "input">> & { by?: Actor | undefined },
+  { by, parentId, input }: Below,
 ): Promise<Accepted> {
   const { id: installationId, tenantId, identifier } = row;
   const task = await createTask(tx, { kind, tenantId, installationId, identifier, parentId, input });
@@ -129,6 +135,6 @@ async function latestTask(tx: Tx, installationId: string): Promise<rows.Task | n
 }
 
 /** By the database's clock at the moment of writing: `changedSince` depends on it. */
-async function touch(tx: Tx, id: string): Promise<void> {
+export async function touch(tx: Tx, id: string): Promise<void> {
   await tx.$executeRaw`UPDATE berth_installations SET updated_at = clock_timestamp() WHERE id = ${id}::uuid`;
 }

@@ -1,7 +1,8 @@
 import { Fault } from "../../domain/fault.ts";
 import { InstallationId } from "../../domain/ids.ts";
 import type { InstallationRows } from "../store.ts";
-import { acceptInstall, acceptUninstall } from "./acceptance.ts";
+import { acceptUninstall } from "./accept-uninstall.ts";
+import { acceptInstall } from "./acceptance.ts";
 import { acceptChange } from "./changes.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
@@ -13,7 +14,7 @@ export function createInstallationRows(db: Database): InstallationRows {
   return {
     ...createReads(db),
     acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request)),
-    acceptUninstall: (id, by) => db.transaction((tx) => acceptUninstall(tx, id, by)),
+    acceptUninstall: (id, request = {}) => db.transaction((tx) => acceptUninstall(tx, id, request)),
     acceptChange: (request) => db.transaction((tx) => acceptChange(tx, request)),
     publishReady: (id, attempt, published = {}) =>
       db.transaction((tx) => publishReady(tx, { id, attempt }, published)),

@@ -2,15 +2,18 @@
  * Tasks that wait for tasks. A waiter gives its lease back, so that it takes no worker's place; the end of a task it
  * waits for frees it in the transaction of that end. Locks are taken in one order: what is waited for, then the waiter.
  */
+import type { Actor } from "../../domain/audit.ts";
+import { Fault } from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
-import type { TaskEnding } from "../../domain/task.ts";
+import type { Task, TaskKind } from "../../domain/task.ts";
 import type { TaskRows } from "../store.ts";
+import { holdKey, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
-import { toEnding } from "./rows.ts";
-import { holdTask } from "./task-writes.ts";
+import { toEnding, toTask } from "./rows.ts";
+import { holdTask, noteEnding } from "./task-writes.ts";
 
-export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters" | "setEnding"> {
+export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters" | "setEnding" | "cancel"> {
   return {
     wait: (id, attempt, on, delayMs) =>
       db.transaction(async (tx) => {
@@ -38,15 +41,41 @@ export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters"
     setEnding: (id, attempt, ending) =>
       db.transaction(async (tx) => {
         const task = await holdTask(tx, { id, attempt });
-        return toEnding(task.ending) ?? (await writeEnding(tx, id, ending));
+        await noteEnding(tx, id, ending);
+        return toEnding(task.ending) ?? ending;
       }),
+    cancel: (id, by) => db.transaction((tx) => cancel(tx, id, by)),
   };
 }
 
-export async function writeEnding(tx: Tx, id: string, ending: TaskEnding): Promise<TaskEnding> {
-  await tx.$executeRaw`
-    UPDATE berth_tasks SET ending = ${JSON.stringify(ending)}::jsonb WHERE id = ${id}::uuid`;
-  return ending;
+async function cancel(tx: Tx, id: TaskId, by: Actor | undefined): Promise<Task> {
+  await holdKey(tx, by);
+  await tx.$queryRaw`SELECT id FROM berth_tasks WHERE id = ${id}::uuid FOR UPDATE`;
+  const row = await tx.task.findUnique({ where: { id } });
+  if (row === null) throw new Fault("task_not_found", `There is no task ${id}.`);
+  const task = toTask(row);
+  if (task.state === "cancelled" || task.ending !== undefined) return task;
+  if (task.finishedAt !== undefined || REMOVALS.includes(task.kind)) throw notCancelled(task);
+  await noteEnding(tx, id, { state: "cancelled", cause: CANCELLED });
+  await writeEvent(tx, {
+    kind: "task.cancel",
+    ...{ by, tenantId: task.tenantId, subject: task.identifier ?? task.kind, result: "accepted" },
+    ...(task.installationId === undefined ? {} : { installationId: task.installationId }),
+    taskId: id,
+  });
+  return toTask(await tx.task.findUniqueOrThrow({ where: { id } }));
+}
+
+/** What they have removed does not come back. */
+const REMOVALS: readonly TaskKind[] = ["uninstall", "remove_tenant"];
+const CANCELLED = { code: "cancelled", message: "The task was cancelled." } as const;
+
+function notCancelled({ kind, state, finishedAt }: Task): Fault {
+  const why =
+    finishedAt === undefined ? `A task of the kind ${kind} goes on to its end` : `The task is ${state}`;
+  return new Fault("conflict", `${why}; there is nothing to cancel.`, {
+    details: { kind, state, accepted: "an unfinished task that removes nothing" },
+  });
 }
 
 async function holdUnfinished(tx: Tx, ids: readonly TaskId[]): Promise<readonly string[]> {

@@ -1,9 +1,11 @@
 import { Fault } from "../../domain/fault.ts";
-import type { Task, TaskEventData, TaskKind } from "../../domain/task.ts";
+import type { Task, TaskEnding, TaskEventData, TaskKind } from "../../domain/task.ts";
 import { undoChange } from "./change-ends.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import { freeWaiters } from "./free-waiters.ts";
 import type * as rows from "./generated/client.ts";
+import { toEnding } from "./rows.ts";
+import { type EndedTask, settle } from "./task-settlement.ts";
 import { uuid7 } from "./uuid7.ts";
 
 /** Whoever writes to a task says on which attempt: a stale one is refused with `lease_lost`. */
@@ -61,14 +63,37 @@ export async function endTask(
   end: Extract<TaskEventData, { type: "end" }>,
 ): Promise<void> {
   const cause = end.cause === undefined ? null : JSON.stringify(end.cause);
-  await tx.$executeRaw`
+  const [ended] = await tx.$queryRaw<(EndedTask & { ending: unknown })[]>`
     UPDATE berth_tasks SET state = ${end.state}, cause = ${cause}::jsonb, holder = NULL, lease_expires_at = NULL,
       updated_at = clock_timestamp(), finished_at = clock_timestamp()
-    WHERE id = ${id}::uuid`;
+    WHERE id = ${id}::uuid RETURNING id, kind, parent_id, installation_id, ending`;
+  if (end.state === "ready") assertWanted(toEnding(ended?.ending ?? null));
   await tx.auditEvent.updateMany({ where: { taskId: id }, data: { result: end.state } });
   await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
   await undoChange(tx, id, end);
+  if (ended !== undefined) await settle(tx, ended, end.state);
   await freeWaiters(tx, id, end.state);
+}
+
+/** What was accepted, that it is to end otherwise, stands: nothing of this transaction happens. */
+function assertWanted(ending: TaskEnding | undefined): void {
+  if (ending !== undefined) throw new Fault(ending.cause.code, ending.cause.message);
+}
+
+/** Notes how the task is to end, unless that is known; a waiting one is free for a worker at once. */
+export async function noteEnding(tx: Tx, id: string, ending: TaskEnding): Promise<void> {
+  await tx.$executeRaw`
+    UPDATE berth_tasks SET ending = coalesce(ending, ${JSON.stringify(ending)}::jsonb),
+      claimable_at = CASE WHEN holder IS NULL THEN least(claimable_at, clock_timestamp()) ELSE claimable_at END
+    WHERE id = ${id}::uuid AND finished_at IS NULL`;
+}
+
+/** Nothing comes to be below a task that has ended, or is about to: whoever asks for it has lost it. */
+export async function holdParent(tx: Tx, id: string | undefined): Promise<void> {
+  if (id === undefined) return;
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT 1 AS one FROM berth_tasks WHERE id = ${id}::uuid AND finished_at IS NULL AND ending IS NULL FOR SHARE`;
+  if (held.length === 0) throw leaseLost(id);
 }
 
 export function leaseLost(id: string): Fault {

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
 import type { Store } from "../../../store/store.ts";
@@ -5,6 +6,13 @@ import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
 import { acceptedResponse } from "./accepted.ts";
 import { getInstallation, InstallationParams } from "./find.ts";
+
+const Query = z.strictObject({
+  force: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({ description: "Also where other installations need it" }),
+});
 
 export function addRemoveInstallation(
   routes: Routes,
@@ -22,12 +30,13 @@ export function addRemoveInstallation(
       summary: "Accepts an uninstall; repeated, it returns the same task. Calls are refused from now on.",
       access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
+      query: Query,
       answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
-      faults: ["installation_not_found"],
+      faults: ["installation_not_found", "dependency_in_use"],
     },
-    async ({ params, by }) => {
+    async ({ params, query, by }) => {
       const { id } = await getInstallation(deps.store, params);
-      const accepted = await deps.requests.uninstall(id, by);
+      const accepted = await deps.requests.uninstall(id, { by, force: query.force === "true" });
       // the poll would see it too, later
       await deps.invoker.refresh();
       return acceptedResponse(accepted);

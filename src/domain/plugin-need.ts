@@ -1,0 +1,97 @@
+/** What a package or a bundle may ask of the other plugins of its Tenant, and what fits it. */
+import { z } from "zod";
+import { PluginDependency, parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
+import { IDENTIFIER_PATTERN } from "./package-ref.ts";
+import { fitsVersion } from "./version-range.ts";
+
+const CHECKSUM = /^[a-f0-9]{64}$/;
+
+/** Another plugin: by one of the three ways of a bundle's list, or by nothing but the checksum of its package. */
+export const PluginNeed = z.union([
+  PluginDependency,
+  z.object({ type: z.literal("checksum"), checksum: z.string() }),
+]);
+export type PluginNeed = z.infer<typeof PluginNeed>;
+
+export const NEED_TYPES = ["package", "marketplace", "github", "checksum"] as const;
+
+/** Which package something is, as far as a need looks at it. */
+export interface NeededPackage {
+  readonly pluginId: string;
+  readonly version: string;
+  readonly identifier: string;
+  /** `repository` and tag of the release that it came from, where it is known. */
+  readonly release?: { readonly repo: string; readonly tag: string } | undefined;
+}
+
+/** `author/name`, where the need names one: a repository may hold a plugin of another name. */
+export function pluginOf(need: PluginNeed): string | undefined {
+  switch (need.type) {
+    case "package":
+      return need.identifier.slice(0, need.identifier.indexOf(":"));
+    case "marketplace":
+      return `${need.organization}/${need.plugin}`;
+    case "github":
+    case "checksum":
+      return undefined;
+    default:
+      return need satisfies never;
+  }
+}
+
+/** Whether the package is of the plugin that the need means, in whatever version. */
+export function isMeant(need: PluginNeed, found: NeededPackage): boolean {
+  switch (need.type) {
+    case "package":
+    case "marketplace":
+      return pluginOf(need) === found.pluginId;
+    case "github":
+      return need.repo === (found.release?.repo ?? found.pluginId);
+    case "checksum":
+      return found.identifier.endsWith(`@${need.checksum}`);
+    default:
+      return need satisfies never;
+  }
+}
+
+/** Whether the package is what the need asks for. */
+export function fits(need: PluginNeed, found: NeededPackage): boolean {
+  if (!isMeant(need, found)) return false;
+  switch (need.type) {
+    case "package":
+      return need.identifier === found.identifier;
+    case "marketplace":
+      return fitsVersion(need.version, found.version);
+    case "github":
+      return need.release === found.release?.tag || fitsVersion(need.release, found.version);
+    case "checksum":
+      return true;
+    default:
+      return need satisfies never;
+  }
+}
+
+/** One line that says what is asked for: the text of a manifest's `value`. */
+export function formatNeed(need: PluginNeed): string {
+  switch (need.type) {
+    case "package":
+      return need.identifier;
+    case "marketplace":
+      return `${need.organization}/${need.plugin}:${need.version}`;
+    case "github":
+      return `${need.repo}:${need.release}/${need.asset}`;
+    case "checksum":
+      return need.checksum;
+    default:
+      return need satisfies never;
+  }
+}
+
+/** Reads that text again; without a type, by its form. Undefined for anything else. */
+export function parseNeed(text: string, type?: string): PluginNeed | undefined {
+  if (type === "marketplace") return parseMarketplacePattern(text);
+  if (type === "github") return parseGithubPattern(text);
+  if (CHECKSUM.test(text)) return { type: "checksum", checksum: text };
+  if (IDENTIFIER_PATTERN.test(text) && text.includes("/")) return { type: "package", identifier: text };
+  return type === undefined ? (parseMarketplacePattern(text) ?? parseGithubPattern(text)) : undefined;
+}

@@ -1,0 +1,65 @@
+import type { FaultJson } from "../../domain/fault.ts";
+import { Fault } from "../../domain/fault.ts";
+import { formatNeed } from "../../domain/plugin-need.ts";
+import type { TaskEnding } from "../../domain/task.ts";
+import type { Dependent } from "../dependency-rows.ts";
+import type { Accepted, UninstallRequest } from "../store.ts";
+import { touch, withNewTask } from "./acceptance.ts";
+import { holdKey } from "./audit.ts";
+import type { Tx } from "./database.ts";
+import { dependentsOf } from "./dependents.ts";
+import type * as rows from "./generated/client.ts";
+import { Prisma } from "./generated/client.ts";
+import { toEnding, toInstallation, toTask } from "./rows.ts";
+import { endTask, noteEnding } from "./task-writes.ts";
+
+/**
+ * The transaction behind `acceptUninstall`. What is in flight ends as cancelled, and its worker loses the lease; where it
+ * has tasks or Installations below it, it ends as soon as those are undone.
+ */
+export async function acceptUninstall(
+  tx: Tx,
+  id: string,
+  { by, parentId, force = false, input }: UninstallRequest,
+): Promise<Accepted> {
+  await holdKey(tx, by);
+  await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
+  const found = await tx.installation.findUnique({ where: { id } });
+  if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
+  const unfinished = await tx.task.findMany({ where: { installationId: id, finishedAt: null } });
+  const removing = unfinished.find(({ kind }) => kind === "uninstall");
+  if (removing !== undefined)
+    return { installation: toInstallation(found), task: toTask(removing), created: false };
+  if (!force) assertUnneeded(found, await dependentsOf(tx, id));
+  for (const task of unfinished) await endForUninstall(tx, task);
+  const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
+  const marked = await tx.installation.update({ where: { id }, data });
+  await touch(tx, id);
+  return withNewTask(tx, marked, "uninstall", { by, parentId, input });
+}
+
+function assertUnneeded({ pluginId }: rows.Installation, dependents: readonly Dependent[]): void {
+  if (dependents.length === 0) return;
+  const names = dependents.map((dependent) => dependent.pluginId).join(", ");
+  throw new Fault(
+    "dependency_in_use",
+    `${pluginId} is needed by ${names}: uninstall those first, or force it, and they stay without it.`,
+    { details: { needed_by: dependents.map(dependentJson), accepted: "force=true" } },
+  );
+}
+
+export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
+  return {
+    ...{ installation_id: installationId, plugin_id: pluginId, identifier },
+    ...{ type: need.type, value: formatNeed(need) },
+  };
+}
+
+async function endForUninstall(tx: Tx, { id, ending }: rows.Task): Promise<void> {
+  const cause: FaultJson = { code: "cancelled", message: "An uninstall was asked for." };
+  const end: TaskEnding = toEnding(ending) ?? { state: "cancelled", cause };
+  const below = await tx.task.count({ where: { parentId: id, finishedAt: null } });
+  const held = await tx.taskHold.count({ where: { taskId: id } });
+  if (below + held === 0) await endTask(tx, id, { type: "end", ...end });
+  else await noteEnding(tx, id, end);
+}
