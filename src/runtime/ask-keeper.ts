@@ -3,6 +3,7 @@
  * there. Whoever holds the lease by then answers, also where the one that was asked has died.
  */
 import { Fault } from "../domain/fault.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Store } from "../store/store.ts";
 import { Bell } from "../util/bell.ts";
@@ -23,23 +24,61 @@ export async function askForStart(
   poolKey: string,
   signal: AbortSignal,
 ): Promise<RuntimeRecord> {
-  const asked = await deps.store.pools.askStart(poolKey);
-  await announce(deps.queue, TOPICS.asked, poolKey);
-  const pool = await untilRow(
-    deps,
-    poolKey,
-    (row) => row === undefined || row.startAnswered >= asked,
-    signal,
-  );
-  if (pool === undefined) throw new Fault("not_found", "The pool is gone.", { context: { poolKey } });
-  const { startFault } = pool;
-  if (startFault !== undefined) {
-    const { code, message, details } = startFault;
-    throw new Fault(code, message, details === undefined ? {} : { details });
-  }
+  await untilAnswered(deps, { poolKey, asked: await deps.store.pools.askStart(poolKey) }, signal);
   const [newest] = await deps.store.runtimes.listOfPool(poolKey, 1);
   if (newest === undefined) throw new Fault("not_found", "The runtime is gone.", { context: { poolKey } });
   return newest;
+}
+
+/** As `PoolKeeper.replace`. Whoever gives up waiting takes the request back. */
+export async function askForReplacement(
+  deps: AskDeps,
+  { poolKey, limits }: { readonly poolKey: string; readonly limits: Limits | undefined },
+  signal: AbortSignal,
+): Promise<void> {
+  const asked = await deps.store.pools.askReplace(poolKey, limits);
+  try {
+    await untilAnswered(deps, { poolKey, asked }, signal);
+  } catch (error) {
+    if (signal.aborted) await deps.store.pools.withdraw(poolKey, asked).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** As `PoolKeeper.stopIfIdle`, of a Pool that is not wanted any more. */
+export async function untilStopped(
+  { store, queue, clock, rowPollMs }: AskDeps,
+  { poolKey, waitMs }: { readonly poolKey: string; readonly waitMs: number },
+  signal: AbortSignal,
+): Promise<boolean> {
+  const bell = new Bell();
+  await using _subscription = await queue.subscribe(TOPICS.changed, (key) => {
+    if (key === poolKey) bell.ring();
+  });
+  await announce(queue, TOPICS.asked, poolKey);
+  for (const until = clock.now() + waitMs; ; ) {
+    signal.throwIfAborted();
+    const [pool, live] = await Promise.all([store.pools.find(poolKey), store.runtimes.listLive()]);
+    if (pool === undefined || pool.wanted || !live.some((row) => row.poolKey === poolKey)) return true;
+    const leftMs = until - clock.now();
+    if (leftMs <= 0) return false;
+    await bell.wait(clock, Math.min(rowPollMs, leftMs), signal);
+  }
+}
+
+async function untilAnswered(
+  deps: AskDeps,
+  { poolKey, asked }: { readonly poolKey: string; readonly asked: number },
+  signal: AbortSignal,
+): Promise<void> {
+  await announce(deps.queue, TOPICS.asked, poolKey);
+  const isAnswered = (row: Pool | undefined) => row === undefined || row.startAnswered >= asked;
+  const pool = await untilRow(deps, poolKey, isAnswered, signal);
+  if (pool === undefined) throw new Fault("not_found", "The pool is gone.", { context: { poolKey } });
+  const { startFault } = pool;
+  if (startFault === undefined) return;
+  const { code, message, details } = startFault;
+  throw new Fault(code, message, details === undefined ? {} : { details });
 }
 
 /** Resolves when its keeper has removed the Pool, or somebody has come to need it again. */

@@ -3,6 +3,7 @@
  * Engine tell. Disposing it lets go of everything and stops nothing: plugins run on, the next keeper adopts them.
  */
 import { Fault, isFault } from "../domain/fault.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Engine, EngineEvent } from "../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../engine/labels.ts";
@@ -13,7 +14,7 @@ import { type Clock, repeat } from "../util/clock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
-import { askForRemoval, askForStart } from "./ask-keeper.ts";
+import { askForRemoval, askForReplacement, askForStart, untilStopped } from "./ask-keeper.ts";
 import { releaseInstance } from "./claim.ts";
 import { watchEngine } from "./engine-watch.ts";
 import type { RuntimeFolders } from "./folder.ts";
@@ -140,6 +141,22 @@ class Keeper implements RunningPoolKeeper {
     }
   }
 
+  async replace(poolKey: string, { limits }: { limits?: Limits }, signal: AbortSignal): Promise<void> {
+    const ending = AbortSignal.any([signal, this.#scope.signal]);
+    await this.#removing.get(poolKey)?.catch(() => undefined);
+    await askForReplacement(this.#askDeps(), { poolKey, limits }, ending);
+  }
+
+  async stopIfIdle(
+    poolKey: string,
+    { waitMs }: { readonly waitMs: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (!(await this.#deps.store.pools.unwantIdle(poolKey))) return true;
+    const ending = AbortSignal.any([signal, this.#scope.signal]);
+    return await untilStopped(this.#askDeps(), { poolKey, waitMs }, ending);
+  }
+
   async removeIfUnused(poolKey: string, signal: AbortSignal): Promise<void> {
     if (!(await this.#deps.store.pools.unwantUnused(poolKey))) return;
     if ((await this.#hold(poolKey)) === undefined) await askForRemoval(this.#askDeps(), poolKey, signal);
@@ -197,11 +214,13 @@ class Keeper implements RunningPoolKeeper {
   }
 
   async #look(pool: Pool, live: readonly RuntimeRecord[]): Promise<void> {
-    const isNeeded = pool.wanted || pool.removalAsked || live.length > 0 || this.#supervisors.has(pool.key);
+    const isAsked = pool.wanted || pool.removalAsked || pool.retiring;
+    const isNeeded = isAsked || live.length > 0 || this.#supervisors.has(pool.key);
     const supervisor = isNeeded ? await this.#hold(pool.key) : undefined;
     if (supervisor === undefined) return;
     if (!pool.wanted) supervisor.abandonStart(new Fault("cancelled", "The plugin is not wanted any more."));
-    if (pool.removalAsked) void this.#guard(() => this.#remove(pool.key));
+    const hasRetired = pool.retiring && live.length === 0 && supervisor.isEmpty;
+    if (pool.removalAsked || hasRetired) void this.#guard(() => this.#remove(pool.key));
     if (this.#isIdle(pool, supervisor)) {
       await this.#deps.store.pools.setState(pool.key, {
         state: "idle",

@@ -3,6 +3,7 @@
  */
 import type { FaultJson } from "../domain/fault.ts";
 import type { RuntimeId } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { RuntimeLink } from "../transport/transport.ts";
 
@@ -44,6 +45,16 @@ export interface PoolKeeper {
     options: { onLog: (text: string) => void },
     signal: AbortSignal,
   ): Promise<RuntimeRecord>;
+  /**
+   * Replaces what serves by a new Container, with `limits` under these; the old one serves until the new one is ready,
+   * and ends with its last call. Also ends `crash_loop`. Throws as `ensureReady`: then the old one serves on, as it was.
+   */
+  replace(poolKey: string, options: { readonly limits?: Limits }, signal: AbortSignal): Promise<void>;
+  /**
+   * Stops the Pool's Containers where no enabled Installation points to it, each with its last call. Answers false
+   * where one still runs after `waitMs`; it is stopped all the same.
+   */
+  stopIfIdle(poolKey: string, options: { readonly waitMs: number }, signal: AbortSignal): Promise<boolean>;
   /** Stops and removes the Pool's Containers, folders and row when no Installation points to it any more. */
   removeIfUnused(poolKey: string, signal: AbortSignal): Promise<void>;
 }

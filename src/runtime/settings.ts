@@ -52,8 +52,10 @@ export interface SupervisionSettings {
   readonly healthyResetMs: number;
   readonly crashesMax: number;
   readonly crashWindowMs: number;
-  /** How long a draining Runtime may finish its sessions. */
+  /** How long a draining Runtime may finish its sessions: no call may take longer. */
   readonly drainMs: number;
+  /** The same for one in which a call has outlived its last deadline. */
+  readonly retireMs: number;
   readonly drainPollMs: number;
   /** By then every process that calls it knows that it drains; 0 where this one alone does. */
   readonly drainNoticeMs: number;
@@ -119,7 +121,8 @@ export const SUPERVISION_DEFAULTS: SupervisionSettings = Object.freeze({
   healthyResetMs: 60_000,
   crashesMax: 5,
   crashWindowMs: 600_000,
-  drainMs: 60_000,
+  drainMs: 605_000,
+  retireMs: 60_000,
   drainPollMs: 250,
   drainNoticeMs: 0,
   orphanGraceMs: 60_000,

@@ -29,6 +29,7 @@ import { Scope } from "../../src/util/scope.ts";
 import { buildSettings, removeInstance, testEngine } from "./build.ts";
 import { LocalQueue } from "./local-queue.ts";
 import type { TestDatabase } from "./stores.ts";
+import { testTrust } from "./trust.ts";
 
 const LIMITS: Limits = {
   memoryBytes: 256 << 20,
@@ -50,6 +51,15 @@ export class KeeperDouble implements PoolKeeper {
     this.started.push(poolKey);
     if (this.failure !== undefined) throw this.failure;
     return { poolKey } as unknown as RuntimeRecord;
+  }
+
+  async replace(poolKey: string): Promise<void> {
+    this.started.push(poolKey);
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  async stopIfIdle(): Promise<boolean> {
+    return true;
   }
 
   async removeIfUnused(): Promise<void> {}
@@ -151,6 +161,7 @@ function createWorker(
     dataFolder: folder,
     archives: DEFAULT_READ_OPTIONS,
     reader,
+    trust: testTrust(store),
     isolation: { default: "tenant", plugins: {} },
     sharedLimits: LIMITS,
     ...deps,

@@ -5,7 +5,7 @@ import type { Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
 import { announce, TOPICS } from "../announce.ts";
 import type { EndedRuntime } from "../exit-cause.ts";
 import { CrashHistory } from "./crash-history.ts";
-import { causeOf, markInstallations } from "./crash-loop.ts";
+import { causeOf, markInstallations, servesAnybody } from "./crash-loop.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 const FAILURES: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed", "lost"];
@@ -74,6 +74,23 @@ export class PoolFate {
       default:
         verdict satisfies never;
     }
+  }
+
+  /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
+  async startFailed(
+    error: unknown,
+    { isExplicit, isAbandoned, pool }: { isExplicit: boolean; isAbandoned: boolean; pool: Pool | undefined },
+  ): Promise<void> {
+    const { store, supervision, onImageMissing } = this.#deps;
+    const fault = toFault(error);
+    const isForOthers = await servesAnybody(store, this.#key);
+    if (isAbandoned) await this.setState(isForOthers ? "starting" : "idle");
+    else if (fault.code === "image_missing" && pool !== undefined) {
+      await this.setState("idle", fault);
+      await onImageMissing(pool);
+    } else if (isExplicit && !isForOthers) await this.setState("idle", fault);
+    else if (fault.rule.retry) await this.backOff(fault, supervision.backoffFirstMs);
+    else await this.failed(fault, 0);
   }
 
   /** On the row of a Pool that serves; `why` undefined: it is well again. */

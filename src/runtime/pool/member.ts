@@ -58,8 +58,11 @@ export class Member {
     this.#stop.abort();
   }
 
-  /** Takes no new calls, waits for the open ones at most `drainMs`, then ends it. */
-  async drain(reason: "replaced" | "stopped"): Promise<EndedRuntime> {
+  /**
+   * Takes no new calls, waits for the open ones as long as calls may take, then ends it. In one that is retired a call
+   * has outstayed even that: the others get `retireMs`.
+   */
+  async drain(reason: "replaced" | "retired" | "stopped"): Promise<EndedRuntime> {
     const { links, clock, supervision, lifetime, store, queue } = this.#deps;
     const { record } = this.live;
     this.#draining = true;
@@ -69,11 +72,12 @@ export class Member {
     void announce(queue, TOPICS.changed, record.poolKey);
     // A process that has not heard of it yet may still send a call: it is waited for before none open means none.
     if (!this.fallen) await clock.sleep(supervision.drainNoticeMs, lifetime);
-    for (const until = clock.now() + supervision.drainMs; clock.now() < until && !this.fallen; ) {
+    const limitMs = reason === "retired" ? supervision.retireMs : supervision.drainMs;
+    for (const until = clock.now() + limitMs; clock.now() < until && !this.fallen; ) {
       if ((await this.#openSessions()) === 0) break;
       await clock.sleep(supervision.drainPollMs, lifetime);
     }
-    return await this.end(reason);
+    return await this.end(reason === "stopped" ? "stopped" : "replaced");
   }
 
   /** Stops and removes the Container, ends link, folder and row, and tells how it ended. */

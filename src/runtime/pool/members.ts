@@ -2,7 +2,7 @@ import type { RuntimeId } from "../../domain/ids.ts";
 import type { RuntimeRecord } from "../../domain/runtime.ts";
 import type { Member } from "./member.ts";
 
-/** The Runtimes of one Pool that its supervisor knows, oldest first. */
+/** The Runtimes of one Pool that its supervisor knows. */
 export class Members {
   readonly #byId = new Map<RuntimeId, Member>();
 
@@ -12,7 +12,19 @@ export class Members {
 
   /** The newest one that takes calls, where a replacement stands beside what it replaces. */
   get serving(): Member | undefined {
-    return this.all.findLast(({ fallen, draining }) => !fallen && !draining);
+    return this.#serving[0];
+  }
+
+  /** Those that take calls beside the newest one. */
+  get surplus(): readonly Member[] {
+    return this.#serving.slice(1);
+  }
+
+  get #serving(): readonly Member[] {
+    const generation = ({ live }: Member) => live.record.generation;
+    return this.all
+      .filter(({ fallen, draining }) => !fallen && !draining)
+      .sort((a, b) => generation(b) - generation(a));
   }
 
   /** Some have ended, and have not been buried yet. */

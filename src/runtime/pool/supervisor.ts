@@ -10,9 +10,9 @@ import { announce, TOPICS } from "../announce.ts";
 import { exitOf } from "../exit-cause.ts";
 import { formatExit } from "../exit-message.ts";
 import { type LiveRuntime, launch, settle, undo } from "../launch.ts";
-import { profileHash } from "../profile.ts";
 import { findRecovery } from "../recover.ts";
-import { markInstallations, servesAnybody } from "./crash-loop.ts";
+import { aimOf, isOutdated, isReplaceAsked } from "./aim.ts";
+import { markInstallations } from "./crash-loop.ts";
 import { PoolFate } from "./fate.ts";
 import { Member } from "./member.ts";
 import { Members } from "./members.ts";
@@ -49,6 +49,11 @@ export class PoolSupervisor {
 
   get isServing(): boolean {
     return this.#members.serving !== undefined;
+  }
+
+  /** Nothing of it lives, as far as this process knows. */
+  get isEmpty(): boolean {
+    return this.#hasLooked && this.#members.all.length === 0 && this.#launching === undefined;
   }
 
   /** What the rows say against what is done here: true where a turn has something to do. */
@@ -174,7 +179,7 @@ export class PoolSupervisor {
     for (const record of rows.filter(({ state }) => state !== "ended")) {
       const member = this.#members.find(record.id);
       if (member === undefined) await this.#recover(record);
-      else if (record.state === "draining" && !member.draining) this.#drain(member, "replaced");
+      else if (record.state === "draining" && !member.draining) this.#drain(member, "retired");
     }
     this.#hasLooked = true;
     if (this.#isRemoved) return;
@@ -191,6 +196,9 @@ export class PoolSupervisor {
     const isExplicit = this.#requests.stand(pool);
     const isWanted = pool.wanted && (pool.state !== "idle" || isExplicit);
     if (serving !== undefined && isWanted) {
+      // A keeper that died in the middle of a replacement left two of them.
+      for (const member of this.#members.surplus) this.#drain(member, "replaced");
+      if (isReplaceAsked(this.#deps, pool, serving.live.record)) return await this.#renew(pool, serving);
       await this.#markReady(pool, serving);
       if (this.#isOutdated(pool)) await this.#replace(pool, serving);
       else this.#rollout.done();
@@ -198,7 +206,7 @@ export class PoolSupervisor {
     }
     this.#rollout.done();
     if (!isWanted) return await this.#stopServing(pool);
-    const isChanged = last !== undefined && last.specHash !== this.#hash(pool);
+    const isChanged = last !== undefined && isOutdated(this.#deps, pool, last);
     if (isExplicit || (pool.state === "crash_loop" && isChanged)) this.#fate.forgive();
     else if (pool.state === "crash_loop") return;
     else if (pool.state === "backoff" && !this.#fate.isDue(pool)) return;
@@ -208,7 +216,9 @@ export class PoolSupervisor {
   async #start(pool: Pool, isExplicit: boolean): Promise<void> {
     await this.#fate.setState("starting");
     const onLog = (text: string) => this.#requests.tell(text);
-    await this.#attempt({ isExplicit, pool }, (signal) => launch(this.#deps, { pool, onLog }, signal));
+    await this.#attempt({ isExplicit, pool }, (signal) =>
+      launch(this.#deps, { pool: aimOf(pool), onLog }, signal),
+    );
   }
 
   async #attempt(
@@ -223,32 +233,12 @@ export class PoolSupervisor {
     } catch (error) {
       if (this.#deps.lifetime.aborted) throw error;
       const isAbandoned = launching.abort.signal.aborted;
-      await this.#startFailed(error, { isExplicit, isAbandoned, pool });
+      await this.#fate.startFailed(error, { isExplicit, isAbandoned, pool });
       await this.#requests.fail(pool, error);
       this.#again = true;
     } finally {
       this.#launching = undefined;
     }
-  }
-
-  /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
-  async #startFailed(
-    error: unknown,
-    {
-      isExplicit,
-      isAbandoned,
-      pool,
-    }: { readonly isExplicit: boolean; readonly isAbandoned: boolean; readonly pool: Pool | undefined },
-  ): Promise<void> {
-    const fault = toFault(error);
-    const isForOthers = await servesAnybody(this.#deps.store, this.#key);
-    if (isAbandoned) await this.#fate.setState(isForOthers ? "starting" : "idle");
-    else if (fault.code === "image_missing" && pool !== undefined) {
-      await this.#fate.setState("idle", fault);
-      await this.#deps.onImageMissing(pool);
-    } else if (isExplicit && !isForOthers) await this.#fate.setState("idle", fault);
-    else if (fault.rule.retry) await this.#fate.backOff(fault, this.#deps.supervision.backoffFirstMs);
-    else await this.#fate.failed(fault, 0);
   }
 
   async #recover(record: RuntimeRecord): Promise<void> {
@@ -347,8 +337,7 @@ export class PoolSupervisor {
     if (!this.#mayReplace(pool) || !this.#rollout.take()) return;
     const { lifetime, log, clock, supervision } = this.#deps;
     try {
-      this.#admit(await launch(this.#deps, { pool, onLog: () => undefined }, lifetime));
-      this.#drain(old, "replaced");
+      await this.#launchBeside(pool, old);
     } catch (error) {
       if (lifetime.aborted) throw error;
       this.#replaceNotBefore = clock.now() + supervision.backoffMaxMs;
@@ -358,7 +347,31 @@ export class PoolSupervisor {
     }
   }
 
-  #drain(member: Member, reason: "replaced" | "stopped"): void {
+  /** Asked for, and so without waiting for its turn; whoever asked hears how it went. */
+  async #renew(pool: Pool, old: Member): Promise<void> {
+    try {
+      await this.#launchBeside(pool, old);
+    } catch (error) {
+      if (this.#deps.lifetime.aborted) throw error;
+      await this.#requests.fail(pool, error);
+    }
+    this.#again = true;
+  }
+
+  async #launchBeside(pool: Pool, old: Member): Promise<void> {
+    const launching = { abort: new AbortController(), isExplicit: false };
+    this.#launching = launching;
+    try {
+      const signal = AbortSignal.any([launching.abort.signal, this.#deps.lifetime]);
+      const onLog = (text: string) => this.#requests.tell(text);
+      this.#admit(await launch(this.#deps, { pool: aimOf(pool), onLog }, signal));
+    } finally {
+      this.#launching = undefined;
+    }
+    this.#drain(old, "replaced");
+  }
+
+  #drain(member: Member, reason: "replaced" | "retired" | "stopped"): void {
     const { lifetime, log } = this.#deps;
     member
       .drain(reason)
@@ -372,14 +385,9 @@ export class PoolSupervisor {
       });
   }
 
-  #hash(pool: Pool): string {
-    const { store, profile } = this.#deps;
-    return profileHash(pool, { instanceId: store.instanceId, settings: profile });
-  }
-
   #isOutdated(pool: Pool): boolean {
     const serving = this.#members.serving;
-    return serving !== undefined && serving.live.record.specHash !== this.#hash(pool);
+    return serving !== undefined && isOutdated(this.#deps, pool, serving.live.record);
   }
 
   #mayReplace(pool: Pool): boolean {
