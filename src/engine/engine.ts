@@ -25,8 +25,11 @@ export interface EngineImage {
   readonly id: string;
   readonly tags: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Of all its layers, also of those that other images share. */
   readonly bytes: number;
   readonly createdAt: Date;
+  /** What it is made of, the lowest first. Known of an image that was found, not of those that were listed. */
+  readonly layers?: readonly string[];
 }
 
 export interface EngineEvent {
@@ -81,6 +84,10 @@ export interface Engine extends AsyncDisposable {
 
   findImage(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
+  /**
+   * By id: `conflict` where a Container uses it, running or not, a second reference names it, or another image stands
+   * on it. Nothing is forced.
+   */
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
   /** Makes an image of a tar of its files, which may hold none; resolves with its id. `reference` is `repository:tag`. */
   importImage(
@@ -119,7 +126,10 @@ export interface Engine extends AsyncDisposable {
   putArchive(id: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
   /** Reads one path as a tar stream, from its mounts too, running or not; `not_found` where there is no such path. */
   getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
-  /** Makes an image of the Container's file system and resolves with its id, confirmed by looking it up. */
+  /**
+   * Makes an image of the Container's file system and resolves with its id, confirmed by looking it up. An abort leaves
+   * no image of that reference: one that the Engine was making is waited for and removed before this rejects.
+   */
   commit(id: string, spec: CommitSpec, signal: AbortSignal): Promise<string>;
 
   /**

@@ -226,6 +226,29 @@ export function engineContract(
       expect(unlabelled).toEqual([]);
     });
 
+    test("an image tells what it stands on, and by its id goes only when nothing stands on it", async () => {
+      const { engine } = subject;
+      const made = { labels: subject.labels, env: {}, command: [], workingDir: "/", user: "0:0" };
+      const commit = async (image: string, name: string) => {
+        const id = await create({ image, name: subject.name(name) });
+        const imageId = await engine.commit(id, { ...made, reference: `${subject.name(name)}:1` }, within());
+        await engine.removeContainer(id, within());
+        return imageId;
+      };
+      const below = await commit(subject.image, "below");
+      const above = await commit(below, "above");
+      const [lower, upper] = [
+        await engine.findImage(below, within()),
+        await engine.findImage(above, within()),
+      ];
+      expect(upper?.layers?.slice(0, lower?.layers?.length)).toEqual(lower?.layers);
+      expect(lower?.layers?.length).toBeGreaterThan(0);
+      await expect(engine.removeImage(below, within())).rejects.toMatchObject({ code: "conflict" });
+      await engine.removeImage(above, within());
+      await engine.removeImage(below, within());
+      expect(await engine.findImage(below, within())).toBeUndefined();
+    });
+
     test("an image is made of a tar without files, with exactly the labels it names", async () => {
       const { engine, labels } = subject;
       const reference = `${subject.name("empty")}:1`;

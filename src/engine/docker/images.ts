@@ -16,6 +16,7 @@ const Inspected = z.object({
   Size: z.number(),
   Created: z.string(),
   Config: z.object({ Labels, Env: z.array(z.string()).nullish() }).nullish(),
+  RootFS: z.object({ Layers: z.array(z.string()).nullish() }).nullish(),
 });
 
 const Listed = z.array(
@@ -51,6 +52,7 @@ export async function inspectImage(
     labels: parseLabelMap(labels),
     bytes: found.Size,
     createdAt: new Date(found.Created),
+    layers: found.RootFS?.Layers ?? [],
   };
   return { image, env: found.Config?.Env ?? [], labels };
 }
@@ -132,6 +134,7 @@ export async function commitContainer(
   const { repository, tag } = splitReference(checkName("image", spec.reference));
   const before = await inspectContainer(client, id, signal);
   if (before === undefined) throw new Fault("not_found", `There is no Container ${id}.`);
+  // The Engine ends what it has begun, whoever hangs up meanwhile: so nobody does.
   const { body } = await client.call(
     {
       method: "POST",
@@ -147,9 +150,14 @@ export async function commitContainer(
       },
       timeoutMs,
     },
-    signal,
+    new AbortController().signal,
   );
   const { Id } = parseAnswer(z.object({ Id: z.string() }), body, "a commit");
+  if (signal.aborted) {
+    // By its id: the reference may be another's by now.
+    await removeImage(client, Id, AbortSignal.timeout(timeoutMs));
+    throw signal.reason;
+  }
   const made = await inspectImage(client, Id, signal);
   if (made === undefined) throw unexpected("a commit whose image is not there");
   return made.image.id;

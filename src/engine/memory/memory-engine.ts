@@ -69,13 +69,19 @@ export class MemoryEngine implements Engine {
   // ---- what a test does to it
 
   /** As if it had been built: resolves with its id. */
-  addImage(reference: string, labels: Readonly<Record<string, string>> = {}): string {
+  addImage(
+    reference: string,
+    labels: Readonly<Record<string, string>> = {},
+    below: readonly string[] = [],
+  ): string {
     const id = `sha256:${randomBytes(32).toString("hex")}`;
     for (const [other, image] of this.#images) {
       const tags = image.tags.filter((tag) => tag !== reference);
       this.#images.set(other, { ...image, tags });
     }
-    this.#images.set(id, { id, tags: [reference], labels, bytes: 1, createdAt: this.#time() });
+    const layers = [...below, id];
+    const bytes = layers.length;
+    this.#images.set(id, { id, tags: [reference], labels, bytes, createdAt: this.#time(), layers });
     return id;
   }
 
@@ -154,6 +160,11 @@ export class MemoryEngine implements Engine {
     for (const { state } of this.#containers.values()) {
       if (state.image === image.id) throw new Fault("conflict", `${reference} is in use by ${state.name}.`);
     }
+    const isBelow = [...this.#images.values()].some(
+      ({ id, layers }) => id !== image.id && layers?.includes(image.id),
+    );
+    if (reference === image.id && (image.tags.length > 1 || isBelow))
+      throw new Fault("conflict", `${reference} is needed by another image or reference.`);
     this.#images.delete(image.id);
   }
 
@@ -279,8 +290,8 @@ export class MemoryEngine implements Engine {
     signal: AbortSignal,
   ): Promise<string> {
     this.#enter("commit", signal);
-    this.#get(id);
-    return this.addImage(spec.reference, spec.labels);
+    const { image } = this.#get(id).state;
+    return this.addImage(spec.reference, spec.labels, this.#images.get(image)?.layers);
   }
 
   async *events(
