@@ -15,6 +15,8 @@ import {
 } from "../installation/build/settings.ts";
 import type { IsolationSettings } from "../installation/pool-of.ts";
 import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-runner.ts";
+import type { TrustSettings } from "../installation/trust.ts";
+import type { BundleSettings } from "../installation/upload-bundle.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
 import type { CaBundle } from "../runtime/ca-bundle.ts";
@@ -28,6 +30,7 @@ import {
   SUPERVISION_DEFAULTS,
   type SupervisionSettings,
 } from "../runtime/settings.ts";
+import type { SourceSettings } from "../sources/sources.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;
@@ -90,6 +93,17 @@ function idleStopMs(s: Config["settings"]): number | undefined {
   return s.BERTH_IDLE_STOP_SECONDS === 0 ? undefined : s.BERTH_IDLE_STOP_SECONDS * SECOND;
 }
 
+/** A bundle holds packages, each of which has the bounds of a package. */
+export function bundleSettings(config: Config): BundleSettings {
+  const archives = archiveSettings(config);
+  const bytesMax = config.settings.BERTH_BUNDLE_MB_MAX * MIB;
+  return {
+    archives: { ...archives, uncompressedBytesMax: bytesMax },
+    bytesMax,
+    cpuMsMax: 60_000,
+  };
+}
+
 export function archiveSettings({ settings: s }: Config): ReadPackageOptions {
   const bytes = s.BERTH_PACKAGE_MB_MAX * MIB;
   return { ...DEFAULT_READ_OPTIONS, uncompressedBytesMax: bytes, entryBytesMax: bytes };
@@ -106,6 +120,7 @@ export function buildSettings(
     limits: {
       ...BUILD_LIMITS_DEFAULTS,
       memoryBytes: s.BERTH_BUILD_MEMORY_MB * MIB,
+      diskBytes: s.BERTH_BUILD_DISK_MB * MIB,
       cpuMillis: Math.round(s.BERTH_BUILD_CPUS * 1000),
       totalMs: s.BERTH_BUILD_SECONDS_MAX * SECOND,
       noProgressMs: s.BERTH_BUILD_SILENCE_SECONDS_MAX * SECOND,
@@ -113,6 +128,7 @@ export function buildSettings(
     network,
     index: {
       ...INDEX_DEFAULTS,
+      httpRetries: s.BERTH_PACKAGE_INDEX_RETRIES,
       url: s.BERTH_PACKAGE_INDEX_URL,
       extraUrls: s.BERTH_PACKAGE_EXTRA_INDEX_URLS ?? [],
       proxies: proxies(s),
@@ -122,11 +138,39 @@ export function buildSettings(
   };
 }
 
+export function sourceSettings({ settings: s }: Config): SourceSettings {
+  return {
+    github: { url: s.BERTH_GITHUB_URL, apiUrl: s.BERTH_GITHUB_API_URL, token: s.BERTH_GITHUB_TOKEN },
+    marketplace: { url: s.BERTH_MARKETPLACE_URL, token: s.BERTH_MARKETPLACE_TOKEN },
+    privateNetworks: s.BERTH_SOURCE_PRIVATE_NETWORKS,
+    proxies: proxies(s),
+    redirectsMax: s.BERTH_SOURCE_REDIRECTS_MAX,
+    bytesMax: s.BERTH_PACKAGE_MB_MAX * MIB,
+    idleMs: s.BERTH_SOURCE_SILENCE_SECONDS_MAX * SECOND,
+    totalMs: s.BERTH_SOURCE_SECONDS_MAX * SECOND,
+    triesMax: 4,
+    retryFirstMs: 500,
+    retryMaxMs: 10 * SECOND,
+    progressMs: SECOND,
+  };
+}
+
 export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
   return {
     ...TASK_RUNNER_DEFAULTS,
     leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
     pollMs: Math.min(1000, s.BERTH_POLL_SECONDS * SECOND),
+    retriesMax: s.BERTH_INSTALL_RETRIES_MAX,
+    retryFirstMs: s.BERTH_INSTALL_RETRY_SECONDS * SECOND,
+  };
+}
+
+/** Without the keys: they stand in files. */
+export function trustSettings({ settings: s }: Config): Omit<TrustSettings, "keys"> {
+  return {
+    policy: s.BERTH_SIGNATURE_POLICY,
+    missingCategory: s.BERTH_SIGNATURE_NO_CATEGORY === "langgenius" ? "langgenius" : undefined,
+    isVendorChecked: s.BERTH_SIGNATURE_LANGGENIUS === "yes",
   };
 }
 
@@ -157,6 +201,8 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     healthTimeoutMs: 2 * SECOND,
     invokeBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
     documentBytesMax: 64 * MIB,
+    declarationBytesMax: 8 * MIB,
+    publicUrl: s.BERTH_PUBLIC_URL?.replace(/\/+$/, ""),
     answerTimeoutMs: 60 * SECOND,
   };
 }

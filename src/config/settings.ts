@@ -3,11 +3,14 @@
  * table is checked against this one by a test.
  */
 import type { z } from "zod";
+import { parsePlatformVersion } from "../domain/platform-version.ts";
 import {
+  baseUrl,
   decimal,
   indexUrl,
   indexUrls,
   matching,
+  networks,
   oneOf,
   optional,
   proxyUrl,
@@ -21,6 +24,11 @@ export const SETTINGS = {
   BERTH_DATA: text("./data", "Folder for all that Berth keeps: database, queue, packages, logs, sockets"),
   BERTH_HOST: text("127.0.0.1", "Address to listen on"),
   BERTH_PORT: whole(0, 65_535, "5002", "Port to listen on; 0 takes a free one"),
+  BERTH_PUBLIC_URL: matching(
+    (value) => URL.canParse(value) && isPublicUrl(new URL(value)),
+    "`https://host[:port]`, or `http://`, with a path where a proxy adds one",
+    "Where callers reach Berth; set, answers hold whole URLs of it, else paths",
+  ),
   BERTH_ADMIN_KEY: secret(
     "Operator's key; unset, one is made at the first start, in `admin-key` in the data folder",
   ),
@@ -59,6 +67,30 @@ export const SETTINGS = {
   BERTH_ENGINE_SOCKET: text("/var/run/docker.sock", "Unix socket of the Docker Engine"),
 
   BERTH_PACKAGE_MB_MAX: whole(1, 4096, "50", "Size of an uploaded package, and of what it unpacks to (MiB)"),
+  BERTH_BUNDLE_MB_MAX: whole(1, 65_536, "600", "Size of an uploaded bundle, and of what it unpacks to (MiB)"),
+  BERTH_PLATFORM_VERSION: matching(
+    (value) => parsePlatformVersion(value) !== undefined,
+    "a version, for example `1.9.0`",
+    "Version of the platform; set, a package that asks for a newer one gets a warning",
+  ),
+  BERTH_SIGNATURE_POLICY: oneOf(
+    ["off", "warn", "require"],
+    "warn",
+    "What a package needs that no trusted key has signed: nothing, a warning, or it is refused; a tenant may have its own",
+  ),
+  BERTH_TRUSTED_KEYS: optional(
+    "PEM file of a public key whose signatures count, or a folder of them (`*.pem`)",
+  ),
+  BERTH_SIGNATURE_NO_CATEGORY: oneOf(
+    ["none", "langgenius"],
+    "none",
+    "Category of a signed package that names none: `langgenius` for packages of the time before categories",
+  ),
+  BERTH_SIGNATURE_LANGGENIUS: oneOf(
+    ["yes", "no"],
+    "yes",
+    "`yes`: a package of the author `langgenius` counts as signed only with the category `langgenius`",
+  ),
   BERTH_S3_BUCKET: optional("Bucket that keeps packages; unset, a folder in the data folder does"),
   BERTH_S3_ENDPOINT: matching(
     (value) => URL.canParse(value) && isBareUrl(new URL(value)),
@@ -81,6 +113,23 @@ export const SETTINGS = {
   ),
   BERTH_S3_SECRET_ACCESS_KEY: secret("Secret of the access key"),
   BERTH_S3_CACHE_MB: whole(0, 16_777_216, "1024", "Packages of the bucket that are kept at hand (MiB)"),
+  BERTH_MARKETPLACE_URL: baseUrl("https://marketplace.dify.ai", "Marketplace that packages are fetched from"),
+  BERTH_MARKETPLACE_TOKEN: secret("Token for the marketplace, where it wants one"),
+  BERTH_GITHUB_URL: baseUrl(
+    "https://github.com",
+    "Server of the release files that packages are fetched from",
+  ),
+  BERTH_GITHUB_API_URL: baseUrl("https://api.github.com", "Its API, which is asked where there is a token"),
+  BERTH_GITHUB_TOKEN: secret("Token for that API: opens private repositories, and more requests an hour"),
+  BERTH_SOURCE_SECONDS_MAX: decimal(0.1, 86_400, "600", "Time of a download with all its tries"),
+  BERTH_SOURCE_SILENCE_SECONDS_MAX: decimal(
+    0.1,
+    3600,
+    "30",
+    "Time of a download without a byte, after which it is tried again",
+  ),
+  BERTH_SOURCE_REDIRECTS_MAX: whole(0, 20, "5", "Redirects that a download follows"),
+  BERTH_SOURCE_PRIVATE_NETWORKS: networks("Addresses that downloads may reach although they are not public"),
   BERTH_PACKAGE_INDEX_URL: indexUrl(
     "Package index that builds use instead of the public one; may hold a password",
   ),
@@ -91,20 +140,42 @@ export const SETTINGS = {
     "PEM file of certificate authorities that builds, plugins and Berth itself trust beside the public ones",
   ),
   HTTP_PROXY: proxyUrl(
-    "Proxy of builds and plugins for `http://` addresses; may hold a password. Berth's own traffic never uses it",
+    "Proxy of builds, plugins and package downloads for `http://` addresses; may hold a password. No other traffic of Berth uses it",
   ),
   HTTPS_PROXY: proxyUrl("The same for `https://` addresses"),
-  NO_PROXY: text("", "Hosts that builds and plugins reach without a proxy, comma-separated"),
+  NO_PROXY: text(
+    "",
+    "Hosts that builds, plugins and package downloads reach without a proxy, comma-separated",
+  ),
   BERTH_PYTHON_VERSION: oneOf(
     ["nearest", "exact"],
     "nearest",
     "`nearest`: the next newer Python serves a package, with a warning; `exact`: it is refused",
   ),
   BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
+  BERTH_BUILD_DISK_MB: whole(16, 16_777_216, "4096", "Disk that a build may fill (MiB)"),
   BERTH_BUILD_CPUS: decimal(0.1, 1024, "2", "CPUs of a build"),
   BERTH_BUILD_SECONDS_MAX: decimal(1, 86_400, "600", "Time of a build"),
   BERTH_BUILD_SILENCE_SECONDS_MAX: decimal(0.1, 86_400, "120", "Time of a build without any progress"),
   BERTH_BUILDS_MAX: whole(1, 64, "2", "Builds at once"),
+  BERTH_PACKAGE_INDEX_RETRIES: whole(
+    0,
+    100,
+    "3",
+    "How often one request to a package index is repeated before the build fails",
+  ),
+  BERTH_INSTALL_RETRIES_MAX: whole(
+    0,
+    1000,
+    "5",
+    "How often an install is tried again after a cause that may pass",
+  ),
+  BERTH_INSTALL_RETRY_SECONDS: decimal(
+    0.01,
+    3600,
+    "2",
+    "Delay of the first such try; each next one waits longer",
+  ),
 
   BERTH_ISOLATION: oneOf(
     ["tenant", "shared"],
@@ -164,6 +235,10 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 export type Settings = { readonly [N in SettingName]: z.infer<(typeof SETTINGS)[N]["parse"]> | DefaultOf<N> };
 type DefaultOf<N extends SettingName> = (typeof SETTINGS)[N]["default"] extends string ? never : undefined;
+
+function isPublicUrl({ protocol, username, password, search, hash }: URL): boolean {
+  return (protocol === "https:" || protocol === "http:") && `${username}${password}${search}${hash}` === "";
+}
 
 function isBareUrl({ protocol, username, password, pathname, search, hash }: URL): boolean {
   const rest = `${username}${password}${search}${hash}`;

@@ -9,7 +9,18 @@ export type DesiredState = "enabled" | "disabled" | "removed";
  * `installing` until its first `ready`; `failed` when an install ended so; `crash_loop` while its Pool is given up;
  * `removing` until the uninstall is done.
  */
-export type InstallationState = "installing" | "ready" | "failed" | "crash_loop" | "disabled" | "removing";
+export type InstallationState = (typeof INSTALLATION_STATES)[number];
+export const INSTALLATION_STATES = [
+  "installing",
+  "ready",
+  "failed",
+  "crash_loop",
+  "disabled",
+  "removing",
+] as const;
+
+/** Where Packages come from. */
+export const SOURCES = ["package", "github", "marketplace", "url"] as const;
 
 /** The fact that a Tenant has a Package. A Tenant has at most one Installation of a plugin id. */
 export interface Installation {

@@ -1,13 +1,9 @@
 import { expect, it } from "vitest";
-import type { InstallationState } from "./installation.ts";
+import { INSTALLATION_STATES, type InstallationState } from "./installation.ts";
 import { PLUGIN_STATUSES, pluginStatus, STATUS_RULES } from "./plugin-status.ts";
 
-const STATES: readonly InstallationState[] = [
-  ...(["installing", "ready", "failed", "crash_loop", "disabled", "removing"] as const),
-];
-
 it("the rules that select by a status name exactly the Installations that show it", () => {
-  for (const state of STATES)
+  for (const state of INSTALLATION_STATES)
     for (const poolState of [undefined, "idle", "starting", "ready", "backoff", "crash_loop"] as const) {
       const selected = PLUGIN_STATUSES.filter((status) => {
         const rule: { states: readonly InstallationState[]; isIdle?: boolean } = STATUS_RULES[status];

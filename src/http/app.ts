@@ -2,6 +2,8 @@
 import type { LimitsPolicy } from "../domain/limits.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
 import type { Tenants } from "../installation/tenants.ts";
+import type { Trust } from "../installation/trust.ts";
+import type { BundleUploads } from "../installation/upload-bundle.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
@@ -10,10 +12,14 @@ import type { Store } from "../store/store.ts";
 import { DoorLife } from "./life.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
+import { addGetBundle } from "./routes/bundles/get.ts";
+import { addListBundles } from "./routes/bundles/list.ts";
+import { addUploadBundle } from "./routes/bundles/upload.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
+import type { EntitySettings } from "./routes/installations/entity.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
@@ -25,14 +31,17 @@ import { addRevokeKey } from "./routes/keys/revoke.ts";
 import { addGetPackage } from "./routes/packages/get.ts";
 import { addListPackages } from "./routes/packages/list.ts";
 import { addUploadPackage } from "./routes/packages/upload.ts";
+import { addListProviders } from "./routes/providers/list.ts";
+import { addListTools } from "./routes/providers/tools.ts";
 import { addTaskEvents } from "./routes/tasks/events.ts";
 import { addGetTask } from "./routes/tasks/get.ts";
 import { addListTasks } from "./routes/tasks/list.ts";
 import { addGetTenant } from "./routes/tenants/get.ts";
 import { addListTenants } from "./routes/tenants/list.ts";
 import { addRemoveTenant } from "./routes/tenants/remove.ts";
+import { addTrust } from "./routes/trust/all.ts";
 
-export interface HttpAppSettings extends InvokeSettings {
+export interface HttpAppSettings extends InvokeSettings, EntitySettings {
   readonly version: string;
   /** JSON bodies of control routes at most. */
   readonly jsonBytesMax: number;
@@ -46,8 +55,10 @@ export interface HttpAppSettings extends InvokeSettings {
 
 export interface HttpAppOptions {
   readonly uploads: PackageUploads;
+  readonly bundles: BundleUploads;
   readonly requests: InstallationRequests;
   readonly tenants: Tenants;
+  readonly trust: Trust;
   readonly taskWatch: TaskWatch;
   readonly store: Store;
   readonly invoker: Invoker;
@@ -81,11 +92,16 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addUploadPackage(routes, options);
   addListPackages(routes, options);
   addGetPackage(routes, options);
+  addUploadBundle(routes, options);
+  addListBundles(routes, options);
+  addGetBundle(routes, options);
   addCreateInstallation(routes, options);
   addListInstallations(routes, options);
   addGetInstallation(routes, options);
   addRemoveInstallation(routes, options);
   addInstallationLogs(routes, options);
+  addListProviders(routes, options);
+  addListTools(routes, options);
   addListTasks(routes, options);
   addGetTask(routes, options);
   addTaskEvents(routes, options);
@@ -98,6 +114,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRemoveTenant(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);
+  addTrust(routes, options);
   addHealth(routes);
   addReady(routes, { ...options, life });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));

@@ -8,6 +8,7 @@ import type { Package } from "../domain/package.ts";
 import { Scope } from "../domain/scope.ts";
 import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
 import type { ApiKey, StoredPackage } from "../store/store.ts";
+import { TrustSchema, trustJson } from "./trust-schema.ts";
 
 const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];
 const Time = z.string().meta({ format: "date-time" });
@@ -91,18 +92,20 @@ export const InstallationSchema = z
     limits_granted: LimitsSchema,
     source: z.string(),
     warnings: z.array(z.string()),
+    trust: TrustSchema.nullable().meta({ description: "Null until it was decided" }),
     created_at: Time,
     updated_at: Time,
   })
   .openapi("Installation");
 
-export const InstallationDetailSchema = InstallationSchema.extend({
-  last_task: TaskSchema.nullable(),
-}).openapi("InstallationDetail");
-
 export const AcceptedSchema = z
   .object({ installation: InstallationSchema, task: TaskSchema, created: z.boolean() })
   .openapi("Accepted");
+
+/** Of a request to install: what has to be fetched first is no Installation yet. */
+export const InstallAcceptedSchema = z
+  .object({ installation: InstallationSchema.nullable(), task: TaskSchema, created: z.boolean() })
+  .openapi("InstallAccepted");
 
 export const KeySchema = z
   .object({
@@ -203,6 +206,7 @@ export function installationJson(installation: Installation): z.input<typeof Ins
     limits_granted: limitsJson(installation.limitsGranted),
     source: installation.source,
     warnings: [...installation.warnings],
+    trust: installation.trust === undefined ? null : trustJson(installation.trust),
     created_at: installation.createdAt.toISOString(),
     updated_at: installation.updatedAt.toISOString(),
   };

@@ -5,8 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../src/domain/fault.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { Source } from "../../src/domain/source.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
+import { pluginStatus } from "../../src/domain/plugin-status.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
 import type { TrustDecision } from "../../src/domain/trust.ts";
@@ -20,6 +22,7 @@ import { createInvoker, type Invoker } from "../../src/invocation/invoke.ts";
 import { createKeyring, type KeyNews, type Keyring } from "../../src/keys/keyring.ts";
 import { type Log, silentLog } from "../../src/observe/log.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
+import type { Installed } from "../../src/store/installed-rows.ts";
 import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
 import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
@@ -227,6 +230,10 @@ function memoryStore(): MemoryStore {
     hang: undefined,
   };
   const page = <T>(items: readonly T[]) => Promise.resolve({ items, nextCursor: undefined });
+  const installed = (installation: Installation): Installed => ({
+    ...{ installation, category: "tool", status: pluginStatus(installation.state, "ready") },
+    declaration: state.packages.find(({ identifier }) => identifier === installation.identifier)?.declaration,
+  });
   const counted = <T extends object>(name: string, part: Partial<T>): T =>
     new Proxy(part, {
       get(target, key) {
@@ -235,7 +242,7 @@ function memoryStore(): MemoryStore {
         return (...args: unknown[]) => {
           state.calls.push(`${name}.${String(key)}`);
           const answer = () => Reflect.apply(method, target, args) as unknown;
-          return state.hang !== undefined && name === "installations" ? state.hang.then(answer) : answer();
+          return state.hang !== undefined && name.startsWith("install") ? state.hang.then(answer) : answer();
         };
       },
     }) as T;
@@ -249,6 +256,14 @@ function memoryStore(): MemoryStore {
         Promise.resolve(
           state.installations.some((it) => it.identifier === identifier && it.tenantId === tenantId),
         ),
+    }),
+    installed: counted<Store["installed"]>("installed", {
+      find: (id) =>
+        Promise.resolve(state.installations.map(installed).find((it) => it.installation.id === id)),
+      list: ({ tenantId }) =>
+        page(state.installations.filter((it) => it.tenantId === tenantId).map(installed)),
+      providers: () => page([]),
+      providerNames: () => Promise.resolve([]),
     }),
     installations: counted<Store["installations"]>("installations", {
       find: (id) => Promise.resolve(state.installations.find((it) => it.id === id)),
@@ -298,6 +313,7 @@ function memoryStore(): MemoryStore {
     processes: counted("processes", {}),
     trust: counted("trust", {}),
     leases: counted("leases", {}),
+    importedImages: counted("importedImages", {}),
     disk: counted("disk", {}),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
@@ -414,6 +430,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     pingMs: 15_000,
     flushTimeoutMs: 1000,
     documentBytesMax: 32 * 1024 * 1024,
+    declarationBytesMax: 8 * 1024 * 1024,
+    publicUrl: undefined,
     answerTimeoutMs: 10_000,
     refreshTimeoutMs: 1000,
     ...options.settings,
@@ -594,6 +612,15 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
         const installation = anInstallation({ ...request, state: "installing" });
         const task = aTask(installation, { state: "queued", finishedAt: undefined });
         return Promise.resolve({ installation, task, created: true });
+      },
+      fetch({ tenantId, source }: { tenantId: TenantId; source: Source }) {
+        const queued = {
+          ...aTask(anInstallation({ tenantId })),
+          state: "queued",
+          finishedAt: undefined,
+        } as const;
+        const ofTenant = { kind: "fetch", installationId: undefined, identifier: undefined } as const;
+        return Promise.resolve({ task: { ...queued, ...ofTenant, input: { source } }, created: true });
       },
       uninstall(id: InstallationId) {
         const installation = anInstallation({ id, state: "removing", desired: "removed" });

@@ -13,7 +13,11 @@ export async function getInstallation(
 ): Promise<Installation> {
   const installation = await store.installations.find(id);
   if (installation !== undefined && installation.tenantId === tenant) return installation;
-  throw new Fault("installation_not_found", `The tenant has no installation ${id}.`, {
+  throw installationNotFound(id);
+}
+
+export function installationNotFound(id: string): Fault {
+  return new Fault("installation_not_found", `The tenant has no installation ${id}.`, {
     details: { field: "id", value: id, accepted: "the id of an installation of this tenant" },
   });
 }

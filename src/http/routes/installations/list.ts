@@ -1,17 +1,35 @@
+import { z } from "zod";
+import { CATEGORIES } from "../../../domain/category.ts";
+import { INSTALLATION_STATES, SOURCES } from "../../../domain/installation.ts";
+import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import {
-  InstallationSchema,
-  installationJson,
-  listOf,
-  PageQuery,
-  pageRequest,
-  TenantParams,
-} from "../../schemas.ts";
+import { listOf, PageQuery, pageRequest, TenantParams } from "../../schemas.ts";
+import { type EntitySettings, entityJson, InstallationListedSchema } from "./entity.ts";
+
+const Query = PageQuery.extend({
+  category: z.enum(CATEGORIES).optional(),
+  state: z.enum(INSTALLATION_STATES).optional(),
+  status: z.enum(PLUGIN_STATUSES).optional(),
+  source: z.enum(SOURCES).optional(),
+  plugin_id: z
+    .string()
+    .max(255)
+    .regex(/^\P{Cc}*$/u, "text without control characters")
+    .optional(),
+  text: z
+    .string()
+    .min(1)
+    .max(256)
+    .regex(/^\P{Cc}*$/u, "text without control characters")
+    .optional()
+    .meta({ description: "Part of the plugin id, or of label or description in any language" }),
+  declaration: z.enum(["yes", "no"]).default("yes").meta({ description: "`no`: without declarations" }),
+});
 
 export function addListInstallations(
   routes: Routes,
-  { store }: { store: Pick<Store, "installations"> },
+  { store, settings }: { store: Pick<Store, "installed">; settings: EntitySettings },
 ): void {
   routes.add(
     {
@@ -21,14 +39,31 @@ export function addListInstallations(
       summary: "Lists a tenant's installations with state and cause, newest first.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
-      query: PageQuery,
+      query: Query,
       answers: {
-        200: { description: "A page", content: { "application/json": listOf(InstallationSchema) } },
+        200: {
+          description: "A page; shorter than asked for where the declarations would be too much",
+          content: { "application/json": listOf(InstallationListedSchema) },
+        },
       },
     },
     async ({ params: { tenant }, query }) => {
-      const page = await store.installations.list({ tenantId: tenant }, pageRequest(query));
-      return Response.json({ items: page.items.map(installationJson), next_cursor: page.nextCursor ?? null });
+      const { category, state, status, source, plugin_id, text } = query;
+      const filter = {
+        tenantId: tenant,
+        ...(category !== undefined && { category }),
+        ...(state !== undefined && { state }),
+        ...(status !== undefined && { status }),
+        ...(source !== undefined && { source }),
+        ...(plugin_id !== undefined && { pluginId: plugin_id }),
+        ...(text !== undefined && { text }),
+      };
+      const declarationBytesMax = query.declaration === "yes" ? settings.declarationBytesMax : 0;
+      const page = await store.installed.list(filter, { ...pageRequest(query), declarationBytesMax });
+      return Response.json({
+        items: page.items.map((item) => entityJson(item, settings)),
+        next_cursor: page.nextCursor ?? null,
+      });
     },
   );
 }
