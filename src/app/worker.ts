@@ -18,9 +18,12 @@ import { LogKeeper } from "../runtime/logs/log-keeper.ts";
 import { networkName } from "../runtime/profile.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { checkSharedFolder } from "../runtime/shared-folder.ts";
+import { createSources } from "../sources/create-sources.ts";
 import { systemClock } from "../util/clock.ts";
 import { explainNetworkFailure, type NetworkFailure } from "../util/network-failure.ts";
+import { openTlsContext } from "../util/tls-context.ts";
 import type { Base, StartParts } from "./base.ts";
+import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
 import {
   archiveSettings,
@@ -28,6 +31,7 @@ import {
   isolationSettings,
   launchSettings,
   profileSettings,
+  sourceSettings,
   storageFolder,
   supervisionSettings,
   taskSettings,
@@ -148,17 +152,22 @@ export async function startTasks(
   { engine }: EngineSide,
   keeper: RunningPoolKeeper,
 ): Promise<void> {
-  const { config, log, scope, store, queue, packages, reader, processId, caBundle } = base;
+  const { config, log, scope, store, queue, packages, reader, trust, processId, caBundle } = base;
   const tasks = taskSettings(config);
   const network =
     config.settings.BERTH_PLUGIN_NETWORK === "bridge" ? networkName(store.instanceId) : "bridge";
   const handler = createTaskHandler({
-    ...{ store, queue, engine, keeper, reader, log, tasks },
+    ...{ store, queue, engine, keeper, reader, trust, log, tasks },
     clock: systemClock,
     worker: processId,
     packageStore: packages,
     storage: createTenantStorage({ folder: storageFolder(config) }),
     dataFolder: config.dataFolder,
+    ...createIntake(base),
+    sources: createSources({
+      settings: sourceSettings(config),
+      trust: await openTlsContext({ caBundleFile: config.settings.BERTH_CA_BUNDLE }),
+    }),
     archives: archiveSettings(config),
     isolation: isolationSettings(config),
     sharedLimits: config.limits.defaults,

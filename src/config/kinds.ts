@@ -1,4 +1,5 @@
 /** The kinds of settings: how the text of one is read, and in which words what it accepts is told. */
+import { isIP } from "node:net";
 import { z } from "zod";
 
 export interface Setting<T> {
@@ -37,6 +38,36 @@ export function proxyUrl(about: string) {
   const accepted =
     "`http://host:port` or `https://host:port`, with `user:password@` before the host where needed";
   return { parse, accepted, default: undefined, about, secret: true as const };
+}
+
+/** Of a server whose paths follow it; without the last slash. */
+export function baseUrl<const D extends string>(fallback: D, about: string) {
+  const parse = z
+    .string()
+    .refine((url) => isHttpUrl(url) && /^[^?#@]+$/.test(url))
+    .transform((url) => url.replace(/\/+$/, "")) as z.ZodType<string, string>;
+  const accepted = "an `http://` or `https://` URL without password, `?` and `#`";
+  return { parse, accepted, default: fallback, about };
+}
+
+export function networks(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split(/[\s,]+/).filter((one) => one !== ""))
+    .refine((all) => all.every(isNetwork)) as z.ZodType<readonly string[], string>;
+  const accepted = "addresses and networks (`10.1.0.0/16`), comma-separated";
+  return { parse, accepted, default: "", about };
+}
+
+function isNetwork(text: string): boolean {
+  const [address = "", prefix = "0", ...rest] = text.split("/");
+  const family = isIP(address);
+  return (
+    family !== 0 &&
+    rest.length === 0 &&
+    /^\d{1,3}$/.test(prefix) &&
+    Number(prefix) <= (family === 6 ? 128 : 32)
+  );
 }
 
 export function indexUrl(about: string) {

@@ -47,7 +47,9 @@ const Url = z.strictObject({
 });
 
 /** Where an archive is fetched from. */
-export const Source = z.discriminatedUnion("type", [Marketplace, Github, Url]);
+export const Source = z.discriminatedUnion("type", [Marketplace, Github, Url], {
+  error: "a source of the type `marketplace`, `github` or `url`",
+});
 export type Source = z.infer<typeof Source>;
 export type SourceOf<T extends Source["type"]> = Extract<Source, { type: T }>;
 

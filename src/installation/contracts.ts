@@ -3,7 +3,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { LimitsGranted } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
-import type { TaskEvent } from "../domain/task.ts";
+import type { Task, TaskEvent } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
 import type {
   Accepted,
@@ -53,7 +53,7 @@ export interface InstallationRequests {
     /** The task below which the install runs. */
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */
-    readonly verifySignature?: true | undefined;
+    readonly verifySignature?: boolean | undefined;
     readonly idempotency?: IdempotencyClaim;
     readonly by?: Actor;
   }): Promise<Accepted>;
@@ -64,6 +64,11 @@ export interface InstallationRequests {
   fetch(request: FetchRequest): Promise<Accepted | TaskAccepted>;
   /** Accepts an uninstall; repeated, it returns the same task. */
   uninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
+  /**
+   * Accepts the end of an unfinished task: its `end` event comes when what it had made is undone. Repeated, it changes
+   * nothing. Throws `task_not_found`; `conflict` for a removal and for what has ended otherwise.
+   */
+  cancel(id: TaskId, by?: Actor): Promise<Task>;
 }
 
 export interface TaskWatch {

@@ -3,6 +3,7 @@ import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store, StoredPackage } from "../store/store.ts";
+import { cancelTask } from "./cancel.ts";
 import type { InstallationRequests } from "./contracts.ts";
 import { acceptFetch, originOf } from "./fetch.ts";
 import { handOver } from "./hand-over.ts";
@@ -34,6 +35,7 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
       acceptFetch(deps, request, (identifier) =>
         install({ ...request, identifier, origin: originOf(request.source) }),
       ),
+    cancel: (id, by) => cancelTask(deps, id, by),
     uninstall: async (id, request) => {
       const accepted = await acceptUninstall(deps, id, request);
       await handOver(deps, accepted);

@@ -2,7 +2,7 @@
  * Runs one task to its end, on whichever worker gets it. The row's lease lets one worker in and its attempt fences
  * what a stale one would write; the worker may die at any line of this, and the next one walks the same way again.
  */
-import { type Fault, type FaultCode, formatFault, toFault } from "../domain/fault.ts";
+import { Fault, type FaultCode, formatFault, toFault } from "../domain/fault.ts";
 import type { TaskId } from "../domain/ids.ts";
 import {
   type InstallationTask,
@@ -16,14 +16,17 @@ import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
 import { backoffMs } from "../util/backoff.ts";
-import { Bell } from "../util/bell.ts";
 import { giveBack, WaitsFor, wakeWaiters } from "./children.ts";
+import { conclude } from "./conclude.ts";
+import { explain } from "./explain.ts";
+import { type FetchStepDeps, runFetch } from "./fetch-steps.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
 import { underLease } from "./lease.ts";
 import { runRemoveTenant } from "./remove-tenant-steps.ts";
 import { TaskJournal } from "./task-journal.ts";
-import { installationTopic, taskTopic } from "./topics.ts";
+import { taskTopic } from "./topics.ts";
 import { cancelled, runUninstall } from "./uninstall-steps.ts";
+import { whileWanted } from "./while-wanted.ts";
 
 export interface TaskRunnerSettings {
   readonly leaseMs: number;
@@ -52,7 +55,7 @@ export const TASK_RUNNER_DEFAULTS: TaskRunnerSettings = Object.freeze({
   logLineCharsMax: 4_000,
 });
 
-export interface TaskRunnerDeps extends InstallStepDeps {
+export interface TaskRunnerDeps extends InstallStepDeps, FetchStepDeps {
   readonly log: Log;
   /** Names this process among those that use the database. */
   readonly worker: string;
@@ -90,6 +93,7 @@ async function runClaimed(deps: TaskRunnerDeps, task: Task, signal: AbortSignal)
   const journal = journalOf(deps, task);
   const renew = () => store.tasks.renew(task.id, task.attempt, tasks.leaseMs);
   try {
+    if (task.ending !== undefined) throw new Fault(task.ending.cause.code, task.ending.cause.message);
     await underLease({ clock, leaseMs: tasks.leaseMs, renew }, signal, async (held) => {
       await walk(deps, task, journal, held);
     });
@@ -105,23 +109,24 @@ async function walk(
   journal: TaskJournal,
   signal: AbortSignal,
 ): Promise<void> {
+  const isRemoval = task.kind === "uninstall" || task.kind === "remove_tenant";
+  const unlessCancelled = (work: (wanted: AbortSignal) => Promise<void>) =>
+    isRemoval ? work(signal) : whileWanted({ ...deps, pollMs: deps.tasks.pollMs }, task, signal, work);
   const enterStep = (within: AbortSignal) => (step: TaskStep) => enter(deps, { task, journal, step }, within);
   if (isTenantTask(task)) {
     const runTask = (taskId: TaskId, held: AbortSignal) =>
       createTaskHandler(deps)({ taskId, attempt: 0 }, held);
-    const context = { task, journal, enter: enterStep(signal), runTask };
-    await stepsOf(TENANT_STEPS, task.kind)(deps, context, signal);
+    const steps = stepsOf(TENANT_STEPS, task.kind);
+    await unlessCancelled((wanted) =>
+      steps(deps, { task, journal, enter: enterStep(wanted), runTask }, wanted),
+    );
     return;
   }
   const installation = await deps.store.installations.find(task.installationId);
   if (installation === undefined) throw cancelled();
   const context = { task, installation, journal, holder: `${deps.worker}/${task.id}/${task.attempt}` };
   const steps = stepsOf(INSTALLATION_STEPS, task.kind);
-  if (task.kind === "uninstall") await steps(deps, { ...context, enter: enterStep(signal) }, signal);
-  else
-    await whileWanted(deps, task, signal, (wanted) =>
-      steps(deps, { ...context, enter: enterStep(wanted) }, wanted),
-    );
+  await unlessCancelled((wanted) => steps(deps, { ...context, enter: enterStep(wanted) }, wanted));
 }
 
 export interface TenantStepContext {
@@ -136,11 +141,11 @@ type Steps<C> = (deps: TaskRunnerDeps, context: C, signal: AbortSignal) => Promi
 
 const INSTALLATION_STEPS: Partial<Record<InstallationTask["kind"], Steps<StepContext>>> = {
   install: runInstall,
-  uninstall: (deps, context, signal) =>
-    runUninstall({ ...deps, leaseMs: deps.tasks.leaseMs, pollMs: deps.tasks.pollMs }, context, signal),
+  uninstall: runUninstall,
 };
 
 const TENANT_STEPS: Partial<Record<TenantTask["kind"], Steps<TenantStepContext>>> = {
+  fetch: runFetch,
   remove_tenant: (deps, { task, journal, runTask }, signal) =>
     runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal),
 };
@@ -166,40 +171,6 @@ async function enter(
   void queue.publish(taskTopic(task.id), step).catch(() => undefined);
 }
 
-/** Aborts the work with `cancelled` when the Installation is removed: told by the queue, made sure of by its row. */
-async function whileWanted(
-  { store, queue, clock, tasks }: TaskRunnerDeps,
-  task: InstallationTask,
-  signal: AbortSignal,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const bell = new Bell();
-  const removed = new AbortController();
-  const done = new AbortController();
-  const subscribing = queue
-    .subscribe(installationTopic(task.installationId), () => bell.ring())
-    .catch(() => undefined);
-  const watching = (async () => {
-    while (!done.signal.aborted) {
-      const installation = await store.installations
-        .find(task.installationId)
-        .catch(() => "unknown" as const);
-      if (installation === undefined || (installation !== "unknown" && installation.desired === "removed")) {
-        removed.abort(cancelled());
-        return;
-      }
-      await bell.wait(clock, tasks.pollMs, done.signal);
-    }
-  })().catch(() => undefined);
-  try {
-    await work(AbortSignal.any([signal, removed.signal]));
-  } finally {
-    done.abort();
-    await watching;
-    await (await subscribing)?.[Symbol.asyncDispose]();
-  }
-}
-
 async function endWith(
   deps: TaskRunnerDeps,
   { task, journal, error }: { task: Task; journal: TaskJournal; error: unknown },
@@ -214,18 +185,25 @@ async function endWith(
       await store.tasks.release(task.id, task.attempt, 0);
       return { ending: "released", fault };
     }
-    if (fault instanceof WaitsFor) {
-      await giveBack(deps, { task, waits: fault, checkMs: deps.tasks.waitCheckMs });
-      return { ending: "waits" };
-    }
-    if (fault.rule.retry && (await retryLater(deps, { task, journal, fault })))
+    if (fault instanceof WaitsFor) throw fault;
+    const noted = task.ending ?? (await store.tasks.find(task.id))?.ending;
+    if (noted === undefined && fault.rule.retry && (await retryLater(deps, { task, journal, fault })))
       return { ending: "retry", fault };
     const state = fault.code === "cancelled" ? "cancelled" : "failed";
-    const markInstallation = state === "failed" && task.kind === "install";
-    await store.tasks.finish(task.id, task.attempt, { state, cause: formatFault(fault), markInstallation });
-    return { ending: state, fault };
+    const ending = noted ?? { state, cause: explain(fault, journal) };
+    return { ending: await conclude(deps, { task, journal, ending }), fault };
   } catch (failure) {
+    if (failure instanceof WaitsFor) return await wait(deps, task, failure);
     // The end could not be written: the lease runs out, and whoever claims the task then sees what there is.
+    return { ending: "lost", fault: toFault(failure) };
+  }
+}
+
+async function wait(deps: TaskRunnerDeps, task: Task, waits: WaitsFor): Promise<Outcome> {
+  try {
+    await giveBack(deps, { task, waits, checkMs: deps.tasks.waitCheckMs });
+    return { ending: "waits" };
+  } catch (failure) {
     return { ending: "lost", fault: toFault(failure) };
   }
 }
@@ -235,7 +213,7 @@ const WAITED_FOR: readonly FaultCode[] = ["package_store_unavailable"];
 
 /** Answers whether there is another try: an install gives up after `retriesMax`, a removal never. */
 async function retryLater(
-  { store, tasks }: TaskRunnerDeps,
+  { store, tasks, clock }: TaskRunnerDeps,
   { task, journal, fault }: { task: Task; journal: TaskJournal; fault: Fault },
 ): Promise<boolean> {
   const retries = (await store.tasks.events(task.id, 0)).filter((event) => event.type === "retry");
@@ -243,10 +221,17 @@ async function retryLater(
   const isRemoval = task.kind === "uninstall" || task.kind === "remove_tenant";
   const isOver = !isRemoval && counted >= tasks.retriesMax;
   if (isOver && !WAITED_FOR.includes(fault.code)) return false;
-  const delayMs = backoffMs(retries.length + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
+  const growingMs = backoffMs(retries.length + 1, { firstMs: tasks.retryFirstMs, maxMs: tasks.retryMaxMs });
+  const delayMs = Math.max(growingMs, askedMs(fault, clock.now()));
   await journal.record({ type: "retry", step: journal.step, cause: formatFault(fault), delayMs });
   await store.tasks.release(task.id, task.attempt, delayMs);
   return true;
+}
+
+/** A server that says when it may be asked again is not asked before. */
+function askedMs({ details }: Fault, now: number): number {
+  const at = typeof details["retry_at"] === "string" ? Date.parse(details["retry_at"]) : Number.NaN;
+  return Number.isNaN(at) ? 0 : Math.ceil(at - now);
 }
 
 function journalOf({ store, queue, tasks }: TaskRunnerDeps, task: Task): TaskJournal {

@@ -10,11 +10,13 @@ import type { TaskEvent } from "../../src/domain/task.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import type { InstallationRequests } from "../../src/installation/contracts.ts";
 import { createInstallationRequests } from "../../src/installation/install.ts";
+import { createPackageKeeper } from "../../src/installation/keep-packages.ts";
 import {
   createTaskHandler,
   TASK_RUNNER_DEFAULTS,
   type TaskRunnerDeps,
 } from "../../src/installation/task-runner.ts";
+import { createPackageUploads } from "../../src/installation/upload.ts";
 import { createTenantStorage } from "../../src/invocation/tenant-storage.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
@@ -147,7 +149,16 @@ function createWorker(
   const keeper = new KeeperDouble();
   // Long polls: the queue tells at once, and a database that is asked all the time has no time for renewals.
   const pollMs = 250;
+  const trust = testTrust(store);
+  const requests = createInstallationRequests({ store, queue, limits: POLICY, log: silentLog });
   const handler = createTaskHandler({
+    requests,
+    uploads: createPackageUploads({
+      ...{ packages, store, clock: systemClock, log: silentLog, limits: POLICY, reader, trust },
+      keeper: createPackageKeeper({ packages, store, reader, clock: systemClock, log: silentLog }),
+      bytesMax: 50 << 20,
+    }),
+    sources: { fetch: () => Promise.reject(new Error("this test fetches nothing")) },
     engine,
     store,
     clock: systemClock,
@@ -161,7 +172,7 @@ function createWorker(
     dataFolder: folder,
     archives: DEFAULT_READ_OPTIONS,
     reader,
-    trust: testTrust(store),
+    trust,
     isolation: { default: "tenant", plugins: {} },
     sharedLimits: LIMITS,
     ...deps,
@@ -174,7 +185,7 @@ function createWorker(
   return {
     keeper,
     queue,
-    requests: createInstallationRequests({ store, queue, limits: POLICY, log: silentLog }),
+    requests,
     run: (taskId, signal = AbortSignal.timeout(60_000)) => handler({ taskId, attempt: 0 }, signal),
   };
 }

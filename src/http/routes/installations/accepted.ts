@@ -1,10 +1,12 @@
-import type { Accepted } from "../../../store/store.ts";
+import type { Accepted, TaskAccepted } from "../../../store/store.ts";
 import { installationJson, taskJson } from "../../schemas.ts";
 
 /** 202: the work is written down; where to watch it stands in `Location`. */
-export function acceptedResponse({ installation, task, created }: Accepted): Response {
+export function acceptedResponse(accepted: Accepted | TaskAccepted): Response {
+  const { task, created } = accepted;
+  const installation = "installation" in accepted ? installationJson(accepted.installation) : null;
   return Response.json(
-    { installation: installationJson(installation), task: taskJson(task), created },
+    { installation, task: taskJson(task), created },
     { status: 202, headers: { location: `/v1/tenants/${task.tenantId}/tasks/${task.id}` } },
   );
 }

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { invalidInput } from "../../../domain/fault.ts";
+import { Source } from "../../../domain/source.ts";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
 import type { IdempotencyClaim } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { AcceptedSchema, TenantParams } from "../../schemas.ts";
+import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
 import { acceptedResponse } from "./accepted.ts";
 
 const Body = z.strictObject({
@@ -12,8 +13,18 @@ const Body = z.strictObject({
     .string()
     .min(1)
     .max(300)
+    .optional()
     .meta({ description: "`author/name:version@checksum` of an uploaded package" }),
+  source: Source.optional().meta({ description: "Where to fetch the package from; instead of `identifier`" }),
+  verifySignature: z
+    .boolean()
+    .optional()
+    .meta({ description: "Makes the signature policy `require` for this install" }),
 });
+type Body = z.output<typeof Body>;
+
+/** What may be installed; one of them is given. */
+const WHAT = ["identifier", "source"] as const satisfies readonly (keyof Body)[];
 
 export function addCreateInstallation(
   routes: Routes,
@@ -28,7 +39,7 @@ export function addCreateInstallation(
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Body,
-      answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
+      answers: { 202: { description: "Accepted", content: { "application/json": InstallAcceptedSchema } } },
       faults: [
         "invalid_json",
         "package_not_found",
@@ -37,31 +48,43 @@ export function addCreateInstallation(
         "unsupported_media_type",
       ],
     },
-    async ({ params: { tenant }, body: { identifier }, principal, by, header, request }) => {
+    async ({ params: { tenant }, body, principal, by, header, request }) => {
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
         path: new URL(request.url).pathname,
-        body: identifier,
+        body,
       });
-      const accepted = await requests.install({
-        tenantId: tenant,
-        identifier,
-        by,
-        asTenant: principal.tenantId !== undefined,
+      const asked = {
+        ...{ tenantId: tenant, by, asTenant: principal.tenantId !== undefined },
+        ...(body.verifySignature === true && { verifySignature: true }),
         ...(idempotency !== undefined && { idempotency }),
-      });
-      return acceptedResponse(accepted);
+      };
+      return acceptedResponse(await accept(requests, body, asked));
     },
   );
+}
+
+type Asked = Omit<Parameters<InstallationRequests["install"]>[0], "identifier">;
+
+async function accept(requests: InstallationRequests, body: Body, asked: Asked) {
+  const { identifier, source } = body;
+  const given = WHAT.filter((what) => body[what] !== undefined);
+  if (given.length !== 1)
+    throw invalidInput("body", given.length === 0 ? undefined : given, `exactly one of ${WHAT.join(", ")}`);
+  if (source !== undefined) return await requests.fetch({ ...asked, source });
+  return await requests.install({ ...asked, identifier: identifier ?? "" });
 }
 
 function idempotencyClaim(
   holder: string,
   key: string | undefined,
-  { path, body }: { path: string; body: string },
+  { path, body }: { path: string; body: Body },
 ): IdempotencyClaim | undefined {
   if (key === undefined) return undefined;
   if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw invalidInput("Idempotency-Key", key, "1 to 200 visible ASCII characters");
   }
-  return { holder, key, requestHash: createHash("sha256").update(`POST ${path}\n${body}`).digest("hex") };
+  // A key that an earlier release took holds on: of an identifier alone it hashed no more than that.
+  const { identifier, ...rest } = body;
+  const text = identifier !== undefined && Object.keys(rest).length === 0 ? identifier : JSON.stringify(body);
+  return { holder, key, requestHash: createHash("sha256").update(`POST ${path}\n${text}`).digest("hex") };
 }
