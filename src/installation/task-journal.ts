@@ -12,6 +12,9 @@ export interface TaskJournalOptions {
 
 /** Events that wait for one write at most; a flood beyond it loses lines, not memory. */
 const EVENTS_WAITING_MAX = 2000;
+/** What a failure shows of the log: so many lines, each cut at so many characters. */
+const TAIL_LINES = 30;
+const TAIL_LINE_CHARS = 300;
 
 /**
  * Records what happens in a task: batched, in order, and bounded, so that a build which prints without end costs the
@@ -26,6 +29,7 @@ export class TaskJournal {
   #failure: unknown;
   #logBytes = 0;
   #logFull = false;
+  readonly #tail: string[] = [];
 
   constructor(step: TaskStep, options: TaskJournalOptions) {
     this.#step = step;
@@ -38,6 +42,11 @@ export class TaskJournal {
 
   set step(step: TaskStep) {
     this.#step = step;
+  }
+
+  /** The last lines of the log, those that were left out of the events too; each cut to what a cause can carry. */
+  get tail(): readonly string[] {
+    return [...this.#tail];
   }
 
   /** Takes text of any number of lines. */
@@ -79,6 +88,8 @@ export class TaskJournal {
   }
 
   #logLine(line: string): void {
+    this.#tail.push(line.slice(0, TAIL_LINE_CHARS));
+    if (this.#tail.length > TAIL_LINES) this.#tail.shift();
     if (this.#logFull) return;
     const { lineCharsMax, logBytesMax } = this.#options;
     const text = line.length > lineCharsMax ? `${line.slice(0, lineCharsMax)} [cut]` : line;

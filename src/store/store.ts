@@ -184,6 +184,8 @@ export interface InstallationRows {
   acceptChange(request: AcceptChange): Promise<Accepted>;
   find(id: InstallationId): Promise<Installation | undefined>;
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
+  /** Whether the platform's rows of it are there: it was ready once, or an earlier daemon had it. */
+  isPublished(id: InstallationId): Promise<boolean>;
   list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
   /** All that changed at or after the moment (by the database's clock, which the answer carries), removed ones by id. */
   changedSince(since: Date | undefined): Promise<{

@@ -182,7 +182,10 @@ function failedImage(key: string, cause: FaultJson): ImageRecord {
   return { key, layer: "package", state: "failed", ...nothing, cause, createdAt: new Date(0) };
 }
 
-function memoryImages(): Pick<ImageRows, "claim" | "setBase" | "renew" | "publish" | "fail" | "forget" | "find"> {
+function memoryImages(): Pick<
+  ImageRows,
+  "claim" | "setBase" | "renew" | "publish" | "fail" | "forget" | "find"
+> {
   const rows = new Map<string, ImageRow>();
   const held = (key: string, attempt: number): ImageRow => {
     const row = rows.get(key);

@@ -443,6 +443,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       store,
       clock,
       log,
+      news: { subscribe: () => Promise.resolve({ [Symbol.asyncDispose]: async () => undefined }) },
       sharers: ALONE,
       settings: { directoryPollMs: 600_000, queueMax: settings.queueMax },
     }),

@@ -13,6 +13,16 @@ export interface TestWheel {
   readonly version: string;
   /** By path inside the wheel. */
   readonly files: Readonly<Record<string, string>>;
+  /** Further lines of its metadata. */
+  readonly metadata?: string;
+  /** Where its page says that the file is, instead of here. */
+  readonly base?: string;
+  /** What its page says of the file's hash, instead of the truth. */
+  readonly hash?: string;
+  /** There is a source archive and no wheel. */
+  readonly isSource?: true;
+  /** Its file ends only when this resolves; what is not held is sent at once. */
+  readonly held?: Promise<void>;
 }
 
 export interface WheelIndex extends AsyncDisposable {
@@ -21,6 +31,8 @@ export interface WheelIndex extends AsyncDisposable {
   readonly password: string;
   readonly port: number;
   readonly requests: readonly string[];
+  /** SHA-256 of its files, by their names. */
+  readonly hashes: ReadonlyMap<string, string>;
 }
 
 interface WheelIndexOptions {
@@ -39,9 +51,13 @@ export async function startWheelIndex(
 ): Promise<WheelIndex> {
   const { user = "berth", password = `pw-${crypto.randomUUID()}`, certificate } = options;
   const requests: string[] = [];
-  const files = new Map<string, Buffer>();
-  for (const wheel of wheels)
-    files.set(`${wheel.name}-${wheel.version}-py3-none-any.whl`, await packWheel(wheel));
+  const files = new Map<string, Served>();
+  for (const wheel of wheels) {
+    const end = wheel.isSource === true ? ".tar.gz" : "-py3-none-any.whl";
+    const bytes = await packWheel(wheel);
+    const hash = createHash("sha256").update(bytes).digest("hex");
+    files.set(`${wheel.name}-${wheel.version}${end}`, { bytes, hash, wheel });
+  }
   const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url ?? "/";
@@ -52,15 +68,21 @@ export async function startWheelIndex(
     }
     const file = files.get(path.slice(path.lastIndexOf("/") + 1));
     if (file !== undefined) {
-      response.writeHead(200, { "content-length": file.length });
+      const { bytes, wheel } = file;
+      response.writeHead(200, { "content-length": bytes.length });
+      if (request.method === "HEAD") return response.end();
+      if (options.stallDownloads !== true && wheel.held === undefined) return response.end(bytes);
       // One byte, and then nothing: a connection that stands and brings nothing.
-      return options.stallDownloads === true ? response.write(file.subarray(0, 1)) : response.end(file);
+      response.write(bytes.subarray(0, 1));
+      return void wheel.held?.then(() => response.end(bytes.subarray(1)));
     }
     const project = /^\/simple\/([^/]+)\/$/.exec(path)?.[1];
     const links = [...files].filter(([name]) => name.startsWith(`${project?.replaceAll("-", "_")}-`));
     if (links.length === 0) return response.writeHead(404).end();
-    const hash = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
-    const html = links.map(([name, bytes]) => `<a href="/files/${name}#sha256=${hash(bytes)}">${name}</a>`);
+    const html = links.map(([name, { hash, wheel }]) => {
+      const { base = "/files/", hash: told = hash } = wheel;
+      return `<a href="${base}${name}#sha256=${told}">${name}</a>`;
+    });
     return response
       .writeHead(200, { "content-type": "text/html" })
       .end(`<html><body>${html.join("")}</body></html>`);
@@ -81,11 +103,18 @@ export async function startWheelIndex(
     password,
     port: address.port,
     requests,
+    hashes: new Map([...files].map(([name, { hash }]) => [name, hash])),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+interface Served {
+  readonly bytes: Buffer;
+  readonly hash: string;
+  readonly wheel: TestWheel;
 }
 
 /** Node lists no interface without a carrier, and the bridge has none while no Container is on it. */
@@ -96,11 +125,11 @@ export function bridgeAddress(): string {
   return found;
 }
 
-async function packWheel({ name, version, files }: TestWheel): Promise<Buffer> {
+async function packWheel({ name, version, files, metadata = "" }: TestWheel): Promise<Buffer> {
   const info = `${name}-${version}.dist-info`;
   const all: Record<string, string> = {
     ...files,
-    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n`,
+    [`${info}/METADATA`]: `Metadata-Version: 2.1\nName: ${name}\nVersion: ${version}\n${metadata}`,
     [`${info}/WHEEL`]: "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
   };
   const record = [...Object.keys(all).map((path) => `${path},,`), `${info}/RECORD,,`].join("\n");

@@ -10,6 +10,7 @@ import type { BuildSettings } from "./settings.ts";
 import { tarOf } from "./tar.ts";
 import { uvFailure } from "./uv-failure.ts";
 import { CACHE_PATH, INPUT_PATH, UV_ENV, uvScript, VENV_PATH } from "./uv-script.ts";
+import { clearUnpacking } from "./wheel-cache.ts";
 
 export interface FetchWheels {
   readonly name: string;
@@ -19,6 +20,11 @@ export interface FetchWheels {
   readonly folder: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly onLog: (text: string) => void;
+}
+
+export interface FetchWheelsDeps extends Omit<BuildContainerDeps, "limits"> {
+  readonly settings: BuildSettings;
+  readonly instanceId: string;
 }
 
 /** Bytes by which the counter must grow to count: a dead connection still sees a packet now and then. */
@@ -32,7 +38,7 @@ const OUTPUT_KEPT = 16_000;
  * and `build_out_of_memory`.
  */
 export async function fetchWheels(
-  deps: Omit<BuildContainerDeps, "limits"> & { settings: BuildSettings },
+  deps: FetchWheelsDeps,
   wheels: FetchWheels,
   signal: AbortSignal,
 ): Promise<void> {
@@ -51,15 +57,23 @@ export async function fetchWheels(
       { hostPath: wheels.folder, path: VENV_PATH, readOnly: false },
     ],
   };
-  await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
-    await engine.putArchive(id, "/", inputTar(wheels.dependencies, index.caBundle), signal);
-    await engine.startContainer(id, signal);
-    const { exitCode, output } = await runUv(deps, { id, wheels }, signal);
-    if (exitCode === 0) return;
-    await engine.killContainer(id, signal);
-    await exitOf(engine, id, signal);
-    throw uvFailure(exitCode, output);
-  });
+  try {
+    await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
+      await engine.putArchive(id, "/", inputTar(wheels.dependencies, index.caBundle), signal);
+      await engine.startContainer(id, signal);
+      const { exitCode, output } = await runUv(deps, { id, wheels }, signal);
+      if (exitCode === 0) return;
+      await engine.killContainer(id, signal);
+      await exitOf(engine, id, signal);
+      throw uvFailure({ exitCode, output }, settings.limits);
+    });
+  } catch (error) {
+    const { cacheFolder } = settings;
+    await clearUnpacking({ ...deps, cacheFolder }, AbortSignal.timeout(deps.cleanupMs)).catch(
+      () => undefined,
+    );
+    throw error;
+  }
 }
 
 /** Sent, not mounted: the operator's file need not be where the Engine could find it. */
@@ -105,7 +119,7 @@ async function runUv(
     clock.progress();
   };
   const spec = {
-    command: ["/bin/sh", "-c", uvScript(wheels.dependencies.kind)],
+    command: ["/bin/sh", "-c", uvScript(wheels.dependencies.kind, settings.limits)],
     env: { ...UV_ENV, ...indexEnv(settings.index) },
     workingDir: "/",
     user: settings.hostUser,

@@ -1,7 +1,7 @@
 /** The two Containers of a build that are committed. Neither has a network, the wheel cache or a secret. */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Fault } from "../../domain/fault.ts";
+import { Fault, isFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabels } from "../../engine/labels.ts";
 import { type Removals, runToEnd, withBuildContainer } from "./build-container.ts";
@@ -10,6 +10,7 @@ import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
 import { type TarEntry, tarOf } from "./tar.ts";
 import { VENV_PATH } from "./uv-script.ts";
+import { wheelsContainerName } from "./wheel-cache.ts";
 
 export interface LayerDeps {
   readonly engine: Engine;
@@ -63,7 +64,7 @@ export async function buildDependencyLayer(
       await fetchWheels(
         deps,
         {
-          name: `${container.name}-wheels`,
+          name: wheelsContainerName(container.name),
           runtimeImage: request.base,
           dependencies: request.dependencies,
           folder,
@@ -132,7 +133,7 @@ async function compile(
   };
   const exitCode = await runToEnd(deps.engine, id, keep, signal);
   if (exitCode === 0) return;
-  if (/No space left on device/.test(output)) throw new Fault("build_disk_full", "The disk is full.");
+  if (/No space left on device/.test(output)) throw new Fault("disk_full", "The disk is full.");
   throw new Fault("build_failed", `The image could not be filled (exit code ${exitCode}).`, {
     details: { exitCode, output },
   });
@@ -145,19 +146,24 @@ async function commit(
   signal: AbortSignal,
 ): Promise<string> {
   const reference = `berth-${instanceId}/${repository}:${key.slice(0, 16)}`;
-  await engine.commit(
-    id,
-    {
-      reference,
-      labels: formatLabels({ instance: instanceId, kind: "image", imageKey: key }),
-      env: { PATH: `${VENV_PATH}/bin:/usr/local/bin:/usr/bin:/bin`, LANG: "C.UTF-8" },
-      command: [`${VENV_PATH}/bin/python`],
-      workingDir: PLUGIN_PATH,
-      user: "65534:65534",
-    },
-    signal,
-  );
+  const spec = {
+    reference,
+    labels: formatLabels({ instance: instanceId, kind: "image", imageKey: key }),
+    env: { PATH: `${VENV_PATH}/bin:/usr/local/bin:/usr/bin:/bin`, LANG: "C.UTF-8" },
+    command: [`${VENV_PATH}/bin/python`],
+    workingDir: PLUGIN_PATH,
+    user: "65534:65534",
+  };
+  await engine.commit(id, spec, signal).catch((error: unknown) => {
+    throw asDiskFull(error);
+  });
   return reference;
+}
+
+/** The Engine has no code for it: its words are the system's. */
+function asDiskFull(error: unknown): unknown {
+  if (!isFault(error, "engine_refused") || !/no space left on device/i.test(error.message)) return error;
+  return new Fault("disk_full", "The Engine's disk is full.", { cause: error });
 }
 
 function workersOf({ limits }: BuildSettings): number {

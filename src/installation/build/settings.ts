@@ -27,6 +27,11 @@ export interface BuildLimits {
   readonly openFilesMax: number;
   /** Size of `/tmp` in a build Container. */
   readonly tmpBytes: number;
+  /**
+   * What one build may put on disk: no file of its dependencies is larger, nor are all of them together, and while they
+   * are fetched no more than twice of it is written (they stand in the cache, then in the build's folder).
+   */
+  readonly diskBytes: number;
   /** From the first Container to the image, waits for another build of the same image left out. */
   readonly totalMs: number;
   /** How long an install may neither print, nor receive, nor write. */
@@ -54,6 +59,7 @@ export const BUILD_LIMITS_DEFAULTS: BuildLimits = Object.freeze({
   pidsMax: 256,
   openFilesMax: 4096,
   tmpBytes: 64 * MB,
+  diskBytes: 4096 * MB,
   totalMs: 900_000,
   noProgressMs: 120_000,
 });

@@ -26,7 +26,7 @@ test.each([
   [
     2,
     "error: Failed to fetch: http://h/simple/six/\n  cause: client error (Connect)\n  cause: dns error",
-    "index_unreachable",
+    "name_not_resolved",
     undefined,
   ],
   [
@@ -38,23 +38,25 @@ test.each([
   [
     1,
     `${UNSATISFIABLE}a was not found in the package registry and you require a, we can conclude that\n\nhint: An index URL (https://h/simple) could not be queried due to a lack of valid authentication credentials (401 Unauthorized)`,
-    "index_unreachable",
+    "index_refused",
     undefined,
   ],
-  [2, "error: failed to write\n  cause: No space left on device (os error 28)", "build_disk_full", undefined],
+  [2, "error: failed to write\n  cause: No space left on device (os error 28)", "disk_full", undefined],
+  [92, "70000000 bytes were written", "build_disk_full", undefined],
+  [153, "File size limit exceeded", "build_disk_full", undefined],
   [90, "six @ git+https://example.org/six\n", "source_build_refused", "six @ git+https://example.org/six"],
   [91, "error: bad lock", "build_failed", undefined],
   [3, "something else", "build_failed", undefined],
 ])("exit code %i is told from its output", (exitCode, output, code, value) => {
-  const fault = uvFailure(exitCode, output);
+  const fault = uvFailure({ exitCode, output }, { diskBytes: 32 << 20 });
   expect([fault.code, fault.details.value]).toEqual([code, value]);
 });
 
 test("a certificate that is not trusted is told from an index that does not answer", () => {
   const output =
     "error: Failed to fetch: https://h/\n  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer";
-  expect(uvFailure(2, output)).toMatchObject({
-    code: "index_unreachable",
+  expect(uvFailure({ exitCode: 2, output }, { diskBytes: 1 })).toMatchObject({
+    code: "index_refused",
     message: expect.stringContaining("BERTH_CA_BUNDLE"),
   });
 });

@@ -1,86 +1,129 @@
 /**
  * What went wrong, told from the installer's exit code first (1: it decided that it cannot be done; 2: something on
- * the way failed) and, where one code has several meanings, from fixed phrases of the version of `uv` that is part of
- * the runtime image, and so of every image's key.
+ * the way failed; 90 and more: the script's own) and, where one code has several meanings, from fixed phrases of the
+ * version of `uv` that is part of the runtime image, and so of every image's key. The first row that fits decides.
+ * `test/integration/build-causes.test.ts` has the real `uv` say each of them.
  */
-import { Fault, type FaultDetails } from "../../domain/fault.ts";
+import { Fault, type FaultCode, type FaultDetails } from "../../domain/fault.ts";
 import { refuseAddresses } from "./requirements.ts";
-import { EXIT_ADDRESS, EXIT_UNREADABLE } from "./uv-script.ts";
+import type { BuildLimits } from "./settings.ts";
+import { EXIT_ADDRESS, EXIT_DISK, EXIT_FILE_SIZE, EXIT_UNREADABLE } from "./uv-script.ts";
+
+export interface UvEnd {
+  readonly exitCode: number;
+  /** The last of what it printed on stderr, without secrets. */
+  readonly output: string;
+}
+
+interface Meaning {
+  readonly phrase: RegExp;
+  readonly code: FaultCode;
+  /** Without it, `message` tells all there is to tell. */
+  readonly accepted?: string;
+  readonly message: (requirement: string) => string;
+}
 
 /** Throws away nothing: the last lines of the output ride along in `details.output`. Never `undefined`. */
-export function uvFailure(exitCode: number, output: string): Fault {
+export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskBytes">): Fault {
+  const { exitCode, output } = end;
   const details: FaultDetails = { exitCode, output: output.trim().slice(-2000) };
-  if (/No space left on device/.test(output)) {
-    return new Fault("build_disk_full", "The disk is full.", { details });
-  }
+  if (exitCode === EXIT_DISK || exitCode === EXIT_FILE_SIZE) return buildDiskFull(diskBytes, details);
   if (exitCode === EXIT_ADDRESS) return addressFault(output, details);
   if (exitCode === EXIT_UNREADABLE) {
-    return new Fault("build_failed", "pyproject.toml and uv.lock of the package cannot be read together.", {
-      details,
-    });
+    const message = "pyproject.toml and uv.lock of the package cannot be read together.";
+    return new Fault("build_failed", message, { details });
   }
-  const source =
-    /Wheels are required for `([^`]+)`|no usable wheels|building from source is disabled|Building source distributions .* is disabled/;
-  const refused = source.exec(output);
-  if (refused !== null) {
-    const name = refused[1] ?? requirementIn(output);
-    return new Fault(
-      "source_build_refused",
-      `${name} has no wheel that fits; builds from source are not allowed.`,
-      {
-        details: {
-          ...details,
-          field: "dependencies",
-          value: name,
-          accepted: "a requirement with a fitting wheel",
-        },
-      },
-    );
+  const text = output.replace(/\s+/g, " ");
+  const found = MEANINGS.find(({ phrase }) => phrase.test(text));
+  if (found !== undefined) return meant(found, text, details);
+  // Whatever it is called: it gave up on the way to the index.
+  if (exitCode === 2 && /error: (?:Failed to fetch|error sending request)/.test(text)) {
+    return new Fault("index_unreachable", UNREACHABLE_MESSAGE, { details });
   }
-  if (NOT_ADMITTED.test(output)) {
-    const message = "A package index or the proxy refuses the user and password of the settings.";
-    return new Fault("index_unreachable", message, { details });
-  }
-  if (NOT_TRUSTED.test(output)) {
-    const message =
-      "The certificate of a package index or proxy is not trusted; BERTH_CA_BUNDLE names further authorities.";
-    return new Fault("index_unreachable", message, { details });
-  }
-  if (UNREACHABLE.test(output)) {
-    return new Fault("index_unreachable", "The package index cannot be reached.", { details });
-  }
-  if (UNRESOLVABLE.test(output)) {
-    const name = requirementIn(output);
-    return new Fault("dependency_unresolvable", `The index has nothing that fits the requirement ${name}.`, {
-      details: {
-        ...details,
-        field: "dependencies",
-        value: name,
-        accepted: "a requirement that the index can meet",
-      },
-    });
-  }
-  return new Fault("build_failed", `The dependencies could not be installed (exit code ${exitCode}).`, {
-    details,
+  const message = `The dependencies could not be installed (exit code ${exitCode}).`;
+  return new Fault("build_failed", message, { details });
+}
+
+export function buildDiskFull(diskBytes: number, details: FaultDetails = {}): Fault {
+  const limit = `${Math.round(diskBytes / 1_048_576)} MiB`;
+  return new Fault("build_disk_full", `The build filled more disk than builds are given: ${limit}.`, {
+    details: { ...details, diskBytes },
   });
 }
 
-/** An index that wants another password looks, but for a hint, like one that has no such package. */
-const NOT_ADMITTED =
-  /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uthentication [Rr]equired/;
-const NOT_TRUSTED = /invalid peer certificate/;
-const UNREACHABLE =
-  /client error \(Connect\)|dns error|Connection refused|Connection reset|operation timed out|timed out|HTTP status server error|HTTP status client error \(429|Could not connect/;
-const UNRESOLVABLE =
-  /No solution found when resolving dependencies|was not found in the package registry|404 Not Found|Hash mismatch|there is no version of|not a valid|Couldn't parse requirement|[Ff]ailed to parse/;
+const UNREACHABLE_MESSAGE = "The package index cannot be reached.";
+
+const MEANINGS: readonly Meaning[] = [
+  { phrase: /No space left on device/, code: "disk_full", message: () => "The disk is full." },
+  {
+    phrase: /Hash mismatch for/,
+    code: "dependency_hash_mismatch",
+    accepted: "a file with the hash that the package or the index names",
+    message: (name) => `The file of ${name} is not the one that was locked: its hash differs.`,
+  },
+  {
+    phrase:
+      /Wheels are required for `|no usable wheels|building from source is disabled|Building source distributions .* is disabled/,
+    code: "source_build_refused",
+    accepted: "a requirement with a fitting wheel",
+    message: (name) => `${name} has no wheel that fits; builds from source are not allowed.`,
+  },
+  {
+    phrase:
+      /current Python version \([^)]*\) does not satisfy| requires Python [<>=!~]|no wheels with a matching Python/,
+    code: "python_not_available",
+    accepted: "a requirement for the Python of a runtime image",
+    message: (name) => `${name} needs another Python than the one that the package runs on.`,
+  },
+  {
+    // An index that wants another password looks, but for a hint, like one that has no such package.
+    phrase:
+      /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uthentication [Rr]equired/,
+    code: "index_refused",
+    message: () => "A package index or the proxy refuses the user and password of the settings.",
+  },
+  {
+    phrase: /invalid peer certificate/,
+    code: "index_refused",
+    message: () =>
+      "The certificate of a package index or proxy is not trusted; BERTH_CA_BUNDLE names further authorities.",
+  },
+  {
+    phrase: /dns error|failed to lookup address information/,
+    code: "name_not_resolved",
+    message: () => "The name of a package index, or of a host that it sends to, cannot be resolved.",
+  },
+  {
+    phrase:
+      /client error \((?:Connect|SendRequest)\)|Connection refused|Connection reset|connection closed before|timed out|HTTP status server error|HTTP status client error \(429|Could not connect/,
+    code: "index_unreachable",
+    message: () => UNREACHABLE_MESSAGE,
+  },
+  {
+    phrase:
+      /No solution found when resolving dependencies|was not found in the package registry|404 Not Found|there is no version of|not a valid|Couldn't parse requirement|[Ff]ailed to parse/,
+    code: "dependency_unresolvable",
+    accepted: "a requirement that the index can meet",
+    message: (name) => `The index has nothing that fits the requirement ${name}.`,
+  },
+];
+
+function meant({ code, accepted, message }: Meaning, text: string, details: FaultDetails): Fault {
+  if (accepted === undefined) return new Fault(code, message(""), { details });
+  const value = requirementIn(text);
+  return new Fault(code, message(value), {
+    details: { ...details, field: "dependencies", value, accepted },
+  });
+}
 
 /** The requirement that the installer's sentence is about; it says so in a handful of ways. */
-function requirementIn(output: string): string {
-  const text = output.replace(/\s+/g, " ");
+function requirementIn(text: string): string {
   const found =
+    /Hash mismatch for `([^`]+)`/.exec(text) ??
     /you require ([^\s,]+(?:[<>=!~]=?[^\s,]+)?)/.exec(text) ??
     /there (?:is|are) no versions? of ([^\s,]+)/.exec(text) ??
     /Because ([^\s,]+) was not found/.exec(text) ??
+    /Wheels are required for `([^`]+)`/.exec(text) ??
     /`([^`]+)`/.exec(text);
   return found?.[1] ?? "(see the output)";
 }

@@ -4,6 +4,7 @@
  * new environment's Python, because a `.pth` file in a wheel is code.
  */
 import type { Dependencies } from "./requirements.ts";
+import type { BuildLimits } from "./settings.ts";
 
 export const INPUT_PATH = "/build";
 export const CACHE_PATH = "/cache";
@@ -15,6 +16,12 @@ const WANTED = "/tmp/wanted.txt";
 export const EXIT_ADDRESS = 90;
 /** Exit code where the lock or the project file cannot be read. */
 export const EXIT_UNREADABLE = 91;
+/** Exit code where more was written than a build may. */
+export const EXIT_DISK = 92;
+/** What the shell makes of SIGXFSZ: one file grew past the limit that the kernel keeps. */
+export const EXIT_FILE_SIZE = 128 + 25;
+/** Its one line says that the byte count has ended the installer. */
+const DISK_FULL = "/tmp/disk-full";
 
 export const UV_ENV: Readonly<Record<string, string>> = {
   HOME: "/tmp",
@@ -31,23 +38,47 @@ export const UV_ENV: Readonly<Record<string, string>> = {
 
 /**
  * Prints on stdout, each second, one number that grows while something is received or written: with no such number
- * an installer that waits and one that downloads a large wheel look the same from outside.
+ * an installer that waits and one that downloads a large wheel look the same from outside. Four times a second it
+ * adds up what the kernel says was written to disk, and ends the installer past twice the limit. The kernel itself
+ * keeps each file below the limit: what is unpacked between two looks is many files or none.
  */
-const PROGRESS = `
+const countScript = (diskBytes: number) => `
+ulimit -f ${Math.ceil(diskBytes / 512)}
 count() {
-  while sleep 1 >/dev/null 2>&1; do
+  i=0
+  while sleep 0.25 >/dev/null 2>&1; do
     n=0
+    w=0
     for f in /sys/class/net/*/statistics/rx_bytes /proc/[0-9]*/io; do
       while read -r k v; do
-        case "$k" in wchar:) n=$((n + v)) ;; [0-9]*) n=$((n + k)) ;; esac
+        case "$k" in
+          wchar:) n=$((n + v)) ;;
+          write_bytes:) w=$((w + v)) ;;
+          cancelled_write_bytes:) w=$((w - v)) ;;
+          [0-9]*) n=$((n + k)) ;;
+        esac
       done <"$f"
     done 2>/dev/null
-    echo "$n"
+    i=$(((i + 1) % 4))
+    [ $i -ne 0 ] || echo "$n"
+    [ $w -le ${diskBytes * 2} ] || full
   done
+}
+full() {
+  echo "$w bytes were written" >${DISK_FULL}
+  for p in /proc/[0-9]*; do
+    read -r name <"$p/comm" && [ "$name" = uv ] && kill -KILL "\${p#/proc/}"
+  done 2>/dev/null
+}
+end() {
+  code=$?
+  kill $counter
+  [ ! -e ${DISK_FULL} ] || { cat ${DISK_FULL} >&2; exit ${EXIT_DISK}; }
+  exit $code
 }
 count &
 counter=$!
-trap 'kill $counter' EXIT
+trap end EXIT
 `;
 
 /** A Container that was killed may have left wheels behind, and uv asks the environment's Python who it is. */
@@ -79,13 +110,14 @@ const INSTALL: Record<Dependencies["kind"], string> = {
   none: "",
 };
 
-export function uvScript(kind: Dependencies["kind"]): string {
+export function uvScript(kind: Dependencies["kind"], { diskBytes }: Pick<BuildLimits, "diskBytes">): string {
   const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources ${INSTALL[kind]} -r ${WANTED}`;
   return [
-    PROGRESS,
+    countScript(diskBytes),
     EMPTY_VENV,
     `cd ${INPUT_PATH} || exit`,
     RESOLVE[kind],
-    kind === "none" ? "" : `[ ! -s ${WANTED} ] || ${install}`,
+    kind === "none" ? "" : `[ ! -s ${WANTED} ] || ${install} || exit`,
+    `[ "$(du -sk ${VENV_PATH} | cut -f1)" -le ${Math.ceil(diskBytes / 1024)} ] || exit ${EXIT_DISK}`,
   ].join("\n");
 }
