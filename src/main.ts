@@ -2,7 +2,7 @@
 /** The command line: reads the configuration, runs one command, says in words what went wrong. */
 import { parseArgs } from "node:util";
 import { readConfig } from "./config.ts";
-import { isFault } from "./domain/fault.ts";
+import { invalidInput, isFault } from "./domain/fault.ts";
 
 const USAGE = `usage: berth serve              everything in one process, until a signal
        berth api                the doors alone; needs DATABASE_URL and REDIS_URL, as the worker does
@@ -11,6 +11,14 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth health             ask the api or worker of the same settings whether it lives
        berth claim [--yes]      take the instance over on this engine, after a move or a restore (docs/operate.md)
        berth pack DIR [-o FILE] make a package of a folder
+       berth keygen NAME        make a key pair to sign with: NAME.private.pem, NAME.public.pem
+       berth sign FILE --key PRIVATE.pem [--category NAME] [-o FILE]
+                                sign a package
+       berth verify FILE [--key PUBLIC.pem]...
+                                say who signed a package; without a key, of those that the instance trusts
+       berth trust list | add PUBLIC.pem [--name NAME] | remove ID | admit PACKAGE [--note TEXT]
+                   | policy TENANT [off|warn|require|instance]
+                                whose signatures count, and what is let in unsigned (docs/trust.md)
 Settings are environment variables: README.md lists them.
 `;
 
@@ -40,6 +48,38 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     const { pack } = await import("./cli/pack.ts");
     return pack({ folders: positionals, output: values.output });
+  },
+  keygen: async (args) => {
+    const { positionals } = parseArgs({ args: [...args], allowPositionals: true });
+    const [name, ...more] = positionals;
+    if (name === undefined || more.length > 0) throw invalidInput("NAME", positionals, "one name");
+    const { keygen } = await import("./cli/sign.ts");
+    return keygen({ name });
+  },
+  sign: async (args) => {
+    const options = {
+      key: { type: "string" },
+      category: { type: "string" },
+      output: { type: "string", short: "o" },
+    } as const;
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { key, category, output } = values;
+    const { sign } = await import("./cli/sign.ts");
+    return sign({ files: positionals, key, category, output, now: new Date() });
+  },
+  verify: async (args) => {
+    const options = { key: { type: "string", multiple: true } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { verify } = await import("./cli/verify.ts");
+    const config = () => readConfig(process.env);
+    return verify({ files: positionals, keys: values.key ?? [], config });
+  },
+  trust: async (args) => {
+    const options = { name: { type: "string" }, note: { type: "string" } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { trust } = await import("./cli/trust.ts");
+    const { name, note } = values;
+    return trust({ config: readConfig(process.env), args: positionals, name, note });
   },
 };
 

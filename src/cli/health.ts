@@ -1,8 +1,6 @@
 import type { Config } from "../config.ts";
-import { Fault, invalidInput } from "../domain/fault.ts";
-
-/** Addresses that a server listens on and nobody can call. */
-const ANY: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+import { Fault } from "../domain/fault.ts";
+import { urlOf } from "./instance.ts";
 
 /**
  * `berth health`: resolves when the process that listens by the same settings says that it lives; throws a Fault that
@@ -12,10 +10,7 @@ export async function checkHealth({
   settings,
   timeoutMs,
 }: Pick<Config, "settings"> & { readonly timeoutMs: number }): Promise<void> {
-  const { BERTH_HOST, BERTH_PORT } = settings;
-  if (BERTH_PORT === 0) throw invalidInput("BERTH_PORT", "0", "the port that the process listens on");
-  const host = ANY[BERTH_HOST] ?? BERTH_HOST;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${BERTH_PORT}/health`;
+  const url = `${urlOf({ settings })}/health`;
   const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).catch((cause) => {
     throw new Fault("internal", `Nothing answers at ${url}.`, { cause });
   });

@@ -13,7 +13,7 @@ export const VENDOR = "langgenius";
 
 /** A public key whose signatures count. */
 export interface TrustedKey {
-  /** SHA-256 over the key's DER form (PKCS#1), hex: the same key has the same id wherever it is. */
+  /** SHA-256 over the key's DER form (SPKI), hex: the same key has the same id wherever it is. */
   readonly id: string;
   readonly name: string;
   /** PEM, `RSA PUBLIC KEY`. */

@@ -24,6 +24,7 @@ const MEANT: Readonly<Record<string, Access>> = {
   "GET /v1/tenants/{tenant}/tools": { opens: "tenant", scope: "read" },
   "GET /v1/tenants/{tenant}/tasks": { opens: "tenant", scope: "read" },
   "GET /v1/tenants/{tenant}/tasks/{id}": { opens: "tenant", scope: "read" },
+  "POST /v1/tenants/{tenant}/tasks/{id}/cancel": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/tasks/{id}/events": { opens: "tenant", scope: "read" },
   "GET /v1/tenants": { opens: "operator", scope: "read" },
   "GET /v1/tenants/{tenant}": { opens: "tenant", scope: "read" },

@@ -15,9 +15,9 @@ const BITS_NEW = 4096;
 const PEM_CHARS_MAX = 16_384;
 
 export interface PublicKey {
-  /** SHA-256 over the DER form (PKCS#1), hex. */
+  /** SHA-256 over the DER form (SPKI), hex. */
   readonly id: string;
-  /** In its one spelling, whatever it was read from. */
+  /** `RSA PUBLIC KEY`, as other tools for such packages want it, whatever it was read from. */
   readonly pem: string;
 }
 
@@ -34,12 +34,12 @@ export function parsePublicKey(pem: string, field: string): PublicKey {
   );
   if (key === undefined) throw invalidInput(field, pem.slice(0, 60), accepted);
   checkSize(key, field, accepted);
-  const form = { type: "pkcs1" } as const;
+  const der = key.export({ type: "spki", format: "der" });
+  // By this way round: Node 24 cannot write a key in the form PKCS#1 that it has read in that form.
+  const again = createPublicKey({ key: der, type: "spki", format: "der" });
   return {
-    id: createHash("sha256")
-      .update(key.export({ ...form, format: "der" }))
-      .digest("hex"),
-    pem: key.export({ ...form, format: "pem" }).toString(),
+    id: createHash("sha256").update(der).digest("hex"),
+    pem: again.export({ type: "pkcs1", format: "pem" }).toString(),
   };
 }
 

@@ -1,8 +1,17 @@
+import { z } from "zod";
 import type { PackageUploads } from "../../../installation/contracts.ts";
 import { checkContentType } from "../../middleware/body.ts";
 import type { Routes } from "../../route.ts";
 import { limitsJson, PackageDetailSchema, packageJson } from "../../schemas.ts";
+import { TrustSchema, trustJson } from "../../trust-schema.ts";
 
+const Query = z.strictObject({
+  verifySignature: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({ description: "`true` makes the signature policy `require` for this upload" }),
+});
+const Answer = { "application/json": PackageDetailSchema.extend({ trust: TrustSchema }) };
 const TYPES = ["application/octet-stream", "application/zip"];
 
 export function addUploadPackage(routes: Routes, { uploads }: { uploads: PackageUploads }): void {
@@ -13,10 +22,11 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
       tag: "packages",
       summary: "Takes a package: the archive is the body. The same bytes again are 200.",
       access: { opens: "any", scope: "packages:write" },
+      query: Query,
       rawBody: "application/octet-stream",
       answers: {
-        200: { description: "Was there already", content: { "application/json": PackageDetailSchema } },
-        201: { description: "Kept", content: { "application/json": PackageDetailSchema } },
+        200: { description: "Was there already", content: Answer },
+        201: { description: "Kept", content: Answer },
       },
       faults: [
         "package_not_zip",
@@ -24,26 +34,34 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
         "manifest_missing",
         "manifest_invalid",
         "identifier_too_long",
+        "signature_required",
+        "signature_wrong",
         "payload_too_large",
         "package_too_large",
         "unsupported_media_type",
       ],
     },
-    async ({ request, header, principal: { tenantId }, by, signal }) => {
+    async ({ request, query, header, principal: { tenantId }, by, signal }) => {
       checkContentType(header("content-type"), TYPES);
       const body: AsyncIterable<Uint8Array> = request.body ?? nothing();
       const uploaded = await uploads.receive(
         body,
-        { by, ...(tenantId !== undefined && { tenantId }) },
+        {
+          ...{ by, verifySignature: query.verifySignature === "true" },
+          ...(tenantId !== undefined && { tenantId }),
+        },
         signal,
       );
-      const { stored, limits, created } = uploaded;
+      const { stored, limits, created, trust } = uploaded;
+      const { warning } = trust;
       return Response.json(
         {
           ...packageJson(stored),
+          ...(warning !== undefined && { warnings: [...stored.warnings, warning] }),
           declaration: stored.declaration,
           limits: limitsJson(limits.limits),
           limits_notes: limits.notes,
+          trust: trustJson(trust),
         },
         { status: created ? 201 : 200, headers: { location: `/v1/packages/${stored.identifier}` } },
       );

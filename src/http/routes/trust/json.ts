@@ -6,7 +6,7 @@ const Time = z.string().meta({ format: "date-time" });
 
 export const TrustedKeySchema = z
   .object({
-    id: z.string().meta({ description: "SHA-256 of the key's DER form (PKCS#1), hex" }),
+    id: z.string().meta({ description: "SHA-256 of the key's DER form (SPKI), hex" }),
     name: z.string(),
     public_key: z.string().meta({ description: "PEM" }),
     origin: z.enum(["settings", "api"]).meta({ description: "`settings`: a file of BERTH_TRUSTED_KEYS" }),

@@ -1,0 +1,70 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Config } from "../config.ts";
+import { FAULTS, Fault, type FaultCode, invalidInput } from "../domain/fault.ts";
+
+/** The Berth that runs by the same settings, asked over `/v1` with the operator's key. */
+export interface Instance {
+  /** The answer's JSON. Throws what the instance refuses with, and `internal` where nothing answers. */
+  ask(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<unknown>;
+}
+
+/** Addresses that a server listens on and nobody can call. */
+const ANY: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+const Refused = z.object({
+  error: z.object({
+    code: z.custom<FaultCode>((code) => typeof code === "string" && Object.hasOwn(FAULTS, code)),
+    message: z.string(),
+    details: z.record(z.string(), z.unknown()).optional(),
+  }),
+});
+
+export async function openInstance(config: Config, timeoutMs: number): Promise<Instance> {
+  const url = urlOf(config);
+  const key = config.settings.BERTH_ADMIN_KEY ?? (await readAdminKey(config));
+  return {
+    ask: async (method, path, body) => {
+      const answer = await fetch(url + path, {
+        method,
+        headers: {
+          authorization: `Bearer ${key}`,
+          ...(body !== undefined && { "content-type": "application/json" }),
+        },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        signal: AbortSignal.timeout(timeoutMs),
+      }).catch((cause) => {
+        throw new Fault(
+          "internal",
+          `No Berth answers at ${url}: start it first, or give this command its settings.`,
+          {
+            cause,
+          },
+        );
+      });
+      const json: unknown = await answer.json().catch(() => undefined);
+      if (answer.ok) return json;
+      const { success, data } = Refused.safeParse(json);
+      if (!success) throw new Fault("internal", `${url}${path} answers ${answer.status}.`);
+      const { code, message, details } = data.error;
+      throw new Fault(code, message, details === undefined ? {} : { details });
+    },
+  };
+}
+
+/** Where the process that listens by these settings is called. */
+export function urlOf({ settings: { BERTH_HOST, BERTH_PORT } }: Pick<Config, "settings">): string {
+  if (BERTH_PORT === 0) throw invalidInput("BERTH_PORT", "0", "the port that the process listens on");
+  const host = ANY[BERTH_HOST] ?? BERTH_HOST;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${BERTH_PORT}`;
+}
+
+async function readAdminKey({ dataFolder }: Config): Promise<string> {
+  const path = join(dataFolder, "admin-key");
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    throw new Fault("unauthorized", `The operator's key is not in ${path}: set BERTH_ADMIN_KEY.`, { cause });
+  }
+}
