@@ -2,10 +2,9 @@ import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
 import { serve } from "../http/serve.ts";
-import { createInstallationRequests } from "../installation/install.ts";
+import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createTaskWatch } from "../installation/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
-import { createPackageUploads } from "../installation/upload.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
 import { createHostStorage } from "../invocation/host-storage.ts";
 import { openInstallationDirectory } from "../invocation/installations.ts";
@@ -19,6 +18,7 @@ import type { RuntimeDirectory } from "../runtime/runtimes.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
+import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
 import {
   directorySettings,
@@ -38,13 +38,14 @@ export async function startDirectory(base: Base, { links }: Links): Promise<Runt
 }
 
 export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Promise<Invoker> {
-  const { config, log, scope, store, processes } = base;
+  const { config, log, scope, store, queue, processes } = base;
   const installations = scope.use(
     await openInstallationDirectory({
       store,
       clock: systemClock,
       log,
       sharers: processes,
+      news: queue,
       settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
     }),
   );
@@ -64,7 +65,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
 
 /** The native API, and who may use it. */
 export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts) {
-  const { config, log, scope, store, queue, packages, reader, processes } = base;
+  const { config, log, scope, store, queue, trust, processes } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
   const made = settings.BERTH_ADMIN_KEY === undefined ? await readOrMakeAdminKey(dataFolder) : undefined;
@@ -79,17 +80,16 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
-  const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
   const app = createHttpApp({
-    uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader }),
-    requests: createInstallationRequests({ store, queue, limits, log }),
+    ...createIntake(base),
     tenants: createTenants({
       ...{ store, queue, log },
       storage: createTenantStorage({ folder: storageFolder(config) }),
     }),
+    disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
-    ...{ store, invoker, keyring, limitsPolicy: limits, log, parts, processes },
+    ...{ store, trust, invoker, keyring, limitsPolicy: limits, log, parts, processes },
     settings: httpSettings(config, VERSION),
   });
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };

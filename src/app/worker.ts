@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
+import { startDueUpgrades } from "../installation/changes/due-upgrades.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
 import { createInstallationRequests } from "../installation/install.ts";
 import { createRebuild } from "../installation/rebuild.ts";
@@ -171,6 +172,7 @@ export async function startTasks(
     archives: archiveSettings(config),
     isolation: isolationSettings(config),
     sharedLimits: config.limits.defaults,
+    limits: config.limits,
     settings: buildSettings(config, { network, caBundle }),
     instanceId: store.instanceId,
     cleanupMs: 30_000,
@@ -180,6 +182,8 @@ export async function startTasks(
   scope.use(await queue.work({ "task.run": handler }));
   const sweepMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
   scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100 }));
+  const due = { store, queue, log, clock: systemClock };
+  scope.use(startDueUpgrades(due, { everyMs: sweepMs, batch: 100 }));
   const days = config.settings.BERTH_EVENT_DAYS;
   const retention = { days, everyMs: 3_600_000, batch: 1000 };
   scope.use(startEventRetention({ store, clock: systemClock, log, ...retention }));

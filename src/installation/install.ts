@@ -1,4 +1,3 @@
-import { Fault } from "../domain/fault.ts";
 import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
@@ -8,6 +7,7 @@ import type { InstallationRequests } from "./contracts.ts";
 import { acceptFetch, originOf } from "./fetch.ts";
 import { handOver } from "./hand-over.ts";
 import { acceptUninstall } from "./uninstall.ts";
+import { visiblePackage } from "./visible-package.ts";
 
 export interface InstallationRequestsDeps {
   readonly store: Store;
@@ -42,21 +42,6 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
       return accepted;
     },
   };
-}
-
-/** A package that the Tenant may not see answers as one that is not there: its existence is nobody else's business. */
-async function visiblePackage(store: Store, request: InstallRequest): Promise<StoredPackage> {
-  const { identifier, tenantId, asTenant, origin } = request;
-  const pkg = await store.packages.find(identifier);
-  const { isVisibleTo, isFromMarketplace } = store.packages;
-  const isVisible =
-    !asTenant ||
-    (await isVisibleTo(identifier, tenantId)) ||
-    (origin?.source === "marketplace" && (await isFromMarketplace(identifier)));
-  if (pkg !== undefined && isVisible) return pkg;
-  throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
-    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
-  });
 }
 
 function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: InstallRequest) {

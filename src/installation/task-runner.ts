@@ -16,11 +16,17 @@ import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { JobHandlers } from "../queue/queue.ts";
 import { backoffMs } from "../util/backoff.ts";
+import { runDisable } from "./changes/disable-steps.ts";
+import { runEnable } from "./changes/enable-steps.ts";
+import { runLimits } from "./changes/limits-steps.ts";
+import { runRestart } from "./changes/restart-steps.ts";
+import { runRollback } from "./changes/rollback-steps.ts";
+import { type ChangeStepDeps, runUpgrade } from "./changes/upgrade-steps.ts";
 import { giveBack, WaitsFor, wakeWaiters } from "./children.ts";
 import { conclude } from "./conclude.ts";
 import { explain } from "./explain.ts";
 import { type FetchStepDeps, runFetch } from "./fetch-steps.ts";
-import { type InstallStepDeps, runInstall, type StepContext } from "./install-steps.ts";
+import { runInstall, type StepContext } from "./install-steps.ts";
 import { underLease } from "./lease.ts";
 import { runRemoveTenant } from "./remove-tenant-steps.ts";
 import { TaskJournal } from "./task-journal.ts";
@@ -55,7 +61,7 @@ export const TASK_RUNNER_DEFAULTS: TaskRunnerSettings = Object.freeze({
   logLineCharsMax: 4_000,
 });
 
-export interface TaskRunnerDeps extends InstallStepDeps, FetchStepDeps {
+export interface TaskRunnerDeps extends ChangeStepDeps, FetchStepDeps {
   readonly log: Log;
   /** Names this process among those that use the database. */
   readonly worker: string;
@@ -142,6 +148,12 @@ type Steps<C> = (deps: TaskRunnerDeps, context: C, signal: AbortSignal) => Promi
 const INSTALLATION_STEPS: Partial<Record<InstallationTask["kind"], Steps<StepContext>>> = {
   install: runInstall,
   uninstall: runUninstall,
+  upgrade: runUpgrade,
+  rollback: runRollback,
+  restart: runRestart,
+  enable: runEnable,
+  disable: runDisable,
+  limits: runLimits,
 };
 
 const TENANT_STEPS: Partial<Record<TenantTask["kind"], Steps<TenantStepContext>>> = {
@@ -185,27 +197,33 @@ async function endWith(
       await store.tasks.release(task.id, task.attempt, 0);
       return { ending: "released", fault };
     }
-    if (fault instanceof WaitsFor) throw fault;
+    if (fault instanceof WaitsFor) return await wait(deps, task, { waits: fault, isEnding: false });
     const noted = task.ending ?? (await store.tasks.find(task.id))?.ending;
-    if (noted === undefined && fault.rule.retry && (await retryLater(deps, { task, journal, fault })))
-      return { ending: "retry", fault };
+    const mayRetry = noted === undefined && fault.rule.retry;
+    if (mayRetry && (await retryLater(deps, { task, journal, fault }))) return { ending: "retry", fault };
     const state = fault.code === "cancelled" ? "cancelled" : "failed";
     const ending = noted ?? { state, cause: explain(fault, journal) };
-    return { ending: await conclude(deps, { task, journal, ending }), fault };
+    const ended = await conclude(deps, { task, journal, ending }).catch(asWaits);
+    if (ended instanceof WaitsFor) return await wait(deps, task, { waits: ended, isEnding: true });
+    return { ending: ended, fault };
   } catch (failure) {
-    if (failure instanceof WaitsFor) return await wait(deps, task, failure);
     // The end could not be written: the lease runs out, and whoever claims the task then sees what there is.
     return { ending: "lost", fault: toFault(failure) };
   }
 }
 
-async function wait(deps: TaskRunnerDeps, task: Task, waits: WaitsFor): Promise<Outcome> {
-  try {
-    await giveBack(deps, { task, waits, checkMs: deps.tasks.waitCheckMs });
-    return { ending: "waits" };
-  } catch (failure) {
-    return { ending: "lost", fault: toFault(failure) };
-  }
+function asWaits(error: unknown): WaitsFor {
+  if (error instanceof WaitsFor) return error;
+  throw error;
+}
+
+async function wait(
+  deps: TaskRunnerDeps,
+  task: Task,
+  how: { readonly waits: WaitsFor; readonly isEnding: boolean },
+): Promise<Outcome> {
+  await giveBack(deps, { task, ...how, checkMs: deps.tasks.waitCheckMs });
+  return { ending: "waits" };
 }
 
 /** Servers that are away come back, however long it takes: an accepted install waits. */

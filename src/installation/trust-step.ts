@@ -13,7 +13,7 @@ export async function decideForTask(
   { trust }: { readonly trust: Trust },
   read: ReadPackage,
   context: {
-    readonly task: Pick<InstallationTask, "input">;
+    readonly task: Pick<InstallationTask, "input" | "kind">;
     readonly installation: Pick<Installation, "id" | "tenantId">;
     readonly journal: Pick<TaskJournal, "warning">;
   },
@@ -21,7 +21,8 @@ export async function decideForTask(
   const { id, tenantId } = context.installation;
   const verifySignature = context.task.input["verifySignature"] === true;
   const decision = await trust.decide({ read, tenantId, verifySignature, from: "store" });
-  await trust.record(id, decision);
+  // What a change would bring is not yet what the Installation has.
+  if (context.task.kind === "install") await trust.record(id, decision);
   if (decision.warning !== undefined) context.journal.warning(decision.warning);
   return decision;
 }

@@ -6,10 +6,14 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { Breaker, type CallLimit } from "./breaker.ts";
 import { type PluginCatalog, readCatalog } from "./catalog.ts";
+
+/** A topic of the queue: something about an Installation has changed. The message is its id. */
+export const INSTALLATIONS_TOPIC = "installations";
 
 export interface InstalledPlugin {
   readonly installation: Installation;
@@ -35,6 +39,8 @@ export interface InstallationDirectoryOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly sharers: Sharers;
+  /** Where changes are told of, so that they count before the next poll. */
+  readonly news: Pick<Queue, "subscribe">;
   readonly settings: { readonly directoryPollMs: number; readonly queueMax: number };
 }
 
@@ -43,6 +49,7 @@ export async function openInstallationDirectory(
   options: InstallationDirectoryOptions,
 ): Promise<InstallationDirectory> {
   const directory = new Directory(options);
+  await directory.listen();
   await directory.refresh();
   directory.poll();
   return directory;
@@ -58,6 +65,7 @@ class Directory implements InstallationDirectory {
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
   readonly #unlisten: () => void;
+  #listening: AsyncDisposable | undefined;
   #since: Date | undefined;
 
   constructor(options: InstallationDirectoryOptions) {
@@ -85,6 +93,11 @@ class Directory implements InstallationDirectory {
     return this.#queued;
   }
 
+  async listen(): Promise<void> {
+    const refresh = () => void this.refresh().catch(() => undefined);
+    this.#listening = await this.#options.news.subscribe(INSTALLATIONS_TOPIC, refresh);
+  }
+
   /** While the database is away, what is known stays in use: running plugins go on serving. */
   poll(): void {
     const { clock, log, settings } = this.#options;
@@ -95,6 +108,7 @@ class Directory implements InstallationDirectory {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#unlisten();
+    await this.#listening?.[Symbol.asyncDispose]();
     this.#stop.abort(new Error("closed"));
     await this.#polling;
     await this.#running.catch(() => undefined);

@@ -55,7 +55,11 @@ class SessionInvoker implements Invoker {
   constructor(options: InvokerOptions) {
     this.#options = options;
     const { runtimes, hostCalls, log, settings } = options;
-    this.#deps = { runtimes, hostCalls, log, settings, onGone: (session: Session) => this.#onGone(session) };
+    this.#deps = {
+      ...{ runtimes, hostCalls, log, settings },
+      onGone: (session: Session) => this.#onGone(session),
+      locate: (plugin: InstalledPlugin) => this.#locate(plugin),
+    };
     hostCalls.connect((request, sink, depth) => this.#invoke(request, sink, depth), options.installations);
   }
 
@@ -143,6 +147,16 @@ class SessionInvoker implements Invoker {
     return session;
   }
 
+  async #locate({ installation: { tenantId, pluginId } }: InstalledPlugin): Promise<string> {
+    const { installations } = this.#options;
+    // without the Store, what is known has to do
+    await installations.refresh().catch(() => undefined);
+    const plugin = installations.find(tenantId, pluginId);
+    if (plugin === undefined) throw this.#notInstalled({ tenantId, pluginId });
+    if (!isServing(plugin)) throw notServing(plugin);
+    return plugin.installation.poolKey ?? "";
+  }
+
   #refuse(request: InvocationRequest, sink: InvocationSink, fault: Fault): Invocation {
     this.#options.log[fault.rule.log]({
       op: "invocation.invoke",
@@ -164,7 +178,7 @@ class SessionInvoker implements Invoker {
     if (this.#sessions.size === 0) this.#drained?.();
   }
 
-  #notInstalled({ tenantId, pluginId }: InvocationRequest): Fault {
+  #notInstalled({ tenantId, pluginId }: Pick<InvocationRequest, "tenantId" | "pluginId">): Fault {
     const accepted = this.#options.installations
       .listOfTenant(tenantId)
       .map(({ installation }) => installation.pluginId)

@@ -8,7 +8,7 @@
  *
  * Three clocks: `start` (the wait for a ready Runtime), `idle` (the plugin's silence), `total` (from arrival).
  */
-import { Fault, toFault } from "../domain/fault.ts";
+import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { SessionFrame } from "../domain/frame.ts";
 import type { InvocationEnd, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
@@ -34,6 +34,8 @@ export interface SessionDeps {
   readonly log: Log;
   readonly settings: SessionSettings;
   readonly onGone: (session: Session) => void;
+  /** The Pool that serves the Installation by now. Throws what a new call would be refused with. */
+  readonly locate: (plugin: InstalledPlugin) => Promise<string>;
 }
 
 export interface SessionInput {
@@ -55,6 +57,7 @@ export class Session implements SessionListener {
   readonly #grantedMs: number;
   readonly #totalMs: number;
   #phase: "queued" | "starting" | "open" | "gone" = "queued";
+  #poolKey: string;
   #stopWaiting: (() => void) | undefined;
   #runtime: ReachableRuntime | undefined;
   #controller: AbortController | undefined;
@@ -71,6 +74,7 @@ export class Session implements SessionListener {
   constructor(deps: SessionDeps, input: SessionInput) {
     this.#deps = deps;
     this.#input = input;
+    this.#poolKey = input.poolKey;
     this.#grantedMs = input.plugin.installation.limitsGranted.timeoutMs;
     this.#totalMs = Math.min(this.#grantedMs, input.request.timeoutMs ?? this.#grantedMs);
   }
@@ -152,19 +156,32 @@ export class Session implements SessionListener {
     this.#stopWaiting = undefined;
     this.#enteredAt = performance.now();
     this.#phase = "starting";
-    const runtime = this.#deps.runtimes.pick(this.#input.poolKey);
+    const runtime = this.#deps.runtimes.pick(this.#poolKey);
     if (runtime === undefined) this.#waitForRuntime();
     else this.#open(runtime, { again: true });
   }
 
   #waitForRuntime(): void {
     this.#controller ??= new AbortController();
-    const { runtimes } = this.#deps;
-    runtimes.wait(this.#input.poolKey, this.#controller.signal).then(
+    this.#reach(this.#controller.signal).then(
       (runtime) => this.#open(runtime, { again: false }),
       (error: unknown) => this.#leave({ ok: false, fault: toFault(error) }),
     );
     this.#arm();
+  }
+
+  /** The Installation may have moved to another Pool since the call came in: it follows. */
+  async #reach(signal: AbortSignal): Promise<ReachableRuntime> {
+    for (;;) {
+      const poolKey = this.#poolKey;
+      try {
+        return await this.#deps.runtimes.wait(poolKey, signal);
+      } catch (error) {
+        if (!isFault(error, "plugin_not_ready") || error.details["state"] !== "absent") throw error;
+        this.#poolKey = await this.#deps.locate(this.#input.plugin);
+        if (this.#poolKey === poolKey) throw error;
+      }
+    }
   }
 
   #open(runtime: ReachableRuntime, { again }: { again: boolean }): void {
@@ -273,7 +290,7 @@ export class Session implements SessionListener {
         ),
       });
     };
-    this.#deps.runtimes.status(this.#input.poolKey).then(
+    this.#deps.runtimes.status(this.#poolKey).then(
       ({ state, nextStartAt, cause }) =>
         refuse({ state, ...(nextStartAt && { nextStartAt }), ...(cause && { cause }) }),
       () => refuse({ state: "unknown" }),

@@ -311,7 +311,11 @@ function memoryStore(): MemoryStore {
     }),
     runtimes: counted("runtimes", {}),
     processes: counted("processes", {}),
-    trust: counted("trust", {}),
+    trust: counted<Store["trust"]>("trust", {
+      keys: () => Promise.resolve([]),
+      policyOf: () => Promise.resolve(undefined),
+      admissions: () => page([]),
+    }),
     leases: counted("leases", {}),
     importedImages: counted("importedImages", {}),
     disk: counted("disk", {}),
@@ -622,6 +626,10 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
         } as const;
         const ofTenant = { kind: "fetch", installationId: undefined, identifier: undefined } as const;
         return Promise.resolve({ task: { ...queued, ...ofTenant, input: { source } }, created: true });
+      },
+      cancel(id) {
+        const task = memory.tasks.find((it) => it.id === id);
+        return task === undefined ? Promise.reject(new Fault("task_not_found", "gone")) : Promise.resolve(task);
       },
       uninstall(id: InstallationId) {
         const installation = anInstallation({ id, state: "removing", desired: "removed" });

@@ -175,6 +175,7 @@ function createWorker(
     trust,
     isolation: { default: "tenant", plugins: {} },
     sharedLimits: LIMITS,
+    limits: POLICY,
     ...deps,
     queue,
     keeper,

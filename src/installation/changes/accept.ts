@@ -1,0 +1,111 @@
+/** Takes changes of an Installation in: the row is the acceptance, and the queue is told of it. */
+import type { Actor } from "../../domain/audit.ts";
+import { Fault, invalidInput } from "../../domain/fault.ts";
+import type { InstallationId } from "../../domain/ids.ts";
+import type { Installation } from "../../domain/installation.ts";
+import type { LimitsPolicy } from "../../domain/limits.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
+import { handOver } from "../hand-over.ts";
+import { visiblePackage } from "../visible-package.ts";
+import { announceChange } from "./announce.ts";
+import { assertOwn, parseLimits } from "./limits-patch.ts";
+
+export interface ChangeRequest {
+  readonly id: InstallationId;
+  /** A Tenant's key asks: what other Tenants have a part in is not its to change. */
+  readonly asTenant: boolean;
+  readonly idempotency?: IdempotencyClaim;
+  readonly by?: Actor;
+}
+
+/** Each answers when the change is written down. Throws as `acceptChange` of the Store does. */
+export interface InstallationChanges {
+  /** To another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`. */
+  upgrade(
+    request: ChangeRequest & { readonly identifier: string; readonly verifySignature?: boolean },
+  ): Promise<Accepted>;
+  rollback(request: ChangeRequest): Promise<Accepted>;
+  /** Throws `forbidden` where other Tenants share the Containers. */
+  restart(request: ChangeRequest): Promise<Accepted>;
+  enable(request: ChangeRequest): Promise<Accepted>;
+  disable(request: ChangeRequest): Promise<Accepted>;
+  /** `limits` as it was given. Throws `invalid_input`. */
+  limits(request: ChangeRequest & { readonly limits: unknown }): Promise<Accepted>;
+}
+
+export interface InstallationChangesDeps {
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly log: Log;
+  readonly limits: LimitsPolicy;
+}
+
+export function createInstallationChanges(deps: InstallationChangesDeps): InstallationChanges {
+  const accept = (request: ChangeRequest, change: Pick<AcceptChange, "kind" | "identifier" | "input">) => {
+    const { id, idempotency, by } = request;
+    return acceptChange(deps, {
+      ...{ id, ...change },
+      ...(idempotency === undefined ? {} : { idempotency }),
+      ...(by === undefined ? {} : { by }),
+    });
+  };
+  return {
+    upgrade: async (request) => {
+      const { identifier, verifySignature = false } = request;
+      await assertSamePlugin(deps, request);
+      const input = verifySignature ? { verifySignature } : {};
+      return await accept(request, { kind: "upgrade", identifier, input });
+    },
+    rollback: (request) => accept(request, { kind: "rollback" }),
+    restart: async (request) => {
+      if (request.asTenant && (await isShared(deps, request.id)))
+        throw new Fault(
+          "forbidden",
+          "The plugin runs in a shared pool, which only the operator may restart.",
+        );
+      return await accept(request, { kind: "restart" });
+    },
+    enable: (request) => accept(request, { kind: "enable" }),
+    disable: (request) => accept(request, { kind: "disable" }),
+    limits: async (request) => {
+      const limits = parseLimits(request.limits, deps.limits.ceiling);
+      if (await isShared(deps, request.id)) assertOwn(limits);
+      return await accept(request, { kind: "limits", input: { limits } });
+    },
+  };
+}
+
+export async function acceptChange(
+  deps: Omit<InstallationChangesDeps, "limits">,
+  change: AcceptChange,
+): Promise<Accepted> {
+  const accepted = await deps.store.installations.acceptChange(change);
+  // Before the task is run: a call that comes now must not reach what is being disabled.
+  await announceChange(deps, accepted.installation);
+  await handOver(deps, accepted);
+  return accepted;
+}
+
+async function assertSamePlugin(
+  { store }: InstallationChangesDeps,
+  { id, identifier, asTenant }: ChangeRequest & { readonly identifier: string },
+): Promise<void> {
+  const { tenantId, pluginId } = await getInstallation(store, id);
+  const pkg = await visiblePackage(store, { identifier, tenantId, asTenant });
+  if (pkg.pluginId === pluginId) return;
+  throw invalidInput("identifier", identifier, `a package of ${pluginId}`);
+}
+
+async function isShared({ store }: InstallationChangesDeps, id: InstallationId): Promise<boolean> {
+  const { poolKey } = await getInstallation(store, id);
+  const pool = poolKey === undefined ? undefined : await store.pools.find(poolKey);
+  return pool !== undefined && pool.tenantId === undefined;
+}
+
+async function getInstallation(store: Store, id: InstallationId): Promise<Installation> {
+  const found = await store.installations.find(id);
+  if (found !== undefined) return found;
+  throw new Fault("installation_not_found", `There is no installation ${id}.`);
+}

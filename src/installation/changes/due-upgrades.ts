@@ -1,0 +1,71 @@
+/** Upgrades that an upload brought: each becomes a task as soon as its Installation is free for one. */
+import { isFault, toFault } from "../../domain/fault.ts";
+import { parsePackageRef } from "../../domain/package-ref.ts";
+import { compareVersions } from "../../domain/version.ts";
+import { Outage } from "../../observe/outage.ts";
+import type { Accepted, UpgradeDue } from "../../store/store.ts";
+import { type Clock, repeat } from "../../util/clock.ts";
+import { Scope } from "../../util/scope.ts";
+import { acceptChange, type InstallationChangesDeps } from "./accept.ts";
+
+type DueDeps = Omit<InstallationChangesDeps, "limits">;
+
+/**
+ * Accepts what is due, of one package or of all. What is in the middle of another change stays due, what has that
+ * version by now, or a newer one, is forgotten. Answers what was accepted.
+ */
+export async function acceptDueUpgrades(
+  deps: DueDeps,
+  { identifier, limit }: { readonly identifier?: string; readonly limit: number },
+): Promise<readonly Accepted[]> {
+  const accepted: Accepted[] = [];
+  for (const due of await deps.store.upgrades.listDue(identifier, limit)) {
+    const task = await acceptOne(deps, due);
+    if (task !== undefined) accepted.push(task);
+  }
+  return accepted;
+}
+
+async function acceptOne(deps: DueDeps, due: UpgradeDue): Promise<Accepted | undefined> {
+  const { store, log } = deps;
+  const { installationId: id, identifier, by } = due;
+  const installation = await store.installations.find(id);
+  if (
+    installation === undefined ||
+    installation.desired === "removed" ||
+    !isOlder(installation, identifier)
+  ) {
+    await store.upgrades.forget(due);
+    return undefined;
+  }
+  try {
+    return await acceptChange(deps, { id, kind: "upgrade", identifier, by });
+  } catch (error) {
+    const { code } = toFault(error);
+    if (isFault(error, "conflict") || isFault(error, "store_unavailable")) return undefined;
+    log.warn({ op: "installation.upgrade_due", ok: false, installation_id: id, identifier, code });
+    // The key that uploaded it may be revoked by now, the package gone: that upgrade is nobody's wish any more.
+    await store.upgrades.forget(due);
+    return undefined;
+  }
+}
+
+function isOlder({ identifier }: { readonly identifier: string }, than: string): boolean {
+  return compareVersions(parsePackageRef(identifier).version, parsePackageRef(than).version) < 0;
+}
+
+/** Looks each `everyMs` for what is still due. */
+export function startDueUpgrades(
+  deps: DueDeps & { readonly clock: Clock },
+  { everyMs, batch }: { readonly everyMs: number; readonly batch: number },
+): AsyncDisposable {
+  const scope = new Scope();
+  const outage = new Outage(deps.log, "installation.upgrades_due");
+  const work = () =>
+    outage.run(async () => {
+      await acceptDueUpgrades(deps, { limit: batch });
+    });
+  const running = repeat({ clock: deps.clock, everyMs }, work, scope.signal);
+  scope.add(() => running);
+  return scope;
+}

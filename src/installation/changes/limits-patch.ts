@@ -1,0 +1,80 @@
+/** The limits that a Tenant chooses for one Installation: as they are asked for, checked, and kept. */
+import { z } from "zod";
+import { Fault, invalidInput } from "../../domain/fault.ts";
+import { LIMIT_KEYS, type Limits, type LimitsWanted } from "../../domain/limits.ts";
+
+/** Null takes a choice back: the manifest's number counts again. */
+export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undefined };
+
+const NAMES = {
+  memoryBytes: "memory_bytes",
+  storageBytes: "storage_bytes",
+  cpuMillis: "cpu_millis",
+  pidsMax: "pids_max",
+  concurrencyMax: "concurrency_max",
+  timeoutMs: "timeout_ms",
+} as const satisfies Record<keyof Limits, string>;
+
+const MIB = 1_048_576;
+/** The least that an engine, or a plugin, can be given. */
+const FLOOR: Limits = {
+  ...{ memoryBytes: 16 * MIB, storageBytes: MIB, cpuMillis: 10 },
+  ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000 },
+};
+
+/**
+ * Reads `{"memory_bytes": 268435456, ...}`. Throws `invalid_input` with the field, its value and what is accepted: the
+ * names, and for each a whole number up to the operator's ceiling.
+ */
+export function parseLimits(given: unknown, ceiling: Limits): LimitsPatch {
+  const names = Object.values(NAMES).join(", ");
+  if (typeof given !== "object" || given === null || Array.isArray(given))
+    throw invalidInput("limits", given, `an object of ${names}`);
+  const unknown = Object.keys(given).find((name) => !(Object.values(NAMES) as string[]).includes(name));
+  if (unknown !== undefined) throw invalidInput(`limits.${unknown}`, Reflect.get(given, unknown), names);
+  const patch: { -readonly [K in keyof LimitsPatch]: LimitsPatch[K] } = {};
+  for (const key of LIMIT_KEYS) {
+    const value: unknown = Reflect.get(given, NAMES[key]);
+    if (value === undefined) continue;
+    patch[key] = value === null ? null : checked(key, value, ceiling);
+  }
+  if (Object.keys(patch).length === 0) throw invalidInput("limits", given, `at least one of ${names}`);
+  return patch;
+}
+
+function checked(key: keyof Limits, value: unknown, ceiling: Limits): number {
+  const [least, most] = [Math.min(FLOOR[key], ceiling[key]), ceiling[key]];
+  if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
+  const accepted = `a whole number from ${least} to ${most}, or null for the manifest's own`;
+  throw invalidInput(`limits.${NAMES[key]}`, value, accepted);
+}
+
+/** Throws `invalid_input` for a limit of the Containers, which in a shared Pool are everybody's. */
+export function assertOwn(patch: LimitsPatch): void {
+  const foreign = LIMIT_KEYS.find(
+    (key) => patch[key] !== undefined && key !== "concurrencyMax" && key !== "timeoutMs",
+  );
+  if (foreign === undefined) return;
+  throw new Fault(
+    "invalid_input",
+    "The plugin runs in a shared pool, whose limits are the operator's settings.",
+    {
+      details: {
+        ...{ field: `limits.${NAMES[foreign]}`, value: patch[foreign] },
+        accepted: `${NAMES.concurrencyMax}, ${NAMES.timeoutMs}`,
+      },
+    },
+  );
+}
+
+const Kept = z.partialRecord(z.enum(LIMIT_KEYS), z.number().nullable());
+
+/** As a task keeps it. */
+export function readPatch(kept: unknown): LimitsPatch {
+  return Kept.parse(kept);
+}
+
+export function mergeLimits(chosen: LimitsWanted, patch: LimitsPatch): LimitsWanted {
+  const entries = Object.entries({ ...chosen, ...patch });
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === "number"));
+}
