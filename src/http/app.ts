@@ -1,6 +1,7 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import type { LimitsPolicy } from "../domain/limits.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
+import type { DiskCare } from "../installation/disk/disk-care.ts";
 import type { Tenants } from "../installation/tenants.ts";
 import type { Trust } from "../installation/trust.ts";
 import type { BundleUploads } from "../installation/upload-bundle.ts";
@@ -15,6 +16,8 @@ import { Routes } from "./route.ts";
 import { addGetBundle } from "./routes/bundles/get.ts";
 import { addListBundles } from "./routes/bundles/list.ts";
 import { addUploadBundle } from "./routes/bundles/upload.ts";
+import { addDiskCollect } from "./routes/disk/collect.ts";
+import { addDiskReport } from "./routes/disk/report.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
@@ -33,6 +36,7 @@ import { addListPackages } from "./routes/packages/list.ts";
 import { addUploadPackage } from "./routes/packages/upload.ts";
 import { addListProviders } from "./routes/providers/list.ts";
 import { addListTools } from "./routes/providers/tools.ts";
+import { addCancelTask } from "./routes/tasks/cancel.ts";
 import { addTaskEvents } from "./routes/tasks/events.ts";
 import { addGetTask } from "./routes/tasks/get.ts";
 import { addListTasks } from "./routes/tasks/list.ts";
@@ -58,6 +62,7 @@ export interface HttpAppOptions {
   readonly bundles: BundleUploads;
   readonly requests: InstallationRequests;
   readonly tenants: Tenants;
+  readonly disk: DiskCare;
   readonly trust: Trust;
   readonly taskWatch: TaskWatch;
   readonly store: Store;
@@ -105,6 +110,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addListTasks(routes, options);
   addGetTask(routes, options);
   addTaskEvents(routes, options);
+  addCancelTask(routes, options);
   addInvoke(routes, { invoker: options.invoker, pings, settings });
   addCreateKey(routes, options);
   addListKeys(routes, options);
@@ -114,6 +120,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addRemoveTenant(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);
+  addDiskReport(routes, options);
+  addDiskCollect(routes, options);
   addTrust(routes, options);
   addHealth(routes);
   addReady(routes, { ...options, life });

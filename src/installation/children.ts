@@ -29,16 +29,24 @@ interface WakeDeps {
   readonly log: Log;
 }
 
+interface GivingBack {
+  readonly task: Task;
+  readonly waits: WaitsFor;
+  /** It is ending already: a request for that changes nothing of its wait. */
+  readonly isEnding: boolean;
+  readonly checkMs: number;
+}
+
 /**
  * Gives the waiting task's lease back. It is looked at again after `checkMs` in any case: a worker of an earlier release
  * ends tasks without a word to those that wait.
  */
 export async function giveBack(
   deps: WakeDeps,
-  { task, waits, checkMs }: { readonly task: Task; readonly waits: WaitsFor; readonly checkMs: number },
+  { task, waits, isEnding, checkMs }: GivingBack,
 ): Promise<void> {
-  const isWaiting = await deps.store.tasks.wait(task.id, task.attempt, waits.tasks, checkMs);
-  if (!isWaiting) await enqueue(deps, task);
+  const how = { on: waits.tasks, delayMs: checkMs, isEnding };
+  if (!(await deps.store.tasks.wait(task.id, task.attempt, how))) await enqueue(deps, task);
 }
 
 /** Hands over those that waited for the task, which has ended. Best effort: the sweeper finds them too. */

@@ -1,17 +1,18 @@
 import { Fault } from "../domain/fault.ts";
-import { isTaskEnded, type Task } from "../domain/task.ts";
+import { isTaskEnded } from "../domain/task.ts";
+import type { Log } from "../observe/log.ts";
+import type { Queue } from "../queue/queue.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
+import { waitsFor } from "./children.ts";
+import { handOver } from "./hand-over.ts";
 import type { StepContext } from "./install-steps.ts";
 
 export interface UninstallStepDeps {
   readonly store: Store;
   readonly keeper: PoolKeeper;
-  readonly clock: Clock;
-  /** Length of a task's lease, and how often another's is looked at. */
-  readonly leaseMs: number;
-  readonly pollMs: number;
+  readonly queue: Queue;
+  readonly log: Log;
 }
 
 /**
@@ -25,7 +26,7 @@ export async function runUninstall(
 ): Promise<void> {
   const { store, keeper } = deps;
   const { task, journal } = context;
-  await endInstalls(deps, context, signal);
+  await endOthers(deps, context);
   // Read again: the install that was just ended may have given it its Pool.
   const installation = (await store.installations.find(task.installationId)) ?? context.installation;
   await journal.flush();
@@ -33,34 +34,14 @@ export async function runUninstall(
   await store.installations.publishRemoved(task.id, task.attempt);
 }
 
-async function endInstalls(
-  deps: UninstallStepDeps,
-  { task, holder }: StepContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const filter = { tenantId: task.tenantId, installationId: task.installationId };
-  for (;;) {
-    const { items } = await deps.store.tasks.list(filter, { limit: 100 });
-    const running = items.filter((other) => other.kind === "install" && !isTaskEnded(other.state));
-    for (const other of running) await cancelUnheld(deps, other, holder);
-    if (running.length === 0) return;
-    // One that a worker holds ends itself when it sees the removal; one whose worker died, when its lease is over.
-    await deps.clock.sleep(deps.pollMs, signal);
-  }
-}
-
-async function cancelUnheld(
-  { store, leaseMs }: UninstallStepDeps,
-  other: Task,
-  holder: string,
-): Promise<void> {
-  const claimed = await store.tasks.claim(other.id, holder, leaseMs);
-  if (claimed === undefined) return;
-  await store.tasks.finish(claimed.id, claimed.attempt, {
-    state: "cancelled",
-    cause: CANCELLED_CAUSE,
-    markInstallation: false,
-  });
+/** The request for the uninstall has asked for their ends; one that has something below it undoes that first. */
+async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promise<void> {
+  const { tenantId, installationId } = task;
+  const { items } = await deps.store.tasks.list({ tenantId, installationId }, { limit: 100 });
+  const others = items.filter(({ id, state }) => id !== task.id && !isTaskEnded(state));
+  if (others.length === 0) return;
+  for (const other of others) await handOver(deps, { task: other });
+  throw waitsFor(others);
 }
 
 const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;

@@ -249,10 +249,15 @@ export interface TaskRows {
   /** Gives the lease back so that anybody may claim it after `delayMs`. */
   release(id: TaskId, attempt: number, delayMs: number): Promise<void>;
   /**
-   * Gives the lease back until all of those tasks have ended, or one of them not with `ready`, or `delayMs` are over;
-   * their ends free it in their own transactions. False: one had ended already, so it may be claimed at once.
+   * Gives the lease back until all of the tasks `on` have ended, or one of them not with `ready`, or `delayMs` are over;
+   * their ends free it in their own transactions. False: it may be claimed at once, because one had ended already, or
+   * because the end of the task itself was asked for and its holder did not know (`isEnding`).
    */
-  wait(id: TaskId, attempt: number, on: readonly TaskId[], delayMs: number): Promise<boolean>;
+  wait(
+    id: TaskId,
+    attempt: number,
+    how: { readonly on: readonly TaskId[]; readonly delayMs: number; readonly isEnding: boolean },
+  ): Promise<boolean>;
   /** Those that waited for the task and may be claimed now. */
   waiters(id: TaskId): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
   /**

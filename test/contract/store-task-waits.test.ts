@@ -32,6 +32,8 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     const finish = { state: "failed", cause: CAUSE, markInstallation: false } as const;
     await store.tasks.finish(id, attempt ?? (await claim(id)), finish);
   }
+  const wait = (id: TaskId, attempt: number, on: readonly TaskId[], delayMs = LONG_MS) =>
+    store.tasks.wait(id, attempt, { on, delayMs, isEnding: false });
   const isClaimable = async (id: TaskId) =>
     (await store.tasks.listClaimable(1000)).some((task) => task.id === id);
 
@@ -39,7 +41,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     const waiter = await aTask();
     const child = await aTask(waiter);
     const attempt = await claim(waiter);
-    expect(await store.tasks.wait(waiter, attempt, [child], LONG_MS)).toBe(true);
+    expect(await wait(waiter, attempt, [child])).toBe(true);
     expect(await claim(waiter)).toBe(-1);
     expect(await isClaimable(waiter)).toBe(false);
     await expect(store.tasks.renew(waiter, attempt, LEASE_MS)).rejects.toMatchObject({ code: "lease_lost" });
@@ -55,17 +57,16 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     const [waiter, ended] = [await aTask(), await aTask()];
     await end(ended);
     const gone = TaskId.parse(crypto.randomUUID());
-    for (const on of [[ended], [gone], []])
-      expect(await store.tasks.wait(waiter, await claim(waiter), on, LONG_MS)).toBe(false);
+    for (const on of [[ended], [gone], []]) expect(await wait(waiter, await claim(waiter), on)).toBe(false);
     expect(await isClaimable(waiter)).toBe(true);
   });
 
   it("are all freed by the end of one that they share, and by none that they do not wait for", async () => {
     const [first, second, third] = [await aTask(), await aTask(), await aTask()];
     const [shared, other] = [await aTask(first), await aTask(third)];
-    await store.tasks.wait(first, await claim(first), [shared], LONG_MS);
-    await store.tasks.wait(second, await claim(second), [shared], LONG_MS);
-    await store.tasks.wait(third, await claim(third), [other], LONG_MS);
+    await wait(first, await claim(first), [shared]);
+    await wait(second, await claim(second), [shared]);
+    await wait(third, await claim(third), [other]);
     await end(shared);
     expect(new Set((await store.tasks.waiters(shared)).map(({ id }) => id))).toEqual(
       new Set([first, second]),
@@ -76,14 +77,14 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
   it("are freed by the first that fails, with others still under way", async () => {
     const waiter = await aTask();
     const [failing, slow] = [await aTask(waiter), await aTask(waiter)];
-    await store.tasks.wait(waiter, await claim(waiter), [failing, slow], LONG_MS);
+    await wait(waiter, await claim(waiter), [failing, slow]);
     await end(failing);
     expect(await isClaimable(waiter)).toBe(true);
   });
 
   it("look again after their time, whatever they were told", async () => {
     const waiter = await aTask();
-    await store.tasks.wait(waiter, await claim(waiter), [await aTask()], 50);
+    await wait(waiter, await claim(waiter), [await aTask()], 50);
     await expect.poll(() => isClaimable(waiter), { timeout: 10_000, interval: 20 }).toBe(true);
   });
 
@@ -92,7 +93,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
       const waiter = await aTask();
       const child = await aTask(waiter);
       const [waits, ends] = [await claim(waiter), await claim(child)];
-      await Promise.all([store.tasks.wait(waiter, waits, [child], LONG_MS), end(child, ends)]);
+      await Promise.all([wait(waiter, waits, [child]), end(child, ends)]);
       expect(await isClaimable(waiter)).toBe(true);
     }
   });
@@ -100,9 +101,43 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
   it("refuse one whose lease is another's", async () => {
     const waiter = await aTask();
     const attempt = await claim(waiter);
-    await expect(store.tasks.wait(waiter, attempt - 1, [await aTask()], LONG_MS)).rejects.toMatchObject({
+    await expect(wait(waiter, attempt - 1, [await aTask()])).rejects.toMatchObject({
       code: "lease_lost",
     });
+  });
+
+  it("do not wait once their own end is asked for, unless they are ending", async () => {
+    const waiter = await aTask();
+    const child = await aTask(waiter);
+    const attempt = await claim(waiter);
+    await store.tasks.cancel(waiter);
+    expect(await wait(waiter, attempt, [child])).toBe(false);
+    const how = { on: [child], delayMs: LONG_MS, isEnding: true };
+    expect(await store.tasks.wait(waiter, await claim(waiter), how)).toBe(true);
+    expect(await isClaimable(waiter)).toBe(false);
+  });
+
+  it("wait no longer when their end is asked for, of which only one is written down", async () => {
+    const waiter = await aTask();
+    await wait(waiter, await claim(waiter), [await aTask(waiter)]);
+    const asked = await store.tasks.cancel(waiter);
+    expect(asked).toMatchObject({ ending: { state: "cancelled", cause: { code: "cancelled" } } });
+    expect(await isClaimable(waiter)).toBe(true);
+    expect(await store.tasks.cancel(waiter)).toEqual(asked);
+    const { items } = await store.events.list({ tenantId, kind: "task.cancel" }, { limit: 10 });
+    expect(items.filter(({ taskId }) => taskId === waiter)).toHaveLength(1);
+    await end(waiter);
+    await expect(store.tasks.cancel(waiter)).rejects.toMatchObject({
+      code: "conflict",
+      details: { state: "failed" },
+    });
+  });
+
+  it("get nothing new below them once their end is asked for", async () => {
+    const waiter = await aTask();
+    await claim(waiter);
+    await store.tasks.cancel(waiter);
+    await expect(aTask(waiter)).rejects.toMatchObject({ code: "lease_lost" });
   });
 
   it("keep the first word on how they are to end", async () => {

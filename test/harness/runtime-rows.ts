@@ -281,6 +281,7 @@ function installationRows(rows: MemoryRows, enter: () => void): InstallationRows
     acceptUninstall: absent,
     acceptChange: absent,
     findByPlugin: absent,
+    isPublished: absent,
     changedSince: absent,
     setPool: absent,
     setNextPool: absent,

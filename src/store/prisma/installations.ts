@@ -49,13 +49,15 @@ export function createInstallationRows(db: Database): InstallationRows {
 
 function createReads(
   db: Database,
-): Pick<InstallationRows, "find" | "findByPlugin" | "list" | "changedSince"> {
+): Pick<InstallationRows, "find" | "findByPlugin" | "isPublished" | "list" | "changedSince"> {
   return {
     find: (id) =>
       db.run(async (prisma) => {
         const row = await prisma.installation.findUnique({ where: { id } });
         return row === null ? undefined : toInstallation(row);
       }),
+    isPublished: (id) =>
+      db.run(async (prisma) => (await prisma.pluginInstallation.count({ where: { id } })) > 0),
     findByPlugin: (tenantId, pluginId) =>
       db.run(async (prisma) => {
         const row = await prisma.installation.findUnique({

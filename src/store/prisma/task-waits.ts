@@ -15,13 +15,14 @@ import { holdTask, noteEnding } from "./task-writes.ts";
 
 export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters" | "setEnding" | "cancel"> {
   return {
-    wait: (id, attempt, on, delayMs) =>
+    wait: (id, attempt, { on, delayMs, isEnding }) =>
       db.transaction(async (tx) => {
         // One that ends meanwhile waits for this transaction, and then sees the waiter.
         const unfinished = on.length === 0 ? [] : await holdUnfinished(tx, on);
-        await holdTask(tx, { id, attempt });
+        const task = await holdTask(tx, { id, attempt });
         await tx.taskWait.deleteMany({ where: { taskId: id } });
-        const waits = unfinished.length > 0 && unfinished.length === new Set(on).size;
+        const isAsked = task.ending !== null && !isEnding;
+        const waits = !isAsked && unfinished.length > 0 && unfinished.length === new Set(on).size;
         if (waits)
           await tx.taskWait.createMany({ data: unfinished.map((waitsFor) => ({ taskId: id, waitsFor })) });
         await tx.$executeRaw`
@@ -54,8 +55,9 @@ async function cancel(tx: Tx, id: TaskId, by: Actor | undefined): Promise<Task> 
   const row = await tx.task.findUnique({ where: { id } });
   if (row === null) throw new Fault("task_not_found", `There is no task ${id}.`);
   const task = toTask(row);
-  if (task.state === "cancelled" || task.ending !== undefined) return task;
-  if (task.finishedAt !== undefined || REMOVALS.includes(task.kind)) throw notCancelled(task);
+  const isUnfinished = task.finishedAt === undefined;
+  if (task.state === "cancelled" || (isUnfinished && task.ending !== undefined)) return task;
+  if (!isUnfinished || REMOVALS.includes(task.kind)) throw notCancelled(task);
   await noteEnding(tx, id, { state: "cancelled", cause: CANCELLED });
   await writeEvent(tx, {
     kind: "task.cancel",
