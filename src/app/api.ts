@@ -2,6 +2,7 @@ import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
 import { serve } from "../http/serve.ts";
+import { createInstallationChanges } from "../installation/changes/changes.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createTaskWatch } from "../installation/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
@@ -82,6 +83,7 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
   );
   const app = createHttpApp({
     ...createIntake(base),
+    changes: createInstallationChanges({ store, queue, log, limits }),
     tenants: createTenants({
       ...{ store, queue, log },
       storage: createTenantStorage({ folder: storageFolder(config) }),

@@ -3,9 +3,12 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
+import { createPackageKeeper, type PackageKeeper } from "../installation/keep-packages.ts";
+import { createTrust, type Trust } from "../installation/trust.ts";
 import type { Log } from "../observe/log.ts";
 import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore } from "../packages/package-store.ts";
+import { readKeyFiles } from "../packages/signature/key-files.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
 import { reachRedis } from "../queue/bullmq/redis-server.ts";
@@ -18,7 +21,7 @@ import type { Store } from "../store/store.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
 import { openPackages } from "./packages.ts";
-import { archiveSettings } from "./settings.ts";
+import { archiveSettings, trustSettings } from "./settings.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
 const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsMax: 2 };
@@ -39,6 +42,8 @@ export interface Base {
   readonly queue: Queue;
   readonly packages: PackageStore;
   readonly reader: PackageReader;
+  readonly trust: Trust;
+  readonly archiveKeeper: PackageKeeper;
   readonly caBundle: CaBundle | undefined;
   /** Names this process in leases and sockets. */
   readonly processId: string;
@@ -62,6 +67,8 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
   const caBundle = await openCaBundle(config, log);
+  const keyFiles = settings.BERTH_TRUSTED_KEYS;
+  const keys = keyFiles === undefined ? [] : await readKeyFiles(keyFiles);
   const processId = randomBytes(4).toString("hex");
   const connectionName = `berth-${role}-${processId}`;
   const [store, redis] = await Promise.all([
@@ -78,6 +85,8 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const authorities = caBundle?.pem;
   const packages = await openPackages({ ...parts, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
+  const archiveKeeper = createPackageKeeper({ packages, store, reader, clock: systemClock, log });
+  const trust = createTrust({ store, clock: systemClock, settings: { ...trustSettings(config), keys } });
   // It leaves when all else has ended: calls that drain here still take of what the others may let in.
   const processes = scope.use(
     await joinProcesses({
@@ -87,7 +96,21 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
       aliveMs: settings.BERTH_LEASE_SECONDS * 1000,
     }),
   );
-  return { role, config, log, scope, store, queue, packages, reader, caBundle, processId, processes };
+  return {
+    role,
+    config,
+    log,
+    scope,
+    store,
+    queue,
+    packages,
+    reader,
+    trust,
+    archiveKeeper,
+    caBundle,
+    processId,
+    processes,
+  };
 }
 
 /** The database of the settings, brought to the newest migration. */

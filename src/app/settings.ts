@@ -114,9 +114,9 @@ export function buildSettings(
   { network, caBundle }: Pick<BuildSettings, "network"> & Pick<IndexSettings, "caBundle">,
 ): BuildSettings {
   return {
-    cacheFolder: join(dataFolder, "cache", "wheels"),
+    cacheFolder: wheelFolders({ dataFolder }).cacheFolder,
     hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
-    workFolder: join(dataFolder, "builds"),
+    workFolder: wheelFolders({ dataFolder }).workFolder,
     limits: {
       ...BUILD_LIMITS_DEFAULTS,
       memoryBytes: s.BERTH_BUILD_MEMORY_MB * MIB,
@@ -153,6 +153,13 @@ export function sourceSettings({ settings: s }: Config): SourceSettings {
     retryMaxMs: 10 * SECOND,
     progressMs: SECOND,
   };
+}
+
+/** Where builds keep wheels: for all of them, and for one each. */
+export function wheelFolders({
+  dataFolder,
+}: Pick<Config, "dataFolder">): Pick<BuildSettings, "cacheFolder" | "workFolder"> {
+  return { cacheFolder: join(dataFolder, "cache", "wheels"), workFolder: join(dataFolder, "builds") };
 }
 
 export function taskSettings({ settings: s }: Config): TaskRunnerSettings {

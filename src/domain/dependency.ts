@@ -33,19 +33,21 @@ export const PluginDependency = z.discriminatedUnion("type", [
   GithubDependency,
 ]);
 export type PluginDependency = z.infer<typeof PluginDependency>;
+type MarketplaceDependency = z.infer<typeof MarketplaceDependency>;
+type GithubDependency = z.infer<typeof GithubDependency>;
 
 export const MARKETPLACE_ACCEPTED =
   "organization/plugin:VERSION, for example acme/echo:1.0.0 or acme/echo:^1.0.0";
 export const GITHUB_ACCEPTED = "owner/repository:VERSION/FILE, for example acme/echo:1.0.0/echo.difypkg";
 
 /** `organization/plugin:VERSION`; undefined for anything else. */
-export function parseMarketplacePattern(text: string): PluginDependency | undefined {
+export function parseMarketplacePattern(text: string): MarketplaceDependency | undefined {
   const [, organization = "", plugin = "", version = ""] = MARKETPLACE_PATTERN.exec(text) ?? [];
   return version === "" ? undefined : { type: "marketplace", organization, plugin, version };
 }
 
 /** `owner/repository:VERSION/FILE`; undefined for anything else. */
-export function parseGithubPattern(text: string): PluginDependency | undefined {
+export function parseGithubPattern(text: string): GithubDependency | undefined {
   const [, owner = "", repo = "", release = "", asset = ""] = GITHUB_PATTERN.exec(text) ?? [];
   return asset === "" ? undefined : { type: "github", repo: `${owner}/${repo}`, release, asset };
 }

@@ -46,6 +46,8 @@ export const FAULTS = {
   idempotency_mismatch: { status: 409, retry: false, log: "info" },
 
   // an install that cannot succeed as it is: the task's cause
+  export_invalid: { status: 400, retry: false, log: "info" },
+  engine_elsewhere: { status: 421, retry: false, log: "info" },
   package_damaged: { status: 500, retry: false, log: "error" },
   python_not_available: { status: 422, retry: false, log: "warn" },
   arch_not_supported: { status: 422, retry: false, log: "warn" },

@@ -1,5 +1,6 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import type { LimitsPolicy } from "../domain/limits.ts";
+import type { InstallationChanges } from "../installation/changes/changes.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
 import type { Tenants } from "../installation/tenants.ts";
@@ -21,6 +22,7 @@ import { addDiskReport } from "./routes/disk/report.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
+import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
@@ -43,6 +45,7 @@ import { addListTasks } from "./routes/tasks/list.ts";
 import { addGetTenant } from "./routes/tenants/get.ts";
 import { addListTenants } from "./routes/tenants/list.ts";
 import { addRemoveTenant } from "./routes/tenants/remove.ts";
+import { addTenantSettings } from "./routes/tenants/settings.ts";
 import { addTrust } from "./routes/trust/all.ts";
 
 export interface HttpAppSettings extends InvokeSettings, EntitySettings {
@@ -61,6 +64,7 @@ export interface HttpAppOptions {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
   readonly requests: InstallationRequests;
+  readonly changes: InstallationChanges;
   readonly tenants: Tenants;
   readonly disk: DiskCare;
   readonly trust: Trust;
@@ -105,6 +109,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addGetInstallation(routes, options);
   addRemoveInstallation(routes, options);
   addInstallationLogs(routes, options);
+  addChanges(routes, options);
   addListProviders(routes, options);
   addListTools(routes, options);
   addListTasks(routes, options);
@@ -118,6 +123,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addListTenants(routes, options);
   addGetTenant(routes, options);
   addRemoveTenant(routes, options);
+  addTenantSettings(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);
   addDiskReport(routes, options);

@@ -7,8 +7,9 @@ export class Findings {
   #more = 0;
   #nodes = 0;
 
-  /** At most 50 different ones are kept; what comes after is counted. */
-  warn(message: string): void {
+  /** At most 50 different ones are kept, in characters that any database takes; what comes after is counted. */
+  warn(written: string): void {
+    const message = written.toWellFormed().replace(/\p{Cc}/gu, "\uFFFD");
     if (this.#warnings.has(message)) return;
     if (this.#warnings.size < WARNINGS_MAX) this.#warnings.add(message);
     else this.#more += 1;

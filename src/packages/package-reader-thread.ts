@@ -1,14 +1,15 @@
-/** The thread of `package-reader.ts`: reads one package after another. */
+/** The thread of `package-reader.ts`: reads one archive after another. */
 import { parentPort } from "node:worker_threads";
 import { isFault } from "../domain/fault.ts";
+import { readBundle } from "./bundle/read-bundle.ts";
 import type { ReadAnswer, ReadOrder } from "./package-reader.ts";
 import { readPackage } from "./read-package.ts";
 
 parentPort?.on("message", async (order: ReadOrder) => parentPort?.postMessage(await answer(order)));
 
-async function answer({ path, uploadedAt, archives }: ReadOrder): Promise<ReadAnswer> {
+async function answer(order: ReadOrder): Promise<ReadAnswer> {
   try {
-    return { outcome: "read", pkg: await readPackage(path, uploadedAt, archives) };
+    return { outcome: "read", value: await read(order) };
   } catch (error) {
     if (isFault(error)) {
       const { code, message, details } = error;
@@ -16,4 +17,9 @@ async function answer({ path, uploadedAt, archives }: ReadOrder): Promise<ReadAn
     }
     return { outcome: "failed", error: error instanceof Error ? error : new Error(String(error)) };
   }
+}
+
+async function read(order: ReadOrder): Promise<unknown> {
+  if (order.kind === "bundle") return await readBundle(order.path, order.archives);
+  return await readPackage(order.path, order.uploadedAt, order.archives);
 }

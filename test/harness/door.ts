@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../src/domain/fault.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
-import type { Source } from "../../src/domain/source.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import { pluginStatus } from "../../src/domain/plugin-status.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
+import type { Source } from "../../src/domain/source.ts";
 import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
 import type { TrustDecision } from "../../src/domain/trust.ts";
 import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
@@ -27,6 +27,8 @@ import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
 import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
+import { emptyDisk } from "./disk-double.ts";
+import { noChanges } from "./no-changes.ts";
 import { testTrust } from "./trust.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
@@ -473,7 +475,9 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     bundles: NO_BUNDLES,
     requests,
     taskWatch,
+    changes: noChanges(),
     tenants,
+    disk: emptyDisk,
     trust: testTrust(store),
     store,
     invoker,
@@ -629,7 +633,9 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
       },
       cancel(id) {
         const task = memory.tasks.find((it) => it.id === id);
-        return task === undefined ? Promise.reject(new Fault("task_not_found", "gone")) : Promise.resolve(task);
+        return task === undefined
+          ? Promise.reject(new Fault("task_not_found", "gone"))
+          : Promise.resolve(task);
       },
       uninstall(id: InstallationId) {
         const installation = anInstallation({ id, state: "removing", desired: "removed" });

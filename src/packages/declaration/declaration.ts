@@ -1,6 +1,6 @@
 import { PROVIDER_KINDS, type ProviderKind } from "../../domain/package.ts";
 import { manifestInvalid } from "../manifest-fault.ts";
-import type { JsonObject, Source } from "../yaml-source.ts";
+import type { Json, JsonObject, Source } from "../yaml-source.ts";
 import { isObject, renameIcons } from "./icons.ts";
 import { openNamed, type Reading } from "./items.ts";
 import { readManifestFields } from "./manifest-fields.ts";
@@ -32,6 +32,9 @@ const KINDS: readonly KindRule[] = [
 /** Only these may stand together in one package of the real dialect. */
 const COMBINABLE: readonly ProviderKind[] = ["tool", "endpoint"];
 
+/** Tables hold it in 127 characters; it is a part of paths and of log lines. */
+const PROVIDER_NAME = /^[^\p{Cc}\p{Cs}]{1,127}$/u;
+
 export interface Declared {
   readonly declaration: JsonObject;
   readonly providers: readonly { readonly kind: ProviderKind; readonly name: string }[];
@@ -56,7 +59,13 @@ export async function readDeclaration(
   }
   const kinds = blocks.map(([kind]) => kind);
   checkKinds(manifest, kinds, combinable);
-  const declaration = withDefaults({ ...fields, verified: false, ...Object.fromEntries(blocks) });
+  const declaration = withDefaults(
+    { ...fields, verified: false, ...Object.fromEntries(blocks) },
+    {
+      // Where the manifest has no list, its providers inherit none.
+      tags: manifest.get("tags").isEmpty ? null : (fields["tags"] ?? null),
+    },
+  );
   return {
     declaration: await renameIcons(declaration, reading.files),
     providers: PROVIDER_KINDS.filter((kind) => kinds.includes(kind)).map((kind) => ({
@@ -81,7 +90,7 @@ function checkKinds(manifest: Source, kinds: readonly ProviderKind[], combinable
 }
 
 /** What a provider leaves empty it takes from the manifest. */
-function withDefaults(declaration: JsonObject): JsonObject {
+function withDefaults(declaration: JsonObject, { tags }: { readonly tags: Json }): JsonObject {
   const filled = { ...declaration };
   for (const block of ["tool", "trigger"]) {
     const provider = filled[block];
@@ -94,7 +103,7 @@ function withDefaults(declaration: JsonObject): JsonObject {
       identity: {
         ...identity,
         ...(own === "" ? { description: declaration["description"] ?? null } : {}),
-        ...(Array.isArray(ownTags) && ownTags.length === 0 ? { tags: declaration["tags"] ?? [] } : {}),
+        ...(Array.isArray(ownTags) && ownTags.length === 0 ? { tags } : {}),
       },
     };
   }
@@ -117,7 +126,12 @@ function providerName(manifest: Source, declaration: JsonObject, kind: ProviderK
         : isObject(identity)
           ? identity["name"]
           : undefined;
-  if (typeof named === "string" && named !== "") return named;
+  if (typeof named === "string" && PROVIDER_NAME.test(named)) return named;
   const field = kind === "model" ? "model provider's provider" : `${kind} provider's identity.name`;
-  throw manifestInvalid({ file: manifest.file, field, value: named, accepted: "a name" });
+  throw manifestInvalid({
+    file: manifest.file,
+    field,
+    value: named,
+    accepted: "a name of at most 127 characters",
+  });
 }

@@ -1,9 +1,11 @@
+import { Fault } from "../../domain/fault.ts";
 import type { PackageRunner } from "../../domain/package.ts";
 import {
   AUTHOR_PATTERN,
   isIdentifierVersion,
   isUuidAuthor,
   NAME_PATTERN,
+  type PackageRef,
   VERSION_PATTERN,
 } from "../../domain/package-ref.ts";
 import type { JsonObject, Source } from "../yaml-source.ts";
@@ -15,6 +17,7 @@ const STORAGE_BYTES_MAX = 1_073_741_824;
 /** Below this a number of bytes was likely meant as megabytes. */
 const MEMORY_BYTES_LIKELY = 65_536;
 const PYTHON_DEFAULT = "3.12";
+const ARCHES: readonly string[] = ["amd64", "arm64"];
 const MODULE_PATTERN = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/;
 
 const enabled = omitted(struct({ enabled: flag }));
@@ -57,7 +60,7 @@ const paths = list(text({ charsMax: 128 }));
 
 const FIELDS: Readonly<Record<string, Read>> = {
   version,
-  type: text({ needed: true, oneOf: ["plugin"] }),
+  type: pluginType,
   author,
   name,
   label: i18n({ needed: true }),
@@ -75,7 +78,7 @@ const FIELDS: Readonly<Record<string, Read>> = {
   }),
   meta: struct({
     version: text({ needed: true, pattern: VERSION_PATTERN }),
-    arch: list(text({ oneOf: ["amd64", "arm64"] })),
+    arch: list(text({ oneOf: ARCHES })),
     runner: struct({
       language: text({ needed: true }),
       version: text({ needed: true, charsMax: 128 }),
@@ -95,6 +98,15 @@ export function readManifestFields(at: Source): JsonObject {
   return struct(FIELDS)(at);
 }
 
+/** Who made it, its name and its version, by the rules of an identifier. Throws `manifest_invalid`. */
+export function readIdentity(manifest: Source): Pick<PackageRef, "author" | "name" | "version"> {
+  return {
+    author: author(manifest.get("author")),
+    name: name(manifest.get("name")),
+    version: version(manifest.get("version")),
+  };
+}
+
 /** What is started, with what, where. Throws `manifest_invalid` for what could never start. */
 export function readRunner(manifest: Source): PackageRunner {
   const at = manifest.get("meta").get("runner");
@@ -108,13 +120,31 @@ export function readRunner(manifest: Source): PackageRunner {
   if (!pythonVersion.isEmpty && !/^3(\.\d{1,3}){1,2}$/.test(pythonVersion.text ?? "")) {
     throw pythonVersion.refuse("a version of Python 3, for example 3.12");
   }
-  const arch = list(text())(manifest.get("meta").get("arch")) ?? [];
+  const archAt = manifest.get("meta").get("arch");
+  const arch = (list(text())(archAt) ?? []).filter((item) => typeof item === "string");
+  if (arch.length > 0 && !arch.some((item) => ARCHES.includes(item))) throw noSuchArch(archAt, arch);
   return {
     language: "python",
     version: pythonVersion.text ?? PYTHON_DEFAULT,
     entrypoint: entrypoint.text ?? "main",
-    arch: arch.filter((item) => typeof item === "string"),
+    arch: arch.filter((item) => ARCHES.includes(item)),
   };
+}
+
+function noSuchArch({ file, field }: Source, value: readonly string[]): Fault {
+  const accepted = ARCHES.join(", ");
+  return new Fault(
+    "arch_not_supported",
+    `${file}: ${field} names no machine that plugins run on; accepted: ${accepted}.`,
+    {
+      details: { file, field, value, accepted },
+    },
+  );
+}
+
+function pluginType(at: Source): string {
+  if (at.text === "bundle") throw at.refuse("plugin; a bundle is uploaded as one");
+  return text({ needed: true, oneOf: ["plugin"] })(at);
 }
 
 function author(at: Source): string {

@@ -14,6 +14,35 @@ const CATEGORIES = [
   { list: "triggers", category: "trigger" },
 ] as const;
 
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  "": [
+    ...[
+      "version",
+      "type",
+      "author",
+      "name",
+      "label",
+      "description",
+      "icon",
+      "icon_dark",
+      "category",
+      "resource",
+    ],
+    ...["plugins", "meta", "tags", "created_at", "privacy", "repo", "dependencies", "dialect", "verified"],
+  ],
+  resource: ["memory", "storage", "max_concurrent_requests", "timeout", "permission"],
+  meta: ["version", "minimum_dify_version", "arch", "runner"],
+};
+
+/** A misspelt key asks for nothing; whoever wrote it believes that it does. */
+export function warnOfUnknownKeys(manifest: Source): void {
+  for (const [field, known] of Object.entries(KEYS)) {
+    const at = field === "" ? manifest : manifest.get(field);
+    for (const key of at.keys.filter((key) => !known.includes(key)))
+      at.get(key).warn("is no key of a manifest, and is ignored");
+  }
+}
+
 export interface SeedManifestParts {
   readonly manifest: Source;
   readonly limits: LimitsAsked & { readonly memoryBytes: number };
@@ -30,9 +59,6 @@ export interface SeedManifestParts {
 export function completeManifest(parts: SeedManifestParts): JsonObject {
   const { manifest, limits, plugins, icon, iconDark, createdAt } = parts;
   checkCategory(manifest, plugins);
-  const dependencies = manifest.get("dependencies");
-  if (dependencies.items.length > 0)
-    dependencies.warn("are kept in the manifest, but not installed with the package");
   const name = manifest.get("name").text ?? "";
   const label = completeI18n(manifest.get("label"), name);
   const meta = manifest.get("meta");

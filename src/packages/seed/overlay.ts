@@ -1,12 +1,14 @@
 import type { LimitsAsked } from "../../domain/limits.ts";
+import type { PluginNeed } from "../../domain/plugin-need.ts";
 import type { PackageFiles } from "../archive.ts";
 import { isObject } from "../declaration/icons.ts";
 import { isBareName, isYamlPath } from "../dialect.ts";
 import type { Findings } from "../findings.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import { type Json, type JsonObject, parseYaml, type Source } from "../yaml-source.ts";
+import { readSeedDependencies } from "./dependencies.ts";
 import { readSeedLimits } from "./limits.ts";
-import { completeManifest, SEED_LAUNCHER } from "./manifest.ts";
+import { completeManifest, SEED_LAUNCHER, warnOfUnknownKeys } from "./manifest.ts";
 import { SEED_PROVIDER_SOURCE, SEED_REQUIREMENT, seedLauncher } from "./python.ts";
 import { completeEndpointYaml, completeToolYaml, type SeedItem, yamlOfNamed } from "./tool-yaml.ts";
 
@@ -27,6 +29,8 @@ export interface SeedOverlay {
   /** By path; one that the archive has too stands in its place inside the image. The archive stays as it is. */
   readonly files: ReadonlyMap<string, Buffer>;
   readonly limitsAsked: LimitsAsked;
+  /** Other plugins that are to be installed first. */
+  readonly dependencies: readonly PluginNeed[];
 }
 
 /**
@@ -37,6 +41,7 @@ export interface SeedOverlay {
 export async function seedOverlay(input: SeedInput): Promise<SeedOverlay> {
   const { files, manifest } = input;
   if (!manifest.isMap) throw manifest.refuse("a JSON object: author, name, version, plugins, ...");
+  warnOfUnknownKeys(manifest);
   const limits = readSeedLimits(manifest.get("resource"));
   const overlay = new Map<string, Buffer>();
   const icon = await placeIcon(manifest.get("icon"), input, overlay);
@@ -55,7 +60,8 @@ export async function seedOverlay(input: SeedInput): Promise<SeedOverlay> {
   const launcher = seedLauncher({ timeoutMs: limits.timeoutMs ?? 0, hasMain });
   overlay.set(`${SEED_LAUNCHER}.py`, Buffer.from(launcher));
   await placeRequirements(files, overlay);
-  return { files: overlay, limitsAsked: limits };
+  const dependencies = readSeedDependencies(manifest.get("dependencies"));
+  return { files: overlay, limitsAsked: limits, dependencies };
 }
 
 async function placeIcon(at: Source, { files }: SeedInput, overlay: Map<string, Buffer>): Promise<string> {

@@ -1,3 +1,4 @@
+import { parsePackageRef } from "../../domain/package-ref.ts";
 import type { PackageDisk, PackageUse } from "../disk-rows.ts";
 import type { Database, Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
@@ -11,7 +12,11 @@ const HOLDERS = Prisma.sql`(
   WHERE d.plugin_unique_identifier = p.identifier
     AND NOT EXISTS (SELECT 1 FROM berth_installations n WHERE n.id = d.id)
   UNION ALL
+  SELECT 'bundle ' || b.bundle FROM berth_bundle_packages b WHERE b.identifier = p.identifier
+  UNION ALL
   SELECT 'pool ' || q.key FROM berth_pools q WHERE q.identifier = p.identifier
+  UNION ALL
+  SELECT 'bundle ' || b.bundle FROM berth_bundle_packages b WHERE b.identifier = p.identifier
   UNION ALL
   SELECT 'upgrade of ' || u.installation_id FROM berth_upgrades_due u WHERE u.identifier = p.identifier
   UNION ALL
@@ -42,7 +47,7 @@ export function createPackageDisk(db: Database): PackageDisk {
             AND (
               (NOT p.operator_kept AND NOT EXISTS (
                 SELECT 1 FROM berth_package_uploaders u WHERE u.identifier = p.identifier))
-              OR (${uploadDays} > 0 AND p.created_at < clock_timestamp() - ${uploadDays} * interval '1 day')
+              OR (${uploadDays}::float8 > 0 AND p.created_at < clock_timestamp() - ${uploadDays}::float8 * interval '1 day')
             )`;
         if (taken > 0) await removeBelongings(tx, identifier);
         return taken > 0;
@@ -51,7 +56,10 @@ export function createPackageDisk(db: Database): PackageDisk {
 }
 
 async function removeBelongings(tx: Tx, identifier: string): Promise<void> {
+  const { checksum } = parsePackageRef(identifier);
   await tx.packageUploader.deleteMany({ where: { identifier } });
+  await tx.signature.deleteMany({ where: { identifier } });
+  await tx.importedImage.deleteMany({ where: { checksum } });
   await tx.pluginReadmeRecord.deleteMany({ where: { pluginUniqueIdentifier: identifier } });
   await tx.pluginDeclaration.deleteMany({ where: { pluginUniqueIdentifier: identifier } });
 }

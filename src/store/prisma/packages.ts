@@ -62,6 +62,7 @@ export async function putPackage(
       providers: jsonValue(pkg.providers),
       runner: jsonValue(pkg.runner),
       limitsAsked: jsonValue(pkg.limitsAsked),
+      dependencies: jsonValue(pkg.dependencies),
       warnings: jsonValue(pkg.warnings),
       search: searchText(pkg),
       operatorKept: tenantId === undefined,

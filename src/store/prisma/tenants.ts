@@ -144,6 +144,7 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
   await tx.installTask.deleteMany({ where: { tenantId } });
   await tx.signaturePolicy.deleteMany({ where: { tenantId } });
   const uploads = await tx.packageUploader.deleteMany({ where: { tenantId } });
+  await tx.bundleUploader.deleteMany({ where: { tenantId } });
   const answers = await tx.$executeRaw`
     DELETE FROM berth_idempotency WHERE answer -> 'task' ->> 'tenantId' = ${tenantId}
       OR holder IN (SELECT id::text FROM berth_keys WHERE tenant_id = ${tenantId}::uuid)`;

@@ -1,0 +1,20 @@
+import type { PluginDependency } from "./dependency.ts";
+import type { DeclarationJson } from "./package.ts";
+
+/** A list of plugins that belong together, as read from one archive; the archives of some of them came along. */
+export interface Bundle {
+  /** `author/name:version@checksum`, by the rules of a Package's identifier. */
+  readonly identifier: string;
+  readonly author: string;
+  readonly name: string;
+  readonly version: string;
+  /** 64 hex digits over the archive's entries. */
+  readonly checksum: string;
+  /** Size of the archive. */
+  readonly bytes: number;
+  /** The manifest without its dependencies: `name`, `labels`, `description`, `icon`, `version`, `author`, `type`, `tags`. */
+  readonly manifest: DeclarationJson;
+  /** In the order in which the manifest lists them. */
+  readonly dependencies: readonly PluginDependency[];
+  readonly warnings: readonly string[];
+}

@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { Fault } from "../../../domain/fault.ts";
+import type { Store } from "../../../store/store.ts";
+import type { Routes } from "../../route.ts";
+import { BundleDetailSchema, bundleDetailJson } from "./json.ts";
+
+export function addGetBundle(
+  routes: Routes,
+  { store }: { store: Pick<Store, "bundles" | "packages"> },
+): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/v1/bundles/{identifier}",
+      pattern: "/v1/bundles/:identifier{.+}",
+      tag: "bundles",
+      summary: "One bundle: what it lists, in its order.",
+      access: { opens: "any", scope: "read" },
+      params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
+      answers: { 200: { description: "The bundle", content: { "application/json": BundleDetailSchema } } },
+      faults: ["bundle_not_found"],
+    },
+    async ({ params: { identifier }, principal: { tenantId } }) => {
+      const stored = await store.bundles.find(identifier);
+      // a bundle of somebody else's is not told apart from one that is not there
+      const isVisible =
+        stored !== undefined &&
+        (tenantId === undefined || (await store.bundles.isVisibleTo(identifier, tenantId)));
+      if (!isVisible) {
+        throw new Fault("bundle_not_found", `There is no bundle ${identifier}.`, {
+          details: {
+            field: "identifier",
+            value: identifier,
+            accepted: "author/name:version@checksum of an uploaded bundle",
+          },
+        });
+      }
+      return Response.json(await bundleDetailJson(stored, store));
+    },
+  );
+}

@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { PluginDependency } from "../../domain/dependency.ts";
+import type { BundleRows, StoredBundle } from "../bundle-rows.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
+import type { Database, Tx } from "./database.ts";
+import type * as rows from "./generated/client.ts";
+import { Prisma } from "./generated/client.ts";
+import { putPackage } from "./packages.ts";
+import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
+
+type Upload = Parameters<BundleRows["put"]>[0];
+type Uploader = Parameters<BundleRows["put"]>[1];
+
+export function createBundleRows(db: Database): BundleRows {
+  return {
+    put: (upload, uploader) => db.transaction((tx) => put(tx, upload, uploader)),
+    find: (identifier) =>
+      db.run(async (prisma) => {
+        const row = await prisma.bundle.findUnique({ where: { identifier } });
+        return row === null ? undefined : toBundle(row);
+      }),
+    list: ({ tenantId }, page) =>
+      db.run(async (prisma) => {
+        const mine = tenantId === undefined ? Prisma.empty : Prisma.sql`AND ${uploadedBy(tenantId)}`;
+        const placed = await prisma.$queryRaw<PlacedRow[]>`
+          SELECT identifier AS id, ${PLACE_AT} FROM berth_bundles
+          WHERE true ${mine} ${pageSql(page, Prisma.sql`identifier`, Prisma.sql`text`)}`;
+        const found = await prisma.bundle.findMany({
+          where: { identifier: { in: placed.map(({ id }) => id) } },
+        });
+        return toPage(placed, page, new Map(found.map((row) => [row.identifier, row])), toBundle);
+      }),
+    isVisibleTo: (identifier, tenantId) =>
+      db.run(async (prisma) => {
+        const found = await prisma.bundleUploader.count({ where: { identifier, tenantId } });
+        return found > 0;
+      }),
+  };
+}
+
+async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader) {
+  const { tenantId, by } = uploader;
+  if (tenantId !== undefined) await holdTenant(tx, tenantId);
+  await holdKey(tx, by);
+  // In one order for all: two bundles with packages in common wait for each other, and never both.
+  const ordered = packages.toSorted((a, b) => (a.identifier < b.identifier ? -1 : 1));
+  for (const pkg of ordered) await putPackage(tx, pkg, uploader);
+  const { identifier, author, name, version, checksum, bytes } = bundle;
+  const { count } = await tx.bundle.createMany({
+    data: {
+      ...{ identifier, author, name, version, checksum, bytes },
+      manifest: JSON.stringify(bundle.manifest),
+      dependencies: JSON.stringify(bundle.dependencies),
+      warnings: JSON.stringify(bundle.warnings),
+    },
+    skipDuplicates: true,
+  });
+  await tx.bundlePackage.createMany({
+    data: ordered.map((pkg) => ({ bundle: identifier, identifier: pkg.identifier })),
+    skipDuplicates: true,
+  });
+  const shown =
+    tenantId === undefined
+      ? { count: 0 }
+      : await tx.bundleUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
+  if (count + shown.count > 0)
+    await writeEvent(tx, { kind: "bundle.upload", ...{ by, tenantId, subject: identifier, result: "done" } });
+  const stored = toBundle(await tx.bundle.findUniqueOrThrow({ where: { identifier } }));
+  return { created: count > 0, stored };
+}
+
+function uploadedBy(tenantId: string): Prisma.Sql {
+  return Prisma.sql`EXISTS (SELECT 1 FROM berth_bundle_uploaders u
+    WHERE u.identifier = berth_bundles.identifier AND u.tenant_id = ${tenantId}::uuid)`;
+}
+
+function toBundle(row: rows.Bundle): StoredBundle {
+  return {
+    identifier: row.identifier,
+    author: row.author,
+    name: row.name,
+    version: row.version,
+    checksum: row.checksum,
+    bytes: Number(row.bytes),
+    manifest: z.record(z.string(), z.unknown()).parse(JSON.parse(row.manifest)),
+    dependencies: z.array(PluginDependency).parse(JSON.parse(row.dependencies)),
+    warnings: z.array(z.string()).parse(JSON.parse(row.warnings)),
+    createdAt: row.createdAt,
+  };
+}

@@ -1,0 +1,269 @@
+/** Bundles: read, their packages kept under their own identifiers, all or none. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TenantId } from "../../src/domain/ids.ts";
+import type { StagedFile } from "../../src/packages/package-store.ts";
+import type { ReadPackageOptions } from "../../src/packages/read-package.ts";
+import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
+import { REAL_MANIFEST, realFiles, temporaryFolder, zipOf } from "../../src/packages/test-zip.ts";
+import { Scope } from "../../src/util/scope.ts";
+import { type IntakeChanges, inPieces, openIntake } from "../harness/intake.ts";
+import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+
+const tenantId = TenantId.parse("33333333-3333-4333-8333-333333333333");
+const never = new AbortController().signal;
+const options: ReadPackageOptions = DEFAULT_READ_OPTIONS;
+
+const packed = (name: string) =>
+  zipOf(realFiles({ "manifest.yaml": REAL_MANIFEST.replace("name: echo", `name: ${name}`) }));
+const [one, two] = [packed("one"), packed("two")];
+
+async function checksumOf(bytes: Buffer): Promise<string> {
+  await using folder = await temporaryFolder();
+  return (await readPackage(await folder.file("p", bytes), new Date(0), options)).checksum;
+}
+
+interface BundleParts {
+  readonly dependencies: readonly object[];
+  readonly assets?: Readonly<Record<string, Buffer>>;
+  readonly manifest?: Readonly<Record<string, unknown>>;
+}
+
+function bundleOf({ dependencies, assets = {}, manifest = {} }: BundleParts): Buffer {
+  const written = {
+    name: "starter",
+    labels: { en_US: "Starter", zh_Hant: "dropped" },
+    description: { en_US: "What one begins with" },
+    icon: "icon.svg",
+    version: "0.1.0",
+    author: "acme",
+    type: "bundle",
+    dependencies,
+    ...manifest,
+  };
+  const files = Object.fromEntries(Object.entries(assets).map(([name, bytes]) => [`_assets/${name}`, bytes]));
+  return zipOf({ "manifest.yaml": JSON.stringify(written), "README.md": "# Starter", ...files });
+}
+
+const marketplace = { type: "marketplace", value: { marketplace_pattern: "acme/far:^1.0.0" } };
+const github = { type: "github", value: { repo_pattern: "acme/near:1.x.x/near.difypkg" } };
+const packaged = (path: string) => ({ type: "package", value: { path } });
+
+describe.each(DATABASES)("on $name", ({ create }) => {
+  const scope = new Scope();
+  let database: TestDatabase;
+  let sums: { readonly one: string; readonly two: string };
+  beforeAll(async () => {
+    database = scope.use(await create());
+    sums = { one: await checksumOf(one), two: await checksumOf(two) };
+    // the tenant itself comes with its first upload
+    await using intake = await openIntake(database);
+    await intake.uploads.receive(inPieces(packed("zero")), { tenantId }, never);
+  });
+  afterAll(() => scope.close());
+
+  /** Nothing else than a refusal: by the code, with files and rows as they were. */
+  async function refused(bytes: Buffer, changes: IntakeChanges = {}) {
+    await using intake = await openIntake(database, changes);
+    const before = await intake.left();
+    const failure: unknown = await intake.bundles.receive(inPieces(bytes), { tenantId }, never).then(
+      () => "accepted",
+      (error: unknown) => error,
+    );
+    expect(await intake.left()).toEqual(before);
+    return failure;
+  }
+
+  test.each<[string, (sums: { one: string; two: string }) => BundleParts, object]>([
+    [
+      "names a file that it does not hold",
+      () => ({ dependencies: [packaged("absent")] }),
+      {
+        code: "manifest_invalid",
+        details: { field: "dependencies[0].value.path", missing: "_assets/absent" },
+      },
+    ],
+    [
+      "holds another package than its checksum says",
+      ({ one: sum }) => ({ dependencies: [marketplace, packaged(sum)], assets: { [sum]: two } }),
+      {
+        code: "manifest_invalid",
+        details: { field: "dependencies[1].value.path", accepted: expect.stringMatching(/acme\/two/) },
+      },
+    ],
+    [
+      "holds a good package and then what is none",
+      ({ one: sum }) => ({
+        dependencies: [packaged(sum), packaged("b")],
+        assets: { [sum]: one, b: Buffer.from("text") },
+      }),
+      { code: "package_not_zip" },
+    ],
+    [
+      "holds a good package and then one that is larger than a package may be",
+      ({ one: sum }) => ({
+        dependencies: [packaged(sum), packaged("b")],
+        assets: { [sum]: one, b: Buffer.alloc(6_000_000) },
+      }),
+      { code: "package_too_large" },
+    ],
+    [
+      "asks for a version that is none",
+      () => ({ dependencies: [{ type: "marketplace", value: { marketplace_pattern: "acme/far:latest" } }] }),
+      { code: "manifest_invalid", details: { value: "acme/far:latest" } },
+    ],
+    [
+      "asks for a repository without a file",
+      () => ({ dependencies: [{ type: "github", value: { repo_pattern: "acme/near:1.0.0" } }] }),
+      { code: "manifest_invalid" },
+    ],
+    [
+      "asks for something of a kind that nobody knows",
+      () => ({ dependencies: [{ type: "ftp", value: {} }] }),
+      { code: "manifest_invalid", details: { field: "dependencies[0].type", value: "ftp" } },
+    ],
+    [
+      "has no list",
+      () => ({ dependencies: [], manifest: { dependencies: null } }),
+      { code: "manifest_invalid", details: { field: "dependencies" } },
+    ],
+    [
+      "lists more than anybody installs at once",
+      () => ({ dependencies: Array(201).fill(marketplace) }),
+      { code: "manifest_invalid" },
+    ],
+    [
+      "is a plugin",
+      () => ({ dependencies: [], manifest: { type: "plugin" } }),
+      { code: "manifest_invalid", details: { field: "type", value: "plugin" } },
+    ],
+    [
+      "has an author that no identifier takes",
+      () => ({ dependencies: [], manifest: { author: "Acme Inc" } }),
+      { code: "manifest_invalid", details: { field: "author" } },
+    ],
+  ])("a bundle that %s is refused and leaves nothing behind", async (_name, parts, expected) => {
+    expect(await refused(bundleOf(parts(sums)))).toMatchObject(expected);
+  });
+
+  test.each([
+    ["no archive", () => Buffer.from("text"), "package_not_zip"],
+    ["an archive without a manifest", () => zipOf({ "README.md": "" }), "manifest_missing"],
+    [
+      "an archive that climbs out of its folder",
+      () => zipOf({ "manifest.yaml": "", "../x": "" }),
+      "package_unsafe",
+    ],
+    ["larger than a bundle may be", () => Buffer.alloc(10_000_001), "payload_too_large"],
+  ])("what is %s is refused as a bundle too", async (_name, bytes, code) => {
+    expect(await refused(bytes())).toMatchObject({ code });
+  });
+
+  test("where signatures are required, one unsigned package refuses the bundle", async () => {
+    const bytes = bundleOf({ dependencies: [packaged(sums.one)], assets: { [sums.one]: one } });
+    expect(await refused(bytes, { policy: "require" })).toMatchObject({ code: "signature_required" });
+  });
+
+  test("rows that cannot be written take all archives with them, but those of packages that were there", async () => {
+    await using intake = await openIntake(database);
+    const known = await intake.uploads.receive(inPieces(packed("known")), { tenantId }, never);
+    const sum = known.stored.checksum;
+    const bytes = bundleOf({
+      dependencies: [packaged(sums.one), packaged(sum), packaged(sums.two)],
+      assets: { [sums.one]: one, [sums.two]: two, [sum]: packed("known") },
+    });
+    const failing: IntakeChanges = {
+      store: (store) => ({
+        ...store,
+        bundles: { ...store.bundles, put: () => Promise.reject(new Error("full")) },
+      }),
+    };
+    const before = await intake.left();
+    await intake[Symbol.asyncDispose]();
+    expect(String(await refused(bytes, failing))).toContain("full");
+    await using again = await openIntake(database);
+    expect(await again.left()).toEqual(before);
+    await using archive = await again.packages.open(known.stored.identifier);
+    expect(archive.bytes).toBe(known.stored.bytes);
+  });
+
+  test("an archive that cannot be kept takes those before it back", async () => {
+    const bytes = bundleOf({
+      dependencies: [packaged(sums.one), packaged(sums.two)],
+      assets: { [sums.one]: one, [sums.two]: two },
+    });
+    let kept = 0;
+    const failing: IntakeChanges = {
+      packages: (packages) => {
+        const keep = packages.keep.bind(packages);
+        return Object.assign(packages, {
+          keep: (staged: StagedFile, identifier: string) => {
+            kept += 1;
+            return kept === 2 ? Promise.reject(new Error("no room")) : keep(staged, identifier);
+          },
+        });
+      },
+    };
+    expect(String(await refused(bytes, failing))).toContain("no room");
+    expect(kept).toBe(2);
+  });
+
+  test("a bundle keeps its packages under their own identifiers and its list in its own order", async () => {
+    await using intake = await openIntake(database);
+    const dependencies = [github, packaged(sums.two), marketplace, packaged(sums.one), packaged(sums.two)];
+    const bytes = bundleOf({
+      dependencies,
+      assets: { [sums.one]: one, [sums.two]: two, "icon.svg": Buffer.from("<svg/>") },
+    });
+    const first = await intake.bundles.receive(inPieces(bytes), { tenantId }, never);
+    const again = await intake.bundles.receive(inPieces(bytes), {}, never);
+    expect([first.created, again.created]).toEqual([true, false]);
+    expect(again.stored).toEqual(first.stored);
+    const { stored } = first;
+    expect(stored.identifier).toBe(`acme/starter:0.1.0@${await bundleChecksum(bytes)}`);
+    expect(stored).toMatchObject({
+      bytes: bytes.length,
+      manifest: {
+        ...{
+          name: "starter",
+          labels: { en_US: "Starter" },
+          icon: "icon.svg",
+          version: "0.1.0",
+          type: "bundle",
+        },
+        tags: [],
+      },
+      dependencies: [
+        { type: "github", repo: "acme/near", release: "1.x.x", asset: "near.difypkg" },
+        { type: "package", identifier: `acme/two:0.0.1@${sums.two}` },
+        { type: "marketplace", organization: "acme", plugin: "far", version: "^1.0.0" },
+        { type: "package", identifier: `acme/one:0.0.1@${sums.one}` },
+        { type: "package", identifier: `acme/two:0.0.1@${sums.two}` },
+      ],
+    });
+    for (const [name, content] of Object.entries({ one, two })) {
+      const identifier = `acme/${name}:0.0.1@${name === "one" ? sums.one : sums.two}`;
+      expect(await intake.store.packages.isVisibleTo(identifier, tenantId)).toBe(true);
+      await using archive = await intake.packages.open(identifier);
+      expect(archive.bytes).toBe(content.length);
+    }
+    expect(await intake.store.bundles.find(stored.identifier)).toEqual(stored);
+    expect((await intake.store.bundles.list({ tenantId }, { limit: 5 })).items).toEqual([stored]);
+    const other = TenantId.parse(crypto.randomUUID());
+    expect((await intake.store.bundles.list({ tenantId: other }, { limit: 5 })).items).toEqual([]);
+    expect(await intake.store.bundles.isVisibleTo(stored.identifier, other)).toBe(false);
+    expect(await intake.store.bundles.isVisibleTo(stored.identifier, tenantId)).toBe(true);
+  });
+});
+
+/** By the rule of packages, said a second time. */
+async function bundleChecksum(bytes: Buffer): Promise<string> {
+  const { openArchive } = await import("../../src/packages/archive.ts");
+  const { createHash } = await import("node:crypto");
+  const sha = (data: string | Buffer) => createHash("sha256").update(data).digest();
+  await using folder = await temporaryFolder();
+  await using archive = await openArchive(await folder.file("b", bytes), options);
+  const parts: Buffer[] = [];
+  for (const path of archive.paths.toSorted())
+    parts.push(sha(path), sha(await archive.read(path, 10_000_000)));
+  return sha(Buffer.concat(parts)).toString("hex");
+}
