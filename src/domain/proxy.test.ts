@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { NO_PROXIES, proxyVariables } from "./proxy.ts";
+import { NO_PROXIES, proxyFor, proxyVariables } from "./proxy.ts";
 
 const PROXY = "http://user:hush@proxy.example:3128";
 
@@ -34,4 +34,23 @@ test.each([
 
 test("without a proxy no variable is set", () => {
   expect(proxyVariables({ ...NO_PROXIES, bypass: "a.example" })).toEqual({});
+});
+
+test.each([
+  ["http://a.example", "", "http"],
+  ["https://a.example", "", "https"],
+  ["https://localhost", "", undefined],
+  ["https://127.0.0.1:8443", "", undefined],
+  ["https://a.example", "*", undefined],
+  ["https://a.example", "A.example", undefined],
+  ["https://in.a.example", "a.example", undefined],
+  ["https://in.a.example", ".a.example", undefined],
+  ["https://aa.example", "a.example", "https"],
+  ["https://a.example", "b.example, a.example:443", undefined],
+  ["https://a.example:8443", "a.example:443", "https"],
+  ["https://10.0.0.1", "10.0.0.1", undefined],
+  ["https://[fd00::1]", "fd00::1", undefined],
+  ["https://[fd00::1]:8443", "[fd00::1]:8443", undefined],
+])("%s, with %j reached directly, goes through the proxy for %s", (url, bypass, expected) => {
+  expect(proxyFor(new URL(url), { http: "http", https: "https", bypass })).toBe(expected);
 });

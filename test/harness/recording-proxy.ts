@@ -71,7 +71,13 @@ function tunnel(incoming: IncomingMessage, client: Duplex, sockets: Set<Socket>)
     client.write("HTTP/1.1 200 Connection established\r\n\r\n");
     client.pipe(upstream).pipe(client);
   });
-  upstream.on("error", () => client.destroy()).on("close", () => sockets.delete(upstream));
+  // Destroyed too: with nobody to write to, it would never read its own end.
+  upstream
+    .on("error", () => client.destroy())
+    .on("close", () => {
+      sockets.delete(upstream);
+      client.destroy();
+    });
   client.on("error", () => upstream.destroy()).on("close", () => upstream.destroy());
 }
 
