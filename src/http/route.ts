@@ -21,7 +21,7 @@ import { FaultBodySchema } from "./schemas.ts";
 export type HttpEnv = { Bindings: { incoming?: IncomingMessage; outgoing?: ServerResponse } };
 
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
-  readonly method: "get" | "post" | "put" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** As OpenAPI writes it: `/v1/keys/{id}`. */
   readonly path: string;
   /** As Hono matches it, where a parameter may hold slashes. */
@@ -41,7 +41,7 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
 
 /** One row of the table that authorisation and the OpenAPI document are made from. */
 export interface RouteRow {
-  readonly method: "get" | "post" | "put" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   readonly path: string;
   readonly access: Access;
 }

@@ -26,6 +26,8 @@ export interface PackageUploads {
       tenantId?: TenantId;
       by?: Actor;
       verifySignature?: boolean;
+      /** Upgrades what is installed of an older version. */
+      upgrade?: boolean;
       /** Throws what speaks against keeping it; it has been read by then. */
       accepts?: (pkg: Package) => void;
       fromMarketplace?: boolean;

@@ -1,21 +1,51 @@
 /** Upgrades that an upload brought: each becomes a task as soon as its Installation is free for one. */
 import { isFault, toFault } from "../../domain/fault.ts";
+import type { TenantId } from "../../domain/ids.ts";
+import type { Installation } from "../../domain/installation.ts";
 import { parsePackageRef } from "../../domain/package-ref.ts";
 import { compareVersions } from "../../domain/version.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Accepted, UpgradeDue } from "../../store/store.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { acceptChange, type InstallationChangesDeps } from "./accept.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
 
-type DueDeps = Omit<InstallationChangesDeps, "limits">;
+export interface DueUpgrades {
+  readonly accepted: readonly Accepted[];
+  /** Installations that wait for the end of another change, or for their turn. */
+  readonly waiting: number;
+}
+
+/** That one request accepts, and shows as waiting, at most; the rest comes in its turn. */
+const AT_ONCE = 200;
+
+/** What the upload of the package brought. Never throws: what could not be accepted yet is accepted later. */
+export async function takeDueUpgrades(
+  deps: AcceptChangeDeps,
+  { identifier, tenantId }: { readonly identifier: string; readonly tenantId: TenantId | undefined },
+): Promise<DueUpgrades> {
+  try {
+    const accepted = await acceptDueUpgrades(deps, { identifier, limit: AT_ONCE });
+    const left = await deps.store.upgrades.listDue(identifier, AT_ONCE);
+    const waiting = await Promise.all(left.map((due) => deps.store.installations.find(due.installationId)));
+    const isTheirs = (found: Installation | undefined) =>
+      found !== undefined && (tenantId === undefined || found.tenantId === tenantId);
+    return {
+      accepted: accepted.filter(({ installation }) => isTheirs(installation)),
+      waiting: waiting.filter(isTheirs).length,
+    };
+  } catch (error) {
+    deps.log.warn({ op: "installation.upgrade_due", ok: false, identifier, code: toFault(error).code });
+    return { accepted: [], waiting: 0 };
+  }
+}
 
 /**
  * Accepts what is due, of one package or of all. What is in the middle of another change stays due, what has that
  * version by now, or a newer one, is forgotten. Answers what was accepted.
  */
 export async function acceptDueUpgrades(
-  deps: DueDeps,
+  deps: AcceptChangeDeps,
   { identifier, limit }: { readonly identifier?: string; readonly limit: number },
 ): Promise<readonly Accepted[]> {
   const accepted: Accepted[] = [];
@@ -26,7 +56,7 @@ export async function acceptDueUpgrades(
   return accepted;
 }
 
-async function acceptOne(deps: DueDeps, due: UpgradeDue): Promise<Accepted | undefined> {
+async function acceptOne(deps: AcceptChangeDeps, due: UpgradeDue): Promise<Accepted | undefined> {
   const { store, log } = deps;
   const { installationId: id, identifier, by } = due;
   const installation = await store.installations.find(id);
@@ -56,7 +86,7 @@ function isOlder({ identifier }: { readonly identifier: string }, than: string):
 
 /** Looks each `everyMs` for what is still due. */
 export function startDueUpgrades(
-  deps: DueDeps & { readonly clock: Clock },
+  deps: AcceptChangeDeps & { readonly clock: Clock },
   { everyMs, batch }: { readonly everyMs: number; readonly batch: number },
 ): AsyncDisposable {
   const scope = new Scope();

@@ -1,11 +1,10 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { invalidInput } from "../../../domain/fault.ts";
 import { Source } from "../../../domain/source.ts";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
-import type { IdempotencyClaim } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
+import { idempotencyClaim } from "../idempotency.ts";
 import { acceptedResponse } from "./accepted.ts";
 
 const Body = z.strictObject({
@@ -50,8 +49,7 @@ export function addCreateInstallation(
     },
     async ({ params: { tenant }, body, principal, by, header, request }) => {
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
-        path: new URL(request.url).pathname,
-        body,
+        ...{ method: "POST", url: request.url, text: hashed(body) },
       });
       const asked = {
         ...{ tenantId: tenant, by, asTenant: principal.tenantId !== undefined },
@@ -74,17 +72,8 @@ async function accept(requests: InstallationRequests, body: Body, asked: Asked) 
   return await requests.install({ ...asked, identifier: identifier ?? "" });
 }
 
-function idempotencyClaim(
-  holder: string,
-  key: string | undefined,
-  { path, body }: { path: string; body: Body },
-): IdempotencyClaim | undefined {
-  if (key === undefined) return undefined;
-  if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
-    throw invalidInput("Idempotency-Key", key, "1 to 200 visible ASCII characters");
-  }
-  // A key that an earlier release took holds on: of an identifier alone it hashed no more than that.
+/** A key that an earlier release took holds on: of an identifier alone it hashed no more than that. */
+function hashed(body: Body): string {
   const { identifier, ...rest } = body;
-  const text = identifier !== undefined && Object.keys(rest).length === 0 ? identifier : JSON.stringify(body);
-  return { holder, key, requestHash: createHash("sha256").update(`POST ${path}\n${text}`).digest("hex") };
+  return identifier !== undefined && Object.keys(rest).length === 0 ? identifier : JSON.stringify(body);
 }

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import type { InstallationChanges } from "../../../installation/changes/changes.ts";
 import type { PackageUploads } from "../../../installation/contracts.ts";
 import { checkContentType } from "../../middleware/body.ts";
 import type { Routes } from "../../route.ts";
-import { limitsJson, PackageDetailSchema, packageJson } from "../../schemas.ts";
+import { limitsJson, PackageDetailSchema, packageJson, TaskSchema, taskJson } from "../../schemas.ts";
 import { TrustSchema, trustJson } from "../../trust-schema.ts";
 
 const Query = z.strictObject({
@@ -10,11 +11,30 @@ const Query = z.strictObject({
     .enum(["true", "false"])
     .default("false")
     .meta({ description: "`true` makes the signature policy `require` for this upload" }),
+  upgrade: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({
+      description:
+        "`true` upgrades every installation of an older version; an operator's upload those of all",
+    }),
 });
-const Answer = { "application/json": PackageDetailSchema.extend({ trust: TrustSchema }) };
+const Uploaded = PackageDetailSchema.extend({
+  trust: TrustSchema,
+  upgrades: z.array(TaskSchema).meta({ description: "The upgrades that this upload began" }),
+  upgrades_waiting: z
+    .int()
+    .meta({ description: "Installations that are upgraded after the change they are in" }),
+});
+const Answer = { "application/json": Uploaded };
 const TYPES = ["application/octet-stream", "application/zip"];
 
-export function addUploadPackage(routes: Routes, { uploads }: { uploads: PackageUploads }): void {
+interface UploadDeps {
+  readonly uploads: PackageUploads;
+  readonly changes: Pick<InstallationChanges, "due">;
+}
+
+export function addUploadPackage(routes: Routes, { uploads, changes }: UploadDeps): void {
   routes.add(
     {
       method: "post",
@@ -47,13 +67,14 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
       const uploaded = await uploads.receive(
         body,
         {
-          ...{ by, verifySignature: query.verifySignature === "true" },
+          ...{ by, verifySignature: query.verifySignature === "true", upgrade: query.upgrade === "true" },
           ...(tenantId !== undefined && { tenantId }),
         },
         signal,
       );
       const { stored, limits, created, trust } = uploaded;
       const { warning } = trust;
+      const upgrades = await changes.due(stored.identifier, tenantId);
       return Response.json(
         {
           ...packageJson(stored),
@@ -62,6 +83,8 @@ export function addUploadPackage(routes: Routes, { uploads }: { uploads: Package
           limits: limitsJson(limits.limits),
           limits_notes: limits.notes,
           trust: trustJson(trust),
+          upgrades: upgrades.accepted.map(({ task }) => taskJson(task)),
+          upgrades_waiting: upgrades.waiting,
         },
         { status: created ? 201 : 200, headers: { location: `/v1/packages/${stored.identifier}` } },
       );

@@ -1,15 +1,13 @@
-/** Takes changes of an Installation in: the row is the acceptance, and the queue is told of it. */
+/** What the doors do with what is installed: the row is the acceptance of each change. */
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, invalidInput } from "../../domain/fault.ts";
-import type { InstallationId } from "../../domain/ids.ts";
+import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { LimitsPolicy } from "../../domain/limits.ts";
-import type { Log } from "../../observe/log.ts";
-import type { Queue } from "../../queue/queue.ts";
 import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
-import { handOver } from "../hand-over.ts";
 import { visiblePackage } from "../visible-package.ts";
-import { announceChange } from "./announce.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
+import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
 import { assertOwn, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
@@ -33,12 +31,11 @@ export interface InstallationChanges {
   disable(request: ChangeRequest): Promise<Accepted>;
   /** `limits` as it was given. Throws `invalid_input`. */
   limits(request: ChangeRequest & { readonly limits: unknown }): Promise<Accepted>;
+  /** What the upload of the package brought, to one Tenant or to all. Never throws: what could not be accepted yet is accepted later. */
+  due(identifier: string, tenantId?: TenantId): Promise<DueUpgrades>;
 }
 
-export interface InstallationChangesDeps {
-  readonly store: Store;
-  readonly queue: Queue;
-  readonly log: Log;
+export interface InstallationChangesDeps extends AcceptChangeDeps {
   readonly limits: LimitsPolicy;
 }
 
@@ -74,18 +71,8 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
       if (await isShared(deps, request.id)) assertOwn(limits);
       return await accept(request, { kind: "limits", input: { limits } });
     },
+    due: (identifier, tenantId) => takeDueUpgrades(deps, { identifier, tenantId }),
   };
-}
-
-export async function acceptChange(
-  deps: Omit<InstallationChangesDeps, "limits">,
-  change: AcceptChange,
-): Promise<Accepted> {
-  const accepted = await deps.store.installations.acceptChange(change);
-  // Before the task is run: a call that comes now must not reach what is being disabled.
-  await announceChange(deps, accepted.installation);
-  await handOver(deps, accepted);
-  return accepted;
 }
 
 async function assertSamePlugin(

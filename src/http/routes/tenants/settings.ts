@@ -1,0 +1,41 @@
+import { z } from "zod";
+import type { Store } from "../../../store/store.ts";
+import type { Routes } from "../../route.ts";
+import { TenantParams } from "../../schemas.ts";
+
+const Settings = z.strictObject({
+  upgrade: z.boolean().meta({
+    description: "Its installations follow every newer version that the tenant or the operator uploads",
+  }),
+});
+const answers = { 200: { description: "The settings", content: { "application/json": Settings } } };
+
+export function addTenantSettings(
+  routes: Routes,
+  { store: { tenants } }: { store: Pick<Store, "tenants"> },
+): void {
+  const path = "/v1/tenants/{tenant}/settings";
+  routes.add(
+    {
+      ...{ method: "get", path, tag: "tenants", summary: "What a tenant chose for all that it has." },
+      access: { opens: "tenant", scope: "read" },
+      params: TenantParams,
+      answers,
+    },
+    async ({ params: { tenant } }) => Response.json(await tenants.settings(tenant)),
+  );
+  routes.add(
+    {
+      ...{ method: "put", path, tag: "tenants", summary: "Chooses for all that a tenant has." },
+      access: { opens: "tenant", scope: "installations:write" },
+      params: TenantParams,
+      body: Settings,
+      answers,
+      faults: ["invalid_json", "unsupported_media_type", "conflict"],
+    },
+    async ({ params: { tenant }, body, by }) => {
+      await tenants.setSettings(tenant, body, by);
+      return Response.json(await tenants.settings(tenant));
+    },
+  );
+}
