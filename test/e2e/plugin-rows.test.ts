@@ -1,0 +1,259 @@
+/**
+ * What the platform reads in the database after real installs, and what it is answered over the API: the rows of one
+ * plugin join, and both tell the same.
+ */
+import { PrismaPg } from "@prisma/adapter-pg";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { silentLog } from "../../src/observe/log.ts";
+import { openConnection } from "../../src/store/prisma/connection.ts";
+import { plainSql } from "../../src/store/prisma/sql.ts";
+import type { BerthProcess } from "../harness/berth.ts";
+import {
+  type AcceptedInstall,
+  aTenant,
+  eventually,
+  install,
+  type PackedPlugin,
+  packPlugin,
+  uninstall,
+} from "../harness/client.ts";
+import { openSite, SITES, type Site } from "../harness/site.ts";
+
+const PUBLIC_URL = "https://plugins.example/berth";
+
+/** The platform's question: what of a plugin is there for a tenant. */
+const joinOf = (tenant: string) => `
+  SELECT p.plugin_id, p.plugin_unique_identifier, p.refers::text, p.install_type, i.id::text AS installation_id,
+    i.runtime_type, i.source, i.meta, t.provider, d.declaration
+  FROM plugins p
+  JOIN plugin_installations i
+    ON i.plugin_id = p.plugin_id AND i.plugin_unique_identifier = p.plugin_unique_identifier
+  LEFT JOIN tool_installations t ON t.tenant_id = i.tenant_id
+    AND t.plugin_id = i.plugin_id AND t.plugin_unique_identifier = i.plugin_unique_identifier
+  JOIN plugin_declarations d
+    ON d.plugin_id = p.plugin_id AND d.plugin_unique_identifier = p.plugin_unique_identifier
+  WHERE i.tenant_id = '${tenant}' ORDER BY p.plugin_id`;
+
+/** The echo as a plugin of models: it speaks the same protocol, and offers no tools. */
+const packParrot = (): Promise<PackedPlugin> =>
+  packPlugin("echo", {
+    "manifest.yaml": (text) =>
+      text
+        .replace("name: echo", "name: parrot")
+        .replace("tools:\n    - provider/echo.yaml", "models:\n    - provider/parrot.yaml"),
+    "provider/parrot.yaml": [
+      "provider: parrot",
+      "label: { en_US: Parrot }",
+      "supported_model_types: [llm]",
+      "configurate_methods: [customizable-model]",
+      "",
+    ].join("\n"),
+  });
+
+interface Entity {
+  readonly [field: string]: unknown;
+  readonly tenant_id: string;
+  readonly plugin_id: string;
+  readonly plugin_unique_identifier: string;
+  readonly installation_id: string;
+  readonly declaration: Record<string, unknown> | null;
+  readonly status: string;
+  readonly endpoint: string;
+}
+interface List<T> {
+  readonly items: readonly T[];
+  readonly next_cursor: string | null;
+}
+interface Refusal {
+  readonly error: {
+    readonly code: string;
+    readonly message: string;
+    readonly details: { readonly accepted: unknown };
+  };
+}
+
+describe.each(SITES)("on $database", ({ database }) => {
+  let site: Site;
+  let berth: BerthProcess;
+  let echo: PackedPlugin;
+  let parrot: PackedPlugin;
+  let installs: readonly AcceptedInstall[];
+  const [mine, other] = [aTenant(), aTenant()];
+
+  beforeAll(async () => {
+    const env = { BERTH_PUBLIC_URL: `${PUBLIC_URL}/`, BERTH_IDLE_STOP_SECONDS: "2" };
+    site = await openSite({ database, env });
+    berth = await site.start();
+    [echo, parrot] = [await packPlugin("echo"), await packParrot()];
+    installs = [
+      await install(berth, echo, mine),
+      await install(berth, parrot, mine),
+      await install(berth, echo, other),
+    ];
+  });
+  afterAll(() => site?.[Symbol.asyncDispose]());
+
+  const of = (tenant: string, path: string) => `/v1/tenants/${tenant}/${path}`;
+  const list = (tenant: string, query = "") =>
+    berth.json<List<Entity>>(200, "GET", of(tenant, `installations${query}`));
+  const refusal = async (path: string, key?: string) => {
+    const answer = await berth.request("GET", path, key === undefined ? {} : { key });
+    const { error } = (await answer.json()) as Refusal;
+    return { ...error, status: answer.status };
+  };
+
+  test("an Installation shows the platform's fields beside its own, in the list and by itself", async () => {
+    const { items } = await list(mine);
+    expect(items.map(({ plugin_id }) => plugin_id)).toEqual([parrot.pluginId, echo.pluginId]);
+    for (const [item, { identifier, pluginId }] of [
+      [items[0], parrot],
+      [items[1], echo],
+    ] as const) {
+      expect(item).toMatchObject({
+        ...{ tenant_id: mine, plugin_id: pluginId, plugin_unique_identifier: identifier, identifier },
+        ...{ state: "ready", cause: null, source: "package", meta: {} },
+        status: expect.stringMatching(/^(running|installed)$/),
+        installation_id: installs.find((it) => it.tenant === mine && item?.["id"] === it.installationId)
+          ?.installationId,
+        endpoint: `${PUBLIC_URL}/v1/tenants/${mine}/plugins/${pluginId}/invoke`,
+        declaration: { name: pluginId.split("/")[1], version: "0.0.1", type: "plugin" },
+      });
+      const alone = await berth.json<Entity>(200, "GET", of(mine, `installations/${item?.installation_id}`));
+      const { status: _status, updated_at: _at, ...rest } = item ?? ({} as Partial<Entity>);
+      expect(alone).toMatchObject({ ...rest, last_task: { state: "ready" } });
+      const stored = await berth.json(200, "GET", `/v1/packages/${identifier}`);
+      expect(stored["declaration"]).toEqual(item?.declaration);
+    }
+    const light = await list(mine, "?declaration=no");
+    expect(light.items.map(({ declaration }) => declaration)).toEqual([null, null]);
+  });
+
+  test("its endpoint takes calls; one that was stopped for want of them is installed, and runs at the next", async () => {
+    const status = async () => (await list(mine, "?text=messages%20and%20bytes")).items[0]?.status;
+    await eventually(async () => ((await status()) === "installed" ? true : undefined));
+    expect((await list(mine, "?status=installed&category=tool")).items).toHaveLength(1);
+    const endpoint = (await list(mine, "?category=tool")).items[0]?.endpoint ?? "";
+    const call = () =>
+      berth.json(200, "POST", `${endpoint.slice(PUBLIC_URL.length)}/tool/invoke_tool`, {
+        headers: { accept: "application/json" },
+        body: {
+          ...{ user_id: "u", provider: "echo", tool_name: "echo", credentials: {} },
+          tool_parameters: { text: "aye" },
+        },
+      });
+    // the first may still be answered by the one that is being stopped
+    await eventually(async () => {
+      expect(await call()).toMatchObject({ items: [{ message: { text: "aye" } }] });
+      return (await status()) === "running" ? true : undefined;
+    });
+  });
+
+  test("lists are filtered and paged; a filter with an unknown value names those that there are", async () => {
+    const found = async (query: string) => (await list(mine, query)).items.map(({ plugin_id }) => plugin_id);
+    expect(await found("?category=model&state=ready&source=package")).toEqual([parrot.pluginId]);
+    expect(await found(`?plugin_id=${echo.pluginId}`)).toEqual([echo.pluginId]);
+    expect(await found("?source=github")).toEqual([]);
+    const first = await list(mine, "?limit=1");
+    expect(first.items).toHaveLength(1);
+    expect(await found(`?limit=1&cursor=${first.next_cursor}`)).toEqual([echo.pluginId]);
+    for (const [filter, accepted] of [
+      ["category=toys", '"tool", "model", "datasource", "agent-strategy", "trigger", "extension"'],
+      ["status=asleep", '"installing", "installed", "running", "stopped", "error"'],
+      ["source=floppy", '"package", "github", "marketplace", "url"'],
+    ] as const)
+      expect(await refusal(of(mine, `installations?${filter}`))).toMatchObject({
+        ...{ status: 400, code: "invalid_input", details: { field: filter.split("=")[0], accepted } },
+      });
+    expect((await refusal(of(mine, "installations?state=gone"))).details.accepted).toContain('"crash_loop"');
+    expect((await refusal(of(mine, "providers?kind=toys"))).details.accepted).toContain('"agent_strategy"');
+    expect((await refusal(of(mine, "installations?text=%00"))).status).toBe(400);
+  });
+
+  test("the tools of a provider are had by its name in three parts; two parts are answered with it", async () => {
+    const full = `${echo.pluginId}/echo`;
+    const { items } = await berth.json<List<Entity>>(200, "GET", of(mine, "providers?kind=tool"));
+    expect(items).toMatchObject([
+      {
+        ...{ kind: "tool", provider: full, name: "echo", plugin_id: echo.pluginId, state: "ready" },
+        ...{ plugin_unique_identifier: echo.identifier, declaration: { identity: { name: "echo" } } },
+      },
+    ]);
+    const answer = await berth.json(200, "GET", of(mine, `tools?provider=${encodeURIComponent(full)}`));
+    expect(answer).toMatchObject({
+      ...{ provider: full, plugin_id: echo.pluginId, plugin_unique_identifier: echo.identifier },
+      ...{ state: "ready", tools: items[0]?.declaration?.["tools"] },
+    });
+    expect(answer["tools"]).toMatchObject([{ identity: { name: "echo" } }]);
+    expect(await refusal(of(mine, `tools?provider=${echo.pluginId}`))).toMatchObject({
+      ...{ status: 400, code: "invalid_input", details: { field: "provider", accepted: [full] } },
+      message: `provider is "${echo.pluginId}"; accepted: organisation/plugin/provider, here ${full}.`,
+    });
+    expect(await refusal(of(mine, `tools?provider=${parrot.pluginId}/parrot`))).toMatchObject({
+      ...{ status: 404, code: "provider_not_found" },
+    });
+    expect(await refusal(of(mine, "tools"))).toMatchObject({
+      ...{ status: 400, details: { field: "provider" } },
+    });
+  });
+
+  test("a tenant's key asks about its own tenant, and finds nothing of another's", async () => {
+    const { key } = await berth.json<{ key: string }>(201, "POST", "/v1/keys", {
+      body: { name: "other", tenant_id: other },
+    });
+    const full = `${parrot.pluginId}/parrot`;
+    for (const path of ["installations", "providers", `tools?provider=${echo.pluginId}/echo`])
+      expect(await refusal(of(mine, path), key)).toMatchObject({ status: 403, code: "forbidden" });
+    const theirs = await berth.json<List<Entity>>(200, "GET", of(other, "providers"), { key });
+    expect(theirs.items.map(({ plugin_id }) => plugin_id)).toEqual([echo.pluginId]);
+    expect(await refusal(of(other, `tools?provider=${full}`), key)).toMatchObject({ status: 404 });
+    const named = await refusal(of(other, `tools?provider=${parrot.pluginId}`), key);
+    expect(named.details.accepted).toBe("organisation/plugin/provider");
+    const [one] = (await list(mine)).items;
+    expect(await refusal(of(other, `installations/${one?.installation_id}`), key)).toMatchObject({
+      status: 404,
+    });
+    expect(await refusal(`/v1/packages/${parrot.identifier}`, key)).toMatchObject({ status: 404 });
+    expect(await berth.json(200, "GET", `/v1/packages/${echo.identifier}`, { key })).toMatchObject({
+      declaration: { name: "echo" },
+    });
+  });
+
+  test("the three tables join on plugin and version, name the declaration's provider, and go with the last uninstall", async () => {
+    const shown = [...(await list(mine)).items, ...(await list(other)).items];
+    await berth.kill("SIGTERM");
+    const rows = [...(await ask(joinOf(mine))), ...(await ask(joinOf(other)))];
+    expect(rows).toHaveLength(3);
+    for (const row of rows) {
+      const entity = shown.find(({ installation_id }) => installation_id === row["installation_id"]);
+      const declaration = JSON.parse(String(row["declaration"]));
+      expect(declaration).toEqual(entity?.declaration);
+      expect(row).toEqual({
+        ...{ plugin_id: entity?.plugin_id, plugin_unique_identifier: entity?.plugin_unique_identifier },
+        ...{ installation_id: entity?.installation_id, declaration: expect.any(String) },
+        ...{ install_type: "local", runtime_type: "local", source: "package", meta: "{}" },
+        refers: entity?.plugin_id === echo.pluginId ? "2" : "1",
+        provider: declaration.tool?.identity.name ?? null,
+      });
+    }
+    expect(rows.map(({ provider }) => provider)).toEqual(["echo", null, "echo"]);
+    expect(await ask("SELECT provider FROM ai_model_installations")).toEqual([{ provider: "parrot" }]);
+
+    berth = await site.start();
+    for (const installed of installs) await uninstall(berth, installed);
+    await berth.kill("SIGTERM");
+    for (const table of ["plugins", "plugin_installations", "tool_installations", "plugin_declarations"])
+      expect(await ask(`SELECT 1 AS one FROM ${table}`), table).toEqual([]);
+  });
+
+  /** As another program reads it, with Berth gone: the embedded database has one opener. */
+  async function ask(sql: string): Promise<Readonly<Record<string, unknown>>[]> {
+    const { dataFolder, env } = site;
+    await using connection = await openConnection({
+      ...{ databaseUrl: env["DATABASE_URL"], dataFolder, log: silentLog },
+      ...{ poolMax: 1, statementTimeoutMs: 30_000 },
+    });
+    const adapter = await new PrismaPg(connection.pool).connect();
+    const { columnNames, rows } = await adapter.queryRaw(plainSql(sql));
+    return rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]])));
+  }
+});
