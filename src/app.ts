@@ -4,6 +4,7 @@
  */
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
+import { startDisk } from "./app/disk.ts";
 import { createLinks } from "./app/links.ts";
 import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
 import type { Config } from "./config.ts";
@@ -79,6 +80,7 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
     engineSide === undefined ? undefined : await startSupervision(base, engineSide, links, ending);
   const invoker = directory === undefined ? undefined : await startInvoker(base, directory);
   if (engineSide !== undefined && keeper !== undefined) await startTasks(base, engineSide, keeper);
+  if (engineSide !== undefined) await startDisk(base, engineSide);
   const health = healthParts(base, engineSide);
   if (invoker !== undefined) return await openDoor(base, invoker, health);
   return { url: await openHealthDoor(base, health), adminKey: undefined, adminKeyFile: undefined };

@@ -113,6 +113,8 @@ export interface TaskLogUse {
 }
 
 export interface TaskDisk {
+  /** False for what is no task at all. */
+  isUnfinished(taskId: string): Promise<boolean>;
   /** Tasks that ended more than `days` ago are old; 0: none is. */
   list(days: number): Promise<readonly TaskLogUse[]>;
   /** Removes what a finished task's build printed; steps, warnings and its end stay. */

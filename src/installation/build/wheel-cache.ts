@@ -7,6 +7,10 @@ export function wheelsContainerName(buildName: string): string {
   return `${buildName}${SUFFIX}`;
 }
 
+export function isWheelsContainer(name: string): boolean {
+  return name.endsWith(SUFFIX);
+}
+
 const SUFFIX = "-wheels";
 /** As the installer names what it unpacks before it moves it to its place. */
 const UNPACKING = /^\.tmp/;

@@ -19,6 +19,12 @@ const UNNEEDED = Prisma.sql`(
 
 export function createTaskDisk(db: Database): TaskDisk {
   return {
+    isUnfinished: (taskId) =>
+      db.run(async (prisma) => {
+        const found = await prisma.$queryRaw<unknown[]>`
+          SELECT 1 AS one FROM berth_tasks t WHERE t.id::text = ${taskId} AND t.finished_at IS NULL`;
+        return found.length > 0;
+      }),
     list: (days) =>
       db.run(async (prisma) => {
         const rows = await prisma.$queryRaw<
@@ -26,7 +32,7 @@ export function createTaskDisk(db: Database): TaskDisk {
         >`
           SELECT t.id AS "taskId", t.kind, t.identifier, t.finished_at AS "finishedAt",
             coalesce(e.bytes, 0) AS bytes, coalesce(e.log_bytes, 0) AS "logBytes",
-            ${days} > 0 AND t.finished_at < clock_timestamp() - ${days} * interval '1 day' AND ${UNNEEDED} AS "isOld"
+            ${days}::float8 > 0 AND t.finished_at < clock_timestamp() - ${days}::float8 * interval '1 day' AND ${UNNEEDED} AS "isOld"
           FROM berth_tasks t LEFT JOIN (
             SELECT task_id, sum(pg_column_size(data)) AS bytes,
               sum(pg_column_size(data)) FILTER (WHERE data ->> 'type' = 'log') AS log_bytes

@@ -1,0 +1,49 @@
+import { randomUUID } from "node:crypto";
+import type { Engine } from "../../engine/engine.ts";
+import { formatLabelFilter } from "../../engine/labels.ts";
+import type { Store } from "../../store/store.ts";
+import type { Clock } from "../../util/clock.ts";
+import { WHEEL_CACHE_LEASE } from "../build/build-image.ts";
+import { isWheelsContainer } from "../build/wheel-cache.ts";
+import { underLease } from "../lease.ts";
+
+export interface HoldWheelCacheDeps {
+  readonly store: Pick<Store, "disk" | "leases" | "instanceId">;
+  readonly engine: Pick<Engine, "listContainers">;
+  readonly clock: Clock;
+  readonly settings: { readonly leaseMs: number };
+}
+
+/**
+ * Does the work while no build has the wheel cache, or a folder of wheels, open: those that begin meanwhile wait.
+ * Answers why that cannot be now, and then has done nothing.
+ */
+export async function holdWheelCache(
+  deps: HoldWheelCacheDeps,
+  work: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { store, clock, settings } = deps;
+  const holder = randomUUID();
+  const { leaseMs } = settings;
+  if (!(await store.leases.take(WHEEL_CACHE_LEASE, holder, leaseMs)))
+    return "another worker is making room in it";
+  try {
+    if (await isBuilding(deps, signal)) return "a build is at work with it";
+    const renew = () => store.leases.renew(WHEEL_CACHE_LEASE, holder, leaseMs);
+    await underLease({ clock, leaseMs, renew }, signal, work);
+    return undefined;
+  } finally {
+    await store.leases.giveBack(WHEEL_CACHE_LEASE, holder).catch(() => undefined);
+  }
+}
+
+async function isBuilding({ store, engine }: HoldWheelCacheDeps, signal: AbortSignal): Promise<boolean> {
+  const rows = await store.disk.images.list();
+  if (rows.some(({ layer, state, isLeased }) => layer === "dependencies" && state === "building" && isLeased))
+    return true;
+  // What a worker that lost its lease has started may still be running.
+  const labels = formatLabelFilter({ instance: store.instanceId, kind: "build" });
+  const builds = await engine.listContainers(labels, signal);
+  return builds.some(({ name, phase }) => isWheelsContainer(name) && phase === "running");
+}

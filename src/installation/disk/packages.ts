@@ -1,0 +1,83 @@
+/** Archives of Packages, in the folder or the bucket, with their rows. */
+import type { PackageStore, StoredArchive } from "../../packages/package-store.ts";
+import type { PackageUse } from "../../store/disk-rows.ts";
+import type { Store } from "../../store/store.ts";
+import type { Clock } from "../../util/clock.ts";
+import { ARCHIVE_LEASE, tryWithArchive } from "../archive-lease.ts";
+import type { Area, AreaSettings, Found } from "./area.ts";
+
+export interface PackageAreaDeps {
+  readonly store: Pick<Store, "disk" | "packages" | "leases">;
+  readonly packages: PackageStore;
+  readonly clock: Clock;
+  readonly settings: AreaSettings & {
+    readonly budgetBytes: number;
+    /** An upload that nobody has installed goes after so many days; 0: never. */
+    readonly uploadDays: number;
+  };
+}
+
+export function createPackageArea(deps: PackageAreaDeps): Area {
+  const { settings } = deps;
+  return {
+    kind: "packages",
+    budgetBytes: settings.budgetBytes,
+    isEmptiedWhenAsked: true,
+    survey: (signal) => survey(deps, signal),
+    take: async ({ key }, signal) => {
+      const taken = await tryWithArchive({ ...deps, ...ARCHIVE_LEASE }, key, () => take(deps, key), signal);
+      return taken === undefined ? "it is being uploaded" : taken.result;
+    },
+  };
+}
+
+async function survey(deps: PackageAreaDeps, signal: AbortSignal): Promise<readonly Found[]> {
+  const { store, packages } = deps;
+  // The archives first: one that has no row by then was kept without one.
+  const archives = new Map<string, StoredArchive>();
+  for await (const archive of packages.list(signal)) archives.set(archive.identifier, archive);
+  const rows = await store.disk.packages.list();
+  const known = new Set(rows.map(({ identifier }) => identifier));
+  return [
+    ...rows.map((row) => ofRow(deps, row, archives.get(row.identifier)?.bytes ?? 0)),
+    ...[...archives.values()]
+      .filter(({ identifier }) => !known.has(identifier))
+      .map((archive) => withoutRow(deps, archive)),
+  ];
+}
+
+function ofRow({ clock, settings }: PackageAreaDeps, row: PackageUse, bytes: number): Found {
+  const { identifier, createdAt, heldBy, keptFor } = row;
+  const ageMs = clock.now() - createdAt.getTime();
+  const days = settings.uploadDays;
+  const isOver = days > 0 && ageMs > days * 86_400_000;
+  const isOfNobody = keptFor.length === 0 && ageMs >= settings.graceMs;
+  const found = { key: identifier, what: identifier, bytes, usedAt: createdAt };
+  if (heldBy.length > 0) return { ...found, heldBy };
+  if (isOfNobody) return { ...found, heldBy, garbage: "whoever uploaded it has been removed" };
+  if (isOver) return { ...found, heldBy, garbage: `nobody has it installed ${days} days after its upload` };
+  return { ...found, heldBy: keptFor.length > 0 ? keptFor.map((who) => `upload of ${who}`) : ["its age"] };
+}
+
+function withoutRow(
+  { clock, settings }: PackageAreaDeps,
+  { identifier, bytes, keptAt }: StoredArchive,
+): Found {
+  const isYoung = clock.now() - keptAt.getTime() < settings.graceMs;
+  return {
+    ...{ key: identifier, what: identifier, bytes, usedAt: keptAt },
+    heldBy: isYoung ? ["its age: it may be an upload under way"] : [],
+    garbage: "no record of it is left",
+  };
+}
+
+/** The row first: whoever asks for the Package from then on is told honestly that it is not here. */
+async function take(
+  { store, packages, settings }: PackageAreaDeps,
+  identifier: string,
+): Promise<string | undefined> {
+  const isKnown = (await store.packages.find(identifier)) !== undefined;
+  if (isKnown && !(await store.disk.packages.take(identifier, settings))) return "it is needed again";
+  await packages.remove(identifier);
+  return undefined;
+}
