@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import { isTaskEnded } from "../domain/task.ts";
+import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
@@ -11,13 +12,15 @@ import type { StepContext } from "./install-steps.ts";
 export interface UninstallStepDeps {
   readonly store: Store;
   readonly keeper: PoolKeeper;
+  readonly storage: Pick<TenantStorage, "removeOf">;
   readonly queue: Queue;
   readonly log: Log;
 }
 
 /**
  * Ends what still installs it, then removes the Pool's Containers where nobody else needs them, then the rows. The
- * image stays for the next install. Repeated, each part finds its work done.
+ * image stays for the next install, and so does what the plugin stored, unless the task is to purge it. Repeated, each
+ * part finds its work done.
  */
 export async function runUninstall(
   deps: UninstallStepDeps,
@@ -31,6 +34,7 @@ export async function runUninstall(
   const installation = (await store.installations.find(task.installationId)) ?? context.installation;
   await journal.flush();
   if (installation.poolKey !== undefined) await keeper.removeIfUnused(installation.poolKey, signal);
+  if (task.input["purge"] === true) await deps.storage.removeOf(installation.tenantId, installation.pluginId);
   await store.installations.publishRemoved(task.id, task.attempt);
 }
 

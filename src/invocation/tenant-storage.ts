@@ -6,6 +6,8 @@ import type { TenantId } from "../domain/ids.ts";
 export interface TenantStorage {
   /** Bytes of all values, read from the disk at each call. */
   usedBytes(tenantId: TenantId): Promise<number>;
+  /** Removes what one plugin keeps. Nobody may write meanwhile; repeated, it does nothing. */
+  removeOf(tenantId: TenantId, pluginId: string): Promise<void>;
   /** Repeated, it does nothing. Nobody may write meanwhile: the plugins are gone by then. */
   remove(tenantId: TenantId): Promise<{ readonly bytes: number }>;
 }
@@ -15,6 +17,10 @@ export function createTenantStorage({ folder }: { readonly folder: string }): Te
   const usedBytes = (tenantId: TenantId) => bytesBelow(join(folder, tenantId));
   return {
     usedBytes,
+    removeOf: async (tenantId, pluginId) => {
+      const own = join(folder, tenantId, ...pluginId.split("/"));
+      for (const path of [own, `${own}.lock`]) await rm(path, { recursive: true, force: true });
+    },
     remove: async (tenantId) => {
       const bytes = await usedBytes(tenantId);
       await rm(join(folder, tenantId), { recursive: true, force: true });

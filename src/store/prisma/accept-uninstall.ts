@@ -6,7 +6,7 @@ import type { Dependent } from "../dependency-rows.ts";
 import type { Accepted, UninstallRequest } from "../store.ts";
 import { touch, withNewTask } from "./acceptance.ts";
 import { holdKey } from "./audit.ts";
-import type { Tx } from "./database.ts";
+import { jsonValue, type Tx } from "./database.ts";
 import { dependentsOf } from "./dependents.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
@@ -28,14 +28,23 @@ export async function acceptUninstall(
   if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
   const unfinished = await tx.task.findMany({ where: { installationId: id, finishedAt: null } });
   const removing = unfinished.find(({ kind }) => kind === "uninstall");
-  if (removing !== undefined)
-    return { installation: toInstallation(found), task: toTask(removing), created: false };
+  if (removing !== undefined) {
+    const task = await withPurge(tx, removing, input);
+    return { installation: toInstallation(found), task: toTask(task), created: false };
+  }
   if (!force) assertUnneeded(found, await dependentsOf(tx, id));
   for (const task of unfinished) await endForUninstall(tx, task);
   const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
   const marked = await tx.installation.update({ where: { id }, data });
   await touch(tx, id);
   return withNewTask(tx, marked, "uninstall", { by, parentId, input });
+}
+
+/** Who asks again may want the data gone too. */
+async function withPurge(tx: Tx, removing: rows.Task, input: UninstallRequest["input"]): Promise<rows.Task> {
+  if (input?.["purge"] !== true) return removing;
+  const changed = jsonValue({ ...toTask(removing).input, purge: true });
+  return await tx.task.update({ where: { id: removing.id }, data: { input: changed } });
 }
 
 function assertUnneeded({ pluginId }: rows.Installation, dependents: readonly Dependent[]): void {

@@ -34,8 +34,10 @@ export async function publishReady(tx: Tx, fence: Fence, published: Published): 
       limits_granted = coalesce(${textOf(limitsGranted)}::jsonb, limits_granted),
       limits_wanted = coalesce(${textOf(limitsWanted)}::jsonb, limits_wanted),
       warnings = coalesce(${textOf(warnings)}::jsonb, warnings),
+      previous_trust = CASE WHEN trust ->> 'identifier' <> ${to.identifier} THEN trust ELSE previous_trust END,
       trust = coalesce(${textOf(trust)}::jsonb,
-        CASE WHEN trust ->> 'identifier' = ${to.identifier} THEN trust END), updated_at = clock_timestamp()
+        CASE ${to.identifier} WHEN trust ->> 'identifier' THEN trust
+          WHEN previous_trust ->> 'identifier' THEN previous_trust END), updated_at = clock_timestamp()
     WHERE id = ${installed.id}::uuid`;
   await endTask(tx, task.id, { type: "end", state: "ready" });
 }
@@ -63,10 +65,10 @@ function originOf(
 async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): Promise<void> {
   const data = {
     ...{ identifier: to.identifier, source: to.source, meta: jsonValue(to.meta) },
-    ...(before.generation === 0
-      ? {}
-      : { previousIdentifier: before.identifier, previousSource: before.source }),
-    previousMeta: before.meta ?? Prisma.DbNull,
+    ...(before.generation > 0 && {
+      ...{ previousIdentifier: before.identifier, previousSource: before.source },
+      previousMeta: before.meta ?? Prisma.DbNull,
+    }),
   };
   await tx.installation.update({ where: { id: before.id }, data });
 }
@@ -91,9 +93,12 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
       await tx.$executeRaw`
         INSERT INTO plugin_installations (id, created_at, updated_at, tenant_id, plugin_id, plugin_unique_identifier,
           runtime_type, endpoints_setups, endpoints_active, source, meta)
-        SELECT ${id}::uuid, at, at, ${tenantId}::uuid, ${pluginId}, ${identifier}, 'local', 0, 0, ${said.source},
-          ${said.meta}
-        FROM clock_timestamp() AS at`;
+        SELECT ${id}::uuid, at, at, ${tenantId}::uuid, ${pluginId}, ${identifier}, 'local', kept.setups, kept.active,
+          ${said.source}, ${said.meta}
+        FROM clock_timestamp() AS at, (
+          SELECT count(*) AS setups, count(*) FILTER (WHERE enabled) AS active FROM endpoints
+          WHERE tenant_id = ${tenantId} AND plugin_id = ${pluginId}
+        ) AS kept`;
     else {
       await tx.pluginInstallation.update({
         where: { id: before.id },
@@ -161,6 +166,7 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   if (task.kind !== "uninstall" || id === null) throw leaseLost(task.id);
   const installed = await tx.pluginInstallation.findUnique({ where: { id } });
   if (installed !== null) await unpublishRows(tx, installed);
+  if (toTask(task).input["purge"] === true) await purgeRows(tx, id);
   await tx.installation.deleteMany({ where: { id } });
   await tx.$executeRaw`
     INSERT INTO berth_removed_installations (id) VALUES (${id}::uuid)
@@ -168,6 +174,15 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await tx.$executeRaw`
     DELETE FROM berth_removed_installations WHERE removed_at < clock_timestamp() - interval '7 days'`;
   await endTask(tx, task.id, { type: "end", state: "ready" });
+}
+
+/** What its plugin keeps for the Tenant, in rows. */
+async function purgeRows(tx: Tx, id: string): Promise<void> {
+  const found = await tx.installation.findUnique({ where: { id } });
+  if (found === null) return;
+  const { tenantId, pluginId } = found;
+  await tx.endpoint.deleteMany({ where: { tenantId, pluginId } });
+  await tx.tenantStorage.deleteMany({ where: { tenantId, pluginId } });
 }
 
 /** The daemon's rows of one Installation, as they were before it; the reference count tells whether others go with it. */

@@ -12,6 +12,10 @@ const Query = z.strictObject({
     .enum(["true", "false"])
     .default("false")
     .meta({ description: "Also where other installations need it" }),
+  purge: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({ description: "Also what the plugin stored, and its endpoints; a reinstall would find them" }),
 });
 
 export function addRemoveInstallation(
@@ -36,7 +40,10 @@ export function addRemoveInstallation(
     },
     async ({ params, query, by }) => {
       const { id } = await getInstallation(deps.store, params);
-      const accepted = await deps.requests.uninstall(id, { by, force: query.force === "true" });
+      const accepted = await deps.requests.uninstall(id, {
+        ...{ by, force: query.force === "true" },
+        ...(query.purge === "true" && { input: { purge: true } }),
+      });
       // the poll would see it too, later
       await deps.invoker.refresh();
       return acceptedResponse(accepted);
