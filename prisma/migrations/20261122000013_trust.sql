@@ -1,5 +1,6 @@
--- What was decided about the package of an installation, in the words of the domain.
+-- What was decided about the package of an installation, and about the one before, in the words of the domain.
 ALTER TABLE "berth_installations" ADD COLUMN "trust" jsonb;
+ALTER TABLE "berth_installations" ADD COLUMN "previous_trust" jsonb;
 
 -- Public keys whose signatures count; the id is the SHA-256 of the key itself.
 CREATE TABLE "berth_trusted_keys" (

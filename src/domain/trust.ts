@@ -26,10 +26,18 @@ export interface TrustedKey {
 
 /**
  * `verified`: a trusted key signed it. `category_missing`: so it is, but not with the category that its author's name
- * needs. `admitted`: the operator admitted its digest. `unsigned`: nothing is signed. `unjudged`: it is signed, and no
- * key is trusted that could tell by whom.
+ * needs. `admitted`: the operator admitted its digest. `unsigned`: nothing is signed. `wrong`: no trusted key made its
+ * signature. `unjudged`: it is signed, and no key is trusted that could tell by whom.
  */
-export type TrustVerdict = "verified" | "category_missing" | "admitted" | "unsigned" | "unjudged";
+export const TRUST_VERDICTS = [
+  "verified",
+  "category_missing",
+  "admitted",
+  "unsigned",
+  "wrong",
+  "unjudged",
+] as const;
+export type TrustVerdict = (typeof TRUST_VERDICTS)[number];
 
 /** What was decided about one Package, for one Tenant, at one moment. */
 export interface TrustDecision {

@@ -1,5 +1,10 @@
 import { z } from "@hono/zod-openapi";
-import { SIGNATURE_CATEGORIES, SIGNATURE_POLICIES, type TrustDecision } from "../domain/trust.ts";
+import {
+  SIGNATURE_CATEGORIES,
+  SIGNATURE_POLICIES,
+  TRUST_VERDICTS,
+  type TrustDecision,
+} from "../domain/trust.ts";
 
 const Time = z.string().meta({ format: "date-time" });
 
@@ -7,7 +12,7 @@ export const TrustSchema = z
   .object({
     identifier: z.string(),
     verdict: z
-      .enum(["verified", "category_missing", "admitted", "unsigned", "unjudged"])
+      .enum(TRUST_VERDICTS)
       .meta({ description: "`unjudged`: signed, and no key is trusted that could tell by whom" }),
     policy: z.enum(SIGNATURE_POLICIES),
     policy_from: z.enum(["instance", "tenant", "request"]),

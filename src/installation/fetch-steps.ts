@@ -7,7 +7,7 @@ import { createReadStream } from "node:fs";
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Actor, BERTH_ITSELF } from "../domain/audit.ts";
-import { Fault, toFault } from "../domain/fault.ts";
+import { Fault, isFault, toFault } from "../domain/fault.ts";
 import { TaskId } from "../domain/ids.ts";
 import type { Package } from "../domain/package.ts";
 import { formatSource, type Source } from "../domain/source.ts";
@@ -67,7 +67,7 @@ async function hereAlready({ store }: FetchStepDeps, task: TenantTask): Promise<
 /** Fetches, checks and keeps; resolves with the identifier of the Package that it is. */
 async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortSignal): Promise<string> {
   const { task, journal, enter } = context;
-  const { source } = FetchInput.parse(task.input);
+  const { source, verifySignature = false } = FetchInput.parse(task.input);
   const folder = await openFolder(deps, task);
   try {
     journal.progress(`fetching ${formatSource(source)}`);
@@ -81,6 +81,7 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
       createReadStream(path),
       {
         ...{ tenantId: task.tenantId, by: inTheNameOf(task), accepts: asNamed(source) },
+        verifySignature,
         fromMarketplace: source.type === "marketplace",
       },
       signal,
@@ -90,8 +91,8 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
     return stored.identifier;
   } catch (error) {
     // What a later try goes on with stays, and what another worker is at.
-    const isLost = signal.aborted || toFault(error).rule.retry;
-    if (!isLost) await removeFolder(deps, task.id);
+    const goesOn = signal.aborted && !isFault(signal.reason, "cancelled");
+    if (!goesOn && !toFault(error).rule.retry) await removeFolder(deps, task.id);
     throw error;
   }
 }

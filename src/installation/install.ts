@@ -6,6 +6,7 @@ import { cancelTask } from "./cancel.ts";
 import type { InstallationRequests } from "./contracts.ts";
 import { acceptFetch, originOf } from "./fetch.ts";
 import { handOver } from "./hand-over.ts";
+import { checkRepeated } from "./trust-refusals.ts";
 import { acceptUninstall } from "./uninstall.ts";
 import { visiblePackage } from "./visible-package.ts";
 
@@ -26,6 +27,7 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
   const install: InstallationRequests["install"] = async (request) => {
     const pkg = await visiblePackage(deps.store, request);
     const accepted = await accept(deps, pkg, request);
+    if (request.verifySignature === true) checkRepeated(accepted);
     await handOver(deps, accepted);
     return accepted;
   };

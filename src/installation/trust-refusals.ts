@@ -7,6 +7,7 @@ import type {
   TrustedKey,
   TrustVerdict,
 } from "../domain/trust.ts";
+import type { Accepted } from "../store/store.ts";
 
 export interface Refusal {
   readonly identifier: string;
@@ -36,7 +37,7 @@ export function signatureRequired(verdict: TrustVerdict, refusal: Refusal): Faul
 /** For a signature that no trusted key has made over these contents. */
 export function signatureWrong(refusal: Refusal): Fault {
   const message =
-    `${refusal.identifier} carries a signature that no trusted key made over its contents: it was changed after it ` +
+    `${said("wrong", refusal)}: it was changed after it ` +
     `was signed, or signed with another key. Wanted: ${wanted(refusal)}. ` +
     `An operator trusts another key with \`${ADD_KEY}\`.`;
   return new Fault("signature_wrong", message, { details: details(refusal, [ADD_KEY]) });
@@ -47,12 +48,29 @@ export function warningOf(verdict: TrustVerdict, refusal: Refusal): string {
   return `${said(verdict, refusal)}; the policy require would refuse it.`;
 }
 
+/**
+ * What is installed already answers as it is; a request that wants its signature verified gets that only where it was,
+ * or is about to be. Throws `signature_required`.
+ */
+export function checkRepeated({ installation, task, created }: Accepted): void {
+  const { trust, identifier } = installation;
+  const isAsked = task.finishedAt === undefined && task.input["verifySignature"] === true;
+  const isTrusted = trust?.verdict === "verified" || trust?.verdict === "admitted";
+  if (created || isAsked || isTrusted) return;
+  const message =
+    `${identifier} is installed already, or about to be, and its signature was not verified: uninstall it first, then ` +
+    "install it anew.";
+  throw new Fault("signature_required", message, { details: { field: "identifier", value: identifier } });
+}
+
 const OWNERS = { instance: "this instance", tenant: "the tenant", request: "the request" } as const;
 
 function said(verdict: TrustVerdict, { identifier, category }: Refusal): string {
   switch (verdict) {
     case "category_missing":
       return `${identifier} is signed by a trusted key, but not with the category ${category}, which its author's name needs`;
+    case "wrong":
+      return `${identifier} carries a signature that no trusted key made over its contents`;
     case "unjudged":
       return `${identifier} is signed, and no key is trusted that could tell by whom`;
     case "unsigned":

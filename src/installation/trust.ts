@@ -3,7 +3,6 @@
  * when an archive comes and again, from what is stored and trusted then, whenever one is made ready to run.
  */
 import type { Actor } from "../domain/audit.ts";
-import { Fault } from "../domain/fault.ts";
 import type { InstallationId, TenantId } from "../domain/ids.ts";
 import {
   type SignatureCategory,
@@ -57,6 +56,12 @@ export interface Trust {
   decide(request: TrustRequest): Promise<TrustDecision>;
   /** Keeps the signature of an archive that came, where a trusted key made it; the bytes that are stored stay. */
   keepSignature(read: ReadPackage, by?: Actor): Promise<void>;
+  /** The same for signatures that came beside the archive. */
+  keepSignatures(
+    read: ReadPackage,
+    signatures: readonly Pick<StoredSignature, "keyId" | "time" | "signature" | "entries">[],
+    by?: Actor,
+  ): Promise<void>;
   /** With the Installation, as long as that has the identifier which was decided about. */
   record(id: InstallationId, decision: TrustDecision): Promise<void>;
   /** All keys whose signatures count now: those of the settings first. */
@@ -75,6 +80,20 @@ export function createTrust(deps: TrustDeps): Trust {
     trustedKeys,
     record: (id, decision) => deps.store.trust.record(id, decision),
     decide: async (request) => decide(deps, request, await trustedKeys()),
+    keepSignatures: async (read, signatures, by) => {
+      const { identifier } = read;
+      const keys = await trustedKeys();
+      for (const came of signatures) {
+        const stored = { ...came, identifier, category: undefined, createdAt: new Date(0) };
+        const signed = verifyStored(stored, deps.settings, read.evidence, keys);
+        if (signed === undefined) continue;
+        const { key, category, signature, time, entries } = signed;
+        await deps.store.trust.addSignature(
+          { identifier, keyId: key.id, category, time, signature, entries: entries.map(({ path }) => path) },
+          by,
+        );
+      }
+    },
     keepSignature: async (read, by) => {
       const signed = findSignature(deps.settings, read.evidence, await trustedKeys());
       if (signed === undefined) return;
@@ -123,7 +142,13 @@ async function decide(
   const refusal = { identifier, checksum, policy, policyFrom, keys, category: wanted };
   if (isWrong && policy !== "off" && (from === "upload" || (verified === undefined && !isAdmitted)))
     throw signatureWrong(refusal);
-  const verdict = verdictOf({ verified, wanted, isAdmitted, isSigned: evidence.signature !== undefined });
+  const verdict = verdictOf({
+    verified,
+    wanted,
+    isAdmitted,
+    isWrong,
+    isSigned: evidence.signature !== undefined,
+  });
   const isContent = verdict === "verified" || verdict === "admitted";
   if (policy === "require" && !isContent) throw signatureRequired(verdict, refusal);
   return {
@@ -151,12 +176,14 @@ function verdictOf(found: {
   readonly verified: Verified | undefined;
   readonly wanted: SignatureCategory | undefined;
   readonly isAdmitted: boolean;
+  readonly isWrong: boolean;
   readonly isSigned: boolean;
 }): TrustVerdict {
-  const { verified, wanted, isAdmitted, isSigned } = found;
+  const { verified, wanted, isAdmitted, isWrong, isSigned } = found;
   if (verified !== undefined && (wanted === undefined || verified.category === wanted)) return "verified";
   if (isAdmitted) return "admitted";
   if (verified !== undefined) return "category_missing";
+  if (isWrong) return "wrong";
   return isSigned ? "unjudged" : "unsigned";
 }
 
@@ -207,16 +234,4 @@ function categoryOf(
 ): SignatureCategory | undefined {
   if (record === "missing") return missingCategory;
   return record === "unknown" ? undefined : record;
-}
-
-/** Refuses an archive whose contents are not those of the identifier that was asked for, whatever the policy. */
-export function checkIdentifier(read: Pick<ReadPackage, "identifier">, asked: string): void {
-  if (read.identifier === asked) return;
-  throw new Fault(
-    "checksum_mismatch",
-    `The archive is not that of ${asked}: its content is that of ${read.identifier}.`,
-    {
-      details: { field: "identifier", value: read.identifier, accepted: asked },
-    },
-  );
 }

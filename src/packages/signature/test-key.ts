@@ -1,0 +1,43 @@
+/**
+ * A key pair that signs nothing but what tests make: fixed, so that what it signs is the same each time. The signature
+ * scheme has no randomness.
+ */
+export const SIGNER = {
+  privateKey: `-----BEGIN RSA PRIVATE KEY-----
+MIIEowIBAAKCAQEA2etU267oZhdgtb26JY+jDl6wMOZyPw+PRHhaU2jSmXXb5K1v
+JkzQH1uZWq9FdZL+eDrSqYwLKILHqwIttK1S/oIjBm14cqwOwO6DAJu0n3a9zUyr
+U622kYQYDvyFeMtrZmL+Yy3BEODHRWEnwu5+lwbKoV676AcPEtNTjkoUnbhalOw/
+lLgkkNHeBYnpae0PQMCw+CzwokvTPGwVNGgT+zmDnA4nGTqFnNPqP3c4fhnCmI6U
+MTnp0oEAafho3I7ezRWD/50Knbvuti3J0vqPWMykY7H+whL7Ffq20F7vDv1jnlvt
+Sc+UrTZA7P9YpMl3D1VOzgf8PA+6VWeaReziTwIDAQABAoIBAF3/ian9B1fKK7gZ
+L6s2CwKOy3c8X/ldj9HcDDJAW99AHGrGeNRPe9Ka40pfohl2H3fi/62Mr994kgHs
+vaRawxrvLYZ/P95O40pLV4yynTXPtU1SDfDZVI/uJ6aHPFd/f0M53jsPqGDMZIhD
+wS/vSgGBN3Rl9a2/JbxcFYWh5MSmzf9d3MAOqfEQwSbxHPAHSI3DIUjcIDI/UUyu
+CnXczNrYSPn1fDwQ0PdDmDx6clFx9WHclke4T3pf/zoWzmzehpfXjI6eiUQczUAt
+6CPWrHSF1m3e86LL0obZIw24JgKspdTZRkVYpEbz/+UqipMUWp/8HSjaOeb3n9Wd
+wDAzFUkCgYEA7WvXU+DmYGlfvF83tUC7DgIfwwNG57PVI46N0Q3k85/S8VI0k+SZ
+Jrj2/DRKKjfagA2m3VHQuVNeFpDd54biQhsgCv4PTetH1ZA1sFbQkZkegyvczaeC
++tga/i50N04myC1hb4/TcCEkM+cYIZpO1r+LCfi61FB6G8oRYZ3gIZUCgYEA6vjQ
+tgB92HpWOncqNINH7tDIsX/04s/gmT0g+GrM0QNJMiPm1L8z3fFqH84PlwAt8AlM
+SZMlbDRphozA2PrtDKPrx4AuTGhbnfGNay4ho5iOZgJPKRnFPxeiUsqoRwS+AcSb
+vRWvcW0NPAog2UxTJTZdFxVU9ItsspwhT0mYQ1MCgYA3dq/w6mMnNrakvOG4uAx6
+s0hUOFnCGyK5kb3TjpljyHxw37Fks0yL3T3loRmKT03+CDJpFYnbIXyjbOhKBBqr
+MscDimJs43/+hhfkwAMtYEXegsqsSGuyyfVUV+nSWbF5phBTDZhpY3Sfo2bhwriU
+Nl72z2Jl4v8DqurwkP8hGQKBgQCsdFmaetniXEeVOYi8ae4NlSb3P5aYMUICth7Q
+tHIGpYa/SiJM2thSeLEPDsnaZcNRfUGEbn7037LjkcKofeIleNm/3pAcfCthzLui
+goUl8P3yWJeI7uUZ3VrBsQO4u/5IhehX6uaNNSCVhEl/sskDctb37iwgH4Rzwquf
+6b/bCQKBgEVDvvcgbH4EM2LZuaP3oPJiLELBXa0k9oaFW2THKCViIv3rNx8P9UH+
+LESurq7uCcgK9+FjjKD0FZG1eoQMuPrbpwCRPiIINT2dsg8Y3lP1oiwzz58pfMLA
+qBTkEXgfUIFJUHxAi5SVzrjHzcxXAylG3WR/CUVBMmHibLZLfkhs
+-----END RSA PRIVATE KEY-----
+`,
+  publicKey: `-----BEGIN RSA PUBLIC KEY-----
+MIIBCgKCAQEA2etU267oZhdgtb26JY+jDl6wMOZyPw+PRHhaU2jSmXXb5K1vJkzQ
+H1uZWq9FdZL+eDrSqYwLKILHqwIttK1S/oIjBm14cqwOwO6DAJu0n3a9zUyrU622
+kYQYDvyFeMtrZmL+Yy3BEODHRWEnwu5+lwbKoV676AcPEtNTjkoUnbhalOw/lLgk
+kNHeBYnpae0PQMCw+CzwokvTPGwVNGgT+zmDnA4nGTqFnNPqP3c4fhnCmI6UMTnp
+0oEAafho3I7ezRWD/50Knbvuti3J0vqPWMykY7H+whL7Ffq20F7vDv1jnlvtSc+U
+rTZA7P9YpMl3D1VOzgf8PA+6VWeaReziTwIDAQAB
+-----END RSA PUBLIC KEY-----
+`,
+};
