@@ -1,10 +1,12 @@
 /** What the routes answer with, for the OpenAPI document, and how records become it. */
 import { z } from "@hono/zod-openapi";
+import { CATEGORIES, categoryOf } from "../domain/category.ts";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
+import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
 import { Scope } from "../domain/scope.ts";
 import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
 import type { ApiKey, StoredPackage } from "../store/store.ts";
@@ -48,6 +50,8 @@ export const PackageSchema = z
     bytes: z.int(),
     dialect: z.enum(["real", "seed"]),
     providers: z.array(z.object({ kind: z.string(), name: z.string() })),
+    category: z.enum(CATEGORIES),
+    minimum_dify_version: z.string().nullable(),
     warnings: z.array(z.string()),
     limits_asked: LimitsAskedSchema,
     created_at: Time,
@@ -90,7 +94,10 @@ export const InstallationSchema = z
     generation: z.int(),
     limits_asked: LimitsAskedSchema,
     limits_granted: LimitsSchema,
-    source: z.string(),
+    source: z.string().meta({ description: "`package` (an upload), `marketplace`, `github` or `url`" }),
+    meta: z
+      .record(z.string(), z.unknown())
+      .meta({ description: "Where in the source: identifier, repository and release, or URL" }),
     warnings: z.array(z.string()),
     trust: TrustSchema.nullable().meta({ description: "Null until it was decided" }),
     created_at: Time,
@@ -159,7 +166,11 @@ function limitsAskedJson(asked: Package["limitsAsked"]): z.input<typeof LimitsAs
   };
 }
 
-export function packageJson(stored: StoredPackage): z.input<typeof PackageSchema> {
+/** `platform`: the operator's version of the platform, where it is set. */
+export function packageJson(
+  stored: StoredPackage,
+  platform: string | undefined,
+): z.input<typeof PackageSchema> {
   return {
     identifier: stored.identifier,
     plugin_id: stored.pluginId,
@@ -168,7 +179,9 @@ export function packageJson(stored: StoredPackage): z.input<typeof PackageSchema
     bytes: stored.bytes,
     dialect: stored.dialect,
     providers: [...stored.providers],
-    warnings: [...stored.warnings],
+    category: categoryOf(stored.providers.map(({ kind }) => kind)),
+    minimum_dify_version: minimumPlatformVersion(stored.declaration) ?? null,
+    warnings: [...stored.warnings, ...platformWarnings(stored.declaration, platform)],
     limits_asked: limitsAskedJson(stored.limitsAsked),
     created_at: stored.createdAt.toISOString(),
   };
@@ -205,6 +218,7 @@ export function installationJson(installation: Installation): z.input<typeof Ins
     limits_asked: limitsAskedJson(installation.limitsAsked),
     limits_granted: limitsJson(installation.limitsGranted),
     source: installation.source,
+    meta: { ...installation.meta },
     warnings: [...installation.warnings],
     trust: installation.trust === undefined ? null : trustJson(installation.trust),
     created_at: installation.createdAt.toISOString(),
