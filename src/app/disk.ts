@@ -50,7 +50,11 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
     createImageArea({
       ...{ store, engine, queue, clock, holder: processId },
       // One call of the Engine ends before that.
-      settings: { ...budget(s.BERTH_DISK_IMAGES_MB), removalLeaseMs: Math.max(leaseMs, 60_000) },
+      settings: {
+        ...budget(s.BERTH_DISK_IMAGES_MB),
+        removalLeaseMs: Math.max(leaseMs, 60_000),
+        idleMsMin: Math.min(graceMs, 60_000),
+      },
     }),
     createWheelCacheArea({
       ...{ store, engine, clock, folder: wheelFolders(config).cacheFolder },

@@ -21,6 +21,8 @@ export interface ImageAreaDeps {
   readonly holder: string;
   readonly settings: AreaSettings & {
     readonly budgetBytes: number;
+    /** One that was used so lately stays: whoever used it may be about to say what for. */
+    readonly idleMsMin: number;
     /** How long an image stays taken when its remover dies; longer than one call of the Engine may take. */
     readonly removalLeaseMs: number;
   };
@@ -99,7 +101,9 @@ function ofRow(deps: ImageAreaDeps, { row, rows, byRow, all }: RowSeen): ImageFo
     return other.baseKey === row.key || (image !== undefined && upper !== undefined && isBelow(image, upper));
   });
   const isBrokenOff = row.state === "deleting" && !row.isLeased;
-  const held = isBrokenOff ? [] : row.heldBy;
+  const held = isBrokenOff ? [] : [...row.heldBy];
+  const isFresh = deps.clock.now() - row.lastUsedAt.getTime() < deps.settings.idleMsMin;
+  if (isFresh && held.length === 0 && row.state === "ready") held.push("its last use, which was just now");
   return {
     key: row.key,
     what: row.imageRef ?? `image ${row.key.slice(0, 16)}`,
