@@ -28,6 +28,3 @@ CREATE TABLE "berth_bundle_packages" (
   CONSTRAINT "berth_bundle_packages_pkey" PRIMARY KEY ("bundle", "identifier")
 );
 CREATE INDEX "berth_bundle_packages_identifier_idx" ON "berth_bundle_packages" ("identifier");
-
--- From the name under which a declaration shows an icon to its path in the archive; NULL in rows of earlier releases.
-ALTER TABLE "berth_packages" ADD COLUMN "assets" text;

@@ -1,15 +1,17 @@
 import type { InstallationRequests, PackageUploads } from "../installation/contracts.ts";
 import { createInstallationRequests } from "../installation/install.ts";
+import { createPackageTexts, type PackageTexts } from "../installation/package-texts.ts";
 import { createPackageUploads } from "../installation/upload.ts";
 import { type BundleUploads, createBundleUploads } from "../installation/upload-bundle.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
-import { bundleSettings } from "./settings.ts";
+import { archiveSettings, bundleSettings } from "./settings.ts";
 
 /** What takes archives and requests in: for the doors, and for the worker's tasks that fetch and then install. */
 export interface Intake {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
+  readonly texts: PackageTexts;
   readonly requests: InstallationRequests;
 }
 
@@ -20,6 +22,7 @@ export function createIntake(base: Base): Intake {
   const clock = systemClock;
   return {
     uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader, trust, keeper }),
+    texts: createPackageTexts({ packages, store, archives: archiveSettings(config) }),
     bundles: createBundleUploads({
       packages,
       store,
@@ -30,6 +33,9 @@ export function createIntake(base: Base): Intake {
       log,
       settings: bundleSettings(config),
     }),
-    requests: createInstallationRequests({ store, queue, limits, log }),
+    requests: createInstallationRequests({
+      ...{ store, queue, limits, log },
+      platformVersion: settings.BERTH_PLATFORM_VERSION,
+    }),
   };
 }

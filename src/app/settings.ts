@@ -15,6 +15,7 @@ import {
 } from "../installation/build/settings.ts";
 import type { IsolationSettings } from "../installation/pool-of.ts";
 import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-runner.ts";
+import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust.ts";
 import type { BundleSettings } from "../installation/upload-bundle.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
@@ -162,6 +163,18 @@ export function wheelFolders({
   return { cacheFolder: join(dataFolder, "cache", "wheels"), workFolder: join(dataFolder, "builds") };
 }
 
+export function exportBounds({ settings: s }: Config): ExportBounds {
+  return {
+    manifestBytesMax: MIB,
+    contentBytesMax: {
+      "declaration.json": 64 * MIB,
+      "signatures.json": 64 * MIB,
+      "package.difypkg": s.BERTH_PACKAGE_MB_MAX * MIB,
+      "image.tar": s.BERTH_IMPORT_MB_MAX * MIB,
+    },
+  };
+}
+
 export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
   return {
     ...TASK_RUNNER_DEFAULTS,
@@ -203,6 +216,7 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
 export function httpSettings({ settings: s }: Config, version: string): HttpAppSettings {
   return {
     version,
+    platformVersion: s.BERTH_PLATFORM_VERSION,
     jsonBytesMax: MIB,
     pingMs: 15 * SECOND,
     healthTimeoutMs: 2 * SECOND,
@@ -211,6 +225,7 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     declarationBytesMax: 8 * MIB,
     publicUrl: s.BERTH_PUBLIC_URL?.replace(/\/+$/, ""),
     answerTimeoutMs: 60 * SECOND,
+    transferTimeoutMs: 3600 * SECOND,
   };
 }
 

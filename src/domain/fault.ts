@@ -32,6 +32,7 @@ export const FAULTS = {
   unauthorized: { status: 401, retry: false, log: "info" },
   forbidden: { status: 403, retry: false, log: "info" },
   not_found: { status: 404, retry: false, log: "info" },
+  text_not_found: { status: 404, retry: false, log: "info" },
   bundle_not_found: { status: 404, retry: false, log: "info" },
   package_not_found: { status: 404, retry: false, log: "info" },
   installation_not_found: { status: 404, retry: false, log: "info" },

@@ -3,7 +3,9 @@ import type { LimitsPolicy } from "../domain/limits.ts";
 import type { InstallationChanges } from "../installation/changes/changes.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
+import type { PackageTexts } from "../installation/package-texts.ts";
 import type { Tenants } from "../installation/tenants.ts";
+import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import type { Trust } from "../installation/trust.ts";
 import type { BundleUploads } from "../installation/upload-bundle.ts";
 import type { Invoker } from "../invocation/invoke.ts";
@@ -33,8 +35,10 @@ import { addInvoke, type InvokeSettings } from "./routes/invocations/invoke.ts";
 import { addCreateKey } from "./routes/keys/create.ts";
 import { addListKeys } from "./routes/keys/list.ts";
 import { addRevokeKey } from "./routes/keys/revoke.ts";
+import { addPackageAsset } from "./routes/packages/asset.ts";
 import { addGetPackage } from "./routes/packages/get.ts";
 import { addListPackages } from "./routes/packages/list.ts";
+import { addPackagePrivacy, addPackageReadme } from "./routes/packages/texts.ts";
 import { addUploadPackage } from "./routes/packages/upload.ts";
 import { addListProviders } from "./routes/providers/list.ts";
 import { addListTools } from "./routes/providers/tools.ts";
@@ -46,10 +50,14 @@ import { addGetTenant } from "./routes/tenants/get.ts";
 import { addListTenants } from "./routes/tenants/list.ts";
 import { addRemoveTenant } from "./routes/tenants/remove.ts";
 import { addTenantSettings } from "./routes/tenants/settings.ts";
+import { addExportPackage } from "./routes/transfer/export.ts";
+import { addImportPackage } from "./routes/transfer/import.ts";
 import { addTrust } from "./routes/trust/all.ts";
 
 export interface HttpAppSettings extends InvokeSettings, EntitySettings {
   readonly version: string;
+  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
+  readonly platformVersion: string | undefined;
   /** JSON bodies of control routes at most. */
   readonly jsonBytesMax: number;
   /** A comment line goes out on quiet streams this often. */
@@ -58,17 +66,21 @@ export interface HttpAppSettings extends InvokeSettings, EntitySettings {
   readonly healthTimeoutMs: number;
   /** From a whole request to its answer, on routes that do not stream. */
   readonly answerTimeoutMs: number;
+  /** The same for exports and imports, which move whole images. */
+  readonly transferTimeoutMs: number;
 }
 
 export interface HttpAppOptions {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
+  readonly texts: PackageTexts;
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
   readonly tenants: Tenants;
   readonly disk: DiskCare;
   readonly trust: Trust;
   readonly taskWatch: TaskWatch;
+  readonly transfers: PackageTransfers;
   readonly store: Store;
   readonly invoker: Invoker;
   readonly logs: RuntimeLogs;
@@ -100,10 +112,16 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const routes = new Routes({ keyring, log, life, settings });
   addUploadPackage(routes, options);
   addListPackages(routes, options);
+  // before the route of a package itself, whose identifier may hold slashes
+  addPackageAsset(routes, options);
+  addPackageReadme(routes, options);
+  addPackagePrivacy(routes, options);
   addGetPackage(routes, options);
   addUploadBundle(routes, options);
   addListBundles(routes, options);
   addGetBundle(routes, options);
+  addExportPackage(routes, options);
+  addImportPackage(routes, options);
   addCreateInstallation(routes, options);
   addListInstallations(routes, options);
   addGetInstallation(routes, options);

@@ -166,6 +166,11 @@ function limitsAskedJson(asked: Package["limitsAsked"]): z.input<typeof LimitsAs
   };
 }
 
+export interface PlatformSettings {
+  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
+  readonly platformVersion: string | undefined;
+}
+
 /** `platform`: the operator's version of the platform, where it is set. */
 export function packageJson(
   stored: StoredPackage,

@@ -1,9 +1,13 @@
+import type { z } from "zod";
 import { grantLimits, type LimitsPolicy } from "../domain/limits.ts";
+import { platformWarnings } from "../domain/platform-version.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store, StoredPackage } from "../store/store.ts";
 import { cancelTask } from "./cancel.ts";
 import type { InstallationRequests } from "./contracts.ts";
+import { acceptBundle } from "./dependencies/bundle.ts";
+import type { NeedsInput } from "./dependencies/install-needs.ts";
 import { acceptFetch, originOf } from "./fetch.ts";
 import { handOver } from "./hand-over.ts";
 import { checkRepeated } from "./trust-refusals.ts";
@@ -14,6 +18,8 @@ export interface InstallationRequestsDeps {
   readonly store: Store;
   readonly queue: Queue;
   readonly limits: LimitsPolicy;
+  /** The operator's, where it is set. */
+  readonly platformVersion?: string | undefined;
   readonly log: Log;
 }
 
@@ -37,6 +43,7 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
       acceptFetch(deps, request, (identifier) =>
         install({ ...request, identifier, origin: originOf(request.source) }),
       ),
+    bundle: (request) => acceptBundle(deps, request),
     cancel: (id, by) => cancelTask(deps, id, by),
     uninstall: async (id, request) => {
       const accepted = await acceptUninstall(deps, id, request);
@@ -55,10 +62,19 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
     limitsAsked: pkg.limitsAsked,
     limitsGranted: granted.limits,
     ...(request.origin ?? { source: "package", meta: {} }),
-    warnings: [...pkg.warnings, ...granted.notes],
-    ...(request.verifySignature === true && { input: { verifySignature: true } }),
+    warnings: [...pkg.warnings, ...platformWarnings(pkg.declaration, deps.platformVersion), ...granted.notes],
+    input: inputOf(request),
     ...(request.parentId === undefined ? {} : { parentId: request.parentId }),
     ...(request.idempotency === undefined ? {} : { idempotency: request.idempotency }),
     ...(request.by === undefined ? {} : { by: request.by }),
   });
+}
+
+/** What the tasks below it must know too. */
+function inputOf({ asTenant, verifySignature, chosen }: InstallRequest): z.input<typeof NeedsInput> {
+  return {
+    ...(asTenant && { asTenant }),
+    ...(verifySignature !== undefined && { verifySignature }),
+    ...(chosen !== undefined && { chosen: { ...chosen } }),
+  };
 }

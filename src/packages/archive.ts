@@ -24,6 +24,8 @@ export interface PackageFiles {
   /** In the archive's order. */
   readonly paths: readonly string[];
   has(path: string): boolean;
+  /** Uncompressed, by the directory. */
+  bytesOf(path: string): number;
   /** The whole file in memory; throws `manifest_invalid` above `bytesMax`, `package_unsafe` when it is damaged. */
   read(path: string, bytesMax: number): Promise<Buffer>;
   stream(path: string): Readable;
@@ -73,6 +75,10 @@ class ZipArchive implements Archive {
 
   has(path: string): boolean {
     return this.#byPath.has(path);
+  }
+
+  bytesOf(path: string): number {
+    return this.#entry(path).uncompressedSize;
   }
 
   async read(path: string, bytesMax: number): Promise<Buffer> {

@@ -7,6 +7,7 @@ export function layerFiles(below: PackageFiles, overlay: ReadonlyMap<string, Buf
   return {
     paths: [...below.paths, ...added],
     has: (path) => overlay.has(path) || below.has(path),
+    bytesOf: (path) => overlay.get(path)?.length ?? below.bytesOf(path),
     read: async (path, bytesMax) => {
       const bytes = overlay.get(path);
       if (bytes === undefined) return below.read(path, bytesMax);

@@ -29,6 +29,7 @@ import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
+import type { ReadmeRows } from "./readme-rows.ts";
 import type { TrustRows } from "./trust-rows.ts";
 
 export interface Store extends AsyncDisposable {
@@ -38,6 +39,7 @@ export interface Store extends AsyncDisposable {
   readonly databaseId: string;
   readonly packages: PackageStoreRows;
   readonly bundles: BundleRows;
+  readonly readmes: ReadmeRows;
   readonly installations: InstallationRows;
   readonly installed: InstalledRows;
   readonly tasks: TaskRows;
@@ -85,7 +87,10 @@ export interface PackageStoreRows {
   ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
   find(identifier: string): Promise<StoredPackage | undefined>;
   /** With a Tenant: only what it uploaded or has installed. */
-  list(filter: { tenantId?: TenantId; pluginId?: string }, page: PageRequest): Promise<Page<StoredPackage>>;
+  list(
+    filter: { tenantId?: TenantId; pluginId?: string; checksum?: string },
+    page: PageRequest,
+  ): Promise<Page<StoredPackage>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
   /** Whether the marketplace gave it, and so gives it to everybody. */
   isFromMarketplace(identifier: string): Promise<boolean>;

@@ -14,7 +14,10 @@ import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/do
 import type { TrustDecision } from "../../src/domain/trust.ts";
 import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
 import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
+import type { PackageTexts } from "../../src/installation/package-texts.ts";
 import type { TenantUse } from "../../src/installation/tenants.ts";
+import { NO_TRANSFERS } from "../../src/installation/transfer/transfers.ts";
+import type { BundleUploads } from "../../src/installation/upload-bundle.ts";
 import { createHostCalls } from "../../src/invocation/host-calls.ts";
 import { createHostStorage } from "../../src/invocation/host-storage.ts";
 import { openInstallationDirectory } from "../../src/invocation/installations.ts";
@@ -279,6 +282,7 @@ function memoryStore(): MemoryStore {
       events: (_id, after) => Promise.resolve(state.events.filter(({ seq }) => seq > after)),
     }),
     images: counted("images", {}),
+    readmes: counted("readmes", {}),
     bundles: counted<Store["bundles"]>("bundles", {
       find: () => Promise.resolve(undefined),
       list: () => page([]),
@@ -408,6 +412,7 @@ export interface DoorOptions {
     pingMs: number;
     documentBytesMax: number;
     answerTimeoutMs: number;
+    transferTimeoutMs: number;
     refreshTimeoutMs: number;
   }>;
   readonly serve?: Partial<ServeSettings>;
@@ -439,6 +444,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     declarationBytesMax: 8 * 1024 * 1024,
     publicUrl: undefined,
     answerTimeoutMs: 10_000,
+    transferTimeoutMs: 10_000,
     refreshTimeoutMs: 1000,
     ...options.settings,
   };
@@ -470,9 +476,11 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   );
   const { logs, uploads, requests, taskWatch, tenants } = fakeUseCases(memory, options.logs);
   const app = createHttpApp({
+    transfers: NO_TRANSFERS,
     logs,
     uploads,
     bundles: NO_BUNDLES,
+    texts: NO_TEXTS,
     requests,
     taskWatch,
     changes: noChanges(),
@@ -488,6 +496,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     processes: ALONE,
     settings: {
       ...settings,
+      platformVersion: "1.9.0",
       version: "0.1.0",
       jsonBytesMax: 64 * 1024,
       healthTimeoutMs: 200,
@@ -591,6 +600,15 @@ function collectingLog(into: Record<string, unknown>[]): Log {
 async function* oneLine() {
   yield "hello";
 }
+
+const NO_BUNDLES: BundleUploads = {
+  receive: () => Promise.reject(new Error("this door takes no bundles")),
+};
+const NO_TEXTS: PackageTexts = {
+  asset: () => Promise.resolve(undefined),
+  readme: () => Promise.resolve(undefined),
+  privacy: () => Promise.resolve(undefined),
+};
 
 function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine) {
   const logs: RuntimeLogs = {

@@ -20,6 +20,7 @@ import { migrate } from "./migrate.ts";
 import { createPackageRows } from "./packages.ts";
 import { createPoolRows } from "./pools.ts";
 import { createProcessRows } from "./processes.ts";
+import { createReadmeRows } from "./readmes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
 import { createTaskRows } from "./tasks.ts";
 import { createTenantRows } from "./tenants.ts";
@@ -54,6 +55,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       databaseId,
       packages: createPackageRows(db),
       bundles: createBundleRows(db),
+      readmes: createReadmeRows(db),
       installations: createInstallationRows(db),
       installed: createInstalledRows(db),
       tasks: createTaskRows(db),

@@ -1,13 +1,21 @@
 import { z } from "zod";
-import { Fault } from "../../../domain/fault.ts";
 import { grantLimits, type LimitsPolicy } from "../../../domain/limits.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { limitsJson, PackageDetailSchema, packageJson } from "../../schemas.ts";
+import { limitsJson, PackageDetailSchema, type PlatformSettings, packageJson } from "../../schemas.ts";
+import { visiblePackage } from "./visible.ts";
 
 export function addGetPackage(
   routes: Routes,
-  { store, limitsPolicy }: { store: Pick<Store, "packages">; limitsPolicy: LimitsPolicy },
+  {
+    store,
+    limitsPolicy,
+    settings: { platformVersion },
+  }: {
+    store: Pick<Store, "packages">;
+    limitsPolicy: LimitsPolicy;
+    settings: PlatformSettings;
+  },
 ): void {
   routes.add(
     {
@@ -22,23 +30,10 @@ export function addGetPackage(
       faults: ["package_not_found"],
     },
     async ({ params: { identifier }, principal: { tenantId } }) => {
-      const stored = await store.packages.find(identifier);
-      // a package of somebody else's is not told apart from one that is not there
-      const isVisible =
-        stored !== undefined &&
-        (tenantId === undefined || (await store.packages.isVisibleTo(identifier, tenantId)));
-      if (!isVisible) {
-        throw new Fault("package_not_found", `There is no package ${identifier}.`, {
-          details: {
-            field: "identifier",
-            value: identifier,
-            accepted: "author/name:version@checksum of an upload",
-          },
-        });
-      }
+      const stored = await visiblePackage(store, identifier, tenantId);
       const { limits, notes } = grantLimits(stored.limitsAsked, limitsPolicy);
       return Response.json({
-        ...packageJson(stored),
+        ...packageJson(stored, platformVersion),
         declaration: stored.declaration,
         limits: limitsJson(limits),
         limits_notes: notes,

@@ -1,11 +1,21 @@
 import { z } from "zod";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { listOf, PackageSchema, PageQuery, packageJson, pageRequest } from "../../schemas.ts";
+import {
+  listOf,
+  PackageSchema,
+  PageQuery,
+  type PlatformSettings,
+  packageJson,
+  pageRequest,
+} from "../../schemas.ts";
 
 const Query = PageQuery.extend({ plugin_id: z.string().optional() });
 
-export function addListPackages(routes: Routes, { store }: { store: Pick<Store, "packages"> }): void {
+export function addListPackages(
+  routes: Routes,
+  { store, settings: { platformVersion } }: { store: Pick<Store, "packages">; settings: PlatformSettings },
+): void {
   routes.add(
     {
       method: "get",
@@ -23,7 +33,10 @@ export function addListPackages(routes: Routes, { store }: { store: Pick<Store, 
         ...(query.plugin_id !== undefined && { pluginId: query.plugin_id }),
       };
       const page = await store.packages.list(filter, pageRequest(query));
-      return Response.json({ items: page.items.map(packageJson), next_cursor: page.nextCursor ?? null });
+      return Response.json({
+        items: page.items.map((stored) => packageJson(stored, platformVersion)),
+        next_cursor: page.nextCursor ?? null,
+      });
     },
   );
 }

@@ -3,7 +3,14 @@ import type { InstallationChanges } from "../../../installation/changes/changes.
 import type { PackageUploads } from "../../../installation/contracts.ts";
 import { checkContentType } from "../../middleware/body.ts";
 import type { Routes } from "../../route.ts";
-import { limitsJson, PackageDetailSchema, packageJson, TaskSchema, taskJson } from "../../schemas.ts";
+import {
+  limitsJson,
+  PackageDetailSchema,
+  type PlatformSettings,
+  packageJson,
+  TaskSchema,
+  taskJson,
+} from "../../schemas.ts";
 import { TrustSchema, trustJson } from "../../trust-schema.ts";
 
 const Query = z.strictObject({
@@ -11,13 +18,9 @@ const Query = z.strictObject({
     .enum(["true", "false"])
     .default("false")
     .meta({ description: "`true` makes the signature policy `require` for this upload" }),
-  upgrade: z
-    .enum(["true", "false"])
-    .default("false")
-    .meta({
-      description:
-        "`true` upgrades every installation of an older version; an operator's upload those of all",
-    }),
+  upgrade: z.enum(["true", "false"]).default("false").meta({
+    description: "`true` upgrades every installation of an older version; an operator's upload those of all",
+  }),
 });
 const Uploaded = PackageDetailSchema.extend({
   trust: TrustSchema,
@@ -32,9 +35,13 @@ const TYPES = ["application/octet-stream", "application/zip"];
 interface UploadDeps {
   readonly uploads: PackageUploads;
   readonly changes: Pick<InstallationChanges, "due">;
+  readonly settings: PlatformSettings;
 }
 
-export function addUploadPackage(routes: Routes, { uploads, changes }: UploadDeps): void {
+export function addUploadPackage(
+  routes: Routes,
+  { uploads, changes, settings: { platformVersion } }: UploadDeps,
+): void {
   routes.add(
     {
       method: "post",
@@ -73,12 +80,13 @@ export function addUploadPackage(routes: Routes, { uploads, changes }: UploadDep
         signal,
       );
       const { stored, limits, created, trust } = uploaded;
+      const shown = packageJson(stored, platformVersion);
       const { warning } = trust;
       const upgrades = await changes.due(stored.identifier, tenantId);
       return Response.json(
         {
-          ...packageJson(stored),
-          ...(warning !== undefined && { warnings: [...stored.warnings, warning] }),
+          ...shown,
+          ...(warning !== undefined && { warnings: [...shown.warnings, warning] }),
           declaration: stored.declaration,
           limits: limitsJson(limits.limits),
           limits_notes: limits.notes,
