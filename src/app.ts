@@ -6,10 +6,12 @@ import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/ap
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { startDisk } from "./app/disk.ts";
 import { createLinks } from "./app/links.ts";
+import { createTransfers } from "./app/transfers.ts";
 import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
 import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
 import type { HealthParts } from "./http/routes/health/ready.ts";
+import { NO_TRANSFERS } from "./installation/transfer/transfers.ts";
 import type { Log } from "./observe/log.ts";
 import { prepareDataFolder } from "./store/data-folder.ts";
 import { Scope } from "./util/scope.ts";
@@ -82,7 +84,8 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
   if (engineSide !== undefined && keeper !== undefined) await startTasks(base, engineSide, keeper);
   if (engineSide !== undefined) await startDisk(base, engineSide);
   const health = healthParts(base, engineSide);
-  if (invoker !== undefined) return await openDoor(base, invoker, health);
+  const transfers = engineSide === undefined ? NO_TRANSFERS : await createTransfers(base, engineSide);
+  if (invoker !== undefined) return await openDoor(base, { invoker, transfers }, health);
   return { url: await openHealthDoor(base, health), adminKey: undefined, adminKeyFile: undefined };
 }
 

@@ -10,6 +10,9 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth up [--once]        serve, and show the main job on an example first (--once: end after it)
        berth health             ask the api or worker of the same settings whether it lives
        berth claim [--yes]      take the instance over on this engine, after a move or a restore (docs/operate.md)
+       berth export IDENTIFIER [-o FILE]
+                                write a package with its image, for a host without a network
+       berth import FILE        take what berth export wrote (docs/air-gapped.md)
        berth pack DIR [-o FILE] make a package of a folder
        berth keygen NAME        make a key pair to sign with: NAME.private.pem, NAME.public.pem
        berth sign FILE --key PRIVATE.pem [--category NAME] [-o FILE]
@@ -42,6 +45,17 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { values } = parseArgs({ args: [...args], options: { once: { type: "boolean", default: false } } });
     const { up } = await import("./cli/up.ts");
     return up({ config: readConfig(process.env), once: values.once });
+  },
+  export: async (args) => {
+    const options = { out: { type: "string", short: "o" } } as const;
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { exportPackage } = await import("./cli/transfer.ts");
+    return exportPackage({ config: readConfig(process.env), identifiers: positionals, out: values.out });
+  },
+  import: async (args) => {
+    const { positionals } = parseArgs({ args: [...args], options: {}, allowPositionals: true });
+    const { importPackage } = await import("./cli/transfer.ts");
+    return importPackage({ config: readConfig(process.env), files: positionals });
   },
   pack: async (args) => {
     const options = { output: { type: "string", short: "o" } } as const;

@@ -6,6 +6,7 @@ import { createInstallationChanges } from "../installation/changes/changes.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createTaskWatch } from "../installation/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
+import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
 import { createHostStorage } from "../invocation/host-storage.ts";
 import { openInstallationDirectory } from "../invocation/installations.ts";
@@ -65,7 +66,11 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
 }
 
 /** The native API, and who may use it. */
-export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts) {
+export async function openDoor(
+  base: Base,
+  { invoker, transfers }: { readonly invoker: Invoker; readonly transfers: PackageTransfers },
+  parts: HealthParts,
+) {
   const { config, log, scope, store, queue, trust, processes } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
@@ -91,7 +96,7 @@ export async function openDoor(base: Base, invoker: Invoker, parts: HealthParts)
     disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
-    ...{ store, trust, invoker, keyring, limitsPolicy: limits, log, parts, processes },
+    ...{ store, trust, invoker, transfers, keyring, limitsPolicy: limits, log, parts, processes },
     settings: httpSettings(config, VERSION),
   });
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };

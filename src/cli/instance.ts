@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import { FAULTS, Fault, type FaultCode, invalidInput } from "../domain/fault.ts";
@@ -8,6 +9,8 @@ import { FAULTS, Fault, type FaultCode, invalidInput } from "../domain/fault.ts"
 export interface Instance {
   /** The answer's JSON. Throws what the instance refuses with, and `internal` where nothing answers. */
   ask(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<unknown>;
+  /** The same for what is too large for one, and has no time limit: the answer's body is the caller's to read. */
+  send(method: "GET" | "POST", path: string, body?: Readable): Promise<Response>;
 }
 
 /** Addresses that a server listens on and nobody can call. */
@@ -24,32 +27,34 @@ const Refused = z.object({
 export async function openInstance(config: Config, timeoutMs: number): Promise<Instance> {
   const url = urlOf(config);
   const key = config.settings.BERTH_ADMIN_KEY ?? (await readAdminKey(config));
+  const authorization = `Bearer ${key}`;
+  const send = async (path: string, request: RequestInit) => {
+    const answer = await fetch(url + path, request).catch((cause) => {
+      const message = `No Berth answers at ${url}: start it first, or give this command its settings.`;
+      throw new Fault("internal", message, { cause });
+    });
+    if (answer.ok) return answer;
+    const { success, data } = Refused.safeParse(await answer.json().catch(() => undefined));
+    if (!success) throw new Fault("internal", `${url}${path} answers ${answer.status}.`);
+    const { code, message, details } = data.error;
+    throw new Fault(code, message, details === undefined ? {} : { details });
+  };
   return {
     ask: async (method, path, body) => {
-      const answer = await fetch(url + path, {
+      const answer = await send(path, {
         method,
-        headers: {
-          authorization: `Bearer ${key}`,
-          ...(body !== undefined && { "content-type": "application/json" }),
-        },
+        headers: { authorization, ...(body !== undefined && { "content-type": "application/json" }) },
         ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(timeoutMs),
-      }).catch((cause) => {
-        throw new Fault(
-          "internal",
-          `No Berth answers at ${url}: start it first, or give this command its settings.`,
-          {
-            cause,
-          },
-        );
       });
-      const json: unknown = await answer.json().catch(() => undefined);
-      if (answer.ok) return json;
-      const { success, data } = Refused.safeParse(json);
-      if (!success) throw new Fault("internal", `${url}${path} answers ${answer.status}.`);
-      const { code, message, details } = data.error;
-      throw new Fault(code, message, details === undefined ? {} : { details });
+      return await answer.json().catch(() => undefined);
     },
+    send: (method, path, body) =>
+      send(path, {
+        method,
+        headers: { authorization, ...(body !== undefined && { "content-type": "application/x-tar" }) },
+        ...(body !== undefined && { body: Readable.toWeb(body) as ReadableStream, duplex: "half" }),
+      }),
   };
 }
 

@@ -158,6 +158,7 @@ export const SETTINGS = {
   BERTH_BUILD_SECONDS_MAX: decimal(1, 86_400, "600", "Time of a build"),
   BERTH_BUILD_SILENCE_SECONDS_MAX: decimal(0.1, 86_400, "120", "Time of a build without any progress"),
   BERTH_BUILDS_MAX: whole(1, 64, "2", "Builds at once"),
+  BERTH_IMPORT_MB_MAX: whole(1, 16_777_216, "8192", "Size of an image that comes with an import (MiB)"),
   BERTH_PACKAGE_INDEX_RETRIES: whole(
     0,
     100,

@@ -96,6 +96,14 @@ export interface Engine extends AsyncDisposable {
     signal: AbortSignal,
   ): Promise<string>;
 
+  /**
+   * The image by its id as a tar stream: its layers and configuration without any name, so that loading it takes no
+   * name from another image. The caller reads it to its end or destroys it.
+   */
+  saveImage(id: string, signal: AbortSignal): Promise<Readable>;
+  /** Takes such a tar; resolves when all of it is there. What was in it the caller looks up by the id it expects. */
+  loadImage(tar: Readable, signal: AbortSignal): Promise<void>;
+
   /** Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;

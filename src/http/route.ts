@@ -35,6 +35,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly body?: B;
   /** For the document only: a body that the handler reads by itself, by its content type. */
   readonly rawBody?: string;
+  /** In place of the settings' time from a whole request to its answer. */
+  readonly answerTimeoutMs?: number;
   readonly answers: Readonly<Record<number, RouteAnswer>>;
   readonly faults?: readonly FaultCode[];
 }
@@ -116,12 +118,13 @@ export class Routes {
       const startedAt = performance.now();
       const id = requestId(c.req.header("x-request-id"));
       const seen: Seen = { keyId: undefined, code: undefined };
-      const answer = await this.#inTime(c, (late) => this.#answer(spec, handle, c, { id, late, seen })).catch(
-        (error: unknown) => {
-          seen.code = toFault(error).code;
-          return this.#refuse(c, id, error);
-        },
-      );
+      const { answerTimeoutMs = this.options.settings.answerTimeoutMs } = spec;
+      const answer = await this.#inTime(c, answerTimeoutMs, (late) =>
+        this.#answer(spec, handle, c, { id, late, seen }),
+      ).catch((error: unknown) => {
+        seen.code = toFault(error).code;
+        return this.#refuse(c, id, error);
+      });
       answer.headers.set("x-request-id", id);
       this.#log(spec, c, { id, seen, status: answer.status, startedAt });
       return answer;
@@ -214,18 +217,22 @@ export class Routes {
    * The work's answer, or `answer_timeout` so long after the whole request is in; how long that may take has bounds of
    * its own. The work is told, and goes on unheard where it does not listen.
    */
-  async #inTime(c: Context<HttpEnv>, work: (late: AbortSignal) => Promise<Response>): Promise<Response> {
-    const { settings, life } = this.options;
+  async #inTime(
+    c: Context<HttpEnv>,
+    answerTimeoutMs: number,
+    work: (late: AbortSignal) => Promise<Response>,
+  ): Promise<Response> {
+    const { life } = this.options;
     const late = new AbortController();
     const { promise: over, reject } = Promise.withResolvers<never>();
     const onEnd = () => reject(life.requests.reason);
     life.requests.addEventListener("abort", onEnd, { once: true });
     const timer = setInterval(() => {
       if (c.env.incoming?.complete === false) return;
-      const fault = new Fault("answer_timeout", `There was no answer within ${settings.answerTimeoutMs} ms.`);
+      const fault = new Fault("answer_timeout", `There was no answer within ${answerTimeoutMs} ms.`);
       late.abort(fault);
       reject(fault);
-    }, settings.answerTimeoutMs);
+    }, answerTimeoutMs);
     try {
       return await Promise.race([work(late.signal), over]);
     } finally {

@@ -7,8 +7,8 @@ import {
   type PackageImage,
   type PackageSource,
 } from "./build/build-image.ts";
-import { indexSettingsHash } from "./build/keys.ts";
 import { pickRuntimeImage } from "./build/runtime-image.ts";
+import { baseOf, useImported } from "./ready-image.ts";
 import type { TaskJournal } from "./task-journal.ts";
 
 export interface ImageWanted {
@@ -42,6 +42,13 @@ export async function prepareImage(
   const runsOn = arches.length === 0 ? "any architecture" : arches.join(", ");
   journal.log(`it asks for Python ${version} on ${runsOn}; this Engine is ${arch}`);
   checkArch(pkg, arch);
+  const imported = await useImported(deps, { pkg, holder }, signal);
+  if (imported !== undefined) {
+    for (const warning of new Set(warnings)) journal.warning(warning);
+    await enter("building");
+    journal.progress("the image came from another Berth");
+    return { image: imported, warnings: imported.warnings };
+  }
   const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings.python, signal);
   for (const warning of new Set([...warnings, ...runtime.warnings])) journal.warning(warning);
 
@@ -50,11 +57,7 @@ export async function prepareImage(
     deps,
     {
       ...{ pkg, source, holder, runtimeImage: runtime.id },
-      base: {
-        runtimeImageId: runtime.id,
-        arch,
-        settingsHash: indexSettingsHash(deps.settings.index),
-      },
+      base: baseOf(deps.settings, { runtime, arch }),
       onLog: (text) => journal.log(text),
       onProgress: (message) => journal.progress(message),
     },

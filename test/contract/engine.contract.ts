@@ -259,6 +259,20 @@ export function engineContract(
       expect((await engine.findImage(id, within()))?.labels).toEqual(named);
     });
 
+    test("an image that is saved by its id is loaded again under that id, without a name", async () => {
+      const { engine, labels } = subject;
+      const reference = `${subject.name("saved")}:1`;
+      const id = await engine.importImage({ reference, labels }, Readable.from([Buffer.alloc(1024)]), within());
+      const tar = await buffer(await engine.saveImage(id, within()));
+      await engine.removeImage(reference, within());
+      expect(await engine.findImage(id, within())).toBeUndefined();
+      await engine.loadImage(Readable.from([tar]), within());
+      const loaded = await engine.findImage(id, within());
+      expect(loaded).toMatchObject({ id, tags: [], labels });
+      await engine.removeImage(id, within());
+      await expect(engine.saveImage(id, within())).rejects.toMatchObject({ code: "not_found" });
+    });
+
     test("a Container that never ran shows the files of its mounts, and not_found for others", async () => {
       const folder = await mkdtemp(join(tmpdir(), "berth-mount-"));
       try {

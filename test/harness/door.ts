@@ -82,6 +82,7 @@ function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
     ],
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
     limitsAsked: { memoryIsHard: false },
+    dependencies: [],
     warnings: ["a warning"],
     createdAt: new Date(0),
     ...changes,
@@ -649,7 +650,9 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
         const ofTenant = { kind: "fetch", installationId: undefined, identifier: undefined } as const;
         return Promise.resolve({ task: { ...queued, ...ofTenant, input: { source } }, created: true });
       },
-      cancel(id) {
+      bundle: ({ bundle }: { bundle: string }) =>
+        Promise.reject(new Fault("bundle_not_found", `There is no ${bundle}.`)),
+      cancel(id: TaskId) {
         const task = memory.tasks.find((it) => it.id === id);
         return task === undefined
           ? Promise.reject(new Fault("task_not_found", "gone"))

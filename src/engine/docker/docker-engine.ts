@@ -20,6 +20,7 @@ import {
 } from "./containers.ts";
 import { readEvents } from "./events.ts";
 import { getArchive, putArchive, runExec } from "./exec.ts";
+import { loadImage, saveImage } from "./image-archives.ts";
 import { commitContainer, importImage, inspectImage, listImages, removeImage } from "./images.ts";
 import { inspectContainer, listContainers } from "./inspect.ts";
 import { readLogs } from "./logs.ts";
@@ -83,6 +84,7 @@ const Info = z.object({
 export function createDockerEngine({ socketPath, log, clock, settings }: DockerEngineOptions): Engine {
   const client = new DockerClient({ socketPath, ...settings });
   const deps = { client, clock, log, ...settings };
+  const { lineBytesMax, rememberedEventsMax: rememberedMax } = settings;
   const lanes = {
     starts: new Semaphore(settings.lanes.starts),
     stops: new Semaphore(settings.lanes.stops),
@@ -102,6 +104,10 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
     listImages: (labels, signal) => rest(signal, () => listImages(client, labels, signal)),
     removeImage: (ref, signal) => rest(signal, () => removeImage(client, ref, signal)),
     importImage: (spec, tar, signal) => rest(signal, () => importImage(client, { spec, tar }, signal)),
+    saveImage: (id, signal) =>
+      rest(signal, () => saveImage(client, { id, timeoutMs: settings.archiveTimeoutMs }, signal)),
+    loadImage: (tar, signal) =>
+      rest(signal, () => loadImage(client, { tar, timeoutMs: settings.archiveTimeoutMs }, signal)),
     createContainer: (spec, signal) =>
       lanes.starts.run(
         async () => createContainer(deps, { spec, cpuMillisMax: await cpuMillisMax(signal) }, signal),
@@ -126,16 +132,7 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
         signal,
       ),
     events: (labels, options, signal) =>
-      readEvents(
-        client,
-        {
-          labels,
-          ...options,
-          lineBytesMax: settings.lineBytesMax,
-          rememberedMax: settings.rememberedEventsMax,
-        },
-        signal,
-      ),
+      readEvents(client, { labels, ...options, lineBytesMax, rememberedMax }, signal),
     logs: (id, options, signal) => readLogs(client, { id, ...options }, settings, signal),
     ensureMark: (mark, signal) => rest(signal, () => ensureMark(client, mark, signal)),
     findMark: (name, signal) => rest(signal, () => findMark(client, name, signal)),

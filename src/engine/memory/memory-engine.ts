@@ -4,7 +4,8 @@
  * those that a test writes; a process runs only where the test says what it does.
  */
 import { randomBytes } from "node:crypto";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { ContainerSpec, ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type {
@@ -176,6 +177,19 @@ export class MemoryEngine implements Engine {
     this.#enter(undefined, signal);
     for await (const _chunk of tar) signal.throwIfAborted();
     return this.addImage(reference, labels);
+  }
+
+  async saveImage(id: string, signal: AbortSignal): Promise<Readable> {
+    this.#enter(undefined, signal);
+    const image = this.#images.get(id);
+    if (image === undefined) throw new Fault("not_found", `The Engine has no image ${id}.`);
+    return Readable.from([JSON.stringify({ ...image, tags: [] })]);
+  }
+
+  async loadImage(tar: Readable, signal: AbortSignal): Promise<void> {
+    this.#enter(undefined, signal);
+    const { createdAt, ...saved } = JSON.parse(await text(tar)) as EngineImage;
+    if (!this.#images.has(saved.id)) this.#images.set(saved.id, { ...saved, createdAt: new Date(createdAt) });
   }
 
   async createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string> {

@@ -4,7 +4,7 @@ import type { Dependencies } from "./requirements.ts";
 import type { IndexSettings } from "./settings.ts";
 
 /** Grows with every change of what a build does with the same input. */
-const BUILDER_VERSION = "2";
+export const BUILDER_VERSION = "2";
 
 /** What both keys are made of beside the package: another value of any of these is another image. */
 export interface BuildBase {
@@ -19,6 +19,11 @@ export function imageKey(base: BuildBase, checksum: string): string {
   return sha256(
     ["image", checksum, base.runtimeImageId, BUILDER_VERSION, base.arch, base.settingsHash].join("\n"),
   );
+}
+
+/** Key of an image that came from another Berth: its own id stands for all that it was made of. */
+export function importedImageKey(imageId: string, checksum: string): string {
+  return sha256(["imported", checksum, imageId, BUILDER_VERSION].join("\n"));
 }
 
 /** Key of the dependency layer: the bytes that lock them, so that a new version with the same ones reuses it. */

@@ -83,28 +83,37 @@ export async function buildDependencyLayer(
   }
 }
 
+export interface PackageLayerRequest extends LayerRequest {
+  readonly files: AsyncIterable<TarEntry>;
+  /** The base has a package at `/plugin` already: nothing of it stays. */
+  readonly isAnew?: true;
+}
+
 /** Builds `berth-<instance>/plugin:<key16>`: the package's files at `/plugin` on top of its dependencies. */
 export async function buildPackageLayer(
   deps: LayerDeps,
-  request: LayerRequest & { readonly files: AsyncIterable<TarEntry> },
+  request: PackageLayerRequest,
   signal: AbortSignal,
 ): Promise<string> {
   const { settings, engine } = deps;
+  const root = request.isAnew === true ? `${PLUGIN_PATH}.new` : PLUGIN_PATH;
+  const place =
+    request.isAnew === true ? `rm -rf ${PLUGIN_PATH} && mv ${root} ${PLUGIN_PATH} || exit 74\n` : "";
   const container = {
     ...committed(deps, request),
-    command: ["/bin/sh", "-c", compileScript(PLUGIN_PATH, 1)],
+    command: ["/bin/sh", "-c", `${place}${compileScript(PLUGIN_PATH, 1)}`],
     mounts: [],
   };
   return await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
     request.onProgress("adding the files of the package");
-    await engine.putArchive(id, "/", tarOf(belowPlugin(request.files)), signal);
+    await engine.putArchive(id, "/", tarOf(below(root, request.files)), signal);
     await compile(deps, id, request, signal);
     return await commit(deps, id, { ...request, repository: "plugin" }, signal);
   });
 }
 
-async function* belowPlugin(entries: AsyncIterable<TarEntry>): AsyncGenerator<TarEntry> {
-  const root = PLUGIN_PATH.slice(1);
+async function* below(path: string, entries: AsyncIterable<TarEntry>): AsyncGenerator<TarEntry> {
+  const root = path.slice(1);
   yield { type: "folder", path: root };
   for await (const entry of entries) yield { ...entry, path: `${root}/${entry.path}` };
 }

@@ -1,0 +1,119 @@
+/**
+ * `berth export` and `berth import`: packages with their images, as files. Asked of the Berth that runs by the same
+ * settings; where that is split, of its parts, because what has the doors has no Engine.
+ */
+import { createReadStream, createWriteStream } from "node:fs";
+import { rename, rm, stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { z } from "zod";
+import { openTransfers } from "../app/transfers.ts";
+import type { Config } from "../config.ts";
+import { invalidInput } from "../domain/fault.ts";
+import { createLog } from "../observe/log.ts";
+import { openInstance } from "./instance.ts";
+
+const Imported = z.object({ identifier: z.string(), arch: z.string() });
+
+/** Throws what the instance refuses with. A file that could not be written whole is removed. */
+export async function exportPackage({
+  config,
+  identifiers,
+  out,
+}: {
+  readonly config: Config;
+  readonly identifiers: readonly string[];
+  readonly out: string | undefined;
+}): Promise<void> {
+  const identifier = one("IDENTIFIER", identifiers, "author/name:version@checksum");
+  const open = isSplit(config) ? ofParts : ofInstance;
+  await using found = await open(config, identifier);
+  const path = resolve(out ?? basename(found.name));
+  const draft = `${path}.part`;
+  try {
+    await pipeline(found.content, createWriteStream(draft));
+    const { size } = await stat(draft);
+    if (size !== found.bytes) throw new Error(`the export was cut: ${size} of ${found.bytes} bytes came`);
+    await rename(draft, path);
+  } finally {
+    await rm(draft, { force: true });
+  }
+  process.stdout.write(`${identifier}\n${path} (${found.bytes} bytes)\n`);
+}
+
+export async function importPackage({
+  config,
+  files,
+}: {
+  readonly config: Config;
+  readonly files: readonly string[];
+}): Promise<void> {
+  const file = one("FILE", files, "a file that berth export wrote");
+  await stat(file).catch(() => {
+    throw invalidInput("FILE", file, "a file that berth export wrote");
+  });
+  const body = createReadStream(file);
+  if (isSplit(config)) {
+    await using transfers = await openTransfers(config, createLog({ level: "error" }));
+    const { stored, arch } = await transfers.import(body, {}, new AbortController().signal);
+    return say(stored.identifier, arch);
+  }
+  const instance = await openInstance(config, 0);
+  const answer = await instance.send("POST", "/v1/imports", body);
+  const { identifier, arch } = Imported.parse(await answer.json());
+  say(identifier, arch);
+}
+
+interface Export extends AsyncDisposable {
+  readonly name: string;
+  readonly bytes: number;
+  readonly content: Readable;
+}
+
+async function ofInstance(config: Config, identifier: string): Promise<Export> {
+  const instance = await openInstance(config, 0);
+  const answer = await instance.send("GET", `/v1/exports/${identifier}`);
+  const content = answer.body === null ? Readable.from([]) : Readable.fromWeb(answer.body);
+  const named = /filename="([^"]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
+  return {
+    name: named ?? "export.berth.tar",
+    bytes: Number(answer.headers.get("content-length")),
+    content,
+    [Symbol.asyncDispose]: async () => void content.destroy(),
+  };
+}
+
+async function ofParts(config: Config, identifier: string): Promise<Export> {
+  const transfers = await openTransfers(config, createLog({ level: "error" }));
+  try {
+    const { name, bytes, content, ...exported } = await transfers.export(
+      identifier,
+      new AbortController().signal,
+    );
+    return {
+      ...{ name, bytes, content },
+      async [Symbol.asyncDispose]() {
+        await exported[Symbol.asyncDispose]();
+        await transfers[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await transfers[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function isSplit({ settings }: Config): boolean {
+  return settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
+}
+
+function one(name: string, values: readonly string[], accepted: string): string {
+  const [value, ...more] = values;
+  if (value === undefined || more.length > 0) throw invalidInput(name, values, `one: ${accepted}`);
+  return value;
+}
+
+function say(identifier: string, arch: string): void {
+  process.stdout.write(`${identifier} is here with its image for ${arch}: installing it needs no network\n`);
+}
