@@ -1,4 +1,5 @@
 import type { LimitsAsked } from "./limits.ts";
+import type { PluginNeed } from "./plugin-need.ts";
 
 export type Dialect = "real" | "seed";
 /** The kinds of things a Declaration can offer, in the order in which a category is derived. */
@@ -34,6 +35,8 @@ export interface Package {
   readonly providers: readonly { readonly kind: ProviderKind; readonly name: string }[];
   readonly runner: PackageRunner;
   readonly limitsAsked: LimitsAsked;
+  /** Other plugins that its Tenant must have: they are installed before it. */
+  readonly dependencies: readonly PluginNeed[];
   readonly warnings: readonly string[];
 }
 

@@ -6,14 +6,16 @@ import { fitsVersion } from "./version-range.ts";
 
 const CHECKSUM = /^[a-f0-9]{64}$/;
 
-/** Another plugin: by one of the three ways of a bundle's list, or by nothing but the checksum of its package. */
+/**
+ * Another plugin: by one of the three ways of a bundle's list, by nothing but the checksum of its package, or by an
+ * identifier of the marketplace, which is asked for it where the package is not here.
+ */
 export const PluginNeed = z.union([
   PluginDependency,
   z.object({ type: z.literal("checksum"), checksum: z.string() }),
+  z.object({ type: z.literal("listing"), identifier: z.string() }),
 ]);
 export type PluginNeed = z.infer<typeof PluginNeed>;
-
-export const NEED_TYPES = ["package", "marketplace", "github", "checksum"] as const;
 
 /** Which package something is, as far as a need looks at it. */
 export interface NeededPackage {
@@ -28,6 +30,7 @@ export interface NeededPackage {
 export function pluginOf(need: PluginNeed): string | undefined {
   switch (need.type) {
     case "package":
+    case "listing":
       return need.identifier.slice(0, need.identifier.indexOf(":"));
     case "marketplace":
       return `${need.organization}/${need.plugin}`;
@@ -43,6 +46,7 @@ export function pluginOf(need: PluginNeed): string | undefined {
 export function isMeant(need: PluginNeed, found: NeededPackage): boolean {
   switch (need.type) {
     case "package":
+    case "listing":
     case "marketplace":
       return pluginOf(need) === found.pluginId;
     case "github":
@@ -59,6 +63,7 @@ export function fits(need: PluginNeed, found: NeededPackage): boolean {
   if (!isMeant(need, found)) return false;
   switch (need.type) {
     case "package":
+    case "listing":
       return need.identifier === found.identifier;
     case "marketplace":
       return fitsVersion(need.version, found.version);
@@ -75,6 +80,7 @@ export function fits(need: PluginNeed, found: NeededPackage): boolean {
 export function formatNeed(need: PluginNeed): string {
   switch (need.type) {
     case "package":
+    case "listing":
       return need.identifier;
     case "marketplace":
       return `${need.organization}/${need.plugin}:${need.version}`;
@@ -91,7 +97,9 @@ export function formatNeed(need: PluginNeed): string {
 export function parseNeed(text: string, type?: string): PluginNeed | undefined {
   if (type === "marketplace") return parseMarketplacePattern(text);
   if (type === "github") return parseGithubPattern(text);
+  const isIdentifier = IDENTIFIER_PATTERN.test(text) && text.includes("/");
+  if (type === "listing") return isIdentifier ? { type, identifier: text } : undefined;
   if (CHECKSUM.test(text)) return { type: "checksum", checksum: text };
-  if (IDENTIFIER_PATTERN.test(text) && text.includes("/")) return { type: "package", identifier: text };
+  if (isIdentifier) return { type: "package", identifier: text };
   return type === undefined ? (parseMarketplacePattern(text) ?? parseGithubPattern(text)) : undefined;
 }

@@ -12,6 +12,7 @@ import type {
   TaskAccepted,
   UninstallRequest,
 } from "../store/store.ts";
+import type { BundleRequest } from "./dependencies/bundle.ts";
 import type { FetchRequest } from "./fetch.ts";
 
 export interface PackageUploads {
@@ -56,6 +57,8 @@ export interface InstallationRequests {
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */
     readonly verifySignature?: boolean | undefined;
+    /** Identifiers by plugin id, which the task above has chosen for what this one may need. */
+    readonly chosen?: Readonly<Record<string, string>>;
     readonly idempotency?: IdempotencyClaim;
     readonly by?: Actor;
   }): Promise<Accepted>;
@@ -64,6 +67,8 @@ export interface InstallationRequests {
    * fetches it first. The same while that is under way returns the same task.
    */
   fetch(request: FetchRequest): Promise<Accepted | TaskAccepted>;
+  /** Accepts the install of all that an uploaded bundle lists, or of none. Throws `bundle_not_found`. */
+  bundle(request: BundleRequest): Promise<TaskAccepted>;
   /** Accepts an uninstall; repeated, it returns the same task. */
   uninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
   /**

@@ -41,14 +41,14 @@ export async function runFetch(
 ): Promise<void> {
   const { store } = deps;
   const { task, journal, enter } = context;
-  const { source, verifySignature } = FetchInput.parse(task.input);
+  const { source, verifySignature, asTenant = false } = FetchInput.parse(task.input);
   const [below] = (await store.tasks.children(task.id)).slice(-1);
   if (below !== undefined) return await endAs(deps, task, below);
   await enter("fetching");
   const identifier = (await hereAlready(deps, task)) ?? (await obtain(deps, context, signal));
   await enter("resolving");
   const { task: child } = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: inTheNameOf(task) },
+    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: inTheNameOf(task) },
     origin: originOf(source),
     ...(verifySignature === undefined ? {} : { verifySignature }),
   });

@@ -9,7 +9,11 @@ import type { Accepted, IdempotencyClaim, Store, TaskAccepted } from "../store/s
 import { handOver } from "./hand-over.ts";
 
 /** The input of a `fetch` task. */
-export const FetchInput = z.object({ source: Source, verifySignature: z.boolean().optional() });
+export const FetchInput = z.object({
+  source: Source,
+  verifySignature: z.boolean().optional(),
+  asTenant: z.literal(true).optional(),
+});
 
 /** As for an install of what is here, but for the source in the identifier's place. */
 export interface FetchRequest {
@@ -36,7 +40,7 @@ export async function acceptFetch(
   request: FetchRequest,
   install: (identifier: string) => Promise<Accepted>,
 ): Promise<Accepted | TaskAccepted> {
-  const { source, verifySignature, tenantId, idempotency, by } = request;
+  const { source, verifySignature, tenantId, asTenant, idempotency, by } = request;
   const known = source.type === "marketplace" ? source.identifier : undefined;
   if (
     known !== undefined &&
@@ -46,7 +50,11 @@ export async function acceptFetch(
     return await install(known);
   const accepted = await deps.store.tasks.accept({
     ...{ kind: "fetch", tenantId },
-    input: { source, ...(verifySignature === undefined ? {} : { verifySignature }) },
+    input: {
+      source,
+      ...(verifySignature === undefined ? {} : { verifySignature }),
+      ...(asTenant && { asTenant }),
+    },
     ...(known === undefined ? {} : { identifier: known }),
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(by === undefined ? {} : { by }),

@@ -4,10 +4,12 @@
  */
 import { Fault } from "../domain/fault.ts";
 import type { Installation } from "../domain/installation.ts";
+import type { Package } from "../domain/package.ts";
 import type { InstallationTask, TaskStep } from "../domain/task.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import type { Published } from "../store/store.ts";
 import type { ImageBuilderDeps } from "./build/build-image.ts";
+import { type InstallNeedsDeps, installNeeds } from "./dependencies/install-needs.ts";
 import { type PackageAccessDeps, verifyPackage } from "./package-access.ts";
 import { prepareImage } from "./prepare-image.ts";
 import { type StartPoolDeps, startPool } from "./start-pool.ts";
@@ -15,7 +17,11 @@ import type { TaskJournal } from "./task-journal.ts";
 import type { Trust } from "./trust.ts";
 import { decideForTask } from "./trust-step.ts";
 
-export interface InstallStepDeps extends ImageBuilderDeps, PackageAccessDeps, Omit<StartPoolDeps, "store"> {
+export interface InstallStepDeps
+  extends ImageBuilderDeps,
+    PackageAccessDeps,
+    InstallNeedsDeps,
+    Omit<StartPoolDeps, "store"> {
   readonly packageStore: PackageStore;
   readonly trust: Trust;
 }
@@ -49,6 +55,8 @@ export async function runInstall(
   const source = await verifyPackage({ archivePath: archive.path, pkg }, deps, signal);
   const trust = await decideForTask(deps, source.read, context);
 
+  await enter("resolving");
+  await needsOfPackage(deps, context, pkg);
   const { image, warnings: found } = await prepareImage(
     deps,
     { ...context, pkg, source, warnings: context.installation.warnings },
@@ -65,4 +73,14 @@ export async function runInstall(
   await journal.flush();
   signal.throwIfAborted();
   await deps.store.installations.publishReady(task.id, task.attempt, { ...context.change, warnings, trust });
+}
+
+/** What the Package needs is ready when this resolves; it throws `waitsFor` until then. */
+export async function needsOfPackage(
+  deps: InstallNeedsDeps,
+  { task, installation, journal }: Pick<StepContext, "task" | "installation" | "journal">,
+  { identifier, pluginId, dependencies: needs }: Package,
+): Promise<void> {
+  const root = { name: identifier, pluginId, needs };
+  await installNeeds(deps, { task, journal, root, needing: { id: installation.id, identifier } });
 }

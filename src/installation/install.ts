@@ -74,7 +74,7 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
 function inputOf({ asTenant, verifySignature, chosen }: InstallRequest): z.input<typeof NeedsInput> {
   return {
     ...(asTenant && { asTenant }),
-    ...(verifySignature !== undefined && { verifySignature }),
+    ...(verifySignature === true && { verifySignature }),
     ...(chosen !== undefined && { chosen: { ...chosen } }),
   };
 }

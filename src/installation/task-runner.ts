@@ -24,6 +24,7 @@ import { runRollback } from "./changes/rollback-steps.ts";
 import { type ChangeStepDeps, runUpgrade } from "./changes/upgrade-steps.ts";
 import { giveBack, WaitsFor, wakeWaiters } from "./children.ts";
 import { conclude } from "./conclude.ts";
+import { runBundle } from "./dependencies/bundle.ts";
 import { explain } from "./explain.ts";
 import { type FetchStepDeps, runFetch } from "./fetch-steps.ts";
 import { runInstall, type StepContext } from "./install-steps.ts";
@@ -158,6 +159,7 @@ const INSTALLATION_STEPS: Partial<Record<InstallationTask["kind"], Steps<StepCon
 
 const TENANT_STEPS: Partial<Record<TenantTask["kind"], Steps<TenantStepContext>>> = {
   fetch: runFetch,
+  bundle: runBundle,
   remove_tenant: (deps, { task, journal, runTask }, signal) =>
     runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal),
 };

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import type { LimitsAsked } from "../domain/limits.ts";
 import type { Dialect, Package } from "../domain/package.ts";
 import { formatPackageRef, formatPluginId } from "../domain/package-ref.ts";
+import type { PluginNeed } from "../domain/plugin-need.ts";
 import { type ArchiveLimits, openArchive, type PackageFiles } from "./archive.ts";
 import { checksumOf, digestsOf } from "./checksum.ts";
 import { readDeclaration } from "./declaration/declaration.ts";
@@ -69,6 +70,7 @@ export async function readPackage(
     providers,
     runner: readRunner(read.manifest),
     limitsAsked: read.limitsAsked ?? realLimits(read.manifest),
+    dependencies: read.dependencies,
     warnings: findings.warnings,
     evidence: await readEvidence(archive, digests),
   };
@@ -82,6 +84,8 @@ export interface OpenedDialect {
   readonly files: PackageFiles;
   readonly overlay: ReadonlyMap<string, Buffer>;
   readonly limitsAsked: LimitsAsked | undefined;
+  /** Only the seed dialect says any: for the others they stand in bundles. */
+  readonly dependencies: readonly PluginNeed[];
 }
 
 /** The archive as a package of the real dialect: with an overlay, where it is none. */
@@ -96,7 +100,14 @@ export async function openDialect(
     if (manifest.file !== "manifest.yaml") {
       overlay.set("manifest.yaml", await archive.read(manifest.file, yamlBytesMax));
     }
-    return { dialect, manifest, files: layerFiles(archive, overlay), overlay, limitsAsked: undefined };
+    return {
+      dialect,
+      manifest,
+      files: layerFiles(archive, overlay),
+      overlay,
+      limitsAsked: undefined,
+      dependencies: [],
+    };
   }
   const seed = await seedOverlay({ files: archive, manifest, findings, yamlBytesMax, createdAt });
   const files = layerFiles(archive, seed.files);
@@ -107,6 +118,7 @@ export async function openDialect(
     files,
     overlay: seed.files,
     limitsAsked: seed.limitsAsked,
+    dependencies: seed.dependencies,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Dependent } from "../domain/dependent.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { PluginNeed } from "../domain/plugin-need.ts";
 import type { Accepted } from "./store.ts";
@@ -9,14 +10,6 @@ export interface DependencyLink {
   /** The Package that needs it: another version of the same plugin may need others. */
   readonly identifier: string;
   readonly neededId: InstallationId;
-  readonly need: PluginNeed;
-}
-
-/** An Installation that needs the one that was asked about, with what it has now or with what is being installed. */
-export interface Dependent {
-  readonly installationId: InstallationId;
-  readonly pluginId: string;
-  readonly identifier: string;
   readonly need: PluginNeed;
 }
 

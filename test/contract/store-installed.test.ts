@@ -43,7 +43,14 @@ function aPackage({ name, kinds }: Row): Package {
   const pluginId = `acme/${name}`;
   return {
     ...{ identifier: `${pluginId}:1.0.0@${checksum}`, pluginId, author: "acme", name, version: "1.0.0" },
-    ...{ checksum, bytes: 10, dialect: "seed", warnings: [], limitsAsked: { memoryIsHard: false } },
+    ...{
+      checksum,
+      bytes: 10,
+      dialect: "seed",
+      dependencies: [],
+      warnings: [],
+      limitsAsked: { memoryIsHard: false },
+    },
     declaration: {
       label: { en_US: `The ${name}`, de_DE: `ÜBER ${name}` },
       description: { en_US: name === "models" ? "100%_sure" : "Plain\0words" },

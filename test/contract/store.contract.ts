@@ -30,7 +30,7 @@ function aPackage(providers: Package["providers"] = [{ kind: "tool", name: "cloc
       providers,
     },
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
-    ...{ limitsAsked: { memoryIsHard: false }, warnings: [] },
+    ...{ limitsAsked: { memoryIsHard: false }, dependencies: [], warnings: [] },
   };
 }
 

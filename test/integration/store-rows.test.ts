@@ -22,7 +22,7 @@ function aPackage(name: string, version: string, providers: Package["providers"]
     ...{ identifier: `acme/${name}:${version}@${checksum}`, pluginId: `acme/${name}`, author: "acme", name },
     ...{ version, checksum, bytes: 1, dialect: "real", declaration: { b: version, a: 2 }, providers },
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
-    ...{ limitsAsked: { memoryIsHard: false }, warnings: [] },
+    ...{ limitsAsked: { memoryIsHard: false }, dependencies: [], warnings: [] },
   };
 }
 

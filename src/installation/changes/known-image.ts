@@ -1,4 +1,4 @@
-import type { StepContext } from "../install-steps.ts";
+import { needsOfPackage, type StepContext } from "../install-steps.ts";
 import { startPool } from "../start-pool.ts";
 import { announceChange } from "./announce.ts";
 import { asWanted, type ChangeStepDeps, runUpgrade } from "./upgrade-steps.ts";
@@ -36,6 +36,7 @@ export async function startKnown(
   const image = await findKnownImage(deps, imageKey, signal);
   const pkg = await deps.store.packages.find(task.identifier);
   if (image === undefined || pkg === undefined) return await runUpgrade(deps, context, signal);
+  await needsOfPackage(deps, context, pkg);
   await context.enter("starting");
   const wanted = await asWanted(deps, context);
   const warnings = [...new Set([...wanted.installation.warnings, ...image.warnings])];

@@ -14,7 +14,7 @@ const TYPES = Object.keys(KEYS).join(", ");
 
 const ACCEPTED = {
   package: "author/name:version@checksum of a package, or its checksum alone",
-  marketplace: "organization/plugin:VERSION, for example acme/echo:^1.0.0",
+  marketplace: "organization/plugin:VERSION, for example acme/echo:^1.0.0, or a whole identifier",
   github: "owner/repository:VERSION/FILE, for example acme/echo:1.0.0/echo.difypkg",
 } as const;
 
@@ -39,10 +39,10 @@ function readDependency(at: Source): PluginNeed {
   return parsed(named ?? value, type, ACCEPTED[type]);
 }
 
-/** A whole identifier is one, wherever it stands: of the marketplace, it names the package to the last byte. */
+/** A whole identifier of the marketplace names the package to the last byte: it can be asked for. */
 function parsed(at: Source, type: Type | undefined, accepted: string): PluginNeed {
   const text = at.text ?? "";
-  const need = parseNeed(text, type) ?? (type === "marketplace" ? parseNeed(text, "package") : undefined);
+  const need = parseNeed(text, type) ?? (type === "marketplace" ? parseNeed(text, "listing") : undefined);
   if (need === undefined) throw at.refuse(accepted);
   return need;
 }

@@ -1,8 +1,6 @@
-import type { FaultJson } from "../../domain/fault.ts";
-import { Fault } from "../../domain/fault.ts";
-import { formatNeed } from "../../domain/plugin-need.ts";
+import { type Dependent, dependentJson } from "../../domain/dependent.ts";
+import { Fault, type FaultJson } from "../../domain/fault.ts";
 import type { TaskEnding } from "../../domain/task.ts";
-import type { Dependent } from "../dependency-rows.ts";
 import type { Accepted, UninstallRequest } from "../store.ts";
 import { touch, withNewTask } from "./acceptance.ts";
 import { holdKey } from "./audit.ts";
@@ -55,13 +53,6 @@ function assertUnneeded({ pluginId }: rows.Installation, dependents: readonly De
     `${pluginId} is needed by ${names}: uninstall those first, or force it, and they stay without it.`,
     { details: { needed_by: dependents.map(dependentJson), accepted: "force=true" } },
   );
-}
-
-export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
-  return {
-    ...{ installation_id: installationId, plugin_id: pluginId, identifier },
-    ...{ type: need.type, value: formatNeed(need) },
-  };
 }
 
 async function endForUninstall(tx: Tx, { id, ending }: rows.Task): Promise<void> {

@@ -39,6 +39,7 @@ export function toPackage(row: rows.Package): StoredPackage {
     providers: row.providers as unknown as Package["providers"],
     runner: row.runner as unknown as Package["runner"],
     limitsAsked: row.limitsAsked as unknown as LimitsAsked,
+    dependencies: row.dependencies as unknown as Package["dependencies"],
     warnings: row.warnings as string[],
     createdAt: row.createdAt,
   };

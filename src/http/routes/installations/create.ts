@@ -15,6 +15,12 @@ const Body = z.strictObject({
     .optional()
     .meta({ description: "`author/name:version@checksum` of an uploaded package" }),
   source: Source.optional().meta({ description: "Where to fetch the package from; instead of `identifier`" }),
+  bundle: z
+    .string()
+    .min(1)
+    .max(300)
+    .optional()
+    .meta({ description: "Identifier of an uploaded bundle; all that it lists is installed, or nothing" }),
   verifySignature: z
     .boolean()
     .optional()
@@ -23,7 +29,7 @@ const Body = z.strictObject({
 type Body = z.output<typeof Body>;
 
 /** What may be installed; one of them is given. */
-const WHAT = ["identifier", "source"] as const satisfies readonly (keyof Body)[];
+const WHAT = ["identifier", "source", "bundle"] as const satisfies readonly (keyof Body)[];
 
 export function addCreateInstallation(
   routes: Routes,
@@ -64,11 +70,12 @@ export function addCreateInstallation(
 type Asked = Omit<Parameters<InstallationRequests["install"]>[0], "identifier">;
 
 async function accept(requests: InstallationRequests, body: Body, asked: Asked) {
-  const { identifier, source } = body;
+  const { identifier, source, bundle } = body;
   const given = WHAT.filter((what) => body[what] !== undefined);
   if (given.length !== 1)
     throw invalidInput("body", given.length === 0 ? undefined : given, `exactly one of ${WHAT.join(", ")}`);
   if (source !== undefined) return await requests.fetch({ ...asked, source });
+  if (bundle !== undefined) return await requests.bundle({ ...asked, bundle });
   return await requests.install({ ...asked, identifier: identifier ?? "" });
 }
 

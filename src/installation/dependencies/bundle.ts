@@ -1,0 +1,86 @@
+import { z } from "zod";
+import type { Actor } from "../../domain/audit.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { TenantId } from "../../domain/ids.ts";
+import type { TaskStep, TenantTask } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { StoredBundle } from "../../store/bundle-rows.ts";
+import type { IdempotencyClaim, Store, TaskAccepted } from "../../store/store.ts";
+import { handOver } from "../hand-over.ts";
+import type { TaskJournal } from "../task-journal.ts";
+import { type InstallNeedsDeps, installNeeds, NeedsInput } from "./install-needs.ts";
+
+/** The input of a `bundle` task. */
+const BundleInput = NeedsInput.extend({ bundle: z.string() });
+
+export interface BundleRequest {
+  readonly tenantId: TenantId;
+  /** Of an uploaded bundle. */
+  readonly bundle: string;
+  /** See `InstallationRequests.install`. */
+  readonly asTenant: boolean;
+  readonly verifySignature?: boolean | undefined;
+  readonly idempotency?: IdempotencyClaim;
+  readonly by?: Actor;
+}
+
+export interface BundleDeps {
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly log: Log;
+}
+
+/** Accepts the install of all that an uploaded bundle lists. Throws `bundle_not_found`. */
+export async function acceptBundle(deps: BundleDeps, request: BundleRequest): Promise<TaskAccepted> {
+  const { tenantId, asTenant, verifySignature, idempotency, by } = request;
+  const { identifier } = await visibleBundle(deps.store, request);
+  const accepted = await deps.store.tasks.accept({
+    ...{ kind: "bundle", tenantId, identifier },
+    input: {
+      bundle: identifier,
+      ...(asTenant && { asTenant }),
+      ...(verifySignature === true && { verifySignature }),
+    },
+    ...(idempotency === undefined ? {} : { idempotency }),
+    ...(by === undefined ? {} : { by }),
+  });
+  await handOver(deps, accepted);
+  return accepted;
+}
+
+async function visibleBundle(
+  { bundles }: Pick<Store, "bundles">,
+  { bundle: identifier, tenantId, asTenant }: BundleRequest,
+): Promise<StoredBundle> {
+  const found = await bundles.find(identifier);
+  if (found !== undefined && (!asTenant || (await bundles.isVisibleTo(identifier, tenantId)))) return found;
+  throw notUploaded(identifier);
+}
+
+function notUploaded(identifier: string): Fault {
+  return new Fault("bundle_not_found", `The bundle ${identifier} has not been uploaded.`, {
+    details: { field: "bundle", value: identifier, accepted: "the identifier of an uploaded bundle" },
+  });
+}
+
+/** All that the bundle lists, each by a task below this one; where one of them fails, none stays. */
+export async function runBundle(
+  deps: InstallNeedsDeps,
+  context: {
+    readonly task: TenantTask;
+    readonly journal: TaskJournal;
+    readonly enter: (step: TaskStep) => Promise<void>;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { task, journal, enter } = context;
+  await enter("resolving");
+  const { bundle: identifier } = BundleInput.parse(task.input);
+  const bundle = await deps.store.bundles.find(identifier);
+  if (bundle === undefined) throw notUploaded(identifier);
+  await installNeeds(deps, { task, journal, root: { name: identifier, needs: bundle.dependencies } });
+  await journal.flush();
+  signal.throwIfAborted();
+  await deps.store.tasks.finishReady(task.id, task.attempt);
+}

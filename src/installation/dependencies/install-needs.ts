@@ -1,0 +1,193 @@
+/**
+ * Installs what a package or a bundle needs, each by a task below the one that needs it. Walked again whenever one of
+ * those has ended, it finds what is there and goes on with what is not; it resolves once all is ready.
+ */
+import { z } from "zod";
+import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
+import { Fault, isFault } from "../../domain/fault.ts";
+import type { InstallationId } from "../../domain/ids.ts";
+import type { Installation } from "../../domain/installation.ts";
+import { formatNeed, type PluginNeed } from "../../domain/plugin-need.ts";
+import { formatSource, type Source } from "../../domain/source.ts";
+import { isTaskEnded, type Task } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
+import { waitsFor } from "../children.ts";
+import type { InstallationRequests } from "../contracts.ts";
+import { handOver } from "../hand-over.ts";
+import type { TaskJournal } from "../task-journal.ts";
+import { type Choice, type PlanRequest, planNeeds } from "./plan.ts";
+import { failed } from "./refusals.ts";
+
+/** What a task says of the tasks below it. */
+export const NeedsInput = z.object({
+  asTenant: z.literal(true).optional(),
+  verifySignature: z.boolean().optional(),
+  chosen: z.record(z.string(), z.string()).optional(),
+});
+type NeedsInput = z.infer<typeof NeedsInput>;
+
+export interface InstallNeedsDeps {
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly log: Log;
+  readonly requests: InstallationRequests;
+}
+
+export interface NeedsContext {
+  readonly task: Task;
+  readonly journal: TaskJournal;
+  readonly root: PlanRequest["root"];
+  /** Whose needs are noted; a bundle is nobody who could be left without them. */
+  readonly needing?: { readonly id: InstallationId; readonly identifier: string };
+}
+
+/**
+ * Throws `waitsFor` what is under way; `dependency_missing`, `dependency_conflict`, `dependency_cycle` before anything is
+ * made, and `dependency_failed` for a task below that did not end well.
+ */
+export async function installNeeds(deps: InstallNeedsDeps, context: NeedsContext): Promise<void> {
+  const { task, root, journal } = context;
+  if (root.needs.length === 0) return;
+  const { store } = deps;
+  const children = await store.tasks.children(task.id);
+  const broken = children.find(({ kind, state }) => kind !== "uninstall" && isBroken(state));
+  if (broken !== undefined) throw failed(broken);
+  const input = NeedsInput.parse(task.input);
+  const { tenantId } = task;
+  const asTenant = input.asTenant === true;
+  const plan = await planNeeds({ store, tenantId, asTenant, root, chosen: input.chosen ?? {} });
+  const step = { ...context, children, input: { ...input, chosen: plan.chosen } };
+  const running: Task[] = [];
+  for (const { need, choice } of plan.direct) {
+    const made = await make(deps, step, choice);
+    if (made.running !== undefined) running.push(made.running);
+    if (made.id !== undefined) await note(deps, context, { neededId: made.id, need });
+  }
+  await journal.flush();
+  if (running.length > 0) throw waitsFor(running);
+}
+
+function isBroken(state: Task["state"]): boolean {
+  return state === "failed" || state === "cancelled";
+}
+
+interface Step extends NeedsContext {
+  readonly children: readonly Task[];
+  readonly input: NeedsInput;
+}
+
+/** What is there for the need, and the task that is still at it. */
+interface Made {
+  readonly id?: InstallationId;
+  readonly running?: Task | undefined;
+}
+
+async function make(deps: InstallNeedsDeps, step: Step, choice: Choice): Promise<Made> {
+  switch (choice.kind) {
+    case "installed":
+      return await use(deps, step, choice.installation);
+    case "removing":
+      return await afterRemoval(deps, choice.installation);
+    case "package":
+      return await install(deps, step, choice.pkg.identifier);
+    case "source":
+      return await fetched(deps, step, choice.source);
+    default:
+      return choice satisfies never;
+  }
+}
+
+/** One that is ready is used as it is; one that is not is installed, by the task that is at it already if there is one. */
+async function use(
+  deps: InstallNeedsDeps,
+  step: Step,
+  { id, state, identifier }: Installation,
+): Promise<Made> {
+  return state === "installing" || state === "failed" ? await install(deps, step, identifier) : { id };
+}
+
+async function afterRemoval({ store }: InstallNeedsDeps, { id, tenantId }: Installation): Promise<Made> {
+  const { items } = await store.tasks.list({ tenantId, installationId: id }, { limit: 1 });
+  const [removal] = items;
+  if (removal === undefined || removal.state === "ready")
+    throw new Fault("conflict", "A plugin that is needed was uninstalled a moment ago; ask again.");
+  return { running: removal };
+}
+
+async function install(
+  { requests }: InstallNeedsDeps,
+  { task, journal, input }: Step,
+  identifier: string,
+): Promise<Made> {
+  const accepted = await requests
+    .install({
+      ...{ tenantId: task.tenantId, identifier, parentId: task.id, by: inTheNameOf(task) },
+      asTenant: input.asTenant === true,
+      ...(input.verifySignature === true && { verifySignature: true }),
+      ...(input.chosen && { chosen: input.chosen }),
+    })
+    .catch(asConflict);
+  const { installation, task: running, created } = accepted;
+  if (created) journal.progress(`installing ${identifier}, which is needed`);
+  return { id: installation.id, running: isTaskEnded(running.state) ? undefined : running };
+}
+
+/** Another task has begun to install another version since the plan was made. */
+function asConflict(error: unknown): never {
+  if (!isFault(error, "conflict")) throw error;
+  throw new Fault("dependency_conflict", error.message, { details: error.details, cause: error });
+}
+
+async function fetched(deps: InstallNeedsDeps, step: Step, source: Source): Promise<Made> {
+  const { task, journal, children, input } = step;
+  const { asTenant, verifySignature } = input;
+  const known = children.find((child) => child.kind === "fetch" && isOf(child, source));
+  if (known === undefined) {
+    const accepted = await deps.store.tasks.accept({
+      ...{ kind: "fetch", tenantId: task.tenantId, parentId: task.id, by: inTheNameOf(task) },
+      // With its parent's id: two tasks that need the same have each their own, and one package in the end.
+      input: {
+        source,
+        parent: task.id,
+        ...(asTenant && { asTenant }),
+        ...(verifySignature === true && { verifySignature }),
+      },
+      ...(source.type === "marketplace" && { identifier: source.identifier }),
+    });
+    await handOver(deps, accepted);
+    if (accepted.created) journal.progress(`fetching ${formatSource(source)}, which is needed`);
+    return { running: accepted.task };
+  }
+  if (!isTaskEnded(known.state)) return { running: known };
+  const [below] = await deps.store.tasks.children(known.id);
+  return below?.installationId === undefined ? {} : { id: below.installationId };
+}
+
+function isOf({ input }: Task, source: Source): boolean {
+  const known = Object.entries(Object(input["source"]));
+  return known.length > 0 && known.every(([key, value]) => Object(source)[key] === value);
+}
+
+async function note(
+  { store }: InstallNeedsDeps,
+  { task, needing }: NeedsContext,
+  { neededId, need }: { readonly neededId: InstallationId; readonly need: PluginNeed },
+): Promise<void> {
+  if (needing === undefined) return;
+  const { id: needingId, identifier } = needing;
+  await store.dependencies
+    .add({ tenantId: task.tenantId, needingId, identifier, neededId, need })
+    .catch((error) => {
+      if (!isFault(error, "conflict")) throw error;
+      throw new Fault("dependency_failed", error.message, {
+        details: { value: formatNeed(need) },
+        cause: error,
+      });
+    });
+}
+
+function inTheNameOf(task: Task): Actor {
+  return { ...BERTH_ITSELF, requestId: task.id };
+}

@@ -1,0 +1,82 @@
+import { Fault } from "../../domain/fault.ts";
+import { formatNeed, type PluginNeed } from "../../domain/plugin-need.ts";
+import type { Task } from "../../domain/task.ts";
+
+/** A need that nothing fits. */
+export interface Missing {
+  readonly need: PluginNeed;
+  /** The package or bundle that says so. */
+  readonly neededBy: string;
+  /** Versions of the plugin that are here, and do not fit. */
+  readonly found: readonly string[];
+}
+
+/** A plugin that is there, or is wanted by others, in a version that does not fit. */
+export interface Conflict {
+  readonly need: PluginNeed;
+  readonly neededBy: string;
+  /** What the Tenant has of it. */
+  readonly installed?: string;
+  /** What others ask for. */
+  readonly others?: readonly string[];
+}
+
+/** All of them at once: whoever mends one need not come back for the next. */
+export function missing(all: readonly Missing[], conflicts: readonly Conflict[]): Fault {
+  const names = all.map(({ need, neededBy }) => `${formatNeed(need)} (for ${neededBy})`).join(", ");
+  return new Fault("dependency_missing", `Plugins that are needed are missing: ${names}.`, {
+    details: {
+      missing: all.map(({ need, neededBy, found }) => ({
+        ...{ type: need.type, value: formatNeed(need), needed_by: neededBy, found },
+        looked_for: LOOKED_FOR[need.type],
+      })),
+      ...(conflicts.length > 0 && { conflicts: conflicts.map(conflictJson) }),
+      accepted: "uploading them first, or a dependency that names a release of a source",
+    },
+  });
+}
+
+const LOOKED_FOR = {
+  package: "an uploaded package with this identifier",
+  checksum: "an uploaded package with this checksum",
+  listing: "an uploaded package with this identifier, then the marketplace",
+  marketplace: "an installed or uploaded version of the plugin that fits",
+  github: "an installed or uploaded version that fits, then the release where version and file are exact",
+} as const satisfies Record<PluginNeed["type"], string>;
+
+export function conflicting(all: readonly Conflict[]): Fault {
+  const [first] = all;
+  if (first === undefined) throw new Error("a conflict of nothing");
+  const { need, neededBy, installed, others = [] } = first;
+  const why = installed === undefined ? `others want ${others.join(", ")}` : `${installed} is installed`;
+  return new Fault("dependency_conflict", `${neededBy} needs ${formatNeed(need)}, but ${why}.`, {
+    details: { conflicts: all.map(conflictJson) },
+  });
+}
+
+function conflictJson({ need, neededBy, installed, others }: Conflict) {
+  return {
+    ...{ type: need.type, value: formatNeed(need), needed_by: neededBy },
+    ...(installed !== undefined && { installed }),
+    ...(others !== undefined && { others }),
+  };
+}
+
+/** By the ids of the plugins, from one back to itself. */
+export function circular(path: readonly string[]): Fault {
+  return new Fault("dependency_cycle", `Plugins need each other in a circle: ${path.join(" -> ")}.`, {
+    details: { path },
+  });
+}
+
+export function failed({ id, kind, identifier, state, cause }: Task): Fault {
+  const what = identifier ?? `a task of the kind ${kind}`;
+  const end = state === "cancelled" ? "was cancelled" : "failed";
+  const why = cause === undefined ? "" : `: ${cause.message}`;
+  return new Fault("dependency_failed", `The install of ${what} ${end}${why}`, {
+    details: {
+      ...{ task_id: id, identifier: identifier ?? null, state },
+      ...(cause !== undefined && { cause }),
+    },
+  });
+}
