@@ -9,20 +9,21 @@ import { openConnection } from "../../src/store/prisma/connection.ts";
 import { plainSql } from "../../src/store/prisma/sql.ts";
 import type { BerthProcess } from "../harness/berth.ts";
 import {
-  type AcceptedInstall,
   aTenant,
   eventually,
+  follow,
   install,
   type PackedPlugin,
   packPlugin,
   uninstall,
 } from "../harness/client.ts";
 import { openSite, SITES, type Site } from "../harness/site.ts";
+import { file, type SourceServer, startSourceServer } from "../harness/source-server.ts";
 
 const PUBLIC_URL = "https://plugins.example/berth";
 
 /** The platform's question: what of a plugin is there for a tenant. */
-const joinOf = (tenant: string) => `
+const joinOf = (tenants: readonly string[]) => `
   SELECT p.plugin_id, p.plugin_unique_identifier, p.refers::text, p.install_type, i.id::text AS installation_id,
     i.runtime_type, i.source, i.meta, t.provider, d.declaration
   FROM plugins p
@@ -32,7 +33,8 @@ const joinOf = (tenant: string) => `
     AND t.plugin_id = i.plugin_id AND t.plugin_unique_identifier = i.plugin_unique_identifier
   JOIN plugin_declarations d
     ON d.plugin_id = p.plugin_id AND d.plugin_unique_identifier = p.plugin_unique_identifier
-  WHERE i.tenant_id = '${tenant}' ORDER BY p.plugin_id`;
+  WHERE i.tenant_id IN (${tenants.map((tenant) => `'${tenant}'`)})
+  ORDER BY array_position(ARRAY[${tenants.map((tenant) => `'${tenant}'`)}], i.tenant_id::text), p.plugin_id`;
 
 /** The echo as a plugin of models: it speaks the same protocol, and offers no tools. */
 const packParrot = (): Promise<PackedPlugin> =>
@@ -77,21 +79,45 @@ describe.each(SITES)("on $database", ({ database }) => {
   let berth: BerthProcess;
   let echo: PackedPlugin;
   let parrot: PackedPlugin;
-  let installs: readonly AcceptedInstall[];
+  let server: SourceServer;
+  /** By the tenant and the plugin's own name: where each came from. */
+  let origins: Readonly<Record<string, { readonly source: string; readonly meta: object }>>;
   const [mine, other] = [aTenant(), aTenant()];
 
   beforeAll(async () => {
-    const env = { BERTH_PUBLIC_URL: `${PUBLIC_URL}/`, BERTH_IDLE_STOP_SECONDS: "2" };
-    site = await openSite({ database, env });
-    berth = await site.start();
     [echo, parrot] = [await packPlugin("echo"), await packParrot()];
-    installs = [
-      await install(berth, echo, mine),
-      await install(berth, parrot, mine),
-      await install(berth, echo, other),
-    ];
+    server = await startSourceServer();
+    server.on("/berth-tests/echo/releases/download/v0.0.1/echo.difypkg", file(echo.bytes));
+    site = await openSite({
+      database,
+      env: {
+        ...{ BERTH_PUBLIC_URL: `${PUBLIC_URL}/`, BERTH_IDLE_STOP_SECONDS: "2" },
+        ...{ BERTH_GITHUB_URL: server.url, BERTH_SOURCE_PRIVATE_NETWORKS: "127.0.0.1" },
+      },
+    });
+    berth = await site.start();
+    const asset = { repo: "berth-tests/echo", release: "v0.0.1", asset: "echo.difypkg" };
+    await installFrom(mine, { type: "github", ...asset });
+    await install(berth, parrot, mine);
+    await installFrom(other, { type: "marketplace", identifier: echo.identifier });
+    const { repo, release: version, asset: name } = asset;
+    origins = {
+      [`${mine} echo`]: { source: "github", meta: { repo, version, package: name } },
+      [`${mine} parrot`]: { source: "package", meta: {} },
+      [`${other} echo`]: { source: "marketplace", meta: { plugin_unique_identifier: echo.identifier } },
+    };
   });
-  afterAll(() => site?.[Symbol.asyncDispose]());
+  afterAll(async () => {
+    await site?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+  });
+
+  async function installFrom(tenant: string, source: object): Promise<void> {
+    const { task } = await berth.json<{ task: { id: string } }>(202, "POST", of(tenant, "installations"), {
+      body: { source },
+    });
+    expect((await follow(berth, { tenant, taskId: task.id })).at(-1)).toMatchObject({ state: "ready" });
+  }
 
   const of = (tenant: string, path: string) => `/v1/tenants/${tenant}/${path}`;
   const list = (tenant: string, query = "") =>
@@ -111,10 +137,9 @@ describe.each(SITES)("on $database", ({ database }) => {
     ] as const) {
       expect(item).toMatchObject({
         ...{ tenant_id: mine, plugin_id: pluginId, plugin_unique_identifier: identifier, identifier },
-        ...{ state: "ready", cause: null, source: "package", meta: {} },
+        ...{ state: "ready", cause: null, ...origins[`${mine} ${pluginId.split("/")[1]}`] },
         status: expect.stringMatching(/^(running|installed)$/),
-        installation_id: installs.find((it) => it.tenant === mine && item?.["id"] === it.installationId)
-          ?.installationId,
+        installation_id: item?.["id"],
         endpoint: `${PUBLIC_URL}/v1/tenants/${mine}/plugins/${pluginId}/invoke`,
         declaration: { name: pluginId.split("/")[1], version: "0.0.1", type: "plugin" },
       });
@@ -129,7 +154,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   });
 
   test("its endpoint takes calls; one that was stopped for want of them is installed, and runs at the next", async () => {
-    const status = async () => (await list(mine, "?text=messages%20and%20bytes")).items[0]?.status;
+    const status = async () => (await list(mine, "?category=tool")).items[0]?.status;
     await eventually(async () => ((await status()) === "installed" ? true : undefined));
     expect((await list(mine, "?status=installed&category=tool")).items).toHaveLength(1);
     const endpoint = (await list(mine, "?category=tool")).items[0]?.endpoint ?? "";
@@ -152,7 +177,9 @@ describe.each(SITES)("on $database", ({ database }) => {
     const found = async (query: string) => (await list(mine, query)).items.map(({ plugin_id }) => plugin_id);
     expect(await found("?category=model&state=ready&source=package")).toEqual([parrot.pluginId]);
     expect(await found(`?plugin_id=${echo.pluginId}`)).toEqual([echo.pluginId]);
-    expect(await found("?source=github")).toEqual([]);
+    expect(await found("?text=MESSAGES%20and%20bytes")).toEqual([parrot.pluginId, echo.pluginId]);
+    expect(await found("?source=github&category=tool")).toEqual([echo.pluginId]);
+    expect(await found("?source=marketplace")).toEqual([]);
     const first = await list(mine, "?limit=1");
     expect(first.items).toHaveLength(1);
     expect(await found(`?limit=1&cursor=${first.next_cursor}`)).toEqual([echo.pluginId]);
@@ -221,39 +248,51 @@ describe.each(SITES)("on $database", ({ database }) => {
   test("the three tables join on plugin and version, name the declaration's provider, and go with the last uninstall", async () => {
     const shown = [...(await list(mine)).items, ...(await list(other)).items];
     await berth.kill("SIGTERM");
-    const rows = [...(await ask(joinOf(mine))), ...(await ask(joinOf(other)))];
+    const [rows = [], models] = await ask(
+      joinOf([mine, other]),
+      "SELECT provider FROM ai_model_installations",
+    );
     expect(rows).toHaveLength(3);
     for (const row of rows) {
       const entity = shown.find(({ installation_id }) => installation_id === row["installation_id"]);
       const declaration = JSON.parse(String(row["declaration"]));
       expect(declaration).toEqual(entity?.declaration);
+      const { source, meta } = origins[`${entity?.tenant_id} ${declaration.name}`] ?? {};
+      expect(JSON.parse(String(row["meta"]))).toEqual(meta);
       expect(row).toEqual({
         ...{ plugin_id: entity?.plugin_id, plugin_unique_identifier: entity?.plugin_unique_identifier },
         ...{ installation_id: entity?.installation_id, declaration: expect.any(String) },
-        ...{ install_type: "local", runtime_type: "local", source: "package", meta: "{}" },
+        ...{ install_type: "local", runtime_type: "local", source, meta: expect.any(String) },
         refers: entity?.plugin_id === echo.pluginId ? "2" : "1",
         provider: declaration.tool?.identity.name ?? null,
       });
     }
     expect(rows.map(({ provider }) => provider)).toEqual(["echo", null, "echo"]);
-    expect(await ask("SELECT provider FROM ai_model_installations")).toEqual([{ provider: "parrot" }]);
+    expect(models).toEqual([{ provider: "parrot" }]);
 
     berth = await site.start();
-    for (const installed of installs) await uninstall(berth, installed);
+    for (const { tenant_id: tenant, installation_id: installationId } of shown)
+      await uninstall(berth, { tenant, installationId, taskId: "" });
     await berth.kill("SIGTERM");
-    for (const table of ["plugins", "plugin_installations", "tool_installations", "plugin_declarations"])
-      expect(await ask(`SELECT 1 AS one FROM ${table}`), table).toEqual([]);
+    const tables = ["plugins", "plugin_installations", "tool_installations", "plugin_declarations"];
+    expect(await ask(...tables.map((table) => `SELECT 1 AS one FROM ${table}`))).toEqual([[], [], [], []]);
   });
 
   /** As another program reads it, with Berth gone: the embedded database has one opener. */
-  async function ask(sql: string): Promise<Readonly<Record<string, unknown>>[]> {
+  async function ask(...statements: readonly string[]): Promise<Readonly<Record<string, unknown>>[][]> {
     const { dataFolder, env } = site;
     await using connection = await openConnection({
       ...{ databaseUrl: env["DATABASE_URL"], dataFolder, log: silentLog },
       ...{ poolMax: 1, statementTimeoutMs: 30_000 },
     });
     const adapter = await new PrismaPg(connection.pool).connect();
-    const { columnNames, rows } = await adapter.queryRaw(plainSql(sql));
-    return rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]])));
+    const answers: Record<string, unknown>[][] = [];
+    for (const sql of statements) {
+      const { columnNames, rows } = await adapter.queryRaw(plainSql(sql));
+      answers.push(
+        rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]]))),
+      );
+    }
+    return answers;
   }
 });
