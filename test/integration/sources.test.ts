@@ -235,6 +235,19 @@ describe("a download that is cut", () => {
     }
   });
 
+  test("or that a server gives in pieces, is put together", async () => {
+    const etag = '"one"';
+    server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 100_000 }), (request, response) => {
+      const from = Number(/\d+/.exec(request.headers.range ?? "")?.[0]);
+      const piece = BYTES.subarray(from, from + 80_000);
+      const range = `bytes ${from}-${from + piece.length - 1}/${BYTES.length}`;
+      response.writeHead(206, { etag, "content-range": range, "content-length": piece.length }).end(piece);
+    });
+    const { bytes, asked } = await fetching(MARKET);
+    expect(bytes?.equals(BYTES)).toBe(true);
+    expect(asked).toHaveLength(4);
+  });
+
   test("is given up after so many tries without a byte more, and the next one goes on with what is there", async () => {
     const etag = '"one"';
     const cut = file(BYTES, { etag, cutAfter: 100_000 });
@@ -391,21 +404,17 @@ test("a name that means another address at the second look is connected to where
 
 describe("what is too much:", () => {
   test.each([
-    ["by its length", {}],
-    ["while it comes", { isChunked: true }],
-  ])(
-    "a file that is too large is refused %s, and no more than the limit is written",
-    async (_when, options) => {
-      server.on(MARKETPLACE, file(BYTES, options));
-      const { error } = await fetching(MARKET, { bytesMax: 200_000 });
-      expect(error).toMatchObject({
-        code: "package_too_large",
-        details: { accepted: "at most 200000 bytes" },
-      });
-      const written = await readFile(join(folder, "archive")).catch(() => Buffer.of());
-      expect(written.length).toBeLessThanOrEqual(200_000);
-    },
-  );
+    ["by its length, before a byte is written", {}, 0],
+    ["while it comes, and no more than the limit is written", { isChunked: true }, 200_000],
+  ])("a file that is too large is refused %s", async (_when, options, bytesWritten) => {
+    server.on(MARKETPLACE, file(BYTES, options));
+    const { error } = await fetching(MARKET, { bytesMax: 200_000 });
+    expect(error).toMatchObject({
+      code: "package_too_large",
+      details: { accepted: "at most 200000 bytes" },
+    });
+    expect((await readFile(join(folder, "archive"))).length).toBeLessThanOrEqual(bytesWritten);
+  });
 
   test("silence is cut and tried again, and given up with the clock's name", async () => {
     for (const answer of [silence, file(BYTES, { hangAfter: 1000 })]) {
