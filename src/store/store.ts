@@ -493,8 +493,11 @@ export interface UpgradeDue {
 
 /** Lines come with `packages.put` and go with `acceptChange`; an Installation has one at most. */
 export interface UpgradeRows {
-  /** Oldest first; those of one package, or all. */
-  listDue(identifier: string | undefined, limit: number): Promise<readonly UpgradeDue[]>;
+  /** Oldest first; those of one package, or all that are older than `minAgeMs`. */
+  listDue(
+    filter: { readonly identifier: string } | { readonly minAgeMs: number },
+    limit: number,
+  ): Promise<readonly UpgradeDue[]>;
   /** Unless a newer package has taken its place. */
   forget(due: Pick<UpgradeDue, "installationId" | "identifier">): Promise<void>;
 }

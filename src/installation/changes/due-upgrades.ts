@@ -26,7 +26,7 @@ export async function takeDueUpgrades(
 ): Promise<DueUpgrades> {
   try {
     const accepted = await acceptDueUpgrades(deps, { identifier, limit: AT_ONCE });
-    const left = await deps.store.upgrades.listDue(identifier, AT_ONCE);
+    const left = await deps.store.upgrades.listDue({ identifier }, AT_ONCE);
     const waiting = await Promise.all(left.map((due) => deps.store.installations.find(due.installationId)));
     const isTheirs = (found: Installation | undefined) =>
       found !== undefined && (tenantId === undefined || found.tenantId === tenantId);
@@ -46,10 +46,10 @@ export async function takeDueUpgrades(
  */
 export async function acceptDueUpgrades(
   deps: AcceptChangeDeps,
-  { identifier, limit }: { readonly identifier?: string; readonly limit: number },
+  { limit, ...which }: ({ readonly identifier: string } | { readonly minAgeMs: number }) & { limit: number },
 ): Promise<readonly Accepted[]> {
   const accepted: Accepted[] = [];
-  for (const due of await deps.store.upgrades.listDue(identifier, limit)) {
+  for (const due of await deps.store.upgrades.listDue(which, limit)) {
     const task = await acceptOne(deps, due);
     if (task !== undefined) accepted.push(task);
   }
@@ -84,6 +84,9 @@ function isOlder({ identifier }: { readonly identifier: string }, than: string):
   return compareVersions(parsePackageRef(identifier).version, parsePackageRef(than).version) < 0;
 }
 
+/** So long an upgrade belongs to the request that brought it, whose answer names its task. */
+const OWN_MS = 5_000;
+
 /** Looks each `everyMs` for what is still due. */
 export function startDueUpgrades(
   deps: AcceptChangeDeps & { readonly clock: Clock },
@@ -93,7 +96,7 @@ export function startDueUpgrades(
   const outage = new Outage(deps.log, "installation.upgrades_due");
   const work = () =>
     outage.run(async () => {
-      await acceptDueUpgrades(deps, { limit: batch });
+      await acceptDueUpgrades(deps, { minAgeMs: OWN_MS, limit: batch });
     });
   const running = repeat({ clock: deps.clock, everyMs }, work, scope.signal);
   scope.add(() => running);

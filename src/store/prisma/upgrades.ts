@@ -40,6 +40,14 @@ export async function noteUpgradesDue(tx: Tx, asked: UpgradesAsked): Promise<voi
         key_name = excluded.key_name, request_id = excluded.request_id`;
 }
 
+interface DueRow {
+  readonly installation_id: string;
+  readonly identifier: string;
+  readonly key_id: string;
+  readonly key_name: string;
+  readonly request_id: string;
+}
+
 function isOlder(identifier: string, than: string | null): boolean {
   if (than === null) return false;
   return compareVersions(parsePackageRef(identifier).version, parsePackageRef(than).version) < 0;
@@ -47,17 +55,19 @@ function isOlder(identifier: string, than: string | null): boolean {
 
 export function createUpgradeRows(db: Database): UpgradeRows {
   return {
-    listDue: (identifier, limit) =>
+    listDue: (filter, limit) =>
       db.run(async (prisma) => {
-        const rows = await prisma.upgradeDue.findMany({
-          where: identifier === undefined ? {} : { identifier },
-          orderBy: { createdAt: "asc" },
-          take: limit,
-        });
-        return rows.map(({ installationId, identifier: to, keyId, keyName, requestId }) => ({
-          installationId: InstallationId.parse(installationId),
-          identifier: to,
-          by: { keyId, keyName, requestId },
+        const which =
+          "identifier" in filter
+            ? Prisma.sql`identifier = ${filter.identifier}`
+            : Prisma.sql`created_at <= clock_timestamp() - ${filter.minAgeMs} * interval '1 millisecond'`;
+        const rows = await prisma.$queryRaw<DueRow[]>`
+          SELECT installation_id, identifier, key_id, key_name, request_id FROM berth_upgrades_due
+          WHERE ${which} ORDER BY created_at LIMIT ${limit}`;
+        return rows.map((row) => ({
+          installationId: InstallationId.parse(row.installation_id),
+          identifier: row.identifier,
+          by: { keyId: row.key_id, keyName: row.key_name, requestId: row.request_id },
         }));
       }),
     forget: ({ installationId, identifier }) =>
