@@ -72,7 +72,7 @@ export const outputSchema = omitted(nonEmptyMap);
 /** An empty map is left out like a missing one. */
 function nonEmptyMap(at: Source): Json | undefined {
   if (!at.isMap) throw at.refuse("a map");
-  return at.keys.length === 0 ? undefined : at.toJson();
+  return at.keys.length === 0 ? undefined : any(at);
 }
 
 export const providerIdentity: Read<JsonObject> = struct({

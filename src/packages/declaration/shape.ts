@@ -1,3 +1,4 @@
+import { compareUtf8 } from "../checksum.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 
 /**
@@ -56,13 +57,25 @@ export const integer: Read<number> = (at) => {
   return value;
 };
 
-/** Any value, as JSON. */
-export const any: Read<Json> = (at) => at.toJson();
+/** Any value, as JSON, with the keys of its maps in their order as bytes. */
+export const any: Read<Json> = (at) => sorted(at.toJson());
+
+function sorted(value: Json): Json {
+  if (isList(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).toSorted(([a], [b]) => compareUtf8(a, b));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}
 
 /** A map of anything. */
 export const anyMap: Read<JsonObject> = (at) => {
   if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
-  return Object.fromEntries(at.keys.map((key) => [key, at.get(key).toJson()]));
+  const entries = at.keys.toSorted(compareUtf8).map((key): [string, Json] => [key, any(at.get(key))]);
+  return Object.fromEntries(entries);
 };
 
 /** null where nothing is written. */
@@ -75,7 +88,7 @@ export function omitted<T extends Json | undefined>(read: Read<T>): Read<T | und
   return (at) => (at.isEmpty ? undefined : read(at));
 }
 
-/** null where nothing is written. */
+/** null where nothing is written; items that are null are not there. */
 export function list(read: Read<Json>, itemsMax?: number): Read<readonly Json[] | null> {
   return (at) => {
     if (at.isEmpty) return null;
@@ -84,7 +97,7 @@ export function list(read: Read<Json>, itemsMax?: number): Read<readonly Json[] 
     if (itemsMax !== undefined && items.length > itemsMax) {
       at.warn(`has ${items.length} items; expected at most ${itemsMax}`);
     }
-    return items.map((item) => read(item));
+    return items.filter((item) => !item.isEmpty).map((item) => read(item));
   };
 }
 
