@@ -75,7 +75,7 @@ async function survey(deps: ImageAreaDeps, signal: AbortSignal): Promise<readonl
   );
   const all = [...new Map([...images.values()].map((image) => [image.id, image])).values()];
   const byRow = new Map(
-    rows.map((row) => [row.key, row.imageRef == null ? undefined : images.get(row.imageRef)]),
+    rows.map((row) => [row.key, row.imageRef === undefined ? undefined : images.get(row.imageRef)]),
   );
   const known = new Set([...byRow.values()].map((image) => image?.id));
   const foundRows = rows.map((row) => ofRow(deps, { row, rows, byRow, all }));
@@ -165,7 +165,7 @@ async function takeRow(deps: ImageAreaDeps, row: ImageUse, signal: AbortSignal):
   const attempt = await store.disk.images.take(row, holder, settings.removalLeaseMs);
   if (attempt === undefined) return "it is needed again";
   try {
-    const image = imageRef == null ? undefined : await engine.findImage(imageRef, signal);
+    const image = imageRef === undefined ? undefined : await engine.findImage(imageRef, signal);
     const why = await removeFromEngine(deps, image, signal);
     if (why !== undefined) {
       await store.disk.images.keep(key, attempt);

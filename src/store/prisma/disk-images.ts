@@ -32,17 +32,25 @@ const HOLDERS = Prisma.sql`(
   SELECT 'build ' || b.key FROM berth_images b WHERE b.base_key = i.key AND b.state = 'building'
 )`;
 
+type ListedImage = Omit<ImageUse, "imageRef" | "baseKey"> &
+  Readonly<Record<"imageRef" | "baseKey", string | null>>;
+
 export function createImageDisk(db: Database): ImageDisk {
   return {
     list: () =>
-      db.run(
-        (prisma) => prisma.$queryRaw<ImageUse[]>`
+      db.run(async (prisma) => {
+        const rows = await prisma.$queryRaw<ListedImage[]>`
           SELECT i.key, i.layer, i.state, i.image_ref AS "imageRef", i.base_key AS "baseKey", i.uses,
             i.last_used_at AS "lastUsedAt",
             coalesce(i.lease_expires_at > clock_timestamp(), false) AS "isLeased",
             ARRAY(SELECT h.holder FROM ${HOLDERS} h ORDER BY h.holder) AS "heldBy"
-          FROM berth_images i ORDER BY i.last_used_at, i.key`,
-      ),
+          FROM berth_images i ORDER BY i.last_used_at, i.key`;
+        return rows.map((row) => ({
+          ...row,
+          imageRef: row.imageRef ?? undefined,
+          baseKey: row.baseKey ?? undefined,
+        }));
+      }),
     noteNeeded: (keys) =>
       db.run(async (prisma) => {
         if (keys.length === 0) return;
