@@ -7,6 +7,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
+import { formatNeed } from "../domain/plugin-need.ts";
 import { Scope } from "../domain/scope.ts";
 import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
 import type { ApiKey, StoredPackage } from "../store/store.ts";
@@ -52,6 +53,9 @@ export const PackageSchema = z
     providers: z.array(z.object({ kind: z.string(), name: z.string() })),
     category: z.enum(CATEGORIES),
     minimum_dify_version: z.string().nullable(),
+    dependencies: z
+      .array(z.object({ type: z.string(), value: z.string() }))
+      .meta({ description: "Other plugins, which are installed before it" }),
     warnings: z.array(z.string()),
     limits_asked: LimitsAskedSchema,
     created_at: Time,
@@ -73,6 +77,10 @@ export const TaskSchema = z
     parent_id: z.string().nullable().meta({ description: "The task that made this one and waits for it" }),
     identifier: z.string().nullable(),
     state: z.string(),
+    ending: z
+      .enum(["failed", "cancelled"])
+      .nullable()
+      .meta({ description: "How it will end once what it made is undone; null where that is open, or done" }),
     cause: FaultJsonSchema.nullable(),
     attempt: z.int(),
     created_at: Time,
@@ -80,6 +88,10 @@ export const TaskSchema = z
     finished_at: Time.nullable(),
   })
   .openapi("Task");
+
+export const TaskDetailSchema = TaskSchema.extend({
+  children: z.array(TaskSchema).meta({ description: "The tasks below it, oldest first" }),
+}).openapi("TaskDetail");
 
 export const InstallationSchema = z
   .object({
@@ -186,6 +198,7 @@ export function packageJson(
     providers: [...stored.providers],
     category: categoryOf(stored.providers.map(({ kind }) => kind)),
     minimum_dify_version: minimumPlatformVersion(stored.declaration) ?? null,
+    dependencies: stored.dependencies.map((need) => ({ type: need.type, value: formatNeed(need) })),
     warnings: [...stored.warnings, ...platformWarnings(stored.declaration, platform)],
     limits_asked: limitsAskedJson(stored.limitsAsked),
     created_at: stored.createdAt.toISOString(),
@@ -201,6 +214,7 @@ export function taskJson(task: Task): z.input<typeof TaskSchema> {
     parent_id: task.parentId ?? null,
     identifier: task.identifier ?? null,
     state: task.state,
+    ending: task.finishedAt === undefined ? (task.ending?.state ?? null) : null,
     cause: causeJson(task.cause),
     attempt: task.attempt,
     created_at: task.createdAt.toISOString(),

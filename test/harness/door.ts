@@ -278,6 +278,7 @@ function memoryStore(): MemoryStore {
     }),
     tasks: counted<Store["tasks"]>("tasks", {
       find: (id) => Promise.resolve(state.tasks.find((it) => it.id === id)),
+      children: () => Promise.resolve([]),
       latestOf: (id) => Promise.resolve(state.tasks.find((it) => it.installationId === id)),
       list: () => page(state.tasks),
       events: (_id, after) => Promise.resolve(state.events.filter(({ seq }) => seq > after)),
@@ -321,6 +322,8 @@ function memoryStore(): MemoryStore {
     trust: counted<Store["trust"]>("trust", {
       keys: () => Promise.resolve([]),
       policyOf: () => Promise.resolve(undefined),
+      signaturesOf: () => Promise.resolve([]),
+      admission: () => Promise.resolve(undefined),
       admissions: () => page([]),
     }),
     leases: counted("leases", {}),
@@ -346,7 +349,10 @@ function memoryStore(): MemoryStore {
       page: ({ tenantId }) => page(state.keys.filter((key) => (tenantId ?? key.tenantId) === key.tenantId)),
       noteUse: () => Promise.resolve(),
     }),
-    dependencies: counted("dependencies", {}),
+    dependencies: counted<Store["dependencies"]>("dependencies", {
+      needsOf: () => Promise.resolve([]),
+      dependentsOf: () => Promise.resolve([]),
+    }),
     tenants: counted<Store["tenants"]>("tenants", { find: () => Promise.resolve(undefined) }),
     events: counted<Store["events"]>("events", { list: () => page([]) }),
     ping: () => Promise.resolve(),

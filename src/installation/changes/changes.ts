@@ -5,6 +5,7 @@ import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { LimitsPolicy } from "../../domain/limits.ts";
 import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
+import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../visible-package.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
 import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
@@ -14,13 +15,18 @@ export interface ChangeRequest {
   readonly id: InstallationId;
   /** A Tenant's key asks: what other Tenants have a part in is not its to change. */
   readonly asTenant: boolean;
+  /** Also to a version that does not fit others that need it. */
+  readonly force?: boolean;
   readonly idempotency?: IdempotencyClaim;
   readonly by?: Actor;
 }
 
 /** Each answers when the change is written down. Throws as `acceptChange` of the Store does. */
 export interface InstallationChanges {
-  /** To another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`. */
+  /**
+   * To another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`, and
+   * `dependency_in_use` where others need a version that this is not, unless forced; so does a rollback.
+   */
   upgrade(
     request: ChangeRequest & { readonly identifier: string; readonly verifySignature?: boolean },
   ): Promise<Accepted>;
@@ -52,10 +58,14 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
     upgrade: async (request) => {
       const { identifier, verifySignature = false } = request;
       await assertSamePlugin(deps, request);
+      await assertOthersGoOn(deps, request, () => identifier);
       const input = verifySignature ? { verifySignature } : {};
       return await accept(request, { kind: "upgrade", identifier, input });
     },
-    rollback: (request) => accept(request, { kind: "rollback" }),
+    rollback: async (request) => {
+      await assertOthersGoOn(deps, request, ({ previousIdentifier }) => previousIdentifier);
+      return await accept(request, { kind: "rollback" });
+    },
     restart: async (request) => {
       if (request.asTenant && (await isShared(deps, request.id)))
         throw new Fault(
@@ -83,6 +93,17 @@ async function assertSamePlugin(
   const pkg = await visiblePackage(store, { identifier, tenantId, asTenant });
   if (pkg.pluginId === pluginId) return;
   throw invalidInput("identifier", identifier, `a package of ${pluginId}`);
+}
+
+async function assertOthersGoOn(
+  { store }: InstallationChangesDeps,
+  { id, force = false }: ChangeRequest,
+  next: (installation: Installation) => string | undefined,
+): Promise<void> {
+  if (force) return;
+  const installation = await getInstallation(store, id);
+  const identifier = next(installation);
+  if (identifier !== undefined) await assertStillFits(store, installation, identifier);
 }
 
 async function isShared({ store }: InstallationChangesDeps, id: InstallationId): Promise<boolean> {

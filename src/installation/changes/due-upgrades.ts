@@ -8,6 +8,7 @@ import { Outage } from "../../observe/outage.ts";
 import type { Accepted, UpgradeDue } from "../../store/store.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
+import { assertStillFits } from "../dependencies/still-fits.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
 
 export interface DueUpgrades {
@@ -69,6 +70,7 @@ async function acceptOne(deps: AcceptChangeDeps, due: UpgradeDue): Promise<Accep
     return undefined;
   }
   try {
+    await assertStillFits(store, installation, identifier);
     return await acceptChange(deps, { id, kind: "upgrade", identifier, by });
   } catch (error) {
     const { code } = toFault(error);

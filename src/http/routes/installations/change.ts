@@ -1,5 +1,5 @@
 /** What all changes of an Installation have in common at the door. */
-import type { z } from "zod";
+import { z } from "zod";
 import type { FaultCode } from "../../../domain/fault.ts";
 import type { ChangeRequest, InstallationChanges } from "../../../installation/changes/changes.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
@@ -9,6 +9,13 @@ import { AcceptedSchema } from "../../schemas.ts";
 import { idempotencyClaim } from "../idempotency.ts";
 import { acceptedResponse } from "./accepted.ts";
 import { getInstallation, InstallationParams } from "./find.ts";
+
+const ForceQuery = z.strictObject({
+  force: z
+    .enum(["true", "false"])
+    .default("false")
+    .meta({ description: "Also where others need the version that it has" }),
+});
 
 export interface ChangeRouteDeps {
   readonly store: Pick<Store, "installations">;
@@ -21,6 +28,8 @@ export interface ChangeRoute<B extends z.ZodType> {
   readonly path: string;
   readonly summary: string;
   readonly body?: B;
+  /** It may be kept from it by others that need the version that is there. */
+  readonly isForceable?: boolean;
   readonly faults?: readonly FaultCode[];
   readonly accept: (
     changes: InstallationChanges,
@@ -32,7 +41,7 @@ export interface ChangeRoute<B extends z.ZodType> {
 export function addChange<B extends z.ZodType>(
   routes: Routes,
   { store, changes, invoker }: ChangeRouteDeps,
-  { path, summary, body, faults = [], accept }: ChangeRoute<B>,
+  { path, summary, body, isForceable = false, faults = [], accept }: ChangeRoute<B>,
 ): void {
   const method = path === "" ? "patch" : "post";
   routes.add(
@@ -44,6 +53,7 @@ export function addChange<B extends z.ZodType>(
       access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
       ...(body !== undefined && { body }),
+      ...(isForceable && { query: ForceQuery }),
       answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
       faults: ["installation_not_found", "conflict", "idempotency_mismatch", ...faults],
     },
@@ -55,6 +65,7 @@ export function addChange<B extends z.ZodType>(
       });
       const request: ChangeRequest = {
         ...{ id, by, asTenant: principal.tenantId !== undefined },
+        force: new URL(url).searchParams.get("force") === "true",
         ...(idempotency !== undefined && { idempotency }),
       };
       const accepted = await accept(changes, request, given as z.output<B>);

@@ -42,6 +42,15 @@ const EntitySchema = InstallationSchema.extend({
 export const InstallationListedSchema = EntitySchema.openapi("InstallationListed");
 export const InstallationDetailSchema = EntitySchema.extend({
   last_task: TaskSchema.nullable(),
+  needs: z
+    .array(z.object({ installation_id: z.string(), type: z.string(), value: z.string() }))
+    .meta({ description: "Installations that it needs, and how its package says so" }),
+  needed_by: z.array(
+    z.object({
+      ...{ installation_id: z.string(), plugin_id: z.string(), identifier: z.string() },
+      ...{ type: z.string(), value: z.string() },
+    }),
+  ),
 }).openapi("InstallationDetail");
 
 export function entityJson(

@@ -1,3 +1,5 @@
+import { dependentJson } from "../../../domain/dependent.ts";
+import { formatNeed } from "../../../domain/plugin-need.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { taskJson } from "../../schemas.ts";
@@ -6,7 +8,10 @@ import { InstallationParams, installationNotFound } from "./find.ts";
 
 export function addGetInstallation(
   routes: Routes,
-  { store, settings }: { store: Pick<Store, "installed" | "tasks">; settings: EntitySettings },
+  {
+    store,
+    settings,
+  }: { store: Pick<Store, "installed" | "tasks" | "dependencies">; settings: EntitySettings },
 ): void {
   routes.add(
     {
@@ -25,9 +30,16 @@ export function addGetInstallation(
       const installed = await store.installed.find(id);
       if (installed?.installation.tenantId !== tenant) throw installationNotFound(id);
       const task = await store.tasks.latestOf(id);
+      const { identifier } = installed.installation;
+      const needs = (await store.dependencies.needsOf(id)).filter((link) => link.identifier === identifier);
+      const neededBy = await store.dependencies.dependentsOf(id);
       return Response.json({
         ...entityJson(installed, settings),
         last_task: task === undefined ? null : taskJson(task),
+        needs: needs.map(({ neededId, need }) => ({
+          ...{ installation_id: neededId, type: need.type, value: formatNeed(need) },
+        })),
+        needed_by: neededBy.map(dependentJson),
       });
     },
   );

@@ -5,6 +5,8 @@ export function addRollbackInstallation(routes: Routes, deps: ChangeRouteDeps): 
   addChange(routes, deps, {
     path: "/rollback",
     summary: "Back to the version before, from its own image; again, and it returns.",
+    isForceable: true,
+    faults: ["dependency_in_use"],
     accept: (changes, request) => changes.rollback(request),
   });
 }

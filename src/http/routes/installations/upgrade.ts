@@ -20,7 +20,8 @@ export function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): v
     summary:
       "Moves it to another package of its plugin. What is installed serves until the new one has passed its start probe.",
     body: Body,
-    faults: ["package_not_found", "invalid_json", "unsupported_media_type"],
+    isForceable: true,
+    faults: ["dependency_in_use", "package_not_found", "invalid_json", "unsupported_media_type"],
     accept: (changes, request, { identifier, verifySignature = false }) =>
       changes.upgrade({ ...request, identifier, verifySignature }),
   });

@@ -1,6 +1,6 @@
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { TaskSchema, taskJson } from "../../schemas.ts";
+import { TaskDetailSchema, taskJson } from "../../schemas.ts";
 import { getTask, TaskParams } from "./find.ts";
 
 export function addGetTask(routes: Routes, { store }: { store: Pick<Store, "tasks"> }): void {
@@ -9,12 +9,16 @@ export function addGetTask(routes: Routes, { store }: { store: Pick<Store, "task
       method: "get",
       path: "/v1/tenants/{tenant}/tasks/{id}",
       tag: "tasks",
-      summary: "One task: state, and the cause where it failed.",
+      summary: "One task: state, the cause where it failed, and the tasks below it.",
       access: { opens: "tenant", scope: "read" },
       params: TaskParams,
-      answers: { 200: { description: "The task", content: { "application/json": TaskSchema } } },
+      answers: { 200: { description: "The task", content: { "application/json": TaskDetailSchema } } },
       faults: ["task_not_found"],
     },
-    async ({ params }) => Response.json(taskJson(await getTask(store, params))),
+    async ({ params }) => {
+      const task = await getTask(store, params);
+      const children = await store.tasks.children(task.id);
+      return Response.json({ ...taskJson(task), children: children.map(taskJson) });
+    },
   );
 }
