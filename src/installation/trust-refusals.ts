@@ -74,7 +74,7 @@ function said(verdict: TrustVerdict, { identifier, category }: Refusal): string 
     case "unjudged":
       return `${identifier} is signed, and no key is trusted that could tell by whom`;
     case "unsigned":
-      return `${identifier} is not signed`;
+      return `${identifier} is not signed by a trusted key`;
     case "verified":
     case "admitted":
       return `${identifier} is trusted`;

@@ -236,7 +236,7 @@ describe("a refusal", () => {
     await expect(refused).rejects.toMatchObject({
       message: expect.stringMatching(
         new RegExp(
-          `is not signed, and the policy of this instance is require.*acme \\(${KEY.id.slice(0, 16)}\\) or other`,
+          `is not signed by a trusted key, and the policy of this instance is require.*acme \\(${KEY.id.slice(0, 16)}\\) or other`,
         ),
       ),
       details: {

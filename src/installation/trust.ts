@@ -51,6 +51,15 @@ export interface TrustRequest {
   readonly from: "upload" | "store";
 }
 
+type DescribedPackage = Pick<ReadPackage, "identifier" | "checksum" | "author">;
+
+export interface PackageTrust {
+  /** Of keys that are trusted now, newest first. */
+  readonly signatures: readonly (StoredSignature & { readonly keyName: string })[];
+  /** One sentence, where the policy is `warn` and not content. */
+  readonly warning: string | undefined;
+}
+
 export interface Trust {
   /** Throws `signature_required` or `signature_wrong`; both say what would help. */
   decide(request: TrustRequest): Promise<TrustDecision>;
@@ -62,6 +71,8 @@ export interface Trust {
     signatures: readonly Pick<StoredSignature, "keyId" | "time" | "signature" | "entries">[],
     by?: Actor,
   ): Promise<void>;
+  /** Of a stored Package, by what was kept of its signatures: its archive is not read. */
+  describe(pkg: DescribedPackage, tenantId: TenantId | undefined): Promise<PackageTrust>;
   /** With the Installation, as long as that has the identifier which was decided about. */
   record(id: InstallationId, decision: TrustDecision): Promise<void>;
   /** All keys whose signatures count now: those of the settings first. */
@@ -94,6 +105,7 @@ export function createTrust(deps: TrustDeps): Trust {
         );
       }
     },
+    describe: async (pkg, tenantId) => describePackage(deps, { pkg, tenantId }, await trustedKeys()),
     keepSignature: async (read, by) => {
       const signed = findSignature(deps.settings, read.evidence, await trustedKeys());
       if (signed === undefined) return;
@@ -157,6 +169,31 @@ async function decide(
     ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
     decidedAt: new Date(clock.now()).toISOString(),
   };
+}
+
+async function describePackage(
+  { store, settings }: TrustDeps,
+  { pkg, tenantId }: { readonly pkg: DescribedPackage; readonly tenantId: TenantId | undefined },
+  keys: readonly TrustedKey[],
+): Promise<PackageTrust> {
+  const { identifier, checksum, author } = pkg;
+  const [ofTenant, stored, admission] = await Promise.all([
+    tenantId === undefined ? undefined : store.trust.policyOf(tenantId),
+    store.trust.signaturesOf(identifier),
+    store.trust.admission(checksum),
+  ]);
+  const policy = ofTenant ?? settings.policy;
+  const category = categoryWanted(author, settings);
+  const signatures = stored.flatMap((signature) => {
+    const key = keys.find(({ id }) => id === signature.keyId);
+    return key === undefined ? [] : [{ ...signature, keyName: key.name }];
+  });
+  const isSigned = signatures.some((it) => category === undefined || it.category === category);
+  if (policy !== "warn" || isSigned || admission !== undefined) return { signatures, warning: undefined };
+  const verdict = signatures.length > 0 ? "category_missing" : "unsigned";
+  const policyFrom = ofTenant === undefined ? "instance" : "tenant";
+  const refusal = { identifier, checksum, policy, policyFrom, keys, category } as const;
+  return { signatures, warning: warningOf(verdict, refusal) };
 }
 
 function policyOrigin(

@@ -73,6 +73,11 @@ describe.each(SITES)("trust on $database", ({ database }) => {
       .key;
   const setPolicy = (tenant: string, policy: string | null) =>
     berth.json<{ policy: string }>(200, "PUT", `/v1/tenants/${tenant}/trust`, { body: { policy } });
+  const shown = (plugin: PackedPlugin, key?: string) =>
+    berth.json<{ warnings: readonly string[]; signatures: readonly unknown[] }>(
+      ...([200, "GET", `/v1/packages/${plugin.identifier}`] as const),
+      ...(key === undefined ? [] : [{ key }]),
+    );
   const trustOf = async ({ tenant, installationId }: { tenant: string; installationId: string }) =>
     berth.json<{ trust: TrustJson | null; state: string; warnings: readonly string[] }>(
       ...([200, "GET", `/v1/tenants/${tenant}/installations/${installationId}`] as const),
@@ -154,9 +159,10 @@ describe.each(SITES)("trust on $database", ({ database }) => {
     const tenant = aTenant();
     expect((await run("trust", "policy", tenant, "warn")).output).toBe(`${tenant}: warn\n`);
     const key = await keyOf(tenant);
-    const warning = `${later.identifier} is not signed; the policy require would refuse it.`;
+    const warning = `${later.identifier} is not signed by a trusted key; the policy require would refuse it.`;
     const uploaded = await send(later, { key });
     expect([uploaded.status, uploaded.warnings]).toEqual([201, expect.arrayContaining([warning])]);
+    expect((await shown(later, key)).warnings).toContain(warning);
     const body = { identifier: later.identifier, verifySignature: true };
     const path = `/v1/tenants/${tenant}/installations`;
     const refused = await berth.json<{ task: { id: string } }>(202, "POST", path, { body, key });
@@ -186,6 +192,9 @@ describe.each(SITES)("trust on $database", ({ database }) => {
     expect(await send(signature)).toMatchObject({ status: 200, trust: { verdict: "verified" } });
     const stored = await readFile(join(site.dataFolder, "packages", `${later.identifier}.difypkg`));
     expect([stored.equals(later.bytes), signature.bytes.equals(later.bytes)]).toEqual([true, false]);
+    const { signatures, warnings } = await shown(later);
+    expect(signatures).toMatchObject([{ key_id: SIGNER_KEY.id, key_name: "acme", category: null }]);
+    expect(warnings.join()).not.toContain("signed");
     const again = await accept(berth, later, tenant);
     expect((await follow(berth, again)).at(-1)).toMatchObject({ state: "ready" });
     expect((await trustOf(again)).trust).toMatchObject({ verdict: "verified", key_id: SIGNER_KEY.id });

@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import type { TrustedKey } from "../../../domain/trust.ts";
+import { SIGNATURE_CATEGORIES, type TrustedKey } from "../../../domain/trust.ts";
+import type { PackageTrust } from "../../../installation/trust.ts";
 import type { Admission } from "../../../store/trust-rows.ts";
 
 const Time = z.string().meta({ format: "date-time" });
@@ -17,6 +18,25 @@ export const TrustedKeySchema = z
 export const AdmissionSchema = z
   .object({ checksum: z.string(), note: z.string(), created_at: Time })
   .openapi("Admission");
+
+export const SignatureSchema = z
+  .object({
+    key_id: z.string(),
+    key_name: z.string(),
+    category: z.enum(SIGNATURE_CATEGORIES).nullable(),
+    time: z.int().meta({ description: "Unix time in seconds, as the signer says" }),
+    signature: z.string().meta({ description: "Base64" }),
+    created_at: Time.meta({ description: "When it came" }),
+  })
+  .openapi("Signature");
+
+export function signatureJson(
+  signature: PackageTrust["signatures"][number],
+): z.input<typeof SignatureSchema> {
+  const { keyId, keyName, category = null, time, createdAt } = signature;
+  const came = { created_at: createdAt.toISOString() };
+  return { key_id: keyId, key_name: keyName, category, time, signature: signature.signature, ...came };
+}
 
 export function trustedKeyJson({
   id,
