@@ -1,18 +1,20 @@
+import { categoryOf } from "../../domain/category.ts";
 import type { LimitsAsked } from "../../domain/limits.ts";
+import type { ProviderKind } from "../../domain/package.ts";
 import { manifestInvalid } from "../manifest-fault.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 
 const STORAGE_BYTES_MAX = 1_073_741_824;
 export const SEED_LAUNCHER = "_berth_launcher";
 
-/** In the order in which a category is derived; whatever else there is makes an extension. */
-const CATEGORIES = [
-  { list: "tools", category: "tool" },
-  { list: "models", category: "model" },
-  { list: "datasources", category: "datasource" },
-  { list: "agent_strategies", category: "agent-strategy" },
-  { list: "triggers", category: "trigger" },
-] as const;
+const KINDS: Readonly<Record<string, ProviderKind>> = {
+  tools: "tool",
+  models: "model",
+  endpoints: "endpoint",
+  datasources: "datasource",
+  agent_strategies: "agent_strategy",
+  triggers: "trigger",
+};
 
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   "": [
@@ -127,7 +129,8 @@ function flagOf(at: Source): boolean {
 function checkCategory(manifest: Source, plugins: SeedManifestParts["plugins"]): void {
   const at = manifest.get("category");
   if (at.isEmpty) return;
-  const derived = CATEGORIES.find(({ list }) => (plugins[list] ?? []).length > 0)?.category ?? "extension";
+  const offered = Object.entries(KINDS).filter(([list]) => (plugins[list] ?? []).length > 0);
+  const derived = categoryOf(offered.map(([, kind]) => kind));
   if (at.text === derived) return;
   throw manifestInvalid({
     file: manifest.file,

@@ -1,6 +1,7 @@
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { isFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { dependencySource, packageFiles } from "../package-files.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
@@ -135,6 +136,25 @@ describe("a package of the seed dialect", () => {
         message: expect.stringContaining(missing),
         details: { file: "manifest.json", field },
       });
+    },
+  );
+
+  it.each(["tools", "models", "endpoints", "datasources"])(
+    "without the YAML of an entry of %s is refused with a template that is then accepted",
+    async (list) => {
+      const python = { [`${list}/my-part.py`]: "" };
+      const manifest = { plugins: { [list]: ["my-part"] } };
+      const refused: unknown = await build(seedFiles(manifest, python)).catch((error: unknown) => error);
+      expect(refused).toMatchObject({
+        code: "manifest_invalid",
+        message: expect.stringContaining(`${list}/my-part.yaml is missing`),
+        details: { missing: `${list}/my-part.yaml`, template: expect.any(String) },
+      });
+      const template = isFault(refused) ? String(refused.details?.["template"]) : "";
+      expect(String(refused)).toContain(template);
+      const mended = await build(seedFiles(manifest, { ...python, [`${list}/my-part.yaml`]: template }));
+      expect(mended.pkg.providers).toHaveLength(1);
+      expect(mended.pkg.warnings).toEqual([]);
     },
   );
 

@@ -10,11 +10,11 @@ import { readSeedDependencies } from "./dependencies.ts";
 import { readSeedLimits } from "./limits.ts";
 import { completeManifest, SEED_LAUNCHER, warnOfUnknownKeys } from "./manifest.ts";
 import { SEED_PROVIDER_SOURCE, SEED_REQUIREMENT, seedLauncher } from "./python.ts";
+import { isSeedList } from "./templates.ts";
 import { completeEndpointYaml, completeToolYaml, type SeedItem, yamlOfNamed } from "./tool-yaml.ts";
 
 const FOLDER = "_berth";
 const ICON_BYTES_MAX = 4 * 1_048_576;
-const NAMED_LISTS = ["tools", "models", "endpoints", "datasources"] as const;
 
 export interface SeedInput {
   readonly files: PackageFiles;
@@ -97,12 +97,10 @@ async function placeProviders(
 
 function checkEntry(entry: Source, list: string): void {
   const text = entry.text ?? "";
-  const isNamed = isBareName(text) && (NAMED_LISTS as readonly string[]).includes(list);
+  const isNamed = isBareName(text) && isSeedList(list);
   if (isNamed || isYamlPath(text)) return;
   const name = `a name, whose ${list}/NAME.yaml is in the package, or `;
-  throw entry.refuse(
-    `${(NAMED_LISTS as readonly string[]).includes(list) ? name : ""}the path of a provider's .yaml`,
-  );
+  throw entry.refuse(`${isSeedList(list) ? name : ""}the path of a provider's .yaml`);
 }
 
 interface Placing {
@@ -127,7 +125,7 @@ async function placeNamed(
       name,
       author: manifest.get("author").text ?? "",
     };
-    yamlOfNamed(item, files);
+    if (isSeedList(list)) yamlOfNamed(list, item, files);
     items.push(item.path);
     if (list !== "tools" && list !== "endpoints") continue;
     const bytes = await files.read(item.path, yamlBytesMax);

@@ -1,9 +1,11 @@
 import { type Document, isMap } from "yaml";
+import { Fault } from "../../domain/fault.ts";
 import type { PackageFiles } from "../archive.ts";
 import { cleanPath } from "../declaration/items.ts";
-import { fileMissing, manifestInvalid } from "../manifest-fault.ts";
+import { fileMissing } from "../manifest-fault.ts";
 import { type Json, parseYamlDocument, type Source } from "../yaml-source.ts";
 import { completeI18n } from "./manifest.ts";
+import { type SeedList, seedTemplate } from "./templates.ts";
 
 export interface SeedItem {
   /** Where the YAML file is, which stays its path inside the image. */
@@ -118,15 +120,21 @@ function completeSource(tool: Source, item: SeedItem, files: PackageFiles, edit:
   edit(at, ["extra", "python", "source"], source);
 }
 
-export function yamlOfNamed(item: SeedItem, files: PackageFiles): void {
+/** Throws `manifest_invalid` for an entry whose YAML is missing: it names the file, and brings a template for it. */
+export function yamlOfNamed(list: SeedList, item: SeedItem, files: PackageFiles): void {
   if (files.has(item.path)) return;
   const python = item.path.replace(/\.yaml$/, ".py");
-  throw manifestInvalid({
-    file: item.at.file,
-    field: item.at.field,
-    value: item.at.text,
-    accepted: `a name whose ${item.path} is in the package; it is missing${
-      files.has(python) ? `, and ${python} alone does not say what it offers` : ""
-    }`,
-  });
+  const alone = files.has(python) ? `, and ${python} alone does not say what it offers` : "";
+  const template = seedTemplate(list, item.name);
+  const { file, field, text } = item.at;
+  throw new Fault(
+    "manifest_invalid",
+    `${file}: ${field} names ${JSON.stringify(text)}, whose ${item.path} is missing${alone}. A template for it:\n${template}`,
+    {
+      details: {
+        ...{ file, field, value: text ?? null, missing: item.path, template },
+        accepted: `a name whose ${item.path} is in the package`,
+      },
+    },
+  );
 }
