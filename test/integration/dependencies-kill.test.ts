@@ -1,0 +1,101 @@
+/**
+ * A worker dies at any call to the database while plugins that need each other are installed, or undone: the next one
+ * comes to the same end, with everything installed once or nothing left.
+ */
+import { randomUUID } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { TaskId } from "../../src/domain/ids.ts";
+import type { Store } from "../../src/store/store.ts";
+import { aTenant, type InstallRig, openInstallRig } from "../harness/installer.ts";
+import { length } from "../harness/lengths.ts";
+import { mortalStore } from "../harness/mortal-store.ts";
+import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
+import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+
+const NEVER = Number.POSITIVE_INFINITY;
+/** Every so many calls one is a death; all of them take minutes. */
+const STRIDE = length({ short: 20, soak: 1 });
+
+describe.each(DATABASES)("a worker that dies at any moment, on $name,", ({ create }) => {
+  let database: TestDatabase;
+  let rig: InstallRig;
+  let needs: NeedsRig;
+  let packages: { readonly base: string; readonly top: string };
+  let plugins: { readonly base: string; readonly top: string };
+  beforeAll(async () => {
+    database = await create();
+    rig = await openInstallRig(database);
+    needs = openNeedsRig(rig);
+    const own = randomUUID().slice(0, 8);
+    const base = await needs.upload(`base_${own}`);
+    packages = { base, top: await needs.upload(`top_${own}`, [base]) };
+    plugins = { base: `acme/base_${own}`, top: `acme/top_${own}` };
+  });
+  afterAll(async () => {
+    await rig?.[Symbol.asyncDispose]();
+    await database?.[Symbol.asyncDispose]();
+  });
+
+  /** As the sweeper sees it once the lease of the dead is over: whatever is unfinished and free is handed over. */
+  async function bury(taskId: TaskId): Promise<void> {
+    const task = await rig.store.tasks.find(taskId);
+    if (task !== undefined) await rig.store.tasks.release(taskId, task.attempt, 0).catch(() => undefined);
+    for (const { id, attempt } of await rig.store.tasks.listClaimable(100))
+      await needs.queue.enqueue("task.run", { taskId: id, attempt });
+  }
+
+  /** Installs for a Tenant of its own with a worker that dies before its n-th call; another one goes on. */
+  async function installAndDie(dieAt: number, { broken }: { readonly broken: readonly string[] }) {
+    const mortal = mortalStore(rig.store, dieAt);
+    const dying = workerOf(mortal.store, broken);
+    const next = workerOf(rig.store, broken);
+    const tenantId = aTenant();
+    const { task } = await needs.install(tenantId, packages.top);
+    for (let job = needs.queue.jobs.shift(); job !== undefined; job = needs.queue.jobs.shift()) {
+      const { taskId } = job.payload as { taskId: TaskId };
+      const isDead = mortal.calls >= dieAt;
+      await (isDead ? next : dying).worker.run(taskId).catch(() => undefined);
+      if (!isDead && mortal.calls >= dieAt) await bury(taskId);
+    }
+    const started = [...dying.started, ...next.started];
+    return { tenantId, task: await needs.task(task.id), calls: mortal.calls, started };
+  }
+
+  function workerOf(store: Store, broken: readonly string[]): NeedsRig {
+    const worker = openNeedsRig(rig, { store, queue: needs.queue });
+    for (const plugin of broken) worker.broken.add(plugin);
+    return worker;
+  }
+
+  async function eachDeath(
+    broken: readonly string[],
+    check: (end: Awaited<ReturnType<typeof installAndDie>>) => Promise<void>,
+  ): Promise<void> {
+    const clean = await installAndDie(NEVER, { broken });
+    await check(clean);
+    expect(clean.calls).toBeGreaterThan(20);
+    for (let dieAt = 1; dieAt <= clean.calls; dieAt += STRIDE)
+      await check(await installAndDie(dieAt, { broken })).catch((error: unknown) => {
+        throw new Error(`after a death at call ${dieAt} of ${clean.calls}`, { cause: error });
+      });
+  }
+
+  test("leaves an install that its successor brings to its end, and nothing is installed twice", async () => {
+    await eachDeath([], async ({ task, tenantId }) => {
+      expect(task).toMatchObject({ state: "ready" });
+      expect(await needs.has(tenantId)).toEqual({ [plugins.base]: "ready", [plugins.top]: "ready" });
+      const { items } = await rig.store.tasks.list({ tenantId }, { limit: 50 });
+      expect(items.map(({ kind, state }) => [kind, state])).toEqual([
+        ["install", "ready"],
+        ["install", "ready"],
+      ]);
+    });
+  });
+
+  test("leaves a failure that its successor undoes to the end", async () => {
+    await eachDeath([plugins.top], async ({ task, tenantId }) => {
+      expect(task).toMatchObject({ state: "failed", cause: { code: "start_crashed" } });
+      expect(await needs.has(tenantId)).toEqual({ [plugins.top]: "failed" });
+    });
+  });
+});
