@@ -73,6 +73,38 @@ describe.each(DATABASES)("migrations on $name", ({ create }) => {
     expect(store.instanceId).toMatch(/^[a-z0-9]{8}$/);
   });
 
+  it("make packages of an earlier release known by their label, and trip over no declaration", async () => {
+    const declarations: readonly (readonly [object, string | null])[] = [
+      [{ label: { en_US: "Big Clock" }, description: { de_DE: "ZEIGT" } }, "acme/p0\nbig clock\nzeigt"],
+      [{ label: "plain", description: { en_US: "Words" } }, "acme/p1\nwords"],
+      [{}, "acme/p2"],
+      [{ label: { en_US: "a \\u0063 is no escape" } }, "acme/p3\na \\u0063 is no escape"],
+      // what the database would not read
+      [{ label: { en_US: "x\0y" } }, null],
+      [{ label: { en_US: "\ud800" } }, null],
+    ];
+    const store = await database.open();
+    await store[Symbol.asyncDispose]();
+    const rows = (await readMigrations()).find(({ name }) => name.endsWith("_rows"));
+    const [backfill] = /UPDATE berth_packages[^;]*/.exec(rows?.sql ?? "") ?? [];
+    await prepare(
+      ...declarations.map(
+        ([declaration], place) => `
+        INSERT INTO berth_packages (identifier, plugin_id, author, name, version, checksum, bytes, dialect, declaration,
+          providers, runner, limits_asked, warnings)
+        VALUES ('acme/p${place}:1@a', 'acme/p${place}', 'acme', 'p${place}', '1', 'a', 1, 'real',
+          $json$${JSON.stringify(declaration)}$json$, '[]', '{}', '{}', '[]')`,
+      ),
+      backfill ?? "",
+      // a row that is not as it should be is a division by zero
+      ...declarations.map(
+        ([, search], place) => `
+        SELECT 1 / (count(*) FILTER (WHERE search IS NOT DISTINCT FROM ${search === null ? "NULL" : `$text$${search}$text$`}))
+        FROM berth_packages WHERE plugin_id = 'acme/p${place}'`,
+      ),
+    );
+  });
+
   it.each([
     ["ALTER TABLE plugins ALTER COLUMN refers TYPE integer", "plugins.refers"],
     ["ALTER TABLE tool_installations DROP COLUMN provider", "tool_installations.provider"],

@@ -191,6 +191,14 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
       providers: [[["clocks", two.identifier]], [], [], [], [["r", two.identifier]]],
     });
     expect((await look(other)).providers).toEqual(before.providers);
+    {
+      await using store = await database.open();
+      const sees = (tenant: TenantId) =>
+        Promise.all([one, two].map(({ identifier }) => store.packages.isVisibleTo(identifier, tenant)));
+      expect(await sees(mine), "what it has and could go back to").toEqual([true, true]);
+      expect(await sees(other)).toEqual([true, false]);
+      expect(await sees(aTenant())).toEqual([false, false]);
+    }
 
     await change("upgrade", othersId, two);
     expect(await look(other)).toMatchObject({
