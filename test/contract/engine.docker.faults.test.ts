@@ -306,3 +306,37 @@ test("closing the engine ends its open calls and streams", async () => {
   await expect(waiting).rejects.toMatchObject({ code: "engine_unavailable" });
   await expect(find()).rejects.toMatchObject({ code: "engine_unavailable" });
 });
+
+test("a commit that is aborted while the Engine makes it leaves no image: what was made is removed by its id", async () => {
+  const reached = Promise.withResolvers<void>();
+  const made = Promise.withResolvers<void>();
+  routes["GET /containers/c1/json"] = json({
+    ...{ Id: "c1", Name: "/c1", Image: `sha256:${ID}`, Created: "2026-01-01T00:00:00Z" },
+    Config: { Labels: {}, Env: [] },
+    State: {
+      ...{ Status: "exited", OOMKilled: false, ExitCode: 0 },
+      ...{ StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:00:01Z" },
+    },
+  });
+  routes["POST /commit"] = (request, response) => {
+    reached.resolve();
+    void made.promise.then(() => json({ Id: `sha256:${ID}` })(request, response));
+  };
+  routes[`DELETE /images/sha256:${ID}`] = json([]);
+  const stop = new AbortController();
+  const spec = {
+    reference: "made:1",
+    labels: {},
+    env: {},
+    command: ["/bin/true"],
+    workingDir: "/",
+    user: "1:1",
+  };
+  const committing = engine.commit("c1", spec, stop.signal).catch((error: unknown) => error);
+  expect(await Promise.race([reached.promise, committing])).toBeUndefined();
+  const reason = new Error("cancelled");
+  stop.abort(reason);
+  made.resolve();
+  expect(await committing).toBe(reason);
+  expect(asked.at(-1)).toContain(`DELETE /v1.41/images/sha256:${ID}`);
+});

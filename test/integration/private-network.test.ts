@@ -150,23 +150,24 @@ describe("a build with two indexes that want passwords, a private authority and 
   });
 
   test.each([
-    ["the authority is not trusted", () => ({ caBundle: undefined })],
-    ["the proxy is not known", () => ({ proxies: NO_PROXIES })],
+    ["index_refused", "the authority is not trusted", () => ({ caBundle: undefined })],
+    ["name_not_resolved", "the proxy is not known", () => ({ proxies: NO_PROXIES })],
     [
+      "index_refused",
       "the proxy wants another password",
       () => ({ proxies: { ...NO_PROXIES, https: proxy.url.replace("@", "-old@") } }),
     ],
-  ])("is index_unreachable where %s, and says so without a secret", async (_why, changes) => {
+  ])("is %s where %s, and says so without a secret", async (code, _why, changes) => {
     const from = rig.lines.length;
     const failure: unknown = await rig
       .build({ requirements: "inner>=0.1\n", settings: await settingsWith(changes()) })
       .catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code: "index_unreachable" });
+    expect(failure).toMatchObject({ code });
     expectNoSecret([JSON.stringify(failure), String(failure), ...rig.lines.slice(from)].join("\n"));
   });
 
   test.each([
-    ["index_unreachable", "a wrong password", { password: "wrong" }],
+    ["index_refused", "a wrong password", { password: "wrong" }],
     ["dependency_unresolvable", "a package that is not there", {}],
   ])("is %s with %s, and says so without a secret", async (code, _why, changes: { password?: string }) => {
     const from = rig.lines.length;

@@ -2,7 +2,7 @@
  * What went wrong, told from the installer's exit code first (1: it decided that it cannot be done; 2: something on
  * the way failed; 90 and more: the script's own) and, where one code has several meanings, from fixed phrases of the
  * version of `uv` that is part of the runtime image, and so of every image's key. The first row that fits decides.
- * `test/integration/build-causes.test.ts` has the real `uv` say each of them.
+ * `test/e2e/explained.test.ts` and `test/integration/` have the real `uv` say them.
  */
 import { Fault, type FaultCode, type FaultDetails } from "../../domain/fault.ts";
 import { refuseAddresses } from "./requirements.ts";
