@@ -13,6 +13,8 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth export IDENTIFIER [-o FILE]
                                 write a package with its image, for a host without a network
        berth import FILE        take what berth export wrote (docs/air-gapped.md)
+       berth disk               what is kept on disk, how much of it may go (docs/disk.md)
+       berth gc [--dry-run]     take away what nothing needs, or say what that would be
        berth pack DIR [-o FILE] make a package of a folder
        berth keygen NAME        make a key pair to sign with: NAME.private.pem, NAME.public.pem
        berth sign FILE --key PRIVATE.pem [--category NAME] [-o FILE]
@@ -40,6 +42,16 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { values } = parseArgs({ args: [...args], options: { yes: { type: "boolean", default: false } } });
     const { claim } = await import("./cli/claim.ts");
     return claim({ config: readConfig(process.env), yes: values.yes });
+  },
+  disk: async () => {
+    const { showDisk } = await import("./cli/disk.ts");
+    return showDisk(readConfig(process.env));
+  },
+  gc: async (args) => {
+    const options = { "dry-run": { type: "boolean", default: false } } as const;
+    const { values } = parseArgs({ args: [...args], options });
+    const { collectDisk } = await import("./cli/disk.ts");
+    return collectDisk(readConfig(process.env), { dryRun: values["dry-run"] });
   },
   up: async (args) => {
     const { values } = parseArgs({ args: [...args], options: { once: { type: "boolean", default: false } } });
