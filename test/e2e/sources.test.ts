@@ -44,7 +44,10 @@ describe.each(SITES)("on $database", ({ database }) => {
   let berth: BerthProcess;
   let server: SourceServer;
   let secure: SourceServer;
+  /** One for all installs, so that its image is built once. */
+  let plugin: PackedPlugin;
   beforeAll(async () => {
+    plugin = await packVersion("echo", "3.0.0");
     const authority = scope.use(await makeAuthority());
     server = scope.use(await startSourceServer());
     secure = scope.use(await startSourceServer({ certificate: await authority.issue(["IP:127.0.0.1"]) }));
@@ -92,7 +95,6 @@ describe.each(SITES)("on $database", ({ database }) => {
   const downloads = () => readdir(join(site.dataFolder, "fetches")).catch(() => []);
 
   test("a package of the marketplace is fetched by a task, installed by one below it, and fetched once for all tenants", async () => {
-    const plugin = await packVersion("echo", "3.0.0");
     server.on(MARKETPLACE, file(plugin.bytes));
     const tenant = aTenant();
     const before = server.count(MARKETPLACE);
@@ -144,7 +146,6 @@ describe.each(SITES)("on $database", ({ database }) => {
   });
 
   test("a private release's asset is fetched with the token; the Installation says of which release it is", async () => {
-    const plugin = await packVersion("echo", "3.1.0");
     const release = { type: "github", repo: "acme/echo", release: "v3.1.0", asset: "echo.difypkg" };
     server.on(
       "/api/v3/repos/acme/echo/releases/tags/v3.1.0",
@@ -166,8 +167,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   });
 
   test("a worker that is killed in the middle of a download leaves its bytes to the next one", async () => {
-    const plugin = await packVersion("echo", "3.2.0");
-    const [etag, half] = ['"3.2.0"', Math.floor(plugin.bytes.length / 2)];
+    const [etag, half] = ['"one"', Math.floor(plugin.bytes.length / 2)];
     secure.on("/echo", file(plugin.bytes, { etag, hangAfter: half }), file(plugin.bytes, { etag }));
     const tenant = aTenant();
     const url = `${secure.url}/echo?signature=${SECRETS[2]}`;
@@ -189,7 +189,6 @@ describe.each(SITES)("on $database", ({ database }) => {
   });
 
   test("failures that pass are tried again and say so; a rate limit waits as long as it was told", async () => {
-    const plugin = await packVersion("echo", "3.0.0");
     const { identifier } = await packVersion("echo", "9.9.9");
     const limited = status(429, { "retry-after": "1" });
     const refused = status(403);
@@ -201,7 +200,6 @@ describe.each(SITES)("on $database", ({ database }) => {
     ]);
     const delays = events.flatMap((event) => (event.type === "retry" ? [Reflect.get(event, "delayMs")] : []));
     expect(delays[0]).toBeGreaterThan(500);
-    expect(plugin.identifier).not.toBe(identifier);
   });
 
   test("what is not what was asked for is refused, kept by nobody and left nowhere", async () => {
@@ -227,25 +225,24 @@ describe.each(SITES)("on $database", ({ database }) => {
 
   test("a redirect into the operator's network fails by name", async () => {
     server.on(MARKETPLACE, redirect("http://169.254.169.254/latest/meta-data"));
-    const plugin = await packVersion("echo", "4.1.0");
-    expect((await failing(aTenant(), market(plugin))).cause).toMatchObject({
+    const other = await packVersion("echo", "4.1.0");
+    expect((await failing(aTenant(), market(other))).cause).toMatchObject({
       code: "source_address_refused",
       details: { value: "169.254.169.254" },
     });
   });
 
   test("whoever knows the identifier of another tenant's own package does not get it from here", async () => {
-    const plugin = await packVersion("echo", "4.2.0");
-    await upload(berth, plugin);
+    const own = await packVersion("echo", "4.2.0");
+    await upload(berth, own);
     const tenant = aTenant();
-    const answer = await ask(tenant, market(plugin), { key: await keyOf(tenant) });
+    const answer = await ask(tenant, market(own), { key: await keyOf(tenant) });
     expect(answer).toMatchObject({ installation: null, task: { kind: "fetch" } });
     const end = (await follow(berth, { tenant, taskId: answer.task.id })).at(-1);
     expect(end).toMatchObject({ state: "failed", cause: { code: "source_not_found" } });
   });
 
   test("an Idempotency-Key holds the first answer, also once the package is here", async () => {
-    const plugin = await packVersion("echo", "3.0.0");
     const tenant = aTenant();
     server.on(MARKETPLACE, file(plugin.bytes));
     const headers = { "idempotency-key": randomUUID() };
