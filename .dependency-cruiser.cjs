@@ -30,7 +30,9 @@ const contracts = [
   "store/[^/]+[.]ts",
   "queue/[^/]+[.]ts",
   "packages/[^/]+[.]ts",
+  "packages/bundle/",
   "packages/declaration/",
+  "packages/signature/",
   "sources/sources[.]ts",
 ];
 
