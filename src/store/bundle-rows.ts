@@ -2,7 +2,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { Bundle } from "../domain/bundle.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Package } from "../domain/package.ts";
-import type { Page, PageRequest } from "./store.ts";
+import type { Page, PageRequest } from "./answers.ts";
 
 export interface StoredBundle extends Bundle {
   readonly createdAt: Date;

@@ -1,7 +1,7 @@
 import type { Dependent } from "../domain/dependent.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { PluginNeed } from "../domain/plugin-need.ts";
-import type { Accepted } from "./store.ts";
+import type { Accepted } from "./answers.ts";
 
 /** One Installation's need of another, as the Package said it. */
 export interface DependencyLink {

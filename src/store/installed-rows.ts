@@ -3,7 +3,7 @@ import type { InstallationId, TenantId } from "../domain/ids.ts";
 import type { Installation, InstallationState } from "../domain/installation.ts";
 import type { DeclarationJson, ProviderKind } from "../domain/package.ts";
 import type { PluginStatus } from "../domain/plugin-status.ts";
-import type { Page, PageRequest } from "./store.ts";
+import type { Page, PageRequest } from "./answers.ts";
 
 /** An Installation with what it shows of its Package and its Pool. */
 export interface Installed {

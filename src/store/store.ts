@@ -24,6 +24,7 @@ import type {
   TenantTask,
 } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
+import type { Accepted, Page, PageRequest } from "./answers.ts";
 import type { BundleRows } from "./bundle-rows.ts";
 import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
@@ -31,6 +32,8 @@ import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
 import type { ReadmeRows } from "./readme-rows.ts";
 import type { TrustRows } from "./trust-rows.ts";
+
+export type { Accepted, Page, PageRequest } from "./answers.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
@@ -58,16 +61,6 @@ export interface Store extends AsyncDisposable {
   readonly disk: DiskRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
-}
-
-export interface Page<T> {
-  readonly items: readonly T[];
-  /** Pass it back as `cursor` for what follows; undefined at the end. */
-  readonly nextCursor: string | undefined;
-}
-export interface PageRequest {
-  readonly limit: number;
-  readonly cursor?: string;
 }
 
 export interface StoredPackage extends Package {
@@ -120,13 +113,6 @@ export interface IdempotencyClaim {
   /** Hash of method, path and body. */
   readonly requestHash: string;
 }
-export interface Accepted {
-  readonly installation: Installation;
-  readonly task: Task;
-  /** True where this request made the task; false where the same one was there, or in flight, already. */
-  readonly created: boolean;
-}
-
 export const CHANGES = ["upgrade", "rollback", "restart", "enable", "disable", "limits"] as const;
 export type ChangeKind = (typeof CHANGES)[number];
 

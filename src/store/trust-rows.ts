@@ -2,7 +2,7 @@
 import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TenantId } from "../domain/ids.ts";
 import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../domain/trust.ts";
-import type { Page, PageRequest } from "./store.ts";
+import type { Page, PageRequest } from "./answers.ts";
 
 /** Contents that the operator lets in unsigned. */
 export interface Admission {
