@@ -1,7 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { Fault, isFault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
 import { backoffMs } from "../util/backoff.ts";
+import { systemClock } from "../util/clock.ts";
 import { connectionFault } from "./failures.ts";
 import type { DownloadSettings } from "./sources.ts";
 
@@ -29,7 +29,7 @@ export async function repeat<T>(
       failures = (await onFailure(fault)) ? 1 : failures + 1;
       if (failures >= triesMax) throw fault;
     }
-    await delay(backoffMs(failures, { firstMs: retryFirstMs, maxMs: retryMaxMs }), undefined, { signal });
+    await systemClock.sleep(backoffMs(failures, { firstMs: retryFirstMs, maxMs: retryMaxMs }), signal);
   }
 }
 

@@ -438,6 +438,12 @@ describe("what is too much:", () => {
     expect(error).toMatchObject({ code: "source_timeout", details: { clock: "total", limit_ms: 400 } });
   });
 
+  test("that clock runs in the pauses between tries too", async () => {
+    server.on(MARKETPLACE, status(503));
+    const { error } = await fetching(MARKET, { totalMs: 200, retryFirstMs: 60_000, retryMaxMs: 60_000 });
+    expect(error).toMatchObject({ code: "source_timeout", details: { clock: "total" } });
+  });
+
   test("a caller who gives up ends it with the caller's reason", async () => {
     server.on(MARKETPLACE, silence);
     const giving = new AbortController();
