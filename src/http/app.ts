@@ -112,7 +112,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const routes = new Routes({ keyring, log, life, settings });
   addUploadPackage(routes, options);
   addListPackages(routes, options);
-  // before the route of a package itself, whose identifier may hold slashes
+  // before the route of a package itself, which takes any number of slashes
   addPackageAsset(routes, options);
   addPackageReadme(routes, options);
   addPackagePrivacy(routes, options);

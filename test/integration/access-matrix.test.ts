@@ -165,7 +165,7 @@ test("every route is in the table with the access that it is meant to have, and 
   for (const [pattern, methods] of door.app.routes.served) {
     if (!pattern.startsWith("/v1")) continue;
     const path = new RegExp(
-      `^${pattern.replaceAll(/:\w+(\{\.\+\})?/g, (_all, many) => (many ? ".+" : "[^/]+"))}$`,
+      `^${pattern.replaceAll(/:\w+(\{[^}]+\})?/g, (_all, many) => (many ? ".+" : "[^/]+"))}$`,
     );
     const served = routes
       .filter((route) => path.test(pathOf(route)))

@@ -127,9 +127,13 @@ async function placeNamed(
     };
     if (isSeedList(list)) yamlOfNamed(list, item, files);
     items.push(item.path);
-    if (list !== "tools" && list !== "endpoints") continue;
+    if (list === "models") continue;
     const bytes = await files.read(item.path, yamlBytesMax);
     const source = parseYaml(bytes, item.path, findings);
+    if (list === "datasources") {
+      placeInline(source, item, placing.overlay);
+      continue;
+    }
     const complete = list === "tools" ? completeToolYaml : completeEndpointYaml;
     placing.overlay.set(item.path, complete(bytes, source, item, files));
   }
@@ -138,6 +142,22 @@ async function placeNamed(
   const path = `${FOLDER}/endpoints.yaml`;
   placing.overlay.set(path, asYaml({ settings: [], endpoints: items }));
   return [path];
+}
+
+/** What a provider of datasources writes in place goes into files: the platform's reader takes both, the SDK files only. */
+function placeInline(provider: Source, { path, name }: SeedItem, overlay: Map<string, Buffer>): void {
+  const { items } = provider.get("datasources");
+  const written = provider.toJson();
+  if (!isObject(written) || !items.some(({ isMap }) => isMap)) return;
+  const datasources = items.map((at, index): Json => {
+    const item = at.toJson();
+    if (!isObject(item)) return item;
+    const file = `${FOLDER}/datasources/${name}-${index}.yaml`;
+    const extra = { python: { source: path.replace(/\.yaml$/, ".py") } };
+    overlay.set(file, asYaml({ extra, ...item }));
+    return file;
+  });
+  overlay.set(path, asYaml({ ...written, datasources }));
 }
 
 function placeToolProvider(tools: readonly string[], { input, icons, overlay }: Placing): readonly string[] {

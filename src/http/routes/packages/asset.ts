@@ -34,7 +34,7 @@ export function addPackageAsset(routes: Routes, { store, texts }: PackageTextRou
     {
       method: "get",
       path: "/v1/packages/{identifier}/assets/{name}",
-      pattern: "/v1/packages/:identifier{.+}/assets/:name{.+}",
+      pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/assets/:name{.+}",
       tag: "packages",
       summary: "An icon or another file of a package's `_assets`, as it is.",
       access: { opens: "any", scope: "read" },

@@ -40,7 +40,7 @@ export function addPackageReadme(routes: Routes, { store, texts }: PackageTextRo
     {
       method: "get",
       path: "/v1/packages/{identifier}/readme",
-      pattern: "/v1/packages/:identifier{.+}/readme",
+      pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/readme",
       tag: "packages",
       summary: "A package's README, in the asked language where there is one.",
       access: { opens: "any", scope: "read" },
@@ -63,7 +63,7 @@ export function addPackagePrivacy(routes: Routes, { store, texts }: PackageTextR
     {
       method: "get",
       path: "/v1/packages/{identifier}/privacy",
-      pattern: "/v1/packages/:identifier{.+}/privacy",
+      pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/privacy",
       tag: "packages",
       summary: "A package's privacy notice: the file that its manifest names, or the address.",
       access: { opens: "any", scope: "read" },
