@@ -79,6 +79,7 @@ function workFolders(config: Config, graceMs: number): readonly WorkFolder[] {
   return [
     { path: wheelFolders(config).workFolder, what: "folder of a build", ageMs: graceMs, of: "image" },
     { path: join(dataFolder, "fetches"), what: "download of task", ageMs: graceMs, of: "task" },
+    { path: join(dataFolder, "transfers"), what: "export or import", ageMs: 24 * HOUR_MS },
     { path: join(dataFolder, "packages", ".staging"), what: "upload", ageMs },
     { path: join(dataFolder, "packages-s3", "partial"), what: "upload or download", ageMs },
     { path: join(dataFolder, "packages-s3", "opened"), what: "opened archive", ageMs: 24 * HOUR_MS },
