@@ -43,7 +43,7 @@ export function pluginOf(need: PluginNeed): string | undefined {
 }
 
 /** Whether the package is of the plugin that the need means, in whatever version. */
-export function isMeant(need: PluginNeed, found: NeededPackage): boolean {
+function isMeant(need: PluginNeed, found: NeededPackage): boolean {
   switch (need.type) {
     case "package":
     case "listing":

@@ -12,7 +12,6 @@ import type {
   TaskAccepted,
   UninstallRequest,
 } from "../store/store.ts";
-import type { BundleRequest } from "./dependencies/bundle.ts";
 import type { FetchRequest } from "./fetch.ts";
 
 export interface PackageUploads {
@@ -42,6 +41,17 @@ export interface UploadedPackage {
   readonly stored: StoredPackage;
   readonly limits: LimitsGranted;
   readonly trust: TrustDecision;
+}
+
+export interface BundleRequest {
+  readonly tenantId: TenantId;
+  /** Of an uploaded bundle. */
+  readonly bundle: string;
+  /** See `InstallationRequests.install`. */
+  readonly asTenant: boolean;
+  readonly verifySignature?: boolean | undefined;
+  readonly idempotency?: IdempotencyClaim;
+  readonly by?: Actor;
 }
 
 export interface InstallationRequests {

@@ -262,7 +262,11 @@ export function engineContract(
     test("an image that is saved by its id is loaded again under that id, without a name", async () => {
       const { engine, labels } = subject;
       const reference = `${subject.name("saved")}:1`;
-      const id = await engine.importImage({ reference, labels }, Readable.from([Buffer.alloc(1024)]), within());
+      const id = await engine.importImage(
+        { reference, labels },
+        Readable.from([Buffer.alloc(1024)]),
+        within(),
+      );
       const tar = await buffer(await engine.saveImage(id, within()));
       await engine.removeImage(reference, within());
       expect(await engine.findImage(id, within())).toBeUndefined();

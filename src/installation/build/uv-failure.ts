@@ -44,7 +44,7 @@ export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskByte
   return new Fault("build_failed", message, { details });
 }
 
-export function buildDiskFull(diskBytes: number, details: FaultDetails = {}): Fault {
+function buildDiskFull(diskBytes: number, details: FaultDetails = {}): Fault {
   const limit = `${Math.round(diskBytes / 1_048_576)} MiB`;
   return new Fault("build_disk_full", `The build filled more disk than builds are given: ${limit}.`, {
     details: { ...details, diskBytes },

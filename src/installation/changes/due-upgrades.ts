@@ -45,7 +45,7 @@ export async function takeDueUpgrades(
  * Accepts what is due, of one package or of all. What is in the middle of another change stays due, what has that
  * version by now, or a newer one, is forgotten. Answers what was accepted.
  */
-export async function acceptDueUpgrades(
+async function acceptDueUpgrades(
   deps: AcceptChangeDeps,
   { limit, ...which }: ({ readonly identifier: string } | { readonly minAgeMs: number }) & { limit: number },
 ): Promise<readonly Accepted[]> {

@@ -1,29 +1,17 @@
 import { z } from "zod";
-import type { Actor } from "../../domain/audit.ts";
 import { Fault } from "../../domain/fault.ts";
-import type { TenantId } from "../../domain/ids.ts";
 import type { TaskStep, TenantTask } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { StoredBundle } from "../../store/bundle-rows.ts";
-import type { IdempotencyClaim, Store, TaskAccepted } from "../../store/store.ts";
+import type { Store, TaskAccepted } from "../../store/store.ts";
+import type { BundleRequest } from "../contracts.ts";
 import { handOver } from "../hand-over.ts";
 import type { TaskJournal } from "../task-journal.ts";
 import { type InstallNeedsDeps, installNeeds, NeedsInput } from "./install-needs.ts";
 
 /** The input of a `bundle` task. */
 const BundleInput = NeedsInput.extend({ bundle: z.string() });
-
-export interface BundleRequest {
-  readonly tenantId: TenantId;
-  /** Of an uploaded bundle. */
-  readonly bundle: string;
-  /** See `InstallationRequests.install`. */
-  readonly asTenant: boolean;
-  readonly verifySignature?: boolean | undefined;
-  readonly idempotency?: IdempotencyClaim;
-  readonly by?: Actor;
-}
 
 export interface BundleDeps {
   readonly store: Store;
