@@ -48,16 +48,18 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const [pkg] = packages;
     if (pkg === undefined) throw new Error("no package");
     for (const one of packages) await store.packages.put(one, { tenantId });
-    const { pluginId, identifier, limitsAsked } = pkg;
-    const accepted = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS },
-      ...{ source: "package", meta: {}, warnings: [] },
-    });
+    const accepted = await install(pkg, tenantId);
     const { id } = accepted.installation;
     const poolKey = await pool(packages, 0, tenantId, (key) => store.installations.setPool(id, key, []));
     await publish(accepted);
-    return { id, tenantId, packages, poolKey };
+    return { id, tenantId, packages, poolKey, task: accepted.task };
   }
+
+  const install = ({ pluginId, identifier, limitsAsked }: Package, tenantId: TenantId) =>
+    store.installations.acceptInstall({
+      ...{ tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS },
+      ...{ source: "package", meta: {}, warnings: [] },
+    });
 
   /** The Pool of a version, pointed to before it is there. */
   async function pool(
@@ -152,6 +154,20 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect([again.task.id, again.created]).toEqual([upgrade.task.id, false]);
     await fail(await accept({ id, kind: "rollback" }));
     expect(await store.installations.find(id)).toMatchObject({ state: "ready", identifier, poolKey: next });
+  });
+
+  it("an install of what is there returns the task that brought it; while it moves elsewhere it is refused", async () => {
+    const { id, packages, tenantId, task } = await installed();
+    const [first, second] = packages;
+    if (first === undefined || second === undefined) throw new Error("no packages");
+    const again = () => install(first, tenantId);
+    await fail(await accept({ id, kind: "restart" }));
+    expect((await again()).task.id).toBe(task.id);
+    const upgrade = await accept({ id, kind: "upgrade", identifier: second.identifier });
+    const details = { task_id: upgrade.task.id, kind: "upgrade" };
+    await expect(again()).rejects.toMatchObject({ code: "conflict", details });
+    await fail(upgrade);
+    expect(await again()).toMatchObject({ created: false, task: { id: task.id } });
   });
 
   it("what could not be enabled is disabled as before, with the cause", async () => {

@@ -4,6 +4,7 @@ import type { TaskId } from "../../domain/ids.ts";
 import type { Task } from "../../domain/task.ts";
 import type { Accepted, AcceptInstall } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
+import { arrivalOf, taken } from "./changes.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
@@ -45,15 +46,26 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
   await noteHold(tx, found.id, { parentId: request.parentId, isNew: count > 0 });
   if (count > 0) return withInstall(tx, found, request);
   assertSame(found, request);
-  const latest = await latestTask(tx, found.id);
-  if (found.state !== "failed" && latest !== null)
-    return { installation: toInstallation(found), task: toTask(latest), created: false };
+  const known = await knownTask(tx, found);
+  if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
+  // What was chosen for it stands in place of what its manifest asks.
+  const limitsGranted = jsonValue({ ...request.limitsGranted, ...Object(found.limitsWanted) });
   const again = await tx.installation.update({
     where: { id: found.id },
-    data: { state: "installing", cause: Prisma.DbNull, ...asked },
+    data: { state: "installing", cause: Prisma.DbNull, ...asked, limitsGranted },
   });
   await touch(tx, found.id);
   return withInstall(tx, again, request);
+}
+
+/** The task that installs it, or that brought what it has. Throws `conflict` while a change takes it elsewhere. */
+async function knownTask(tx: Tx, found: rows.Installation): Promise<rows.Task | null> {
+  const unfinished = await tx.task.findFirst({ where: { installationId: found.id, finishedAt: null } });
+  if (unfinished?.kind === "install") return unfinished;
+  if (unfinished !== null && (found.state === "failed" || unfinished.identifier !== found.identifier))
+    throw taken(unfinished);
+  if (found.state === "failed") return null;
+  return (await arrivalOf(tx, found)) ?? (await latestTask(tx, found.id));
 }
 
 /** What the daemon installed keeps its id: the rows are the same Installation. */

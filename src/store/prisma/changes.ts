@@ -112,8 +112,8 @@ function assertPossible(found: rows.Installation, { kind }: AcceptChange): void 
     });
 }
 
-/** The task that brought what it has. */
-async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): Promise<rows.Task | null> {
+/** The task that brought what it has; null for what Berth did not install. */
+export async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): Promise<rows.Task | null> {
   return await tx.task.findFirst({
     where: {
       installationId: id,
@@ -125,7 +125,8 @@ async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): Promise
   });
 }
 
-function taken({ id, kind, installationId }: rows.Task): Fault {
+/** The refusal of what cannot be done while that task is unfinished. */
+export function taken({ id, kind, installationId }: rows.Task): Fault {
   return new Fault("conflict", `Another change of this installation is under way: ${kind}.`, {
     details: { task_id: id, kind, installation_id: installationId },
   });
