@@ -1,6 +1,12 @@
 /** Plugins that need plugins, with one worker that has one place: whoever waited in it would wait for ever. */
 import { randomUUID } from "node:crypto";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { readConfig } from "../../src/config.ts";
+import { createInstallationChanges } from "../../src/installation/changes/changes.ts";
+import { silentLog } from "../../src/observe/log.ts";
+import type { Sources } from "../../src/sources/sources.ts";
 import { aTenant, type InstallRig, openInstallRig, progressOf } from "../harness/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
@@ -314,6 +320,63 @@ describe.each(DATABASES)("plugins that need plugins, on $name,", ({ create }) =>
     await uninstall(tenantId, id(top));
     await needs.drain();
     expect(await needs.has(tenantId)).toEqual({});
+  });
+
+  test("that are needed go on only to versions that fit, but by force", async () => {
+    const { base, top, id } = names();
+    const [first, fine, beyond] = [
+      await needs.upload(base),
+      await needs.upload(base, [], { version: "1.1.0" }),
+      await needs.upload(base, [], { version: "2.0.0" }),
+    ];
+    const tenantId = aTenant();
+    await needs.install(tenantId, first);
+    await needs.install(tenantId, await needs.upload(top, [market(base, "^1.0.0")]));
+    await needs.drain();
+    const { id: installation } = await needs.installed(tenantId, id(base));
+    const changes = createInstallationChanges({
+      ...{ store: rig.store, queue: needs.queue, log: silentLog, limits: readConfig({}).limits },
+    });
+    const upgrade = (identifier: string, force = false) =>
+      changes.upgrade({ id: installation, identifier, asTenant: false, force });
+    await expect(upgrade(beyond)).rejects.toMatchObject({
+      code: "dependency_in_use",
+      details: { needed_by: [{ plugin_id: id(top), value: `${id(base)}:^1.0.0` }] },
+    });
+    expect((await upgrade(fine)).task).toMatchObject({ kind: "upgrade", identifier: fine });
+    await needs.drain();
+    expect((await upgrade(beyond, true)).created).toBe(true);
+  });
+
+  test("fetch what they need from where it is named to the last letter, and take it along when they fail", async () => {
+    const { base, top, id } = names();
+    const stored = await needs.upload(base);
+    const sources: Sources = {
+      fetch: async ({ folder }) => {
+        await using archive = await rig.packages.open(stored);
+        const path = join(folder, "fetched.difypkg");
+        await copyFile(archive.path, path);
+        return { path, bytes: 0, sha256: "" };
+      },
+    };
+    const fetching = openNeedsRig(rig, { sources });
+    const release = { type: "github", value: `acme/releases_${base}:1.0.0/base.difypkg` };
+    const tenantId = aTenant();
+    const identifier = await needs.upload(top, [release]);
+    fetching.broken.add(id(top));
+    const failing = await fetching.install(tenantId, identifier);
+    await fetching.drain();
+    expect((await fetching.task(failing.task.id)).cause).toMatchObject({ code: "start_crashed" });
+    expect(await fetching.has(tenantId)).toEqual({ [id(top)]: "failed" });
+
+    fetching.broken.clear();
+    const { task } = await fetching.install(tenantId, identifier);
+    await fetching.drain();
+    expect(await fetching.task(task.id)).toMatchObject({ state: "ready" });
+    expect(await rig.store.tasks.children(task.id)).toMatchObject([{ kind: "fetch", state: "ready" }]);
+    const found = await fetching.installed(tenantId, id(base));
+    expect(found).toMatchObject({ source: "github", meta: { repo: `acme/releases_${base}` } });
+    await expect(uninstall(tenantId, id(base))).rejects.toMatchObject({ code: "dependency_in_use" });
   });
 
   test("see only what their Tenant may see, where its own key asked", async () => {
