@@ -279,6 +279,7 @@ export interface TaskRows {
 }
 
 export type ImageClaim =
+  | { readonly outcome: "failed"; readonly cause: FaultJson }
   | { readonly outcome: "ready"; readonly imageRef: string; readonly warnings: readonly string[] }
   | { readonly outcome: "claimed"; readonly attempt: number }
   | { readonly outcome: "held"; readonly holder: string; readonly expiresAt: Date };
@@ -305,7 +306,11 @@ export interface ImageRows {
     layer: ImageRecord["layer"],
     holder: string,
     leaseMs: number,
-    identifier?: string,
+    options?: {
+      readonly identifier?: string | undefined;
+      /** Of a build that was `held` before: where that one failed with a cause, the claim answers it and takes nothing. */
+      readonly isWaiting?: boolean;
+    },
   ): Promise<ImageClaim>;
   /** Notes on which dependency layer the Package's image is being built: nobody removes that from now on. */
   setBase(key: string, attempt: number, baseKey: string): Promise<void>;

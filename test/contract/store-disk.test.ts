@@ -41,7 +41,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   async function anImage(identifier?: string, baseKey?: string): Promise<string> {
     const key = randomUUID();
     const layer = identifier === undefined ? "dependencies" : "package";
-    const claim = await store.images.claim(key, layer, "builder", LEASE_MS, identifier);
+    const claim = await store.images.claim(key, layer, "builder", LEASE_MS, { identifier });
     if (claim.outcome !== "claimed") throw new Error(claim.outcome);
     if (baseKey !== undefined) await store.images.setBase(key, claim.attempt, baseKey);
     await store.images.publish(key, claim.attempt, { imageRef: `ref:${key}`, bytes: 1, warnings: [] });

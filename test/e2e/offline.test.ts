@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeRedisServer } from "../harness/redis-server.ts";
 import { SIGNER } from "../../src/packages/signature/test-key.ts";
 import { Scope } from "../../src/util/scope.ts";
 import type { BerthProcess } from "../harness/berth.ts";
@@ -160,3 +161,23 @@ async function flip(path: string, at: number): Promise<void> {
   const { buffer } = await handle.read(Buffer.alloc(1), 0, 1, at);
   await handle.write(Buffer.from([(buffer[0] ?? 0) ^ 0xff]), 0, 1, at);
 }
+
+test("where Berth is split, the commands work beside the worker, and the api says where", async () => {
+  await using redis = await makeRedisServer();
+  await redis.start();
+  await using split = await openSite({
+    database: "postgres",
+    env: { REDIS_URL: `redis://127.0.0.1:${redis.port}` },
+  });
+  await using _worker = await split.start({}, "worker");
+  await using api = await split.start({}, "api");
+  const echo = await packPlugin("echo");
+  await install(api, echo);
+  const refused = await api.request("GET", `/v1/exports/${echo.identifier}`);
+  expect([refused.status, await refused.json()]).toMatchObject([421, { error: { code: "engine_elsewhere" } }]);
+  const to = join(split.dataFolder, "echo.berth.tar");
+  expect(await split.run(["export", echo.identifier, "--out", to])).toMatchObject({ code: 0, errors: "" });
+  expect(await split.run(["import", to])).toMatchObject({ code: 0, errors: "" });
+  const [row] = await split.rows("SELECT checksum FROM berth_imported_images");
+  expect(echo.identifier).toContain(String(row?.["checksum"]));
+});

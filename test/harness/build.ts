@@ -195,8 +195,9 @@ function memoryImages(): Pick<
     return row;
   };
   return {
-    async claim(key, _layer, holder, leaseMs) {
+    async claim(key, _layer, holder, leaseMs, { isWaiting = false } = {}) {
       const row = rows.get(key);
+      if (isWaiting && row?.cause !== undefined) return { outcome: "failed", cause: row.cause };
       if (row?.imageRef !== undefined)
         return { outcome: "ready", imageRef: row.imageRef, warnings: row.warnings };
       if (row?.holder !== undefined && row.expiresAt > Date.now()) {

@@ -59,7 +59,10 @@ export async function ensureSharedImage(
   for (;;) {
     signal.throwIfAborted();
     const { key, layer, holder, identifier } = request;
-    const claim = await deps.store.images.claim(key, layer, holder, deps.leaseMs, identifier);
+    const claim = await deps.store.images.claim(key, layer, holder, deps.leaseMs, {
+      identifier,
+      isWaiting: waiting.hasBegun,
+    });
     if (claim.outcome === "ready") {
       const { imageRef, warnings } = claim;
       if ((await deps.engine.findImage(imageRef, signal)) !== undefined)
@@ -67,6 +70,9 @@ export async function ensureSharedImage(
       await deps.store.images.forget(request.key);
     } else if (claim.outcome === "claimed") {
       return { ...(await buildUnderLease(deps, request, claim, signal)), built: true };
+    } else if (claim.outcome === "failed") {
+      const { code, message, details } = claim.cause;
+      throw new Fault(code, message, details === undefined ? {} : { details });
     } else {
       await waiting.wait(signal);
     }
@@ -116,9 +122,12 @@ class Waiting {
     this.#scope = scope;
   }
 
-  /** Throws what the build failed with that was waited for: its row has the cause until the next one begins. */
+  get hasBegun(): boolean {
+    return this.#subscribed;
+  }
+
   async wait(signal: AbortSignal): Promise<void> {
-    const { queue, store, clock, pollMs } = this.#deps;
+    const { queue, clock, pollMs } = this.#deps;
     const { key, onWait } = this.#request;
     if (this.#subscribed) {
       await this.#bell.wait(clock, pollMs, signal);
@@ -131,9 +140,5 @@ class Waiting {
       if (subscription !== undefined) this.#scope.use(subscription);
       // The build may have ended between the claim and the subscription: look at once.
     }
-    const row = await store.images.find(key);
-    if (row?.state !== "failed" || row.cause === undefined) return;
-    const { code, message, details } = row.cause;
-    throw new Fault(code, message, details === undefined ? {} : { details });
   }
 }

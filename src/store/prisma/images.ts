@@ -5,7 +5,7 @@ import { toImage } from "./rows.ts";
 
 export function createImageRows(db: Database): ImageRows {
   return {
-    claim: (key, layer, holder, leaseMs, identifier) =>
+    claim: (key, layer, holder, leaseMs, { identifier, isWaiting = false } = {}) =>
       db.run(async (prisma) => {
         // A row that ends between the statements is looked at again; each round means that somebody got on.
         for (;;) {
@@ -16,7 +16,7 @@ export function createImageRows(db: Database): ImageRows {
             ON CONFLICT (key) DO UPDATE SET state = 'building', attempt = i.attempt + 1, uses = i.uses + 1,
               holder = excluded.holder, lease_expires_at = excluded.lease_expires_at,
               cause = NULL, identifier = coalesce(excluded.identifier, i.identifier), last_used_at = clock_timestamp()
-            WHERE i.state = 'failed'
+            WHERE (i.state = 'failed' AND (${!isWaiting} OR i.cause IS NULL))
               OR (i.state IN ('building', 'deleting') AND i.lease_expires_at <= clock_timestamp())
             RETURNING i.attempt`;
           if (claimed !== undefined) return { outcome: "claimed", attempt: claimed.attempt };
@@ -28,6 +28,8 @@ export function createImageRows(db: Database): ImageRows {
           const row = await prisma.image.findUnique({ where: { key } });
           if (used > 0 && row?.state === "ready" && row.imageRef !== null)
             return { outcome: "ready", imageRef: row.imageRef, warnings: toImage(row).warnings };
+          const cause = row?.state === "failed" ? toImage(row).cause : undefined;
+          if (isWaiting && cause !== undefined) return { outcome: "failed", cause };
           const isHeld = row?.state === "building" || row?.state === "deleting";
           if (isHeld && row.holder !== null && row.leaseExpiresAt !== null)
             return { outcome: "held", holder: row.holder, expiresAt: row.leaseExpiresAt };
