@@ -140,7 +140,9 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     it("is no layer that another image stands on, or is being built on", async () => {
       const base = await anImage();
       const building = randomUUID();
-      const claim = await store.images.claim(building, "package", "builder", LEASE_MS, "acme/b:1@a");
+      const claim = await store.images.claim(building, "package", "builder", LEASE_MS, {
+        identifier: "acme/b:1@a",
+      });
       await store.images.setBase(building, claim.outcome === "claimed" ? claim.attempt : 0, base);
       expect((await imageOf(base)).heldBy).toEqual([`build ${building}`]);
       expect(await take(base)).toBeUndefined();
@@ -166,7 +168,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
         const key = await anImage("acme/none:1@a");
         const seen = await imageOf(key);
         const [used, removed] = await Promise.all([
-          store.images.claim(key, "package", "builder", LEASE_MS, "acme/none:1@a"),
+          store.images.claim(key, "package", "builder", LEASE_MS, { identifier: "acme/none:1@a" }),
           store.disk.images.take(seen, "gc", LEASE_MS),
         ]);
         expect([used.outcome, removed !== undefined]).toEqual(
@@ -189,7 +191,9 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
 
     it("is one whose build failed, and none that is being built", async () => {
       const key = randomUUID();
-      const claim = await store.images.claim(key, "package", "builder", LEASE_MS, "acme/none:1@a");
+      const claim = await store.images.claim(key, "package", "builder", LEASE_MS, {
+        identifier: "acme/none:1@a",
+      });
       expect(await take(key)).toBeUndefined();
       await store.images.fail(key, claim.outcome === "claimed" ? claim.attempt : 0);
       expect(await take(key)).toBeDefined();

@@ -222,7 +222,7 @@ it("an image whose removal broke off goes with the next pass, and one that a bui
     settings: { ...settings, idleMsMin: 0, removalLeaseMs: 60_000 },
   });
   const key = crypto.randomUUID();
-  const claim = await store.images.claim(key, "package", "builder", 60_000, "acme/none:1@a");
+  const claim = await store.images.claim(key, "package", "builder", 60_000, { identifier: "acme/none:1@a" });
   engine.addImage(`ref:${key}`, { ...labels, "berth.image-key": key });
   const attempt = claim.outcome === "claimed" ? claim.attempt : 0;
   await store.images.publish(key, attempt, { imageRef: `ref:${key}`, bytes: 1, warnings: [] });
