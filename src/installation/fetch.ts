@@ -5,7 +5,8 @@ import type { TenantId } from "../domain/ids.ts";
 import { Source, sourceMeta } from "../domain/source.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Accepted, IdempotencyClaim, Store, TaskAccepted } from "../store/store.ts";
+import type { Accepted, IdempotencyClaim, Store } from "../store/store.ts";
+import type { TaskAccepted } from "../store/task-rows.ts";
 import { handOver } from "./hand-over.ts";
 
 /** The input of a `fetch` task. */

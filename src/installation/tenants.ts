@@ -5,7 +5,8 @@ import type { TenantId } from "../domain/ids.ts";
 import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Page, PageRequest, RemovalAccepted, Store, TenantRecord } from "../store/store.ts";
+import type { Page, PageRequest, Store } from "../store/store.ts";
+import type { RemovalAccepted, TenantRecord } from "../store/tenant-rows.ts";
 import { handOver } from "./hand-over.ts";
 
 export interface TenantUse extends TenantRecord {

@@ -18,3 +18,12 @@ export interface Accepted {
   /** True where this request made the task; false where the same one was there, or in flight, already. */
   readonly created: boolean;
 }
+
+/** Makes a repeated request answer what the first one was answered, for 24 h. */
+export interface IdempotencyClaim {
+  /** Id of the key that asked. */
+  readonly holder: string;
+  readonly key: string;
+  /** Hash of method, path and body. */
+  readonly requestHash: string;
+}

@@ -14,26 +14,20 @@ import type { Limits, LimitsAsked, LimitsWanted } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
 import type { Scope } from "../domain/scope.ts";
-import type {
-  Task,
-  TaskEnding,
-  TaskEvent,
-  TaskEventData,
-  TaskKind,
-  TaskState,
-  TenantTask,
-} from "../domain/task.ts";
+import type { Task } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
-import type { Accepted, Page, PageRequest } from "./answers.ts";
+import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts";
 import type { BundleRows } from "./bundle-rows.ts";
 import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
 import type { ReadmeRows } from "./readme-rows.ts";
+import type { TaskRows } from "./task-rows.ts";
+import type { TenantRows } from "./tenant-rows.ts";
 import type { TrustRows } from "./trust-rows.ts";
 
-export type { Accepted, Page, PageRequest } from "./answers.ts";
+export type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
@@ -105,13 +99,6 @@ export interface AcceptInstall {
   readonly idempotency?: IdempotencyClaim;
   /** Who asks; absent, Berth itself does. */
   readonly by?: Actor;
-}
-export interface IdempotencyClaim {
-  /** Id of the key that asked. */
-  readonly holder: string;
-  readonly key: string;
-  /** Hash of method, path and body. */
-  readonly requestHash: string;
 }
 export const CHANGES = ["upgrade", "rollback", "restart", "enable", "disable", "limits"] as const;
 export type ChangeKind = (typeof CHANGES)[number];
@@ -199,83 +186,6 @@ export interface InstallationRows {
   publishReady(taskId: TaskId, attempt: number, published?: Published): Promise<void>;
   /** The one transaction at the end of an uninstall, fenced likewise: all of the above undone, the Installation gone, the task `ready`. */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
-}
-
-/** Work on what is no Installation yet. */
-export interface AcceptTask {
-  readonly kind: Exclude<TenantTask["kind"], "remove_tenant">;
-  readonly tenantId: TenantId;
-  /** Two unfinished tasks of a Tenant never have the same kind and the same input. */
-  readonly input: Task["input"];
-  readonly identifier?: string;
-  readonly parentId?: TaskId;
-  readonly idempotency?: IdempotencyClaim;
-  readonly by?: Actor;
-}
-export interface TaskAccepted {
-  readonly task: TenantTask;
-  readonly created: boolean;
-}
-
-export interface TaskRows {
-  /**
-   * The acceptance of work on a Tenant. The same while it is unfinished returns the task that is there; idempotency
-   * as with `acceptInstall`. While the Tenant is being removed it is `conflict`.
-   */
-  accept(request: AcceptTask): Promise<TaskAccepted>;
-  /** The tasks below a task, oldest first. */
-  children(id: TaskId): Promise<readonly Task[]>;
-  find(id: TaskId): Promise<Task | undefined>;
-  latestOf(installationId: InstallationId): Promise<Task | undefined>;
-  list(
-    filter: { tenantId: TenantId; installationId?: InstallationId },
-    page: PageRequest,
-  ): Promise<Page<Task>>;
-  /**
-   * Takes the lease of an unfinished task; undefined when it has ended, when it is not yet free to be claimed, or
-   * while a lease stands, this holder's own included: one job delivered twice runs once.
-   */
-  claim(id: TaskId, holder: string, leaseMs: number): Promise<Task | undefined>;
-  renew(id: TaskId, attempt: number, leaseMs: number): Promise<void>;
-  /** Gives the lease back so that anybody may claim it after `delayMs`. */
-  release(id: TaskId, attempt: number, delayMs: number): Promise<void>;
-  /**
-   * Gives the lease back until all of the tasks `on` have ended, or one of them not with `ready`, or `delayMs` are over;
-   * their ends free it in their own transactions. False: it may be claimed at once, because one had ended already, or
-   * because the end of the task itself was asked for and its holder did not know (`isEnding`).
-   */
-  wait(
-    id: TaskId,
-    attempt: number,
-    how: { readonly on: readonly TaskId[]; readonly delayMs: number; readonly isEnding: boolean },
-  ): Promise<boolean>;
-  /** Those that waited for the task and may be claimed now. */
-  waiters(id: TaskId): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
-  /**
-   * Asks for the end of an unfinished task: whoever has it stops, undoes what it has made and ends it as cancelled. A
-   * repetition changes nothing. Throws `task_not_found`; `conflict` for a removal, and for what has ended otherwise.
-   */
-  cancel(id: TaskId, by?: Actor): Promise<Task>;
-  /** Notes how the task will end once what it made is undone. The first one stands; answers that. */
-  setEnding(id: TaskId, attempt: number, ending: TaskEnding): Promise<TaskEnding>;
-  /** Moves the task to the step and writes its event. */
-  setStep(id: TaskId, attempt: number, step: TaskState): Promise<void>;
-  append(id: TaskId, attempt: number, events: readonly TaskEventData[]): Promise<void>;
-  /** Ends a Tenant's task `ready`. */
-  finishReady(id: TaskId, attempt: number): Promise<void>;
-  /** Notes of which Package the task turned out to be, once that is kept. */
-  setIdentifier(id: TaskId, attempt: number, identifier: string): Promise<void>;
-  /** Ends it, writes the `end` event, and marks its Installation `failed` where `markInstallation` says so. */
-  finish(
-    id: TaskId,
-    attempt: number,
-    end: { state: "failed" | "cancelled"; cause: FaultJson; markInstallation: boolean },
-  ): Promise<void>;
-  events(id: TaskId, afterSeq: number): Promise<readonly TaskEvent[]>;
-  /** Unfinished, not leased (or the lease has run out), free to be claimed: what a sweeper enqueues again. */
-  listClaimable(
-    limit: number,
-  ): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind; readonly attempt: number }[]>;
 }
 
 export type ImageClaim =
@@ -425,54 +335,6 @@ export interface KeyRows {
   page(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<ApiKey>>;
   /** One statement for any number of keys; an earlier time than the one that is known changes nothing. */
   noteUse(uses: readonly { readonly id: string; readonly at: Date }[]): Promise<void>;
-}
-
-/** What a Tenant has, counted when it was asked for. */
-export interface TenantRecord {
-  readonly id: TenantId;
-  readonly createdAt: Date;
-  /** The task that removes it, also one that failed; undefined: it stays. */
-  readonly removingTaskId: TaskId | undefined;
-  readonly installations: Readonly<Record<InstallationState, number>>;
-  /** That the Tenant uploaded, and their archives' bytes. */
-  readonly packages: number;
-  readonly packageBytes: number;
-  /** Neither revoked nor expired. */
-  readonly keys: number;
-  /** Ready ones in Pools of its own: those of shared Pools are nobody's. */
-  readonly runtimes: number;
-}
-
-export interface RemovalAccepted {
-  readonly task: TenantTask;
-  /** False where the removal was under way, or over, already. */
-  readonly created: boolean;
-}
-
-/** A Tenant is there from its first key, upload or Installation until it is removed; then it may come back as new. */
-export interface TenantRows {
-  list(page: PageRequest): Promise<Page<TenantRecord>>;
-  find(id: TenantId): Promise<TenantRecord | undefined>;
-  /**
-   * In one transaction: the task, all keys of the Tenant revoked, its Installations marked `removing` and their
-   * installs cancelled. Repeated, the same task; a new one where that failed. Throws `not_found`.
-   */
-  acceptRemoval(id: TenantId, by?: Actor): Promise<RemovalAccepted>;
-  /**
-   * The one transaction at its end, fenced by the task's attempt: every row of the Tenant goes but keys, audit
-   * events and this task; the counts of what went are `progress` events. Throws `conflict` while an Installation is left.
-   */
-  publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
-  /** The defaults for a Tenant that is not there. */
-  settings(id: TenantId): Promise<TenantSettings>;
-  /** Throws `conflict` while the Tenant is being removed. */
-  setSettings(id: TenantId, settings: TenantSettings, by?: Actor): Promise<void>;
-}
-
-/** What is kept of a Tenant's choices. */
-export interface TenantSettings {
-  /** Each of its Installations follows every newer version that it, or the operator, uploads. */
-  readonly upgrade: boolean;
 }
 
 /** An upgrade that an upload brought and that is no task yet. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TaskId, TenantId } from "../../src/domain/ids.ts";
-import type { AcceptTask, Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import type { AcceptTask } from "../../src/store/task-rows.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
 
 function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {

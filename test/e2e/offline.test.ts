@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process";
 import { copyFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { makeRedisServer } from "../harness/redis-server.ts";
 import { SIGNER } from "../../src/packages/signature/test-key.ts";
 import { Scope } from "../../src/util/scope.ts";
 import type { BerthProcess } from "../harness/berth.ts";
@@ -17,6 +16,7 @@ import {
   toolTexts,
 } from "../harness/client.ts";
 import { type OfflineHost, openOfflineHost } from "../harness/offline-host.ts";
+import { makeRedisServer } from "../harness/redis-server.ts";
 import { signed } from "../harness/signing.ts";
 import { openSite, type Site } from "../harness/site.ts";
 import { startWheelIndex, type WheelIndex } from "../harness/wheel-index.ts";
@@ -174,7 +174,10 @@ test("where Berth is split, the commands work beside the worker, and the api say
   const echo = await packPlugin("echo");
   await install(api, echo);
   const refused = await api.request("GET", `/v1/exports/${echo.identifier}`);
-  expect([refused.status, await refused.json()]).toMatchObject([421, { error: { code: "engine_elsewhere" } }]);
+  expect([refused.status, await refused.json()]).toMatchObject([
+    421,
+    { error: { code: "engine_elsewhere" } },
+  ]);
   const to = join(split.dataFolder, "echo.berth.tar");
   expect(await split.run(["export", echo.identifier, "--out", to])).toMatchObject({ code: 0, errors: "" });
   expect(await split.run(["import", to])).toMatchObject({ code: 0, errors: "" });

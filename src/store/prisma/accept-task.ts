@@ -1,5 +1,5 @@
 import { isTenantTask } from "../../domain/task.ts";
-import type { AcceptTask, TaskAccepted } from "../store.ts";
+import type { AcceptTask, TaskAccepted } from "../task-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";

@@ -21,7 +21,8 @@ import {
 } from "../../domain/task.ts";
 import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../../domain/trust.ts";
 import type { ImportedImage } from "../imported-images.ts";
-import type { ApiKey, ImageRecord, StoredPackage, TenantRecord } from "../store.ts";
+import type { ApiKey, ImageRecord, StoredPackage } from "../store.ts";
+import type { TenantRecord } from "../tenant-rows.ts";
 import type { Admission, StoredSignature } from "../trust-rows.ts";
 import type * as rows from "./generated/client.ts";
 

@@ -6,7 +6,7 @@ import type { Actor } from "../../domain/audit.ts";
 import { Fault } from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
 import type { Task, TaskKind } from "../../domain/task.ts";
-import type { TaskRows } from "../store.ts";
+import type { TaskRows } from "../task-rows.ts";
 import { holdKey, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";

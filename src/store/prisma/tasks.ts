@@ -1,6 +1,6 @@
 import { TaskId } from "../../domain/ids.ts";
 import type { TaskKind } from "../../domain/task.ts";
-import type { TaskRows } from "../store.ts";
+import type { TaskRows } from "../task-rows.ts";
 import { acceptTask } from "./accept-task.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
@@ -106,7 +106,9 @@ function createLeases(db: Database): Pick<TaskRows, "claim" | "renew" | "release
   };
 }
 
-function createWrites(db: Database): Pick<TaskRows, "setStep" | "append" | "finish" | "finishReady" | "setIdentifier"> {
+function createWrites(
+  db: Database,
+): Pick<TaskRows, "setStep" | "append" | "finish" | "finishReady" | "setIdentifier"> {
   return {
     setStep: (id, attempt, step) =>
       db.transaction(async (tx) => {

@@ -1,4 +1,4 @@
-import type { TenantRows } from "../store.ts";
+import type { TenantRows } from "../tenant-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Database } from "./database.ts";
 

@@ -2,7 +2,7 @@
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, type FaultJson, tenantNotFound } from "../../domain/fault.ts";
 import { isTenantTask, type Task, type TenantTask } from "../../domain/task.ts";
-import type { RemovalAccepted, TenantRows } from "../store.ts";
+import type { RemovalAccepted, TenantRows } from "../tenant-rows.ts";
 import { holdKey, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
