@@ -13,6 +13,7 @@ export interface Actor {
 export type AuditKind =
   | "package.upload"
   | "bundle.upload"
+  | "bundle.remove"
   | `installation.${InstallationTask["kind"]}`
   | "installation.fetch"
   | "installation.bundle"

@@ -186,6 +186,16 @@ export function invalidInput(field: string, value: unknown, accepted: string): F
   });
 }
 
+export function bundleNotFound(identifier: string): Fault {
+  return new Fault("bundle_not_found", `There is no bundle ${identifier}.`, {
+    details: {
+      field: "identifier",
+      value: identifier,
+      accepted: "author/name:version@checksum of an uploaded bundle",
+    },
+  });
+}
+
 export function tenantNotFound(id: string): Fault {
   const accepted = "a tenant with a key, an upload or an installation";
   return new Fault("not_found", `There is no tenant ${id}.`, {

@@ -18,6 +18,7 @@ import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle } from "./routes/bundles/get.ts";
 import { addListBundles } from "./routes/bundles/list.ts";
+import { addRemoveBundle } from "./routes/bundles/remove.ts";
 import { addUploadBundle } from "./routes/bundles/upload.ts";
 import { addDiskCollect } from "./routes/disk/collect.ts";
 import { addDiskReport } from "./routes/disk/report.ts";
@@ -120,6 +121,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addUploadBundle(routes, options);
   addListBundles(routes, options);
   addGetBundle(routes, options);
+  addRemoveBundle(routes, options);
   addExportPackage(routes, options);
   addImportPackage(routes, options);
   addCreateInstallation(routes, options);

@@ -22,4 +22,9 @@ export interface BundleRows {
   /** With a Tenant: only what it uploaded. */
   list(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<StoredBundle>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
+  /**
+   * For whoever uploaded it. Its packages stay for whoever else needs them. Throws `bundle_not_found`, and `conflict`
+   * while it is being installed.
+   */
+  remove(identifier: string, by?: Actor): Promise<void>;
 }

@@ -20,6 +20,7 @@ const MEANT: Readonly<Record<string, Access>> = {
   "POST /v1/bundles": { opens: "any", scope: "packages:write" },
   "GET /v1/bundles": { opens: "any", scope: "read" },
   "GET /v1/bundles/{identifier}": { opens: "any", scope: "read" },
+  "DELETE /v1/bundles/{identifier}": { opens: "operator", scope: "packages:write" },
   "POST /v1/tenants/{tenant}/installations": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/installations": { opens: "tenant", scope: "read" },
   "GET /v1/tenants/{tenant}/installations/{id}": { opens: "tenant", scope: "read" },

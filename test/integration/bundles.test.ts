@@ -253,6 +253,35 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await intake.store.bundles.isVisibleTo(stored.identifier, other)).toBe(false);
     expect(await intake.store.bundles.isVisibleTo(stored.identifier, tenantId)).toBe(true);
   });
+
+  test("is removed for all who uploaded it, but not while it is being installed; its packages stay", async () => {
+    await using intake = await openIntake(database);
+    const bytes = bundleOf({
+      dependencies: [packaged(sums.one)],
+      assets: { [sums.one]: one },
+      manifest: { name: "passing" },
+    });
+    const { stored } = await intake.bundles.receive(inPieces(bytes), { tenantId }, never);
+    const { identifier } = stored;
+    const { bundles, packages, tasks } = intake.store;
+    const { task } = await tasks.accept({
+      kind: "bundle",
+      tenantId,
+      identifier,
+      input: { bundle: identifier },
+    });
+    await expect(bundles.remove(identifier)).rejects.toMatchObject({
+      code: "conflict",
+      details: { task_id: task.id },
+    });
+    const claimed = await tasks.claim(task.id, "worker", 60_000);
+    await tasks.finishReady(task.id, claimed?.attempt ?? 0);
+    await bundles.remove(identifier);
+    expect(await bundles.find(identifier)).toBeUndefined();
+    expect(await bundles.isVisibleTo(identifier, tenantId)).toBe(false);
+    expect(await packages.isVisibleTo(`acme/one:0.0.1@${sums.one}`, tenantId)).toBe(true);
+    await expect(bundles.remove(identifier)).rejects.toMatchObject({ code: "bundle_not_found" });
+  });
 });
 
 /** By the rule of packages, said a second time. */

@@ -1,5 +1,7 @@
 import { z } from "zod";
+import type { Actor } from "../../domain/audit.ts";
 import { PluginDependency } from "../../domain/dependency.ts";
+import { bundleNotFound, Fault } from "../../domain/fault.ts";
 import type { BundleRows, StoredBundle } from "../bundle-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
@@ -35,7 +37,22 @@ export function createBundleRows(db: Database): BundleRows {
         const found = await prisma.bundleUploader.count({ where: { identifier, tenantId } });
         return found > 0;
       }),
+    remove: (identifier, by) => db.transaction((tx) => remove(tx, identifier, by)),
   };
+}
+
+async function remove(tx: Tx, identifier: string, by: Actor | undefined): Promise<void> {
+  await holdKey(tx, by);
+  const task = await tx.task.findFirst({ where: { kind: "bundle", identifier, finishedAt: null } });
+  if (task !== null)
+    throw new Fault("conflict", `The bundle ${identifier} is being installed.`, {
+      details: { field: "identifier", value: identifier, task_id: task.id },
+    });
+  await tx.bundlePackage.deleteMany({ where: { bundle: identifier } });
+  await tx.bundleUploader.deleteMany({ where: { identifier } });
+  const { count } = await tx.bundle.deleteMany({ where: { identifier } });
+  if (count === 0) throw bundleNotFound(identifier);
+  await writeEvent(tx, { kind: "bundle.remove", ...{ by, subject: identifier, result: "done" } });
 }
 
 async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader) {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Fault } from "../../../domain/fault.ts";
+import { bundleNotFound } from "../../../domain/fault.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { BundleDetailSchema, bundleDetailJson } from "./json.ts";
@@ -26,15 +26,7 @@ export function addGetBundle(
       const isVisible =
         stored !== undefined &&
         (tenantId === undefined || (await store.bundles.isVisibleTo(identifier, tenantId)));
-      if (!isVisible) {
-        throw new Fault("bundle_not_found", `There is no bundle ${identifier}.`, {
-          details: {
-            field: "identifier",
-            value: identifier,
-            accepted: "author/name:version@checksum of an uploaded bundle",
-          },
-        });
-      }
+      if (!isVisible) throw bundleNotFound(identifier);
       return Response.json(await bundleDetailJson(stored, store));
     },
   );

@@ -1,0 +1,23 @@
+import { z } from "zod";
+import type { Store } from "../../../store/store.ts";
+import type { Routes } from "../../route.ts";
+
+export function addRemoveBundle(routes: Routes, { store }: { store: Pick<Store, "bundles"> }): void {
+  routes.add(
+    {
+      method: "delete",
+      path: "/v1/bundles/{identifier}",
+      pattern: "/v1/bundles/:identifier{.+}",
+      tag: "bundles",
+      summary: "Forgets a bundle, whoever uploaded it. What was installed from it stays.",
+      access: { opens: "operator", scope: "packages:write" },
+      params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
+      answers: { 204: { description: "It is gone" } },
+      faults: ["bundle_not_found", "conflict"],
+    },
+    async ({ params: { identifier }, by }) => {
+      await store.bundles.remove(identifier, by);
+      return new Response(null, { status: 204 });
+    },
+  );
+}
