@@ -1,12 +1,12 @@
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { isFault } from "../../src/domain/fault.ts";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { AcceptChange, Accepted, ChangeKind, Store } from "../../src/store/store.ts";
 import { length } from "../harness/lengths.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 import { aPackage } from "../harness/tenant-rows.ts";
 
 const LIMITS: Limits = {
@@ -32,15 +32,9 @@ function versions(count: number): readonly Package[] {
 }
 
 describe.each(DATABASES)("on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   /** Installed and ready in its first version, on a Pool of its own. */

@@ -1,11 +1,11 @@
 /** What may be removed and what not, and who wins where two want the opposite at once; on both databases. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { AcceptInstall, Store } from "../../src/store/store.ts";
 import { length } from "../harness/lengths.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
@@ -20,15 +20,9 @@ function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
 }
 
 describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   const imageOf = async (key: string) => {

@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 
 const LEASE_MS = 60_000;
 const LONG_MS = 3_600_000;
 const CAUSE = { code: "not_found", message: "There is none." } as const;
 
 describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   const tenantId = TenantId.parse(crypto.randomUUID());

@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
 import type { AcceptTask } from "../../src/store/task-rows.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 
 function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {
   const tenantId = TenantId.parse(crypto.randomUUID());
@@ -15,15 +15,9 @@ function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {
 }
 
 describe.each(DATABASES)("work on what is no Installation yet, on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   async function end(id: TaskId): Promise<void> {

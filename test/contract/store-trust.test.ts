@@ -1,8 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { SignatureCategory, TrustDecision } from "../../src/domain/trust.ts";
 import type { Accepted, Store } from "../../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 import { aPackage } from "../harness/tenant-rows.ts";
 
 const WORKER = "worker-1";
@@ -21,15 +21,9 @@ function aDecision(identifier: string, verdict: TrustDecision["verdict"]): Trust
 }
 
 describe.each(DATABASES)("trust on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   async function publish({ task }: Accepted, trust?: TrustDecision): Promise<void> {

@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Accepted, AcceptInstall, Store } from "../../src/store/store.ts";
-import type { TestDatabase } from "../harness/stores.ts";
+import { type TestDatabase, useStore } from "../harness/stores.ts";
 
 const LEASE_MS = 60_000;
 const LIMITS: Limits = {
@@ -43,15 +43,9 @@ function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
 
 /** Every rule of the Store contract, on whichever database `create` makes. */
 export function storeContract(create: () => Promise<TestDatabase>): void {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   async function accepted(pkg = aPackage(), tenantId = aTenant()): Promise<Accepted> {

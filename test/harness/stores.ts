@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -17,6 +18,16 @@ export const DATABASES = [
   { name: "pglite", create: () => create(false) },
   { name: "postgres", create: () => create(true) },
 ] as const;
+
+/** One Store on one empty database for all tests of the block that calls this. */
+export function useStore(make: () => Promise<TestDatabase>, opened: (store: Store) => void): void {
+  const scope = new Scope();
+  beforeAll(async () => {
+    const database = scope.use(await make());
+    opened(scope.use(await database.open()));
+  });
+  afterAll(() => scope.close());
+}
 
 async function create(server: boolean): Promise<TestDatabase> {
   const scope = new Scope();

@@ -1,25 +1,19 @@
 /** Keys, tenants and the audit as rows, on both databases. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import type { Accepted, ApiKey, Page, PageRequest, Store } from "../../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
 describe.each(DATABASES)("on $name", ({ create }) => {
-  let database: TestDatabase;
   let store: Store;
-  beforeAll(async () => {
-    database = await create();
-    store = await database.open();
-  });
-  afterAll(async () => {
-    await store?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useStore(create, (opened) => {
+    store = opened;
   });
 
   async function aKey(tenantId: TenantId | undefined, changes: Partial<ApiKey> = {}): Promise<ApiKey> {
