@@ -119,7 +119,13 @@ async function walk(
   const isRemoval = task.kind === "uninstall" || task.kind === "remove_tenant";
   const unlessCancelled = (work: (wanted: AbortSignal) => Promise<void>) =>
     isRemoval ? work(signal) : whileWanted({ ...deps, pollMs: deps.tasks.pollMs }, task, signal, work);
-  const enterStep = (within: AbortSignal) => (step: TaskStep) => enter(deps, { task, journal, step }, within);
+  let reached = (TASK_STEPS as readonly string[]).indexOf(task.state);
+  const enterStep = (within: AbortSignal) => async (step: TaskStep) => {
+    const place = TASK_STEPS.indexOf(step);
+    const isNew = place > reached;
+    reached = Math.max(reached, place);
+    await enter(deps, { task, journal, step, isNew }, within);
+  };
   if (isTenantTask(task)) {
     const runTask = (taskId: TaskId, held: AbortSignal) =>
       createTaskHandler(deps)({ taskId, attempt: 0 }, held);
@@ -173,14 +179,13 @@ function stepsOf<K extends string, S>(table: Partial<Record<K, S>>, kind: K): S 
 
 async function enter(
   { store, queue }: TaskRunnerDeps,
-  { task, journal, step }: { task: Task; journal: TaskJournal; step: TaskStep },
+  { task, journal, step, isNew }: { task: Task; journal: TaskJournal; step: TaskStep; isNew: boolean },
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
   await journal.flush();
   journal.step = step;
-  const reached = (TASK_STEPS as readonly string[]).indexOf(task.state);
-  if (TASK_STEPS.indexOf(step) <= reached) return;
+  if (!isNew) return;
   await store.tasks.setStep(task.id, task.attempt, step);
   void queue.publish(taskTopic(task.id), step).catch(() => undefined);
 }
