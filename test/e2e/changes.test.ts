@@ -202,11 +202,7 @@ test("a rollback starts the former image within 5 s, without resolving or buildi
     expect(steps).toEqual(["queued", "starting", "ready"]);
     expect(await ask(installed)).toBe(expected);
   }
-  // a restart starts one container too: where even that takes long, the machine has much else to do
-  const began = performance.now();
-  await change(berth, installed, "restart");
-  const restartMs = performance.now() - began;
-  expect(Math.min(...took)).toBeLessThan(Math.max(5_000, 2 * restartMs));
+  expect(Math.max(...took)).toBeLessThan(5_000);
   const fresh = await install(berth, one);
   const refused = await berth.request("POST", `${pathOf(fresh)}/rollback`);
   expect([refused.status, await codeOf(refused)]).toEqual([409, "conflict"]);

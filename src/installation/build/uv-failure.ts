@@ -78,7 +78,7 @@ const MEANINGS: readonly Meaning[] = [
   {
     // An index that wants another password looks, but for a hint, like one that has no such package.
     phrase:
-      /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uthentication [Rr]equired/,
+      /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uth(?:entication|orization) [Rr]equired/,
     code: "index_refused",
     message: () => "A package index or the proxy refuses the user and password of the settings.",
   },
