@@ -4,7 +4,7 @@ import type { HealthParts } from "../http/routes/health/ready.ts";
 import { serve } from "../http/serve.ts";
 import { createInstallationChanges } from "../installation/changes/changes.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
-import { createTaskWatch } from "../installation/task-watch.ts";
+import { createTaskWatch } from "../installation/tasks/watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
@@ -94,7 +94,7 @@ export async function openDoor(
       storage: createTenantStorage({ folder: storageFolder(config) }),
     }),
     disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
-    taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500 }),
+    taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500, beforeEnd: () => invoker.refresh() }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
     ...{ store, trust, invoker, transfers, keyring, limitsPolicy: limits, log, parts, processes },
     settings: httpSettings(config, VERSION),

@@ -14,7 +14,7 @@ import {
   type IndexSettings,
 } from "../installation/build/settings.ts";
 import type { IsolationSettings } from "../installation/pool-of.ts";
-import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-runner.ts";
+import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/tasks/runner.ts";
 import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust.ts";
 import type { BundleSettings } from "../installation/upload-bundle.ts";

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
-import { underLease } from "./lease.ts";
+import { underLease } from "./tasks/lease.ts";
 
 export interface ArchiveLeaseDeps {
   readonly store: Pick<Store, "leases">;

@@ -14,10 +14,10 @@ import { formatSource, type Source } from "../domain/source.ts";
 import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../domain/task.ts";
 import type { Sources } from "../sources/sources.ts";
 import type { Store } from "../store/store.ts";
-import { waitsFor } from "./children.ts";
 import type { InstallationRequests, PackageUploads } from "./contracts.ts";
 import { FetchInput, mayHave, originOf } from "./fetch.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import { waitsFor } from "./tasks/children.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 import { cancelled } from "./uninstall-steps.ts";
 
 export interface FetchStepDeps {

@@ -7,7 +7,7 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Accepted, IdempotencyClaim, Store } from "../store/store.ts";
 import type { TaskAccepted } from "../store/task-rows.ts";
-import { handOver } from "./hand-over.ts";
+import { handOver } from "./tasks/hand-over.ts";
 
 /** The input of a `fetch` task. */
 export const FetchInput = z.object({

@@ -13,7 +13,7 @@ import { type InstallNeedsDeps, installNeeds } from "./dependencies/install-need
 import { type PackageAccessDeps, verifyPackage } from "./package-access.ts";
 import { prepareImage } from "./prepare-image.ts";
 import { type StartPoolDeps, startPool } from "./start-pool.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 import type { Trust } from "./trust.ts";
 import { decideForTask } from "./trust-step.ts";
 

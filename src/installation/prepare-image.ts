@@ -9,7 +9,7 @@ import {
 } from "./build/build-image.ts";
 import { pickRuntimeImage } from "./build/runtime-image.ts";
 import { baseOf, useImported } from "./ready-image.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 
 export interface ImageWanted {
   readonly pkg: Package;

@@ -13,7 +13,7 @@ import { removeOrphanLogs } from "../runtime/logs/orphans.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 import { acceptUninstall } from "./uninstall.ts";
 
 export interface RemoveTenantDeps {

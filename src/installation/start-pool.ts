@@ -7,7 +7,7 @@ import type { PoolKeeper } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
 import type { PackageImage } from "./build/build-image.ts";
 import { type IsolationSettings, poolShape } from "./pool-of.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 
 export interface StartPoolDeps {
   readonly store: Store;

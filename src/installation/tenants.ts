@@ -7,7 +7,7 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Page, PageRequest, Store } from "../store/store.ts";
 import type { RemovalAccepted, TenantRecord } from "../store/tenant-rows.ts";
-import { handOver } from "./hand-over.ts";
+import { handOver } from "./tasks/hand-over.ts";
 
 export interface TenantUse extends TenantRecord {
   /** What its plugins keep in their storage. */

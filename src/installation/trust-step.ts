@@ -2,7 +2,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { InstallationTask } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
 import type { ReadPackage } from "../packages/read-package.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./tasks/journal.ts";
 import type { Trust } from "./trust.ts";
 
 /**

@@ -5,9 +5,9 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { PoolKeeper } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
-import { waitsFor } from "./children.ts";
-import { handOver } from "./hand-over.ts";
 import type { StepContext } from "./install-steps.ts";
+import { waitsFor } from "./tasks/children.ts";
+import { handOver } from "./tasks/hand-over.ts";
 
 export interface UninstallStepDeps {
   readonly store: Store;

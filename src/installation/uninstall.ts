@@ -1,7 +1,7 @@
 import type { InstallationId } from "../domain/ids.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Accepted, Store, UninstallRequest } from "../store/store.ts";
-import { installationTopic } from "./topics.ts";
+import { installationTopic } from "./tasks/topics.ts";
 
 /**
  * Accepts an uninstall: marks the Installation and writes the task. An install of it that is still running is told,

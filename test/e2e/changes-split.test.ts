@@ -111,7 +111,9 @@ test("an upgrade whose worker is killed in the middle is finished by the next, a
   if (interrupted.identifier === one.identifier) expect(await ask(second)).toBe("aye 0.0.1");
   worker = await site.start({}, "worker");
   expect((await events).at(-1)).toMatchObject({ type: "end", state: "ready" });
-  expect([await ask(first), await ask(second)]).toEqual(["aye 0.0.2", "aye 0.0.2"]);
+  expect(await ask(first)).toBe("aye 0.0.2");
+  // The other api was told by a worker that may have been killed before it told anybody: then it looks by itself.
+  await eventually(async () => ((await ask(second)) === "aye 0.0.2" ? true : undefined), 5_000);
   const mine = await eventually(async () => {
     const found = (await site.containers()).filter(
       ({ labels }) => labels["berth.tenant"] === installed.tenant,

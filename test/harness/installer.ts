@@ -15,7 +15,7 @@ import {
   createTaskHandler,
   TASK_RUNNER_DEFAULTS,
   type TaskRunnerDeps,
-} from "../../src/installation/task-runner.ts";
+} from "../../src/installation/tasks/runner.ts";
 import { createPackageUploads } from "../../src/installation/upload.ts";
 import { createTenantStorage } from "../../src/invocation/tenant-storage.ts";
 import { silentLog } from "../../src/observe/log.ts";

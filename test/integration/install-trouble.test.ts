@@ -5,7 +5,7 @@ import { Writable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { startSweeper } from "../../src/installation/sweeper.ts";
+import { startSweeper } from "../../src/installation/tasks/sweeper.ts";
 import { createLog, silentLog } from "../../src/observe/log.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { buildSettings } from "../harness/build.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { TaskStep } from "../../src/domain/task.ts";
-import { createTaskWatch } from "../../src/installation/task-watch.ts";
+import { createTaskWatch } from "../../src/installation/tasks/watch.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { aTenant, type InstallRig, openInstallRig, progressOf } from "../harness/installer.ts";
 import { LocalQueue } from "../harness/local-queue.ts";
@@ -25,7 +25,10 @@ describe.each(DATABASES)("an install on $name", ({ create }) => {
     const first = await requests.install({ tenantId: aTenant(), identifier, asTenant: false });
     expect(queue.jobs).toHaveLength(1);
     await run(first.task.id);
-    const watch = createTaskWatch({ store: rig.store, queue, clock: systemClock, pollMs: 50 });
+    const watch = createTaskWatch({
+      ...{ store: rig.store, queue, clock: systemClock, pollMs: 50 },
+      beforeEnd: () => Promise.resolve(),
+    });
     const events = await Array.fromAsync(watch.events(first.task.id, 0, AbortSignal.timeout(10_000)));
     expect(events.flatMap((event) => (event.type === "step" ? [event.step] : []))).toEqual(
       expect.arrayContaining(["fetching", "verifying", "resolving", "building", "starting", "ready"]),

@@ -9,8 +9,8 @@ import type { ImageClaim, ImageRecord, Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { underLease } from "../lease.ts";
-import { imageTopic } from "../topics.ts";
+import { underLease } from "../tasks/lease.ts";
+import { imageTopic } from "../tasks/topics.ts";
 
 export interface SharedImageDeps {
   readonly engine: Engine;

@@ -1,7 +1,7 @@
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { AcceptChange, Accepted, Store } from "../../store/store.ts";
-import { handOver } from "../hand-over.ts";
+import { handOver } from "../tasks/hand-over.ts";
 import { announceChange } from "./announce.ts";
 
 export interface AcceptChangeDeps {

@@ -7,8 +7,8 @@ import type { StoredBundle } from "../../store/bundle-rows.ts";
 import type { Store } from "../../store/store.ts";
 import type { TaskAccepted } from "../../store/task-rows.ts";
 import type { BundleRequest } from "../contracts.ts";
-import { handOver } from "../hand-over.ts";
-import type { TaskJournal } from "../task-journal.ts";
+import { handOver } from "../tasks/hand-over.ts";
+import type { TaskJournal } from "../tasks/journal.ts";
 import { type InstallNeedsDeps, installNeeds, NeedsInput } from "./install-needs.ts";
 
 /** The input of a `bundle` task. */

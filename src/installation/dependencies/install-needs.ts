@@ -13,10 +13,10 @@ import { isTaskEnded, type Task } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
-import { waitsFor } from "../children.ts";
 import type { InstallationRequests } from "../contracts.ts";
-import { handOver } from "../hand-over.ts";
-import type { TaskJournal } from "../task-journal.ts";
+import { waitsFor } from "../tasks/children.ts";
+import { handOver } from "../tasks/hand-over.ts";
+import type { TaskJournal } from "../tasks/journal.ts";
 import { type Choice, type PlanRequest, planNeeds } from "./plan.ts";
 import { failed } from "./refusals.ts";
 

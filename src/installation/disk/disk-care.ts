@@ -5,7 +5,7 @@ import type { DiskRun, DiskRunKind } from "../../store/disk-rows.ts";
 import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
-import { DISK_TOPICS } from "../topics.ts";
+import { DISK_TOPICS } from "../tasks/topics.ts";
 
 /** The doors' side of looking after the disk: what is asked for is a row, and a worker answers it. */
 export interface DiskCare {

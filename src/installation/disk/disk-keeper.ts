@@ -13,8 +13,8 @@ import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { underLease } from "../lease.ts";
-import { DISK_TOPICS } from "../topics.ts";
+import { underLease } from "../tasks/lease.ts";
+import { DISK_TOPICS } from "../tasks/topics.ts";
 import type { Area, Found } from "./area.ts";
 import { describeArea, type Planned, plan, sum, toReclaimable } from "./plan.ts";
 

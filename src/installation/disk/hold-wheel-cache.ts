@@ -5,7 +5,7 @@ import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
 import { WHEEL_CACHE_LEASE } from "../build/build-image.ts";
 import { isWheelsContainer } from "../build/wheel-cache.ts";
-import { underLease } from "../lease.ts";
+import { underLease } from "../tasks/lease.ts";
 
 export interface HoldWheelCacheDeps {
   readonly store: Pick<Store, "disk" | "leases" | "instanceId">;

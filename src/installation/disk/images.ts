@@ -9,7 +9,7 @@ import type { Queue } from "../../queue/queue.ts";
 import type { ImageUse } from "../../store/disk-rows.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { imageTopic } from "../topics.ts";
+import { imageTopic } from "../tasks/topics.ts";
 import type { Area, AreaSettings, Found } from "./area.ts";
 
 export interface ImageAreaDeps {

@@ -1,9 +1,14 @@
+import { isTaskEnded } from "../../../domain/task.ts";
+import type { Invoker } from "../../../invocation/invoke.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { TaskDetailSchema, taskJson } from "../../schemas.ts";
 import { getTask, TaskParams } from "./find.ts";
 
-export function addGetTask(routes: Routes, { store }: { store: Pick<Store, "tasks"> }): void {
+export function addGetTask(
+  routes: Routes,
+  { store, invoker }: { store: Pick<Store, "tasks">; invoker: Pick<Invoker, "refresh"> },
+): void {
   routes.add(
     {
       method: "get",
@@ -17,6 +22,8 @@ export function addGetTask(routes: Routes, { store }: { store: Pick<Store, "task
     },
     async ({ params }) => {
       const task = await getTask(store, params);
+      // Whoever sees the end here calls what came of it next.
+      if (isTaskEnded(task.state)) await invoker.refresh().catch(() => undefined);
       const children = await store.tasks.children(task.id);
       return Response.json({ ...taskJson(task), children: children.map(taskJson) });
     },

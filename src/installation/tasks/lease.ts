@@ -1,5 +1,5 @@
-import { Fault, isFault } from "../domain/fault.ts";
-import type { Clock } from "../util/clock.ts";
+import { Fault, isFault } from "../../domain/fault.ts";
+import type { Clock } from "../../util/clock.ts";
 
 export interface LeaseOptions {
   readonly clock: Clock;

@@ -3,16 +3,16 @@
  * cancelled, what is there for it alone is uninstalled; what others need stays with them. How it ends is noted before
  * anything is undone, so that a worker which takes over goes on with that, and does not begin to install again.
  */
-import { isFault } from "../domain/fault.ts";
-import type { InstallationId } from "../domain/ids.ts";
-import { isTaskEnded, type Task, type TaskEnding } from "../domain/task.ts";
-import type { Log } from "../observe/log.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Store } from "../store/store.ts";
+import { isFault } from "../../domain/fault.ts";
+import type { InstallationId } from "../../domain/ids.ts";
+import { isTaskEnded, type Task, type TaskEnding } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
 import { cancelTask } from "./cancel.ts";
 import { waitsFor } from "./children.ts";
 import { handOver } from "./hand-over.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import type { TaskJournal } from "./journal.ts";
 import { installationTopic } from "./topics.ts";
 
 export interface ConcludeDeps {

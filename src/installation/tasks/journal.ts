@@ -1,4 +1,4 @@
-import type { TaskEventData, TaskStep } from "../domain/task.ts";
+import type { TaskEventData, TaskStep } from "../../domain/task.ts";
 
 export interface TaskJournalOptions {
   readonly write: (events: readonly TaskEventData[]) => Promise<void>;

@@ -1,12 +1,12 @@
-import { Fault } from "../domain/fault.ts";
-import type { Task } from "../domain/task.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Store } from "../store/store.ts";
-import { Bell } from "../util/bell.ts";
-import type { Clock } from "../util/clock.ts";
-import { Scope } from "../util/scope.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { Task } from "../../domain/task.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
+import { Bell } from "../../util/bell.ts";
+import type { Clock } from "../../util/clock.ts";
+import { Scope } from "../../util/scope.ts";
+import { cancelled } from "../uninstall-steps.ts";
 import { cancelTopic, installationTopic } from "./topics.ts";
-import { cancelled } from "./uninstall-steps.ts";
 
 export interface WantedDeps {
   readonly store: Pick<Store, "tasks" | "installations">;

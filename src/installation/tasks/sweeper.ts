@@ -1,10 +1,10 @@
-import type { Log } from "../observe/log.ts";
-import { Outage } from "../observe/outage.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Store } from "../store/store.ts";
-import { Bell } from "../util/bell.ts";
-import type { Clock } from "../util/clock.ts";
-import { Scope } from "../util/scope.ts";
+import type { Log } from "../../observe/log.ts";
+import { Outage } from "../../observe/outage.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
+import { Bell } from "../../util/bell.ts";
+import type { Clock } from "../../util/clock.ts";
+import { Scope } from "../../util/scope.ts";
 
 export interface SweeperOptions {
   readonly store: Store;

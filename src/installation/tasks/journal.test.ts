@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { Fault } from "../domain/fault.ts";
-import type { TaskEventData } from "../domain/task.ts";
-import { TaskJournal } from "./task-journal.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { TaskEventData } from "../../domain/task.ts";
+import { TaskJournal } from "./journal.ts";
 
 function journal(logBytesMax = 1000) {
   const writes: (readonly TaskEventData[])[] = [];

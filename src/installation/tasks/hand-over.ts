@@ -1,7 +1,7 @@
-import { toFault } from "../domain/fault.ts";
-import type { Task } from "../domain/task.ts";
-import type { Log } from "../observe/log.ts";
-import type { Queue } from "../queue/queue.ts";
+import { toFault } from "../../domain/fault.ts";
+import type { Task } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
 
 /** Tells the queue of an accepted task. Where it cannot be told, the sweeper hands the task over later. */
 export async function handOver(

@@ -1,4 +1,4 @@
-import { type Fault, type FaultJson, formatFault } from "../domain/fault.ts";
+import { type Fault, type FaultJson, formatFault } from "../../domain/fault.ts";
 
 /** The cause that a failed task keeps: the Fault with the last lines of the task's log, in `details.log`. */
 export function explain(fault: Fault, { tail }: { readonly tail: readonly string[] }): FaultJson {

@@ -1,9 +1,9 @@
-import type { Actor } from "../domain/audit.ts";
-import type { TaskId } from "../domain/ids.ts";
-import type { Task } from "../domain/task.ts";
-import type { Log } from "../observe/log.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Store } from "../store/store.ts";
+import type { Actor } from "../../domain/audit.ts";
+import type { TaskId } from "../../domain/ids.ts";
+import type { Task } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
 import { handOver } from "./hand-over.ts";
 import { cancelTopic } from "./topics.ts";
 

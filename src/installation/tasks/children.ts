@@ -2,12 +2,12 @@
  * How a task waits for others without keeping a worker busy: its steps throw `waitsFor`, the runner gives the lease
  * back, and the end of what it waits for frees it. It walks its idempotent steps again then, from the first.
  */
-import { Fault, toFault } from "../domain/fault.ts";
-import type { TaskId } from "../domain/ids.ts";
-import type { Task } from "../domain/task.ts";
-import type { Log } from "../observe/log.ts";
-import type { Queue } from "../queue/queue.ts";
-import type { Store } from "../store/store.ts";
+import { Fault, toFault } from "../../domain/fault.ts";
+import type { TaskId } from "../../domain/ids.ts";
+import type { Task } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
 
 export class WaitsFor extends Fault {
   readonly tasks: readonly TaskId[];

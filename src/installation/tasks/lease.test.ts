@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { Fault } from "../domain/fault.ts";
-import { systemClock } from "../util/clock.ts";
+import { Fault } from "../../domain/fault.ts";
+import { systemClock } from "../../util/clock.ts";
 import { underLease } from "./lease.ts";
 
 const aborted = (signal: AbortSignal) =>

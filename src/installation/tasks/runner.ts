@@ -2,8 +2,8 @@
  * Runs one task to its end, on whichever worker gets it. The row's lease lets one worker in and its attempt fences
  * what a stale one would write; the worker may die at any line of this, and the next one walks the same way again.
  */
-import { Fault, type FaultCode, formatFault, toFault } from "../domain/fault.ts";
-import type { TaskId } from "../domain/ids.ts";
+import { Fault, type FaultCode, formatFault, toFault } from "../../domain/fault.ts";
+import type { TaskId } from "../../domain/ids.ts";
 import {
   type InstallationTask,
   isTenantTask,
@@ -11,28 +11,28 @@ import {
   type Task,
   type TaskStep,
   type TenantTask,
-} from "../domain/task.ts";
-import type { TenantStorage } from "../invocation/tenant-storage.ts";
-import type { Log } from "../observe/log.ts";
-import type { JobHandlers } from "../queue/queue.ts";
-import { backoffMs } from "../util/backoff.ts";
-import { runDisable } from "./changes/disable-steps.ts";
-import { runEnable } from "./changes/enable-steps.ts";
-import { runLimits } from "./changes/limits-steps.ts";
-import { runRestart } from "./changes/restart-steps.ts";
-import { runRollback } from "./changes/rollback-steps.ts";
-import { type ChangeStepDeps, runUpgrade } from "./changes/upgrade-steps.ts";
+} from "../../domain/task.ts";
+import type { TenantStorage } from "../../invocation/tenant-storage.ts";
+import type { Log } from "../../observe/log.ts";
+import type { JobHandlers } from "../../queue/queue.ts";
+import { backoffMs } from "../../util/backoff.ts";
+import { runDisable } from "../changes/disable-steps.ts";
+import { runEnable } from "../changes/enable-steps.ts";
+import { runLimits } from "../changes/limits-steps.ts";
+import { runRestart } from "../changes/restart-steps.ts";
+import { runRollback } from "../changes/rollback-steps.ts";
+import { type ChangeStepDeps, runUpgrade } from "../changes/upgrade-steps.ts";
+import { runBundle } from "../dependencies/bundle.ts";
+import { type FetchStepDeps, runFetch } from "../fetch-steps.ts";
+import { runInstall, type StepContext } from "../install-steps.ts";
+import { runRemoveTenant } from "../remove-tenant-steps.ts";
+import { cancelled, runUninstall } from "../uninstall-steps.ts";
 import { giveBack, WaitsFor, wakeWaiters } from "./children.ts";
 import { conclude } from "./conclude.ts";
-import { runBundle } from "./dependencies/bundle.ts";
 import { explain } from "./explain.ts";
-import { type FetchStepDeps, runFetch } from "./fetch-steps.ts";
-import { runInstall, type StepContext } from "./install-steps.ts";
+import { TaskJournal } from "./journal.ts";
 import { underLease } from "./lease.ts";
-import { runRemoveTenant } from "./remove-tenant-steps.ts";
-import { TaskJournal } from "./task-journal.ts";
 import { taskTopic } from "./topics.ts";
-import { cancelled, runUninstall } from "./uninstall-steps.ts";
 import { whileWanted } from "./while-wanted.ts";
 
 export interface TaskRunnerSettings {
