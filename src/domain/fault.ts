@@ -186,6 +186,17 @@ export function invalidInput(field: string, value: unknown, accepted: string): F
   });
 }
 
+export function installationNotFound(id: string): Fault {
+  return new Fault("installation_not_found", `There is no installation ${id}.`);
+}
+
+/** Also for one that the asking Tenant may not see. */
+export function packageNotUploaded(identifier: string): Fault {
+  return new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
+    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
+  });
+}
+
 export function bundleNotFound(identifier: string): Fault {
   return new Fault("bundle_not_found", `There is no bundle ${identifier}.`, {
     details: {

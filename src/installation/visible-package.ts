@@ -1,4 +1,4 @@
-import { Fault } from "../domain/fault.ts";
+import { packageNotUploaded } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Store, StoredPackage } from "../store/store.ts";
 
@@ -22,7 +22,5 @@ export async function visiblePackage(
     (await isVisibleTo(identifier, tenantId)) ||
     (origin?.source === "marketplace" && (await isFromMarketplace(identifier)));
   if (pkg !== undefined && isVisible) return pkg;
-  throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
-    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
-  });
+  throw packageNotUploaded(identifier);
 }

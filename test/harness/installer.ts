@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import type { Fault } from "../../src/domain/fault.ts";
 import { type TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
@@ -103,7 +104,17 @@ export const aTenant = () => TenantId.parse(randomUUID());
 export const progressOf = (events: readonly TaskEvent[]) =>
   events.flatMap((event) => (event.type === "progress" ? [event.message] : []));
 
-export async function openInstallRig(database: TestDatabase): Promise<InstallRig> {
+/** One rig on one empty database for all tests of the block that calls this. */
+export function useInstallRig(make: () => Promise<TestDatabase>, opened: (rig: InstallRig) => void): void {
+  const scope = new Scope();
+  beforeAll(async () => {
+    const database = scope.use(await make());
+    opened(scope.use(await openInstallRig(database)));
+  });
+  afterAll(() => scope.close());
+}
+
+async function openInstallRig(database: TestDatabase): Promise<InstallRig> {
   const scope = new Scope();
   const engine = scope.use(testEngine());
   const store = scope.use(await database.open());

@@ -9,12 +9,12 @@ import { request } from "node:http";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
-import { buffer, text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { Scope } from "../../src/util/scope.ts";
 import { BERTH_MAIN, inherited, makeDataFolder } from "./berth.ts";
 import { eventually } from "./client.ts";
+import { type Ended, endOf } from "./ended.ts";
 import { freePort } from "./free-port.ts";
-import type { Ended } from "./site.ts";
 
 type Env = Readonly<Record<string, string>>;
 
@@ -162,12 +162,7 @@ class Host implements OfflineHost {
       env: { ...inherited(), ...this.env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const [output, errors, [code]] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      once(child, "exit"),
-    ]);
-    return { code, output, errors };
+    return await endOf(child);
   }
 
   async json<T>(status: number, method: string, path: string, body?: object | Buffer): Promise<T> {

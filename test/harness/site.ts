@@ -3,9 +3,7 @@
  * often as it likes; when it is disposed, nothing of it is left on the machine.
  */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
 import { Client } from "pg";
 import type { Role } from "../../src/app.ts";
 import type { ContainerState } from "../../src/domain/container.ts";
@@ -15,6 +13,7 @@ import { Scope } from "../../src/util/scope.ts";
 import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } from "./berth.ts";
 import { removeInstance, testEngine } from "./build.ts";
 import { placeEmbeddedDatabase } from "./embedded-database.ts";
+import { type Ended, endOf } from "./ended.ts";
 import { startPostgres } from "./postgres.ts";
 
 /** Both databases that Berth runs on. */
@@ -50,12 +49,6 @@ export interface Site extends AsyncDisposable {
   redisPids(): Promise<readonly number[]>;
   /** Rows of a database that a second client may open: PostgreSQL only. */
   rows(sql: string): Promise<readonly Readonly<Record<string, unknown>>[]>;
-}
-
-export interface Ended {
-  readonly code: number;
-  readonly output: string;
-  readonly errors: string;
 }
 
 /** An embedded database stands there, empty, unless the site is to be as a user's is before the first start. */
@@ -133,11 +126,7 @@ class RealSite implements Site {
       env: { ...inherited(), BERTH_PORT: "0", ...this.env, ...changes },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const [output, errors, [code]] = await Promise.all([
-      text(child.stdout),
-      text(child.stderr),
-      once(child, "exit"),
-    ]);
+    const { code, output, errors } = await endOf(child);
     this.#instance ??= /"instance":"([^"]+)"/.exec(output)?.[1];
     return { code, output, errors };
   }

@@ -3,37 +3,33 @@
  * comes to the same end, with everything installed once or nothing left.
  */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { TaskId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aTenant, type InstallRig, openInstallRig } from "../harness/installer.ts";
+import { aTenant, type InstallRig, useInstallRig } from "../harness/installer.ts";
 import { length } from "../harness/lengths.ts";
 import { mortalStore } from "../harness/mortal-store.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES } from "../harness/stores.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
 const STRIDE = length({ short: 20, soak: 1 });
 
 describe.each(DATABASES)("a worker that dies at any moment, on $name,", ({ create }) => {
-  let database: TestDatabase;
   let rig: InstallRig;
   let needs: NeedsRig;
   let packages: { readonly base: string; readonly top: string };
   let plugins: { readonly base: string; readonly top: string };
+  useInstallRig(create, (opened) => {
+    rig = opened;
+  });
   beforeAll(async () => {
-    database = await create();
-    rig = await openInstallRig(database);
     needs = openNeedsRig(rig);
     const own = randomUUID().slice(0, 8);
     const base = await needs.upload(`base_${own}`);
     packages = { base, top: await needs.upload(`top_${own}`, [base]) };
     plugins = { base: `acme/base_${own}`, top: `acme/top_${own}` };
-  });
-  afterAll(async () => {
-    await rig?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
   });
 
   /** As the sweeper sees it once the lease of the dead is over: whatever is unfinished and free is handed over. */

@@ -2,14 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { createInstallationChanges } from "../../src/installation/changes/changes.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Sources } from "../../src/sources/sources.ts";
-import { aTenant, type InstallRig, openInstallRig, progressOf } from "../harness/installer.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES } from "../harness/stores.ts";
 
 /** Names of its own for each test, so that none finds what another has uploaded. */
 function names() {
@@ -23,16 +23,10 @@ function names() {
 const market = (name: string, version: string) => ({ type: "marketplace", value: `acme/${name}:${version}` });
 
 describe.each(DATABASES)("plugins that need plugins, on $name,", ({ create }) => {
-  let database: TestDatabase;
   let rig: InstallRig;
   let needs: NeedsRig;
-  beforeAll(async () => {
-    database = await create();
-    rig = await openInstallRig(database);
-  });
-  afterAll(async () => {
-    await rig?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useInstallRig(create, (opened) => {
+    rig = opened;
   });
   beforeEach(() => {
     needs = openNeedsRig(rig);

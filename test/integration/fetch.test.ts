@@ -1,7 +1,7 @@
 /** The steps of a `fetch` task, with a worker that dies between any two of them. */
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Source } from "../../src/domain/source.ts";
@@ -11,22 +11,16 @@ import { eventually, type PackedPlugin, packVersion } from "../harness/client.ts
 import {
   aTenant,
   type InstallRig,
-  openInstallRig,
   progressOf,
+  useInstallRig,
   type WorkerOptions,
 } from "../harness/installer.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES } from "../harness/stores.ts";
 
 describe.each(DATABASES)("a fetch on $name", ({ create }) => {
-  let database: TestDatabase;
   let rig: InstallRig;
-  beforeAll(async () => {
-    database = await create();
-    rig = await openInstallRig(database);
-  });
-  afterAll(async () => {
-    await rig?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useInstallRig(create, (opened) => {
+    rig = opened;
   });
 
   const release = (plugin: PackedPlugin): Source => ({

@@ -2,16 +2,16 @@ import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { appendFile } from "node:fs/promises";
 import { Writable } from "node:stream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { startSweeper } from "../../src/installation/tasks/sweeper.ts";
 import { createLog, silentLog } from "../../src/observe/log.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { buildSettings } from "../harness/build.ts";
-import { aTenant, type InstallRig, openInstallRig, progressOf } from "../harness/installer.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
 import { LocalQueue } from "../harness/local-queue.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES } from "../harness/stores.ts";
 import { startWheelIndex } from "../harness/wheel-index.ts";
 
 const PLAIN = { name: "plain", version: "1.0", files: { "plain.py": "VALUE = 8\n" } };
@@ -51,15 +51,9 @@ class DeafQueue extends LocalQueue {
 }
 
 describe.each(DATABASES)("in trouble, on $name,", ({ create }) => {
-  let database: TestDatabase;
   let rig: InstallRig;
-  beforeAll(async () => {
-    database = await create();
-    rig = await openInstallRig(database);
-  });
-  afterAll(async () => {
-    await rig?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useInstallRig(create, (opened) => {
+    rig = opened;
   });
 
   const anInstall = async (worker = rig.worker(), identifier?: string) =>

@@ -1,22 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { TaskStep } from "../../src/domain/task.ts";
 import { createTaskWatch } from "../../src/installation/tasks/watch.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { aTenant, type InstallRig, openInstallRig, progressOf } from "../harness/installer.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
 import { LocalQueue } from "../harness/local-queue.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES } from "../harness/stores.ts";
 
 describe.each(DATABASES)("an install on $name", ({ create }) => {
-  let database: TestDatabase;
   let rig: InstallRig;
-  beforeAll(async () => {
-    database = await create();
-    rig = await openInstallRig(database);
-  });
-  afterAll(async () => {
-    await rig?.[Symbol.asyncDispose]();
-    await database?.[Symbol.asyncDispose]();
+  useInstallRig(create, (opened) => {
+    rig = opened;
   });
 
   test("walks its steps to ready, and a second tenant's builds nothing", async () => {

@@ -1,15 +1,14 @@
 /** The commands that make keys, sign and verify: files alone, no Berth runs. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parsePublicKey } from "../../src/packages/signature/keys.ts";
 import { SIGNER } from "../../src/packages/signature/test-key.ts";
 import { BERTH_MAIN, inherited } from "../harness/berth.ts";
 import { type PackedPlugin, packPlugin } from "../harness/client.ts";
+import { endOf } from "../harness/ended.ts";
 import { wronglySigned } from "../harness/signing.ts";
 
 let folder: string;
@@ -29,12 +28,7 @@ async function run(...command: string[]) {
     env: { ...inherited(), BERTH_DATA: join(folder, "data"), BERTH_ADMIN_KEY: "k", BERTH_PORT: "1" },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const [output, errors, [code]] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    once(child, "exit"),
-  ]);
-  return { code, output, errors };
+  return await endOf(child);
 }
 
 test("a pair is made once, and a package signed with it is verified by its public key alone", async () => {

@@ -1,6 +1,6 @@
 /** What the doors do with what is installed: the row is the acceptance of each change. */
 import type { Actor } from "../../domain/audit.ts";
-import { Fault, invalidInput } from "../../domain/fault.ts";
+import { Fault, installationNotFound, invalidInput } from "../../domain/fault.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { LimitsPolicy } from "../../domain/limits.ts";
@@ -115,5 +115,5 @@ async function isShared({ store }: InstallationChangesDeps, id: InstallationId):
 async function getInstallation(store: Store, id: InstallationId): Promise<Installation> {
   const found = await store.installations.find(id);
   if (found !== undefined) return found;
-  throw new Fault("installation_not_found", `There is no installation ${id}.`);
+  throw installationNotFound(id);
 }

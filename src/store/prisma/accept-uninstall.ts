@@ -1,5 +1,5 @@
 import { type Dependent, dependentJson } from "../../domain/dependent.ts";
-import { Fault, type FaultJson } from "../../domain/fault.ts";
+import { Fault, type FaultJson, installationNotFound } from "../../domain/fault.ts";
 import type { TaskEnding } from "../../domain/task.ts";
 import type { Accepted, UninstallRequest } from "../store.ts";
 import { touch, withNewTask } from "./acceptance.ts";
@@ -23,7 +23,7 @@ export async function acceptUninstall(
   await holdKey(tx, by);
   await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
   const found = await tx.installation.findUnique({ where: { id } });
-  if (found === null) throw new Fault("installation_not_found", `There is no installation ${id}.`);
+  if (found === null) throw installationNotFound(id);
   const unfinished = await tx.task.findMany({ where: { installationId: id, finishedAt: null } });
   const removing = unfinished.find(({ kind }) => kind === "uninstall");
   if (removing !== undefined) {

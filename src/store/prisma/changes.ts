@@ -2,7 +2,7 @@
  * The acceptance of a change of what is installed. The Installation's row is locked until it is written, so that of two
  * changes at once one is refused.
  */
-import { Fault } from "../../domain/fault.ts";
+import { Fault, installationNotFound } from "../../domain/fault.ts";
 import type { AcceptChange, Accepted } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Tx } from "./database.ts";
@@ -16,7 +16,7 @@ import { createTask } from "./task-writes.ts";
 export async function acceptChange(tx: Tx, request: AcceptChange): Promise<Accepted> {
   const { id, idempotency, by } = request;
   const found = await tx.installation.findUnique({ where: { id } });
-  if (found === null) throw notFound(id);
+  if (found === null) throw installationNotFound(id);
   await holdTenant(tx, found.tenantId);
   await holdKey(tx, by);
   if (idempotency === undefined) return await accept(tx, request);
@@ -31,7 +31,7 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   const { id, kind, input = {}, by } = request;
   await tx.$queryRaw`SELECT id FROM berth_installations WHERE id = ${id}::uuid FOR UPDATE`;
   const found = await tx.installation.findUnique({ where: { id } });
-  if (found === null) throw notFound(id);
+  if (found === null) throw installationNotFound(id);
   const unfinished = await tx.task.findFirst({
     where: { installationId: id, finishedAt: null },
     orderBy: [{ createdAt: "desc" }, { id: "desc" }],
@@ -130,10 +130,6 @@ export function taken({ id, kind, installationId }: rows.Task): Fault {
   return new Fault("conflict", `Another change of this installation is under way: ${kind}.`, {
     details: { task_id: id, kind, installation_id: installationId },
   });
-}
-
-function notFound(id: string): Fault {
-  return new Fault("installation_not_found", `There is no installation ${id}.`);
 }
 
 /** This request is what an upload has left to be asked. */

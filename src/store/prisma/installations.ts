@@ -1,4 +1,4 @@
-import { Fault } from "../../domain/fault.ts";
+import { installationNotFound } from "../../domain/fault.ts";
 import { InstallationId } from "../../domain/ids.ts";
 import type { InstallationRows } from "../store.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
@@ -101,5 +101,5 @@ function createReads(
 }
 
 function assertThere(rows: number, id: string): void {
-  if (rows === 0) throw new Fault("installation_not_found", `There is no installation ${id}.`);
+  if (rows === 0) throw installationNotFound(id);
 }

@@ -1,4 +1,4 @@
-import { Fault } from "../../domain/fault.ts";
+import { packageNotUploaded } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { searchText } from "../../domain/search-text.ts";
 import type { PackageStoreRows, StoredPackage } from "../store.ts";
@@ -104,9 +104,7 @@ export async function holdPackage(tx: Tx, identifier: string): Promise<void> {
   const held = await tx.$queryRaw<unknown[]>`
     SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} FOR SHARE`;
   if (held.length > 0) return;
-  throw new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
-    details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },
-  });
+  throw packageNotUploaded(identifier);
 }
 
 /** The daemon removes this row with the last reference; an install from a kept package brings it back. */
