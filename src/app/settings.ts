@@ -226,6 +226,7 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     publicUrl: s.BERTH_PUBLIC_URL?.replace(/\/+$/, ""),
     answerTimeoutMs: 60 * SECOND,
     transferTimeoutMs: 3600 * SECOND,
+    dify: { key: s.BERTH_DIFY_KEY, adminKey: s.BERTH_DIFY_ADMIN_KEY },
   };
 }
 

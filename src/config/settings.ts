@@ -32,6 +32,10 @@ export const SETTINGS = {
   BERTH_ADMIN_KEY: secret(
     "Operator's key; unset, one is made at the first start, in `admin-key` in the data folder",
   ),
+  BERTH_DIFY_KEY: secret(
+    "Key of a Dify API server (its `PLUGIN_DAEMON_KEY`); set, Berth answers the API of dify-plugin-daemon too",
+  ),
+  BERTH_DIFY_ADMIN_KEY: secret("Key of that API's `/admin` routes; unset, there are none"),
   BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "How much is logged"),
   BERTH_HTTP_CONNECTIONS_MAX: whole(1, 100_000, "4096", "Connections to the API at once"),
   BERTH_HTTP_IDLE_SECONDS: decimal(

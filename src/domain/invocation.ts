@@ -8,13 +8,39 @@ export interface InvocationRequest {
   /** `author/name` */
   readonly pluginId: string;
   readonly operation: Operation;
+  readonly content: InvocationContent;
+  /** Shortens the deadline; more than what was granted counts as what was granted. */
+  readonly timeoutMs?: number;
+  readonly requestId: string;
+}
+
+/** What a plugin is asked: as a caller has it, or as a door has made it from what its own callers send. */
+export type InvocationContent = CallerFields | WireData;
+
+/** Checked against the operation's row and the plugin's Declaration before anything is sent. */
+export interface CallerFields {
+  readonly form: "fields";
   /** The caller's JSON object, parsed. */
   readonly fields: Readonly<Record<string, unknown>>;
   /** The text that `fields` was parsed from: what the plugin gets, so that no number loses a digit on the way. */
   readonly text: string;
-  /** Shortens the deadline; more than what was granted counts as what was granted. */
-  readonly timeoutMs?: number;
-  readonly requestId: string;
+}
+
+/** Sent as it is: whoever makes it has checked it, and the plugin judges the rest. */
+export interface WireData {
+  readonly form: "wire";
+  /** For whom the plugin acts; empty where nobody is known. */
+  readonly userId: string;
+  /** The wire's `data`, with `user_id`, `type` and `action`: one JSON object without line ends. */
+  readonly data: string;
+  /** What stands beside it on the wire; what is not given is null there. */
+  readonly about: {
+    readonly conversation_id?: string | null;
+    readonly message_id?: string | null;
+    readonly app_id?: string | null;
+    readonly endpoint_id?: string | null;
+    readonly context?: Readonly<Record<string, unknown>> | null;
+  };
 }
 
 export type InvocationEnd = { readonly ok: true } | { readonly ok: false; readonly fault: Fault };

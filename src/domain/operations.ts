@@ -42,6 +42,7 @@ const ENVELOPE = {
   conversation_id: z.string().nullish(),
   message_id: z.string().nullish(),
   app_id: z.string().nullish(),
+  endpoint_id: z.string().nullish(),
   context: bag.nullish(),
   timeout_ms: z.int().min(1).optional().describe("Shortens the call's deadline; never lengthens it."),
 };

@@ -13,6 +13,8 @@ import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
 import type { RuntimeLogs } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
+import { addDify } from "./dify/all.ts";
+import { DifyDoor, type DifyDoorSettings } from "./dify/door.ts";
 import { DoorLife } from "./life.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
@@ -69,6 +71,7 @@ export interface HttpAppSettings extends InvokeSettings, EntitySettings {
   readonly answerTimeoutMs: number;
   /** The same for exports and imports, which move whole images. */
   readonly transferTimeoutMs: number;
+  readonly dify: Pick<DifyDoorSettings, "key" | "adminKey">;
 }
 
 export interface HttpAppOptions {
@@ -97,6 +100,8 @@ export interface HttpAppOptions {
 export interface HttpApp extends Disposable {
   /** What there is, and who may use it: the table that authorisation and the document are made from. */
   readonly routes: Pick<Routes, "table" | "served">;
+  /** The same for the door of platforms that know the daemon; a process without an API has none. */
+  readonly dify?: Pick<DifyDoor, "table">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
   /** `/health/ready` says 503 from now on; everything else goes on. */
   makeUnready(): void;
@@ -110,7 +115,37 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const { keyring, log, settings } = options;
   const life = new DoorLife();
   const pings = new PingHub(settings.pingMs);
-  const routes = new Routes({ keyring, log, life, settings });
+  const routes: Routes = new Routes({
+    keyring,
+    log,
+    life,
+    settings,
+    notFound: (path) => dify.notFound(path),
+  });
+  const dify = new DifyDoor({ routes, life, log, settings: { ...settings, ...settings.dify } });
+  addNative(routes, { ...options, life, pings });
+  addDify(dify, { ...options, pings });
+  routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
+  routes.finish();
+  return {
+    routes,
+    dify,
+    fetch: (request, env) => routes.app.fetch(request, env ?? {}),
+    makeUnready: () => life.makeUnready(),
+    endStreams: () => life.endStreams(),
+    [Symbol.dispose]() {
+      life[Symbol.dispose]();
+      options.invoker.endAll();
+      pings[Symbol.dispose]();
+    },
+  };
+}
+
+/** The native API's routes, in the order in which they are looked for. */
+function addNative(
+  routes: Routes,
+  options: HttpAppOptions & { readonly life: DoorLife; readonly pings: PingHub },
+): void {
   addUploadPackage(routes, options);
   addListPackages(routes, options);
   // before the route of a package itself, which takes any number of slashes
@@ -136,7 +171,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addGetTask(routes, options);
   addTaskEvents(routes, options);
   addCancelTask(routes, options);
-  addInvoke(routes, { invoker: options.invoker, pings, settings });
+  addInvoke(routes, options);
   addCreateKey(routes, options);
   addListKeys(routes, options);
   addRevokeKey(routes, options);
@@ -150,20 +185,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addDiskCollect(routes, options);
   addTrust(routes, options);
   addHealth(routes);
-  addReady(routes, { ...options, life });
-  routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
-  routes.finish();
-  return {
-    routes,
-    fetch: (request, env) => routes.app.fetch(request, env ?? {}),
-    makeUnready: () => life.makeUnready(),
-    endStreams: () => life.endStreams(),
-    [Symbol.dispose]() {
-      life[Symbol.dispose]();
-      options.invoker.endAll();
-      pings[Symbol.dispose]();
-    },
-  };
+  addReady(routes, options);
 }
 
 function describe({ app }: Routes, version: string): object {

@@ -11,6 +11,7 @@ import { TenantId } from "../domain/ids.ts";
 import { parseInput } from "../domain/input.ts";
 import type { Keyring, Principal } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
+import { answerInTime } from "./answer-in-time.ts";
 import { faultResponse } from "./fault-response.ts";
 import type { DoorLife } from "./life.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
@@ -77,6 +78,8 @@ export interface RoutesOptions {
   readonly log: Log;
   readonly life: DoorLife;
   readonly settings: { readonly jsonBytesMax: number; readonly answerTimeoutMs: number };
+  /** Another door's answer to a path that is nobody's, where it is this door's to answer. */
+  readonly notFound?: (path: string) => Response | undefined;
 }
 
 /** What the log says of a request beside its answer. */
@@ -102,6 +105,8 @@ export class Routes {
   constructor(options: RoutesOptions) {
     this.options = options;
     this.app.notFound((c) => {
+      const elsewhere = options.notFound?.(c.req.path);
+      if (elsewhere !== undefined) return elsewhere;
       const fault = new Fault("not_found", `There is no ${c.req.path}; /openapi.json lists what there is.`);
       return faultResponse(fault, requestId(c.req.header("x-request-id")));
     });
@@ -119,7 +124,8 @@ export class Routes {
       const id = requestId(c.req.header("x-request-id"));
       const seen: Seen = { keyId: undefined, code: undefined };
       const { answerTimeoutMs = this.options.settings.answerTimeoutMs } = spec;
-      const answer = await this.#inTime(c, answerTimeoutMs, (late) =>
+      const { life } = this.options;
+      const answer = await answerInTime({ c, life, answerTimeoutMs }, (late) =>
         this.#answer(spec, handle, c, { id, late, seen }),
       ).catch((error: unknown) => {
         seen.code = toFault(error).code;
@@ -211,34 +217,6 @@ export class Routes {
       streamSignal: AbortSignal.any([c.req.raw.signal, life.streams]),
       context: c,
     });
-  }
-
-  /**
-   * The work's answer, or `answer_timeout` so long after the whole request is in; how long that may take has bounds of
-   * its own. The work is told, and goes on unheard where it does not listen.
-   */
-  async #inTime(
-    c: Context<HttpEnv>,
-    answerTimeoutMs: number,
-    work: (late: AbortSignal) => Promise<Response>,
-  ): Promise<Response> {
-    const { life } = this.options;
-    const late = new AbortController();
-    const { promise: over, reject } = Promise.withResolvers<never>();
-    const onEnd = () => reject(life.requests.reason);
-    life.requests.addEventListener("abort", onEnd, { once: true });
-    const timer = setInterval(() => {
-      if (c.env.incoming?.complete === false) return;
-      const fault = new Fault("answer_timeout", `There was no answer within ${answerTimeoutMs} ms.`);
-      late.abort(fault);
-      reject(fault);
-    }, answerTimeoutMs);
-    try {
-      return await Promise.race([work(late.signal), over]);
-    } finally {
-      clearInterval(timer);
-      life.requests.removeEventListener("abort", onEnd);
-    }
   }
 
   async #readBody(schema: z.ZodType, c: Context<HttpEnv>): Promise<unknown> {

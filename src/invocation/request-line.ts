@@ -4,7 +4,7 @@
  */
 import { Fault, invalidInput } from "../domain/fault.ts";
 import { inputFault } from "../domain/input.ts";
-import type { InvocationRequest } from "../domain/invocation.ts";
+import type { CallerFields, InvocationRequest, WireData } from "../domain/invocation.ts";
 import type { Operation } from "../domain/operations.ts";
 import type { CatalogProvider, PluginCatalog } from "./catalog.ts";
 
@@ -17,12 +17,19 @@ export function formatRequestLine(
   request: InvocationRequest,
   catalog: PluginCatalog,
 ): string {
-  const { operation, fields } = request;
+  const { content, operation } = request;
+  if (content.form === "wire") return envelope(sessionId, content.about, content.data);
+  const { fields } = content;
   const checked = operation.schema.safeParse(fields);
   if (!checked.success) throw inputFault(checked.error, fields);
   const added = { ...missingFields(operation, fields), ...aliasedFields(operation, fields) };
-  const changed = replacedFields({ ...request, fields: { ...fields, ...added } }, catalog);
-  return envelope(sessionId, fields, dataText(request, added, changed));
+  const changed = replacedFields(request, { ...fields, ...added }, catalog);
+  return envelope(sessionId, fields, dataText(operation, content, { added, changed }));
+}
+
+/** For whom the plugin acts; empty where nobody is known. */
+export function userOf({ content }: InvocationRequest): string {
+  return content.form === "wire" ? content.userId : String(content.fields["user_id"] ?? "");
 }
 
 function missingFields(
@@ -60,15 +67,18 @@ function aliasedFields(
 }
 
 /** Fields whose value on the wire is not what the caller wrote. */
-function replacedFields(request: InvocationRequest, catalog: PluginCatalog): Record<string, unknown> {
-  const { operation, fields } = request;
+function replacedFields(
+  { operation, tenantId }: InvocationRequest,
+  fields: Readonly<Record<string, unknown>>,
+  catalog: PluginCatalog,
+): Record<string, unknown> {
   const replaced: Record<string, unknown> = {};
   for (const key of ["type", "action"] as const) {
     if (fields[key] === undefined) continue;
     if (fields[key] !== operation[key]) throw invalidInput(key, fields[key], JSON.stringify(operation[key]));
     replaced[key] = operation[key];
   }
-  if (operation.tenantField !== undefined) replaced[operation.tenantField] = request.tenantId;
+  if (operation.tenantField !== undefined) replaced[operation.tenantField] = tenantId;
   const offered = catalog.providers.filter(({ kind }) => operation.kinds.includes(kind));
   if (offered.length === 0) throw notOffered(operation, catalog);
   if (operation.providerField === undefined) return replaced;
@@ -120,15 +130,15 @@ function checkItem(
 }
 
 function dataText(
-  { operation, fields, text }: InvocationRequest,
-  added: Record<string, unknown>,
-  replaced: Record<string, unknown>,
+  operation: Operation,
+  { fields, text }: CallerFields,
+  { added, changed }: Readonly<Record<"added" | "changed", Record<string, unknown>>>,
 ): string {
   const head = { type: operation.type, action: operation.action, ...added };
   // a key that stands twice would leave the choice to the reader, so a changed value costs writing the object anew
-  const isChanged = Object.keys(replaced).some((key) => Object.hasOwn(fields, key));
-  if (isChanged) return JSON.stringify({ ...head, ...fields, ...replaced });
-  const headText = JSON.stringify({ ...head, ...replaced }).slice(0, -1);
+  const isRewritten = Object.keys(changed).some((key) => Object.hasOwn(fields, key));
+  if (isRewritten) return JSON.stringify({ ...head, ...fields, ...changed });
+  const headText = JSON.stringify({ ...head, ...changed }).slice(0, -1);
   const own = oneLine(text).trim().slice(1, -1).trim();
   return own === "" ? `${headText}}` : `${headText},${own}}`;
 }
@@ -138,10 +148,11 @@ function oneLine(text: string): string {
   return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]/g, " ") : text;
 }
 
-function envelope(sessionId: string, fields: Readonly<Record<string, unknown>>, data: string): string {
-  const text = (key: string) => (fields[key] === undefined ? "null" : JSON.stringify(fields[key]));
+function envelope(sessionId: string, about: WireData["about"], data: string): string {
+  const text = (key: keyof WireData["about"]) =>
+    about[key] === undefined ? "null" : JSON.stringify(about[key]);
   return (
     `{"session_id":"${sessionId}","conversation_id":${text("conversation_id")},"message_id":${text("message_id")},` +
-    `"app_id":${text("app_id")},"endpoint_id":null,"context":${text("context")},"event":"request","data":${data}}`
+    `"app_id":${text("app_id")},"endpoint_id":${text("endpoint_id")},"context":${text("context")},"event":"request","data":${data}}`
   );
 }

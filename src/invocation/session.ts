@@ -16,6 +16,7 @@ import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts"
 import type { SessionListener } from "../transport/transport.ts";
 import type { HostCallContext, HostCalls } from "./host-calls.ts";
 import type { InstalledPlugin } from "./installations.ts";
+import { userOf } from "./request-line.ts";
 
 export interface SessionSettings {
   /** Wait for a ready Runtime at most. */
@@ -312,7 +313,7 @@ export class Session implements SessionListener {
       tenantId: request.tenantId,
       catalog: plugin.catalog,
       operationType: request.operation.type,
-      userId: String(request.fields["user_id"] ?? ""),
+      userId: userOf(request),
       requestId: request.requestId,
       sessionId: id,
       depth,

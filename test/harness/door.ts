@@ -35,6 +35,8 @@ import { noChanges } from "./no-changes.ts";
 import { testTrust } from "./trust.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
+export const DIFY_KEY = "a key of the platform";
+export const DIFY_ADMIN_KEY = "a key of its operator";
 export const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");
 export const OTHER_TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000002");
 const CHECKSUM = "ab".repeat(32);
@@ -420,6 +422,7 @@ export interface DoorOptions {
     documentBytesMax: number;
     answerTimeoutMs: number;
     transferTimeoutMs: number;
+    dify: { key: string | undefined; adminKey: string | undefined };
     refreshTimeoutMs: number;
   }>;
   readonly serve?: Partial<ServeSettings>;
@@ -452,6 +455,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     publicUrl: undefined,
     answerTimeoutMs: 10_000,
     transferTimeoutMs: 10_000,
+    dify: { key: DIFY_KEY, adminKey: DIFY_ADMIN_KEY },
     refreshTimeoutMs: 1000,
     ...options.settings,
   };

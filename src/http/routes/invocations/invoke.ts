@@ -92,7 +92,8 @@ async function handle(
     const text = await readIncoming(incoming, deps.settings.invokeBytesMax);
     const fields = parseJsonObject(text);
     const timeoutMs = callerTimeout(headers["x-timeout-ms"], fields["timeout_ms"]);
-    const request = { tenantId, pluginId, operation, fields, text, requestId: id };
+    const content = { form: "fields", fields, text } as const;
+    const request = { tenantId, pluginId, operation, content, requestId: id };
     start(timeoutMs === undefined ? request : { ...request, timeoutMs }, outgoing, headers.accept, deps);
     return RESPONSE_ALREADY_SENT;
   } catch (error) {

@@ -1,0 +1,84 @@
+/**
+ * From a request to the input of its route, as the daemon binds it: what cannot be read is as if it were not there, and
+ * the rules decide afterwards. A GET reads its query, and a JSON body besides where it says that it has one.
+ */
+import type { Context } from "hono";
+import { type Fault, toFault } from "../../domain/fault.ts";
+import { checkContentLength, readText } from "../middleware/body.ts";
+import type { HttpEnv } from "../route.ts";
+import { refusal } from "./errors.ts";
+import { isMap, type JsonMap, type Reading, type Shape } from "./shape.ts";
+
+/** Throws what names the fields that break a rule, with status 400. */
+export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: number): Promise<T> {
+  const type = c.req.header("content-type");
+  const isJson = type?.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
+  const query = queryOf(c);
+  const body = isJson ? await jsonBody(c, bytesMax) : {};
+  const form = isJson || c.req.method === "GET" ? {} : await formBody(c, bytesMax);
+  const read = (given: JsonMap, isForm: boolean) => shape.read(given, { ...LENIENT, isForm });
+  // numbers are texts in a query and must not be in JSON: each is read by its own rules
+  const found = isJson
+    ? { ...shape.zero, ...onlySet(read(query, true)), ...onlySet(read(body, false)) }
+    : read({ ...query, ...form }, true);
+  return checked(shape, { ...found, ...onlySet(read(c.req.param(), true)) });
+}
+
+/** Throws what names the fields that break a rule, with status 400. */
+export function checked<T>(shape: Shape<T>, value: T): T {
+  const broken: string[] = [];
+  shape.check?.(value, "", broken);
+  if (broken.length === 0) return value;
+  throw refusal("PluginDaemonBadRequestError", broken.join("\n"), 400);
+}
+
+/** A value of another type counts as absent. */
+export const LENIENT: Reading = { isForm: false, path: "", mismatch: () => undefined };
+
+function onlySet<T>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, one]) => !isUnset(one))) as Partial<T>;
+}
+
+function isUnset(value: unknown): boolean {
+  return value === undefined || value === null || value === "" || value === 0 || value === false;
+}
+
+async function jsonBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap> {
+  checkContentLength(c.req.header("content-length"), bytesMax);
+  return parsed(await readText(c.req.raw.body, bytesMax));
+}
+
+/** What is no object is as if it were empty. */
+export function parsed(body: string): JsonMap {
+  try {
+    const value: unknown = JSON.parse(body);
+    return isMap(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function queryOf(c: Context<HttpEnv>): JsonMap {
+  return Object.fromEntries(
+    Object.entries(c.req.queries()).map(([key, values]) => [key, values.length === 1 ? values[0] : values]),
+  );
+}
+
+async function formBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap> {
+  const type = c.req.header("content-type") ?? "";
+  if (!type.startsWith("application/x-www-form-urlencoded")) return {};
+  checkContentLength(c.req.header("content-length"), bytesMax);
+  const body = new URLSearchParams(await readText(c.req.raw.body, bytesMax));
+  return Object.fromEntries([...new Set(body.keys())].map((key) => [key, oneOrAll(body.getAll(key))]));
+}
+
+function oneOrAll(values: readonly string[]): unknown {
+  return values.length === 1 ? values[0] : values;
+}
+
+/** A body that is too large or breaks off is the caller's fault, whatever the route's status for errors. */
+export function statusOf(error: unknown, routeStatus: number): number {
+  const fault: Fault = toFault(error);
+  const own = ["payload_too_large", "shutting_down", "answer_timeout", "request_timeout"];
+  return own.includes(fault.code) ? fault.rule.status : routeStatus;
+}

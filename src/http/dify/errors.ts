@@ -1,0 +1,55 @@
+/**
+ * The daemon's error types and what a Fault is among them. Handlers throw Faults; one table says what each is called on
+ * this door. Where a client reads an exact text or another type, `refusal` makes the Fault that carries it.
+ */
+import { Fault, type FaultCode } from "../../domain/fault.ts";
+
+export const ERROR_TYPES = {
+  PluginDaemonInternalServerError: { code: -500, fault: "internal" },
+  PluginDaemonBadRequestError: { code: -400, fault: "invalid_input" },
+  PluginDaemonNotFoundError: { code: -404, fault: "not_found" },
+  PluginUniqueIdentifierError: { code: -400, fault: "invalid_input" },
+  PluginNotFoundError: { code: -404, fault: "installation_not_found" },
+  PluginDaemonUnauthorizedError: { code: -401, fault: "unauthorized" },
+  PluginPermissionDeniedError: { code: -403, fault: "permission_denied" },
+  PluginInvokeError: { code: -500, fault: "plugin_error" },
+} as const satisfies Record<string, { code: number; fault: FaultCode }>;
+
+export type ErrorType = keyof typeof ERROR_TYPES;
+
+/** An error as the daemon's clients know it. */
+export interface DaemonError {
+  readonly type: ErrorType;
+  readonly message: string;
+  /** HTTP status where it is not that of the route; see each route. */
+  readonly status: number | undefined;
+}
+
+/** A Fault that this door tells under the type and in the words given. */
+export function refusal(type: ErrorType, message: string, status?: number): Fault {
+  return new Fault(ERROR_TYPES[type].fault, message, { context: { errorType: type, status } });
+}
+
+/** What is told of a Fault: its own type where it carries one, else that of its code. */
+export function toDaemonError(fault: Fault): DaemonError {
+  const { errorType, status } = fault.context;
+  const type = isErrorType(errorType) ? errorType : typeOf(fault);
+  return { type, message: fault.message, status: typeof status === "number" ? status : undefined };
+}
+
+const BY_CODE: Readonly<Partial<Record<FaultCode, ErrorType>>> = {
+  installation_not_found: "PluginNotFoundError",
+  not_found: "PluginDaemonNotFoundError",
+  text_not_found: "PluginDaemonNotFoundError",
+  permission_denied: "PluginPermissionDeniedError",
+  unauthorized: "PluginDaemonUnauthorizedError",
+  plugin_error: "PluginInvokeError",
+};
+
+function typeOf({ code, rule: { status } }: Fault): ErrorType {
+  return BY_CODE[code] ?? (status < 500 ? "PluginDaemonBadRequestError" : "PluginDaemonInternalServerError");
+}
+
+function isErrorType(value: unknown): value is ErrorType {
+  return typeof value === "string" && Object.hasOwn(ERROR_TYPES, value);
+}
