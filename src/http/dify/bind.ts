@@ -4,10 +4,10 @@
  */
 import type { Context } from "hono";
 import { type Fault, toFault } from "../../domain/fault.ts";
+import { isMap, type JsonMap, type Reading, type Shape } from "../../domain/shape.ts";
 import { checkContentLength, readText } from "../middleware/body.ts";
 import type { HttpEnv } from "../route.ts";
 import { refusal } from "./errors.ts";
-import { isMap, type JsonMap, type Reading, type Shape } from "./shape.ts";
 
 /** Throws what names the fields that break a rule, with status 400. */
 export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: number): Promise<T> {

@@ -7,6 +7,7 @@ import type { Context } from "hono";
 import type { Actor } from "../../domain/audit.ts";
 import { type FaultCode, toFault } from "../../domain/fault.ts";
 import { TenantId } from "../../domain/ids.ts";
+import type { Shape } from "../../domain/shape.ts";
 import type { Log } from "../../observe/log.ts";
 import { answerInTime } from "../answer-in-time.ts";
 import type { DoorLife } from "../life.ts";
@@ -15,7 +16,6 @@ import type { HttpEnv, Routes } from "../route.ts";
 import { bind, statusOf } from "./bind.ts";
 import { failureResponse, jsonResponse, successResponse } from "./envelope.ts";
 import { refusal, toDaemonError } from "./errors.ts";
-import type { Shape } from "./shape.ts";
 
 export interface DifyDoorSettings {
   /** What `X-Api-Key` must hold; undefined: the door is closed. */
