@@ -13,11 +13,11 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readEvents } from "../src/cli/event-stream.ts";
 import { INVOCATION, sinceMade } from "./bare.ts";
-import type { BerthLoad } from "./load.ts";
+import { type BerthLoad, daemonTarget, type Effort, load, type Target } from "./load.ts";
 import { type ContainerProcesses, containerProcesses, cpuMicros, output } from "./processes.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
-const SCRIPT = join(import.meta.dirname, "load.lua");
+const DIFY_KEY = "a key of the bench alone";
 const START_MS_MAX = 60_000;
 const RESTART_MS_MAX = 30_000;
 
@@ -68,7 +68,7 @@ export class Berth implements AsyncDisposable {
     const log = openSync(logFile, "w");
     const began = performance.now();
     const child = spawn(process.execPath, [...nodeArgs, MAIN, "serve"], {
-      env: { ...environment(), BERTH_PORT: "0", BERTH_DATA: data },
+      env: { ...environment(), BERTH_PORT: "0", BERTH_DATA: data, BERTH_DIFY_KEY: DIFY_KEY },
       stdio: ["ignore", log, "inherit"],
       cwd: folder,
     });
@@ -126,49 +126,19 @@ export class Berth implements AsyncDisposable {
     return output("docker", ["ps", "-q", "--filter", `label=berth.tenant=${tenant}`]);
   }
 
-  /** So many callers, each with one call after another on a connection of its own. */
+  /** Through which door, by how many callers, for how long. */
   async load(
     installed: Installed,
-    { callers, seconds }: { callers: number; seconds: number },
+    { door, ...effort }: Effort & { door: "/v1" | "Dify" },
   ): Promise<BerthLoad> {
     const { runner, plugin } = await this.processes(installed);
     const pids = [this.pid, runner, plugin];
     const before = pids.map(cpuMicros);
-    const wrk = spawn(
-      "wrk",
-      [
-        "-t",
-        "1",
-        "-c",
-        String(callers),
-        "-d",
-        `${seconds}s`,
-        "-s",
-        SCRIPT,
-        this.#url + this.#path(installed),
-      ],
-      {
-        env: { ...process.env, BENCH_KEY: this.#key, BENCH_BODY: JSON.stringify(INVOCATION) },
-        stdio: ["ignore", "pipe", "inherit"],
-      },
+    const { calls, ...times } = await load(this.#target(installed, door), effort);
+    const [hostMicros = 0, runnerMicros = 0, pluginMicros = 0] = pids.map(
+      (pid, i) => (cpuMicros(pid) - (before[i] ?? 0)) / calls,
     );
-    let text = "";
-    wrk.stdout.setEncoding("utf8").on("data", (part: string) => {
-      text += part;
-    });
-    await once(wrk, "close");
-    const after = pids.map(cpuMicros);
-    const line = /^RESULT (.*)$/m.exec(text)?.[1];
-    if (line === undefined) throw new Error(`wrk failed: ${text}`);
-    const { calls, micros, p50, p99, failed } = JSON.parse(line);
-    if (failed > 0 || calls === 0) throw new Error(`${failed} of ${calls} calls failed: ${text}`);
-    const [hostMicros = 0, runnerMicros = 0, pluginMicros = 0] = after.map(
-      (at, i) => (at - (before[i] ?? 0)) / calls,
-    );
-    return {
-      ...{ p50: p50 / 1000, p99: p99 / 1000, perSecond: (calls * 1e6) / micros },
-      ...{ hostMicros, runnerMicros, pluginMicros },
-    };
+    return { ...times, hostMicros, runnerMicros, pluginMicros };
   }
 
   /** As `BarePlugin.firstEvents`, at the end of a kept connection. */
@@ -213,6 +183,15 @@ export class Berth implements AsyncDisposable {
       await ended;
     }
     await removeAll(`berth.instance=${this.#instance}`);
+  }
+
+  #target(installed: Installed, door: "/v1" | "Dify"): Target {
+    if (door === "Dify") return daemonTarget({ url: this.#url, key: DIFY_KEY, tenant: installed.tenant });
+    return {
+      url: this.#url + this.#path(installed),
+      headers: { Authorization: `Bearer ${this.#key}` },
+      body: JSON.stringify(INVOCATION),
+    };
   }
 
   #path({ tenant }: Installed): string {

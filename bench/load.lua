@@ -1,7 +1,9 @@
--- What wrk sends, and its result as one line of JSON (times in microseconds).
+-- What wrk sends, and its result as one line of JSON (times in microseconds). Headers are lines of `name: value`.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer " .. os.getenv("BENCH_KEY")
+for name, value in string.gmatch(os.getenv("BENCH_HEADERS"), "([%w-]+): ([^\n]+)") do
+  wrk.headers[name] = value
+end
 wrk.body = os.getenv("BENCH_BODY")
 
 function done(summary, latency, _requests)

@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: the bare plugin process over its own stdio beside the same plugin through /v1, in one run, as one
- * table. docs/bench.md says how each figure is taken. `--quick` is for work on the bench itself.
+ * `npm run bench`: the bare plugin process over its own stdio beside the same plugin through both doors, in one run, as
+ * one table. docs/bench.md says how each figure is taken. `--quick` is for work on the bench itself; `--peer` adds
+ * another server that answers the daemon's API and has the plugin installed.
  */
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
@@ -9,13 +10,14 @@ import { parseArgs } from "node:util";
 import { packFolder } from "../src/packages/pack.ts";
 import { type BareImage, BarePlugin, unpackImage } from "./bare.ts";
 import { Berth, type Installed } from "./berth.ts";
-import type { BerthLoad, Load } from "./load.ts";
+import { type BerthLoad, daemonTarget, type HostLoad, type Load, load, type Target } from "./load.ts";
 import { childNamed, output, residentMb } from "./processes.ts";
 import { median, medians, quantile } from "./statistics.ts";
 import { formatTable, type Results } from "./table.ts";
 
 const PLUGIN = join(import.meta.dirname, "plugin");
 const CALLERS = [1, 8, 32] as const;
+const DOORS = ["/v1", "Dify"] as const;
 
 interface Effort {
   readonly rounds: number;
@@ -24,19 +26,29 @@ interface Effort {
   readonly firstEvents: number;
   readonly starts: number;
   readonly profile: boolean;
+  readonly peer: Target | undefined;
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { quick: { type: "boolean" }, profile: { type: "boolean" } } });
+  const { values } = parseArgs({
+    options: {
+      ...{ quick: { type: "boolean" }, profile: { type: "boolean" } },
+      ...{ peer: { type: "string" }, "peer-key": { type: "string" }, "peer-tenant": { type: "string" } },
+    },
+  });
   if (process.getuid?.() !== 0) throw new Error("the bare plugin is started with chroot: run this as root");
   await output("which", ["wrk"]).catch(() => {
     throw new Error("wrk is missing: apt-get install wrk");
   });
-  const profile = values.profile === true;
+  const { peer: url, "peer-key": key = "", "peer-tenant": tenant = "" } = values;
+  const asked = {
+    profile: values.profile === true,
+    peer: url === undefined ? undefined : daemonTarget({ url: url.replace(/\/+$/, ""), key, tenant }),
+  };
   const effort: Effort =
     values.quick === true
-      ? { rounds: 1, seconds: 1, warmUpSeconds: 1, firstEvents: 100, starts: 1, profile }
-      : { rounds: 3, seconds: 2, warmUpSeconds: 2, firstEvents: 500, starts: 3, profile };
+      ? { rounds: 1, seconds: 1, warmUpSeconds: 1, firstEvents: 100, starts: 1, ...asked }
+      : { rounds: 3, seconds: 2, warmUpSeconds: 2, firstEvents: 500, starts: 3, ...asked };
   const folder = await mkdtemp(join(tmpdir(), "berth-bench-"));
   const before = loadavg()[0] ?? 0;
   try {
@@ -81,25 +93,36 @@ async function measure(folder: string, effort: Effort): Promise<Results> {
   };
 }
 
-/** Bare and Berth take turns, so that a change of the machine's mood meets both. */
+/** All take turns, so that a change of the machine's mood meets both. */
 async function measureLoads(berth: Berth, installed: Installed, image: BareImage, effort: Effort) {
   await using bare = await BarePlugin.start(image);
   say("warming up");
-  await bare.load(32, effort.warmUpSeconds);
-  await berth.load(installed, { callers: 32, seconds: effort.warmUpSeconds });
-  const rounds = CALLERS.map((callers) => ({ callers, bare: [] as Load[], berth: [] as BerthLoad[] }));
+  const warmUp = { callers: 32, seconds: effort.warmUpSeconds };
+  await bare.load(warmUp.callers, warmUp.seconds);
+  for (const door of DOORS) await berth.load(installed, { door, ...warmUp });
+  if (effort.peer !== undefined) await load(effort.peer, warmUp);
+  const rounds = CALLERS.map((callers) => ({
+    callers,
+    ...{ bare: [] as Load[], "/v1": [] as BerthLoad[], Dify: [] as BerthLoad[], peer: [] as HostLoad[] },
+  }));
   for (let round = 1; round <= effort.rounds; round++) {
-    say(`round ${round} of ${effort.rounds}: bare and Berth in turn at ${CALLERS.join(", ")} callers`);
-    for (const { callers, bare: ofBare, berth: ofBerth } of rounds) {
-      ofBare.push(await bare.load(callers, effort.seconds));
-      ofBerth.push(await berth.load(installed, { callers, seconds: effort.seconds }));
+    say(`round ${round} of ${effort.rounds}: all in turn at ${CALLERS.join(", ")} callers`);
+    for (const of of rounds) {
+      const how = { callers: of.callers, seconds: effort.seconds };
+      of.bare.push(await bare.load(how.callers, how.seconds));
+      for (const door of DOORS) of[door].push(await berth.load(installed, { door, ...how }));
+      if (effort.peer !== undefined) of.peer.push(await load(effort.peer, how));
     }
   }
   say("first events");
   const bareEvents = await bare.firstEvents(effort.firstEvents);
   const berthEvents = await berth.firstEvents(installed, effort.firstEvents);
   return {
-    loads: rounds.map((of) => ({ callers: of.callers, bare: medians(of.bare), berth: medians(of.berth) })),
+    loads: rounds.map((of) => ({
+      callers: of.callers,
+      ...{ bare: medians(of.bare), berth: medians(of["/v1"]), dify: medians(of.Dify) },
+      ...(of.peer.length > 0 && { peer: medians(of.peer) }),
+    })),
     firstEvent: {
       bare: { p50: quantile(bareEvents, 0.5), p99: quantile(bareEvents, 0.99) },
       berth: { p50: quantile(berthEvents, 0.5), p99: quantile(berthEvents, 0.99) },
