@@ -22,6 +22,7 @@ import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
+import type { PlatformRows } from "./platform-rows.ts";
 import type { ReadmeRows } from "./readme-rows.ts";
 import type { TaskRows } from "./task-rows.ts";
 import type { TenantRows } from "./tenant-rows.ts";
@@ -37,6 +38,7 @@ export interface Store extends AsyncDisposable {
   readonly packages: PackageStoreRows;
   readonly bundles: BundleRows;
   readonly readmes: ReadmeRows;
+  readonly platform: PlatformRows;
   readonly installations: InstallationRows;
   readonly installed: InstalledRows;
   readonly tasks: TaskRows;

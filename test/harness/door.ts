@@ -26,6 +26,7 @@ import { createKeyring, type KeyNews, type Keyring } from "../../src/keys/keyrin
 import { type Log, silentLog } from "../../src/observe/log.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
 import type { Installed } from "../../src/store/installed-rows.ts";
+import type { PlatformInstallation } from "../../src/store/platform-rows.ts";
 import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
 import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
@@ -287,6 +288,30 @@ function memoryStore(): MemoryStore {
     }),
     images: counted("images", {}),
     readmes: counted("readmes", {}),
+    platform: counted<Store["platform"]>("platform", {
+      findInstallation: (tenantId, pluginId) =>
+        Promise.resolve(
+          state.installations
+            .filter((it) => it.tenantId === tenantId && it.pluginId === pluginId)
+            .map(published)
+            .at(0),
+        ),
+      findInstallationById: (tenantId, id) =>
+        Promise.resolve(
+          state.installations
+            .filter((it) => it.tenantId === tenantId && it.id === id)
+            .map(published)
+            .at(0),
+        ),
+      declarations: (identifiers) =>
+        Promise.resolve(
+          new Map(
+            state.packages
+              .filter(({ identifier }) => identifiers.includes(identifier))
+              .map(({ identifier, declaration }) => [identifier, declaration]),
+          ),
+        ),
+    }),
     bundles: counted<Store["bundles"]>("bundles", {
       find: () => Promise.resolve(undefined),
       list: () => page([]),
@@ -361,6 +386,15 @@ function memoryStore(): MemoryStore {
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
   return Object.assign(state, { store });
+}
+
+/** Its row in the daemon's table. */
+function published(installation: Installation): PlatformInstallation {
+  const { id, tenantId, pluginId, identifier, source, meta, createdAt, updatedAt } = installation;
+  return {
+    ...{ id, tenantId, pluginId, identifier, source, meta, createdAt, updatedAt },
+    ...{ runtimeType: "local", endpointsSetups: 0, endpointsActive: 0 },
+  };
 }
 
 export function aTask(installation: Installation, changes: Partial<InstallationTask> = {}): Task {

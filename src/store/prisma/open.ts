@@ -18,6 +18,7 @@ import { createKeyRows } from "./keys.ts";
 import { createLeaseRows } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { createPackageRows } from "./packages.ts";
+import { createPlatformRows } from "./platform.ts";
 import { createPoolRows } from "./pools.ts";
 import { createProcessRows } from "./processes.ts";
 import { createReadmeRows } from "./readmes.ts";
@@ -56,6 +57,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       packages: createPackageRows(db),
       bundles: createBundleRows(db),
       readmes: createReadmeRows(db),
+      platform: createPlatformRows(db),
       installations: createInstallationRows(db),
       installed: createInstalledRows(db),
       tasks: createTaskRows(db),

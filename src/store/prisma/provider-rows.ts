@@ -1,18 +1,24 @@
 /** The daemon's tables of what is installed, one per kind of provider. */
 import type { Package, ProviderKind } from "../../domain/package.ts";
+import type { PlatformProviderKind } from "../platform-rows.ts";
 import type { Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { uuid7 } from "./uuid7.ts";
 
 /** Endpoints have rows of their own only once somebody sets one up. */
-const TABLES: Readonly<Record<ProviderKind, Prisma.Sql | undefined>> = {
+const TABLES = {
   tool: Prisma.raw("tool_installations"),
   model: Prisma.raw("ai_model_installations"),
   datasource: Prisma.raw("datasource_installations"),
   agent_strategy: Prisma.raw("agent_strategy_installations"),
   trigger: Prisma.raw("trigger_installations"),
   endpoint: undefined,
-};
+} as const satisfies Record<ProviderKind, Prisma.Sql | undefined>;
+
+/** The table of a kind that has one. */
+export function providerTable(kind: PlatformProviderKind): Prisma.Sql {
+  return TABLES[kind];
+}
 
 /** One row per kind that is offered, in the kind's table. */
 export async function insertProviders(
