@@ -100,8 +100,8 @@ export interface HttpAppOptions {
 export interface HttpApp extends Disposable {
   /** What there is, and who may use it: the table that authorisation and the document are made from. */
   readonly routes: Pick<Routes, "table" | "served">;
-  /** The same for the door of platforms that know the daemon; a process without an API has none. */
-  readonly dify?: Pick<DifyDoor, "table">;
+  /** The same for the door of platforms that know the daemon; empty in a process without an API. */
+  readonly dify: Pick<DifyDoor, "table">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
   /** `/health/ready` says 503 from now on; everything else goes on. */
   makeUnready(): void;

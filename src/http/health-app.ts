@@ -26,6 +26,7 @@ export function createHealthApp({ parts, processes, log, settings }: HealthAppOp
   routes.finish();
   return {
     routes,
+    dify: { table: [] },
     fetch: (request, env) => routes.app.fetch(request, env ?? {}),
     makeUnready: () => life.makeUnready(),
     endStreams: () => life.endStreams(),
