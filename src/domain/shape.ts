@@ -5,17 +5,47 @@
  */
 export interface Shape<T> {
   readonly zero: T;
-  /** `at.mismatch` is told where the value is of another type; what comes back then is the zero. */
+  /** `at` is told where the value is of another type; what comes back then is the zero. */
   read(value: unknown, at: Reading): T;
   /** Rules of what is inside; those of the value itself belong to the field that holds it. */
   check?(value: T, path: string, broken: string[]): void;
 }
 
-export interface Reading {
+export interface ReadingOptions {
   /** A form's values are texts: numbers and flags are read out of them. */
+  readonly isForm?: boolean;
+  /** Told of each value of another type. What it throws ends the reading. */
+  readonly onMismatch?: (path: string, expected: string, value: unknown) => void;
+}
+
+/** One reading of one value: how it is read, and where in it the reader is. */
+export class Reading {
   readonly isForm: boolean;
-  mismatch(path: string, expected: string, value: unknown): void;
-  readonly path: string;
+  readonly #onMismatch: ReadingOptions["onMismatch"];
+  // a stack, so that a value without mistakes costs no text and no object for each of its members
+  readonly #keys: (string | number)[] = [];
+
+  constructor({ isForm = false, onMismatch }: ReadingOptions = {}) {
+    this.isForm = isForm;
+    this.#onMismatch = onMismatch;
+  }
+
+  /** Of the value that is being read: `delta.message.0.role`. */
+  get path(): string {
+    return this.#keys.join(".");
+  }
+
+  mismatch(expected: string, value: unknown): void {
+    this.#onMismatch?.(this.path, expected, value);
+  }
+
+  enter(key: string | number): void {
+    this.#keys.push(key);
+  }
+
+  leave(): void {
+    this.#keys.pop();
+  }
 }
 
 export type TypeOf<S> = S extends Shape<infer T> ? T : never;
@@ -31,7 +61,7 @@ export const text: Shape<string> = {
   read(value, at) {
     if (value === undefined || value === null) return "";
     if (typeof value === "string") return value;
-    at.mismatch(at.path, "string", value);
+    at.mismatch("string", value);
     return "";
   },
 };
@@ -47,7 +77,7 @@ export const whole: Shape<number> = {
     if (value === undefined || value === null) return 0;
     const given = at.isForm && typeof value === "string" && /^[+-]?\d+$/.test(value) ? Number(value) : value;
     if (typeof given === "number" && Number.isSafeInteger(given)) return given;
-    at.mismatch(at.path, "int", value);
+    at.mismatch("int", value);
     return 0;
   },
 };
@@ -57,7 +87,7 @@ export const number: Shape<number> = {
   read(value, at) {
     if (value === undefined || value === null) return 0;
     if (typeof value === "number") return value;
-    at.mismatch(at.path, "float64", value);
+    at.mismatch("float64", value);
     return 0;
   },
 };
@@ -68,7 +98,7 @@ export const flag: Shape<boolean> = {
     if (value === undefined || value === null) return false;
     if (typeof value === "boolean") return value;
     if (at.isForm && /^(1|t|true)$/i.test(String(value))) return true;
-    if (!at.isForm || !/^(0|f|false|)$/i.test(String(value))) at.mismatch(at.path, "bool", value);
+    if (!at.isForm || !/^(0|f|false|)$/i.test(String(value))) at.mismatch("bool", value);
     return false;
   },
 };
@@ -81,7 +111,7 @@ export const map: Shape<JsonMap | null> = {
   read(value, at) {
     if (value === undefined || value === null) return null;
     if (isMap(value)) return value;
-    at.mismatch(at.path, "map[string]interface {}", value);
+    at.mismatch("map[string]interface {}", value);
     return null;
   },
 };
@@ -102,16 +132,21 @@ export function list<T>(
       if (value === undefined || value === null) return null;
       const given = at.isForm && !Array.isArray(value) ? [value] : value;
       if (!Array.isArray(given)) {
-        at.mismatch(at.path, "[]", value);
+        at.mismatch("[]", value);
         return null;
       }
-      return given.map((one: unknown, place) => item.read(one, within(at, String(place))));
+      return given.map((one: unknown, place) => {
+        at.enter(place);
+        const inner = item.read(one, at);
+        at.leave();
+        return inner;
+      });
     },
     check(value, path, broken) {
-      if (!dives || value === null) return;
+      if (!dives || value === null || (rules.length === 0 && item.check === undefined)) return;
       for (const [place, one] of value.entries()) {
         const here = `${path}[${place}]`;
-        const failed = rules.find(({ holds }) => !holds(one));
+        const failed = firstBroken(rules, one);
         if (failed === undefined) item.check?.(one, here, broken);
         else broken.push(complaint(here, failed.tag));
       }
@@ -169,23 +204,22 @@ export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
       ) as Struct<F>;
     },
     read(value, at) {
-      if (value !== undefined && value !== null && !isMap(value)) at.mismatch(at.path, "struct", value);
+      if (value !== undefined && value !== null && !isMap(value)) at.mismatch("struct", value);
       const given = isMap(value) ? value : {};
       const out: Record<string, unknown> = {};
       for (const { key, lower, shape, isOmitted } of known) {
         const found = Object.hasOwn(given, key) ? given[key] : inAnyCase(given, lower);
-        const inner = found === undefined ? shape.zero : shape.read(found, within(at, key));
+        const inner = found === undefined ? shape.zero : readMember(shape, key, found, at);
         if (isOmitted !== true || !isZero(inner)) out[key] = inner;
       }
       return out as Struct<F>;
     },
     check(value, path, broken) {
       for (const { key, name, rules, shape } of known) {
-        const here = path === "" ? name : `${path}.${name}`;
         const inner = (value as JsonMap)[key] ?? shape.zero;
-        const failed = rules.find(({ holds }) => !holds(inner));
-        if (failed !== undefined) broken.push(complaint(here, failed.tag));
-        else if (inner !== null) shape.check?.(inner, here, broken);
+        const failed = firstBroken(rules, inner);
+        if (failed !== undefined) broken.push(complaint(below(path, name), failed.tag));
+        else if (inner !== null) shape.check?.(inner, below(path, name), broken);
       }
     },
   };
@@ -236,8 +270,20 @@ function complaint(path: string, tag: string): string {
   return `Key: '${path}' Error:Field validation for '${name}' failed on the '${tag}' tag`;
 }
 
-function within(at: Reading, key: string): Reading {
-  return { isForm: at.isForm, mismatch: at.mismatch, path: at.path === "" ? key : `${at.path}.${key}` };
+function below(path: string, name: string): string {
+  return path === "" ? name : `${path}.${name}`;
+}
+
+function firstBroken(rules: readonly Rule[], value: unknown): Rule | undefined {
+  for (const rule of rules) if (!rule.holds(value)) return rule;
+  return undefined;
+}
+
+function readMember<T>(shape: Shape<T>, key: string, value: unknown, at: Reading): T {
+  at.enter(key);
+  const inner = shape.read(value, at);
+  at.leave();
+  return inner;
 }
 
 function inAnyCase(given: JsonMap, lower: string): unknown {

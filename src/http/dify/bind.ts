@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import { type Fault, toFault } from "../../domain/fault.ts";
-import { isMap, type JsonMap, type Reading, type Shape } from "../../domain/shape.ts";
+import { isMap, type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
 import { checkContentLength, readText } from "../middleware/body.ts";
 import type { HttpEnv } from "../route.ts";
 import { refusal } from "./errors.ts";
@@ -16,7 +16,7 @@ export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: nu
   const query = queryOf(c);
   const body = isJson ? await jsonBody(c, bytesMax) : {};
   const form = isJson || c.req.method === "GET" ? {} : await formBody(c, bytesMax);
-  const read = (given: JsonMap, isForm: boolean) => shape.read(given, { ...LENIENT, isForm });
+  const read = (given: JsonMap, isForm: boolean) => shape.read(given, new Reading({ isForm }));
   // numbers are texts in a query and must not be in JSON: each is read by its own rules
   const found = isJson
     ? { ...shape.zero, ...onlySet(read(query, true)), ...onlySet(read(body, false)) }
@@ -31,9 +31,6 @@ export function checked<T>(shape: Shape<T>, value: T): T {
   if (broken.length === 0) return value;
   throw refusal("PluginDaemonBadRequestError", broken.join("\n"), 400);
 }
-
-/** A value of another type counts as absent. */
-export const LENIENT: Reading = { isForm: false, path: "", mismatch: () => undefined };
 
 function onlySet<T>(value: T): Partial<T> {
   return Object.fromEntries(Object.entries(value ?? {}).filter(([, one]) => !isUnset(one))) as Partial<T>;
