@@ -17,6 +17,7 @@ export type AuditKind =
   | `installation.${InstallationTask["kind"]}`
   | "installation.fetch"
   | "installation.bundle"
+  | "installation.batch"
   | "key.create"
   | "key.revoke"
   | "task.cancel"
@@ -28,7 +29,12 @@ export type AuditKind =
   | "admission.add"
   | "admission.remove"
   | "signature_policy.set"
-  | "signature.add";
+  | "signature.add"
+  | "endpoint.create"
+  | "endpoint.update"
+  | "endpoint.enable"
+  | "endpoint.disable"
+  | "endpoint.remove";
 
 /** One thing that was accepted, written in the same transaction: nothing is accepted without its line. */
 export interface AuditEvent {

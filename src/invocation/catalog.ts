@@ -1,4 +1,5 @@
-/** What the warm path needs of a Declaration, kept in memory for every Installation: names and permissions, no texts. */
+/** What the warm path needs of a Declaration, kept in memory for every Installation. */
+import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
 
 export interface PluginCatalog {
@@ -6,6 +7,7 @@ export interface PluginCatalog {
   readonly pluginId: string;
   readonly providers: readonly CatalogProvider[];
   readonly permission: PluginPermission;
+  readonly endpoint: EndpointOffer | undefined;
 }
 
 export interface CatalogProvider {
@@ -43,6 +45,7 @@ export function readCatalog(pkg: Package): PluginCatalog {
     pluginId: pkg.pluginId,
     providers: pkg.providers.map(({ kind, name }) => ({ kind, name, items: readItems(pkg, kind) })),
     permission: readPermission(pkg),
+    endpoint: readEndpointOffer(pkg.declaration),
   };
 }
 

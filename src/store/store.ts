@@ -20,6 +20,7 @@ import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts
 import type { BundleRows } from "./bundle-rows.ts";
 import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
+import type { EndpointRows } from "./endpoint-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
 import type { PlatformRows } from "./platform-rows.ts";
@@ -55,6 +56,7 @@ export interface Store extends AsyncDisposable {
   readonly leases: LeaseRows;
   readonly importedImages: ImportedImageRows;
   readonly disk: DiskRows;
+  readonly endpoints: EndpointRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }

@@ -356,6 +356,7 @@ function memoryStore(): MemoryStore {
     leases: counted("leases", {}),
     importedImages: counted("importedImages", {}),
     disk: counted("disk", {}),
+    endpoints: counted("endpoints", {}),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
         const { by: _by, scopes = SCOPES, expiresAt, ...rest } = key;

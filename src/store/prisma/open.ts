@@ -9,6 +9,7 @@ import { Database } from "./database.ts";
 import { readDatabaseId } from "./database-id.ts";
 import { createDependencyRows } from "./dependencies.ts";
 import { createDiskRows } from "./disk.ts";
+import { createEndpointRows } from "./endpoints.ts";
 import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
 import { createImportedImageRows } from "./imported-images.ts";
@@ -74,6 +75,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       leases: createLeaseRows(db),
       importedImages: createImportedImageRows(db),
       disk: createDiskRows(db),
+      endpoints: createEndpointRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);
       },
