@@ -1,7 +1,7 @@
 /** One request into a Runtime and its ordered stream of events up to exactly one terminal event. */
 import type { Fault } from "./fault.ts";
 import type { TenantId } from "./ids.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operations/operation.ts";
 
 export interface InvocationRequest {
   readonly tenantId: TenantId;

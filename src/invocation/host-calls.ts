@@ -6,7 +6,7 @@
 import { Fault, invalidInput, toFault } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
-import { indexOperations } from "../domain/operations.ts";
+import { indexOperations } from "../domain/operations/operations.ts";
 import type { Log } from "../observe/log.ts";
 import type { PluginCatalog } from "./catalog.ts";
 import { HOST_CALLS, type HostCallRequest, type HostCallRule, operationFields } from "./host-call-table.ts";

@@ -5,7 +5,7 @@
 import { Fault, invalidInput } from "../domain/fault.ts";
 import { inputFault } from "../domain/input.ts";
 import type { CallerFields, InvocationRequest, WireData } from "../domain/invocation.ts";
-import type { Operation } from "../domain/operations.ts";
+import type { Operation } from "../domain/operations/operation.ts";
 import type { CatalogProvider, PluginCatalog } from "./catalog.ts";
 
 /**

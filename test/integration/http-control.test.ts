@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { FAULTS } from "../../src/domain/fault.ts";
-import { OPERATIONS } from "../../src/domain/operations.ts";
+import { OPERATIONS } from "../../src/domain/operations/operations.ts";
 import {
   ADMIN_KEY,
   aTask,

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import type { Operation } from "../../../domain/operations.ts";
+import type { Operation } from "../../../domain/operations/operation.ts";
 import type { Access } from "../../middleware/authenticate.ts";
 import type { Routes } from "../../route.ts";
 

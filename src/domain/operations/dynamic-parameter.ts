@@ -1,0 +1,34 @@
+import { z } from "zod";
+import { map, needed, omitted, struct, text } from "../shape.ts";
+import { credentials, name, type Operation, operation } from "./operation.ts";
+import { PROVIDER } from "./wire-fields.ts";
+
+export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
+  operation(
+    {
+      ...{ type: "dynamic_parameter", action: "fetch_parameter_options", kinds: ["trigger", "tool"] },
+      summary: "Options of a dynamic parameter.",
+    },
+    {
+      fields: {
+        provider: name,
+        provider_action: name,
+        parameter: name,
+        credentials,
+        credential_type: z.string().optional(),
+      },
+      defaults: { credentials: {}, credential_type: "unauthorized" },
+      dispatch: {
+        path: "dynamic_select/fetch_parameter_options",
+        data: struct({
+          credentials: needed(map),
+          credential_type: omitted(text),
+          ...PROVIDER,
+          provider_action: needed(text),
+          parameter: needed(text),
+        }),
+        chunk: "options",
+      },
+    },
+  ),
+];

@@ -1,0 +1,87 @@
+/**
+ * What a row of the table of operations says: one (type, action) pair of the wire protocol, for both doors.
+ *
+ * `schema` is what callers of `/v1` send; it checks that what the SDK needs is there and says nothing about keys that
+ * it does not know. `dispatch` is the same operation as platforms that know the daemon ask for it.
+ */
+import { z } from "zod";
+import type { ChunkKind } from "../chunks/chunks.ts";
+import type { FaultCode } from "../fault.ts";
+import type { ProviderKind } from "../package.ts";
+import type { JsonMap, Shape } from "../shape.ts";
+
+export interface Operation {
+  readonly type: string;
+  readonly action: string;
+  readonly summary: string;
+  /** The Declaration must offer one of these. */
+  readonly kinds: readonly ProviderKind[];
+  /** Field that names the provider, where the operation has one. */
+  readonly providerField: string | undefined;
+  /** Field that names one thing of the provider, and the code for one that it does not have. */
+  readonly item: { readonly field: string; readonly code: FaultCode } | undefined;
+  /** Other names under which a caller may send a field: alias → the wire's name. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** Written for the caller where it left the key out: the SDK wants these present. */
+  readonly defaults: Readonly<Record<string, unknown>>;
+  /** The wire's field that always holds the Session's own tenant. */
+  readonly tenantField: string | undefined;
+  readonly schema: z.ZodObject;
+  /** Undefined: the daemon has no route for it. */
+  readonly dispatch: Dispatch | undefined;
+}
+
+/** The operation as a route of the daemon's. */
+export interface Dispatch {
+  /** Below `/dispatch/`. */
+  readonly path: string;
+  /** The body's `data`: what is in it and in no other shape reaches the plugin. */
+  readonly data: Shape<JsonMap>;
+  readonly chunk: ChunkKind;
+  /** Answered with one JSON document, and only below a Tenant's path. */
+  readonly isPolled?: true;
+}
+
+export const name = z.string().min(1);
+export const hex = z.string().regex(/^(?:[0-9a-fA-F]{2})*$/, "bytes as pairs of hex digits");
+export const bag = z.looseObject({});
+export const items = z.array(z.unknown());
+export const credentials = bag.optional();
+
+/** What every request may carry beside its operation's own fields. */
+const ENVELOPE = {
+  user_id: z.string().min(1),
+  conversation_id: z.string().nullish(),
+  message_id: z.string().nullish(),
+  app_id: z.string().nullish(),
+  endpoint_id: z.string().nullish(),
+  context: bag.nullish(),
+  timeout_ms: z.int().min(1).optional().describe("Shortens the call's deadline; never lengthens it."),
+};
+
+/** Whose operation it is, and what it is called. */
+export interface OperationName {
+  readonly type: string;
+  readonly action: string;
+  readonly kinds: readonly ProviderKind[];
+  readonly summary: string;
+}
+
+export interface OperationRow
+  extends Partial<Pick<Operation, "item" | "aliases" | "defaults" | "tenantField" | "providerField">> {
+  readonly fields: z.ZodRawShape;
+  readonly dispatch?: Dispatch;
+}
+
+export function operation({ type, action, kinds, summary }: OperationName, row: OperationRow): Operation {
+  return {
+    ...{ type, action, summary, kinds },
+    providerField: "providerField" in row ? row.providerField : "provider",
+    item: row.item,
+    aliases: row.aliases ?? {},
+    defaults: row.defaults ?? {},
+    tenantField: row.tenantField,
+    schema: z.looseObject({ ...ENVELOPE, ...row.fields }),
+    dispatch: row.dispatch,
+  };
+}

@@ -1,0 +1,30 @@
+/**
+ * Everything that can be asked of a plugin. The table drives both doors: the invoke routes of `/v1` and their document,
+ * the dispatch routes of platforms that know the daemon, and the checks before a request is sent.
+ */
+import { AGENT_OPERATIONS } from "./agent-strategy.ts";
+import { DATASOURCE_OPERATIONS } from "./datasource.ts";
+import { DYNAMIC_PARAMETER_OPERATIONS } from "./dynamic-parameter.ts";
+import { ENDPOINT_OPERATIONS } from "./endpoint.ts";
+import { MODEL_OPERATIONS } from "./model.ts";
+import { OAUTH_OPERATIONS } from "./oauth.ts";
+import type { Operation } from "./operation.ts";
+import { TOOL_OPERATIONS } from "./tool.ts";
+import { TRIGGER_OPERATIONS } from "./trigger.ts";
+
+export const OPERATIONS: readonly Operation[] = [
+  ...TOOL_OPERATIONS,
+  ...AGENT_OPERATIONS,
+  ...MODEL_OPERATIONS,
+  ...ENDPOINT_OPERATIONS,
+  ...OAUTH_OPERATIONS,
+  ...DYNAMIC_PARAMETER_OPERATIONS,
+  ...DATASOURCE_OPERATIONS,
+  ...TRIGGER_OPERATIONS,
+];
+
+/** Finds a row by pair; made once by whoever needs it. */
+export function indexOperations(): (type: string, action: string) => Operation | undefined {
+  const rows = new Map(OPERATIONS.map((row) => [`${row.type}/${row.action}`, row]));
+  return (type, action) => rows.get(`${type}/${action}`);
+}
