@@ -160,8 +160,8 @@ export interface Field<T> {
   readonly rules: readonly Rule[];
   /** The struct's name of it, where it is not the usual one of its JSON name. */
   readonly name?: string;
-  /** Left out where it is the zero. */
-  readonly isOmitted?: true;
+  /** Left out where it is the zero, or only where it is not given. */
+  readonly isOmitted?: "zero" | "absent";
 }
 
 type Fields = Readonly<Record<string, Field<unknown>>>;
@@ -186,7 +186,12 @@ export function omitted<T>(shape: Shape<T>, ...rules: readonly Rule[]): Field<T>
     tag,
     holds: (value: unknown) => isZero(value) || holds(value),
   }));
-  return { shape, rules: counting, isOmitted: true };
+  return { shape, rules: counting, isOmitted: "zero" };
+}
+
+/** Left out where it is not given; a null that is given stays. */
+export function asGiven<T>(shape: Shape<T>): Field<T> {
+  return { shape, rules: [], isOmitted: "absent" };
 }
 
 /** Every field is there, in the order of the declaration. */
@@ -200,7 +205,7 @@ export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
   return {
     get zero() {
       return Object.fromEntries(
-        known.filter(({ isOmitted }) => isOmitted !== true).map(({ key, shape }) => [key, shape.zero]),
+        known.filter(({ isOmitted }) => isOmitted === undefined).map(({ key, shape }) => [key, shape.zero]),
       ) as Struct<F>;
     },
     read(value, at) {
@@ -209,8 +214,9 @@ export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
       const out: Record<string, unknown> = {};
       for (const { key, lower, shape, isOmitted } of known) {
         const found = Object.hasOwn(given, key) ? given[key] : inAnyCase(given, lower);
+        if (found === undefined && isOmitted !== undefined) continue;
         const inner = found === undefined ? shape.zero : readMember(shape, key, found, at);
-        if (isOmitted !== true || !isZero(inner)) out[key] = inner;
+        if (isOmitted !== "zero" || !isZero(inner)) out[key] = inner;
       }
       return out as Struct<F>;
     },
