@@ -111,7 +111,7 @@ module.exports = {
       "@prisma|prisma|pg|@types/pg|@electric-sql/pglite|pglite-prisma-adapter",
       "store/prisma/",
     ),
-    vendor("http", "hono|@hono", "http/"),
+    vendor("http", "hono|@hono|@fastify/busboy", "http/"),
     vendor("s3", "@aws-sdk|@smithy", "packages/s3/"),
     vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
     {

@@ -20,7 +20,10 @@ export interface PackageUploads {
     uploader: {
       tenantId?: TenantId;
       by?: Actor;
+      /** Asked for once the body has come to its end: a form may say it last. */
       verifySignature?: boolean;
+      /** See `TrustRequest`. */
+      isVendorHeld?: boolean;
       /** Upgrades what is installed of an older version. */
       upgrade?: boolean;
       /** Throws what speaks against keeping it; it has been read by then. */
@@ -49,6 +52,14 @@ export interface BundleRequest {
   readonly by?: Actor;
 }
 
+/** Where a package came from. */
+export interface Origin {
+  readonly source: string;
+  readonly meta: Readonly<Record<string, unknown>>;
+  /** What the platform calls that source, where it has a word of its own. */
+  readonly platformSource?: string;
+}
+
 export interface InstallationRequests {
   /** Accepts an install of an uploaded package. Throws `package_not_found` (also for one the Tenant may not see). */
   install(request: {
@@ -57,7 +68,7 @@ export interface InstallationRequests {
     /** An operator may install any package, a Tenant's key only what its Tenant uploaded or has. */
     readonly asTenant: boolean;
     /** Where the package came from; absent, it was uploaded. */
-    readonly origin?: { readonly source: string; readonly meta: Readonly<Record<string, unknown>> };
+    readonly origin?: Origin;
     /** The task below which the install runs. */
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */

@@ -34,6 +34,17 @@ export function signatureRequired(verdict: TrustVerdict, refusal: Refusal): Faul
   return new Fault("signature_required", message, { details: details(refusal, commands) });
 }
 
+/** For a package that bears the vendor's name without its signature, where that is refused under any policy. */
+export function vendorSignatureRequired(verdict: TrustVerdict, refusal: Refusal): Fault {
+  const commands = [ADD_KEY, admit(refusal.checksum)];
+  const message =
+    `${said(verdict, refusal)}, and its author's name is the vendor's. Wanted: ${wanted(refusal)}. ` +
+    "BERTH_SIGNATURE_LANGGENIUS=no ends that check.";
+  return new Fault("signature_required", message, {
+    details: { ...details(refusal, commands), refused_for: "vendor" },
+  });
+}
+
 /** For a signature that no trusted key has made over these contents. */
 export function signatureWrong(refusal: Refusal): Fault {
   const message =

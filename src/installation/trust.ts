@@ -18,7 +18,7 @@ import { findSigner } from "../packages/signature/verify.ts";
 import type { Store } from "../store/store.ts";
 import type { StoredSignature } from "../store/trust-rows.ts";
 import type { Clock } from "../util/clock.ts";
-import { signatureRequired, signatureWrong, warningOf } from "./trust-refusals.ts";
+import { signatureRequired, signatureWrong, vendorSignatureRequired, warningOf } from "./trust-refusals.ts";
 
 export interface TrustSettings {
   /** The instance's; a Tenant may have its own. */
@@ -44,6 +44,8 @@ export interface TrustRequest {
   readonly tenantId: TenantId | undefined;
   /** True makes the policy `require` for this request; nothing makes it looser. */
   readonly verifySignature?: boolean;
+  /** True refuses what bears the vendor's name without its signature, whatever the policy, where that is checked at all. */
+  readonly isVendorHeld?: boolean;
   /**
    * `upload`: an archive that somebody brings; a wrong signature on it is refused whatever is known of its contents.
    * `store`: the bytes that are kept, for which signatures that came later and admissions speak too.
@@ -63,6 +65,8 @@ export interface PackageTrust {
 export interface Trust {
   /** Throws `signature_required` or `signature_wrong`; both say what would help. */
   decide(request: TrustRequest): Promise<TrustDecision>;
+  /** What can be said of an archive that is kept, whatever the policy makes of it. */
+  judge(read: ReadPackage): Promise<Judgement>;
   /** Keeps the signature of an archive that came, where a trusted key made it; the bytes that are stored stay. */
   keepSignature(read: ReadPackage, by?: Actor): Promise<void>;
   /** The same for signatures that came beside the archive. */
@@ -80,6 +84,12 @@ export interface Trust {
   readonly settings: TrustSettings;
 }
 
+export interface Judgement {
+  readonly verdict: TrustVerdict;
+  /** Of the signature, where one counts. */
+  readonly category: SignatureCategory | undefined;
+}
+
 export function createTrust(deps: TrustDeps): Trust {
   const trustedKeys = async () => {
     const given = deps.settings.keys;
@@ -91,6 +101,10 @@ export function createTrust(deps: TrustDeps): Trust {
     trustedKeys,
     record: (id, decision) => deps.store.trust.record(id, decision),
     decide: async (request) => decide(deps, request, await trustedKeys()),
+    judge: async (read) => {
+      const { verdict, verified } = await judge(deps, read, await trustedKeys());
+      return { verdict, category: verified?.category };
+    },
     keepSignatures: async (read, signatures, by) => {
       const { identifier } = read;
       const keys = await trustedKeys();
@@ -120,6 +134,11 @@ export function createTrust(deps: TrustDeps): Trust {
   };
 }
 
+/** Its Declaration says from then on whether a trusted key had signed it when it first came. */
+export function withVerdict(read: ReadPackage, { verdict }: Pick<Judgement, "verdict">): ReadPackage {
+  return { ...read, declaration: { ...read.declaration, verified: verdict === "verified" } };
+}
+
 /** A signature that one of the keys made over the contents in question. */
 interface Verified {
   readonly key: TrustedKey;
@@ -131,19 +150,56 @@ interface Verified {
 
 async function decide(
   { store, clock, settings }: TrustDeps,
-  { read, tenantId, verifySignature = false, from }: TrustRequest,
+  { read, tenantId, verifySignature = false, isVendorHeld = false, from }: TrustRequest,
   keys: readonly TrustedKey[],
 ): Promise<TrustDecision> {
-  const { identifier, checksum, author, evidence } = read;
-  const [ofTenant, later, admission] = await Promise.all([
+  const { identifier, checksum } = read;
+  const [ofTenant, judged] = await Promise.all([
     tenantId === undefined ? undefined : store.trust.policyOf(tenantId),
+    judge({ store, settings }, read, keys),
+  ]);
+  const { verdict, verified, wanted, isWrong } = judged;
+  const policy = verifySignature ? "require" : (ofTenant ?? settings.policy);
+  const policyFrom = policyOrigin(policy, ofTenant, settings);
+  const refusal = { identifier, checksum, policy, policyFrom, keys, category: wanted };
+  const isContent = verdict === "verified" || verdict === "admitted";
+  if (isWrong && policy !== "off" && (from === "upload" || !judged.isVouchedFor))
+    throw signatureWrong(refusal);
+  if (policy === "require" && !isContent) throw signatureRequired(verdict, refusal);
+  // Without a key to tell it by, a signature may be the vendor's.
+  if (isVendorHeld && wanted !== undefined && !isContent && verdict !== "unjudged")
+    throw vendorSignatureRequired(verdict, refusal);
+  return {
+    ...{ identifier, verdict, policy, policyFrom },
+    ...(verified !== undefined && saidBy(verified)),
+    ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
+    decidedAt: new Date(clock.now()).toISOString(),
+  };
+}
+
+interface Judged {
+  readonly verdict: TrustVerdict;
+  readonly verified: Verified | undefined;
+  /** The category that the author's name needs. */
+  readonly wanted: SignatureCategory | undefined;
+  /** The archive's own signature is none of a trusted key. */
+  readonly isWrong: boolean;
+  /** By a trusted key or by the operator. */
+  readonly isVouchedFor: boolean;
+}
+
+async function judge(
+  { store, settings }: Pick<TrustDeps, "store" | "settings">,
+  { identifier, checksum, author, evidence }: ReadPackage,
+  keys: readonly TrustedKey[],
+): Promise<Judged> {
+  const [later, admission] = await Promise.all([
     store.trust.signaturesOf(identifier),
     store.trust.admission(checksum),
   ]);
-  const policy = verifySignature ? "require" : (ofTenant ?? settings.policy);
-  const policyFrom = policyOrigin(policy, ofTenant, settings);
   const own = findSignature(settings, evidence, keys);
-  const isWrong = evidence.signature !== undefined && own === undefined && keys.length > 0;
+  const isSigned = evidence.signature !== undefined;
+  const isWrong = isSigned && own === undefined && keys.length > 0;
   const wanted = categoryWanted(author, settings);
   const verified = [own, ...later.map((it) => verifyStored(it, settings, evidence, keys))]
     .filter((it) => it !== undefined)
@@ -151,24 +207,8 @@ async function decide(
     .toSorted((a, b) => Number(b.category === wanted) - Number(a.category === wanted))
     .at(0);
   const isAdmitted = admission !== undefined;
-  const refusal = { identifier, checksum, policy, policyFrom, keys, category: wanted };
-  if (isWrong && policy !== "off" && (from === "upload" || (verified === undefined && !isAdmitted)))
-    throw signatureWrong(refusal);
-  const verdict = verdictOf({
-    verified,
-    wanted,
-    isAdmitted,
-    isWrong,
-    isSigned: evidence.signature !== undefined,
-  });
-  const isContent = verdict === "verified" || verdict === "admitted";
-  if (policy === "require" && !isContent) throw signatureRequired(verdict, refusal);
-  return {
-    ...{ identifier, verdict, policy, policyFrom },
-    ...(verified !== undefined && saidBy(verified)),
-    ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
-    decidedAt: new Date(clock.now()).toISOString(),
-  };
+  const verdict = verdictOf({ verified, wanted, isAdmitted, isWrong, isSigned });
+  return { verdict, verified, wanted, isWrong, isVouchedFor: verified !== undefined || isAdmitted };
 }
 
 async function describePackage(

@@ -1,7 +1,7 @@
 import type { Actor } from "../domain/audit.ts";
 import type { Bundle } from "../domain/bundle.ts";
 import type { PluginDependency } from "../domain/dependency.ts";
-import { isFault, toFault } from "../domain/fault.ts";
+import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
 import { type Archive, type ArchiveLimits, openArchive } from "../packages/archive.ts";
@@ -15,7 +15,7 @@ import type { StoredBundle } from "../store/bundle-rows.ts";
 import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
 import { type PackageKeeper, writeStaged } from "./keep-packages.ts";
-import type { Trust } from "./trust.ts";
+import { type Trust, withVerdict } from "./trust.ts";
 
 export interface BundleUploads {
   /**
@@ -33,8 +33,10 @@ export interface BundleUploads {
 export interface BundleUploader {
   readonly tenantId?: TenantId;
   readonly by?: Actor;
-  /** True makes the policy `require` for this bundle's packages. */
+  /** True makes the policy `require` for this bundle's packages. Asked for once the body has come to its end. */
   readonly verifySignature?: boolean;
+  /** See `TrustRequest`. */
+  readonly isVendorHeld?: boolean;
 }
 
 export interface UploadedBundle {
@@ -110,16 +112,16 @@ async function receive(
   await writeStaged(file, request.body, { what: "bundle", bytesMax: settings.bytesMax, signal });
   const read = await reader.readBundle(file.path, settings, signal);
   const unpacked = await unpack(options, { read, path: file.path, stage, signal });
+  const { tenantId, verifySignature = false, isVendorHeld = false } = uploader;
+  const asked = { tenantId, verifySignature, isVendorHeld, from: "upload" } as const;
+  const kept: Unpacked[] = [];
   // All are judged before the first is kept.
-  for (const { pkg } of unpacked.values()) {
-    const { tenantId, verifySignature = false } = uploader;
-    await trust.decide({ read: pkg, tenantId, verifySignature, from: "upload" });
-  }
+  for (const { staged, pkg } of unpacked.values())
+    kept.push({ staged, pkg: withVerdict(pkg, await trust.decide({ read: pkg, ...asked })) });
   const bundle: Bundle = {
     ...read,
     dependencies: read.dependencies.map((listed) => identify(listed, unpacked)),
   };
-  const kept = [...unpacked.values()];
   const uploaded = await keeper.keep(
     kept.map(({ staged, pkg }) => ({ staged, identifier: pkg.identifier })),
     () => store.bundles.put({ bundle, packages: kept.map(({ pkg }) => pkg) }, uploader),
@@ -139,12 +141,23 @@ async function unpack(
   for (const [index, listed] of read.dependencies.entries()) {
     if (listed.type !== "package" || unpacked.has(listed.path)) continue;
     const staged = await stage();
-    await copyEntry(archive, `_assets/${listed.path}`, { staged, limits: settings.archives, signal });
-    const pkg = await reader.read(staged.path, new Date(clock.now()), signal);
-    checkPath(listed.path, pkg, `dependencies[${index}].value.path`);
-    unpacked.set(listed.path, { staged, pkg });
+    try {
+      await copyEntry(archive, `_assets/${listed.path}`, { staged, limits: settings.archives, signal });
+      const pkg = await reader.read(staged.path, new Date(clock.now()), signal);
+      checkPath(listed.path, pkg, `dependencies[${index}].value.path`);
+      unpacked.set(listed.path, { staged, pkg });
+    } catch (error) {
+      throw inPackage(listed.path, error);
+    }
   }
   return unpacked;
+}
+
+/** What is wrong is a package of the bundle: the same Fault, which says which. */
+function inPackage(path: string, error: unknown): unknown {
+  if (!isFault(error)) return error;
+  const { code, message, details, context, cause } = error;
+  return new Fault(code, message, { details: { ...details, package: path }, context, cause });
 }
 
 async function copyEntry(

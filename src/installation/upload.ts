@@ -7,7 +7,7 @@ import type { Store } from "../store/store.ts";
 import type { Clock } from "../util/clock.ts";
 import type { PackageUploads, UploadedPackage } from "./contracts.ts";
 import { type PackageKeeper, writeStaged } from "./keep-packages.ts";
-import type { Trust } from "./trust.ts";
+import { type Trust, withVerdict } from "./trust.ts";
 
 export interface PackageUploadsOptions {
   readonly packages: PackageStore;
@@ -50,16 +50,14 @@ class Uploads implements PackageUploads {
       const pkg = await this.#options.reader.read(staged.path, new Date(clock.now()), signal);
       signal.throwIfAborted();
       uploader.accepts?.(pkg);
-      const { tenantId, verifySignature = false } = uploader;
+      const { tenantId, verifySignature = false, isVendorHeld = false } = uploader;
       const trust = await this.#options.trust.decide({
-        read: pkg,
-        tenantId,
-        verifySignature,
+        ...{ read: pkg, tenantId, verifySignature, isVendorHeld },
         from: "upload",
       });
       const { identifier } = pkg;
       const { created, stored } = await this.#options.keeper.keep([{ staged, identifier }], () =>
-        this.#options.store.packages.put(pkg, uploader),
+        this.#options.store.packages.put(withVerdict(pkg, trust), uploader),
       );
       await this.#options.trust.keepSignature(pkg, uploader.by);
       const granted = grantLimits(stored.limitsAsked, limits);

@@ -10,6 +10,8 @@ import type { ReadPackage, ReadPackageOptions } from "./read-package.ts";
 export interface PackageReader extends AsyncDisposable {
   /** `readPackage` on another thread: same Package, same Faults. An abort ends the work. */
   read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
+  /** The same, but the Declaration shows icons as the package's files call them. */
+  decode(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
   /** `readBundle` likewise; a bundle is larger than a package, and has bounds of its own. */
   readBundle(path: string, bounds: BundleBounds, signal: AbortSignal): Promise<ReadBundle>;
 }
@@ -81,7 +83,15 @@ class ThreadedReader implements PackageReader {
 
   async read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage> {
     const { archives } = this.#options;
-    const order: ReadOrder = { kind: "package", path, uploadedAt, archives };
+    return await this.#readPackage({ kind: "package", path, uploadedAt, archives }, signal);
+  }
+
+  async decode(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage> {
+    const archives = { ...this.#options.archives, icons: "names" } as const;
+    return await this.#readPackage({ kind: "package", path, uploadedAt, archives }, signal);
+  }
+
+  async #readPackage(order: ReadOrder, signal: AbortSignal): Promise<ReadPackage> {
     return TheirPackage.parse(await this.#lane.run(() => this.#run(order, this.#options, signal), signal));
   }
 

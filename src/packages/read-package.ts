@@ -17,6 +17,8 @@ import { parseYaml, type Source } from "./yaml-source.ts";
 export interface ReadPackageOptions extends ArchiveLimits {
   /** Of one YAML or JSON file: reading one keeps the event loop busy in proportion. */
   readonly yamlBytesMax: number;
+  /** `names`: the Declaration shows icons as the package's files call them, not by their ids. */
+  readonly icons?: "ids" | "names";
 }
 
 export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
@@ -48,7 +50,11 @@ export async function readPackage(
   const read = await openDialect(archive, { findings, createdAt, yamlBytesMax: options.yamlBytesMax });
   const reading = { files: read.files, findings, yamlBytesMax: options.yamlBytesMax };
   const isSeed = read.dialect === "seed";
-  const { declaration, providers } = await readDeclaration(read.manifest, reading, { combinable: isSeed });
+  const { icons = "ids" } = options;
+  const { declaration, providers } = await readDeclaration(read.manifest, reading, {
+    combinable: isSeed,
+    icons,
+  });
   const text = (key: string) => String(declaration[key] ?? "");
   const ref = { author: text("author"), name: text("name"), version: text("version") };
   formatPackageRef({ ...ref, checksum: "0".repeat(64) });

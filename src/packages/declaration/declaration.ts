@@ -42,12 +42,13 @@ export interface Declared {
 
 /**
  * Reads the Declaration: the manifest with its providers attached, in the form that the platform reads.
- * `combinable` lifts the rule on which kinds may stand together. Throws `manifest_invalid`.
+ * `combinable` lifts the rule on which kinds may stand together; icons go by the ids of their contents, or stay as the
+ * manifest names them. Throws `manifest_invalid`.
  */
 export async function readDeclaration(
   manifest: Source,
   reading: Reading,
-  { combinable }: { combinable: boolean },
+  { combinable, icons }: { readonly combinable: boolean; readonly icons: "ids" | "names" },
 ): Promise<Declared> {
   const fields = readManifestFields(manifest);
   const blocks: [ProviderKind, JsonObject][] = [];
@@ -67,7 +68,7 @@ export async function readDeclaration(
     },
   );
   return {
-    declaration: await renameIcons(declaration, reading.files),
+    declaration: icons === "ids" ? await renameIcons(declaration, reading.files) : declaration,
     providers: PROVIDER_KINDS.filter((kind) => kinds.includes(kind)).map((kind) => ({
       kind,
       name: providerName(manifest, declaration, kind),
