@@ -9,26 +9,36 @@ import type { Log } from "../observe/log.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
 import type { HostCalls } from "./host-calls.ts";
 import type { InstallationDirectory, InstalledPlugin } from "./installations.ts";
+import type { Needs } from "./needs.ts";
 import { formatRequestLine } from "./request-line.ts";
 import { Session, type SessionSettings } from "./session.ts";
+import { BuildWaits } from "./until-built.ts";
 
 export interface InvokerSettings extends SessionSettings {
   /** Open Invocations may end by themselves for so long when the invoker is closed. */
   readonly drainMs: number;
   /** A call to what is not known to serve waits so long for a look at the Store, then for none. */
   readonly refreshTimeoutMs: number;
+  /** Calls that wait at most for the image of one Installation that an earlier daemon had. */
+  readonly buildWaitersMax: number;
 }
 
 export interface InvokerOptions {
   readonly installations: InstallationDirectory;
   readonly runtimes: RuntimeDirectory;
   readonly hostCalls: HostCalls;
+  readonly needs: Needs;
   readonly log: Log;
   readonly settings: InvokerSettings;
 }
 
 /** Disposing refuses new Invocations with `shutting_down` and lets open ones end, for `drainMs` at most. */
 export interface Invoker extends AsyncDisposable {
+  /**
+   * Undefined where the plugin serves, by what is known here. Otherwise resolves once it does, after a look at the
+   * Store; rejects with what `invoke` would be refused with. For doors that refuse before they read a body.
+   */
+  admit(plugin: PluginName): Promise<void> | undefined;
   /** Never throws: every refusal and failure is the sink's terminal event. */
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation;
   /** Ends what is open with `shutting_down`, and refuses new Invocations. */
@@ -37,6 +47,11 @@ export interface Invoker extends AsyncDisposable {
   refresh(): Promise<void>;
   /** Sessions whose place in a breaker or a queue is taken. */
   readonly openSessions: number;
+}
+
+export interface PluginName extends Pick<InvocationRequest, "tenantId" | "pluginId"> {
+  /** Where it is given, only this version will do: another counts as one that is not running. */
+  readonly identifier?: string;
 }
 
 export function createInvoker(options: InvokerOptions): Invoker {
@@ -49,6 +64,8 @@ class SessionInvoker implements Invoker {
   readonly #options: InvokerOptions;
   readonly #sessions = new Set<Session>();
   readonly #deps;
+  readonly #builds: BuildWaits;
+  readonly #closing = new AbortController();
   #drained: (() => void) | undefined;
   #isClosing = false;
 
@@ -60,11 +77,19 @@ class SessionInvoker implements Invoker {
       onGone: (session: Session) => this.#onGone(session),
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
+    const { installations, needs } = options;
+    this.#builds = new BuildWaits({ installations, needs, waitersMax: settings.buildWaitersMax });
     hostCalls.connect((request, sink, depth) => this.#invoke(request, sink, depth), options.installations);
   }
 
   get openSessions(): number {
     return this.#sessions.size;
+  }
+
+  admit(name: PluginName): Promise<void> | undefined {
+    const plugin = this.#find(name);
+    if (plugin !== undefined && isServing(plugin) && !this.#isClosing) return undefined;
+    return this.#findServing(name).then(() => undefined);
   }
 
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation {
@@ -76,7 +101,7 @@ class SessionInvoker implements Invoker {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosing = true;
+    this.#close();
     if (this.#sessions.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#drained = resolve;
@@ -87,9 +112,15 @@ class SessionInvoker implements Invoker {
   }
 
   endAll(): void {
-    this.#isClosing = true;
+    this.#close();
     const fault = new Fault("shutting_down", "Berth is stopping and could not wait for the call any longer.");
     for (const session of this.#sessions) session.abandon(fault);
+  }
+
+  /** Nothing has begun of what waits for an image: it is not waited for. */
+  #close(): void {
+    this.#isClosing = true;
+    this.#closing.abort(new Fault("shutting_down", "Berth is stopping."));
   }
 
   #invoke(request: InvocationRequest, sink: InvocationSink, depth: number): Invocation {
@@ -99,32 +130,64 @@ class SessionInvoker implements Invoker {
     return this.#start(plugin, request, sink, depth);
   }
 
-  /** What is not known, or not ready, may have become so since the last poll: one look at the Store before refusing. */
   #invokeAfterRefresh(request: InvocationRequest, sink: InvocationSink, depth: number): Invocation {
-    let detached = false;
-    let hasGoneOn = false;
+    const leaving = new AbortController();
     let started: Invocation | undefined;
-    const { installations, settings } = this.#options;
-    const goOn = () => {
-      if (detached || hasGoneOn) return;
-      hasGoneOn = true;
-      clearTimeout(cap);
-      const plugin = installations.find(request.tenantId, request.pluginId);
-      if (this.#isClosing)
-        started = this.#refuse(request, sink, new Fault("shutting_down", "Berth is stopping."));
-      else if (plugin === undefined) started = this.#refuse(request, sink, this.#notInstalled(request));
-      else if (!isServing(plugin)) started = this.#refuse(request, sink, notServing(plugin));
-      else started = this.#start(plugin, request, sink, depth);
-    };
-    // without the Store, or with one that is silent, the answer comes from what is known
-    const cap = setTimeout(goOn, settings.refreshTimeoutMs);
-    installations.refresh().then(goOn, goOn);
+    this.#findServing(request, leaving.signal).then(
+      ({ plugin, waitedMs }) => {
+        if (leaving.signal.aborted) return;
+        const timeoutMs = Math.max(1, timeoutOf(plugin, request) - waitedMs);
+        started = this.#start(plugin, waitedMs === 0 ? request : { ...request, timeoutMs }, sink, depth);
+      },
+      (error: unknown) => {
+        if (!leaving.signal.aborted) started = this.#refuse(request, sink, toFault(error));
+      },
+    );
     return {
       detach: () => {
-        detached = true;
+        leaving.abort(new Fault("cancelled", "The caller has left."));
         started?.detach();
       },
     };
+  }
+
+  #find({ tenantId, pluginId, identifier }: PluginName): InstalledPlugin | undefined {
+    const plugin = this.#options.installations.find(tenantId, pluginId);
+    const isAsked = identifier === undefined || plugin?.installation.identifier === identifier;
+    return isAsked ? plugin : undefined;
+  }
+
+  /** What is not known, or not ready, may have become so since the last poll: one look at the Store before refusing. */
+  async #findServing(
+    name: PluginName & Pick<InvocationRequest, "timeoutMs">,
+    signal?: AbortSignal,
+  ): Promise<{ readonly plugin: InstalledPlugin; readonly waitedMs: number }> {
+    const { installations, settings } = this.#options;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    // without the Store, or with one that is silent, the answer comes from what is known
+    const cap = setTimeout(resolve, settings.refreshTimeoutMs);
+    await Promise.race([installations.refresh().catch(() => undefined), late]);
+    clearTimeout(cap);
+    if (this.#isClosing) throw new Fault("shutting_down", "Berth is stopping.");
+    const known = this.#find(name);
+    const startedAt = performance.now();
+    const isBuilding = known?.installation.state === "installing";
+    const plugin = isBuilding ? await this.#built(known, name, signal) : known;
+    if (plugin === undefined) throw this.#notInstalled(name);
+    if (!isServing(plugin)) throw notServing(plugin);
+    // what it has waited for an image counts in its own time
+    return { plugin, waitedMs: isBuilding ? Math.round(performance.now() - startedAt) : 0 };
+  }
+
+  async #built(
+    plugin: InstalledPlugin,
+    name: PluginName & Pick<InvocationRequest, "timeoutMs">,
+    signal = this.#closing.signal,
+  ): Promise<InstalledPlugin | undefined> {
+    const timeoutMs = timeoutOf(plugin, name);
+    const ending = AbortSignal.any([signal, this.#closing.signal]);
+    await this.#builds.wait(plugin, name, { timeoutMs, signal: ending });
+    return this.#find(name);
   }
 
   #start(
@@ -187,6 +250,14 @@ class SessionInvoker implements Invoker {
       details: { field: "plugin", value: pluginId, accepted },
     });
   }
+}
+
+function timeoutOf(
+  { installation }: InstalledPlugin,
+  { timeoutMs }: Pick<InvocationRequest, "timeoutMs">,
+): number {
+  const grantedMs = installation.limitsGranted.timeoutMs;
+  return Math.min(grantedMs, timeoutMs ?? grantedMs);
 }
 
 /** In `crash_loop` the Pool itself refuses, with its cause: it may have been restarted since. */
