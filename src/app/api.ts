@@ -2,8 +2,10 @@ import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
 import { serve } from "../http/serve.ts";
+import { createBatches } from "../installation/batch/batches.ts";
 import { createInstallationChanges } from "../installation/changes/changes.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
+import { createNeeds } from "../installation/takeover/needs.ts";
 import { createTaskWatch } from "../installation/tasks/watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
@@ -20,15 +22,10 @@ import type { RuntimeDirectory } from "../runtime/runtimes.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
+import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
-import {
-  directorySettings,
-  httpSettings,
-  invokerSettings,
-  serveSettings,
-  storageFolder,
-} from "./settings.ts";
+import { directorySettings, httpSettings, invokerSettings, serveSettings, storagePlace } from "./settings.ts";
 
 const VERSION = "0.1.0";
 
@@ -53,15 +50,23 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   );
   const hostCalls = createHostCalls({
     storage: createHostStorage({
-      folder: storageFolder(config),
-      bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
-      keysMax: 10_000,
+      place: storagePlace(base),
+      log,
+      settings: {
+        bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
+        keysMax: 10_000,
+        // A bucket may have to be asked several times.
+        lockStaleMs: config.settings.BERTH_S3_BUCKET === undefined ? 10_000 : 60_000,
+      },
     }),
     log,
     settings: { openMax: 100, depthMax: 4 },
   });
   return scope.use(
-    createInvoker({ installations, runtimes, hostCalls, log, settings: invokerSettings(config) }),
+    createInvoker({
+      ...{ installations, runtimes, hostCalls, log, settings: invokerSettings(config) },
+      needs: createNeeds({ store, queue }),
+    }),
   );
 }
 
@@ -88,10 +93,12 @@ export async function openDoor(
   );
   const app = createHttpApp({
     ...createIntake(base),
+    ...(await openEndpoints(base, invoker)),
     changes: createInstallationChanges({ store, queue, log, limits }),
+    batches: createBatches({ store, queue, log }),
     tenants: createTenants({
       ...{ store, queue, log },
-      storage: createTenantStorage({ folder: storageFolder(config) }),
+      storage: createTenantStorage(storagePlace(base)),
     }),
     disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500, beforeEnd: () => invoker.refresh() }),

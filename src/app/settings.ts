@@ -2,9 +2,11 @@
  * From the operator's settings to those of each part. What stands here as a number is nobody's setting: it belongs to
  * how the parts fit together.
  */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Config } from "../config.ts";
 import type { Proxies } from "../domain/proxy.ts";
+import type { EndpointDirectorySettings } from "../endpoint/directory.ts";
+import type { InnerApiSettings } from "../endpoint/inner-api.ts";
 import type { HttpAppSettings } from "../http/app.ts";
 import type { ServeSettings } from "../http/serve.ts";
 import {
@@ -14,12 +16,15 @@ import {
   type IndexSettings,
 } from "../installation/build/settings.ts";
 import type { IsolationSettings } from "../installation/pool-of.ts";
+import type { TakeoverSettings } from "../installation/takeover/takeover.ts";
 import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/tasks/runner.ts";
 import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust.ts";
 import type { BundleSettings } from "../installation/upload-bundle.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
+import type { StoragePlace } from "../invocation/storage-place.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
+import type { StorageLayout } from "../packages/storage-layout.ts";
 import type { CaBundle } from "../runtime/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
@@ -32,6 +37,7 @@ import {
   type SupervisionSettings,
 } from "../runtime/settings.ts";
 import type { SourceSettings } from "../sources/sources.ts";
+import type { Base } from "./base.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;
@@ -71,9 +77,30 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
   };
 }
 
-/** Where plugins' storage stands: `<tenant>/<author>/<name>`. */
-export function storageFolder({ dataFolder }: Config): string {
-  return join(dataFolder, "storage");
+/** Where the storage stands, and what has which place in it. */
+export function storageLayout({ settings: s, dataFolder }: Config): StorageLayout {
+  return {
+    root: s.BERTH_STORAGE === undefined ? join(dataFolder, "storage") : resolve(s.BERTH_STORAGE),
+    packages: s.BERTH_STORAGE_PACKAGES,
+    installed: s.BERTH_STORAGE_INSTALLED,
+    assets: s.BERTH_STORAGE_ASSETS,
+    persistence: s.BERTH_STORAGE_PERSISTENCE,
+  };
+}
+
+/** Where plugins keep what is theirs. */
+export function storagePlace({
+  config,
+  store,
+  files,
+}: Pick<Base, "config" | "store" | "files">): StoragePlace {
+  return {
+    files,
+    folder: storageLayout(config).persistence,
+    formerFolder: join(config.dataFolder, "storage"),
+    lockFolder: join(config.dataFolder, "storage-locks"),
+    sizes: store.storageSizes,
+  };
 }
 
 export function directorySettings({ settings: s }: Config): DirectorySettings {
@@ -185,12 +212,28 @@ export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
   };
 }
 
+/** The platform polls each few seconds while it follows a task. */
+export function shownTaskSettings({ settings: s }: Config) {
+  return { everyMs: s.BERTH_SWEEP_SECONDS * SECOND, succeededMs: 120 * SECOND };
+}
+
 /** Without the keys: they stand in files. */
 export function trustSettings({ settings: s }: Config): Omit<TrustSettings, "keys"> {
   return {
     policy: s.BERTH_SIGNATURE_POLICY,
     missingCategory: s.BERTH_SIGNATURE_NO_CATEGORY === "langgenius" ? "langgenius" : undefined,
     isVendorChecked: s.BERTH_SIGNATURE_LANGGENIUS === "yes",
+  };
+}
+
+export function takeoverSettings({ settings: s }: Config): TakeoverSettings {
+  return {
+    everyMs: s.BERTH_SWEEP_SECONDS * SECOND,
+    neededMax: Math.max(2, s.BERTH_BUILDS_MAX),
+    // One of the places for builds stays free for those that somebody waits for.
+    othersMax: Math.max(1, s.BERTH_BUILDS_MAX - 1),
+    pageRows: 100,
+    progressMs: 30 * SECOND,
   };
 }
 
@@ -210,7 +253,13 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
     callerBufferBytesMax: 4 * MIB,
     drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     refreshTimeoutMs: 10 * SECOND,
+    buildWaitersMax: 100,
   };
+}
+
+/** A hook's body goes to the plugin as hex, and a little beside it. */
+export function requestBytesMax({ settings: s }: Config): number {
+  return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1) * MIB;
 }
 
 export function httpSettings({ settings: s }: Config, version: string): HttpAppSettings {
@@ -226,7 +275,30 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     publicUrl: s.BERTH_PUBLIC_URL?.replace(/\/+$/, ""),
     answerTimeoutMs: 60 * SECOND,
     transferTimeoutMs: 3600 * SECOND,
+    hookBodyBytesMax: s.BERTH_ENDPOINTS === "on" ? s.BERTH_HOOK_BODY_MB_MAX * MIB : undefined,
+    hookBodiesBytesMax: Math.max(64, 2 * s.BERTH_HOOK_BODY_MB_MAX) * MIB,
     dify: { key: s.BERTH_DIFY_KEY, adminKey: s.BERTH_DIFY_ADMIN_KEY },
+  };
+}
+
+export function endpointDirectorySettings({ settings: s }: Config): EndpointDirectorySettings {
+  return {
+    endpointPollMs: s.BERTH_POLL_SECONDS * SECOND,
+    endpointsMax: 10_000,
+    lookupsMax: 4,
+    rereadTimeoutMs: SECOND,
+  };
+}
+
+/** Undefined where the platform has none for us. */
+export function innerApiSettings({ settings: s }: Config): Omit<InnerApiSettings, "trust"> | undefined {
+  const { BERTH_DIFY_INNER_URL: url, BERTH_DIFY_INNER_KEY: key } = s;
+  if (url === undefined || key === undefined) return undefined;
+  return {
+    ...{ url: url.replace(/\/+$/, ""), key },
+    connectTimeoutMs: s.BERTH_DIFY_INNER_CONNECT_SECONDS_MAX * SECOND,
+    timeoutMs: s.BERTH_DIFY_INNER_SECONDS_MAX * SECOND,
+    answerBytesMax: 16 * MIB,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
+import { startShownTasks } from "../installation/batch/shown-tasks.ts";
 import { startDueUpgrades } from "../installation/changes/due-upgrades.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
 import { createInstallationRequests } from "../installation/install.ts";
@@ -32,8 +33,9 @@ import {
   isolationSettings,
   launchSettings,
   profileSettings,
+  shownTaskSettings,
   sourceSettings,
-  storageFolder,
+  storagePlace,
   supervisionSettings,
   taskSettings,
 } from "./settings.ts";
@@ -162,7 +164,7 @@ export async function startTasks(
     clock: systemClock,
     worker: processId,
     packageStore: packages,
-    storage: createTenantStorage({ folder: storageFolder(config) }),
+    storage: createTenantStorage(storagePlace(base)),
     dataFolder: config.dataFolder,
     ...createIntake(base),
     sources: createSources({
@@ -183,6 +185,7 @@ export async function startTasks(
   const sweepMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
   scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100 }));
   const due = { store, queue, log, clock: systemClock };
+  scope.use(startShownTasks({ ...due, ...shownTaskSettings(config) }));
   scope.use(startDueUpgrades(due, { everyMs: sweepMs, batch: 100 }));
   const days = config.settings.BERTH_EVENT_DAYS;
   const retention = { days, everyMs: 3_600_000, batch: 1000 };

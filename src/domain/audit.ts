@@ -15,6 +15,7 @@ export type AuditKind =
   | "bundle.upload"
   | "bundle.remove"
   | `installation.${InstallationTask["kind"]}`
+  | "installation.adopt"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"

@@ -58,6 +58,12 @@ export function formatPluginId({ author, name }: Pick<PackageRef, "author" | "na
   return `${author}/${name}`;
 }
 
+/** `author/name` of an identifier, which need not be a whole one. */
+export function pluginIdOf(identifier: string): string {
+  const colon = identifier.lastIndexOf(":", identifier.lastIndexOf("@"));
+  return colon < 0 ? identifier : identifier.slice(0, colon);
+}
+
 /** True for an author that names a debug connection rather than a person: no uploaded Package may have one. */
 export function isUuidAuthor(author: string): boolean {
   return UUID_PATTERN.test(author.toLowerCase());

@@ -19,7 +19,7 @@ export const INSTALLATION_TASKS = [
   "uninstall",
 ] as const;
 /** Work on a whole Tenant, or on what is not an Installation yet. */
-export const TENANT_TASKS = ["remove_tenant", "fetch", "bundle"] as const;
+export const TENANT_TASKS = ["remove_tenant", "fetch", "bundle", "batch"] as const;
 
 export type Task = InstallationTask | TenantTask;
 export type TaskKind = Task["kind"];

@@ -1,5 +1,8 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import type { LimitsPolicy } from "../domain/limits.ts";
+import type { Batches } from "../installation/batch/batches.ts";
+import type { EndpointDirectory } from "../endpoint/directory.ts";
+import type { Endpoints } from "../endpoint/endpoints.ts";
 import type { InstallationChanges } from "../installation/changes/changes.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
@@ -80,6 +83,7 @@ export interface HttpAppOptions {
   readonly texts: PackageTexts;
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
+  readonly batches: Batches;
   readonly tenants: Tenants;
   readonly disk: DiskCare;
   readonly trust: Trust;
@@ -87,6 +91,8 @@ export interface HttpAppOptions {
   readonly transfers: PackageTransfers;
   readonly store: Store;
   readonly invoker: Invoker;
+  readonly endpoints: Endpoints;
+  readonly endpointDirectory: EndpointDirectory;
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
   readonly limitsPolicy: LimitsPolicy;
@@ -120,7 +126,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     log,
     life,
     settings,
-    notFound: (path) => dify.notFound(path),
+    notFound: (c) => dify.notFound(c),
   });
   const dify = new DifyDoor({ routes, life, log, settings: { ...settings, ...settings.dify } });
   addNative(routes, { ...options, life, pings });

@@ -61,7 +61,8 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
     identifier: pkg.identifier,
     limitsAsked: pkg.limitsAsked,
     limitsGranted: granted.limits,
-    ...(request.origin ?? { source: "package", meta: {} }),
+    source: request.origin?.source ?? "package",
+    meta: request.origin?.meta ?? {},
     warnings: [...pkg.warnings, ...platformWarnings(pkg.declaration, deps.platformVersion), ...granted.notes],
     input: inputOf(request),
     ...(request.parentId === undefined ? {} : { parentId: request.parentId }),
@@ -70,11 +71,16 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
   });
 }
 
+/** `platformSource` is what the platform's rows are to say. */
+type InstallInput = z.input<typeof NeedsInput> & { readonly platformSource?: string };
+
 /** What the tasks below it must know too. */
-function inputOf({ asTenant, verifySignature, chosen }: InstallRequest): z.input<typeof NeedsInput> {
+function inputOf({ asTenant, verifySignature, chosen, origin }: InstallRequest): InstallInput {
+  const platformSource = origin?.platformSource;
   return {
     ...(asTenant && { asTenant }),
     ...(verifySignature === true && { verifySignature }),
     ...(chosen !== undefined && { chosen: { ...chosen } }),
+    ...(platformSource !== undefined && { platformSource }),
   };
 }

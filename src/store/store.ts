@@ -24,7 +24,10 @@ import type { EndpointRows } from "./endpoint-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
 import type { PlatformRows } from "./platform-rows.ts";
+import type { PlatformTaskRows } from "./platform-task-rows.ts";
 import type { ReadmeRows } from "./readme-rows.ts";
+import type { StorageSizes } from "./storage-sizes.ts";
+import type { TakeoverRows } from "./takeover-rows.ts";
 import type { TaskRows } from "./task-rows.ts";
 import type { TenantRows } from "./tenant-rows.ts";
 import type { TrustRows } from "./trust-rows.ts";
@@ -39,7 +42,9 @@ export interface Store extends AsyncDisposable {
   readonly packages: PackageStoreRows;
   readonly bundles: BundleRows;
   readonly readmes: ReadmeRows;
+  readonly storageSizes: StorageSizes;
   readonly platform: PlatformRows;
+  readonly platformTasks: PlatformTaskRows;
   readonly installations: InstallationRows;
   readonly installed: InstalledRows;
   readonly tasks: TaskRows;
@@ -56,6 +61,7 @@ export interface Store extends AsyncDisposable {
   readonly leases: LeaseRows;
   readonly importedImages: ImportedImageRows;
   readonly disk: DiskRows;
+  readonly takeover: TakeoverRows;
   readonly endpoints: EndpointRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
@@ -112,6 +118,8 @@ export interface AcceptChange {
   readonly kind: ChangeKind;
   /** What it is to have after an upgrade; any other change finds its own. */
   readonly identifier?: string;
+  /** The task below which the change runs. */
+  readonly parentId?: TaskId;
   /** Becomes the task's. */
   readonly input?: Task["input"];
   readonly idempotency?: IdempotencyClaim;
@@ -152,7 +160,8 @@ export interface InstallationRows {
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**
-   * Marks the Installation `removing` and writes the task; repeated, returns the same task. An install in flight ends
+   * Marks the Installation `removing`, takes its rows from the platform's tables and writes the task; repeated, returns
+   * the same task. An install in flight ends
    * as cancelled in the same transaction, so that its worker's next write is `lease_lost`; one with something below it
    * has that undone first. Throws `dependency_in_use`, with their names, where others need it, unless forced.
    */

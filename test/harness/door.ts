@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault } from "../../src/domain/fault.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { InstallTask } from "../../src/domain/install-task.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import { pluginStatus } from "../../src/domain/plugin-status.ts";
@@ -12,8 +13,11 @@ import { SCOPES } from "../../src/domain/scope.ts";
 import type { Source } from "../../src/domain/source.ts";
 import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
 import type { TrustDecision } from "../../src/domain/trust.ts";
+import { openEndpointDirectory } from "../../src/endpoint/directory.ts";
+import { createEndpoints } from "../../src/endpoint/endpoints.ts";
 import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
 import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
+import { createBatches } from "../../src/installation/batch/batches.ts";
 import type { PackageTexts } from "../../src/installation/package-texts.ts";
 import type { TenantUse } from "../../src/installation/tenants.ts";
 import { NO_TRANSFERS } from "../../src/installation/transfer/transfers.ts";
@@ -22,9 +26,11 @@ import { createHostCalls } from "../../src/invocation/host-calls.ts";
 import { createHostStorage } from "../../src/invocation/host-storage.ts";
 import { openInstallationDirectory } from "../../src/invocation/installations.ts";
 import { createInvoker, type Invoker } from "../../src/invocation/invoke.ts";
+import type { Needs } from "../../src/invocation/needs.ts";
 import { createKeyring, type KeyNews, type Keyring } from "../../src/keys/keyring.ts";
 import { type Log, silentLog } from "../../src/observe/log.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
+import type { EndpointRecord } from "../../src/store/endpoint-rows.ts";
 import type { Installed } from "../../src/store/installed-rows.ts";
 import type { PlatformInstallation } from "../../src/store/platform-rows.ts";
 import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
@@ -32,8 +38,12 @@ import type { RuntimeLink, SessionListener } from "../../src/transport/transport
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { emptyDisk } from "./disk-double.ts";
+import { endpointRowsIn, testSecrets } from "./endpoint-rows.ts";
+import { LocalQueue } from "./local-queue.ts";
 import { noChanges } from "./no-changes.ts";
+import { platformTasksIn } from "./platform-tasks-double.ts";
 import { testTrust } from "./trust.ts";
+import { storagePlaceIn } from "./storage.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
 export const DIFY_KEY = "a key of the platform";
@@ -219,8 +229,10 @@ export interface MemoryStore {
   readonly packages: StoredPackage[];
   readonly installations: Installation[];
   readonly tasks: Task[];
+  readonly installTasks: InstallTask[];
   readonly events: TaskEvent[];
   readonly keys: ApiKey[];
+  readonly endpoints: EndpointRecord[];
   sharedPool: boolean;
   /** The rows of Installations do not answer before this resolves. */
   hang: Promise<void> | undefined;
@@ -233,8 +245,10 @@ function memoryStore(): MemoryStore {
     packages: [aPackage()],
     installations: [anInstallation()],
     tasks: [],
+    installTasks: [],
     events: [],
     keys: [],
+    endpoints: [],
     sharedPool: false,
     hang: undefined,
   };
@@ -276,6 +290,11 @@ function memoryStore(): MemoryStore {
     }),
     installations: counted<Store["installations"]>("installations", {
       find: (id) => Promise.resolve(state.installations.find((it) => it.id === id)),
+      findByPlugin: (tenantId, pluginId) =>
+        Promise.resolve(
+          state.installations.find((it) => it.tenantId === tenantId && it.pluginId === pluginId),
+        ),
+      isPublished: () => Promise.resolve(true),
       list: ({ tenantId }) => page(state.installations.filter((it) => it.tenantId === tenantId)),
       changedSince: () => Promise.resolve({ items: [...state.installations], removed: [], at: new Date() }),
     }),
@@ -288,6 +307,7 @@ function memoryStore(): MemoryStore {
     }),
     images: counted("images", {}),
     readmes: counted("readmes", {}),
+    storageSizes: counted("storageSizes", {}),
     platform: counted<Store["platform"]>("platform", {
       findInstallation: (tenantId, pluginId) =>
         Promise.resolve(
@@ -303,6 +323,7 @@ function memoryStore(): MemoryStore {
             .map(published)
             .at(0),
         ),
+      identifiersShowing: () => Promise.resolve([]),
       declarations: (identifiers) =>
         Promise.resolve(
           new Map(
@@ -356,7 +377,9 @@ function memoryStore(): MemoryStore {
     leases: counted("leases", {}),
     importedImages: counted("importedImages", {}),
     disk: counted("disk", {}),
-    endpoints: counted("endpoints", {}),
+    takeover: counted("takeover", {}),
+    endpoints: counted<Store["endpoints"]>("endpoints", endpointRowsIn(state.endpoints)),
+    platformTasks: counted("platformTasks", platformTasksIn(state.installTasks)),
     keys: counted<Store["keys"]>("keys", {
       create: (key) => {
         const { by: _by, scopes = SCOPES, expiresAt, ...rest } = key;
@@ -442,8 +465,12 @@ export interface AskOptions {
 /** One process that shares its calls with no other. */
 const ALONE = { apis: 1, workers: 1, onChange: () => () => undefined };
 
+/** Nothing was there before Berth. */
+const NOBODY_WAITS: Needs = { need: () => Promise.resolve(undefined) };
+
 export interface DoorOptions {
   readonly script?: Script;
+  readonly needs?: Needs;
   readonly limits?: Partial<Limits>;
   readonly settings?: Partial<{
     startTimeoutMs: number;
@@ -492,6 +519,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     transferTimeoutMs: 10_000,
     dify: { key: DIFY_KEY, adminKey: DIFY_ADMIN_KEY },
     refreshTimeoutMs: 1000,
+    buildWaitersMax: 2,
     ...options.settings,
   };
   const { store } = memory;
@@ -507,9 +535,13 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     }),
   );
   const runtime = new FakeRuntime(options.script ?? echo);
-  const storage = createHostStorage({ folder, bytesMax: 100 * 1024 * 1024, keysMax: 1000 });
+  const storage = createHostStorage({
+    place: storagePlaceIn(folder),
+    log,
+    settings: { bytesMax: 100 * 1024 * 1024, keysMax: 1000, lockStaleMs: 10_000 },
+  });
   const hostCalls = createHostCalls({ storage, log, settings: { openMax: 32, depthMax: 4 } });
-  const invoker = scope.use(createInvoker({ installations, runtimes: runtime, hostCalls, log, settings }));
+  const invoker = scope.use(createInvoker({ installations, runtimes: runtime, hostCalls, needs: options.needs ?? NOBODY_WAITS, log, settings }));
   const keyring = scope.use(
     await createKeyring({
       store,
@@ -518,6 +550,12 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       log,
       news: silentNews,
       settings: { keyPollMs: 600_000, useWriteMs: 600_000 },
+    }),
+  );
+  const endpointDirectory = scope.use(
+    await openEndpointDirectory({
+      ...{ store, clock, log, secrets: testSecrets, installations: invoker, news: silentNews },
+      settings: { endpointPollMs: 600_000, endpointsMax: 100, lookupsMax: 4, rereadTimeoutMs: 1000 },
     }),
   );
   const { logs, uploads, requests, taskWatch, tenants } = fakeUseCases(memory, options.logs);
@@ -530,11 +568,14 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     requests,
     taskWatch,
     changes: noChanges(),
+    batches: createBatches({ store, queue: new LocalQueue(), log }),
     tenants,
     disk: emptyDisk,
     trust: testTrust(store),
     store,
     invoker,
+    endpoints: createEndpoints({ store, secrets: testSecrets, directory: endpointDirectory }),
+    endpointDirectory,
     keyring,
     log,
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },

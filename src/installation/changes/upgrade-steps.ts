@@ -1,4 +1,7 @@
+import { z } from "zod";
 import { grantWanted, type LimitsPolicy } from "../../domain/limits.ts";
+import type { InstallationTask } from "../../domain/task.ts";
+import type { Published } from "../../store/store.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "../install-steps.ts";
 import { announceChange } from "./announce.ts";
 
@@ -31,6 +34,16 @@ export async function asWanted(deps: ChangeStepDeps, context: StepContext): Prom
   return {
     ...context,
     installation: { ...installation, ...changed, identifier, warnings },
-    change: { ...context.change, ...changed },
+    change: { ...context.change, ...changed, ...originOf(task) },
   };
+}
+
+/** Where an upgrade says that its Package came from. */
+const OriginInput = z.object({
+  origin: z.object({ source: z.string(), meta: z.record(z.string(), z.unknown()) }).optional(),
+});
+
+function originOf({ kind, input }: InstallationTask): Pick<Published, "origin"> {
+  const { origin } = OriginInput.parse(input);
+  return kind === "upgrade" && origin !== undefined ? { origin } : {};
 }

@@ -35,7 +35,9 @@ export async function conclude(
   const { store } = deps;
   const children = await store.tasks.children(task.id);
   const held = await store.dependencies.heldBy(task.id);
-  const isAlone = held.length === 0 && children.every(({ state }) => isTaskEnded(state));
+  // What is below a batch was asked for by itself: it stays, whatever becomes of the others.
+  const isKept = held.length === 0 || task.kind === "batch";
+  const isAlone = isKept && children.every(({ state }) => isTaskEnded(state));
   if (isAlone) return await end(deps, { task, journal, ending });
   const noted = await store.tasks.setEnding(task.id, task.attempt, ending);
   if (task.ending === undefined) journal.progress(`undoing what it has made: ${noted.cause.message}`);
@@ -44,7 +46,7 @@ export async function conclude(
   await dropNeeds(deps, task);
   // What somebody asked to be fetched and installed shows why it failed, as any other install does.
   const showsFailure = task.kind === "fetch" && task.parentId === undefined && noted.state === "failed";
-  if (!showsFailure) await letGo(deps, { task, journal, children, held });
+  if (!showsFailure && task.kind !== "batch") await letGo(deps, { task, journal, children, held });
   await store.dependencies.release(task.id);
   return await end(deps, { task, journal, ending: noted });
 }
@@ -69,7 +71,7 @@ function hasEnded(error: unknown): undefined {
 }
 
 async function isForOthers({ store }: ConcludeDeps, task: Task, child: Task): Promise<boolean> {
-  if (child.installationId === undefined) return false;
+  if (child.installationId === undefined || child.kind === "upgrade") return false;
   const holders = await store.dependencies.holdersOf(child.installationId);
   return holders.some((id) => id !== task.id) || !holders.includes(task.id);
 }

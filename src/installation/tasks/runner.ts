@@ -16,6 +16,8 @@ import type { TenantStorage } from "../../invocation/tenant-storage.ts";
 import type { Log } from "../../observe/log.ts";
 import type { JobHandlers } from "../../queue/queue.ts";
 import { backoffMs } from "../../util/backoff.ts";
+import { runBatch } from "../batch/batch-steps.ts";
+import { announceChange } from "../changes/announce.ts";
 import { runDisable } from "../changes/disable-steps.ts";
 import { runEnable } from "../changes/enable-steps.ts";
 import { runLimits } from "../changes/limits-steps.ts";
@@ -86,6 +88,7 @@ export function createTaskHandler(deps: TaskRunnerDeps): JobHandlers["task.run"]
     const outcome = await runClaimed(deps, task, signal);
     logEnd(deps, task, { ...outcome, durationMs: deps.clock.now() - startedAt });
     await deps.queue.publish(taskTopic(taskId), outcome.ending).catch(() => undefined);
+    if (!isTenantTask(task)) await announceChange(deps, { id: task.installationId });
     await wakeWaiters(deps, taskId);
   };
 }
@@ -166,6 +169,7 @@ const INSTALLATION_STEPS: Partial<Record<InstallationTask["kind"], Steps<StepCon
 const TENANT_STEPS: Partial<Record<TenantTask["kind"], Steps<TenantStepContext>>> = {
   fetch: runFetch,
   bundle: runBundle,
+  batch: runBatch,
   remove_tenant: (deps, { task, journal, runTask }, signal) =>
     runRemoveTenant({ ...deps, pollMs: deps.tasks.pollMs, runTask }, { task, journal }, signal),
 };

@@ -1,10 +1,9 @@
-import { isTenantTask } from "../../domain/task.ts";
 import type { AcceptTask, TaskAccepted } from "../task-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
-import { toTask, toTaskAnswer } from "./rows.ts";
+import { toTaskAnswer, toTenantTask } from "./rows.ts";
 import { createTask, holdParent } from "./task-writes.ts";
 
 /** The transaction behind `accept`. */
@@ -32,13 +31,13 @@ async function lineUp(tx: Tx, tenantId: string): Promise<void> {
 async function accept(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const { kind, tenantId, input, identifier = null, parentId, by } = request;
   const known = await unfinishedTwin(tx, request);
-  if (known !== undefined) return { task: tenantTask(known), created: false };
+  if (known !== undefined) return { task: toTenantTask(known), created: false };
   const row = await createTask(tx, { kind, tenantId, installationId: null, identifier, parentId, input });
   await writeEvent(tx, {
     kind: `installation.${kind}`,
     ...{ by, tenantId, taskId: row.id, subject: identifier ?? kind, result: "accepted" },
   });
-  return { task: tenantTask(row), created: true };
+  return { task: toTenantTask(row), created: true };
 }
 
 async function unfinishedTwin(tx: Tx, { kind, tenantId, input }: AcceptTask): Promise<rows.Task | undefined> {
@@ -46,10 +45,4 @@ async function unfinishedTwin(tx: Tx, { kind, tenantId, input }: AcceptTask): Pr
     SELECT id FROM berth_tasks WHERE tenant_id = ${tenantId}::uuid AND kind = ${kind} AND finished_at IS NULL
       AND input = ${JSON.stringify(input)}::jsonb ORDER BY created_at LIMIT 1`;
   return twin === undefined ? undefined : await tx.task.findUniqueOrThrow({ where: { id: twin.id } });
-}
-
-function tenantTask(row: rows.Task): TaskAccepted["task"] {
-  const task = toTask(row);
-  if (isTenantTask(task)) return task;
-  throw new Error(`the task ${task.id} is one of an installation`);
 }

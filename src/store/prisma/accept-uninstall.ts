@@ -8,6 +8,7 @@ import { jsonValue, type Tx } from "./database.ts";
 import { dependentsOf } from "./dependents.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
+import { unpublishRows } from "./publication.ts";
 import { toEnding, toInstallation, toTask } from "./rows.ts";
 import { endTask, noteEnding } from "./task-writes.ts";
 
@@ -31,6 +32,8 @@ export async function acceptUninstall(
     return { installation: toInstallation(found), task: toTask(task), created: false };
   }
   if (!force) assertUnneeded(found, await dependentsOf(tx, id));
+  const published = await tx.pluginInstallation.findUnique({ where: { id } });
+  if (published !== null) await unpublishRows(tx, published);
   for (const task of unfinished) await endForUninstall(tx, task);
   const data = { desired: "removed", state: "removing", cause: Prisma.DbNull };
   const marked = await tx.installation.update({ where: { id }, data });

@@ -10,7 +10,7 @@ import type * as rows from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
 import { holdPackage } from "./packages.ts";
 import { toAnswer, toInstallation, toTask } from "./rows.ts";
-import { createTask } from "./task-writes.ts";
+import { createTask, holdParent } from "./task-writes.ts";
 
 /** The transaction behind `acceptChange`. */
 export async function acceptChange(tx: Tx, request: AcceptChange): Promise<Accepted> {
@@ -19,6 +19,7 @@ export async function acceptChange(tx: Tx, request: AcceptChange): Promise<Accep
   if (found === null) throw installationNotFound(id);
   await holdTenant(tx, found.tenantId);
   await holdKey(tx, by);
+  await holdParent(tx, request.parentId);
   if (idempotency === undefined) return await accept(tx, request);
   const earlier = await claimKey(tx, idempotency);
   if (earlier !== undefined) return toAnswer(earlier);
@@ -49,7 +50,7 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
   const changed = await applyAtOnce(tx, found, request);
   const task = await createTask(tx, {
-    ...{ kind, input, identifier },
+    ...{ kind, input, identifier, parentId: request.parentId },
     ...{ tenantId: found.tenantId, installationId: id },
   });
   await writeEvent(tx, {

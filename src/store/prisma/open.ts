@@ -20,10 +20,13 @@ import { createLeaseRows } from "./leases.ts";
 import { migrate } from "./migrate.ts";
 import { createPackageRows } from "./packages.ts";
 import { createPlatformRows } from "./platform.ts";
+import { createPlatformTaskRows } from "./platform-tasks.ts";
 import { createPoolRows } from "./pools.ts";
 import { createProcessRows } from "./processes.ts";
 import { createReadmeRows } from "./readmes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
+import { createTakeoverRows } from "./takeover.ts";
+import { createStorageSizes } from "./storage-sizes.ts";
 import { createTaskRows } from "./tasks.ts";
 import { createTenantRows } from "./tenants.ts";
 import { createTrustRows } from "./trust.ts";
@@ -58,7 +61,9 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       packages: createPackageRows(db),
       bundles: createBundleRows(db),
       readmes: createReadmeRows(db),
+      storageSizes: createStorageSizes(db),
       platform: createPlatformRows(db),
+      platformTasks: createPlatformTaskRows(db),
       installations: createInstallationRows(db),
       installed: createInstalledRows(db),
       tasks: createTaskRows(db),
@@ -75,6 +80,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       leases: createLeaseRows(db),
       importedImages: createImportedImageRows(db),
       disk: createDiskRows(db),
+      takeover: createTakeoverRows(db),
       endpoints: createEndpointRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);

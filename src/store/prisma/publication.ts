@@ -22,7 +22,8 @@ export async function publishReady(tx: Tx, fence: Fence, published: Published): 
   if (isTenantTask(task) || task.kind === "uninstall") throw leaseLost(task.id);
   const installed = await tx.installation.findUnique({ where: { id: task.installationId } });
   if (installed === null) throw leaseLost(task.id);
-  const to = { identifier: task.identifier, ...originOf(task, installed, published) };
+  const origin = originOf(task, installed, published);
+  const to = { identifier: task.identifier, ...origin, platformSource: platformSource(origin, task) };
   await publishRows(tx, installed, to);
   if (to.identifier !== installed.identifier) await rememberPrevious(tx, installed, to);
   await movePools(tx, installed, { isOther: to.identifier !== installed.identifier });
@@ -46,7 +47,7 @@ interface Origin {
   readonly source: string;
   readonly meta: object;
 }
-type Moved = Origin & { readonly identifier: string };
+type Moved = Origin & { readonly identifier: string; readonly platformSource: string };
 
 /** Where what it has from now on came from: a rollback finds that where the change before it left it. */
 function originOf(
@@ -86,7 +87,7 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
     });
     const said = {
       pluginUniqueIdentifier: identifier,
-      source: platformSource(to),
+      source: to.platformSource,
       meta: JSON.stringify(to.meta),
     };
     if (before === null)
@@ -112,8 +113,10 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
   await makeSureOfDeclaration(tx, { identifier, pluginId, declaration: row.declaration });
 }
 
-/** The platform knows no address as a source: for it, that is an archive that somebody had. */
-function platformSource({ source }: Origin): string {
+/** In the platform's own word, where it gave one. It knows no address: for it, that is an archive that somebody had. */
+function platformSource({ source }: Origin, { input }: InstallationTask): string {
+  const given = input["platformSource"];
+  if (typeof given === "string") return given;
   return source === "url" ? "package" : source;
 }
 
@@ -135,7 +138,7 @@ async function countReferences(
         INSERT INTO plugins AS p (id, created_at, updated_at, plugin_unique_identifier, plugin_id, refers,
           install_type, manifest_type, source)
         SELECT ${uuid7()}::uuid, at, at, ${identifier}, ${pluginId}, 1, 'local', ${manifestType},
-          ${platformSource(to)}
+          ${to.platformSource}
         FROM clock_timestamp() AS at
         ON CONFLICT (plugin_unique_identifier) DO UPDATE SET refers = coalesce(p.refers, 0) + 1,
           updated_at = excluded.updated_at`;

@@ -12,6 +12,7 @@ import type { Lease, Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtim
 import { SCOPES, type Scope } from "../../domain/scope.ts";
 import {
   type InstallationTask,
+  isTenantTask,
   type Task,
   type TaskEnding,
   type TaskEvent,
@@ -137,6 +138,13 @@ export function toTask(row: rows.Task): Task {
     installationId: row.installationId as InstallationId,
     identifier: row.identifier ?? "",
   };
+}
+
+/** Throws where the row is that of an Installation's task. */
+export function toTenantTask(row: rows.Task): TenantTask {
+  const task = toTask(row);
+  if (isTenantTask(task)) return task;
+  throw new Error(`the task ${task.id} is one of an installation`);
 }
 
 function isTenantKind(kind: string): kind is TenantTask["kind"] {
@@ -336,6 +344,6 @@ export function toEnding(value: unknown): TaskEnding | undefined {
   return value === null ? undefined : (value as TaskEnding);
 }
 
-function toCause(value: unknown): FaultJson | undefined {
+export function toCause(value: unknown): FaultJson | undefined {
   return value === null ? undefined : (value as FaultJson);
 }

@@ -1,5 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Task, TaskEnding, TaskEventData, TaskKind } from "../../domain/task.ts";
+import { settleBatch } from "./batch-end.ts";
 import { undoChange } from "./change-ends.ts";
 import { jsonValue, type Tx } from "./database.ts";
 import { freeWaiters } from "./free-waiters.ts";
@@ -72,6 +73,7 @@ export async function endTask(
   await writeEvents(tx, id, [{ type: "step", step: end.state }, end]);
   await undoChange(tx, id, end);
   if (ended !== undefined) await settle(tx, ended, end.state);
+  if (ended?.kind === "batch") await settleBatch(tx, id, end.cause);
   await freeWaiters(tx, id, end.state);
 }
 

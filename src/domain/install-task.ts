@@ -1,0 +1,183 @@
+/**
+ * An install task as clients of dify-plugin-daemon read it: one item per package, each with a status and a message. Berth
+ * makes it from the tasks of its own that do the work.
+ */
+import type { FaultJson } from "./fault.ts";
+import type { TaskId, TenantId } from "./ids.ts";
+import type { DeclarationJson } from "./package.ts";
+import { isMap, type JsonMap } from "./shape.ts";
+import type { TaskState } from "./task.ts";
+
+export type InstallStatus = "pending" | "running" | "success" | "failed";
+
+export interface InstallTask {
+  readonly id: TaskId;
+  readonly tenantId: TenantId;
+  readonly status: InstallStatus;
+  /** Of what was asked for; an item that the client has removed counts on. */
+  readonly total: number;
+  readonly completed: number;
+  readonly items: readonly InstallItem[];
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface InstallItem {
+  readonly identifier: string;
+  readonly pluginId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly icon: string;
+  readonly iconDark: string;
+  readonly status: InstallStatus;
+  readonly message: string;
+  readonly source: string;
+}
+
+/** What is known of the work on an item. */
+export interface ItemWork {
+  readonly isUpgrade: boolean;
+  readonly state: "pending" | "ready" | "failed";
+  readonly cause: FaultJson | undefined;
+  /** The task that is at it, or was. */
+  readonly task:
+    | {
+        readonly state: TaskState;
+        readonly cause: FaultJson | undefined;
+        readonly progress: string | undefined;
+      }
+    | undefined;
+}
+
+/** Where no Declaration is known the item has no label and no icon. */
+export function newItem(
+  { identifier, pluginId, source }: Pick<InstallItem, "identifier" | "pluginId" | "source">,
+  declaration: DeclarationJson | undefined,
+): InstallItem {
+  return {
+    ...{ identifier, pluginId, source },
+    labels: labelsOf(declaration?.["label"]),
+    icon: textOf(declaration?.["icon"]),
+    iconDark: textOf(declaration?.["icon_dark"]),
+    status: "pending",
+    message: "",
+  };
+}
+
+/** An item that the client has removed is not among the items, and counts all the same. */
+export function withWork(task: InstallTask, works: ReadonlyMap<string, ItemWork>): InstallTask {
+  const of = (work: ItemWork) => showWork(work);
+  const items = task.items.map((item) => {
+    const work = works.get(item.identifier);
+    return work === undefined ? item : { ...item, ...of(work) };
+  });
+  const statuses = [...works.values()].map((work) => of(work).status);
+  const completed = statuses.filter((status) => status === "success").length;
+  return { ...task, items, completed, status: statusOf(statuses) };
+}
+
+/** One that failed shows at once, also while others go on. */
+function statusOf(statuses: readonly InstallStatus[]): InstallStatus {
+  if (statuses.includes("failed")) return "failed";
+  return statuses.every((status) => status === "success") ? "success" : "running";
+}
+
+function showWork(work: ItemWork): Pick<InstallItem, "status" | "message"> {
+  const { state, task, isUpgrade } = work;
+  if (state === "ready" || (state === "pending" && task?.state === "ready"))
+    return { status: "success", message: isUpgrade ? "upgraded" : "installed" };
+  if (state === "failed") return failedWith(work.cause);
+  if (task === undefined) return { status: "pending", message: "" };
+  if (task.state === "failed" || task.state === "cancelled") return failedWith(task.cause);
+  if (task.state === "queued") return { status: "pending", message: "queued" };
+  const { progress } = task;
+  return {
+    status: "running",
+    message: shorten(progress === undefined ? task.state : `${task.state}: ${progress}`),
+  };
+}
+
+/** The last words where nothing else is known of why the work did not come to its end. */
+export function failedWith(cause: FaultJson | undefined): Pick<InstallItem, "status" | "message"> {
+  const { message, code } = cause ?? { message: "The installation did not end.", code: "internal" };
+  return { status: "failed", message: shorten(`${message} (${code})`) };
+}
+
+/** What a process that is gone has left unfinished. */
+export function abandoned(task: InstallTask): InstallTask {
+  const items = task.items.map((item) =>
+    item.status === "success" || item.status === "failed"
+      ? item
+      : { ...item, status: "failed" as const, message: ABANDONED },
+  );
+  const isDone = items.every(({ status }) => status === "success");
+  return { ...task, items, status: isDone ? "success" : "failed" };
+}
+const ABANDONED = "The process that was at this installation has ended before it; ask for it again.";
+
+/** In bytes; of longer ones the beginning and the end are kept. */
+const MESSAGE_BYTES_MAX = 1024;
+const HALF_BYTES = 512;
+
+function shorten(message: string): string {
+  const bytes = Buffer.from(message);
+  if (bytes.length <= MESSAGE_BYTES_MAX) return message;
+  const cut = HALF_BYTES - 3;
+  return `${whole(bytes.subarray(0, cut))}...${whole(bytes.subarray(-cut))}`;
+}
+
+/** Without the character that was cut at either end. */
+function whole(bytes: Buffer): string {
+  return bytes.toString().replace(/^\uFFFD+|\uFFFD+$/g, "");
+}
+
+/** As it stands in the database and in answers. */
+export function itemJson(item: InstallItem): JsonMap {
+  return {
+    plugin_unique_identifier: item.identifier,
+    ...{ labels: item.labels, icon: item.icon, icon_dark: item.iconDark, plugin_id: item.pluginId },
+    ...{ status: item.status, message: item.message, source: item.source },
+  };
+}
+
+/** What cannot be read is no item. */
+export function parseItems(text: string | null): InstallItem[] {
+  return itemsOf(text)
+    .filter(isMap)
+    .map((item) => ({
+      identifier: textOf(item["plugin_unique_identifier"]),
+      pluginId: textOf(item["plugin_id"]),
+      labels: labelsOf(item["labels"]),
+      icon: textOf(item["icon"]),
+      iconDark: textOf(item["icon_dark"]),
+      status: parseStatus(item["status"]),
+      message: textOf(item["message"]),
+      source: textOf(item["source"]),
+    }));
+}
+
+export function parseStatus(value: unknown): InstallStatus {
+  return STATUSES.find((status) => status === value) ?? "pending";
+}
+const STATUSES = ["pending", "running", "success", "failed"] as const;
+
+function itemsOf(text: string | null): unknown[] {
+  try {
+    const value: unknown = JSON.parse(text ?? "[]");
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
+}
+
+function labelsOf(value: unknown): Record<string, string> {
+  const texts = Object.entries(isMap(value) ? value : {}).filter(isText);
+  return { en_US: "", ...Object.fromEntries(texts) };
+}
+
+function isText(entry: [string, unknown]): entry is [string, string] {
+  return typeof entry[1] === "string";
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
