@@ -6,6 +6,7 @@ import { Fault } from "../domain/fault.ts";
 import { createPackageKeeper, type PackageKeeper } from "../installation/keep-packages.ts";
 import { createTrust, type Trust } from "../installation/trust.ts";
 import type { Log } from "../observe/log.ts";
+import type { FileStore } from "../packages/file-store.ts";
 import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import { readKeyFiles } from "../packages/signature/key-files.ts";
@@ -20,7 +21,7 @@ import { openStore } from "../store/prisma/open.ts";
 import type { Store } from "../store/store.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
-import { openPackages } from "./packages.ts";
+import { openStorage } from "./packages.ts";
 import { archiveSettings, trustSettings } from "./settings.ts";
 
 /** What reading one uploaded package may take: the largest published ones take a tenth of it. */
@@ -41,6 +42,7 @@ export interface Base {
   readonly store: Store;
   readonly queue: Queue;
   readonly packages: PackageStore;
+  readonly files: FileStore;
   readonly reader: PackageReader;
   readonly trust: Trust;
   readonly archiveKeeper: PackageKeeper;
@@ -83,7 +85,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
     }),
   );
   const authorities = caBundle?.pem;
-  const packages = await openPackages({ ...parts, authorities, copies: role !== "worker" });
+  const { packages, files } = await openStorage({ ...parts, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const archiveKeeper = createPackageKeeper({ packages, store, reader, clock: systemClock, log });
   const trust = createTrust({ store, clock: systemClock, settings: { ...trustSettings(config), keys } });
@@ -104,6 +106,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
     store,
     queue,
     packages,
+    files,
     reader,
     trust,
     archiveKeeper,

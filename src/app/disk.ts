@@ -10,7 +10,7 @@ import { createRuntimeLogArea } from "../installation/disk/runtime-logs.ts";
 import { createWheelCacheArea } from "../installation/disk/wheel-cache.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
-import { wheelFolders } from "./settings.ts";
+import { storageLayout, wheelFolders } from "./settings.ts";
 import type { EngineSide } from "./worker.ts";
 
 const MIB = 1_048_576;
@@ -74,13 +74,15 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
 
 function workFolders(config: Config, graceMs: number): readonly WorkFolder[] {
   const { dataFolder } = config;
+  const storage = storageLayout(config);
   // No upload, and no download of an archive, takes an hour; no build a day.
   const ageMs = Math.max(graceMs, HOUR_MS);
   return [
     { path: wheelFolders(config).workFolder, what: "folder of a build", ageMs: graceMs, of: "image" },
     { path: join(dataFolder, "fetches"), what: "download of task", ageMs: graceMs, of: "task" },
     { path: join(dataFolder, "transfers"), what: "export or import", ageMs: 24 * HOUR_MS },
-    { path: join(dataFolder, "packages", ".staging"), what: "upload", ageMs },
+    { path: join(storage.root, storage.packages, ".staging"), what: "upload", ageMs },
+    { path: join(storage.root, ".staging"), what: "file of the storage", ageMs },
     { path: join(dataFolder, "packages-s3", "partial"), what: "upload or download", ageMs },
     { path: join(dataFolder, "packages-s3", "opened"), what: "opened archive", ageMs: 24 * HOUR_MS },
   ];

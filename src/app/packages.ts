@@ -1,17 +1,22 @@
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import type { Log } from "../observe/log.ts";
+import { createDiskFiles } from "../packages/disk/disk-files.ts";
 import { listDiskPackages, openDiskPackages } from "../packages/disk/disk-packages.ts";
-import { copyFormer, withFormer } from "../packages/former-packages.ts";
+import { moveFormerArchives } from "../packages/disk/former-layout.ts";
+import type { FileStore } from "../packages/file-store.ts";
+import { withFormerFiles } from "../packages/former-files.ts";
+import { type CopyOptions, copyFormer, withFormer } from "../packages/former-packages.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import { BUCKET_DEFAULTS, type BucketSettings, type CacheSettings } from "../packages/s3/settings.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
+import { storageLayout } from "./settings.ts";
 
 const MIB = 1_048_576;
 const HOUR_MS = 3_600_000;
 
-export interface OpenPackagesOptions {
+export interface OpenStorageOptions {
   readonly config: Config;
   readonly log: Log;
   readonly scope: Scope;
@@ -19,36 +24,65 @@ export interface OpenPackagesOptions {
   readonly starting: AbortSignal;
   /** PEM text of the authorities that a bucket's server may be signed by; undefined: the public ones. */
   readonly authorities: string | undefined;
-  /** This process copies to the bucket what stands only in the folder. */
+  /** This process copies to the bucket what stands only in a former place. */
   readonly copies: boolean;
 }
 
-/** The folder of packages, or the bucket that takes its place: what stands in the folder is found all the same. */
-export async function openPackages(options: OpenPackagesOptions): Promise<PackageStore> {
-  const { config, log, scope, starting, authorities, copies } = options;
-  const folder = join(config.dataFolder, "packages");
+export interface OpenedStorage {
+  readonly packages: PackageStore;
+  readonly files: FileStore;
+}
+
+/** Written once no archive stands any more where earlier releases put them in a bucket. */
+const LAYOUT_MARK = ".berth-layout";
+
+/** The folder of the storage, or the bucket that takes its place: packages in the folder are found all the same. */
+export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
+  const { config, log, scope, starting, authorities } = options;
+  const { root, packages: packagesFolder } = storageLayout(config);
+  const folder = join(root, packagesFolder);
   const disk = await openDiskPackages({ folder, stagedAgeMaxMs: HOUR_MS });
+  await moveFormerArchives({ former: join(config.dataFolder, "packages"), folder, log });
   const settings = bucketSettings(config, authorities);
-  if (settings === undefined) return disk;
+  if (settings === undefined) return { packages: disk, files: createDiskFiles({ root }) };
   // The vendor's client is of some size: who keeps packages in a folder does not load it.
-  const { openS3Packages } = await import("../packages/s3/s3-packages.ts");
-  const packages = scope.use(
-    await openS3Packages({
-      ...{ settings, log, signal: starting },
+  const { openS3Storage } = await import("../packages/s3/open-storage.ts");
+  const bucket = scope.use(
+    await openS3Storage({
+      ...{ settings, log, packagesFolder, signal: starting },
       folder: join(config.dataFolder, "packages-s3"),
       clock: systemClock,
       startWaitMs: config.settings.BERTH_START_WAIT_SECONDS * 1000,
     }),
   );
+  const { packages } = bucket;
+  const files = withFormerFiles({ files: bucket.files, former: createDiskFiles({ root }) });
   const former = { store: disk, list: () => listDiskPackages(folder) };
-  if (copies) {
-    const retryMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
-    const copying = copyFormer({ packages, former, clock: systemClock, log, retryMs }, scope.signal).catch(
-      (error: unknown) => log.error({ op: "packages.copy", ok: false, err: error }),
-    );
-    scope.add(() => copying);
-  }
-  return withFormer({ packages, former });
+  copyAside(options, async (copy) => void (await copy({ packages, former })));
+  const isNewLayout = (await files.size(LAYOUT_MARK)) !== undefined;
+  if (isNewLayout) return { packages: withFormer({ packages, former }), files };
+  copyAside(options, async (copy) => {
+    const all = await copy({ packages, former: bucket.former, empties: true });
+    if (all) await files.write(LAYOUT_MARK, Buffer.from("1\n"));
+  });
+  const both = withFormer({ packages, former: bucket.former });
+  return { packages: withFormer({ packages: both, former }), files };
+}
+
+type CopyWhat = Pick<CopyOptions, "packages" | "former" | "empties">;
+
+/** While Berth serves. */
+function copyAside(
+  { config, log, scope, copies }: OpenStorageOptions,
+  work: (copy: (what: CopyWhat) => Promise<boolean>) => Promise<void>,
+): void {
+  if (!copies) return;
+  const retryMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
+  const options = { clock: systemClock, log, retryMs };
+  const copying = work((what) => copyFormer({ ...options, ...what }, scope.signal)).catch((error: unknown) =>
+    log.error({ op: "packages.copy", ok: false, err: error }),
+  );
+  scope.add(() => copying);
 }
 
 function bucketSettings(

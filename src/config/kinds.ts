@@ -29,6 +29,27 @@ export function secret(about: string) {
   return { ...optional(about), secret: true as const };
 }
 
+/** Below some other folder; without slashes at its ends. */
+export function relativePath<const D extends string>(fallback: D, about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split("/").filter(isNamed).join("/"))
+    .refine((path) => /^[\w.-]+(\/[\w.-]+)*$/.test(path) && !path.split("/").includes("..")) as z.ZodType<
+    string,
+    string
+  >;
+  return {
+    parse,
+    accepted: "letters, digits, `_`, `.`, `-`, and `/` between them",
+    default: fallback,
+    about,
+  };
+}
+
+function isNamed(part: string): boolean {
+  return part !== "" && part !== ".";
+}
+
 /** A program that finds no scheme takes it for `http://`; not all do, so all of them are given it. */
 export function proxyUrl(about: string) {
   const parse = z

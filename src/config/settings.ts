@@ -14,6 +14,7 @@ import {
   oneOf,
   optional,
   proxyUrl,
+  relativePath,
   type Setting,
   secret,
   text,
@@ -36,6 +37,17 @@ export const SETTINGS = {
     "Key of a Dify API server (its `PLUGIN_DAEMON_KEY`); set, Berth answers the API of dify-plugin-daemon too",
   ),
   BERTH_DIFY_ADMIN_KEY: secret("Key of that API's `/admin` routes; unset, there are none"),
+  BERTH_DIFY_INNER_URL: matching(
+    (value) => URL.canParse(value) && isPublicUrl(new URL(value)),
+    "`https://host[:port]`, or `http://`, with a path where a proxy adds one",
+    "Where that server's inner API is; set, it encrypts and decrypts the secrets of endpoints",
+  ),
+  BERTH_DIFY_INNER_KEY: secret("Key of the inner API (its `INNER_API_KEY_FOR_PLUGIN`)"),
+  BERTH_DIFY_INNER_CONNECT_SECONDS_MAX: decimal(0.1, 3600, "5", "Time of a connection to the inner API"),
+  BERTH_DIFY_INNER_SECONDS_MAX: decimal(0.1, 86_400, "30", "Time of one request to it"),
+  BERTH_SECRET_KEYS: secret(
+    "Keys that the secrets of endpoints are sealed with where no inner API does it: `id:base64 of 32 bytes`, comma-separated, the first one seals; unset, one is made at the first start, in `secret-keys` in the data folder",
+  ),
   BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "How much is logged"),
   BERTH_HTTP_CONNECTIONS_MAX: whole(1, 100_000, "4096", "Connections to the API at once"),
   BERTH_HTTP_IDLE_SECONDS: decimal(
@@ -50,6 +62,9 @@ export const SETTINGS = {
     "300",
     "Time until a whole request, or upload, is there",
   ),
+  BERTH_ENDPOINTS: oneOf(["on", "off"], "on", "`off`: the addresses of endpoints, `/e/...`, answer nothing"),
+  BERTH_HOOK_BODY_MB_MAX: whole(1, 256, "10", "Body of a request to an endpoint (MiB)"),
+  BERTH_METRICS: oneOf(["on", "off"], "on", "`off`: there is no `/metrics`"),
   BERTH_DRAIN_DELAY_SECONDS: decimal(
     0,
     3600,
@@ -95,7 +110,14 @@ export const SETTINGS = {
     "yes",
     "`yes`: a package of the author `langgenius` counts as signed only with the category `langgenius`",
   ),
-  BERTH_S3_BUCKET: optional("Bucket that keeps packages; unset, a folder in the data folder does"),
+  BERTH_STORAGE: optional(
+    "Folder of packages, icons and what plugins keep, as dify-plugin-daemon lays it out; unset, `storage` in the data folder",
+  ),
+  BERTH_STORAGE_PACKAGES: relativePath("plugin_packages", "Where packages stand in the storage"),
+  BERTH_STORAGE_INSTALLED: relativePath("plugin", "Where copies of the installed ones stand in it"),
+  BERTH_STORAGE_ASSETS: relativePath("assets", "Where icons stand in it"),
+  BERTH_STORAGE_PERSISTENCE: relativePath("persistence", "Where it holds what plugins keep"),
+  BERTH_S3_BUCKET: optional("Bucket that is the storage; unset, the folder is"),
   BERTH_S3_ENDPOINT: matching(
     (value) => URL.canParse(value) && isBareUrl(new URL(value)),
     "`https://host[:port]`, or `http://`",

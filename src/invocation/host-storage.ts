@@ -1,20 +1,31 @@
-/** The key-value storage that a plugin has per Tenant: files on the data volume, bounded by a quota. */
-import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+/**
+ * The key-value storage that a plugin has per Tenant: files in the storage, bounded by a quota, under the names that
+ * dify-plugin-daemon gives them.
+ */
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join, posix } from "node:path";
 import { Fault, invalidInput } from "../domain/fault.ts";
-import { errorCode } from "../util/error-code.ts";
+import type { Log } from "../observe/log.ts";
+import { Outage } from "../observe/outage.ts";
 import { withFileLock } from "../util/file-lock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
+import { FormerStorage, type StoragePlace } from "./storage-place.ts";
 
-/** Writers of one plugin's storage, in whatever process, come one after the other: each is a few files' work. */
-const LOCK = { staleMs: 10_000, lookMs: 10 };
+const KEY_BYTES_MAX = 256;
+/** Of a part between slashes: no file system takes more. */
+const PART_BYTES_MAX = 255;
 
-export interface HostStorageSettings {
-  readonly folder: string;
-  /** The operator's ceiling; a manifest may ask for less. */
-  readonly bytesMax: number;
-  readonly keysMax: number;
+export interface HostStorageOptions {
+  readonly place: StoragePlace;
+  readonly log: Log;
+  readonly settings: {
+    /** The operator's ceiling; a manifest may ask for less. */
+    readonly bytesMax: number;
+    readonly keysMax: number;
+    /** From this age on the lock of a writer that died is taken; a write takes far less. */
+    readonly lockStaleMs: number;
+  };
 }
 
 export interface StorageOwner {
@@ -27,106 +38,177 @@ export interface StorageOwner {
 
 /**
  * Answers one storage request with the object that the SDK reads. A value is there whole or not at all, and the quota
- * is checked before anything is written. Throws `invalid_input`, `not_found`, `storage_quota`.
+ * is checked before anything is written. Throws `invalid_input`, `not_found`, `storage_quota`, and
+ * `package_store_unavailable` where the storage cannot be reached.
  */
 export interface HostStorage {
   serve(owner: StorageOwner, request: Readonly<Record<string, unknown>>): Promise<object>;
 }
 
-export function createHostStorage(settings: HostStorageSettings): HostStorage {
-  const locks = new KeyedLock<string>();
-  return {
-    serve(owner, request) {
-      const folder = join(settings.folder, owner.tenantId, ...owner.pluginId.split("/"));
-      return locks.run(folder, () => serve(settings, folder, owner, request));
-    },
-  };
+export function createHostStorage(options: HostStorageOptions): HostStorage {
+  return new PlacedStorage(options);
 }
 
-async function serve(
-  settings: HostStorageSettings,
-  folder: string,
-  owner: StorageOwner,
-  request: Readonly<Record<string, unknown>>,
-): Promise<object> {
-  const key = checkKey(request["key"]);
-  // a key may be longer than a file name and hold slashes; its hash is neither
-  const file = join(folder, createHash("sha256").update(key).digest("hex"));
-  switch (request["opt"]) {
-    case "set": {
-      const value = checkValue(request["value"]);
-      await mkdir(folder, { recursive: true });
-      await withFileLock(`${folder}.lock`, LOCK, () => write(settings, { folder, file, owner }, value));
-      return { data: "ok" };
-    }
-    case "get":
-      return { data: (await readFile(file).catch(missing(key))).toString("hex") };
-    case "del":
-      await rm(file).catch(missing(key));
-      return { data: "ok", deleted_num: 1 };
-    case "exist": {
-      const exists = await stat(file).then(Boolean, () => false);
-      return { data: exists, exist_num: exists ? 1 : 0 };
-    }
-    default:
-      throw invalidInput("opt", request["opt"], "set, get, del, exist");
+interface Key {
+  /** As the plugin wrote it. */
+  readonly given: string;
+  /** Below the plugin's folder. */
+  readonly path: string;
+}
+
+class PlacedStorage implements HostStorage {
+  readonly #options: HostStorageOptions;
+  readonly #locks = new KeyedLock<string>();
+  readonly #counting: Outage;
+
+  constructor(options: HostStorageOptions) {
+    this.#options = options;
+    this.#counting = new Outage(options.log, "plugin_storage.count");
   }
-}
 
-async function write(
-  settings: HostStorageSettings,
-  { folder, file, owner }: { folder: string; file: string; owner: StorageOwner },
-  value: Buffer,
-): Promise<void> {
-  const names = await readdir(folder);
-  // What has a dot in its name was left half written by a process that died.
-  await Promise.all(names.filter(isPartial).map((name) => rm(join(folder, name), { force: true })));
-  const others = names.filter((name) => !isPartial(name) && join(folder, name) !== file);
-  const sizes = await Promise.all(others.map((name) => sizeOf(join(folder, name))));
-  const usedBytes = sizes.reduce((sum, size) => sum + size, 0);
-  const bytesMax = Math.min(owner.bytesMax, settings.bytesMax);
-  if (usedBytes + value.length > bytesMax || sizes.length >= settings.keysMax) {
+  async serve(owner: StorageOwner, request: Readonly<Record<string, unknown>>): Promise<object> {
+    const key = checkKey(request["key"]);
+    switch (request["opt"]) {
+      case "set":
+        await this.#set(owner, key, checkValue(request["value"]));
+        return { data: "ok" };
+      case "get": {
+        const value = (await this.#files.read(this.#pathOf(owner, key))) ?? (await this.#adopt(owner, key));
+        if (value === undefined) throw missing(key);
+        return { data: value.toString("hex") };
+      }
+      case "del":
+        await this.#remove(owner, key);
+        return { data: "ok", deleted_num: 1 };
+      case "exist": {
+        const size = await this.#files.size(this.#pathOf(owner, key));
+        const exists = size !== undefined || (await this.#former(owner).has(key.given));
+        return { data: exists, exist_num: exists ? 1 : 0 };
+      }
+      default:
+        throw invalidInput("opt", request["opt"], "set, get, del, exist");
+    }
+  }
+
+  get #files() {
+    return this.#options.place.files;
+  }
+
+  /** Writers of one plugin's storage, in whatever process, come one after the other. */
+  async #inTurn<T>({ tenantId, pluginId }: StorageOwner, work: () => Promise<T>): Promise<T> {
+    const { place, settings } = this.#options;
+    const name = createHash("sha256").update(`${tenantId}/${pluginId}`).digest("hex");
+    await mkdir(place.lockFolder, { recursive: true });
+    const lock = { staleMs: settings.lockStaleMs, lookMs: 10 };
+    return await this.#locks.run(name, () => withFileLock(join(place.lockFolder, name), lock, work));
+  }
+
+  async #set(owner: StorageOwner, key: Key, value: Buffer): Promise<void> {
+    await this.#inTurn(owner, async () => {
+      const others = await this.#others(owner, key);
+      const usedBytes = sum(others);
+      this.#checkQuota(owner, { keys: others.length, usedBytes, moreBytes: value.length });
+      await this.#files.write(this.#pathOf(owner, key), value);
+      await this.#former(owner).remove(key.given);
+      await this.#count(owner, usedBytes + value.length);
+    });
+  }
+
+  /** Sizes of the values under other keys. Throws `invalid_input` where one of them leaves no room for the key. */
+  async #others(owner: StorageOwner, key: Key): Promise<readonly number[]> {
+    const sizes: number[] = [];
+    const { signal } = new AbortController();
+    for await (const { path, bytes } of this.#files.list(this.#folderOf(owner), signal)) {
+      if (path === key.path) continue;
+      // One of the two would be a file, and a folder as well.
+      if (path.startsWith(`${key.path}/`) || key.path.startsWith(`${path}/`))
+        throw invalidInput("key", key.given, `a key beside ${JSON.stringify(path)}, not above or below it`);
+      sizes.push(bytes);
+    }
+    return [...sizes, ...(await this.#former(owner).sizes(key.given))];
+  }
+
+  #checkQuota(
+    owner: StorageOwner,
+    { keys, usedBytes, moreBytes }: { keys: number; usedBytes: number; moreBytes: number },
+  ): void {
+    const { settings } = this.#options;
+    const { keysMax } = settings;
+    const bytesMax = Math.min(owner.bytesMax, settings.bytesMax);
+    if (usedBytes + moreBytes <= bytesMax && keys < keysMax) return;
     throw new Fault(
       "storage_quota",
-      `The plugin's storage is full: ${usedBytes} of ${bytesMax} bytes and ${sizes.length} of ${settings.keysMax} keys are used by others, ${value.length} more were asked for.`,
-      {
-        details: { usedBytes, bytesMax, keys: sizes.length, keysMax: settings.keysMax, value: value.length },
-      },
+      `The plugin's storage is full: ${usedBytes} of ${bytesMax} bytes and ${keys} of ${keysMax} keys are used by others, ${moreBytes} more were asked for.`,
+      { details: { usedBytes, bytesMax, keys, keysMax, value: moreBytes } },
     );
   }
-  const temporary = `${file}.${randomUUID()}`;
-  try {
-    const handle = await open(temporary, "wx", 0o600);
-    try {
-      await handle.writeFile(value);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+
+  /** A value of the former layout moves here; one whose key has no room here is read where it is. */
+  async #adopt(owner: StorageOwner, key: Key): Promise<Buffer | undefined> {
+    const former = this.#former(owner);
+    if (!(await former.has(key.given))) return undefined;
+    return await this.#inTurn(owner, async () => {
+      const path = this.#pathOf(owner, key);
+      const value = await former.read(key.given);
+      if (value === undefined) return await this.#files.read(path);
+      try {
+        await this.#others(owner, key);
+      } catch {
+        return value;
+      }
+      await this.#files.write(path, value);
+      await former.remove(key.given);
+      return value;
+    });
+  }
+
+  async #remove(owner: StorageOwner, key: Key): Promise<void> {
+    await this.#inTurn(owner, async () => {
+      const wasHere = await this.#files.remove(this.#pathOf(owner, key));
+      const wasThere = await this.#former(owner).remove(key.given);
+      if (!wasHere && !wasThere) throw missing(key);
+      await this.#count(owner, sum(await this.#others(owner, key)));
+    });
+  }
+
+  /** The count is made anew with each write: one that fails spoils nothing. */
+  async #count({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
+    await this.#counting.run(() => this.#options.place.sizes.set({ tenantId, pluginId, bytes }));
+  }
+
+  #former({ tenantId, pluginId }: StorageOwner): FormerStorage {
+    return new FormerStorage(this.#options.place, tenantId, pluginId);
+  }
+
+  #folderOf({ tenantId, pluginId }: StorageOwner): string {
+    return `${this.#options.place.folder}/${tenantId}/${pluginId}`;
+  }
+
+  #pathOf(owner: StorageOwner, key: Key): string {
+    return `${this.#folderOf(owner)}/${key.path}`;
   }
 }
 
-function isPartial(name: string): boolean {
-  return name.includes(".");
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
-/** Another process may take a value away at any time. */
-async function sizeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
-}
-
-function checkKey(key: unknown): string {
+/** The daemon's rules: it tidies a key as a path first, so that `a//b` and `/a/b` are `a/b`. */
+function checkKey(given: unknown): Key {
+  if (typeof given !== "string") throw wrongKey(given);
+  const path = posix.normalize(given).replace(/^\/+|\/+$/g, "");
   const isFine =
-    typeof key === "string" &&
-    key !== "" &&
-    Buffer.byteLength(key) <= 256 &&
-    !/\.\.|\/\/|\\|\0|^\//.test(key);
-  if (!isFine) throw invalidInput("key", key, "1 to 256 bytes without `..`, `//`, `\\` or a leading `/`");
-  return key;
+    path !== "" &&
+    path !== "." &&
+    Buffer.byteLength(given) <= KEY_BYTES_MAX &&
+    !/\.\.|\\|\0/.test(path) &&
+    path.split("/").every((part) => Buffer.byteLength(part) <= PART_BYTES_MAX);
+  if (!isFine) throw wrongKey(given);
+  return { given, path };
+}
+
+function wrongKey(given: unknown): Fault {
+  return invalidInput("key", given, `a path of 1 to ${KEY_BYTES_MAX} bytes without \`..\` and \`\\\``);
 }
 
 function checkValue(value: unknown): Buffer {
@@ -136,11 +218,6 @@ function checkValue(value: unknown): Buffer {
   return Buffer.from(value, "hex");
 }
 
-function missing(key: string): (error: unknown) => never {
-  return (error) => {
-    if (errorCode(error) === "ENOENT") {
-      throw new Fault("not_found", `There is nothing under the key ${JSON.stringify(key)}.`);
-    }
-    throw error;
-  };
+function missing({ given }: Key): Fault {
+  return new Fault("not_found", `There is nothing under the key ${JSON.stringify(given)}.`);
 }

@@ -1,6 +1,7 @@
 /**
  * A store that took the place of another, as a bucket does of the folder when it is set: what stands only in the former
- * one is still found, and is copied over. The former one is only read, so that going back loses nothing either.
+ * one is still found, and is copied over. Unless it is to be emptied, the former one is only read, so that going back
+ * loses nothing either.
  */
 import { copyFile } from "node:fs/promises";
 import { isFault, toFault } from "../domain/fault.ts";
@@ -62,31 +63,35 @@ export interface CopyOptions extends TakeOverOptions {
   readonly log: Log;
   /** Pause after a failure. */
   readonly retryMs: number;
+  /** What has been copied is removed from the former store. */
+  readonly empties?: boolean;
 }
 
 /**
  * Copies what only the former store has, one archive after the other, until all are there or the signal aborts. Says
- * once what it begins with and how it ends; what cannot be read there is named in the log and left out.
+ * once what it begins with and how it ends; what cannot be read there is named in the log and left out. Resolves with
+ * whether all are there now.
  */
-export async function copyFormer(options: CopyOptions, signal: AbortSignal): Promise<void> {
+export async function copyFormer(options: CopyOptions, signal: AbortSignal): Promise<boolean> {
   const { former, clock, log } = options;
   const startedAt = clock.now();
   const outage = new Outage(log, "packages.copy");
   const counts = { copied: 0, there: 0, failed: 0 };
   const identifiers = await former.list();
-  if (identifiers.length === 0) return;
+  if (identifiers.length === 0) return true;
   log.info(
     { op: "packages.copy", packages: identifiers.length },
-    "packages of the folder are found as before, and copied to where new ones go",
+    "packages of the former place are found as before, and copied to where new ones go",
   );
   for (const identifier of identifiers) {
     const outcome = await copyInTime(options, { identifier, outage }, signal);
-    if (outcome === undefined) return;
+    if (outcome === undefined) return false;
     counts[outcome] += 1;
   }
   const fields = { op: "packages.copy", duration_ms: Math.round(clock.now() - startedAt), ...counts };
-  if (counts.failed === 0) log.info({ ...fields, ok: true }, "all packages of the folder are copied");
-  else log.error({ ...fields, ok: false }, "some packages of the folder could not be copied");
+  if (counts.failed === 0) log.info({ ...fields, ok: true }, "all packages of the former place are copied");
+  else log.error({ ...fields, ok: false }, "some packages of the former place could not be copied");
+  return counts.failed === 0;
 }
 
 type Outcome = "copied" | "there" | "failed";
@@ -109,18 +114,24 @@ async function copyInTime(
 }
 
 /** Throws where trying again may help. */
-async function copyOne({ packages, former, log }: CopyOptions, identifier: string): Promise<Outcome> {
+async function copyOne(options: CopyOptions, identifier: string): Promise<Outcome> {
+  const { packages, former, log, empties = false } = options;
   try {
-    if (await packages.has(identifier)) return "there";
-    await using archive = await former.store.open(identifier);
-    await using staged = await packages.stage();
-    await copyFile(archive.path, staged.path);
-    await packages.keep(staged, identifier);
-    return "copied";
+    const isThere = await packages.has(identifier);
+    if (!isThere) await copy(options, identifier);
+    if (empties) await former.store.remove(identifier);
+    return isThere ? "there" : "copied";
   } catch (error) {
     const fault = toFault(error);
     if (fault.rule.retry) throw fault;
     log.error({ op: "packages.copy", ok: false, identifier, code: fault.code, err: fault });
     return "failed";
   }
+}
+
+async function copy({ packages, former }: CopyOptions, identifier: string): Promise<void> {
+  await using archive = await former.store.open(identifier);
+  await using staged = await packages.stage();
+  await copyFile(archive.path, staged.path);
+  await packages.keep(staged, identifier);
 }

@@ -92,6 +92,8 @@ export interface PackageUse {
 
 export interface PackageDisk {
   list(): Promise<readonly PackageUse[]>;
+  /** Identifiers of what rows of an earlier daemon name, and no row of Berth. */
+  unadopted(): Promise<readonly string[]>;
   /**
    * Removes the row with all that hangs on it, only while nothing needs the Package and it is nobody's, or an upload
    * older than `uploadDays` (0: however old). An install that is being accepted is waited for. Answers whether it went.

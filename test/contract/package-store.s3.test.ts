@@ -1,5 +1,5 @@
 import { silentLog } from "../../src/observe/log.ts";
-import { openS3Packages } from "../../src/packages/s3/s3-packages.ts";
+import { openS3Storage } from "../../src/packages/s3/open-storage.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { makeFolder } from "../harness/postgres.ts";
@@ -14,14 +14,16 @@ packageStoreContract("bucket", async () => {
     // Each with a folder of its own, as on hosts of their own.
     open: async () => {
       const folder = scope.use(await makeFolder("s3-packages")).path;
-      return await openS3Packages({
+      const { packages, [Symbol.asyncDispose]: dispose } = await openS3Storage({
         settings,
         folder,
+        packagesFolder: "plugin_packages",
         startWaitMs: 0,
         clock: systemClock,
         log: silentLog,
         signal: scope.signal,
       });
+      return Object.assign(packages, { [Symbol.asyncDispose]: dispose });
     },
     [Symbol.asyncDispose]: () => scope.close(),
   };

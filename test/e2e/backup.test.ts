@@ -92,7 +92,7 @@ describe("a dump and a copied folder", () => {
     keeper = await packKeeper();
     installed = await install(berth, keeper);
     await ask(berth, "set");
-    for (const part of ["packages", "storage", "admin-key"]) {
+    for (const part of ["storage", "admin-key"]) {
       await cp(join(site.dataFolder, part), join(copy.path, part), { recursive: true });
     }
     late = await packVersion("echo", "9.9.9");

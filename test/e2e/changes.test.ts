@@ -333,7 +333,7 @@ describe("what a plugin stored", () => {
   test("stays over an upgrade and an uninstall, and goes with a purge", async () => {
     const [keeps, newer] = [await packEcho("0.0.1", memory), await packEcho("0.0.2", memory)];
     const tenant = aTenant();
-    const folder = `${site.dataFolder}/storage/${tenant}/${keeps.pluginId}`;
+    const folder = `${site.dataFolder}/storage/persistence/${tenant}/${keeps.pluginId}`;
     const isKept = () =>
       access(`${folder}/value`).then(
         () => true,

@@ -156,7 +156,7 @@ describe("a collection at the same time", () => {
   test("takes no archive of a package whose upload comes at the same moment", async () => {
     const stray = await packVersion("echo", "3.0.0");
     const [author = "", file = ""] = stray.identifier.split("/");
-    const path = join(site.dataFolder, "packages", author, `${file}.difypkg`);
+    const path = join(site.dataFolder, "storage/plugin_packages", author, file);
     for (let n = 0; n < RACES; n += 1) {
       const other = await packVersion("echo", `3.0.${n + 1}`);
       const place = path.replace(file, other.identifier.split("/")[1] ?? "");
@@ -174,7 +174,7 @@ describe("a collection at the same time", () => {
 
 test("an archive without a record goes, and a damaged one is replaced by the next upload", async () => {
   const kept = await packVersion("echo", "4.0.0");
-  const path = (identifier: string) => join(site.dataFolder, "packages", `${identifier}.difypkg`);
+  const path = (identifier: string) => join(site.dataFolder, "storage/plugin_packages", identifier);
   const unknown = `acme/nobody:1.0.0@${createHash("sha256").update("nobody").digest("hex")}`;
   await upload(berth, kept);
   await writeFile(path(kept.identifier), "spoilt by the disk");
@@ -182,7 +182,7 @@ test("an archive without a record goes, and a damaged one is replaced by the nex
   expect(again.status).toBe(200);
   const installed = await install(berth, kept);
   await uninstall(berth, installed);
-  await mkdir(join(site.dataFolder, "packages", "acme"), { recursive: true });
+  await mkdir(join(site.dataFolder, "storage/plugin_packages", "acme"), { recursive: true });
   await writeFile(path(unknown), "of nobody");
   const { taken } = await collect();
   expect(taken.filter(({ kind }) => kind === "packages")).toMatchObject([

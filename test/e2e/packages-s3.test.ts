@@ -48,7 +48,7 @@ afterAll(async () => {
 const ask = (tenant: string, { pluginId } = echo) =>
   toolTexts(berth, { tenant, pluginId, tool: "echo", parameters: { text: "aye" } });
 
-const objectOf = ({ identifier }: PackedPlugin) => server.fileOf(bucket, `berth/${identifier}.difypkg`);
+const objectOf = ({ identifier }: PackedPlugin) => server.fileOf(bucket, `berth/plugin_packages/${identifier}`);
 
 /** What may be deleted at any time. */
 const forgetFetched = () => rm(join(site.dataFolder, "packages-s3"), { recursive: true });
@@ -72,7 +72,7 @@ test("an upload goes to the bucket, and installs for a second tenant after the d
   const first = await install(berth, plugin);
   expect(await ask(first.tenant, plugin)).toEqual(["aye"]);
   expect((await readFile(objectOf(plugin))).equals(plugin.bytes)).toBe(true);
-  expect(existsSync(join(site.dataFolder, "packages", `${plugin.identifier}.difypkg`))).toBe(false);
+  expect(existsSync(join(site.dataFolder, "storage/plugin_packages", plugin.identifier))).toBe(false);
 
   await berth.kill("SIGTERM");
   await forgetFetched();
@@ -82,7 +82,7 @@ test("an upload goes to the bucket, and installs for a second tenant after the d
 
 test("while the bucket is away calls go on, an upload is refused by name, an install waits and ends ready", async () => {
   const later = await packVersion("echo", "3.0.0");
-  await rm(join(site.dataFolder, "packages"), { recursive: true });
+  await rm(join(site.dataFolder, "storage/plugin_packages"), { recursive: true });
   await forgetFetched();
   await server.kill();
   const refused = await berth.request("POST", "/v1/packages", { body: later.bytes });

@@ -80,7 +80,7 @@ describe.each(SITES)("on $database", ({ database }) => {
 
   const keep = async (owner: string, { pluginId }: PackedPlugin) => {
     expect(await toolTexts(berth, { tenant: owner, pluginId, tool: "echo" })).toEqual(["kept"]);
-    const folder = join(site.dataFolder, "storage", owner, pluginId);
+    const folder = join(site.dataFolder, "storage/persistence", owner, pluginId);
     await eventually(async () => ((await readdir(folder).catch(() => [])).length > 0 ? true : undefined));
   };
   const makeKey = async (owner: string) => {
@@ -131,7 +131,7 @@ describe.each(SITES)("on $database", ({ database }) => {
 
   test("its Containers, storage, logs, installations and keys are gone", async () => {
     expect(await containersOf(tenant)).toEqual([]);
-    expect(await hasFile(join(site.dataFolder, "storage", tenant))).toBe(false);
+    expect(await hasFile(join(site.dataFolder, "storage/persistence", tenant))).toBe(false);
     expect((await readdir(join(site.dataFolder, "logs"))).length).toBe(logFolders - 2);
     expect((await berth.request("GET", path)).status).toBe(404);
     expect((await berth.request("GET", path, { key: keys.tenant })).status).toBe(401);
@@ -142,7 +142,7 @@ describe.each(SITES)("on $database", ({ database }) => {
 
   test("its neighbour has the same Container, its storage, its key and its answers", async () => {
     expect((await containersOf(neighbour)).map(({ id }) => id)).toEqual(neighbours);
-    expect(await hasFile(join(site.dataFolder, "storage", neighbour, plugins[0].pluginId))).toBe(true);
+    expect(await hasFile(join(site.dataFolder, "storage/persistence", neighbour, plugins[0].pluginId))).toBe(true);
     const key = keys.neighbour;
     expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key })).toMatchObject({
       ...{ keys: 1, runtimes_running: 1, installations: { total: 1, ready: 1 } },

@@ -190,7 +190,7 @@ describe.each(SITES)("trust on $database", ({ database }) => {
     });
     const signature = await signed(later);
     expect(await send(signature)).toMatchObject({ status: 200, trust: { verdict: "verified" } });
-    const stored = await readFile(join(site.dataFolder, "packages", `${later.identifier}.difypkg`));
+    const stored = await readFile(join(site.dataFolder, "storage/plugin_packages", later.identifier));
     expect([stored.equals(later.bytes), signature.bytes.equals(later.bytes)]).toEqual([true, false]);
     const { signatures, warnings } = await shown(later);
     expect(signatures).toMatchObject([{ key_id: SIGNER_KEY.id, key_name: "acme", category: null }]);

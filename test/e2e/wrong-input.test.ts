@@ -230,7 +230,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   /** Everything that an upload could leave: rows, archives, files on their way. */
   async function kept(): Promise<unknown> {
     const { items } = await berth.json<{ items: unknown[] }>(200, "GET", "/v1/packages?limit=200");
-    const files = await readdir(join(site.dataFolder, "packages"), { recursive: true });
+    const files = await readdir(join(site.dataFolder, "storage/plugin_packages"), { recursive: true });
     return { items, files: files.sort() };
   }
 });

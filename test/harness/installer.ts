@@ -33,6 +33,7 @@ import { buildSettings, removeInstance, testEngine } from "./build.ts";
 import { LocalQueue } from "./local-queue.ts";
 import type { TestDatabase } from "./stores.ts";
 import { testTrust } from "./trust.ts";
+import { storagePlaceIn } from "./storage.ts";
 
 const LIMITS: Limits = {
   memoryBytes: 256 << 20,
@@ -120,7 +121,7 @@ async function openInstallRig(database: TestDatabase): Promise<InstallRig> {
   const store = scope.use(await database.open());
   scope.add(() => removeInstance(engine, store.instanceId));
   const folder = database.dataFolder;
-  const packages = await openDiskPackages({ folder: join(folder, "packages"), stagedAgeMaxMs: 60_000 });
+  const packages = await openDiskPackages({ folder: join(folder, "storage/plugin_packages"), stagedAgeMaxMs: 60_000 });
   const reader = scope.use(
     createPackageReader({
       archives: DEFAULT_READ_OPTIONS,
@@ -179,7 +180,7 @@ function createWorker(
     cleanupMs: 10_000,
     settings: buildSettings(folder),
     packageStore: packages,
-    storage: createTenantStorage({ folder: join(folder, "storage") }),
+    storage: createTenantStorage(storagePlaceIn(folder, store.storageSizes)),
     dataFolder: folder,
     archives: DEFAULT_READ_OPTIONS,
     reader,

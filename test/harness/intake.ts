@@ -38,7 +38,7 @@ export async function openIntake(database: TestDatabase, changes: IntakeChanges 
   const scope = new Scope();
   const real = scope.use(await database.open());
   const store = changes.store?.(real) ?? real;
-  const folder = join(database.dataFolder, "packages");
+  const folder = join(database.dataFolder, "storage/plugin_packages");
   const onDisk = await openDiskPackages({ folder, stagedAgeMaxMs: 60_000 });
   const packages = changes.packages?.(onDisk) ?? onDisk;
   const bytesMax = changes.bytesMax ?? 5_000_000;

@@ -1,6 +1,7 @@
 /** Each kind of what Berth keeps on disk, with its real place: archives in a folder and a bucket, wheels, leftovers. */
 import { mkdir, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RuntimeId } from "../../src/domain/ids.ts";
 import { MemoryEngine } from "../../src/engine/memory/memory-engine.ts";
@@ -16,7 +17,7 @@ import { createWheelCacheArea } from "../../src/installation/disk/wheel-cache.ts
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
 import type { PackageStore } from "../../src/packages/package-store.ts";
-import { openS3Packages } from "../../src/packages/s3/s3-packages.ts";
+import { openS3Storage } from "../../src/packages/s3/open-storage.ts";
 import type { Store } from "../../src/store/store.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
@@ -31,8 +32,15 @@ const settings = { graceMs: 0, budgetBytes: 0, leaseMs: 60_000 };
 const scope = new Scope();
 let store: Store;
 let folder: string;
+let berthForgets: (identifier: string) => Promise<void>;
 beforeAll(async () => {
   const database = scope.use(await DATABASES[1].create());
+  berthForgets = async (identifier) => {
+    const client = new Client({ connectionString: database.databaseUrl });
+    await client.connect();
+    await client.query("DELETE FROM berth_packages WHERE identifier = $1", [identifier]);
+    await client.end();
+  };
   store = scope.use(await database.open());
   folder = scope.use(await makeFolder("disk")).path;
 });
@@ -59,13 +67,15 @@ describe.each([
     name: "bucket",
     open: async () => {
       const server = scope.use(await startS3Server());
-      return scope.use(
-        await openS3Packages({
+      const opened = scope.use(
+        await openS3Storage({
+          packagesFolder: "plugin_packages",
           settings: server.settings(await server.createBucket()),
           folder: join(folder, "s3"),
           ...{ startWaitMs: 0, clock: systemClock, log: silentLog, signal: scope.signal },
         }),
       );
+      return opened.packages;
     },
   },
 ])("archives in a $name", ({ open }) => {
@@ -91,6 +101,16 @@ describe.each([
     expect(await packages.has(stray.identifier)).toBe(false);
     expect(await area.take(one(found, kept.identifier), never)).toBe("it is needed again");
     expect(await packages.has(kept.identifier)).toBe(true);
+  });
+
+  it("that only a daemon's records name stay, until those are gone", async () => {
+    const pkg = aPackage();
+    await keep(packages, pkg.identifier);
+    await store.packages.put(pkg, {});
+    await berthForgets(pkg.identifier);
+    const found = await area.survey(never);
+    expect(one(found, pkg.identifier)).toMatchObject({ heldBy: ["records of an earlier daemon"] });
+    expect(plan(area, found, { isAsked: true }).map((it) => it.found.key)).not.toContain(pkg.identifier);
   });
 
   it("that an upload is about to record are left, and are there afterwards", async () => {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createLog } from "../../src/observe/log.ts";
 import type { PackageStore } from "../../src/packages/package-store.ts";
-import { openS3Packages } from "../../src/packages/s3/s3-packages.ts";
+import { openS3Storage } from "../../src/packages/s3/open-storage.ts";
 import type { BucketSettings, CacheSettings } from "../../src/packages/s3/settings.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
@@ -42,18 +42,21 @@ type Changes = Partial<BucketSettings & CacheSettings> & { readonly startWaitMs?
 async function open({ startWaitMs = 0, ...changes }: Changes = {}, given?: string): Promise<Opened> {
   const folder = given ?? scope.use(await makeFolder("s3-packages")).path;
   const settings = { ...server.settings(bucket), endpoint: front.endpoint, ...changes };
-  const store = scope.use(
-    await openS3Packages({ settings, folder, startWaitMs, clock: systemClock, log, signal: scope.signal }),
+  const opened = scope.use(
+    await openS3Storage({
+      ...{ settings, folder, startWaitMs, clock: systemClock, log, signal: scope.signal },
+      packagesFolder: "plugin_packages",
+    }),
   );
-  return { store, folder };
+  return { store: opened.packages, folder };
 }
 
 function fileOf(identifier: string): string {
-  return server.fileOf(bucket, `berth/${identifier}.difypkg`);
+  return server.fileOf(bucket, `berth/plugin_packages/${identifier}`);
 }
 
 function requests(method: string, identifier: string): number {
-  const path = `/${bucket}/berth/${identifier}.difypkg`;
+  const path = `/${bucket}/berth/plugin_packages/${identifier}`;
   return front.seen.filter((seen) => {
     const { pathname } = new URL(seen.path, front.endpoint);
     return seen.method === method && decodeURIComponent(pathname) === path;

@@ -38,11 +38,12 @@ async function survey(deps: PackageAreaDeps, signal: AbortSignal): Promise<reado
   for await (const archive of packages.list(signal)) archives.set(archive.identifier, archive);
   const rows = await store.disk.packages.list();
   const known = new Set(rows.map(({ identifier }) => identifier));
+  const unadopted = new Set(await store.disk.packages.unadopted());
   return [
     ...rows.map((row) => ofRow(deps, row, archives.get(row.identifier)?.bytes ?? 0)),
     ...[...archives.values()]
       .filter(({ identifier }) => !known.has(identifier))
-      .map((archive) => withoutRow(deps, archive)),
+      .map((archive) => withoutRow(deps, archive, unadopted)),
   ];
 }
 
@@ -62,10 +63,13 @@ function ofRow({ clock, settings }: PackageAreaDeps, row: PackageUse, bytes: num
 function withoutRow(
   { clock, settings }: PackageAreaDeps,
   { identifier, bytes, keptAt }: StoredArchive,
+  unadopted: ReadonlySet<string>,
 ): Found {
   const isYoung = clock.now() - keptAt.getTime() < settings.graceMs;
+  const found = { key: identifier, what: identifier, bytes, usedAt: keptAt };
+  if (unadopted.has(identifier)) return { ...found, heldBy: ["records of an earlier daemon"] };
   return {
-    ...{ key: identifier, what: identifier, bytes, usedAt: keptAt },
+    ...found,
     heldBy: isYoung ? ["its age: it may be an upload under way"] : [],
     garbage: "no record of it is left",
   };

@@ -6,8 +6,6 @@ import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts
 import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
 
-const SUFFIX = ".difypkg";
-
 export interface DiskPackagesOptions {
   /** Made when it is not there. */
   readonly folder: string;
@@ -15,7 +13,7 @@ export interface DiskPackagesOptions {
   readonly stagedAgeMaxMs: number;
 }
 
-/** A folder of archives: `AUTHOR/NAME:VERSION@CHECKSUM.difypkg`. What `keep` has returned survives a power cut. */
+/** A folder of archives: `AUTHOR/NAME:VERSION@CHECKSUM`. What `keep` has returned survives a power cut. */
 export async function openDiskPackages(options: DiskPackagesOptions): Promise<PackageStore> {
   const staging = join(options.folder, ".staging");
   await mkdir(staging, { recursive: true });
@@ -27,8 +25,8 @@ export async function openDiskPackages(options: DiskPackagesOptions): Promise<Pa
 export async function listDiskPackages(folder: string): Promise<readonly string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
-    .filter((entry) => entry.isFile() && entry.name.endsWith(SUFFIX))
-    .map(({ parentPath, name }) => join(relative(folder, parentPath), name.slice(0, -SUFFIX.length)))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(relative(folder, parentPath), name))
     .filter((identifier) => IDENTIFIER_PATTERN.test(identifier))
     .toSorted();
 }
@@ -113,7 +111,7 @@ class DiskPackages implements PackageStore {
   /** Only what parses as an identifier becomes a path: its characters cannot leave the folder. */
   #pathOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
-    return join(this.#folder, author, `${name}:${version}@${checksum}${SUFFIX}`);
+    return join(this.#folder, author, `${name}:${version}@${checksum}`);
   }
 }
 

@@ -81,6 +81,11 @@ export class Bucket {
   }
 
   async exists(key: string): Promise<boolean> {
+    return (await this.size(key)) !== undefined;
+  }
+
+  /** Undefined where there is no such object. */
+  async size(key: string): Promise<number | undefined> {
     return await this.#repeat(undefined, (abortSignal) => this.#head(key, abortSignal));
   }
 
@@ -114,7 +119,7 @@ export class Bucket {
       { onlyNew },
       this.#repeat(undefined, async (abortSignal) => {
         // A server that refuses half-way through the bytes often cuts the connection, and its answer is lost with it.
-        if (onlyNew && (await this.#head(key, abortSignal))) return "exists";
+        if (onlyNew && (await this.#head(key, abortSignal)) !== undefined) return "exists";
         const body = createReadStream(path);
         const read = readable(body);
         const request = new PutObjectCommand({
@@ -159,6 +164,29 @@ export class Bucket {
     }
   }
 
+  /** Puts a few bytes in place of what is there. */
+  async putBytes(key: string, bytes: Uint8Array): Promise<void> {
+    await this.#repeat(undefined, (abortSignal) =>
+      this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: bytes }), { abortSignal }),
+    );
+  }
+
+  /** Into memory; undefined where there is no such object. */
+  async getBytes(key: string): Promise<Buffer | undefined> {
+    try {
+      return await this.#repeat(undefined, async (abortSignal) => {
+        const answer = await this.#client.send(new GetObjectCommand(this.#object(key)), { abortSignal });
+        if (answer.Body === undefined) throw cutShort();
+        const bytes = Buffer.from(await answer.Body.transformToByteArray());
+        if (answer.ContentLength !== undefined && answer.ContentLength !== bytes.length) throw cutShort();
+        return bytes;
+      });
+    } catch (error) {
+      if (error instanceof RequestFailed && error.failure.kind === "missing") return undefined;
+      throw error;
+    }
+  }
+
   async remove(key: string): Promise<void> {
     await this.#repeat(undefined, (abortSignal) =>
       this.#client.send(new DeleteObjectCommand(this.#object(key)), { abortSignal }),
@@ -181,12 +209,12 @@ export class Bucket {
     } while (next !== undefined);
   }
 
-  async #head(key: string, abortSignal: AbortSignal): Promise<boolean> {
+  async #head(key: string, abortSignal: AbortSignal): Promise<number | undefined> {
     try {
-      await this.#client.send(new HeadObjectCommand(this.#object(key)), { abortSignal });
-      return true;
+      const answer = await this.#client.send(new HeadObjectCommand(this.#object(key)), { abortSignal });
+      return answer.ContentLength ?? 0;
     } catch (error) {
-      if (readFailure(error).kind === "missing") return false;
+      if (readFailure(error).kind === "missing") return undefined;
       throw error;
     }
   }

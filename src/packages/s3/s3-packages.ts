@@ -1,6 +1,6 @@
 /**
- * Archives as objects of a bucket, `PREFIX AUTHOR/NAME:VERSION@CHECKSUM.difypkg`: the paths of the folder of `disk/`, so
- * that either can be copied to the other. What `keep` has returned is in the bucket, and whole.
+ * Archives as objects of a bucket, `AUTHOR/NAME:VERSION@CHECKSUM` below a folder: the paths of `disk/`, so that either
+ * can be copied to the other. What `keep` has returned is in the bucket, and whole.
  */
 import { rm } from "node:fs/promises";
 import { Fault, isFault } from "../../domain/fault.ts";
@@ -8,43 +8,19 @@ import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts
 import type { Log } from "../../observe/log.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
 import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
-import { Bucket, RequestFailed } from "./bucket.ts";
+import type { Bucket } from "./bucket.ts";
 import { digestOf } from "./file-digest.ts";
-import { openPackageCache, type PackageCache } from "./package-cache.ts";
-import { type ReachBucketOptions, reachBucket } from "./reach-bucket.ts";
-import type { BucketSettings, CacheSettings } from "./settings.ts";
+import type { PackageCache } from "./package-cache.ts";
+import type { Speak } from "./speak.ts";
 
-const SUFFIX = ".difypkg";
-
-export interface S3PackagesOptions extends ReachBucketOptions {
-  readonly settings: BucketSettings & CacheSettings;
-  /** For uploads under way and fetched archives; made when it is not there. */
-  readonly folder: string;
-}
-
-/**
- * Resolves once the bucket can be read and written. Throws `package_store_unavailable`, which names endpoint, bucket and
- * cause, at once where waiting mends nothing, else when nothing has answered for `startWaitMs`.
- */
-export async function openS3Packages(options: S3PackagesOptions): Promise<PackageStore & AsyncDisposable> {
-  const { folder, settings, clock, log } = options;
-  const bucket = new Bucket({ settings, clock });
-  try {
-    const isConditional = await reachBucket(bucket, options);
-    const cache = await openPackageCache({ folder, settings, log });
-    return new S3Packages({ bucket, cache, isConditional, settings, log });
-  } catch (error) {
-    bucket.close();
-    throw error;
-  }
-}
-
-interface Parts {
+export interface S3PackagesParts {
   readonly bucket: Bucket;
   readonly cache: PackageCache;
   /** The server puts an object only where there is none, if asked to. */
   readonly isConditional: boolean;
-  readonly settings: BucketSettings;
+  /** A key is `start`, the identifier, `end`. */
+  readonly keys: { readonly start: string; readonly end: string };
+  readonly speak: Speak;
   readonly log: Log;
 }
 
@@ -53,12 +29,12 @@ interface FetchedPackage extends OpenedPackage {
   readonly isVouchedFor: boolean;
 }
 
-class S3Packages implements PackageStore, AsyncDisposable {
-  readonly #parts: Parts;
+export class S3Packages implements PackageStore {
+  readonly #parts: S3PackagesParts;
   /** By identifier: who opens what another is fetching finds it in the cache. */
   readonly #fetching = new KeyedLock<string>();
 
-  constructor(parts: Parts) {
+  constructor(parts: S3PackagesParts) {
     this.#parts = parts;
   }
 
@@ -72,11 +48,14 @@ class S3Packages implements PackageStore, AsyncDisposable {
     const digest = await digestOf(staged.path);
     const { bucket, cache, log, isConditional: conditional } = this.#parts;
     const put = (onlyNew: boolean) =>
-      this.#speak(() => bucket.putFile(key, staged.path, { digest, onlyNew, conditional }));
+      this.#parts.speak(() => bucket.putFile(key, staged.path, { digest, onlyNew, conditional }));
     await this.#fetching.run(identifier, async () => {
       if ((await put(true)) !== "created") {
         if (await this.#isWhole(identifier, key)) return;
-        log.warn({ op: "package_store.mend", identifier }, "a damaged archive is replaced");
+        log.warn(
+          { op: "package_store.mend", identifier },
+          "an archive that is damaged, or not of Berth's, is replaced",
+        );
         await put(false);
       }
       await (await cache.add(identifier, staged.path, digest))[Symbol.asyncDispose]();
@@ -86,7 +65,7 @@ class S3Packages implements PackageStore, AsyncDisposable {
 
   async has(identifier: string): Promise<boolean> {
     const key = this.#keyOf(identifier);
-    return await this.#speak(() => this.#parts.bucket.exists(key));
+    return await this.#parts.speak(() => this.#parts.bucket.exists(key));
   }
 
   async open(identifier: string, signal?: AbortSignal): Promise<OpenedPackage> {
@@ -99,29 +78,25 @@ class S3Packages implements PackageStore, AsyncDisposable {
 
   async remove(identifier: string): Promise<void> {
     const key = this.#keyOf(identifier);
-    await this.#speak(() => this.#parts.bucket.remove(key));
+    await this.#parts.speak(() => this.#parts.bucket.remove(key));
     await this.#parts.cache.remove(identifier);
   }
 
   async *list(signal: AbortSignal): AsyncGenerator<StoredArchive> {
-    const { bucket, settings } = this.#parts;
-    const objects = bucket.list(settings.prefix, signal);
+    const { bucket, keys } = this.#parts;
+    const objects = bucket.list(keys.start, signal);
     for (;;) {
-      const next = await this.#speak(() => objects.next());
+      const next = await this.#parts.speak(() => objects.next());
       if (next.done === true) return;
       const { key, bytes, changedAt } = next.value;
-      const identifier = key.slice(settings.prefix.length, -SUFFIX.length);
-      if (key.endsWith(SUFFIX) && IDENTIFIER_PATTERN.test(identifier))
+      const identifier = key.slice(keys.start.length, key.length - keys.end.length);
+      if (key.endsWith(keys.end) && IDENTIFIER_PATTERN.test(identifier))
         yield { identifier, bytes, keptAt: changedAt };
     }
   }
 
   async ping(signal: AbortSignal): Promise<void> {
-    await this.#speak(() => this.#parts.bucket.ping(signal));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#parts.bucket.close();
+    await this.#parts.speak(() => this.#parts.bucket.ping(signal));
   }
 
   /** Reads what is there. An archive that tells nothing about itself, because Berth did not put it, gives way. */
@@ -139,7 +114,7 @@ class S3Packages implements PackageStore, AsyncDisposable {
     const { bucket, cache } = this.#parts;
     const path = await cache.newPath();
     try {
-      const got = await this.#speak(() => bucket.getFile(key, path, signal));
+      const got = await this.#parts.speak(() => bucket.getFile(key, path, signal));
       if (got === undefined) throw notFound(identifier);
       if (got.sha256Put !== undefined && got.sha256Put !== got.sha256) throw damaged(identifier);
       return { ...(await cache.add(identifier, path, got)), isVouchedFor: got.sha256Put !== undefined };
@@ -148,24 +123,11 @@ class S3Packages implements PackageStore, AsyncDisposable {
     }
   }
 
-  /** Requests that failed become Faults here. */
-  async #speak<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      if (!(error instanceof RequestFailed)) throw error;
-      const { endpoint, bucket } = this.#parts.settings;
-      throw new Fault("package_store_unavailable", "The package store cannot be reached; try again later.", {
-        context: { endpoint, bucket },
-        cause: error,
-      });
-    }
-  }
-
   /** Only what parses as an identifier becomes a key. */
   #keyOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
-    return `${this.#parts.settings.prefix}${author}/${name}:${version}@${checksum}${SUFFIX}`;
+    const { start, end } = this.#parts.keys;
+    return `${start}${author}/${name}:${version}@${checksum}${end}`;
   }
 }
 

@@ -37,6 +37,16 @@ export function createPackageDisk(db: Database): PackageDisk {
             ) AS "keptFor"
           FROM berth_packages p ORDER BY p.created_at, p.identifier`,
       ),
+    unadopted: () =>
+      db.run(async (prisma) => {
+        const rows = await prisma.$queryRaw<{ identifier: string }[]>`
+          SELECT d.identifier FROM (
+            SELECT plugin_unique_identifier AS identifier FROM plugin_installations
+            UNION SELECT plugin_unique_identifier FROM plugin_declarations
+          ) d
+          WHERE NOT EXISTS (SELECT 1 FROM berth_packages p WHERE p.identifier = d.identifier)`;
+        return rows.map(({ identifier }) => identifier);
+      }),
     take: (identifier, { uploadDays }) =>
       db.transaction(async (tx) => {
         // Whoever accepts an install holds this row until the Installation is there. The next statement sees that.

@@ -1,0 +1,59 @@
+/** A bucket as the storage: its archives, those of the layout of earlier releases, and its other files. */
+import type { Log } from "../../observe/log.ts";
+import type { FileStore } from "../file-store.ts";
+import type { FormerPackages } from "../former-packages.ts";
+import type { PackageStore } from "../package-store.ts";
+import { Bucket } from "./bucket.ts";
+import { openPackageCache } from "./package-cache.ts";
+import { type ReachBucketOptions, reachBucket } from "./reach-bucket.ts";
+import { createS3Files } from "./s3-files.ts";
+import { S3Packages } from "./s3-packages.ts";
+import type { BucketSettings, CacheSettings } from "./settings.ts";
+import { speakTo } from "./speak.ts";
+
+export interface S3StorageOptions extends ReachBucketOptions {
+  readonly settings: BucketSettings & CacheSettings;
+  /** For uploads under way and fetched archives; made when it is not there. */
+  readonly folder: string;
+  /** Of archives, below the prefix. */
+  readonly packagesFolder: string;
+  readonly log: Log;
+}
+
+export interface S3Storage extends AsyncDisposable {
+  readonly packages: PackageStore;
+  /** Archives that earlier releases put right below the prefix, with `.difypkg` behind the identifier. */
+  readonly former: FormerPackages;
+  readonly files: FileStore;
+}
+
+/**
+ * Resolves once the bucket can be read and written. Throws `package_store_unavailable`, which names endpoint, bucket and
+ * cause, at once where waiting mends nothing, else when nothing has answered for `startWaitMs`.
+ */
+export async function openS3Storage(options: S3StorageOptions): Promise<S3Storage> {
+  const { folder, packagesFolder, settings, clock, log } = options;
+  const { prefix } = settings;
+  const bucket = new Bucket({ settings, clock });
+  const speak = speakTo(settings);
+  try {
+    const isConditional = await reachBucket(bucket, options);
+    const cache = await openPackageCache({ folder, settings, log });
+    const parts = { bucket, cache, isConditional, speak, log };
+    const formerStore = new S3Packages({ ...parts, keys: { start: prefix, end: ".difypkg" } });
+    return {
+      packages: new S3Packages({ ...parts, keys: { start: `${prefix}${packagesFolder}/`, end: "" } }),
+      former: { store: formerStore, list: () => listAll(formerStore) },
+      files: createS3Files({ bucket, prefix, speak }),
+      [Symbol.asyncDispose]: async () => bucket.close(),
+    };
+  } catch (error) {
+    bucket.close();
+    throw error;
+  }
+}
+
+async function listAll(store: PackageStore): Promise<readonly string[]> {
+  const found = await Array.fromAsync(store.list(new AbortController().signal));
+  return found.map(({ identifier }) => identifier).toSorted();
+}

@@ -1,0 +1,20 @@
+import { Fault } from "../../domain/fault.ts";
+import { RequestFailed } from "./bucket.ts";
+import type { BucketSettings } from "./settings.ts";
+
+/** Does work with a bucket; requests that failed become Faults. */
+export type Speak = <T>(work: () => Promise<T>) => Promise<T>;
+
+export function speakTo({ endpoint, bucket }: BucketSettings): Speak {
+  return async (work) => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof RequestFailed)) throw error;
+      throw new Fault("package_store_unavailable", "The package store cannot be reached; try again later.", {
+        context: { endpoint, bucket },
+        cause: error,
+      });
+    }
+  };
+}
