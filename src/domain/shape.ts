@@ -160,8 +160,8 @@ export interface Field<T> {
   readonly rules: readonly Rule[];
   /** The struct's name of it, where it is not the usual one of its JSON name. */
   readonly name?: string;
-  /** Left out where it is the zero, or only where it is not given. */
-  readonly isOmitted?: "zero" | "absent";
+  /** Left out where it is the zero, where it is null, or only where it is not given. */
+  readonly isOmitted?: "zero" | "null" | "absent";
 }
 
 type Fields = Readonly<Record<string, Field<unknown>>>;
@@ -194,6 +194,11 @@ export function asGiven<T>(shape: Shape<T>): Field<T> {
   return { shape, rules: [], isOmitted: "absent" };
 }
 
+/** Left out where it is null; any other zero stays. */
+export function unlessNull<T>(shape: Shape<T>): Field<T> {
+  return { shape, rules: [], isOmitted: "null" };
+}
+
 /** Every field is there, in the order of the declaration. */
 export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
   const known = Object.entries(fields).map(([key, one]) => ({
@@ -216,7 +221,8 @@ export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
         const found = Object.hasOwn(given, key) ? given[key] : inAnyCase(given, lower);
         if (found === undefined && isOmitted !== undefined) continue;
         const inner = found === undefined ? shape.zero : readMember(shape, key, found, at);
-        if (isOmitted !== "zero" || !isZero(inner)) out[key] = inner;
+        if (isOmitted === "zero" && isZero(inner)) continue;
+        if (isOmitted !== "null" || inner !== null) out[key] = inner;
       }
       return out as Struct<F>;
     },

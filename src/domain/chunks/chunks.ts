@@ -1,55 +1,58 @@
-/**
- * What plugins answer, as clients of the Dify door know it: one reader per kind of chunk. A reader is opened for each
- * Invocation, for some of them put several items of the plugin's stream together.
- */
-
-export interface ChunkReader {
-  /**
-   * The normalised chunk; undefined where there is nothing to send yet. Throws `plugin_error` where the plugin's item
-   * is none of its kind: its details are `error_type` and `message`, as a client reads them.
-   */
-  read(data: unknown): unknown;
-}
-
-export interface ChunkShape {
-  open(): ChunkReader;
-}
-
-const passing: ChunkShape = { open: () => ({ read: (data) => data }) };
+/** What plugins answer, as clients of the Dify door know it: one reader per kind of chunk. */
+import { LLM_CHUNK, TOKEN_COUNT } from "./llm.ts";
+import { agentMessages, MESSAGE } from "./messages.ts";
+import {
+  CREDENTIALS_VERDICT,
+  EMBEDDINGS,
+  RANKING,
+  SPEECH,
+  TOKEN_COUNTS,
+  TRANSCRIPT,
+  VERDICT,
+  VOICES,
+} from "./model-results.ts";
+import { MODEL_SCHEMA } from "./model-schema.ts";
+import { OPTIONS, RUNTIME_PARAMETERS } from "./parameters.ts";
+import { POLLED } from "./polling.ts";
+import {
+  AUTHORIZATION_URL,
+  DISPATCHED_EVENT,
+  DOCUMENT_PAGES,
+  DRIVE_FILES,
+  EVENT_VARIABLES,
+  OAUTH_CREDENTIALS,
+  REFRESHED_CREDENTIALS,
+  SUBSCRIPTION,
+  WEBSITE_CRAWL,
+} from "./provider-results.ts";
+import { type ChunkKindRow, each } from "./reader.ts";
 
 export const CHUNKS = {
-  /** `{ type, message, meta }` of tools, pages and files */
-  message: passing,
-  /** the same of agent strategies: pieces of a file are put together */
-  agent_message: passing,
-  /** `{ result: bool }` */
-  verdict: passing,
-  /** `{ result: bool, credentials }` */
-  credentials_verdict: passing,
-  runtime_parameters: passing,
-  llm: passing,
-  /** `{ num_tokens: int }` */
-  token_count: passing,
-  /** `{ num_tokens: int[] }` */
-  token_counts: passing,
-  embeddings: passing,
-  rerank: passing,
-  speech: passing,
-  voices: passing,
-  /** `{ result: text }` */
-  transcript: passing,
-  model_schema: passing,
-  polling: passing,
-  authorization_url: passing,
-  oauth_credentials: passing,
-  refreshed_credentials: passing,
-  options: passing,
-  website_crawl: passing,
-  document_pages: passing,
-  drive_files: passing,
-  event_variables: passing,
-  dispatched_event: passing,
-  subscription: passing,
-} as const satisfies Record<string, ChunkShape>;
+  message: each(MESSAGE),
+  agent_message: agentMessages,
+  verdict: each(VERDICT),
+  credentials_verdict: each(CREDENTIALS_VERDICT),
+  runtime_parameters: each(RUNTIME_PARAMETERS),
+  llm: each(LLM_CHUNK),
+  token_count: each(TOKEN_COUNT),
+  token_counts: each(TOKEN_COUNTS),
+  embeddings: each(EMBEDDINGS),
+  rerank: each(RANKING),
+  speech: each(SPEECH),
+  voices: each(VOICES),
+  transcript: each(TRANSCRIPT),
+  model_schema: each(MODEL_SCHEMA),
+  polling: each(POLLED),
+  authorization_url: each(AUTHORIZATION_URL),
+  oauth_credentials: each(OAUTH_CREDENTIALS),
+  refreshed_credentials: each(REFRESHED_CREDENTIALS),
+  options: each(OPTIONS),
+  website_crawl: each(WEBSITE_CRAWL),
+  document_pages: each(DOCUMENT_PAGES),
+  drive_files: each(DRIVE_FILES),
+  event_variables: each(EVENT_VARIABLES),
+  dispatched_event: each(DISPATCHED_EVENT),
+  subscription: each(SUBSCRIPTION),
+} as const satisfies Record<string, ChunkKindRow>;
 
 export type ChunkKind = keyof typeof CHUNKS;
