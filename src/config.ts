@@ -49,7 +49,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
         `${name} is ${setting.secret ? "not usable" : JSON.stringify(text)}; accepted: ${setting.accepted}`,
       );
   }
-  problems.push(...unknownNames(env), ...bucketProblems(values));
+  problems.push(...unknownNames(env), ...pairProblems(values));
   if (problems.length > 0) {
     throw new Fault(
       "config_invalid",
@@ -65,14 +65,16 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   });
 }
 
-/** Settings of the bucket that mean nothing, or the wrong thing, without each other. */
-function bucketProblems(values: ReadonlyMap<string, unknown>): string[] {
+/** Settings that mean nothing, or the wrong thing, without each other. */
+function pairProblems(values: ReadonlyMap<string, unknown>): string[] {
   const needs = [
     ["BERTH_S3_BUCKET", "BERTH_S3_ENDPOINT"],
     ["BERTH_S3_ENDPOINT", "BERTH_S3_BUCKET"],
     ["BERTH_S3_ACCESS_KEY_ID", "BERTH_S3_SECRET_ACCESS_KEY"],
     ["BERTH_S3_SECRET_ACCESS_KEY", "BERTH_S3_ACCESS_KEY_ID"],
     ["BERTH_S3_ACCESS_KEY_ID", "BERTH_S3_BUCKET"],
+    ["BERTH_DIFY_INNER_URL", "BERTH_DIFY_INNER_KEY"],
+    ["BERTH_DIFY_INNER_KEY", "BERTH_DIFY_INNER_URL"],
   ] as const satisfies readonly (readonly [SettingName, SettingName])[];
   return needs
     .filter(([name, other]) => values.has(name) && !values.has(other))

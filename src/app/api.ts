@@ -16,6 +16,7 @@ import { createInvoker, type Invoker } from "../invocation/invoke.ts";
 import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
+import type { Metrics } from "../observe/metrics/metrics.ts";
 import { startRuntimeDirectory } from "../runtime/directory.ts";
 import { createRuntimeLogs } from "../runtime/logs/runtime-logs.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
@@ -70,12 +71,14 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   );
 }
 
+export interface DoorParts {
+  readonly invoker: Invoker;
+  readonly transfers: PackageTransfers;
+  readonly metrics: Metrics | undefined;
+}
+
 /** The native API, and who may use it. */
-export async function openDoor(
-  base: Base,
-  { invoker, transfers }: { readonly invoker: Invoker; readonly transfers: PackageTransfers },
-  parts: HealthParts,
-) {
+export async function openDoor(base: Base, { invoker, transfers, metrics }: DoorParts, parts: HealthParts) {
   const { config, log, scope, store, queue, trust, processes } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
@@ -103,17 +106,20 @@ export async function openDoor(
     disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500, beforeEnd: () => invoker.refresh() }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
-    ...{ store, trust, invoker, transfers, keyring, limitsPolicy: limits, log, parts, processes },
+    ...{ store, trust, invoker, transfers, keyring, limitsPolicy: limits, log, parts, processes, metrics },
     settings: httpSettings(config, VERSION),
   });
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };
 }
 
 /** The door of a process that serves nobody: it says how the process is, and nothing else. */
-export async function openHealthDoor(base: Base, parts: HealthParts): Promise<string> {
+export async function openHealthDoor(
+  base: Base,
+  { parts, metrics }: { readonly parts: HealthParts } & Pick<DoorParts, "metrics">,
+): Promise<string> {
   const { log, config, processes } = base;
   const settings = httpSettings(config, VERSION);
-  return await listen(base, createHealthApp({ parts, processes, log, settings }));
+  return await listen(base, createHealthApp({ parts, processes, metrics, log, settings }));
 }
 
 async function listen({ config, scope, store, log, role }: Base, app: HttpApp): Promise<string> {

@@ -266,6 +266,7 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
   return {
     version,
     platformVersion: s.BERTH_PLATFORM_VERSION,
+    packageBytesMax: s.BERTH_PACKAGE_MB_MAX * MIB,
     jsonBytesMax: MIB,
     pingMs: 15 * SECOND,
     healthTimeoutMs: 2 * SECOND,

@@ -40,6 +40,8 @@ export const FAULTS = {
   provider_not_found: { status: 404, retry: false, log: "info" },
   tool_not_found: { status: 404, retry: false, log: "info" },
   model_not_found: { status: 404, retry: false, log: "info" },
+  endpoint_not_found: { status: 404, retry: false, log: "info" },
+  endpoint_disabled: { status: 404, retry: false, log: "info" },
   operation_not_found: { status: 404, retry: false, log: "info" },
   method_not_allowed: { status: 405, retry: false, log: "info" },
   conflict: { status: 409, retry: false, log: "info" },
@@ -99,6 +101,11 @@ export const FAULTS = {
   busy: { status: 429, retry: true, log: "info" },
   permission_denied: { status: 403, retry: false, log: "info" },
   storage_quota: { status: 413, retry: false, log: "info" },
+
+  // the settings of an Endpoint
+  platform_unavailable: { status: 502, retry: true, log: "warn" },
+  platform_refused: { status: 502, retry: false, log: "warn" },
+  secret_unreadable: { status: 500, retry: false, log: "error" },
 
   // our own parts
   engine_unavailable: { status: 503, retry: true, log: "error" },

@@ -1,11 +1,14 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import type { LimitsPolicy } from "../domain/limits.ts";
-import type { Batches } from "../installation/batch/batches.ts";
 import type { EndpointDirectory } from "../endpoint/directory.ts";
 import type { Endpoints } from "../endpoint/endpoints.ts";
+import { createHooks } from "../endpoint/serve-hook.ts";
+import type { Batches } from "../installation/batch/batches.ts";
 import type { InstallationChanges } from "../installation/changes/changes.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
+import type { PackageDecoder } from "../installation/decode-package.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
+import type { PackageAssets } from "../installation/package-assets.ts";
 import type { PackageTexts } from "../installation/package-texts.ts";
 import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
@@ -14,10 +17,13 @@ import type { BundleUploads } from "../installation/upload-bundle.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { RuntimeLogs } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
 import { addDify } from "./dify/all.ts";
 import { DifyDoor, type DifyDoorSettings } from "./dify/door.ts";
+import { addHealthCheck, type Business } from "./dify/health/check.ts";
+import { addHooks, type HookSettings } from "./hooks/hooks.ts";
 import { DoorLife } from "./life.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
@@ -29,6 +35,7 @@ import { addDiskCollect } from "./routes/disk/collect.ts";
 import { addDiskReport } from "./routes/disk/report.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
+import { addMetrics } from "./routes/health/metrics.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
 import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
@@ -60,10 +67,12 @@ import { addExportPackage } from "./routes/transfer/export.ts";
 import { addImportPackage } from "./routes/transfer/import.ts";
 import { addTrust } from "./routes/trust/all.ts";
 
-export interface HttpAppSettings extends InvokeSettings, EntitySettings {
+export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings {
   readonly version: string;
   /** The operator's platform; packages that ask for a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;
+  /** Of a package, and of what it unpacks to. */
+  readonly packageBytesMax: number;
   /** JSON bodies of control routes at most. */
   readonly jsonBytesMax: number;
   /** A comment line goes out on quiet streams this often. */
@@ -81,6 +90,8 @@ export interface HttpAppOptions {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
   readonly texts: PackageTexts;
+  readonly decoder: PackageDecoder;
+  readonly assets: PackageAssets;
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
   readonly batches: Batches;
@@ -99,6 +110,8 @@ export interface HttpAppOptions {
   /** What must answer for the process to be ready. */
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;
+  /** Undefined: there are none to be asked for. */
+  readonly metrics: Metrics | undefined;
   readonly log: Log;
   readonly settings: HttpAppSettings;
 }
@@ -109,6 +122,8 @@ export interface HttpApp extends Disposable {
   /** The same for the door of platforms that know the daemon; empty in a process without an API. */
   readonly dify: Pick<DifyDoor, "table">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
+  /** Told once by the listener: what this process is busy with. */
+  watch?(business: Business): void;
   /** `/health/ready` says 503 from now on; everything else goes on. */
   makeUnready(): void;
   /** Streams of control routes end with an `error` event, `shutting_down`: by themselves they might not. */
@@ -130,6 +145,15 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   });
   const dify = new DifyDoor({ routes, life, log, settings: { ...settings, ...settings.dify } });
   addNative(routes, { ...options, life, pings });
+  addHooks(dify, {
+    hooks: createHooks({ ...options, endpoints: options.endpointDirectory }),
+    life,
+    log,
+    settings,
+  });
+  addMetrics(options.metrics, (path, handler) => dify.on({ method: "GET", path, gate: "open" }, handler));
+  const business = createBusiness(options);
+  if (settings.dify.key !== undefined) addHealthCheck(dify, business);
   addDify(dify, { ...options, pings });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
@@ -137,6 +161,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     routes,
     dify,
     fetch: (request, env) => routes.app.fetch(request, env ?? {}),
+    watch: business.watch,
     makeUnready: () => life.makeUnready(),
     endStreams: () => life.endStreams(),
     [Symbol.dispose]() {
@@ -144,6 +169,18 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
       options.invoker.endAll();
       pings[Symbol.dispose]();
     },
+  };
+}
+
+/** What the process is busy with, for those who ask without a key; nothing before there is a listener. */
+function createBusiness({ invoker, metrics, settings }: HttpAppOptions) {
+  let watched: Business | undefined;
+  const calls = () => invoker.openSessions;
+  metrics?.gauge("berth_calls_open", "Calls of plugins that have a place or wait for one", calls);
+  metrics?.gauge("berth_http_requests_open", "Requests under way", () => watched?.requests ?? 0);
+  return {
+    ...{ calls, version: settings.version, business: () => watched },
+    watch: (business: Business) => void (watched = business),
   };
 }
 

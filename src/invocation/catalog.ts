@@ -49,6 +49,15 @@ export function readCatalog(pkg: Package): PluginCatalog {
   };
 }
 
+/** Of a Package that is not here: it offers nothing and may do nothing. */
+export function emptyCatalog({
+  identifier,
+  pluginId,
+}: Pick<PluginCatalog, "identifier" | "pluginId">): PluginCatalog {
+  const permission = { tool: false, model: new Set<string>(), node: false, app: false, storageBytes: 0 };
+  return { identifier, pluginId, providers: [], permission, endpoint: undefined };
+}
+
 function readItems(pkg: Package, kind: ProviderKind): string[] {
   const key = ITEMS[kind];
   if (key === undefined) return [];

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { Fault, toFault } from "../domain/fault.ts";
+import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
@@ -45,6 +46,8 @@ export interface Invoker extends AsyncDisposable {
   endAll(): void;
   /** Resolves when what the Store holds of Installations now is in force here. */
   refresh(): Promise<void>;
+  /** What this process knows of a Tenant's plugin, without asking anybody. */
+  find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
   /** Sessions whose place in a breaker or a queue is taken. */
   readonly openSessions: number;
 }
@@ -98,6 +101,10 @@ class SessionInvoker implements Invoker {
 
   refresh(): Promise<void> {
     return this.#options.installations.refresh();
+  }
+
+  find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined {
+    return this.#options.installations.find(tenantId, pluginId);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Fault } from "../../src/domain/fault.ts";
+import { Fault, packageNotUploaded } from "../../src/domain/fault.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { InstallTask } from "../../src/domain/install-task.ts";
 import type { Installation } from "../../src/domain/installation.ts";
@@ -29,6 +29,7 @@ import { createInvoker, type Invoker } from "../../src/invocation/invoke.ts";
 import type { Needs } from "../../src/invocation/needs.ts";
 import { createKeyring, type KeyNews, type Keyring } from "../../src/keys/keyring.ts";
 import { type Log, silentLog } from "../../src/observe/log.ts";
+import { createMetrics } from "../../src/observe/metrics/metrics.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../src/runtime/runtimes.ts";
 import type { EndpointRecord } from "../../src/store/endpoint-rows.ts";
 import type { Installed } from "../../src/store/installed-rows.ts";
@@ -42,8 +43,8 @@ import { endpointRowsIn, testSecrets } from "./endpoint-rows.ts";
 import { LocalQueue } from "./local-queue.ts";
 import { noChanges } from "./no-changes.ts";
 import { platformTasksIn } from "./platform-tasks-double.ts";
-import { testTrust } from "./trust.ts";
 import { storagePlaceIn } from "./storage.ts";
+import { testTrust } from "./trust.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
 export const DIFY_KEY = "a key of the platform";
@@ -485,6 +486,8 @@ export interface DoorOptions {
     answerTimeoutMs: number;
     transferTimeoutMs: number;
     dify: { key: string | undefined; adminKey: string | undefined };
+    hookBodyBytesMax: number | undefined;
+    hookBodiesBytesMax: number;
     refreshTimeoutMs: number;
   }>;
   readonly serve?: Partial<ServeSettings>;
@@ -496,7 +499,8 @@ export interface DoorOptions {
 export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const scope = new Scope();
   const logged: Record<string, unknown>[] = [];
-  const log = options.log ?? collectingLog(logged);
+  const metrics = createMetrics({ ofProcess: false });
+  const log = metrics.tap(options.log ?? collectingLog(logged));
   const memory = memoryStore();
   if (options.limits !== undefined) {
     memory.installations[0] = anInstallation({ limitsGranted: { ...LIMITS, ...options.limits } });
@@ -518,6 +522,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     answerTimeoutMs: 10_000,
     transferTimeoutMs: 10_000,
     dify: { key: DIFY_KEY, adminKey: DIFY_ADMIN_KEY },
+    hookBodyBytesMax: 1024 * 1024,
+    hookBodiesBytesMax: 4 * 1024 * 1024,
     refreshTimeoutMs: 1000,
     buildWaitersMax: 2,
     ...options.settings,
@@ -541,7 +547,16 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     settings: { bytesMax: 100 * 1024 * 1024, keysMax: 1000, lockStaleMs: 10_000 },
   });
   const hostCalls = createHostCalls({ storage, log, settings: { openMax: 32, depthMax: 4 } });
-  const invoker = scope.use(createInvoker({ installations, runtimes: runtime, hostCalls, needs: options.needs ?? NOBODY_WAITS, log, settings }));
+  const invoker = scope.use(
+    createInvoker({
+      installations,
+      runtimes: runtime,
+      hostCalls,
+      needs: options.needs ?? NOBODY_WAITS,
+      log,
+      settings,
+    }),
+  );
   const keyring = scope.use(
     await createKeyring({
       store,
@@ -565,6 +580,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     uploads,
     bundles: NO_BUNDLES,
     texts: NO_TEXTS,
+    decoder: { decode: (identifier) => Promise.reject(packageNotUploaded(identifier)) },
+    assets: { find: () => Promise.resolve(undefined) },
     requests,
     taskWatch,
     changes: noChanges(),
@@ -577,6 +594,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     endpoints: createEndpoints({ store, secrets: testSecrets, directory: endpointDirectory }),
     endpointDirectory,
     keyring,
+    metrics,
     log,
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
     parts: { database: () => store.ping() },
@@ -585,6 +603,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       ...settings,
       platformVersion: "1.9.0",
       version: "0.1.0",
+      packageBytesMax: 1024 * 1024,
       jsonBytesMax: 64 * 1024,
       healthTimeoutMs: 200,
       invokeBytesMax: 1024 * 1024,

@@ -1,0 +1,50 @@
+import { createBerthSecrets } from "../endpoint/berth-secrets.ts";
+import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/directory.ts";
+import { createEndpoints, type Endpoints } from "../endpoint/endpoints.ts";
+import { createInnerApi } from "../endpoint/inner-api.ts";
+import { createPlatformSecrets, withoutPlatform } from "../endpoint/platform-secrets.ts";
+import { resealAll } from "../endpoint/reseal.ts";
+import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-keys.ts";
+import type { SecretKeeper } from "../endpoint/secrets.ts";
+import type { Invoker } from "../invocation/invoke.ts";
+import { systemClock } from "../util/clock.ts";
+import { openTlsContext } from "../util/tls-context.ts";
+import type { Base } from "./base.ts";
+import { endpointDirectorySettings, innerApiSettings } from "./settings.ts";
+
+export interface OpenEndpoints {
+  readonly endpoints: Endpoints;
+  readonly endpointDirectory: EndpointDirectory;
+}
+
+/** Endpoints, and who keeps their secrets: the platform where it says how, else Berth. */
+export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">): Promise<OpenEndpoints> {
+  const { config, log, scope, store, queue } = base;
+  const secrets = await openSecrets(base);
+  const directory = scope.use(
+    await openEndpointDirectory({
+      ...{ store, secrets, news: queue, clock: systemClock, log },
+      installations: invoker,
+      settings: endpointDirectorySettings(config),
+    }),
+  );
+  return { endpoints: createEndpoints({ store, secrets, directory }), endpointDirectory: directory };
+}
+
+async function openSecrets({ config, log, scope, store }: Base): Promise<SecretKeeper> {
+  const { settings, dataFolder } = config;
+  const given = settings.BERTH_SECRET_KEYS;
+  const keys =
+    given === undefined
+      ? await readOrMakeSecretKeys(dataFolder)
+      : parseSecretKeys(given, "BERTH_SECRET_KEYS");
+  const berth = createBerthSecrets({ keys });
+  const inner = innerApiSettings(config);
+  if (inner === undefined) {
+    const resealing = resealAll({ store, keys, log }, scope.signal);
+    scope.add(() => resealing);
+    return withoutPlatform(berth);
+  }
+  const trust = await openTlsContext({ caBundleFile: settings.BERTH_CA_BUNDLE });
+  return createPlatformSecrets({ innerApi: createInnerApi({ ...inner, trust }), berth });
+}
