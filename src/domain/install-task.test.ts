@@ -1,0 +1,118 @@
+import { describe, expect, test } from "vitest";
+import { TaskId, TenantId } from "./ids.ts";
+import {
+  abandoned,
+  type InstallTask,
+  type ItemWork,
+  itemJson,
+  newItem,
+  parseItems,
+  withWork,
+} from "./install-task.ts";
+
+const A = `acme/a:1.0.0@${"a".repeat(64)}`;
+const B = `acme/b:1.0.0@${"b".repeat(64)}`;
+
+const anItem = (identifier: string) =>
+  newItem({ identifier, pluginId: identifier.split(":")[0] ?? "", source: "github" }, undefined);
+
+function aTask(...identifiers: readonly string[]): InstallTask {
+  return {
+    id: TaskId.parse(crypto.randomUUID()),
+    tenantId: TenantId.parse(crypto.randomUUID()),
+    ...{ status: "running", total: identifiers.length, completed: 0, items: identifiers.map(anItem) },
+    ...{ createdAt: new Date(0), updatedAt: new Date(0) },
+  };
+}
+
+const work = (changes: Partial<ItemWork> = {}): ItemWork => ({
+  ...{ isUpgrade: false, state: "pending", cause: undefined, task: undefined },
+  ...changes,
+});
+const at = (state: "queued" | "building" | "ready" | "cancelled", progress?: string) =>
+  work({ task: { state, cause: { code: "cancelled", message: "It was cancelled." }, progress } });
+
+const shownOf = (one: ItemWork) => {
+  const { status, message } = withWork(aTask(A), new Map([[A, one]])).items[0] ?? anItem(A);
+  return [status, message];
+};
+
+describe("an item", () => {
+  test.each([
+    ["that nobody has begun is pending", work(), ["pending", ""]],
+    ["whose task waits for a worker is pending", at("queued"), ["pending", "queued"]],
+    ["under way says its step", at("building"), ["running", "building"]],
+    ["under way says how far it is", at("building", "3 of 7 wheels"), ["running", "building: 3 of 7 wheels"]],
+    ["whose task is ready is installed", at("ready"), ["success", "installed"]],
+    ["of an upgrade is upgraded", { ...at("ready"), isUpgrade: true }, ["success", "upgraded"]],
+    ["that was there already is installed", work({ state: "ready" }), ["success", "installed"]],
+    ["whose task was cancelled has failed", at("cancelled"), ["failed", "It was cancelled. (cancelled)"]],
+    [
+      "that failed says why, with the code",
+      work({ state: "failed", cause: { code: "start_crashed", message: "It exits with 1." } }),
+      ["failed", "It exits with 1. (start_crashed)"],
+    ],
+  ] as const)("%s", (_name, one, shown) => {
+    expect(shownOf(one)).toEqual(shown);
+  });
+
+  test("has a message of 1024 bytes at most: the beginning and the end, without half a character", () => {
+    const text = (message: string) =>
+      shownOf(work({ state: "failed", cause: { code: "build_failed", message } }))[1] ?? "";
+    expect(text("x".repeat(1024 - " (build_failed)".length))).toHaveLength(1024);
+    for (const message of ["x".repeat(5000), `${"é".repeat(300)}x${"漢😀".repeat(400)}`, "😀".repeat(2000)]) {
+      const shown = text(message);
+      expect(Buffer.byteLength(shown)).toBeLessThanOrEqual(1024);
+      expect(Buffer.byteLength(shown)).toBeGreaterThan(1000);
+      expect(shown).not.toContain("\uFFFD");
+      expect(shown.endsWith(" (build_failed)")).toBe(true);
+      expect(shown).toContain("...");
+    }
+  });
+
+  test("shows what its declaration says, and empty texts where there is none", () => {
+    const label = { en_US: "Echo", zh_Hans: "回声", ja_JP: 5 };
+    const item = newItem(
+      { identifier: A, pluginId: "acme/a", source: "package" },
+      { label, icon: "i.svg", icon_dark: null },
+    );
+    expect(itemJson(item)).toEqual({
+      ...{ plugin_unique_identifier: A, plugin_id: "acme/a", labels: { en_US: "Echo", zh_Hans: "回声" } },
+      ...{ icon: "i.svg", icon_dark: "", status: "pending", message: "", source: "package" },
+    });
+    expect(itemJson(anItem(B))).toMatchObject({ labels: { en_US: "" }, icon: "", icon_dark: "" });
+    expect(parseItems(JSON.stringify([itemJson(item)]))).toEqual([item]);
+  });
+});
+
+describe("a task", () => {
+  const states = (...works: readonly ItemWork[]) =>
+    withWork(aTask(A, B), new Map([A, B].map((one, place) => [one, works[place] ?? work()])));
+
+  test("runs until each item has succeeded, and has failed as soon as one has, while it counts on", () => {
+    const failed = work({ state: "failed" });
+    expect(states(at("ready"), at("building"))).toMatchObject({ status: "running", completed: 1, total: 2 });
+    expect(states(at("ready"), at("ready"))).toMatchObject({ status: "success", completed: 2 });
+    expect(states(failed, at("building"))).toMatchObject({ status: "failed", completed: 0 });
+    expect(states(failed, at("ready"))).toMatchObject({ status: "failed", completed: 1 });
+  });
+
+  test("counts an item that the client has removed, and does not show it", () => {
+    const works = new Map([A, B].map((one) => [one, at("ready")]));
+    const { items, ...rest } = withWork({ ...aTask(A), total: 2 }, works);
+    expect(items.map(({ identifier }) => identifier)).toEqual([A]);
+    expect(rest).toMatchObject({ status: "success", completed: 2, total: 2 });
+  });
+
+  test("that nobody is at any more has failed, but for what had come", () => {
+    const [a, b] = [anItem(A), anItem(B)];
+    const left = abandoned({ ...aTask(A, B), items: [{ ...a, status: "success", message: "installed" }, b] });
+    expect(left.status).toBe("failed");
+    expect(left.items.map(({ status }) => status)).toEqual(["success", "failed"]);
+    expect(left.items[1]?.message).toContain("ask for it again");
+  });
+
+  test.each([null, "", "null", "{}", "[1,null,[]]", "{broken"])("of items %j has none", (text) => {
+    expect(parseItems(text)).toEqual([]);
+  });
+});
