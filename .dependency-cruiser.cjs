@@ -113,6 +113,7 @@ module.exports = {
     ),
     vendor("http", "hono|@hono|@fastify/busboy", "http/"),
     vendor("s3", "@aws-sdk|@smithy", "packages/s3/"),
+    vendor("metrics", "prom-client", "observe/metrics/"),
     vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
     {
       name: "sources-do-not-know-tests",

@@ -35,6 +35,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "vendor-database": ["store/p19.ts", "@prisma/client"],
   "vendor-http": ["runtime/p20.ts", "hono"],
   "vendor-s3": ["packages/p27.ts", "@aws-sdk/client-s3"],
+  "vendor-metrics": ["runtime/p29.ts", "prom-client"],
   "vendor-archive": ["installation/p21.ts", "yauzl"],
   "sources-do-not-know-tests": ["runtime/p22.ts", "../../test/helper.ts"],
   "no-cycles": ["runtime/p23.ts", "./p24.ts"],

@@ -6,6 +6,7 @@ import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/ap
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { startDisk } from "./app/disk.ts";
 import { createLinks } from "./app/links.ts";
+import { adoptBefore, startTakeoverWork } from "./app/takeover.ts";
 import { createTransfers } from "./app/transfers.ts";
 import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
 import type { Config } from "./config.ts";
@@ -13,6 +14,7 @@ import { Fault } from "./domain/fault.ts";
 import type { HealthParts } from "./http/routes/health/ready.ts";
 import { NO_TRANSFERS } from "./installation/transfer/transfers.ts";
 import type { Log } from "./observe/log.ts";
+import { createMetrics } from "./observe/metrics/metrics.ts";
 import { prepareDataFolder } from "./store/data-folder.ts";
 import { Scope } from "./util/scope.ts";
 
@@ -39,7 +41,7 @@ interface Door {
 /** Resolves when the process listens; throws a Fault that says what is missing or wrong. */
 export async function startBerth({
   config,
-  log,
+  log: given,
   role,
   signal,
 }: {
@@ -50,11 +52,13 @@ export async function startBerth({
   readonly signal: AbortSignal;
 }): Promise<Berth> {
   const scope = new Scope();
+  const metrics = config.settings.BERTH_METRICS === "on" ? createMetrics({ ofProcess: true }) : undefined;
+  const log = metrics?.tap(given) ?? given;
   const starting = AbortSignal.any([signal, scope.signal]);
   const { promise: lost, resolve: onLost } = Promise.withResolvers<Fault>();
   const ending = { removeContainers: false, onLost };
   try {
-    const door = await start(role, { config, log, scope, starting }, ending);
+    const door = await start(role, { config, log, scope, starting, metrics }, ending);
     return {
       ...door,
       lost,
@@ -75,6 +79,7 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
     openBase(role, parts),
     role === "api" ? undefined : openEngine(parts),
   ]);
+  await adoptBefore(base);
   const links = createLinks(base);
   // The directory first: what it links by rows is what the keeper then finds linked.
   const directory = role === "worker" ? undefined : await startDirectory(base, links);
@@ -82,11 +87,17 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
     engineSide === undefined ? undefined : await startSupervision(base, engineSide, links, ending);
   const invoker = directory === undefined ? undefined : await startInvoker(base, directory);
   if (engineSide !== undefined && keeper !== undefined) await startTasks(base, engineSide, keeper);
+  if (engineSide !== undefined) await startTakeoverWork(base);
   if (engineSide !== undefined) await startDisk(base, engineSide);
+  const { metrics } = parts;
   const health = healthParts(base, engineSide);
   const transfers = engineSide === undefined ? NO_TRANSFERS : await createTransfers(base, engineSide);
-  if (invoker !== undefined) return await openDoor(base, { invoker, transfers }, health);
-  return { url: await openHealthDoor(base, health), adminKey: undefined, adminKeyFile: undefined };
+  if (invoker !== undefined) return await openDoor(base, { invoker, transfers, metrics }, health);
+  return {
+    url: await openHealthDoor(base, { parts: health, metrics }),
+    adminKey: undefined,
+    adminKeyFile: undefined,
+  };
 }
 
 /** What this process needs to be ready. */

@@ -6,6 +6,7 @@ import { Fault } from "../domain/fault.ts";
 import { createPackageKeeper, type PackageKeeper } from "../installation/keep-packages.ts";
 import { createTrust, type Trust } from "../installation/trust.ts";
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { FileStore } from "../packages/file-store.ts";
 import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore } from "../packages/package-store.ts";
@@ -58,6 +59,8 @@ export interface StartParts {
   readonly log: Log;
   readonly scope: Scope;
   readonly starting: AbortSignal;
+  /** Undefined: nobody may ask for them. */
+  readonly metrics?: Metrics | undefined;
 }
 
 export async function openBase(role: Role, parts: StartParts): Promise<Base> {

@@ -3,7 +3,7 @@ import { createRuntimeFolders, type RuntimeFolders } from "../runtime/folder.ts"
 import { RuntimeLinks } from "../runtime/links.ts";
 import { createSocketTransport } from "../transport/socket/socket-transport.ts";
 import type { Base } from "./base.ts";
-import { profileSettings } from "./settings.ts";
+import { profileSettings, requestBytesMax } from "./settings.ts";
 
 const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
 
@@ -26,5 +26,6 @@ export function createLinks({ config, log, scope, processId, caBundle, role }: B
   const transport = scope.use(
     createSocketTransport({ processId, log, ...(role === "api" ? FAR_FROM_ENGINE : {}) }),
   );
-  return { folders, links: scope.use(new RuntimeLinks({ transport, folders, frameBytesMax, log })) };
+  const deps = { transport, folders, frameBytesMax, requestBytesMax: requestBytesMax(config), log };
+  return { folders, links: scope.use(new RuntimeLinks(deps)) };
 }

@@ -7,8 +7,6 @@
 /** What a caller sent, its body without the chunks of its transfer. */
 export interface HookRequest {
   readonly method: string;
-  /** The request target as it came. */
-  readonly url: string;
   readonly httpVersion: string;
   /** Names and values in turn, as they came. */
   readonly rawHeaders: readonly string[];

@@ -180,7 +180,9 @@ function createBusiness({ invoker, metrics, settings }: HttpAppOptions) {
   metrics?.gauge("berth_http_requests_open", "Requests under way", () => watched?.requests ?? 0);
   return {
     ...{ calls, version: settings.version, business: () => watched },
-    watch: (business: Business) => void (watched = business),
+    watch(business: Business) {
+      watched = business;
+    },
   };
 }
 

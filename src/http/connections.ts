@@ -48,6 +48,7 @@ export class Connections implements Disposable {
   readonly #timer: NodeJS.Timeout;
   #isLast = false;
   #admitted = 0;
+  #requests = 0;
   #onEmpty: (() => void) | undefined;
 
   constructor(settings: ConnectionSettings, refusals: Refusals) {
@@ -55,6 +56,15 @@ export class Connections implements Disposable {
     this.#refusals = refusals;
     this.#timer = setInterval(() => this.#sweep(), settings.checkMs);
     this.#timer.unref();
+  }
+
+  /** Under way, on all connections. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get connectionsMax(): number {
+    return this.#settings.connectionsMax;
   }
 
   /** How many there have ever been. */
@@ -86,6 +96,7 @@ export class Connections implements Disposable {
     if (connection === undefined || connection.isRefused || incoming.socket.writableEnded) return false;
     const exchange: Exchange = { incoming, outgoing };
     connection.exchanges.push(exchange);
+    this.#requests++;
     this.#idle.delete(connection);
     outgoing.once("close", () => this.#end(connection, exchange));
     const isLast = ++connection.requests >= this.#settings.requestsPerConnectionMax;
@@ -156,6 +167,7 @@ export class Connections implements Disposable {
   #end(connection: Connection, exchange: Exchange): void {
     const { socket, exchanges } = connection;
     exchanges.splice(exchanges.indexOf(exchange), 1);
+    this.#requests--;
     if (exchanges.length > 0 || socket.destroyed || !this.#all.has(socket)) return;
     connection.bytesWhenIdle = socket.bytesRead;
     this.#idle.add(connection);

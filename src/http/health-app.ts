@@ -1,13 +1,17 @@
 import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { HttpApp } from "./app.ts";
 import { DoorLife } from "./life.ts";
 import { Routes } from "./route.ts";
 import { addHealth } from "./routes/health/live.ts";
+import { addMetrics } from "./routes/health/metrics.ts";
 import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
 
 export interface HealthAppOptions {
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;
+  /** Undefined: there are none to be asked for. */
+  readonly metrics: Metrics | undefined;
   readonly log: Log;
   readonly settings: {
     readonly jsonBytesMax: number;
@@ -16,13 +20,14 @@ export interface HealthAppOptions {
   };
 }
 
-/** The door of a process without an API: `/health` and `/health/ready`, no key opens anything else. */
-export function createHealthApp({ parts, processes, log, settings }: HealthAppOptions): HttpApp {
+/** The door of a process without an API: `/health`, `/health/ready` and the metrics, no key opens anything else. */
+export function createHealthApp({ parts, processes, metrics, log, settings }: HealthAppOptions): HttpApp {
   const keyring = { find: () => undefined };
   const life = new DoorLife();
   const routes = new Routes({ keyring, log, life, settings });
   addHealth(routes);
   addReady(routes, { parts, processes, life, settings });
+  addMetrics(metrics, (path, handler) => routes.on("get", path, handler));
   routes.finish();
   return {
     routes,

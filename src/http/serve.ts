@@ -68,6 +68,7 @@ interface Parts {
 export async function serve({ app, host, port, log, settings }: ServeOptions): Promise<Served> {
   const refusals = new Refusals(log);
   const connections = new Connections(settings, refusals);
+  app.watch?.(connections);
   const server = createServer({
     maxHeaderSize: settings.headerBytesMax,
     headersTimeout: Math.min(settings.headersTimeoutMs, settings.requestTimeoutMs),

@@ -29,6 +29,7 @@ export class RuntimeLinks implements AsyncDisposable {
   readonly #transport: Transport;
   readonly #folders: RuntimeFolders;
   readonly #frameBytesMax: number;
+  readonly #requestBytesMax: number;
   readonly #log: Log;
   readonly #lock = new KeyedLock<RuntimeId>();
   readonly #held = new Map<RuntimeId, Held>();
@@ -40,11 +41,14 @@ export class RuntimeLinks implements AsyncDisposable {
     readonly transport: Transport;
     readonly folders: RuntimeFolders;
     readonly frameBytesMax: number;
+    /** Of a line to a plugin, where it may be longer than one from it. */
+    readonly requestBytesMax?: number;
     readonly log: Log;
   }) {
     this.#transport = deps.transport;
     this.#folders = deps.folders;
     this.#frameBytesMax = deps.frameBytesMax;
+    this.#requestBytesMax = deps.requestBytesMax ?? deps.frameBytesMax;
     this.#log = deps.log;
   }
 
@@ -57,6 +61,7 @@ export class RuntimeLinks implements AsyncDisposable {
         runtimeId: runtime.id,
         folder: this.#folders.pathOf(runtime.id),
         frameBytesMax: this.#frameBytesMax,
+        requestBytesMax: this.#requestBytesMax,
         listener: this.#listenerOf(runtime),
       });
       if (this.#closed) {

@@ -21,6 +21,8 @@ export interface LinkOptions {
   /** Host folder that the Container sees read-only as `/run/berth`; the socket is made in it. */
   readonly folder: string;
   readonly frameBytesMax: number;
+  /** Of a line to the plugin, where it may be longer than one from it. */
+  readonly requestBytesMax?: number;
   readonly listener: LinkListener;
 }
 

@@ -231,6 +231,7 @@ export interface MemoryStore {
   readonly installations: Installation[];
   readonly tasks: Task[];
   readonly installTasks: InstallTask[];
+  readonly uninstalled: { readonly id: InstallationId; readonly force: boolean }[];
   readonly events: TaskEvent[];
   readonly keys: ApiKey[];
   readonly endpoints: EndpointRecord[];
@@ -247,6 +248,7 @@ function memoryStore(): MemoryStore {
     installations: [anInstallation()],
     tasks: [],
     installTasks: [],
+    uninstalled: [],
     events: [],
     keys: [],
     endpoints: [],
@@ -763,7 +765,8 @@ function fakeUseCases(memory: MemoryStore, lines: DoorOptions["logs"] = oneLine)
           ? Promise.reject(new Fault("task_not_found", "gone"))
           : Promise.resolve(task);
       },
-      uninstall(id: InstallationId) {
+      uninstall(id: InstallationId, request: { readonly force?: boolean } = {}) {
+        memory.uninstalled.push({ id, force: request.force === true });
         const installation = anInstallation({ id, state: "removing", desired: "removed" });
         return Promise.resolve({
           installation,

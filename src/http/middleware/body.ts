@@ -70,7 +70,7 @@ export function parseJsonObject(text: string): Record<string, unknown> {
   throw invalidInput("body", value, "a JSON object");
 }
 
-function tooLarge(bytes: number, bytesMax: number): Fault {
+export function tooLarge(bytes: number, bytesMax: number): Fault {
   return new Fault(
     "payload_too_large",
     `The body has ${bytes} bytes or more; accepted: at most ${bytesMax}.`,

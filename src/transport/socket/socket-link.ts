@@ -126,13 +126,13 @@ export class SocketLink implements RuntimeLink {
   }
 
   #writable(line: string): LivePair {
-    const { frameBytesMax } = this.#deps.options;
+    const { frameBytesMax, requestBytesMax: bytesMax = frameBytesMax } = this.#deps.options;
     const pair = this.#pair;
     if (pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
     // UTF-8 takes at most three bytes for each UTF-16 unit: most lines need no count.
-    const bytes = line.length * 3 <= frameBytesMax ? line.length : Buffer.byteLength(line);
-    if (bytes > frameBytesMax) throw frameTooLarge(bytes, frameBytesMax);
-    const accepted = frameBytesMax + this.#deps.settings.outgoingBytesMax;
+    const bytes = line.length * 3 <= bytesMax ? line.length : Buffer.byteLength(line);
+    if (bytes > bytesMax) throw frameTooLarge(bytes, bytesMax);
+    const accepted = bytesMax + this.#deps.settings.outgoingBytesMax;
     if (pair.outgoingBytes + bytes > accepted) {
       throw new Fault("busy", "The plugin does not read its requests.", {
         details: { field: "queuedBytes", value: pair.outgoingBytes, accepted },

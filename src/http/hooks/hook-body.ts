@@ -1,0 +1,65 @@
+/** Bodies of hooks: each has its bound, and so has what all of them hold at once. */
+import type { IncomingMessage } from "node:http";
+import { Fault } from "../../domain/fault.ts";
+import { checkContentLength, tooLarge } from "../middleware/body.ts";
+
+/** What bodies under way may hold together: whoever comes on top of it is told to come again. */
+export class BodyRoom {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Throws `busy`. */
+  take(bytes: number): void {
+    if (this.#bytes + bytes > this.#bytesMax) {
+      throw new Fault("busy", "The hooks that are being answered hold too much already; ask again.", {
+        details: { value: this.#bytes, accepted: `at most ${this.#bytesMax} bytes` },
+      });
+    }
+    this.#bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/**
+ * The whole body, whose bytes stay taken: the caller gives them back. Throws `payload_too_large` as soon as it is,
+ * `busy`, and `invalid_input` where it breaks off; nothing is taken then.
+ */
+export async function readHookBody(
+  incoming: IncomingMessage,
+  { bytesMax, room }: { readonly bytesMax: number; readonly room: BodyRoom },
+): Promise<Buffer> {
+  checkContentLength(incoming.headers["content-length"], bytesMax);
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onData = (piece: Buffer) => {
+    try {
+      if (bytes + piece.length > bytesMax) throw tooLarge(bytes + piece.length, bytesMax);
+      room.take(piece.length);
+      bytes += piece.length;
+      pieces.push(piece);
+    } catch (error) {
+      reject(error);
+    }
+  };
+  const onBroken = () => reject(new Fault("invalid_input", "The request broke off."));
+  incoming.on("data", onData).once("end", resolve).on("error", onBroken).once("close", onBroken);
+  if (incoming.destroyed) onBroken();
+  try {
+    await promise;
+  } catch (error) {
+    room.give(bytes);
+    throw error;
+  } finally {
+    incoming.off("data", onData).off("close", onBroken);
+  }
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1 ? only : Buffer.concat(pieces);
+}

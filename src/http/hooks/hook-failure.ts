@@ -1,0 +1,50 @@
+/** Failures of hooks, as callers of the daemon know them. What it does not know has the status of its Fault. */
+import type { Fault, FaultCode } from "../../domain/fault.ts";
+import { type DaemonError, type ErrorType, toDaemonError } from "../dify/errors.ts";
+
+export type HookError = DaemonError & { readonly status: number };
+
+interface Row {
+  readonly status: number;
+  readonly type: ErrorType;
+  /** In place of the Fault's own. */
+  readonly text?: string;
+}
+
+const NOT_RUNNING = {
+  status: 404,
+  type: "PluginDaemonInternalServerError",
+  text: "no available node, plugin runtime not found",
+} as const;
+
+const ROWS: Readonly<Partial<Record<FaultCode, Row>>> = {
+  endpoint_not_found: { status: 404, type: "PluginDaemonBadRequestError", text: "endpoint not found" },
+  installation_not_found: {
+    status: 404,
+    type: "PluginDaemonBadRequestError",
+    text: "plugin installation not found",
+  },
+  plugin_not_ready: NOT_RUNNING,
+  plugin_disabled: NOT_RUNNING,
+  endpoint_disabled: { status: 404, type: "PluginDaemonNotFoundError", text: "endpoint not found" },
+  operation_not_found: { status: 404, type: "PluginNotFoundError", text: "plugin not found" },
+  plugin_protocol: { status: 500, type: "PluginDaemonInternalServerError" },
+  plugin_timeout: { status: 504, type: "PluginDaemonInternalServerError", text: "killed by timeout" },
+  platform_unavailable: { status: 500, type: "PluginDaemonInternalServerError" },
+  store_unavailable: { status: 500, type: "PluginDaemonInternalServerError", text: "internal server error" },
+};
+
+export function hookFailure(fault: Fault): HookError {
+  const { code, rule } = fault;
+  // a plugin's error is told as it said it
+  if (code === "plugin_error") {
+    const { args, error_type, message } = fault.details;
+    const text = JSON.stringify({ args, error_type, message });
+    return { status: 500, type: "PluginDaemonInternalServerError", message: text };
+  }
+  const row = ROWS[code];
+  if (row !== undefined) return { status: row.status, type: row.type, message: row.text ?? fault.message };
+  const error = toDaemonError(fault);
+  const type = rule.status >= 500 || code === "busy" ? "PluginDaemonInternalServerError" : error.type;
+  return { type, message: error.message, status: error.status ?? rule.status };
+}

@@ -1,0 +1,131 @@
+/**
+ * Metrics are made of the wide events of the log: each unit of work ends with exactly one, so that both say the same,
+ * and what no event tells is counted nowhere. Labels hold what the code fixes (routes as patterns, operations, codes,
+ * statuses), never a tenant, a plugin or an address.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Log } from "../log.ts";
+
+export interface Metrics {
+  /** The same log; what is said to it counts. */
+  tap(log: Log): Log;
+  /** Read when the metrics are asked for. */
+  gauge(name: string, help: string, read: () => number): void;
+  /** In the text format of Prometheus. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export interface MetricsOptions {
+  /** Also those of Node itself: memory, processor time, event loop, garbage collection. They cannot be stopped. */
+  readonly ofProcess: boolean;
+}
+
+/** From a millisecond to the longest call that an operator allows by default. */
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600];
+
+export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
+  const registry = new Registry();
+  if (ofProcess) collectDefaultMetrics({ register: registry });
+  const counts = new Map(EVENTS.map((event) => [event.op, countsOf(event, registry)]));
+  const count = (fields: object): void => {
+    const op: unknown = Reflect.get(fields, "op");
+    if (typeof op === "string") counts.get(op)?.(fields);
+  };
+  return {
+    tap: (log) => tapped(log, count),
+    gauge(name, help, read) {
+      new Gauge({
+        ...{ name, help, registers: [registry] },
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+/** A wide event, and what of it is a label: the field's own value, or what stands for one that is not there. */
+interface CountedEvent {
+  readonly op: string;
+  readonly name: string;
+  readonly help: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Labels of the duration, where it is told. */
+  readonly durationBy: readonly string[];
+  /** Fields that are added up. */
+  readonly sums?: Readonly<Record<string, string>>;
+}
+
+const EVENTS: readonly CountedEvent[] = [
+  {
+    ...{ op: "invocation.invoke", name: "berth_calls", help: "Calls of plugins" },
+    labels: { type: "", action: "", code: "ok" },
+    durationBy: ["type", "action"],
+  },
+  {
+    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to endpoints" },
+    labels: { status: "0", code: "ok" },
+    durationBy: [],
+    sums: { bytes_in: "Bodies of requests to endpoints", bytes_out: "Bodies of answers of endpoints" },
+  },
+  {
+    ...{ op: "http.request", name: "berth_http_requests", help: "Requests that are no calls of plugins" },
+    labels: { method: "", route: "call", status: "0" },
+    durationBy: ["route"],
+  },
+  {
+    ...{ op: "runtime.launch", name: "berth_runtime_launches", help: "Starts of plugins' Containers" },
+    labels: { code: "ok" },
+    durationBy: [],
+  },
+];
+
+function countsOf(event: CountedEvent, registry: Registry): (fields: object) => void {
+  const { name, help, labels, durationBy, sums = {} } = event;
+  const registers = [registry];
+  const total = new Counter({ name: `${name}_total`, help, labelNames: Object.keys(labels), registers });
+  const seconds = new Histogram({
+    ...{ name: `${name}_duration_seconds`, help: `${help}: their time`, labelNames: [...durationBy] },
+    ...{ buckets: SECONDS, registers },
+  });
+  const added = Object.entries(sums).map(([field, about]) => {
+    const counter = new Counter({ name: `${name}_${field}_total`, help: `${about}, in bytes`, registers });
+    return { field, counter };
+  });
+  return (fields) => {
+    total.inc(
+      Object.fromEntries(Object.entries(labels).map(([key, none]) => [key, labelOf(fields, key, none)])),
+    );
+    const ms: unknown = Reflect.get(fields, "duration_ms");
+    if (typeof ms === "number") {
+      const by = Object.fromEntries(durationBy.map((key) => [key, labelOf(fields, key, labels[key] ?? "")]));
+      seconds.observe(by, ms / 1000);
+    }
+    for (const { field, counter } of added) counter.inc(Number(Reflect.get(fields, field) ?? 0));
+  };
+}
+
+/** Methods are written in both cases by those who tell of them. */
+function labelOf(fields: object, key: string, none: string): string {
+  const value: unknown = Reflect.get(fields, key);
+  const text = value === undefined ? none : String(value);
+  return key === "method" ? text.toUpperCase() : text;
+}
+
+function tapped(log: Log, count: (fields: object) => void): Log {
+  const through =
+    (write: (fields: object, message?: string) => void) => (fields: object, message?: string) => {
+      count(fields);
+      write(fields, message);
+    };
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: through((fields, message) => log.info(fields, message)),
+    warn: through((fields, message) => log.warn(fields, message)),
+    error: through((fields, message) => log.error(fields, message)),
+    child: (fields) => tapped(log.child(fields), count),
+  };
+}
