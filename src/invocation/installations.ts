@@ -10,7 +10,7 @@ import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { Breaker, type CallLimit } from "./breaker.ts";
-import { type PluginCatalog, readCatalog } from "./catalog.ts";
+import { emptyCatalog, type PluginCatalog, readCatalog } from "./catalog.ts";
 
 /** A topic of the queue: something about an Installation has changed. The message is its id. */
 export const INSTALLATIONS_TOPIC = "installations";
@@ -26,6 +26,8 @@ export interface InstallationDirectory extends AsyncDisposable {
   listOfTenant(tenantId: TenantId): readonly InstalledPlugin[];
   /** Resolves when what the Store held at the time of asking is here. Throws `store_unavailable`. */
   refresh(): Promise<void>;
+  /** Calls back after each reading that has brought something; the answer ends that. */
+  onChange(listener: () => void): () => void;
 }
 
 /** How many processes answer calls now, this one included: each lets in its share of an Installation's calls. */
@@ -64,6 +66,7 @@ class Directory implements InstallationDirectory {
   #polling: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
   #queued: Promise<void> | undefined;
+  readonly #changes = new Set<() => void>();
   readonly #unlisten: () => void;
   #listening: AsyncDisposable | undefined;
   #since: Date | undefined;
@@ -93,6 +96,11 @@ class Directory implements InstallationDirectory {
     return this.#queued;
   }
 
+  onChange(listener: () => void): () => void {
+    this.#changes.add(listener);
+    return () => this.#changes.delete(listener);
+  }
+
   async listen(): Promise<void> {
     const refresh = () => void this.refresh().catch(() => undefined);
     this.#listening = await this.#options.news.subscribe(INSTALLATIONS_TOPIC, refresh);
@@ -120,11 +128,12 @@ class Directory implements InstallationDirectory {
     for (const installation of items) await this.#learn(installation);
     this.#since = at;
     this.#dropUnusedCatalogs();
+    if (items.length + removed.length > 0) for (const listener of [...this.#changes]) listener();
   }
 
   async #learn(installation: Installation): Promise<void> {
-    const catalog = await this.#catalogOf(installation.identifier);
-    if (catalog === undefined) return;
+    // What was taken over has no package before that was read: it cannot serve yet, and is there all the same.
+    const catalog = (await this.#catalogOf(installation.identifier)) ?? emptyCatalog(installation);
     const key = `${installation.tenantId} ${installation.pluginId}`;
     const known = this.#byPlugin.get(key);
     const limit = this.#limitOf(installation);

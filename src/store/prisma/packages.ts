@@ -53,22 +53,9 @@ export async function putPackage(
 ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }> {
   if (tenantId !== undefined) await holdTenant(tx, tenantId);
   await holdKey(tx, by);
-  const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
+  const { identifier, pluginId } = pkg;
   const declaration = JSON.stringify(pkg.declaration);
-  const { count } = await tx.package.createMany({
-    data: {
-      ...{ identifier, pluginId, author, name, version, checksum, dialect, declaration },
-      bytes: pkg.bytes,
-      providers: jsonValue(pkg.providers),
-      runner: jsonValue(pkg.runner),
-      limitsAsked: jsonValue(pkg.limitsAsked),
-      dependencies: jsonValue(pkg.dependencies),
-      warnings: jsonValue(pkg.warnings),
-      search: searchText(pkg),
-      operatorKept: tenantId === undefined,
-    },
-    skipDuplicates: true,
-  });
+  const count = await insertPackage(tx, pkg, { operatorKept: tenantId === undefined });
   if (fromMarketplace === true) await tx.package.update({ where: { identifier }, data: { fromMarketplace } });
   if (count === 0 && tenantId === undefined)
     await tx.package.updateMany({ where: { identifier }, data: { operatorKept: true } });
@@ -85,6 +72,30 @@ export async function putPackage(
   await noteUpgradesDue(tx, { identifier, pluginId, tenantId, isAsked: upgrade, by });
   const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
   return { created: count > 0, stored };
+}
+
+/** Unless it is there; answers how many rows that made. */
+export async function insertPackage(
+  tx: Tx,
+  pkg: Package,
+  { operatorKept }: { readonly operatorKept: boolean },
+): Promise<number> {
+  const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
+  const { count } = await tx.package.createMany({
+    data: {
+      ...{ identifier, pluginId, author, name, version, checksum, dialect, operatorKept },
+      declaration: JSON.stringify(pkg.declaration),
+      bytes: pkg.bytes,
+      providers: jsonValue(pkg.providers),
+      runner: jsonValue(pkg.runner),
+      limitsAsked: jsonValue(pkg.limitsAsked),
+      dependencies: jsonValue(pkg.dependencies),
+      warnings: jsonValue(pkg.warnings),
+      search: searchText(pkg),
+    },
+    skipDuplicates: true,
+  });
+  return count;
 }
 
 function visibleTo(tenantId: string): Prisma.Sql {

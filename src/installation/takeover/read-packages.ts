@@ -1,0 +1,149 @@
+/**
+ * The archives that an earlier daemon kept become Packages: read and checked as uploads are, one after the other, those
+ * first that somebody waits for. What is missing or spoilt is known within minutes, not when its turn to be built comes.
+ */
+import { Fault, type FaultJson, formatFault, isFault, toFault } from "../../domain/fault.ts";
+import { grantLimits, type LimitsPolicy } from "../../domain/limits.ts";
+import type { Package } from "../../domain/package.ts";
+import { platformWarnings } from "../../domain/platform-version.ts";
+import { INSTALLATIONS_TOPIC } from "../../invocation/installations.ts";
+import type { Log } from "../../observe/log.ts";
+import type { PackageReader } from "../../packages/package-reader.ts";
+import type { PackageStore } from "../../packages/package-store.ts";
+import type { ReadPackage } from "../../packages/read-package.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { Store } from "../../store/store.ts";
+import type { Clock } from "../../util/clock.ts";
+import { ARCHIVE_LEASE, tryWithArchive } from "../archive-lease.ts";
+import type { Trust } from "../trust.ts";
+
+export interface ReadPackagesDeps {
+  readonly store: Pick<Store, "takeover" | "packages" | "leases">;
+  readonly packages: Pick<PackageStore, "open" | "has">;
+  readonly reader: Pick<PackageReader, "read">;
+  readonly trust: Pick<Trust, "keepSignature">;
+  readonly queue: Pick<Queue, "publish">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly limits: LimitsPolicy;
+  /** The operator's, where it is set. */
+  readonly platformVersion?: string | undefined;
+}
+
+/**
+ * Reads the next packages; answers how many, 0 where none are left or others are at them. Throws where trying again may
+ * help: then nothing was decided about the one that it was at.
+ */
+export async function readPackages(
+  deps: ReadPackagesDeps,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number> {
+  let done = 0;
+  for (const identifier of await deps.store.takeover.unread(limit)) {
+    signal.throwIfAborted();
+    const settled = await tryWithArchive(
+      { ...deps, ...ARCHIVE_LEASE },
+      identifier,
+      async (held) => {
+        await settle(deps, identifier, held);
+        return true;
+      },
+      signal,
+    );
+    if (settled !== undefined) done += 1;
+  }
+  return done;
+}
+
+/** Reads what the daemon knows and nobody has installed, so that it can be; what is not there is left. */
+export async function readDeclared(
+  deps: ReadPackagesDeps,
+  limit: number,
+  signal: AbortSignal,
+): Promise<number> {
+  let [after, read] = ["", 0];
+  for (;;) {
+    const identifiers = await deps.store.takeover.declared(after, limit);
+    for (const identifier of identifiers) {
+      signal.throwIfAborted();
+      if (!(await hasArchive(deps, identifier))) continue;
+      const work = (held: AbortSignal) => keep(deps, identifier, held);
+      const kept = await tryWithArchive({ ...deps, ...ARCHIVE_LEASE }, identifier, work, signal).catch(
+        unreadable,
+      );
+      if (kept !== undefined) read += 1;
+    }
+    const last = identifiers.at(-1);
+    if (last === undefined) return read;
+    after = last;
+  }
+}
+
+async function hasArchive({ packages }: ReadPackagesDeps, identifier: string): Promise<boolean> {
+  return (await packages.has(identifier).catch(unreadable)) ?? false;
+}
+
+function unreadable(error: unknown): undefined {
+  if (isFault(error) && !error.rule.retry) return undefined;
+  throw error;
+}
+
+async function settle(deps: ReadPackagesDeps, identifier: string, signal: AbortSignal): Promise<void> {
+  try {
+    await keep(deps, identifier, signal);
+  } catch (error) {
+    const fault = toFault(error);
+    if (!isFault(error) || fault.rule.retry) throw error;
+    await refuse(deps, identifier, causeOf(identifier, fault));
+  }
+  await deps.queue.publish(INSTALLATIONS_TOPIC, identifier).catch(() => undefined);
+}
+
+async function keep(deps: ReadPackagesDeps, identifier: string, signal: AbortSignal): Promise<void> {
+  const { store, limits, platformVersion, trust } = deps;
+  const known = await store.packages.find(identifier);
+  const read = known === undefined ? await readArchive(deps, identifier, signal) : undefined;
+  const pkg: Package | undefined = known ?? read;
+  if (pkg === undefined) return;
+  const granted = grantLimits(pkg.limitsAsked, limits);
+  const warnings = [...pkg.warnings, ...platformWarnings(pkg.declaration, platformVersion), ...granted.notes];
+  await store.takeover.keepPackage(pkg, { limitsAsked: pkg.limitsAsked, limits: granted.limits, warnings });
+  if (read !== undefined) await trust.keepSignature(read, undefined);
+}
+
+async function readArchive(
+  { packages, reader }: ReadPackagesDeps,
+  identifier: string,
+  signal: AbortSignal,
+): Promise<ReadPackage> {
+  await using archive = await packages.open(identifier, signal);
+  const read = await reader.read(archive.path, new Date(0), signal);
+  if (read.identifier !== identifier)
+    throw new Fault("package_damaged", `The archive that is kept as ${identifier} is ${read.identifier}.`);
+  return read;
+}
+
+async function refuse({ store, log }: ReadPackagesDeps, identifier: string, cause: FaultJson): Promise<void> {
+  let installations = 0;
+  for (let failed = -1; failed !== 0; installations += failed)
+    failed = await store.takeover.fail(identifier, cause);
+  const { code, message } = cause;
+  log.warn({ op: "takeover.package", ok: false, identifier, installations, code }, message);
+}
+
+/** It says what to do: the bytes are the operator's to find. */
+function causeOf(identifier: string, fault: Fault): FaultJson {
+  const details = { field: "identifier", value: identifier };
+  if (fault.code === "package_not_found")
+    return {
+      code: "package_not_found",
+      message: `The daemon that had ${identifier} installed left no archive of it: upload it, and it is installed.`,
+      details,
+    };
+  return {
+    code: "package_damaged",
+    message: `The archive of ${identifier} cannot be used: upload it again, and it is installed.`,
+    details: { ...details, found: formatFault(fault) },
+  };
+}
