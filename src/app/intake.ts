@@ -1,17 +1,21 @@
 import type { InstallationRequests, PackageUploads } from "../installation/contracts.ts";
+import { createPackageDecoder, type PackageDecoder } from "../installation/decode-package.ts";
 import { createInstallationRequests } from "../installation/install.ts";
+import { createPackageAssets, type PackageAssets } from "../installation/package-assets.ts";
 import { createPackageTexts, type PackageTexts } from "../installation/package-texts.ts";
 import { createPackageUploads } from "../installation/upload.ts";
 import { type BundleUploads, createBundleUploads } from "../installation/upload-bundle.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
-import { archiveSettings, bundleSettings } from "./settings.ts";
+import { archiveSettings, bundleSettings, storageLayout } from "./settings.ts";
 
 /** What takes archives and requests in: for the doors, and for the worker's tasks that fetch and then install. */
 export interface Intake {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
   readonly texts: PackageTexts;
+  readonly decoder: PackageDecoder;
+  readonly assets: PackageAssets;
   readonly requests: InstallationRequests;
 }
 
@@ -20,9 +24,12 @@ export function createIntake(base: Base): Intake {
   const { settings, limits } = config;
   const bytesMax = settings.BERTH_PACKAGE_MB_MAX * 1_048_576;
   const clock = systemClock;
+  const texts = createPackageTexts({ packages, store, archives: archiveSettings(config) });
   return {
     uploads: createPackageUploads({ packages, store, clock, log, limits, bytesMax, reader, trust, keeper }),
-    texts: createPackageTexts({ packages, store, archives: archiveSettings(config) }),
+    texts,
+    decoder: createPackageDecoder({ packages, reader, store, trust }),
+    assets: createPackageAssets({ files: base.files, folder: storageLayout(config).assets, store, texts }),
     bundles: createBundleUploads({
       packages,
       store,

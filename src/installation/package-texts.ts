@@ -21,10 +21,12 @@ export interface PackageTextsDeps {
 /** Throws what opening a stored archive throws; undefined where the package does not have what is asked for. */
 export interface PackageTexts {
   /** By the name that a Declaration shows, or by its own. The caller reads the content to its end, or destroys it. */
-  asset(pkg: StoredPackage, name: string, signal: AbortSignal): Promise<PackageAsset | undefined>;
-  readme(pkg: StoredPackage, language: string, signal: AbortSignal): Promise<Readme | undefined>;
+  asset(pkg: NamedPackage, name: string, signal: AbortSignal): Promise<PackageAsset | undefined>;
+  readme(pkg: NamedPackage, language: string, signal: AbortSignal): Promise<Readme | undefined>;
   privacy(pkg: StoredPackage, signal: AbortSignal): Promise<Privacy | undefined>;
 }
+
+export type NamedPackage = Pick<StoredPackage, "identifier">;
 
 export interface PackageAsset {
   /** Below `_assets/`. */
@@ -58,7 +60,7 @@ export function createPackageTexts(deps: PackageTextsDeps): PackageTexts {
 
 async function readmesOf(
   { packages, store, archives }: PackageTextsDeps,
-  { identifier }: StoredPackage,
+  { identifier }: NamedPackage,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, string>> {
   const kept = await store.readmes.find(identifier);
@@ -72,7 +74,7 @@ async function readmesOf(
 
 async function openAsset(
   { packages, archives }: PackageTextsDeps,
-  { pkg, name, signal }: { readonly pkg: StoredPackage; readonly name: string; readonly signal: AbortSignal },
+  { pkg, name, signal }: { readonly pkg: NamedPackage; readonly name: string; readonly signal: AbortSignal },
 ): Promise<PackageAsset | undefined> {
   await using opening = new AsyncDisposableStack();
   const opened = opening.use(await packages.open(pkg.identifier, signal));

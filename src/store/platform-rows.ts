@@ -85,6 +85,8 @@ export interface PlatformRows {
   modelBindings(tenantId: TenantId): Promise<readonly PlatformBinding[]>;
   /** Whether a Tenant has exactly this. */
   isInstalledAnywhere(identifier: string): Promise<boolean>;
+  /** Some of the packages whose Declarations name this icon. */
+  identifiersShowing(assetId: string): Promise<readonly string[]>;
   /**
    * By identifier, as `plugin_declarations` has them, or `plugins` for those of a connected developer. One that is not
    * there, or is no JSON object, is missing.

@@ -76,10 +76,21 @@ export function createPlatformRows(db: Database): PlatformRows {
         const count = await prisma.plugin.count({ where: { pluginUniqueIdentifier: identifier } });
         return count > 0;
       }),
+    identifiersShowing: (assetId) =>
+      db.run(async (prisma) => {
+        const found = await prisma.$queryRaw<{ identifier: string }[]>`
+          SELECT plugin_unique_identifier AS identifier FROM plugin_declarations
+          WHERE plugin_unique_identifier IS NOT NULL AND strpos(declaration, ${assetId}) > 0
+          UNION SELECT identifier FROM berth_packages WHERE strpos(declaration, ${assetId}) > 0
+          LIMIT ${SHOWING_MAX}`;
+        return found.map(({ identifier }) => identifier);
+      }),
     declarations: (identifiers) => db.run((prisma) => declarations(prisma, identifiers)),
   };
 }
 
+/** One whose archive can be read is enough. */
+const SHOWING_MAX = 5;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const WHOLE = { pluginId: { not: null }, pluginUniqueIdentifier: { not: null } };
 const NEWEST_FIRST: rows.Prisma.PluginInstallationOrderByWithRelationInput[] = [

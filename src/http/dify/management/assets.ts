@@ -1,0 +1,47 @@
+/** Files of packages. What is not there is an answer without a byte: clients take any other for a failure. */
+import { Readable } from "node:stream";
+import { needed, struct, text } from "../../../domain/shape.ts";
+import type { PackageAssets } from "../../../installation/package-assets.ts";
+import type { PackageTexts } from "../../../installation/package-texts.ts";
+import type { DifyDoor } from "../door.ts";
+import { refusal } from "../errors.ts";
+import { isIdentifier } from "./inputs.ts";
+import { causeText } from "./packages.ts";
+
+const AssetInput = struct({ id: needed(text) });
+const ExtractInput = struct({
+  plugin_unique_identifier: needed(text, isIdentifier),
+  file_path: needed(text),
+});
+
+interface AssetDeps {
+  readonly assets: PackageAssets;
+  readonly texts: Pick<PackageTexts, "asset">;
+}
+
+export function addAssets(door: DifyDoor, { assets, texts }: AssetDeps): void {
+  const route = { method: "GET", gate: "key", errorStatus: 500 } as const;
+  door.add({ ...route, path: "/plugin/:tenant_id/asset/:id", input: AssetInput }, async ({ input, signal }) =>
+    bytesResponse(await assets.find(input.id, signal)),
+  );
+  door.add(
+    { ...route, path: "/plugin/:tenant_id/extract-asset/", input: ExtractInput },
+    async ({ input, signal }) => {
+      const pkg = { identifier: input.plugin_unique_identifier };
+      const asset = await texts.asset(pkg, input.file_path, signal).catch((error: unknown) => {
+        throw refusal("PluginDaemonInternalServerError", causeText(error));
+      });
+      if (asset === undefined) return bytesResponse(undefined);
+      return new Response(Readable.toWeb(asset.content), {
+        headers: { ...HEADERS, "content-length": String(asset.bytes) },
+      });
+    },
+  );
+}
+
+/** Whoever made the package made the bytes: no browser is to guess what they are. */
+const HEADERS = { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" };
+
+function bytesResponse(bytes: Uint8Array | undefined): Response {
+  return new Response(bytes === undefined ? "" : new Uint8Array(bytes), { headers: HEADERS });
+}
