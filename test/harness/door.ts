@@ -15,7 +15,7 @@ import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/do
 import type { TrustDecision } from "../../src/domain/trust.ts";
 import { openEndpointDirectory } from "../../src/endpoint/directory.ts";
 import { createEndpoints } from "../../src/endpoint/endpoints.ts";
-import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
+import { createHttpApp, type HttpApp, type HttpAppOptions } from "../../src/http/app.ts";
 import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
 import { createBatches } from "../../src/installation/batch/batches.ts";
 import type { PackageTexts } from "../../src/installation/package-texts.ts";
@@ -326,6 +326,12 @@ function memoryStore(): MemoryStore {
             .map(published)
             .at(0),
         ),
+      installationsOf: (tenantId, pluginIds) =>
+        Promise.resolve(
+          state.installations
+            .filter((it) => it.tenantId === tenantId && pluginIds.includes(it.pluginId))
+            .map(published),
+        ),
       identifiersShowing: () => Promise.resolve([]),
       declarations: (identifiers) =>
         Promise.resolve(
@@ -494,6 +500,8 @@ export interface DoorOptions {
   }>;
   readonly serve?: Partial<ServeSettings>;
   readonly log?: Log;
+  /** Real parts in place of the fakes. */
+  readonly parts?: Partial<HttpAppOptions>;
   /** Lines of the Installation's log. */
   readonly logs?: (signal: AbortSignal) => AsyncIterable<string>;
 }
@@ -610,6 +618,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       healthTimeoutMs: 200,
       invokeBytesMax: 1024 * 1024,
     },
+    ...options.parts,
   });
   scope.add(() => app[Symbol.dispose]());
   let served: Promise<Served> | undefined;

@@ -99,13 +99,16 @@ async function show(
   return { item, isKnown: pkg !== undefined };
 }
 
-/** The column that holds it is this long. */
+/** The columns that hold them are this long. */
 const SOURCE_LENGTH_MAX = 63;
+const IDENTIFIER_LENGTH_MAX = 255;
 
 function toItem({ identifier, source, meta }: BatchWish): BatchItem {
   const kept = storable(source);
   if ([...kept].length > SOURCE_LENGTH_MAX)
     throw invalidInput("source", source, `at most ${SOURCE_LENGTH_MAX} characters`);
+  if (identifier.length > IDENTIFIER_LENGTH_MAX)
+    throw invalidInput("identifier", identifier, `at most ${IDENTIFIER_LENGTH_MAX} characters`);
   return { identifier, source: String(kept), meta: storable(meta) };
 }
 
