@@ -1,0 +1,113 @@
+import { describe, expect, test } from "vitest";
+import { HookResponse } from "./hook-response.ts";
+
+const hex = (text: string) => Buffer.from(text).toString("hex");
+
+function headOf(...pieces: readonly unknown[]) {
+  const response = new HookResponse();
+  let body = Buffer.alloc(0);
+  for (const piece of pieces) body = Buffer.concat([body, response.take(piece) ?? Buffer.alloc(0)]);
+  return { ...response.head(body), body: body.toString() };
+}
+
+describe("status and headers", () => {
+  test("a plugin that says nothing answers with 200 and no body", () => {
+    expect(headOf()).toEqual({ status: 200, headers: [], length: undefined, body: "" });
+    expect(headOf({}, { status: null, headers: null, result: null })).toMatchObject({
+      status: 200,
+      headers: [],
+    });
+  });
+
+  test("they count up to the piece with the first body, that piece included", () => {
+    const head = headOf(
+      { status: 201, headers: { A: "1" } },
+      { status: 202, headers: { B: "2" }, result: hex("x") },
+      { status: 500, headers: { C: "3" }, result: hex("y") },
+    );
+    expect(head).toMatchObject({ status: 202, body: "xy" });
+    expect(head.headers.map(([name]) => name)).toEqual(["A", "B", "Content-Type"]);
+  });
+
+  test("the first of a name counts, whatever its case, but of cookies all", () => {
+    const { headers } = headOf(
+      { headers: { "X-A": "1", "set-cookie": "a=1" } },
+      { headers: { "x-a": "2", "Set-Cookie": "b=2" } },
+    );
+    expect(headers).toEqual([
+      ["X-A", "1"],
+      ["set-cookie", "a=1"],
+      ["Set-Cookie", "b=2"],
+    ]);
+  });
+
+  test.each([
+    [100, 200],
+    [199, 200],
+    [204, 204],
+    [999, 999],
+  ])("status %i goes out as %i", (given, sent) => {
+    expect(headOf({ status: given }).status).toBe(sent);
+  });
+
+  test("what belongs to the connection is left out, and so is a name that is none", () => {
+    const { headers } = headOf({
+      headers: {
+        ...{ Connection: "close", "Transfer-Encoding": "chunked", "Keep-Alive": "1", Upgrade: "x", TE: "x" },
+        ...{ Trailer: "x", "a b": "1", "a:b": "1", "": "1", "X-Kept": "1" },
+      },
+    });
+    expect(headers).toEqual([["X-Kept", "1"]]);
+  });
+
+  test("a value ends no line, and goes out as UTF-8", () => {
+    const { headers } = headOf({ headers: { "X-A": "1\r\nSet-Cookie: forged", "X-B": "ä\u0000" } });
+    expect(headers).toEqual([
+      ["X-A", "1  Set-Cookie: forged"],
+      ["X-B", "\u00c3\u00a4"],
+    ]);
+  });
+
+  test("a length is taken where it can be one", () => {
+    expect(headOf({ headers: { "content-length": "12" } }).length).toBe(12);
+    expect(
+      ["-1", "1 2", "0x1", "", "1e3"].map((it) => headOf({ headers: { "Content-Length": it } }).length),
+    ).toEqual(Array(5).fill(undefined));
+    expect(headOf({ status: 204, headers: { "Content-Length": "12" } }).length).toBeUndefined();
+  });
+});
+
+test.each([
+  ["plain words", "text/plain; charset=utf-8"],
+  [" <!DOCTYPE html><p>", "text/html; charset=utf-8"],
+  ["<html>", "text/html; charset=utf-8"],
+  ["\u0000\u0001", "application/octet-stream"],
+])("a body that says nothing of itself, %j, goes out as %s", (body, type) => {
+  expect(headOf({ result: hex(body) }).headers).toEqual([["Content-Type", type]]);
+});
+
+test("a type of its own stays, and one that is packed is not guessed at", () => {
+  expect(headOf({ headers: { "content-type": "a/b" }, result: hex("x") }).headers).toEqual([
+    ["content-type", "a/b"],
+  ]);
+  const packed = headOf({ headers: { "Content-Encoding": "gzip" }, result: hex("x") });
+  expect(packed.headers).toEqual([["Content-Encoding", "gzip"]]);
+});
+
+test.each([
+  [{ status: "200" }, "status"],
+  [{ status: 1.5 }, "status"],
+  [{ status: 0 }, "status"],
+  [{ status: 1000 }, "status"],
+  [{ headers: { a: 1 } }, "headers.a"],
+  [{ headers: [] }, "headers"],
+  [{ result: "zz" }, "result"],
+  [{ result: "abc" }, "result"],
+  ["text", "the answer"],
+  [null, "the answer"],
+])("%j is no piece of an answer, and the Fault says why", (piece, field) => {
+  const take = () => new HookResponse().take(piece);
+  expect(take).toThrow(
+    expect.objectContaining({ code: "plugin_protocol", details: expect.objectContaining({ field }) }),
+  );
+});
