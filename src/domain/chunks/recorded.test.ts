@@ -1,0 +1,67 @@
+import { describe, expect, it, test } from "vitest";
+import { recorded } from "../../../test/harness/recorded.ts";
+import { isFault } from "../fault.ts";
+import { CHUNKS, type ChunkKind } from "./chunks.ts";
+
+/** Lists that the daemon gives as null: clients of the platform take none for them. */
+const NEVER_NULL: Readonly<Record<string, string>> = {
+  runtime_parameters: "parameters",
+  llm: "tool_calls",
+  options: "options",
+  document_pages: "result",
+  drive_files: "files",
+  dispatched_event: "events",
+};
+
+const ALL = recorded("chunks");
+const KINDS = [...new Set(ALL.map(({ kind }) => kind))];
+
+test("there are recordings of every kind of chunk", () => {
+  // it differs from the daemon's on purpose, and has tests of its own
+  expect([...KINDS, "agent_message"].toSorted()).toEqual(Object.keys(CHUNKS).toSorted());
+});
+
+describe.each(KINDS)("chunks that the daemon was asked about: %s", (kind) => {
+  const ofKind = ALL.filter((one) => one.kind === kind);
+  const refused = ofKind.filter((one) => one.refused !== undefined);
+  const taken = ofKind.filter((one) => one.refused === undefined);
+
+  it("what the daemon refuses is refused, and the reason is an object with a type", () => {
+    expect(refused.length).toBeGreaterThan(0);
+    const read = refused.map(({ name, input }) => ({ name, ...failureOf(kind, input) }));
+    const wanted = {
+      error_type: "unmarshal_error",
+      message: expect.stringMatching(/^unmarshal json failed: /),
+    };
+    expect(read).toEqual(refused.map(({ name }) => ({ name, ...wanted })));
+  });
+
+  it("must be identical 5 and 10: the rest is what the daemon makes of it, with lists that are never null", () => {
+    expect(taken.length).toBeGreaterThan(0);
+    const read = taken.map(({ name, input }) => ({ name, answer: asSent(readChunk(kind, input)) }));
+    expect(read).toEqual(taken.map(({ name, answer }) => ({ name, answer: withLists(answer, kind) })));
+  });
+});
+
+function readChunk(kind: string, input: unknown): unknown {
+  return CHUNKS[kind as ChunkKind].open().read(input);
+}
+
+function failureOf(kind: string, input: unknown): object {
+  try {
+    return { taken: readChunk(kind, input) };
+  } catch (error) {
+    return isFault(error, "plugin_error") ? error.details : { error };
+  }
+}
+
+function asSent(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value));
+}
+
+function withLists(value: unknown, kind: string, key = ""): unknown {
+  if (value === null && NEVER_NULL[kind] === key) return [];
+  if (Array.isArray(value)) return value.map((one) => withLists(one, kind));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withLists(one, kind, name)]));
+}
