@@ -65,8 +65,11 @@ async function keepAll<T>(
   const added: string[] = [];
   try {
     for (const { staged, identifier } of archives) {
-      if ((await store.packages.find(identifier)) === undefined) added.push(identifier);
-      else await removeDamaged(deps, identifier);
+      const isKnown = (await store.packages.find(identifier)) !== undefined;
+      // An archive without a row is what an earlier daemon has left: it is not this call's to take back either.
+      const isThere = isKnown || (await packages.has(identifier));
+      if (isThere) await removeDamaged(deps, identifier);
+      else added.push(identifier);
       await packages.keep(staged, identifier);
     }
     return await write();

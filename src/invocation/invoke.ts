@@ -37,9 +37,10 @@ export interface InvokerOptions {
 export interface Invoker extends AsyncDisposable {
   /**
    * Undefined where the plugin serves, by what is known here. Otherwise resolves once it does, after a look at the
-   * Store; rejects with what `invoke` would be refused with. For doors that refuse before they read a body.
+   * Store and, where an earlier daemon had it and its image is still to be built, after that; rejects with what `invoke`
+   * would be refused with. For doors that refuse before they read a body. The signal ends the wait for an image.
    */
-  admit(plugin: PluginName): Promise<void> | undefined;
+  admit(plugin: PluginName, signal?: AbortSignal): Promise<void> | undefined;
   /** Never throws: every refusal and failure is the sink's terminal event. */
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation;
   /** Ends what is open with `shutting_down`, and refuses new Invocations. */
@@ -61,6 +62,8 @@ export function createInvoker(options: InvokerOptions): Invoker {
   return new SessionInvoker(options);
 }
 
+/** What an answer may need on its way to a caller that waits no longer than Berth does. */
+const ANSWER_MS = 5000;
 const NOTHING_TO_DETACH: Invocation = { detach: () => undefined };
 
 class SessionInvoker implements Invoker {
@@ -89,10 +92,10 @@ class SessionInvoker implements Invoker {
     return this.#sessions.size;
   }
 
-  admit(name: PluginName): Promise<void> | undefined {
+  admit(name: PluginName, signal?: AbortSignal): Promise<void> | undefined {
     const plugin = this.#find(name);
     if (plugin !== undefined && isServing(plugin) && !this.#isClosing) return undefined;
-    return this.#findServing(name).then(() => undefined);
+    return this.#findServing(name, signal).then(() => undefined);
   }
 
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation {
@@ -191,7 +194,9 @@ class SessionInvoker implements Invoker {
     name: PluginName & Pick<InvocationRequest, "timeoutMs">,
     signal = this.#closing.signal,
   ): Promise<InstalledPlugin | undefined> {
-    const timeoutMs = timeoutOf(plugin, name);
+    const deadlineMs = timeoutOf(plugin, name);
+    // The caller hears where it stands before its own clock, which may be as long, runs out.
+    const timeoutMs = deadlineMs - Math.min(ANSWER_MS, deadlineMs / 10);
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     await this.#builds.wait(plugin, name, { timeoutMs, signal: ending });
     return this.#find(name);

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
@@ -44,6 +44,26 @@ describe.each(DATABASES)("uploads on $name", ({ create }) => {
     const before = await intake.left();
     await expect(intake.uploads.receive(inPieces(archive), {}, never)).rejects.toThrow("full");
     expect(await intake.left()).toEqual(before);
+  });
+
+  test("an archive that a daemon left is nobody's to take back, and is replaced where it is spoilt", async () => {
+    await using spoilt = await openIntake(database, {
+      store: (store) => ({
+        ...store,
+        packages: { ...store.packages, put: () => Promise.reject(new Error("full")) },
+      }),
+    });
+    await using staged = await spoilt.packages.stage();
+    await writeFile(staged.path, archive);
+    const { identifier } = await spoilt.reader.read(staged.path, new Date(0), never);
+    await spoilt.packages.keep(staged, identifier);
+    await expect(spoilt.uploads.receive(inPieces(archive), {}, never)).rejects.toThrow("full");
+    const kept = await spoilt.packages.open(identifier);
+    expect(await readFile(kept.path)).toEqual(archive);
+    await writeFile(kept.path, "no archive");
+    await expect(spoilt.uploads.receive(inPieces(archive), {}, never)).rejects.toThrow("full");
+    expect(await readFile(kept.path)).toEqual(archive);
+    await spoilt.packages.remove(identifier);
   });
 
   test("the same bytes twice are one package, each uploading tenant sees it", async () => {

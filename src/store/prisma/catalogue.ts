@@ -91,7 +91,7 @@ function describe({ type, nullable }: Column): string {
 function mismatch(field: string, value: string, accepted: string): Fault {
   return new Fault(
     "store_mismatch",
-    `The database's ${field} is ${value}; accepted: ${accepted}. It was not made by a daemon that Berth can follow.`,
+    `The database's ${field} is ${value}; accepted: ${accepted}. A daemon that Berth can follow makes it so: the migration of a current one may help.`,
     { details: { field, value, accepted } },
   );
 }
