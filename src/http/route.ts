@@ -79,7 +79,7 @@ export interface RoutesOptions {
   readonly life: DoorLife;
   readonly settings: { readonly jsonBytesMax: number; readonly answerTimeoutMs: number };
   /** Another door's answer to a path that is nobody's, where it is this door's to answer. */
-  readonly notFound?: (path: string) => Response | undefined;
+  readonly notFound?: (c: Context<HttpEnv>) => Response | undefined;
 }
 
 /** What the log says of a request beside its answer. */
@@ -105,7 +105,7 @@ export class Routes {
   constructor(options: RoutesOptions) {
     this.options = options;
     this.app.notFound((c) => {
-      const elsewhere = options.notFound?.(c.req.path);
+      const elsewhere = options.notFound?.(c);
       if (elsewhere !== undefined) return elsewhere;
       const fault = new Fault("not_found", `There is no ${c.req.path}; /openapi.json lists what there is.`);
       return faultResponse(fault, requestId(c.req.header("x-request-id")));

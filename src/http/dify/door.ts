@@ -144,9 +144,23 @@ export class DifyDoor {
   }
 
   /** The answer to a path that is the daemon's and none of its routes; undefined for any other. */
-  notFound(path: string): Response | undefined {
+  notFound(c: Context<HttpEnv>): Response | undefined {
+    const { path, method } = c.req;
     if (this.options.settings.key === undefined && !path.startsWith("/e/")) return undefined;
-    return PREFIXES.some((prefix) => path.startsWith(prefix)) ? jsonResponse(404, NO_ROUTE) : undefined;
+    if (!PREFIXES.some((prefix) => path.startsWith(prefix))) return undefined;
+    const other = path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
+    if (!this.#isServed(method, other)) return jsonResponse(404, NO_ROUTE);
+    // the method and the body are kept, but for a GET, which has none
+    const { search } = new URL(c.req.url);
+    return new Response(null, {
+      status: method === "GET" ? 301 : 307,
+      headers: { location: other + search },
+    });
+  }
+
+  #isServed(method: string, path: string): boolean {
+    const [handlers] = this.options.routes.app.router.match(method, path);
+    return handlers.length > 0;
   }
 
   async #answer<T>(
@@ -173,10 +187,11 @@ export class DifyDoor {
 }
 
 /** The daemon's database would have refused it, in these words. */
-export function tenantOf(given: string | undefined): TenantId {
+export function tenantOf(given: string | undefined, status?: number): TenantId {
   const parsed = TenantId.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw refusal("PluginDaemonInternalServerError", `invalid input syntax for type uuid: "${given ?? ""}"`);
+  const text = `invalid input syntax for type uuid: "${given ?? ""}"`;
+  throw refusal("PluginDaemonInternalServerError", text, status);
 }
 
 function isSame(given: string, wanted: string): boolean {

@@ -1,0 +1,153 @@
+/**
+ * The caller's end of a dispatched call, written to Node's own response. What arrives in one turn of the event loop
+ * leaves in one write; no header is on the wire before the first event, for clients time the first event by it.
+ */
+import type { ServerResponse } from "node:http";
+import type { ChunkReader } from "../../../domain/chunks/reader.ts";
+import { Fault, toFault } from "../../../domain/fault.ts";
+import type { InvocationEnd, InvocationSink } from "../../../domain/invocation.ts";
+import { failureText, successText } from "../envelope.ts";
+import { brokenCall, type CallFailure, refusedCall } from "./call-failure.ts";
+
+export interface CallerOptions {
+  readonly response: ServerResponse;
+  readonly requestId: string;
+  readonly chunks: ChunkReader;
+}
+
+/** One envelope for each chunk, nothing between them, and no last word but that of an error. */
+export class StreamCaller implements InvocationSink {
+  readonly #options: CallerOptions;
+  #pending = "";
+  #isFlushing = false;
+  #isStarted = false;
+  #hasEnded = false;
+
+  constructor(options: CallerOptions) {
+    this.#options = options;
+  }
+
+  get bufferedBytes(): number {
+    return this.#options.response.writableLength + this.#pending.length;
+  }
+
+  started(): void {
+    this.#isStarted = true;
+  }
+
+  item(data: unknown): void {
+    if (this.#hasEnded) return;
+    try {
+      const chunk = this.#options.chunks.read(data);
+      if (chunk === undefined) return;
+      this.#pending += event(successText(chunk));
+    } catch (error) {
+      // the response's close ends the Invocation for this caller
+      this.#fail(brokenCall(toFault(error)));
+      return;
+    }
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  end(end: InvocationEnd): void {
+    if (this.#hasEnded) return;
+    if (end.ok) this.#finish("");
+    else this.#fail(this.#isStarted ? brokenCall(end.fault) : refusedCall(end.fault));
+  }
+
+  #fail(failure: CallFailure): void {
+    if (failure.status === undefined) {
+      this.#finish(event(failureText(failure)));
+      return;
+    }
+    this.#hasEnded = true;
+    sendJson(this.#options, failure.status, failureText(failure));
+  }
+
+  #finish(last: string): void {
+    this.#hasEnded = true;
+    const { response } = this.#options;
+    const text = this.#pending + last;
+    this.#pending = "";
+    // a whole answer with its length is one write; as chunks it would be several
+    this.#writeHead({ "content-length": Buffer.byteLength(text) });
+    response.end(text);
+  }
+
+  #flush(): void {
+    this.#isFlushing = false;
+    if (this.#hasEnded || this.#pending === "") return;
+    this.#writeHead();
+    this.#options.response.write(this.#pending);
+    this.#pending = "";
+  }
+
+  #writeHead(more?: { "content-length": number }): void {
+    const { response, requestId } = this.#options;
+    if (!response.headersSent) response.writeHead(200, { ...SSE, "x-request-id": requestId, ...more });
+  }
+}
+
+const SSE = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+} as const;
+
+function event(text: string): string {
+  return `data: ${text}\n\n`;
+}
+
+/** The last chunk as one JSON document. Errors past the gates are told with 200: clients read no body of a 500. */
+export class PolledCaller implements InvocationSink {
+  readonly bufferedBytes = 0;
+  readonly #options: CallerOptions;
+  #isStarted = false;
+  #last: unknown;
+  #broken: Fault | undefined;
+
+  constructor(options: CallerOptions) {
+    this.#options = options;
+  }
+
+  started(): void {
+    this.#isStarted = true;
+  }
+
+  item(data: unknown): void {
+    if (this.#broken !== undefined) return;
+    try {
+      this.#last = this.#options.chunks.read(data) ?? this.#last;
+    } catch (error) {
+      this.#broken = toFault(error);
+    }
+  }
+
+  end(end: InvocationEnd): void {
+    const fault = this.#broken ?? (end.ok ? this.#nothing() : end.fault);
+    if (fault === undefined) {
+      sendJson(this.#options, 200, successText(this.#last));
+      return;
+    }
+    const failure = this.#isStarted ? brokenCall(fault) : refusedCall(fault);
+    const status = failure.status === 404 ? 404 : 200;
+    sendJson(this.#options, status, failureText(failure));
+  }
+
+  #nothing(): Fault | undefined {
+    if (this.#last !== undefined) return undefined;
+    const message = "no polling result received from plugin";
+    return new Fault("plugin_error", message, { details: { error_type: "no_result", message } });
+  }
+}
+
+function sendJson({ response, requestId }: CallerOptions, status: number, text: string): void {
+  response.writeHead(status, {
+    "content-type": "application/json; charset=utf-8",
+    "content-length": Buffer.byteLength(text),
+    "x-request-id": requestId,
+  });
+  response.end(text);
+}

@@ -1,0 +1,178 @@
+/**
+ * The calls of plugins, one route for each operation, under a Tenant's path and, for callers that hold an identifier,
+ * under `/v2/invoke`. This is the warm path: no middleware, the body read from Node's request, the answer written to
+ * Node's response, one wide event (the Session's own).
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Context } from "hono";
+import { CHUNKS } from "../../../domain/chunks/chunks.ts";
+import { Fault, toFault } from "../../../domain/fault.ts";
+import { TenantId } from "../../../domain/ids.ts";
+import type { InvocationRequest } from "../../../domain/invocation.ts";
+import type { Operation } from "../../../domain/operations/operation.ts";
+import { OPERATIONS } from "../../../domain/operations/operations.ts";
+import { IDENTIFIER_PATTERN } from "../../../domain/package-ref.ts";
+import type { Shape } from "../../../domain/shape.ts";
+import type { Invoker } from "../../../invocation/invoke.ts";
+import { checkContentLength, readIncoming } from "../../middleware/body.ts";
+import { requestId } from "../../middleware/request-id.ts";
+import type { HttpEnv } from "../../route.ts";
+import { type DifyDoor, tenantOf } from "../door.ts";
+import { failureResponse } from "../envelope.ts";
+import { type DaemonError, refusal, toDaemonError } from "../errors.ts";
+import { type CallBody, callShape, type Dispatched, readCall, wireData } from "./call-body.ts";
+import { refusedCall, refusedVersion } from "./call-failure.ts";
+import { PolledCaller, StreamCaller } from "./callers.ts";
+
+export interface DispatchDeps {
+  readonly invoker: Pick<Invoker, "invoke" | "admit">;
+  readonly settings: { readonly invokeBytesMax: number };
+}
+
+export function addDispatch(door: DifyDoor, deps: DispatchDeps): void {
+  for (const operation of OPERATIONS.filter(isDispatched)) {
+    const { path, isPolled } = operation.dispatch;
+    const call = { door, deps, operation, shape: callShape(operation) };
+    add(call, `/plugin/:tenant_id/dispatch/${path}`, callOfInstalled);
+    if (isPolled !== true) add(call, `/v2/invoke/dispatch/${path}`, callOfVersion);
+  }
+}
+
+interface Route {
+  readonly door: DifyDoor;
+  readonly deps: DispatchDeps;
+  readonly operation: Dispatched;
+  readonly shape: Shape<CallBody>;
+}
+
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  readonly tenant: string | undefined;
+  readonly requestId: string;
+}
+
+function isDispatched(operation: Operation): operation is Dispatched {
+  return operation.dispatch !== undefined;
+}
+
+function add(route: Route, path: string, handle: (route: Route, exchange: Exchange) => Promise<void>): void {
+  const { door } = route;
+  const gate = "key";
+  door.on({ method: "POST", path, gate }, async (c) => {
+    const id = requestId(c.req.header("x-request-id"));
+    try {
+      const { incoming, outgoing } = c.env;
+      if (incoming === undefined || outgoing === undefined)
+        throw new Error("the dispatch routes need Node's own server");
+      door.openGate(gate, (name) => headerOf(incoming, name));
+      await handle(route, { incoming, outgoing, tenant: c.req.param("tenant_id"), requestId: id });
+      return RESPONSE_ALREADY_SENT;
+    } catch (error) {
+      return refuse(door, c, { error, id });
+    }
+  });
+}
+
+/** What never became an Invocation has no wide event of its own yet. */
+function refuse(
+  door: DifyDoor,
+  c: Context<HttpEnv>,
+  { error, id }: { readonly error: unknown; readonly id: string },
+): Response {
+  const fault = toFault(error);
+  const told = toDaemonError(fault);
+  const answer = failureResponse(told, fault.rule.status);
+  answer.headers.set("x-request-id", id);
+  const isOurs = fault.code === "internal" && fault.cause !== undefined;
+  door.options.log[isOurs ? "error" : "info"]({
+    ...{ op: "http.request", ok: false, code: fault.code, method: "POST", path: c.req.path },
+    ...{ status: answer.status, request_id: id, ...(isOurs && { err: fault }) },
+  });
+  return answer;
+}
+
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === "string" ? value : undefined;
+}
+
+/** Of a Tenant's path and the plugin's name; whatever version is installed answers. */
+async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> {
+  const { incoming, tenant } = exchange;
+  const pluginId = headerOf(incoming, "x-plugin-id");
+  if (pluginId === undefined || pluginId === "")
+    throw refusal("PluginDaemonBadRequestError", "plugin_id is required", 400);
+  const tenantId = tenantOf(tenant, 500);
+  const body = await bodyOf(route, incoming);
+  const name = { tenantId, pluginId };
+  await admitted(route, name, refusedCall);
+  const call = { ...body, tenant_id: tenantId };
+  start(route, exchange, { ...name, content: wireData(route.shape, route.operation, call) });
+}
+
+/** Of an identifier, for the Tenant that the body names: it must be what that Tenant runs. */
+async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
+  const { incoming } = exchange;
+  const identifier = headerOf(incoming, "x-plugin-unique-identifier") ?? "";
+  if (identifier === "")
+    throw refusal("PluginDaemonBadRequestError", "X-Plugin-Unique-Identifier header is required", 400);
+  if (!IDENTIFIER_PATTERN.test(identifier))
+    throw refusal("PluginUniqueIdentifierError", `plugin_unique_identifier is not valid: ${identifier}`, 400);
+  const body = await bodyOf(route, incoming);
+  const tenantId = TenantId.safeParse(body.tenant_id).data;
+  // without a tenant there is nothing to look for: the rules say what is missing
+  if (tenantId === undefined) throw unknownTenant(route, body);
+  const name = { tenantId, pluginId: identifier.slice(0, identifier.indexOf(":")) };
+  await admitted(route, { ...name, identifier }, (fault) => refusedVersion(fault, identifier));
+  start(route, exchange, { ...name, content: wireData(route.shape, route.operation, body) });
+}
+
+function unknownTenant({ shape, operation }: Route, body: CallBody): Fault {
+  try {
+    wireData(shape, operation, body);
+  } catch (error) {
+    return toFault(error);
+  }
+  const text = "Key: 'TenantId' Error:Field validation for 'TenantId' failed on the 'uuid' tag";
+  return refusal("PluginDaemonBadRequestError", text, 400);
+}
+
+async function bodyOf({ deps, shape }: Route, incoming: IncomingMessage): Promise<CallBody> {
+  const { headers } = incoming;
+  const { invokeBytesMax } = deps.settings;
+  checkContentLength(headers["content-length"], invokeBytesMax);
+  const body = await readIncoming(incoming, invokeBytesMax);
+  return readCall(shape, { body, contentType: headers["content-type"] });
+}
+
+/** Before the rules of the body: a plugin that is not there is told first. */
+async function admitted(
+  { deps }: Route,
+  name: Parameters<Invoker["admit"]>[0],
+  tell: (fault: Fault) => DaemonError,
+): Promise<void> {
+  try {
+    await deps.invoker.admit(name);
+  } catch (error) {
+    const fault = toFault(error);
+    const { type, message, status } = tell(fault);
+    throw new Fault(fault.code, message, { context: { errorType: type, status }, cause: fault });
+  }
+}
+
+function start(
+  { deps, operation }: Route,
+  { outgoing, requestId: id }: Exchange,
+  call: Pick<InvocationRequest, "tenantId" | "pluginId" | "content">,
+): void {
+  // a caller that left while it waited has nobody to be answered
+  if (outgoing.destroyed) return;
+  const { chunk, isPolled } = operation.dispatch;
+  const options = { response: outgoing, requestId: id, chunks: CHUNKS[chunk].open() };
+  const sink = isPolled === true ? new PolledCaller(options) : new StreamCaller(options);
+  const invocation = deps.invoker.invoke({ ...call, operation, requestId: id }, sink);
+  // after the end this does nothing
+  outgoing.on("close", () => invocation.detach());
+}
