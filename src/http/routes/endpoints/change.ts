@@ -1,0 +1,91 @@
+import { z } from "zod";
+import type { Endpoints } from "../../../endpoint/endpoints.ts";
+import type { Routes } from "../../route.ts";
+import {
+  EndpointName,
+  EndpointParams,
+  EndpointSchema,
+  EndpointSettings,
+  type EndpointUrlSettings,
+  EndpointUser,
+  endpointJson,
+} from "./json.ts";
+
+const Patch = z.strictObject({
+  name: EndpointName.optional(),
+  settings: EndpointSettings.optional().meta({
+    description: "All of them, in place of those before; a secret that comes back as it was shown stays",
+  }),
+  user_id: EndpointUser.default("").meta({
+    description: "Who asks, for the platform that keeps the secrets",
+  }),
+});
+
+const PATH = "/v1/tenants/{tenant}/endpoints/{id}";
+const access = { opens: "tenant", scope: "installations:write" } as const;
+const spec = { path: PATH, tag: "endpoints", access, params: EndpointParams };
+
+interface Deps {
+  readonly endpoints: Endpoints;
+  readonly settings: EndpointUrlSettings;
+}
+
+export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps): void {
+  routes.add(
+    {
+      ...spec,
+      method: "patch",
+      summary: "Changes name or settings of an endpoint.",
+      body: Patch,
+      answers: { 200: { description: "The endpoint", content: { "application/json": EndpointSchema } } },
+      faults: [
+        ...(["endpoint_not_found", "conflict", "platform_unavailable"] as const),
+        ...(["invalid_json", "unsupported_media_type", "installation_not_found"] as const),
+        ...(["operation_not_found", "platform_refused", "secret_unreadable"] as const),
+      ],
+    },
+    async ({ params: { tenant: tenantId, id }, body, by, signal }) => {
+      const { name, settings: given, user_id: userId } = body;
+      const change = {
+        ...{ tenantId, id, userId, by },
+        ...(name !== undefined && { name }),
+        ...(given !== undefined && { settings: given }),
+      };
+      return Response.json(endpointJson(await endpoints.update(change, signal), settings));
+    },
+  );
+  // none of these shows the endpoint: its secrets are the platform's to open, and they hold without it
+  routes.add(
+    {
+      ...spec,
+      method: "delete",
+      summary: "Removes an endpoint: its URL is nobody's from now on, and never comes again.",
+      answers: { 204: { description: "It is gone" } },
+      faults: ["endpoint_not_found", "conflict"],
+    },
+    async ({ params: { tenant: tenantId, id }, by }) => {
+      await endpoints.remove({ tenantId, id, by });
+      return new Response(null, { status: 204 });
+    },
+  );
+  addSwitch(routes, endpoints, "enable");
+  addSwitch(routes, endpoints, "disable");
+}
+
+function addSwitch(routes: Routes, endpoints: Endpoints, to: "enable" | "disable"): void {
+  routes.add(
+    {
+      ...{ ...spec, method: "post", path: `${PATH}/${to}` },
+      summary:
+        to === "enable"
+          ? "The endpoint answers again. Repeated, it does nothing."
+          : "The endpoint answers 404 from now on; all else of it stays. Repeated, it does nothing.",
+      answers: { 204: { description: "It is so" } },
+      faults: ["endpoint_not_found", "conflict"],
+    },
+    async ({ params: { tenant: tenantId, id }, by }) => {
+      await endpoints.setEnabled({ tenantId, id, enabled: to === "enable", by });
+      return new Response(null, { status: 204 });
+    },
+  );
+}
