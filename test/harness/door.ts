@@ -480,6 +480,8 @@ const NOBODY_WAITS: Needs = { need: () => Promise.resolve(undefined) };
 export interface DoorOptions {
   readonly script?: Script;
   readonly needs?: Needs;
+  /** Beside what the package declares as it is. */
+  readonly declaration?: Readonly<Record<string, unknown>>;
   readonly limits?: Partial<Limits>;
   readonly settings?: Partial<{
     startTimeoutMs: number;
@@ -512,6 +514,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const metrics = createMetrics({ ofProcess: false });
   const log = metrics.tap(options.log ?? collectingLog(logged));
   const memory = memoryStore();
+  const { declaration } = aPackage();
+  memory.packages[0] = aPackage({ declaration: { ...declaration, ...options.declaration } });
   if (options.limits !== undefined) {
     memory.installations[0] = anInstallation({ limitsGranted: { ...LIMITS, ...options.limits } });
   }

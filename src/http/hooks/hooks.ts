@@ -116,11 +116,8 @@ class Exchange {
       const onClose = () => {
         gone.abort(new Fault("cancelled", "The caller has left."));
         invocation?.detach();
-        this.#log(
-          this.#outgoing.statusCode,
-          this.#outgoing.writableFinished ? caller.code : "cancelled",
-          caller.bytes,
-        );
+        const left = this.#outgoing.writableFinished ? undefined : "cancelled";
+        this.#log(this.#outgoing.statusCode, caller.code ?? left, caller.bytes);
       };
       const signal = AbortSignal.any([gone.signal, life.requests]);
       this.#outgoing.once("close", onClose);
