@@ -5,11 +5,12 @@ import pg from "pg";
 import { readConfig } from "../../src/config.ts";
 import type { PackageUploads } from "../../src/installation/contracts.ts";
 import { createPackageKeeper } from "../../src/installation/keep-packages.ts";
+import type { Trust, TrustSettings } from "../../src/installation/trust.ts";
 import { createPackageUploads } from "../../src/installation/upload.ts";
 import { type BundleUploads, createBundleUploads } from "../../src/installation/upload-bundle.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
-import { createPackageReader } from "../../src/packages/package-reader.ts";
+import { createPackageReader, type PackageReader } from "../../src/packages/package-reader.ts";
 import type { PackageStore } from "../../src/packages/package-store.ts";
 import { DEFAULT_READ_OPTIONS } from "../../src/packages/read-package.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -23,6 +24,8 @@ export interface TestIntake extends AsyncDisposable {
   readonly packages: PackageStore;
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;
+  readonly reader: PackageReader;
+  readonly trust: Trust;
   /** Files of archives, staged ones too, and rows; on PostgreSQL of every table. */
   left(): Promise<{ readonly files: readonly string[]; readonly rows: Readonly<Record<string, number>> }>;
 }
@@ -32,6 +35,7 @@ export interface IntakeChanges {
   readonly packages?: (packages: PackageStore) => PackageStore;
   readonly bytesMax?: number;
   readonly policy?: "off" | "require";
+  readonly trust?: Partial<TrustSettings>;
 }
 
 export async function openIntake(database: TestDatabase, changes: IntakeChanges = {}): Promise<TestIntake> {
@@ -45,12 +49,11 @@ export async function openIntake(database: TestDatabase, changes: IntakeChanges 
   const archives = { ...DEFAULT_READ_OPTIONS, entryBytesMax: bytesMax, uncompressedBytesMax: bytesMax };
   const bounds = { cpuMsMax: 30_000, timeoutMs: 60_000, heapMbMax: 256, threadsMax: 1 };
   const reader = scope.use(createPackageReader({ archives, ...bounds }));
-  const trust = testTrust(store, { policy: changes.policy ?? "off" });
+  const trust = testTrust(store, { policy: changes.policy ?? "off", ...changes.trust });
   const keeper = createPackageKeeper({ packages, store, reader, clock: systemClock, log: silentLog });
   const common = { packages, store, clock: systemClock, log: silentLog, reader, trust, keeper };
   return {
-    store,
-    packages,
+    ...{ store, packages, reader, trust },
     uploads: createPackageUploads({ ...common, limits: readConfig({}).limits, bytesMax }),
     bundles: createBundleUploads({
       ...common,
