@@ -5,6 +5,8 @@
  * A secret may stand in a file instead, which its name with `_FILE` behind it names.
  */
 import { resolve } from "node:path";
+import { PUBLISHED_KEYS } from "./config/daemon/published-keys.ts";
+import { type DaemonSettings, readDaemonSettings } from "./config/daemon/read.ts";
 import {
   type Env,
   isSet,
@@ -26,6 +28,8 @@ export interface Config {
   readonly limits: LimitsPolicy;
   /** What is legal and probably not meant, one sentence each. */
   readonly warnings: readonly string[];
+  /** What was set and does nothing, one sentence each. */
+  readonly notes: readonly string[];
 }
 
 /**
@@ -35,7 +39,10 @@ export interface Config {
 export function readConfig(given: Env, nodeFlags: readonly string[] = process.execArgv): Config {
   const problems: string[] = proxiedByNode(given, nodeFlags);
   const values = new Map<string, unknown>();
-  const { env, warnings } = withLowerCaseNames(given);
+  const { env: named, warnings } = withLowerCaseNames(given);
+  const daemon = readDaemonSettings(named);
+  problems.push(...daemon.problems);
+  const env: Env = { ...named, ...Object.fromEntries(daemon.values) };
   for (const [name, setting] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const raw = env[name] === "" && setting.default !== "" ? undefined : env[name];
     const text = raw ?? (setting.secret ? readSecret(env, name, problems) : setting.default);
@@ -46,10 +53,15 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
     if (parsed.success) values.set(name, parsed.data);
     else
       problems.push(
-        `${name} is ${setting.secret ? "not usable" : JSON.stringify(text)}; accepted: ${setting.accepted}`,
+        `${shownName(name, daemon)} is ${setting.secret ? "not usable" : JSON.stringify(text)}; accepted: ${setting.accepted}`,
       );
   }
-  problems.push(...unknownNames(env), ...pairProblems(values));
+  problems.push(
+    ...unknownNames(env),
+    ...pairProblems(values),
+    ...publishedKeyProblems(values),
+    ...storageProblems(values),
+  );
   if (problems.length > 0) {
     throw new Fault(
       "config_invalid",
@@ -61,8 +73,41 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
     settings,
     dataFolder: resolve(settings.BERTH_DATA),
     limits: limitsPolicy(settings),
-    warnings,
+    warnings: [...warnings, ...daemon.warnings],
+    notes: daemon.notes,
   });
+}
+
+/** As whoever set it knows it. */
+function shownName(name: string, { values, origins }: DaemonSettings): string {
+  const [found] = [...origins].filter(([to, from]) => to === name && values.has(to) && from !== "");
+  return found === undefined ? name : `${found[1]} (which is ${name})`;
+}
+
+/** One place in another would mix what they hold. */
+function storageProblems(values: ReadonlyMap<string, unknown>): string[] {
+  const names = [
+    "BERTH_STORAGE_PACKAGES",
+    "BERTH_STORAGE_INSTALLED",
+    "BERTH_STORAGE_ASSETS",
+    "BERTH_STORAGE_PERSISTENCE",
+  ] as const satisfies readonly SettingName[];
+  const paths = names.map((name) => ({ name, path: `${values.get(name)}/` }));
+  return paths.flatMap(({ name, path }, index) =>
+    paths
+      .slice(index + 1)
+      .filter((other) => path.startsWith(other.path) || other.path.startsWith(path))
+      .map((other) => `${name} and ${other.name} overlap; accepted: folders beside each other`),
+  );
+}
+
+function publishedKeyProblems(values: ReadonlyMap<string, unknown>): string[] {
+  const key = values.get("BERTH_DIFY_KEY" satisfies SettingName);
+  const isLeft = typeof key === "string" && PUBLISHED_KEYS.includes(key);
+  if (!isLeft || values.get("BERTH_DIFY_KEY_DEFAULT" satisfies SettingName) === "accept") return [];
+  return [
+    "SERVER_KEY (which is BERTH_DIFY_KEY) is the one in the published example files, which everybody knows; accepted: a key of your own, which Dify has as PLUGIN_DAEMON_KEY, or BERTH_DIFY_KEY_DEFAULT=accept",
+  ];
 }
 
 /** Settings that mean nothing, or the wrong thing, without each other. */

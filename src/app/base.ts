@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
+import type { TrustedKey } from "../domain/trust.ts";
 import { createPackageKeeper, type PackageKeeper } from "../installation/keep-packages.ts";
 import { createTrust, type Trust } from "../installation/trust.ts";
 import type { Log } from "../observe/log.ts";
@@ -11,6 +12,7 @@ import type { FileStore } from "../packages/file-store.ts";
 import { createPackageReader, type PackageReader } from "../packages/package-reader.ts";
 import type { PackageStore } from "../packages/package-store.ts";
 import { readKeyFiles } from "../packages/signature/key-files.ts";
+import { marketplaceKey } from "../packages/signature/marketplace-key.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
 import { reachRedis } from "../queue/bullmq/redis-server.ts";
@@ -72,8 +74,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
   const caBundle = await openCaBundle(config, log);
-  const keyFiles = settings.BERTH_TRUSTED_KEYS;
-  const keys = keyFiles === undefined ? [] : await readKeyFiles(keyFiles);
+  const keys = await trustedKeys(config);
   const processId = randomBytes(4).toString("hex");
   const connectionName = `berth-${role}-${processId}`;
   const [store, redis] = await Promise.all([
@@ -145,10 +146,20 @@ function serversMissing(role: Role, { settings }: Config): Fault {
   );
 }
 
-async function openCaBundle({ settings, warnings }: Config, log: Log): Promise<CaBundle | undefined> {
+/** Throws `config_invalid`, which names the file that is no key. */
+async function trustedKeys({ settings }: Config): Promise<readonly TrustedKey[]> {
+  const paths = (settings.BERTH_TRUSTED_KEYS ?? "").split(",").flatMap((path) => path.trim() || []);
+  const own = await Promise.all(paths.map((path) => readKeyFiles(path)));
+  const marketplace = settings.BERTH_TRUST_MARKETPLACE === "yes" ? [marketplaceKey()] : [];
+  const all = [...own.flat(), ...marketplace];
+  return all.filter(({ id }, index) => all.findIndex((key) => key.id === id) === index);
+}
+
+async function openCaBundle({ settings, warnings, notes }: Config, log: Log): Promise<CaBundle | undefined> {
   const path = settings.BERTH_CA_BUNDLE;
   const bundle = path === undefined ? undefined : await readCaBundle({ path, now: new Date() });
   for (const warning of warnings) log.warn({ op: "config.read" }, warning);
+  for (const note of notes) log.info({ op: "config.read" }, note);
   if (bundle !== undefined && bundle.warnings.length > 0)
     log.warn(
       { op: "ca_bundle.read", path, warnings: bundle.warnings },

@@ -36,6 +36,11 @@ export const SETTINGS = {
   BERTH_DIFY_KEY: secret(
     "Key of a Dify API server (its `PLUGIN_DAEMON_KEY`); set, Berth answers the API of dify-plugin-daemon too",
   ),
+  BERTH_DIFY_KEY_DEFAULT: oneOf(
+    ["refuse", "accept"],
+    "refuse",
+    "`accept`: that key may be the one in Dify's published example files",
+  ),
   BERTH_DIFY_ADMIN_KEY: secret("Key of that API's `/admin` routes; unset, there are none"),
   BERTH_DIFY_INNER_URL: matching(
     (value) => URL.canParse(value) && isPublicUrl(new URL(value)),
@@ -98,7 +103,12 @@ export const SETTINGS = {
     "What a package needs that no trusted key has signed: nothing, a warning, or it is refused; a tenant may have its own",
   ),
   BERTH_TRUSTED_KEYS: optional(
-    "PEM file of a public key whose signatures count, or a folder of them (`*.pem`)",
+    "PEM files of public keys whose signatures count, or folders of them (`*.pem`), comma-separated",
+  ),
+  BERTH_TRUST_MARKETPLACE: oneOf(
+    ["yes", "no"],
+    "no",
+    "`yes`: the signatures of Dify's marketplace count, as they do in dify-plugin-daemon",
   ),
   BERTH_SIGNATURE_NO_CATEGORY: oneOf(
     ["none", "langgenius"],
