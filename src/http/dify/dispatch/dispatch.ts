@@ -14,7 +14,7 @@ import type { Operation } from "../../../domain/operations/operation.ts";
 import { OPERATIONS } from "../../../domain/operations/operations.ts";
 import { IDENTIFIER_PATTERN } from "../../../domain/package-ref.ts";
 import type { Shape } from "../../../domain/shape.ts";
-import type { Invoker } from "../../../invocation/invoke.ts";
+import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
 import { checkContentLength, readIncoming } from "../../middleware/body.ts";
 import { requestId } from "../../middleware/request-id.ts";
 import type { HttpEnv } from "../../route.ts";
@@ -107,7 +107,7 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
   const tenantId = tenantOf(tenant, 500);
   const body = await bodyOf(route, incoming);
   const name = { tenantId, pluginId };
-  await admitted(route, name, refusedCall);
+  await admitted(route, exchange, { name, tell: refusedCall });
   const call = { ...body, tenant_id: tenantId };
   start(route, exchange, { ...name, content: wireData(route.shape, route.operation, call) });
 }
@@ -125,7 +125,8 @@ async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   // without a tenant there is nothing to look for: the rules say what is missing
   if (tenantId === undefined) throw unknownTenant(route, body);
   const name = { tenantId, pluginId: identifier.slice(0, identifier.indexOf(":")) };
-  await admitted(route, { ...name, identifier }, (fault) => refusedVersion(fault, identifier));
+  const tell = (fault: Fault) => refusedVersion(fault, identifier);
+  await admitted(route, exchange, { name: { ...name, identifier }, tell });
   start(route, exchange, { ...name, content: wireData(route.shape, route.operation, body) });
 }
 
@@ -150,15 +151,22 @@ async function bodyOf({ deps, shape }: Route, incoming: IncomingMessage): Promis
 /** Before the rules of the body: a plugin that is not there is told first. */
 async function admitted(
   { deps }: Route,
-  name: Parameters<Invoker["admit"]>[0],
-  tell: (fault: Fault) => DaemonError,
+  { outgoing }: Exchange,
+  { name, tell }: { readonly name: PluginName; readonly tell: (fault: Fault) => DaemonError },
 ): Promise<void> {
+  const leaving = new AbortController();
+  const waiting = deps.invoker.admit(name, leaving.signal);
+  if (waiting === undefined) return;
+  const leave = () => leaving.abort(new Fault("cancelled", "The caller has left."));
+  outgoing.once("close", leave);
   try {
-    await deps.invoker.admit(name);
+    await waiting;
   } catch (error) {
     const fault = toFault(error);
     const { type, message, status } = tell(fault);
     throw new Fault(fault.code, message, { context: { errorType: type, status }, cause: fault });
+  } finally {
+    outgoing.off("close", leave);
   }
 }
 

@@ -1,0 +1,99 @@
+/** The calls of a platform that knows the daemon, answered by a real plugin in its own Container. */
+import { request } from "node:http";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BerthProcess } from "../harness/berth.ts";
+import { type AcceptedInstall, install, packPlugin } from "../harness/client.ts";
+import { eventsOf, toldBy } from "../harness/dify.ts";
+import { openSite, type Site } from "../harness/site.ts";
+
+const KEY = "a platform's key";
+
+let site: Site;
+let berth: BerthProcess;
+let echo: AcceptedInstall;
+let mortal: AcceptedInstall;
+beforeAll(async () => {
+  site = await openSite({ env: { BERTH_DIFY_KEY: KEY, BERTH_PLUGIN_FRAME_MB_MAX: "4" } });
+  berth = await site.start();
+  echo = await install(berth, await packPlugin("echo"));
+  mortal = await install(berth, await packPlugin("dies-mid-stream"), echo.tenant);
+});
+afterAll(() => site[Symbol.asyncDispose]());
+
+interface Asked {
+  readonly plugin?: "echo" | "dies-mid-stream";
+  readonly tenant?: string;
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+const TOOLS = { echo: "echo", "dies-mid-stream": "die" } as const;
+
+function call({ plugin = "echo", tenant = echo.tenant, parameters = {} }: Asked) {
+  const data = { provider: plugin, tool: TOOLS[plugin], tool_parameters: parameters, credentials: {} };
+  const headers = {
+    ...{ "x-api-key": KEY, "x-plugin-id": `berth-tests/${plugin}`, "content-type": "application/json" },
+    "accept-encoding": "gzip, deflate, br",
+  };
+  const path = `${berth.url}/plugin/${tenant}/dispatch/tool/invoke`;
+  return { path, headers, body: JSON.stringify({ user_id: "u", app_id: null, data }) };
+}
+
+async function callTool(asked: Asked) {
+  const { path, headers, body } = call(asked);
+  const answer = await fetch(path, { method: "POST", headers, body });
+  return eventsOf(await answer.text());
+}
+
+test("a plugin's messages arrive one by one, while it is still at work", async () => {
+  const { path, headers, body } = call({ parameters: { text: "a\u2028b", messages: 3, delay_ms: 300 } });
+  const pieces: string[] = [];
+  await new Promise<void>((resolve, reject) => {
+    const asked = request(path, { method: "POST", headers }, (answer) => {
+      answer.on("data", (piece: Buffer) => pieces.push(piece.toString())).on("end", resolve);
+    });
+    asked.on("error", reject).end(body);
+  });
+  expect(pieces.length).toBeGreaterThan(1);
+  expect(eventsOf(pieces.join("")).map(({ data }) => data)).toEqual(
+    Array.from({ length: 3 }, () => ({ type: "text", message: { text: "a\u2028b" }, meta: null })),
+  );
+});
+
+test("a plugin's own error keeps its class and its text", async () => {
+  const events = await callTool({ parameters: { error: "no such luck" } });
+  expect(events.map(({ code }) => code)).toEqual([0, -500]);
+  const [, told] = events;
+  const { type, message } = toldBy(told ?? { code: 0, message: "{}", data: null });
+  expect(type).toBe("PluginInvokeError");
+  expect(JSON.parse(message)).toMatchObject({ error_type: "ValueError", message: "no such luck" });
+});
+
+test("improved 5: a plugin that dies in a call is told at once, after what it had said", async () => {
+  const began = performance.now();
+  const events = await callTool({ plugin: "dies-mid-stream", parameters: { exit_code: 7 } });
+  expect(performance.now() - began).toBeLessThan(20_000);
+  expect(events.map(({ code }) => code)).toEqual([0, -500]);
+  const { type, message } = toldBy(events[1] ?? { code: 0, message: "{}", data: null });
+  expect(type).toBe("PluginInvokeError");
+  expect(JSON.parse(message)).toMatchObject({ error_type: "ConnectionClosedError", args: { exitCode: 7 } });
+});
+
+test("an answer over the frame limit is told by name, and the plugin goes on", async () => {
+  const [told] = await callTool({ parameters: { bytes: 5 * 1024 * 1024 } });
+  const { message } = toldBy(told ?? { code: 0, message: "{}", data: null });
+  expect(JSON.parse(message)).toMatchObject({ error_type: "frame_too_large" });
+  expect(await callTool({ parameters: { text: "still here" } })).toMatchObject([
+    { code: 0, data: { message: { text: "still here" } } },
+  ]);
+});
+
+test("what one tenant has is not there for another", async () => {
+  const { tenant } = await install(berth, await packPlugin("echo"));
+  const { path, headers, body } = call({ plugin: "dies-mid-stream", tenant });
+  const answer = await fetch(path, { method: "POST", headers, body });
+  expect(mortal.tenant).not.toBe(tenant);
+  expect([answer.status, toldBy(JSON.parse(await answer.text()))]).toEqual([
+    404,
+    { code: -404, type: "PluginNotFoundError", message: "plugin not found" },
+  ]);
+});
