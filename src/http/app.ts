@@ -58,6 +58,7 @@ import { addPackagePrivacy, addPackageReadme } from "./routes/packages/texts.ts"
 import { addUploadPackage } from "./routes/packages/upload.ts";
 import { addListProviders } from "./routes/providers/list.ts";
 import { addListTools } from "./routes/providers/tools.ts";
+import { addTakeover } from "./routes/takeover/progress.ts";
 import { addCancelTask } from "./routes/tasks/cancel.ts";
 import { addTaskEvents } from "./routes/tasks/events.ts";
 import { addGetTask } from "./routes/tasks/get.ts";
@@ -234,6 +235,7 @@ function addNative(
   addListTenantEvents(routes, options);
   addDiskReport(routes, options);
   addDiskCollect(routes, options);
+  addTakeover(routes, options);
   addTrust(routes, options);
   addHealth(routes);
   addReady(routes, options);

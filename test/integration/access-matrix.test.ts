@@ -54,6 +54,7 @@ const MEANT: Readonly<Record<string, Access>> = {
   "GET /v1/disk": { opens: "operator", scope: "read" },
   "POST /v1/disk/gc": { opens: "operator", scope: "packages:write" },
   "GET /v1/disk/gc/{id}": { opens: "operator", scope: "read" },
+  "GET /v1/takeover": { opens: "operator", scope: "read" },
   "GET /v1/events": { opens: "operator", scope: "read" },
   "GET /v1/trust": { opens: "any", scope: "read" },
   "GET /v1/trust/keys": { opens: "any", scope: "read" },

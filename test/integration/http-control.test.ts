@@ -290,6 +290,7 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
       "/v1/packages/{identifier}/assets/{name}",
       "/v1/packages/{identifier}/privacy",
       "/v1/packages/{identifier}/readme",
+      "/v1/takeover",
       "/v1/tenants",
       "/v1/tenants/{tenant}",
       "/v1/tenants/{tenant}/endpoints",

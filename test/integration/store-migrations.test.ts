@@ -6,6 +6,7 @@ import { type Catalogue, readCatalogue } from "../../src/store/prisma/catalogue.
 import { openConnection } from "../../src/store/prisma/connection.ts";
 import { readMigrations } from "../../src/store/prisma/migrations.ts";
 import { plainSql } from "../../src/store/prisma/sql.ts";
+import { CATALOGUES, daemonTables } from "../harness/daemon-database.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
 
 interface Expected {
@@ -63,15 +64,20 @@ describe.each(DATABASES)("migrations on $name", ({ create }) => {
     expect(columns.has("berth_installations.id")).toBe(true);
   });
 
-  it("adopt one of an older daemon, with a default on its ids and a column left over", async () => {
-    const [daemon] = await readMigrations();
-    await prepare(
-      daemon.sql,
-      "ALTER TABLE plugins ADD COLUMN declaration text, ALTER COLUMN id SET DEFAULT gen_random_uuid()",
-    );
-    await using store = await database.open();
-    expect(store.instanceId).toMatch(/^[a-z0-9]{8}$/);
-  });
+  it.each(CATALOGUES)(
+    "leave the %s tables of a daemon as they were, so that its own migration has nothing to do",
+    async (age) => {
+      const before = await prepare(...(await daemonTables(age)));
+      const store = await database.open();
+      await store[Symbol.asyncDispose]();
+      const after = await prepare();
+      const theirs = new Set([...before.columns.values()].map(({ table }) => table));
+      const of = <T extends { table: string }>(facts: ReadonlyMap<string, T>) =>
+        [...facts].filter(([, { table }]) => theirs.has(table));
+      expect(of(after.columns)).toEqual(of(before.columns));
+      expect(of(after.rules)).toEqual(of(before.rules));
+    },
+  );
 
   it("make packages of an earlier release known by their label, and trip over no declaration", async () => {
     const declarations: readonly (readonly [object, string | null])[] = [
@@ -108,6 +114,8 @@ describe.each(DATABASES)("migrations on $name", ({ create }) => {
   it.each([
     ["ALTER TABLE plugins ALTER COLUMN refers TYPE integer", "plugins.refers"],
     ["ALTER TABLE tool_installations DROP COLUMN provider", "tool_installations.provider"],
+    // before a current daemon's migration has taken it off
+    ["ALTER TABLE plugins ADD COLUMN declaration text NOT NULL", "plugins.declaration"],
     ["ALTER TABLE endpoints ADD COLUMN extra text NOT NULL", "endpoints.extra"],
     ["ALTER TABLE endpoints DROP CONSTRAINT uni_endpoints_hook_id", "endpoints (uni_endpoints_hook_id)"],
   ])("refuse a database after %s and leave it as it was", async (change, field) => {
