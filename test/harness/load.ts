@@ -11,31 +11,14 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-export interface LoadOptions {
-  /** One after the other, in turn. */
-  readonly urls: readonly string[];
-  readonly key: string;
-  readonly call: ToolCall;
-  readonly perSecond: number;
-  /** What the call must answer. */
-  readonly expected: string;
-}
-
-export function startLoad({ urls, key, call, perSecond, expected }: LoadOptions): Load {
+/** Calls whatever is given, so often; it throws where it did not get what it wanted. */
+export function startLoadOf(call: () => Promise<void>, perSecond: number): Load {
   const failures: string[] = [];
   const open = new Set<Promise<void>>();
   let done = 0;
-  let begun = 0;
   const one = async (): Promise<void> => {
     const at = new Date().toISOString();
-    const url = urls[begun++ % urls.length] ?? "";
-    try {
-      const answer = await callOnce({ url, key, call });
-      if (answer.status !== 200 || !answer.body.includes(expected))
-        failures.push(`${at} ${url}: ${answer.status} ${answer.body}`);
-    } catch (error) {
-      failures.push(`${at} ${url}: ${error}`);
-    }
+    await call().catch((error: unknown) => void failures.push(`${at} ${error}`));
     done++;
   };
   const timer = setInterval(() => {
@@ -52,6 +35,28 @@ export function startLoad({ urls, key, call, perSecond, expected }: LoadOptions)
       await Promise.all(open);
     },
   };
+}
+
+export interface LoadOptions {
+  /** One after the other, in turn. */
+  readonly urls: readonly string[];
+  readonly key: string;
+  readonly call: ToolCall;
+  readonly perSecond: number;
+  /** What the call must answer. */
+  readonly expected: string;
+}
+
+export function startLoad({ urls, key, call, perSecond, expected }: LoadOptions): Load {
+  let begun = 0;
+  return startLoadOf(async () => {
+    const url = urls[begun++ % urls.length] ?? "";
+    const answer = await callOnce({ url, key, call }).catch((error: unknown) => {
+      throw new Error(`${url}: ${error}`);
+    });
+    if (answer.status !== 200 || !answer.body.includes(expected))
+      throw new Error(`${url}: ${answer.status} ${answer.body}`);
+  }, perSecond);
 }
 
 async function callOnce({ url, key, call }: { url: string; key: string; call: ToolCall }) {
