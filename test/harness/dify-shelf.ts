@@ -30,7 +30,7 @@ export interface Shelf extends AsyncDisposable {
   post(path: string, body: unknown): Promise<DifyAnswer>;
   /** As platforms send a file. */
   upload(path: string, form: FormData): Promise<DifyAnswer>;
-  raw(path: string): Promise<Response>;
+  raw(path: string, init?: RequestInit): Promise<Response>;
 }
 
 export async function openShelf(database: TestDatabase, changes: IntakeChanges = {}): Promise<Shelf> {

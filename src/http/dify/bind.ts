@@ -5,7 +5,7 @@
 import type { Context } from "hono";
 import { type Fault, toFault } from "../../domain/fault.ts";
 import { isMap, type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
-import { checkContentLength, readText } from "../middleware/body.ts";
+import { checkContentLength, readIncoming, readText } from "../middleware/body.ts";
 import type { HttpEnv } from "../route.ts";
 import { refusal } from "./errors.ts";
 
@@ -42,6 +42,11 @@ function isUnset(value: unknown): boolean {
 
 async function jsonBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap> {
   checkContentLength(c.req.header("content-length"), bytesMax);
+  const { incoming } = c.env;
+  const isSent = Number(c.req.header("content-length") ?? 0) > 0 || c.req.header("transfer-encoding");
+  // A Request of method GET has no body, but what came over the wire may.
+  if (c.req.method === "GET" && incoming !== undefined)
+    return isSent ? parsed(await readIncoming(incoming, bytesMax)) : {};
   return parsed(await readText(c.req.raw.body, bytesMax));
 }
 
