@@ -73,3 +73,21 @@ function changed(value: Json, changes: readonly Change[]): Json {
   }
   return copy;
 }
+
+/** Lists that the daemon gives as null: clients of the platform take none for them. */
+const NEVER_NULL: Readonly<Record<string, string>> = {
+  runtime_parameters: "parameters",
+  llm: "tool_calls",
+  options: "options",
+  document_pages: "result",
+  drive_files: "files",
+  dispatched_event: "events",
+};
+
+/** The daemon's answer with the one difference that is ours. */
+export function withLists(value: Json, kind: string, key = ""): Json {
+  if (value === null && NEVER_NULL[kind] === key) return [];
+  if (Array.isArray(value)) return value.map((one) => withLists(one, kind));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withLists(one, kind, name)]));
+}

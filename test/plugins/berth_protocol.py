@@ -29,9 +29,10 @@ def write_bytes(data):
 
 
 class Session:
-    """One request of the host; `parameters` are the tool's, `data` is the whole request."""
+    """One request of the host; `parameters` are the tool's, `data` is what is asked, `line` is all that came."""
 
     def __init__(self, line):
+        self.line = line
         self.id = line["session_id"]
         self.data = line["data"]
         self.parameters = self.data.get("tool_parameters") or {}

@@ -1,17 +1,7 @@
 import { describe, expect, it, test } from "vitest";
-import { recorded } from "../../../test/harness/recorded.ts";
+import { recorded, withLists } from "../../../test/harness/recorded.ts";
 import { isFault } from "../fault.ts";
 import { CHUNKS, type ChunkKind } from "./chunks.ts";
-
-/** Lists that the daemon gives as null: clients of the platform take none for them. */
-const NEVER_NULL: Readonly<Record<string, string>> = {
-  runtime_parameters: "parameters",
-  llm: "tool_calls",
-  options: "options",
-  document_pages: "result",
-  drive_files: "files",
-  dispatched_event: "events",
-};
 
 const ALL = recorded("chunks");
 const KINDS = [...new Set(ALL.map(({ kind }) => kind))];
@@ -57,11 +47,4 @@ function failureOf(kind: string, input: unknown): object {
 
 function asSent(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value));
-}
-
-function withLists(value: unknown, kind: string, key = ""): unknown {
-  if (value === null && NEVER_NULL[kind] === key) return [];
-  if (Array.isArray(value)) return value.map((one) => withLists(one, kind));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withLists(one, kind, name)]));
 }
