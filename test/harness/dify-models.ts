@@ -40,7 +40,7 @@ const DatasourceBlock = z.object({
 });
 const TriggerBlock = z.object({ identity: Identity, events: z.array(z.object({ identity: z.unknown() })) });
 
-export const Meta = z.object({ minimum_dify_version: z.string().nullish(), version: z.string().nullish() });
+const Meta = z.object({ minimum_dify_version: z.string().nullish(), version: z.string().nullish() });
 
 export const DeclarationModel = z.object({
   version: Version,
@@ -92,7 +92,7 @@ const InstallationRow = Row.extend({
   declaration: DeclarationModel,
 });
 
-export const PluginItem = InstallationRow.extend({ name: z.string().min(1), installation_id: z.uuid() });
+const PluginItem = InstallationRow.extend({ name: z.string().min(1), installation_id: z.uuid() });
 export const PluginList = z.object({ list: z.array(PluginItem), total: z.int() });
 export const CategoryList = z.object({ list: z.array(PluginItem), has_more: z.boolean() });
 export const Batch = z.array(InstallationRow);
