@@ -7,6 +7,7 @@ import { startShownTasks } from "../installation/batch/shown-tasks.ts";
 import { startDueUpgrades } from "../installation/changes/due-upgrades.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
 import { createInstallationRequests } from "../installation/install.ts";
+import { type InstalledCopiesDeps, startInstalledCopies } from "../installation/installed-copies.ts";
 import { createRebuild } from "../installation/rebuild.ts";
 import { createTaskHandler } from "../installation/tasks/runner.ts";
 import { startSweeper } from "../installation/tasks/sweeper.ts";
@@ -35,6 +36,7 @@ import {
   profileSettings,
   shownTaskSettings,
   sourceSettings,
+  storageLayout,
   storagePlace,
   supervisionSettings,
   taskSettings,
@@ -149,6 +151,15 @@ export async function startSupervision(
   return keeper;
 }
 
+function installedCopiesDeps({ config, store, packages, files, log }: Base): InstalledCopiesDeps {
+  return {
+    ...{ store, packages, files, log, clock: systemClock },
+    folders: storageLayout(config),
+    archives: archiveSettings(config),
+    everyMs: config.settings.BERTH_RECONCILE_SECONDS * 1000,
+  };
+}
+
 /** Takes jobs, and brings back what the queue forgot. */
 export async function startTasks(
   base: Base,
@@ -181,9 +192,14 @@ export async function startTasks(
     leaseMs: tasks.leaseMs,
     pollMs: tasks.pollMs,
   });
-  scope.use(await queue.work({ "task.run": handler }));
+  const copies = scope.use(startInstalledCopies(installedCopiesDeps(base)));
+  const runTask: typeof handler = async (job, signal) => {
+    await handler(job, signal);
+    copies.look();
+  };
+  scope.use(await queue.work({ "task.run": runTask }));
   const sweepMs = config.settings.BERTH_SWEEP_SECONDS * 1000;
-  scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100 }));
+  scope.use(startSweeper({ store, queue, clock: systemClock, log, sweepMs, batch: 100, againMs: 5_000 }));
   const due = { store, queue, log, clock: systemClock };
   scope.use(startShownTasks({ ...due, ...shownTaskSettings(config) }));
   scope.use(startDueUpgrades(due, { everyMs: sweepMs, batch: 100 }));

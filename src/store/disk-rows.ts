@@ -94,6 +94,8 @@ export interface PackageDisk {
   list(): Promise<readonly PackageUse[]>;
   /** Identifiers of what rows of an earlier daemon name, and no row of Berth. */
   unadopted(): Promise<readonly string[]>;
+  /** Identifiers of what some Tenant has, in no order; without what runs elsewhere than here. */
+  installed(): Promise<readonly string[]>;
   /**
    * Removes the row with all that hangs on it, only while nothing needs the Package and it is nobody's, or an upload
    * older than `uploadDays` (0: however old). An install that is being accepted is waited for. Answers whether it went.

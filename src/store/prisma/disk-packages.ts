@@ -37,6 +37,13 @@ export function createPackageDisk(db: Database): PackageDisk {
             ) AS "keptFor"
           FROM berth_packages p ORDER BY p.created_at, p.identifier`,
       ),
+    installed: () =>
+      db.run(async (prisma) => {
+        const rows = await prisma.$queryRaw<{ identifier: string }[]>`
+          SELECT DISTINCT plugin_unique_identifier AS identifier FROM plugin_installations
+          WHERE coalesce(runtime_type, '') IN ('', 'local')`;
+        return rows.map(({ identifier }) => identifier);
+      }),
     unadopted: () =>
       db.run(async (prisma) => {
         const rows = await prisma.$queryRaw<{ identifier: string }[]>`
