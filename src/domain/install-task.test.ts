@@ -52,6 +52,18 @@ describe("an item", () => {
       work({ state: "failed", cause: { code: "start_crashed", message: "It exits with 1." } }),
       ["failed", "It exits with 1. (start_crashed)"],
     ],
+    [
+      "that did not start ends with what it said at last",
+      work({
+        state: "failed",
+        cause: {
+          code: "start_crashed",
+          message: "It exits with 1.",
+          details: { logs: ["a", "ImportError: x", " "] },
+        },
+      }),
+      ["failed", "It exits with 1. ImportError: x (start_crashed)"],
+    ],
   ] as const)("%s", (_name, one, shown) => {
     expect(shownOf(one)).toEqual(shown);
   });

@@ -96,10 +96,21 @@ function showWork(work: ItemWork): Pick<InstallItem, "status" | "message"> {
   };
 }
 
-/** The last words where nothing else is known of why the work did not come to its end. */
-export function failedWith(cause: FaultJson | undefined): Pick<InstallItem, "status" | "message"> {
+/** The cause in words, and its code. */
+function failedWith(cause: FaultJson | undefined): Pick<InstallItem, "status" | "message"> {
   const { message, code } = cause ?? { message: "The installation did not end.", code: "internal" };
-  return { status: "failed", message: shorten(`${message} (${code})`) };
+  const word = lastWord(cause?.details?.["logs"]);
+  const said = word === undefined ? message : `${message} ${word}`;
+  return { status: "failed", message: shorten(`${said} (${code})`) };
+}
+
+/** What a plugin that did not start has said at last: most often that is the reason. */
+function lastWord(logs: unknown): string | undefined {
+  const lines: readonly unknown[] = Array.isArray(logs) ? logs : [];
+  return lines
+    .filter((line): line is string => typeof line === "string" && line.trim() !== "")
+    .at(-1)
+    ?.trim();
 }
 
 /** What a process that is gone has left unfinished. */

@@ -11,8 +11,18 @@ export const JOBS = {
       taskId: TaskId,
       /** Attempts that the task had seen when the job was made: a job of a dead worker never hides the next one. */
       attempt: z.int().min(0),
+      /** Counts requests of the same: one that a worker took along into its death hides no later one either. */
+      again: z.int().min(0).optional(),
     }),
-    dedupeKey: (payload: { taskId: string; attempt: number }) => `${payload.taskId}.${payload.attempt}`,
+    dedupeKey: ({
+      taskId,
+      attempt,
+      again = 0,
+    }: {
+      taskId: string;
+      attempt: number;
+      again?: number | undefined;
+    }) => `${taskId}.${attempt}.${again}`,
     concurrency: 8,
   },
 } as const;

@@ -28,6 +28,14 @@ export interface TaskAccepted {
   readonly created: boolean;
 }
 
+export interface ClaimableTask {
+  readonly id: TaskId;
+  readonly kind: TaskKind;
+  readonly attempt: number;
+  /** For how long anybody might have claimed it. */
+  readonly waitedMs: number;
+}
+
 export interface TaskRows {
   /**
    * The acceptance of work on a Tenant. The same while it is unfinished returns the task that is there; idempotency
@@ -84,7 +92,5 @@ export interface TaskRows {
   ): Promise<void>;
   events(id: TaskId, afterSeq: number): Promise<readonly TaskEvent[]>;
   /** Unfinished, not leased (or the lease has run out), free to be claimed: what a sweeper enqueues again. */
-  listClaimable(
-    limit: number,
-  ): Promise<readonly { readonly id: TaskId; readonly kind: TaskKind; readonly attempt: number }[]>;
+  listClaimable(limit: number): Promise<readonly ClaimableTask[]>;
 }

@@ -169,7 +169,7 @@ describe.each(DATABASES)("in trouble, on $name,", ({ create }) => {
     const { task } = await anInstall(rig.worker({ queue }));
     expect(queue.jobs).toEqual([]);
     const options = { store: rig.store, queue, clock: systemClock, log: silentLog };
-    await using _sweeper = startSweeper({ ...options, sweepMs: 60_000, batch: 50 });
+    await using _sweeper = startSweeper({ ...options, sweepMs: 60_000, batch: 50, againMs: 60_000 });
     queue.deaf = false;
     queue.reconnect();
     const job = { name: "task.run", payload: { taskId: task.id, attempt: task.attempt } };

@@ -15,12 +15,15 @@ export interface SweeperOptions {
   readonly sweepMs: number;
   /** Tasks that one sweep hands over at most. */
   readonly batch: number;
+  /** A task that nobody has claimed for so long is handed over anew; then after twice the time, and so on. */
+  readonly againMs: number;
 }
 
 /**
  * Hands over again what no worker holds: tasks whose enqueue failed, whose worker died, or whose delay is over. Runs
  * each `sweepMs` and at once when the queue comes back. Enqueueing a task twice costs nothing: the queue joins equal
- * jobs, and the task's lease lets one worker in.
+ * jobs, and the task's lease lets one worker in. A job that a worker had taken when it died is joined too, until the
+ * queue notices: so what stays unclaimed is asked for under another name.
  */
 export function startSweeper(options: SweeperOptions): AsyncDisposable {
   const scope = new Scope();
@@ -37,8 +40,15 @@ export function startSweeper(options: SweeperOptions): AsyncDisposable {
   return scope;
 }
 
-async function sweep({ store, queue, batch }: SweeperOptions): Promise<void> {
+async function sweep({ store, queue, batch, againMs }: SweeperOptions): Promise<void> {
   for (const task of await store.tasks.listClaimable(batch)) {
-    await queue.enqueue("task.run", { taskId: task.id, attempt: task.attempt });
+    const again = timesOver(task.waitedMs, againMs);
+    const job = { taskId: task.id, attempt: task.attempt };
+    await queue.enqueue("task.run", again === 0 ? job : { ...job, again });
   }
+}
+
+/** 0 before the time is over, 1 after it, 2 after twice the time, 3 after four times. */
+function timesOver(waitedMs: number, periodMs: number): number {
+  return waitedMs < periodMs ? 0 : Math.floor(Math.log2(waitedMs / periodMs)) + 1;
 }

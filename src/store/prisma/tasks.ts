@@ -1,6 +1,5 @@
 import { TaskId } from "../../domain/ids.ts";
-import type { TaskKind } from "../../domain/task.ts";
-import type { TaskRows } from "../task-rows.ts";
+import type { ClaimableTask, TaskRows } from "../task-rows.ts";
 import { acceptTask } from "./accept-task.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
@@ -62,12 +61,14 @@ function createReads(
       ),
     listClaimable: (limit) =>
       db.run(async (prisma) => {
-        const rows = await prisma.$queryRaw<{ id: string; kind: TaskKind; attempt: number }[]>`
-          SELECT id, kind, attempt FROM berth_tasks
+        const rows = await prisma.$queryRaw<ClaimableTask[]>`
+          SELECT id, kind, attempt, (extract(epoch FROM
+            clock_timestamp() - greatest(claimable_at, lease_expires_at)) * 1000)::float8 AS "waitedMs"
+          FROM berth_tasks
           WHERE finished_at IS NULL AND claimable_at <= clock_timestamp()
             AND (holder IS NULL OR lease_expires_at <= clock_timestamp())
           ORDER BY claimable_at LIMIT ${limit}`;
-        return rows.map(({ id, kind, attempt }) => ({ id: TaskId.parse(id), kind, attempt }));
+        return rows.map((row) => ({ ...row, id: TaskId.parse(row.id) }));
       }),
   };
 }
