@@ -7,7 +7,7 @@ import type { Config } from "../config.ts";
 import type { Proxies } from "../domain/proxy.ts";
 import type { EndpointDirectorySettings } from "../endpoint/directory.ts";
 import type { InnerApiSettings } from "../endpoint/inner-api.ts";
-import type { HttpAppSettings } from "../http/app.ts";
+import type { HttpAppSettings } from "../http/options.ts";
 import type { ServeSettings } from "../http/serve.ts";
 import {
   BUILD_LIMITS_DEFAULTS,

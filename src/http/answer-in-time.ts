@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import { Fault } from "../domain/fault.ts";
+import type { HttpEnv } from "./env.ts";
 import type { DoorLife } from "./life.ts";
-import type { HttpEnv } from "./route.ts";
 
 /**
  * The work's answer, or `answer_timeout` so long after the whole request is in; how long that may take has bounds of

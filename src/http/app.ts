@@ -1,30 +1,11 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
-import type { LimitsPolicy } from "../domain/limits.ts";
-import type { EndpointDirectory } from "../endpoint/directory.ts";
-import type { Endpoints } from "../endpoint/endpoints.ts";
 import { createHooks } from "../endpoint/serve-hook.ts";
-import type { Batches } from "../installation/batch/batches.ts";
-import type { InstallationChanges } from "../installation/changes/changes.ts";
-import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
-import type { PackageDecoder } from "../installation/decode-package.ts";
-import type { DiskCare } from "../installation/disk/disk-care.ts";
-import type { PackageAssets } from "../installation/package-assets.ts";
-import type { PackageTexts } from "../installation/package-texts.ts";
-import type { Tenants } from "../installation/tenants.ts";
-import type { PackageTransfers } from "../installation/transfer/contracts.ts";
-import type { Trust } from "../installation/trust.ts";
-import type { BundleUploads } from "../installation/upload-bundle.ts";
-import type { Invoker } from "../invocation/invoke.ts";
-import type { Keyring } from "../keys/keyring.ts";
-import type { Log } from "../observe/log.ts";
-import type { Metrics } from "../observe/metrics/metrics.ts";
-import type { RuntimeLogs } from "../runtime/runtimes.ts";
-import type { Store } from "../store/store.ts";
 import { addDify } from "./dify/all.ts";
-import { DifyDoor, type DifyDoorSettings } from "./dify/door.ts";
+import { DifyDoor } from "./dify/door.ts";
 import { addHealthCheck, type Business } from "./dify/health/check.ts";
-import { addHooks, type HookSettings } from "./hooks/hooks.ts";
+import { addHooks } from "./hooks/hooks.ts";
 import { DoorLife } from "./life.ts";
+import type { HttpAppOptions } from "./options.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle } from "./routes/bundles/get.ts";
@@ -39,15 +20,14 @@ import { addReadEndpoints } from "./routes/endpoints/read.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addMetrics } from "./routes/health/metrics.ts";
-import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
+import { addReady } from "./routes/health/ready.ts";
 import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
-import type { EntitySettings } from "./routes/installations/entity.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
 import { addRemoveInstallation } from "./routes/installations/remove.ts";
-import { addInvoke, type InvokeSettings } from "./routes/invocations/invoke.ts";
+import { addInvoke } from "./routes/invocations/invoke.ts";
 import { addCreateKey } from "./routes/keys/create.ts";
 import { addListKeys } from "./routes/keys/list.ts";
 import { addRevokeKey } from "./routes/keys/revoke.ts";
@@ -70,55 +50,6 @@ import { addTenantSettings } from "./routes/tenants/settings.ts";
 import { addExportPackage } from "./routes/transfer/export.ts";
 import { addImportPackage } from "./routes/transfer/import.ts";
 import { addTrust } from "./routes/trust/all.ts";
-
-export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings {
-  readonly version: string;
-  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
-  readonly platformVersion: string | undefined;
-  /** Of a package, and of what it unpacks to. */
-  readonly packageBytesMax: number;
-  /** JSON bodies of control routes at most. */
-  readonly jsonBytesMax: number;
-  /** A comment line goes out on quiet streams this often. */
-  readonly pingMs: number;
-  /** What `/health/ready` waits for each part. */
-  readonly healthTimeoutMs: number;
-  /** From a whole request to its answer, on routes that do not stream. */
-  readonly answerTimeoutMs: number;
-  /** The same for exports and imports, which move whole images. */
-  readonly transferTimeoutMs: number;
-  readonly dify: Pick<DifyDoorSettings, "key" | "adminKey">;
-}
-
-export interface HttpAppOptions {
-  readonly uploads: PackageUploads;
-  readonly bundles: BundleUploads;
-  readonly texts: PackageTexts;
-  readonly decoder: PackageDecoder;
-  readonly assets: PackageAssets;
-  readonly requests: InstallationRequests;
-  readonly changes: InstallationChanges;
-  readonly batches: Batches;
-  readonly tenants: Tenants;
-  readonly disk: DiskCare;
-  readonly trust: Trust;
-  readonly taskWatch: TaskWatch;
-  readonly transfers: PackageTransfers;
-  readonly store: Store;
-  readonly invoker: Invoker;
-  readonly endpoints: Endpoints;
-  readonly endpointDirectory: EndpointDirectory;
-  readonly logs: RuntimeLogs;
-  readonly keyring: Keyring;
-  readonly limitsPolicy: LimitsPolicy;
-  /** What must answer for the process to be ready. */
-  readonly parts: HealthParts;
-  readonly processes: ProcessCounts;
-  /** Undefined: there are none to be asked for. */
-  readonly metrics: Metrics | undefined;
-  readonly log: Log;
-  readonly settings: HttpAppSettings;
-}
 
 export interface HttpApp extends Disposable {
   /** What there is, and who may use it: the table that authorisation and the document are made from. */

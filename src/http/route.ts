@@ -2,7 +2,6 @@
  * How a Route is declared: what it is called, who may use it, what it takes. One declaration drives the routing, the
  * checks before the handler, and the OpenAPI document, so that they cannot disagree.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Actor } from "../domain/audit.ts";
@@ -12,14 +11,13 @@ import { parseInput } from "../domain/input.ts";
 import type { Keyring, Principal } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
 import { answerInTime } from "./answer-in-time.ts";
+import type { HttpEnv } from "./env.ts";
 import { faultResponse } from "./fault-response.ts";
 import type { DoorLife } from "./life.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
 import { checkContentLength, checkContentType, parseJsonObject, readText } from "./middleware/body.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { FaultBodySchema } from "./schemas.ts";
-
-export type HttpEnv = { Bindings: { incoming?: IncomingMessage; outgoing?: ServerResponse } };
 
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "patch" | "delete";

@@ -15,7 +15,9 @@ import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/do
 import type { TrustDecision } from "../../src/domain/trust.ts";
 import { openEndpointDirectory } from "../../src/endpoint/directory.ts";
 import { createEndpoints } from "../../src/endpoint/endpoints.ts";
-import { createHttpApp, type HttpApp, type HttpAppOptions } from "../../src/http/app.ts";
+import type { SecretKeeper } from "../../src/endpoint/secrets.ts";
+import { createHttpApp, type HttpApp } from "../../src/http/app.ts";
+import type { HttpAppOptions } from "../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../src/http/serve.ts";
 import { createBatches } from "../../src/installation/batch/batches.ts";
 import type { PackageTexts } from "../../src/installation/package-texts.ts";
@@ -502,6 +504,8 @@ export interface DoorOptions {
   }>;
   readonly serve?: Partial<ServeSettings>;
   readonly log?: Log;
+  /** Of Endpoints; by default a key of the tests seals them. */
+  readonly secrets?: SecretKeeper;
   /** Real parts in place of the fakes. */
   readonly parts?: Partial<HttpAppOptions>;
   /** Lines of the Installation's log. */
@@ -581,9 +585,10 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       settings: { keyPollMs: 600_000, useWriteMs: 600_000 },
     }),
   );
+  const { secrets = testSecrets } = options;
   const endpointDirectory = scope.use(
     await openEndpointDirectory({
-      ...{ store, clock, log, secrets: testSecrets, installations: invoker, news: silentNews },
+      ...{ store, clock, log, secrets, installations: invoker, news: silentNews },
       settings: { endpointPollMs: 600_000, endpointsMax: 100, lookupsMax: 4, rereadTimeoutMs: 1000 },
     }),
   );
@@ -605,7 +610,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     trust: testTrust(store),
     store,
     invoker,
-    endpoints: createEndpoints({ store, secrets: testSecrets, directory: endpointDirectory }),
+    endpoints: createEndpoints({ store, secrets, directory: endpointDirectory }),
     endpointDirectory,
     keyring,
     metrics,

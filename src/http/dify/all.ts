@@ -1,6 +1,5 @@
 /** Every route of this door, in the order in which they are looked for. */
-import type { HttpAppOptions } from "../app.ts";
-import type { PingHub } from "../ping-hub.ts";
+import type { DifyDeps } from "./deps.ts";
 import { addDispatch } from "./dispatch/dispatch.ts";
 import type { DifyDoor } from "./door.ts";
 import { addEndpoints } from "./endpoints/all.ts";
@@ -11,8 +10,6 @@ import { addInstallations } from "./management/installations.ts";
 import { addPackages } from "./management/packages.ts";
 import { addProviders } from "./management/providers.ts";
 import { addUploads } from "./management/uploads.ts";
-
-export type DifyDeps = HttpAppOptions & { readonly pings: PingHub };
 
 /** Adds the routes; none where no key opens them. */
 export function addDify(door: DifyDoor, deps: DifyDeps): void {

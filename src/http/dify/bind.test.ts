@@ -2,7 +2,7 @@ import { Hono } from "hono";
 import { expect, test } from "vitest";
 import { isFault } from "../../domain/fault.ts";
 import { field, flag, list, max, min, needed, struct, text, whole } from "../../domain/shape.ts";
-import type { HttpEnv } from "../route.ts";
+import type { HttpEnv } from "../env.ts";
 import { bind } from "./bind.ts";
 
 const Input = struct({

@@ -5,8 +5,8 @@
 import type { Context } from "hono";
 import { type Fault, toFault } from "../../domain/fault.ts";
 import { isMap, type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
+import type { HttpEnv } from "../env.ts";
 import { checkContentLength, readIncoming, readText } from "../middleware/body.ts";
-import type { HttpEnv } from "../route.ts";
 import { refusal } from "./errors.ts";
 
 /** Throws what names the fields that break a rule, with status 400. */

@@ -16,7 +16,7 @@ import {
   text,
   whole,
 } from "../../domain/shape.ts";
-import type { DifyDeps } from "./all.ts";
+import type { DifyDeps } from "./deps.ts";
 import type { DifyDoor, DifyInput } from "./door.ts";
 import { refusal } from "./errors.ts";
 

@@ -12,6 +12,7 @@ import type { Invocation, InvocationRequest } from "../../../domain/invocation.t
 import type { Operation } from "../../../domain/operations/operation.ts";
 import { indexOperations, OPERATIONS } from "../../../domain/operations/operations.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
+import type { HttpEnv } from "../../env.ts";
 import { faultResponse } from "../../fault-response.ts";
 import { DocumentCaller, EventCaller } from "../../invocation-stream.ts";
 import { authenticate, authorize } from "../../middleware/authenticate.ts";
@@ -23,7 +24,7 @@ import {
 } from "../../middleware/body.ts";
 import { requestId } from "../../middleware/request-id.ts";
 import type { PingHub } from "../../ping-hub.ts";
-import { type HttpEnv, honoPattern, type Routes } from "../../route.ts";
+import { honoPattern, type Routes } from "../../route.ts";
 import { wantsJson } from "../../sse.ts";
 import { documentInvoke, INVOKE_ACCESS } from "./document.ts";
 

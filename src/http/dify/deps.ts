@@ -1,0 +1,5 @@
+import type { HttpAppOptions } from "../options.ts";
+import type { PingHub } from "../ping-hub.ts";
+
+/** What routes of this door may need. */
+export type DifyDeps = HttpAppOptions & { readonly pings: PingHub };

@@ -1,0 +1,75 @@
+/** What the HTTP doors are made of: their use cases and settings. */
+import type { LimitsPolicy } from "../domain/limits.ts";
+import type { EndpointDirectory } from "../endpoint/directory.ts";
+import type { Endpoints } from "../endpoint/endpoints.ts";
+import type { Batches } from "../installation/batch/batches.ts";
+import type { InstallationChanges } from "../installation/changes/changes.ts";
+import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
+import type { PackageDecoder } from "../installation/decode-package.ts";
+import type { DiskCare } from "../installation/disk/disk-care.ts";
+import type { PackageAssets } from "../installation/package-assets.ts";
+import type { PackageTexts } from "../installation/package-texts.ts";
+import type { Tenants } from "../installation/tenants.ts";
+import type { PackageTransfers } from "../installation/transfer/contracts.ts";
+import type { Trust } from "../installation/trust.ts";
+import type { BundleUploads } from "../installation/upload-bundle.ts";
+import type { Invoker } from "../invocation/invoke.ts";
+import type { Keyring } from "../keys/keyring.ts";
+import type { Log } from "../observe/log.ts";
+import type { Metrics } from "../observe/metrics/metrics.ts";
+import type { RuntimeLogs } from "../runtime/runtimes.ts";
+import type { Store } from "../store/store.ts";
+import type { DifyDoorSettings } from "./dify/door.ts";
+import type { HookSettings } from "./hooks/hooks.ts";
+import type { HealthParts, ProcessCounts } from "./routes/health/ready.ts";
+import type { EntitySettings } from "./routes/installations/entity.ts";
+import type { InvokeSettings } from "./routes/invocations/invoke.ts";
+
+export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings {
+  readonly version: string;
+  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
+  readonly platformVersion: string | undefined;
+  /** Of a package, and of what it unpacks to. */
+  readonly packageBytesMax: number;
+  /** JSON bodies of control routes at most. */
+  readonly jsonBytesMax: number;
+  /** A comment line goes out on quiet streams this often. */
+  readonly pingMs: number;
+  /** What `/health/ready` waits for each part. */
+  readonly healthTimeoutMs: number;
+  /** From a whole request to its answer, on routes that do not stream. */
+  readonly answerTimeoutMs: number;
+  /** The same for exports and imports, which move whole images. */
+  readonly transferTimeoutMs: number;
+  readonly dify: Pick<DifyDoorSettings, "key" | "adminKey">;
+}
+
+export interface HttpAppOptions {
+  readonly uploads: PackageUploads;
+  readonly bundles: BundleUploads;
+  readonly texts: PackageTexts;
+  readonly decoder: PackageDecoder;
+  readonly assets: PackageAssets;
+  readonly requests: InstallationRequests;
+  readonly changes: InstallationChanges;
+  readonly batches: Batches;
+  readonly tenants: Tenants;
+  readonly disk: DiskCare;
+  readonly trust: Trust;
+  readonly taskWatch: TaskWatch;
+  readonly transfers: PackageTransfers;
+  readonly store: Store;
+  readonly invoker: Invoker;
+  readonly endpoints: Endpoints;
+  readonly endpointDirectory: EndpointDirectory;
+  readonly logs: RuntimeLogs;
+  readonly keyring: Keyring;
+  readonly limitsPolicy: LimitsPolicy;
+  /** What must answer for the process to be ready. */
+  readonly parts: HealthParts;
+  readonly processes: ProcessCounts;
+  /** Undefined: there are none to be asked for. */
+  readonly metrics: Metrics | undefined;
+  readonly log: Log;
+  readonly settings: HttpAppSettings;
+}
