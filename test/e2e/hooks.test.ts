@@ -146,7 +146,7 @@ test("hooks stay up through an upgrade and a rollback: no request is lost", asyn
     const { status, body } = await ask("/version", { method: "POST", body: "x" });
     if (status !== 200 || !body.startsWith("aye ")) throw new Error(`${status} ${body}`);
     seen.add(body);
-  }, 50);
+  }, 25);
   for (let round = 0; round < length({ short: 1, soak: 20 }); round++) {
     await change(berth, installed, "upgrade", { identifier: next.identifier });
     expect((await ask("/version")).body).toBe(`aye ${version}`);

@@ -9,12 +9,14 @@ interface Row {
   readonly type: ErrorType;
   /** In place of the Fault's own. */
   readonly text?: string;
+  /** Before the Fault's own. */
+  readonly start?: string;
 }
 
 const NOT_RUNNING = {
   status: 404,
   type: "PluginDaemonInternalServerError",
-  text: "no available node, plugin runtime not found",
+  start: "no available node, plugin runtime not found: ",
 } as const;
 
 const ROWS: Readonly<Partial<Record<FaultCode, Row>>> = {
@@ -43,7 +45,8 @@ export function hookFailure(fault: Fault): HookError {
     return { status: 500, type: "PluginDaemonInternalServerError", message: text };
   }
   const row = ROWS[code];
-  if (row !== undefined) return { status: row.status, type: row.type, message: row.text ?? fault.message };
+  if (row !== undefined)
+    return { status: row.status, type: row.type, message: row.text ?? `${row.start ?? ""}${fault.message}` };
   const error = toDaemonError(fault);
   const type = rule.status >= 500 || code === "busy" ? "PluginDaemonInternalServerError" : error.type;
   return { type, message: error.message, status: error.status ?? rule.status };
