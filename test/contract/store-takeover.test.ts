@@ -1,11 +1,10 @@
 /** What a daemon had installed becomes Berth's: once, whole, and in order of need; on both databases. */
 import { randomUUID } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { InstallationId, TenantId } from "../../src/domain/ids.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { InstallationId, type TaskId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Store } from "../../src/store/store.ts";
 import {
-  CATALOGUES,
   type DaemonInstallation,
   daemonTables,
   declarationRow,
@@ -16,139 +15,131 @@ import {
   speak,
 } from "../harness/daemon-database.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { aPackage, LIMITS } from "../harness/tenant-rows.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
 
 const KINDS = [{ table: "tool_installations", provider: "clock" }];
 const GRANTED = { limitsAsked: { memoryIsHard: false }, limits: LIMITS, warnings: ["a warning"] };
 const CAUSE = { code: "package_not_found", message: "upload it" } as const;
+const ITEMS = [
+  { plugin_id: "acme/a", status: "success", message: "installed" },
+  { plugin_id: "acme/b", status: "running", message: "starting" },
+];
 
-/** In order, so that a page's order is known. */
-const installationId = (place: number) =>
-  InstallationId.parse(`00000000-0000-7000-8000-${String(place).padStart(12, "0")}`);
+/** All that a daemon has left, once for all tests: each has its own packages. */
+function aDaemon() {
+  const [one, two, three] = [aTenant(), aTenant(), aTenant()];
+  const had: DaemonInstallation[] = [];
+  const has = (tenant: string, pkg: Package, more: Partial<DaemonInstallation> = {}) => {
+    const id = randomUUID();
+    had.push({ id, tenant, pkg: { ...pkg, kinds: KINDS }, ...more });
+    return InstallationId.parse(id);
+  };
+  const pkgs = {
+    ...{ wrong: aPackage(), uncounted: aPackage(), published: aPackage(), rare: aPackage() },
+    ...{ common: aPackage(), last: aPackage(), lost: aPackage(), gone: aPackage() },
+  };
+  const meta = '{"repo":"a/b"}';
+  const ids = {
+    wrong: [one, two, three].map((tenant) => has(tenant, pkgs.wrong, { source: "github", meta })),
+    uncounted: has(one, pkgs.uncounted, { meta: "no JSON", source: "" }),
+    published: [one, two].map((tenant) => has(tenant, pkgs.published)),
+    rare: has(one, pkgs.rare),
+    common: [one, two].map((tenant) => has(tenant, pkgs.common)),
+    last: has(three, pkgs.last),
+    lost: [one, two].map((tenant) => has(tenant, pkgs.lost)),
+    gone: has(three, pkgs.gone, { runtime: "" }),
+  };
+  const ours = had.length;
+  const elsewhere = [
+    has(one, aPackage(), { runtime: "remote", source: "remote" }),
+    has(two, aPackage(), { runtime: "serverless" }),
+  ];
+  const left = randomUUID();
+  const rows = [
+    ...[...new Map(had.map(({ pkg }) => [pkg.identifier, pkg])).values()].flatMap((pkg) => [
+      declarationRow({ ...pkg, declaration: { as: "stored" } }),
+      pluginRow(pkg, had.filter((it) => it.pkg.identifier === pkg.identifier).length),
+    ]),
+    ...had.flatMap(installationRows),
+    `UPDATE plugins SET refers = -2 WHERE plugin_unique_identifier = '${pkgs.wrong.identifier}'`,
+    `DELETE FROM plugins WHERE plugin_unique_identifier = '${pkgs.uncounted.identifier}'`,
+    `UPDATE plugin_installations SET endpoints_setups = -1, endpoints_active = -1 WHERE id = '${ids.wrong[0]}'`,
+    endpointRow(one, pkgs.wrong.pluginId, { hookId: "on", enabled: true }),
+    endpointRow(one, pkgs.wrong.pluginId, { hookId: "off", enabled: false }),
+    `INSERT INTO plugin_installations (id, plugin_id, plugin_unique_identifier, runtime_type)
+      VALUES ('${randomUUID()}', 'acme/nobody', 'acme/nobody:0.0.1@${"a".repeat(64)}', 'local')`,
+    installTaskRow(one, { id: left, status: "running", items: ITEMS }),
+    installTaskRow(one, { id: randomUUID(), status: "failed", items: ITEMS }),
+  ];
+  return { one, two, three, pkgs, ids, ours, elsewhere, left, rows };
+}
 
 describe.each(DATABASES)("taking over, on $name", ({ create }) => {
+  const daemon = aDaemon();
+  const { pkgs, ids, one } = daemon;
   let database: TestDatabase;
   let store: Store;
-  let had: DaemonInstallation[];
-  const tenants = Array.from({ length: 3 }, () => TenantId.parse(randomUUID()));
-  const [one, two, three] = tenants as [TenantId, TenantId, TenantId];
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     database = await create();
-    had = [];
+    await speak(database, [...(await daemonTables("older")), ...daemon.rows, "SELECT 1"]);
+    store = await database.open();
   });
-  afterEach(async () => {
+  afterAll(async () => {
     await store[Symbol.asyncDispose]();
     await database[Symbol.asyncDispose]();
   });
 
-  function has(tenant: string, pkg: Package, more: Partial<DaemonInstallation> = {}): DaemonInstallation {
-    const made = { id: installationId(had.length + 1), tenant, pkg: { ...pkg, kinds: KINDS }, ...more };
-    had.push(made);
-    return made;
+  async function adoptAll() {
+    const sums = { installations: 0, countsMended: 0, endpointCountsMended: 0 };
+    for (let after: string | undefined; ; ) {
+      const page = await store.takeover.adopt({ after, limit: 2, limits: LIMITS });
+      sums.installations += page.installations;
+      sums.countsMended += page.countsMended;
+      sums.endpointCountsMended += page.endpointCountsMended;
+      if (page.last === undefined) return sums;
+      after = page.last;
+    }
   }
 
-  async function open(...statements: readonly string[]): Promise<void> {
-    const tables = await daemonTables("current");
-    const packages = new Map(had.map(({ pkg }) => [pkg.identifier, pkg]));
-    await speak(database, [
-      ...tables,
-      ...[...packages.values()].flatMap((pkg) => [
-        declarationRow({ ...pkg, declaration: { as: "stored" } }),
-        pluginRow(pkg, had.filter((it) => it.pkg.identifier === pkg.identifier).length),
-      ]),
-      ...had.flatMap(installationRows),
-      ...statements,
-    ]);
-    store = await database.open();
-  }
-
-  const page = (after?: string) => store.takeover.adopt({ after, limit: 2, limits: LIMITS });
-
-  async function adoptAll(): Promise<number> {
-    let [installations, last] = [0, undefined as string | undefined];
-    do {
-      const adopted = await page(last);
-      installations += adopted.installations;
-      last = adopted.last;
-    } while (last !== undefined);
-    return installations;
-  }
-
-  async function look(sql: string) {
+  /** As another program would: an embedded database has one opener. */
+  async function look(...statements: readonly string[]) {
     await store[Symbol.asyncDispose]();
-    const rows = await speak(database, [sql]);
+    const rows = await speak(database, statements);
     store = await database.open();
     return rows;
   }
-
-  const ROWS = `SELECT i.id::text, i.plugin_unique_identifier, i.source, i.meta, p.refers::text, d.declaration,
-      (SELECT count(*)::text FROM tool_installations t WHERE t.tenant_id = i.tenant_id AND t.plugin_id = i.plugin_id) AS tools
-    FROM plugin_installations i LEFT JOIN plugins p USING (plugin_unique_identifier)
-    LEFT JOIN plugin_declarations d USING (plugin_unique_identifier) ORDER BY i.id`;
-
-  it.each(CATALOGUES)("gives each its Installation, in a database of the %s catalogue", async (age) => {
-    const pkg = { ...aPackage(), kinds: KINDS };
-    const id = installationId(1);
-    await speak(database, [
-      ...(await daemonTables(age)),
-      declarationRow({ ...pkg, declaration: {} }),
-      pluginRow(pkg, 1),
-      ...installationRows({ id, tenant: one, pkg, source: "github", meta: '{"repo":"a/b"}' }),
-    ]);
-    store = await database.open();
-    expect(await page()).toMatchObject({
-      installations: 1,
-      countsMended: 0,
-      endpointCountsMended: 0,
-      last: id,
-    });
-    expect(await store.installations.find(id)).toMatchObject({
-      ...{ id, tenantId: one, pluginId: pkg.pluginId, identifier: pkg.identifier, generation: 1 },
-      ...{
-        desired: "enabled",
-        state: "installing",
-        source: "github",
-        meta: { repo: "a/b" },
-        limitsGranted: LIMITS,
-      },
-      createdAt: new Date("2026-03-01T12:00:00.123Z"),
-    });
-    const list = await store.installed.list({ tenantId: one }, { limit: 10, declarationBytesMax: 0 });
-    expect(list.items).toHaveLength(1);
-  });
-
-  it("happens once, however many start and however often", async () => {
-    for (const tenant of tenants) for (const pkg of [aPackage(), aPackage()]) has(tenant, pkg);
-    await open();
+  it("gives each its Installation, once, however many start and however often", async () => {
     // an embedded database is one session: there they follow each other
-    const counts = await Promise.all([adoptAll(), adoptAll(), adoptAll()]);
-    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(had.length);
-    expect(await adoptAll()).toBe(0);
-    for (const { id, tenant } of had) {
-      const tasks = await store.tasks.list(
-        { tenantId: TenantId.parse(tenant), installationId: InstallationId.parse(id) },
-        { limit: 10 },
-      );
-      expect(tasks.items).toMatchObject([{ kind: "install", state: "queued" }]);
-      expect(await store.tasks.events(tasks.items[0]?.id ?? fail(), 0)).toMatchObject([
-        { type: "step", step: "queued", seq: 1 },
-      ]);
-    }
-    expect((await store.events.list({ kind: "installation.adopt" }, { limit: 100 })).items).toHaveLength(6);
+    const sums = await Promise.all([adoptAll(), adoptAll(), adoptAll()]);
+    const sum = (key: keyof (typeof sums)[number]) => sums.reduce((total, one) => total + one[key], 0);
+    expect(sum("installations")).toBe(daemon.ours);
+    expect([sum("countsMended"), sum("endpointCountsMended")]).toEqual([2, 1]);
+    expect(await adoptAll()).toEqual({ installations: 0, countsMended: 0, endpointCountsMended: 0 });
+    const id = ids.wrong[0] ?? missing();
+    expect(await store.installations.find(id)).toMatchObject({
+      ...{
+        id,
+        tenantId: one,
+        pluginId: pkgs.wrong.pluginId,
+        identifier: pkgs.wrong.identifier,
+        generation: 1,
+      },
+      ...{ desired: "enabled", state: "installing", source: "github", meta: { repo: "a/b" } },
+      ...{ limitsGranted: LIMITS, createdAt: new Date("2026-03-01T12:00:00.123Z") },
+    });
+    const page = { limit: 100, declarationBytesMax: 0 };
+    expect((await store.installed.list({ tenantId: one }, page)).items).toHaveLength(6);
+    expect((await store.events.list({ kind: "installation.adopt" }, page)).items).toHaveLength(daemon.ours);
+    const { items } = await store.tasks.list({ tenantId: one, installationId: id }, page);
+    expect(items).toMatchObject([{ kind: "install", state: "queued" }]);
+    expect(await store.tasks.events(items[0]?.id ?? missing(), 0)).toMatchObject([
+      { type: "step", step: "queued", seq: 1 },
+    ]);
   });
 
-  it("makes nothing of what runs elsewhere, says whose it is not, and counts it", async () => {
-    has(one, aPackage(), { runtime: "remote", source: "remote" });
-    has(two, aPackage(), { runtime: "serverless" });
-    const mine = has(three, aPackage(), { runtime: "" });
-    await open(
-      `INSERT INTO plugin_installations (id, plugin_id, plugin_unique_identifier, runtime_type)
-        VALUES ('${randomUUID()}', 'acme/lost', 'acme/lost:0.0.1@${"a".repeat(64)}', 'local')`,
-    );
-    expect(await adoptAll()).toBe(1);
-    expect(await store.installations.find(installationId(1))).toBeUndefined();
-    expect(await store.installations.find(InstallationId.parse(mine.id))).toBeDefined();
+  it("makes nothing of what runs elsewhere or is nobody's, and counts it", async () => {
+    for (const id of daemon.elsewhere) expect(await store.installations.find(id)).toBeUndefined();
     expect(await store.takeover.leftAlone()).toEqual({
       runtimes: { remote: 1, serverless: 1 },
       incomplete: 1,
@@ -156,158 +147,131 @@ describe.each(DATABASES)("taking over, on $name", ({ create }) => {
     });
   });
 
-  it("mends counts that are wrong, negative or missing, and no others", async () => {
-    const [wrong, missing] = [aPackage(), aPackage()];
-    for (const tenant of tenants) has(tenant, wrong);
-    has(one, missing, { meta: "no JSON", source: "" });
-    await open(
-      `UPDATE plugins SET refers = -2 WHERE plugin_unique_identifier = '${wrong.identifier}'`,
-      `DELETE FROM plugins WHERE plugin_unique_identifier = '${missing.identifier}'`,
-      `UPDATE plugin_installations SET endpoints_setups = -1, endpoints_active = -1 WHERE tenant_id = '${one}'
-        AND plugin_id = '${wrong.pluginId}'`,
-      endpointRow(one, wrong.pluginId, { hookId: "on", enabled: true }),
-      endpointRow(one, wrong.pluginId, { hookId: "off", enabled: false }),
-    );
-    const adopted = await store.takeover.adopt({ after: undefined, limit: 100, limits: LIMITS });
-    expect(adopted).toMatchObject({ installations: 4, countsMended: 2, endpointCountsMended: 1 });
-    expect(await store.installations.find(installationId(4))).toMatchObject({ source: "package", meta: {} });
-    const rows = await look(
-      `SELECT p.refers::text, i.endpoints_setups::text, i.endpoints_active::text FROM plugin_installations i
-        JOIN plugins p USING (plugin_unique_identifier) ORDER BY i.id`,
-    );
-    expect(rows.map((row) => Object.values(row))).toEqual([
-      ["3", "2", "1"],
-      ["3", "0", "0"],
-      ["3", "0", "0"],
-      ["1", "0", "0"],
-    ]);
+  it("is what becomes ready, as any other install does", async () => {
+    await store.takeover.keepPackage(pkgs.published, GRANTED);
+    for (let turn = 0; turn < 2; turn += 1) {
+      const [next] = await store.takeover.handOut({ neededMax: 1, othersMax: 1 });
+      await publish(next?.id ?? missing());
+    }
+    expect(await store.installations.find(ids.published[0] ?? missing())).toMatchObject({
+      ...{ state: "ready", warnings: ["a warning"] },
+    });
+    expect(await store.takeover.progress()).toMatchObject({ total: daemon.ours, ready: 2, failed: 0 });
   });
 
-  it("changes no row of the daemon where an adopted one becomes ready", async () => {
-    const pkg = aPackage();
-    has(one, pkg);
-    has(two, pkg);
-    await open();
-    await adoptAll();
-    const before = await look(ROWS);
-    await store.takeover.keepPackage(pkg, GRANTED);
-    const [first] = await store.takeover.handOut({ neededMax: 1, othersMax: 1 });
-    const claimed = await store.tasks.claim(first?.id ?? fail(), "worker", 60_000);
-    await store.installations.publishReady(claimed?.id ?? fail(), claimed?.attempt ?? 0);
-    expect(await look(ROWS)).toEqual(before);
-    expect(await store.installations.find(installationId(1))).toMatchObject({
-      state: "ready",
-      warnings: ["a warning"],
-    });
-    expect(await store.takeover.progress()).toMatchObject({
-      total: 2,
-      waiting: 1,
-      building: 0,
-      ready: 1,
-      failed: 0,
-    });
-  });
+  async function publish(taskId: TaskId): Promise<void> {
+    const claimed = await store.tasks.claim(taskId, "worker", 60_000);
+    await store.installations.publishReady(taskId, claimed?.attempt ?? 0);
+  }
 
   it("hands nothing out by itself, then the needed before those that many Tenants have", async () => {
-    const [rare, common, last] = [aPackage(), aPackage(), aPackage()];
-    has(one, rare);
-    for (const tenant of [one, two]) has(tenant, common);
-    has(three, last);
-    await open();
-    await adoptAll();
-    expect(await store.takeover.unread(10)).toEqual([
-      common.identifier,
-      ...[rare.identifier, last.identifier].toSorted(),
-    ]);
+    const group = [pkgs.rare, pkgs.common, pkgs.last];
+    const mine = group.map(({ identifier }) => identifier);
+    const unread = await store.takeover.unread(100);
+    const inOrder = unread.filter((identifier) => mine.includes(identifier));
+    expect(inOrder[0]).toBe(pkgs.common.identifier);
+    expect(inOrder.toSorted()).toEqual(mine.toSorted());
     // a package is read before its turn to be built can come
     expect(await store.takeover.handOut({ neededMax: 9, othersMax: 9 })).toEqual([]);
-    for (const pkg of [rare, common, last]) await store.takeover.keepPackage(pkg, GRANTED);
+    for (const pkg of group) await store.takeover.keepPackage(pkg, GRANTED);
     expect(await store.tasks.listClaimable(10)).toEqual([]);
 
-    const order: string[] = [];
-    const bounds = { neededMax: 1, othersMax: 1 };
-    const place = async (id: number) => await store.takeover.need(installationId(id));
-    const next = async () => {
-      for (const { id } of await store.takeover.handOut(bounds)) {
-        const task = await store.tasks.find(id);
-        order.push(task?.identifier ?? "");
-      }
+    const handOut = async () => {
+      const tasks = await store.takeover.handOut({ neededMax: 1, othersMax: 1 });
+      return await Promise.all(tasks.map(async ({ id }) => (await store.tasks.find(id))?.identifier));
     };
-    await next();
-    expect(order).toEqual([common.identifier]);
-    await next();
-    expect(order).toHaveLength(1);
-    expect(await place(4)).toEqual({ place: 2, of: 4 });
-    await next();
-    expect(order).toEqual([common.identifier, last.identifier]);
-    expect(await place(4)).toEqual({ place: 2, of: 4 });
+    expect(await handOut()).toEqual([pkgs.common.identifier]);
+    expect(await handOut()).toEqual([]);
+    const { unread: left, waiting, building } = await store.takeover.progress();
+    expect([waiting, building]).toEqual([3, 1]);
+    const place = { place: 2, of: left + waiting + building };
+    expect(await store.takeover.need(ids.last)).toEqual(place);
+    expect(await handOut()).toEqual([pkgs.last.identifier]);
+    expect(await store.takeover.need(ids.last)).toEqual(place);
     expect(await store.tasks.listClaimable(10)).toHaveLength(2);
-    expect(await store.takeover.progress()).toMatchObject({ total: 4, unread: 0, waiting: 2, building: 2 });
+  });
+
+  it("takes for needed what another task waits for", async () => {
+    const [rare] = (await store.tasks.list({ tenantId: one, installationId: ids.rare }, { limit: 1 })).items;
+    const asked = await store.tasks.accept({ kind: "fetch", tenantId: one, input: {} });
+    const waiting = await store.tasks.claim(asked.task.id, "worker", 60_000);
+    const on = [rare?.id ?? missing()];
+    await store.tasks.wait(asked.task.id, waiting?.attempt ?? 0, { on, delayMs: 60_000, isEnding: false });
+    expect(await store.takeover.handOut({ neededMax: 2, othersMax: 1 })).toMatchObject([{ id: rare?.id }]);
   });
 
   it("ends as failed what has no package, by a cause, and finds it again when that has come", async () => {
-    const pkg = aPackage();
-    has(one, pkg);
-    has(two, pkg);
-    await open();
-    await adoptAll();
-    expect(await store.takeover.fail(pkg.identifier, CAUSE)).toBe(2);
-    expect(await store.takeover.fail(pkg.identifier, CAUSE)).toBe(0);
-    expect(await store.installations.find(installationId(1))).toMatchObject({
+    const { identifier } = pkgs.lost;
+    expect(await store.takeover.fail(identifier, CAUSE)).toBe(2);
+    expect(await store.takeover.fail(identifier, CAUSE)).toBe(0);
+    const [first, second] = ids.lost;
+    expect(await store.installations.find(first ?? missing())).toMatchObject({
       state: "failed",
       cause: CAUSE,
     });
-    expect(await store.takeover.need(installationId(1))).toBeUndefined();
+    expect(await store.takeover.need(first ?? missing())).toBeUndefined();
     expect(await store.takeover.arrived(10)).toEqual([]);
-    await store.packages.put(pkg, {});
-    expect(await store.takeover.arrived(10)).toMatchObject([
-      { installationId: installationId(1), tenantId: one, identifier: pkg.identifier },
-      { installationId: installationId(2), tenantId: two },
-    ]);
+    await store.packages.put(pkgs.lost, {});
+    const arrived = await store.takeover.arrived(10);
+    expect(arrived.map(({ installationId }) => installationId).toSorted()).toEqual(
+      [first, second].toSorted(),
+    );
+    expect(arrived).toMatchObject([{ identifier }, { identifier }]);
   });
 
   it("leaves nothing behind where a waiting one is uninstalled", async () => {
-    const pkg = aPackage();
-    const { id } = has(one, pkg);
-    await open();
-    await adoptAll();
-    const { task } = await store.installations.acceptUninstall(InstallationId.parse(id));
+    const { total } = await store.takeover.progress();
+    const { task } = await store.installations.acceptUninstall(ids.gone);
     const claimed = await store.tasks.claim(task.id, "worker", 60_000);
     await store.installations.publishRemoved(task.id, claimed?.attempt ?? 0);
-    expect(await adoptAll()).toBe(0);
-    expect(await store.takeover.unread(10)).toEqual([]);
-    expect(await store.takeover.progress()).toMatchObject({ total: 0 });
-    expect(await look(ROWS)).toEqual([]);
+    expect(await adoptAll()).toMatchObject({ installations: 0 });
+    expect(await store.takeover.unread(100)).not.toContain(pkgs.gone.identifier);
+    expect(await store.takeover.progress()).toMatchObject({ total: total - 1 });
+    expect(await store.installations.isPublished(ids.gone)).toBe(false);
+  });
+
+  it("mends counts that are wrong, negative or missing; of what became ready no row changes", async () => {
+    const places = [...ids.wrong, ids.uncounted, ...ids.published].map((id) => `'${id}'`);
+    const rows = await look(
+      `SELECT i.source, i.meta, i.endpoints_setups::text, i.endpoints_active::text, p.refers::text, d.declaration,
+        (SELECT count(*)::text FROM tool_installations t
+          WHERE t.tenant_id = i.tenant_id AND t.plugin_id = i.plugin_id) AS tools
+      FROM plugin_installations i JOIN plugins p USING (plugin_unique_identifier)
+      JOIN plugin_declarations d USING (plugin_unique_identifier)
+      WHERE i.id IN (${places}) ORDER BY array_position(ARRAY[${places}], i.id::text)`,
+    );
+    const none = { endpoints_setups: "0", endpoints_active: "0", declaration: '{"as":"stored"}', tools: "1" };
+    const wrong = { ...none, refers: "3", source: "github", meta: '{"repo":"a/b"}' };
+    const published = { ...none, refers: "2", source: "marketplace", meta: "{}" };
+    expect(rows).toEqual([
+      { ...wrong, endpoints_setups: "2", endpoints_active: "1" },
+      ...[wrong, wrong],
+      { ...none, refers: "1", source: "", meta: "no JSON" },
+      ...[published, published],
+    ]);
+    expect(await store.installations.find(ids.uncounted)).toMatchObject({ source: "package", meta: {} });
   });
 
   it("ends tasks that a daemon left running, and none of Berth's", async () => {
-    const [left, ours] = [randomUUID(), randomUUID()];
-    const items = [
-      { plugin_id: "acme/a", status: "success", message: "installed" },
-      { plugin_id: "acme/b", status: "running", message: "starting" },
-    ];
-    await open(
-      installTaskRow(one, { id: left, status: "running", items }),
-      installTaskRow(one, { id: randomUUID(), status: "failed", items }),
-    );
+    const ours = randomUUID();
     await look(
-      `INSERT INTO berth_tasks (id, kind, tenant_id, state) VALUES ('${ours}', 'batch', '${one}', 'queued') RETURNING id`,
+      `INSERT INTO berth_tasks (id, kind, tenant_id, state) VALUES ('${ours}', 'batch', '${one}', 'queued')`,
+      installTaskRow(one, { id: ours, status: "running", items: ITEMS }),
+      "SELECT 1",
     );
-    await look(`${installTaskRow(one, { id: ours, status: "running", items })} RETURNING id`);
     expect(await store.takeover.endDaemonTasks(10)).toBe(1);
     expect(await store.takeover.endDaemonTasks(10)).toBe(0);
-    const rows = await look(`SELECT status, plugins FROM install_tasks WHERE id = '${left}'`);
-    expect(rows).toMatchObject([{ status: "failed" }]);
-    expect(JSON.parse(String(rows[0]?.["plugins"]))).toEqual([
-      items[0],
+    const [left, berths] = await look(
+      `SELECT status, plugins FROM install_tasks WHERE id IN ('${daemon.left}', '${ours}') ORDER BY status`,
+    );
+    expect([left?.["status"], berths?.["status"]]).toEqual(["failed", "running"]);
+    expect(JSON.parse(String(left?.["plugins"]))).toEqual([
+      ITEMS[0],
       { plugin_id: "acme/b", status: "failed", message: "An unexpected daemon shutdown occurred" },
-    ]);
-    expect(await look(`SELECT status FROM install_tasks WHERE id = '${ours}'`)).toEqual([
-      { status: "running" },
     ]);
   });
 });
 
-function fail(): never {
+function missing(): never {
   throw new Error("it is not there");
 }

@@ -160,6 +160,10 @@ async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fai
 async function handOut(tx: Tx, { neededMax, othersMax }: Parameters<TakeoverRows["handOut"]>[0]) {
   // One at a time hands out, among all workers: this row is there on every database, and nobody else locks it.
   await tx.$queryRaw`SELECT 1 AS one FROM berth_meta WHERE key = 'instance_id' FOR UPDATE`;
+  // An upgrade that the platform asked for waits for the installation to be there first.
+  await tx.$executeRaw`
+    UPDATE berth_takeovers k SET needed_at = clock_timestamp()
+    WHERE k.needed_at IS NULL AND EXISTS (SELECT 1 FROM berth_task_waits w WHERE w.waits_for = k.task_id)`;
   const [busy] = await tx.$queryRaw<{ needed: bigint; others: bigint }[]>`
     SELECT count(*) FILTER (WHERE k.needed_at IS NOT NULL) AS needed,
       count(*) FILTER (WHERE k.needed_at IS NULL) AS others
