@@ -1,0 +1,69 @@
+/** A platform's inner API that "encrypts" by turning secrets round, and does to its callers what a test says. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { z } from "zod";
+
+const Asked = z.object({
+  opt: z.enum(["encrypt", "decrypt", "clear"]),
+  data: z.record(z.string(), z.unknown()),
+  config: z.array(z.object({ name: z.string(), type: z.string() })),
+});
+
+export interface AskedOfInnerApi {
+  readonly url: string | undefined;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: string;
+}
+
+export interface FakeInnerApi extends AsyncDisposable {
+  readonly url: string;
+  readonly asked: AskedOfInnerApi[];
+  /** In place of its own answer. */
+  answer: ((response: ServerResponse) => void) | undefined;
+}
+
+export async function startInnerApi(): Promise<FakeInnerApi> {
+  const asked: AskedOfInnerApi[] = [];
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on("data", (part: Buffer) => parts.push(part));
+    request.on("end", () => {
+      const body = Buffer.concat(parts).toString();
+      asked.push({ url: request.url, headers: request.headers, body });
+      if (api.answer !== undefined) return api.answer(response);
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ data: { data: changed(body) }, error: "" }));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as AddressInfo;
+  const api: FakeInnerApi = {
+    url: `http://127.0.0.1:${port}`,
+    asked,
+    answer: undefined,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  return api;
+}
+
+function changed(body: string): Record<string, unknown> {
+  const { opt, data, config } = Asked.parse(JSON.parse(body));
+  if (opt === "clear") return data;
+  const secrets = config.filter(({ type }) => type === "secret-input").map(({ name }) => name);
+  return Object.fromEntries(
+    Object.entries(data).map(([name, value]) => [
+      name,
+      secrets.includes(name) && typeof value === "string" ? turned(opt, value) : value,
+    ]),
+  );
+}
+
+function turned(opt: "encrypt" | "decrypt", value: string): string {
+  const round = [...value].reverse().join("");
+  if (opt === "encrypt") return `platform:${round}`;
+  return value.startsWith("platform:") ? [...value.slice("platform:".length)].reverse().join("") : value;
+}
