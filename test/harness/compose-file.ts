@@ -84,11 +84,16 @@ export async function readComposeFile(
 }
 
 export function parseComposeFile(text: string, env: Readonly<Record<string, string>>): ComposeFile {
-  const filled = fill(parse(text, { merge: true }), env);
+  const filled = filledCompose(text, env);
   const kept = Object.entries(z.record(z.string(), z.unknown()).parse(filled)).filter(
     ([key]) => !key.startsWith("x-"),
   );
   return File.parse(Object.fromEntries(kept));
+}
+
+/** A file's content with the values of the environment in it. */
+export function filledCompose(text: string, env: Readonly<Record<string, string>>): unknown {
+  return fill(parse(text, { merge: true }), env);
 }
 
 /** `NAME=value`, one a line. */

@@ -1,0 +1,122 @@
+/** `examples/dify`: what Compose would make of it beside Dify's own file, read by Berth's own rules. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { readConfig } from "../../src/config.ts";
+import { filledCompose, readEnvFile } from "../harness/compose-file.ts";
+
+const EXAMPLE = join(import.meta.dirname, "../../examples/dify");
+const DIFYS = join(import.meta.dirname, "../fixtures/dify-compose.yml");
+
+const Environment = z.record(z.string(), z.string()).default({});
+const Bind = z.strictObject({
+  type: z.literal("bind"),
+  source: z.string().startsWith("/"),
+  target: z.string().startsWith("/"),
+});
+
+/** Exactly the keys that the file has, as the Compose specification writes them. */
+const Override = z.strictObject({
+  services: z.strictObject({
+    plugin_daemon: z.strictObject({
+      image: z.string().regex(/^[a-z0-9./-]+:[\w.-]+$/),
+      user: z.literal("0:0"),
+      init: z.literal(true),
+      command: z.tuple([z.literal("serve")]),
+      security_opt: z.tuple([z.literal("no-new-privileges:true")]),
+      stop_grace_period: z.string().regex(/^\d+s$/),
+      environment: Environment,
+      volumes: z.array(Bind),
+    }),
+    api: z.strictObject({ environment: Environment }),
+    worker: z.strictObject({ environment: Environment }),
+  }),
+});
+const Base = z.object({
+  services: z.object({
+    plugin_daemon: z.object({ environment: Environment, volumes: z.array(z.string()) }),
+    api: z.object({ environment: Environment }),
+    worker: z.object({ environment: Environment }),
+  }),
+});
+
+let values: Record<string, string>;
+let base: z.infer<typeof Base>["services"];
+let override: z.infer<typeof Override>["services"];
+
+beforeAll(async () => {
+  values = { ...(await readEnvFile(join(EXAMPLE, ".env.example"))), PLUGIN_DAEMON_KEY: "a-key-of-our-own" };
+  base = Base.parse(filledCompose(await readFile(DIFYS, "utf8"), values)).services;
+  override = Override.parse(filledCompose(await overrideText(), values)).services;
+});
+
+const overrideText = () => readFile(join(EXAMPLE, "docker-compose.override.yml"), "utf8");
+/** Compose merges names one by one. */
+const environment = () => ({ ...base.plugin_daemon.environment, ...override.plugin_daemon.environment });
+
+describe("the compose example for a Dify deployment", () => {
+  it("names services of Dify's own file, and nothing that is not there", () => {
+    expect(Object.keys(override).filter((name) => !(name in base))).toEqual([]);
+  });
+
+  it("gives Berth an environment that it starts with, and means by it what the daemon did", () => {
+    const { settings, warnings } = readConfig(environment(), []);
+    expect(settings).toMatchObject({
+      ...{ BERTH_HOST: "0.0.0.0", BERTH_PORT: 5002, BERTH_DIFY_KEY: "a-key-of-our-own" },
+      DATABASE_URL: "postgresql://postgres:difyai123456@db_postgres:5432/dify_plugin?sslmode=disable",
+      REDIS_URL: "redis://:difyai123456@redis:6379/0",
+      ...{ BERTH_DIFY_INNER_URL: "http://api:5001", BERTH_SIGNATURE_POLICY: "require" },
+      ...{ BERTH_STORAGE: "/app/storage", BERTH_PACKAGE_MB_MAX: 50, BERTH_PLUGIN_SECONDS_MAX: 600 },
+    });
+    expect(settings.BERTH_S3_BUCKET).toBeUndefined();
+    expect(warnings).toHaveLength(1);
+  });
+
+  it("refuses the key that Dify's file has, until there is one of one's own", async () => {
+    const env = { ...values, PLUGIN_DAEMON_KEY: "" };
+    const { plugin_daemon } = Base.parse(filledCompose(await readFile(DIFYS, "utf8"), env)).services;
+    expect(() => readConfig({ ...environment(), ...plugin_daemon.environment }, [])).toThrow(
+      /published example files/,
+    );
+  });
+
+  it("mounts the data folder and the engine's socket under the paths that they have on the host", () => {
+    const { settings, dataFolder } = readConfig(environment(), []);
+    const binds = override.plugin_daemon.volumes;
+    expect(binds.map(({ source }) => source)).toEqual([dataFolder, settings.BERTH_ENGINE_SOCKET]);
+    expect(binds.every(({ source, target }) => source === target)).toBe(true);
+    // A socket of a plugin's is DATA/run/<10 characters>/<8 characters>.sock, and the kernel takes 107 bytes.
+    expect(dataFolder.length).toBeLessThanOrEqual(70);
+  });
+
+  it("keeps the daemon's volume where its storage is", () => {
+    const { settings } = readConfig(environment(), []);
+    expect(base.plugin_daemon.volumes.map((volume) => volume.split(":")[1])).toContain(
+      settings.BERTH_STORAGE,
+    );
+  });
+
+  it("lets plugins fetch Dify's files, from an address of the host and past a proxy", () => {
+    const url = new URL(override.api.environment["INTERNAL_FILES_URL"] ?? "");
+    expect(override.worker.environment).toEqual(override.api.environment);
+    expect(readConfig(environment(), []).settings.NO_PROXY.split(",")).toContain(url.hostname);
+    expect(Object.keys(base)).not.toContain(url.hostname);
+  });
+
+  it("has no variable without a value in .env.example, and none there that nobody reads", async () => {
+    const text = await overrideText();
+    const asked = [...text.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name);
+    const optional = [...text.matchAll(/\$\{(\w+):-/g)].map(([, name]) => name);
+    const named = Object.keys(values);
+    expect(asked.filter((name) => name !== undefined && !named.includes(name))).toEqual([]);
+    expect(named.filter((name) => ![...asked, ...optional, "PLUGIN_DAEMON_KEY"].includes(name))).toEqual([]);
+  });
+
+  it("gives plugins longer to end than they are granted", () => {
+    const { settings } = readConfig(environment(), []);
+    expect(Number.parseInt(override.plugin_daemon.stop_grace_period, 10)).toBeGreaterThan(
+      2 * settings.BERTH_STOP_SECONDS_MAX,
+    );
+  });
+});
