@@ -52,7 +52,7 @@ describe("a package of the real dialect", () => {
         icon,
         icon_dark: "",
         label: { en_US: "Echo" },
-        tags: null,
+        tags: [],
       },
       credentials_schema: [
         {

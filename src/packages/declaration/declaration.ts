@@ -62,10 +62,7 @@ export async function readDeclaration(
   checkKinds(manifest, kinds, combinable);
   const declaration = withDefaults(
     { ...fields, verified: false, ...Object.fromEntries(blocks) },
-    {
-      // Where the manifest has no list, its providers inherit none.
-      tags: manifest.get("tags").isEmpty ? null : (fields["tags"] ?? null),
-    },
+    { tags: fields["tags"] ?? [] },
   );
   return {
     declaration: icons === "ids" ? await renameIcons(declaration, reading.files) : declaration,
