@@ -188,7 +188,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.platformTasks.find(tenantId, id)).toBeUndefined();
   });
 
-  it("a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
+  it("Appendix D, safe to improve 2: a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
     const tenantId = aTenant();
     const [done, failed, running] = [
       await accept(tenantId, A),

@@ -15,7 +15,7 @@ import { DATABASES } from "../harness/stores.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
-const STRIDE = length({ short: 9, soak: 1 });
+const STRIDE = length({ short: 16, soak: 1 });
 const by = BERTH_ITSELF;
 const PAGE = { page: 1, pageSize: 10 };
 
