@@ -61,9 +61,9 @@ function add(route: Route, path: string, handle: (route: Route, exchange: Exchan
   const { door } = route;
   const gate = "key";
   door.on({ method: "POST", path, gate }, async (c) => {
-    const id = requestId(c.req.header("x-request-id"));
+    const { incoming, outgoing } = c.env;
+    const id = requestId(incoming === undefined ? undefined : headerOf(incoming, "x-request-id"));
     try {
-      const { incoming, outgoing } = c.env;
       if (incoming === undefined || outgoing === undefined)
         throw new Error("the dispatch routes need Node's own server");
       door.openGate(gate, (name) => headerOf(incoming, name));
