@@ -6,6 +6,7 @@ import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/ap
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { startDisk } from "./app/disk.ts";
 import { createLinks } from "./app/links.ts";
+import { storageLayout } from "./app/settings.ts";
 import { adoptBefore, startTakeoverWork } from "./app/takeover.ts";
 import { createTransfers } from "./app/transfers.ts";
 import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
@@ -75,6 +76,8 @@ export async function startBerth({
 
 async function start(role: Role, parts: StartParts, ending: Ending): Promise<Door> {
   await prepareDataFolder(parts.config.dataFolder);
+  if (parts.config.settings.BERTH_STORAGE !== undefined)
+    await prepareDataFolder(storageLayout(parts.config).root, "BERTH_STORAGE");
   const [base, engineSide] = await Promise.all([
     openBase(role, parts),
     role === "api" ? undefined : openEngine(parts),

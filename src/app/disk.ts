@@ -82,6 +82,8 @@ function workFolders(config: Config, graceMs: number): readonly WorkFolder[] {
     { path: join(dataFolder, "fetches"), what: "download of task", ageMs: graceMs, of: "task" },
     { path: join(dataFolder, "transfers"), what: "export or import", ageMs: 24 * HOUR_MS },
     { path: join(storage.root, storage.packages, ".staging"), what: "upload", ageMs },
+    // Of an earlier release.
+    { path: join(dataFolder, "packages", ".staging"), what: "upload", ageMs },
     { path: join(storage.root, ".staging"), what: "file of the storage", ageMs },
     { path: join(dataFolder, "packages-s3", "partial"), what: "upload or download", ageMs },
     { path: join(dataFolder, "packages-s3", "opened"), what: "opened archive", ageMs: 24 * HOUR_MS },

@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { Fault } from "../domain/fault.ts";
 
 /**
- * Makes the data folder where it is missing, and proves that this user can write there and into what an earlier start
- * left in it. Throws `config_invalid`, which names the folder, the user and the command that mends it.
+ * Makes the data folder, or the one that another setting names, where it is missing, and proves that this user can write
+ * there and into what an earlier start left in it. Throws `config_invalid`, which names the folder, the user and the
+ * command that mends it.
  */
-export async function prepareDataFolder(folder: string): Promise<void> {
+export async function prepareDataFolder(folder: string, setting = "BERTH_DATA"): Promise<void> {
   let tried = folder;
   try {
     await mkdir(folder, { recursive: true, mode: 0o711 });
@@ -21,11 +22,18 @@ export async function prepareDataFolder(folder: string): Promise<void> {
       await access(tried, constants.R_OK | constants.W_OK | constants.X_OK);
     }
   } catch (cause) {
-    throw notWritable(folder, tried, cause);
+    throw notWritable({ setting, folder, tried }, cause);
   }
 }
 
-function notWritable(folder: string, tried: string, cause: unknown): Fault {
+interface Folder {
+  readonly setting: string;
+  readonly folder: string;
+  /** It, or what in it was found unusable. */
+  readonly tried: string;
+}
+
+function notWritable({ setting, folder, tried }: Folder, cause: unknown): Fault {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
   const remedy =
@@ -34,7 +42,7 @@ function notWritable(folder: string, tried: string, cause: unknown): Fault {
       : "Name a folder on a writable file system";
   return new Fault(
     "config_invalid",
-    `BERTH_DATA is ${folder}, and the user ${uid} (group ${gid}) cannot write to ${tried} (${code}). ${remedy}.`,
-    { details: { field: "BERTH_DATA", value: folder, accepted: `a folder that ${uid}:${gid} may write to` } },
+    `${setting} is ${folder}, and the user ${uid} (group ${gid}) cannot write to ${tried} (${code}). ${remedy}.`,
+    { details: { field: setting, value: folder, accepted: `a folder that ${uid}:${gid} may write to` } },
   );
 }

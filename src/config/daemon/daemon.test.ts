@@ -250,6 +250,7 @@ describe("the names of dify-plugin-daemon", () => {
     expect(settingsOf(own).BERTH_S3_ENDPOINT).toBe("http://minio:9000");
     expect(problemsOf({ ...KEY, ...own, S3_ENDPOINT: "" })).toContain("S3_ENDPOINT is not set");
     expect(problemsOf({ ...KEY, ...type })).toContain("PLUGIN_STORAGE_OSS_BUCKET is not set");
+    expect(settingsOf({ ...own, PLUGIN_STORAGE_LOCAL_ROOT: "/app/storage" }).BERTH_STORAGE).toBeUndefined();
   });
 
   it("give way to Berth's own, and one line says so", () => {

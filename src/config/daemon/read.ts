@@ -44,6 +44,9 @@ export function readDaemonSettings(env: Env): DaemonSettings {
       problems.push(wrong(name, value, rule.accepted));
     if (rule.does === "replaced") notes.push(`${name} does nothing here; in its place: ${rule.by}`);
   }
+  // The daemon leaves its folder alone then.
+  if (values.has("BERTH_STORAGE") && given.get("PLUGIN_STORAGE_TYPE") === "aws_s3")
+    values.delete("BERTH_STORAGE");
   for (const made of makeParts(given)) {
     problems.push(...made.problems);
     notes.push(...made.notes);
