@@ -1,0 +1,89 @@
+/** Calls to what an earlier daemon had installed and that is not built yet, through both doors. */
+import { afterEach, expect, test } from "vitest";
+import type { Needs } from "../../src/invocation/needs.ts";
+import { dispatch } from "../harness/dify.ts";
+import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/door.ts";
+
+let asked = 0;
+const needs: Needs = {
+  need: async () => {
+    asked += 1;
+    return { place: 3, of: 12 };
+  },
+};
+const BODY = { user_id: "u", provider: "echo", tool_name: "say", credentials: {}, tool_parameters: { a: 1 } };
+
+let door: Door;
+afterEach(() => door[Symbol.asyncDispose]());
+
+/** Its package has not been read yet. */
+async function open({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
+  asked = 0;
+  door = await openDoor({ needs });
+  const limitsGranted = { ...LIMITS, timeoutMs };
+  const unread = { pluginId: "berth/later", identifier: "berth/later:0.0.1@00", poolKey: undefined };
+  door.memory.installations[0] = anInstallation({ state: "installing", limitsGranted, ...unread });
+  await door.invoker.refresh();
+}
+
+/** Resolves when so many calls have asked for their place. */
+async function waiting(calls: number): Promise<void> {
+  while (asked < calls) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function native(): Promise<Response> {
+  const { url } = await door.listen();
+  const headers = { accept: "application/json" };
+  return await fetch(
+    request(`${url}/v1/tenants/${TENANT}/plugins/berth/later/invoke_tool`, "POST", { body: BODY, headers }),
+  );
+}
+
+const platform = () =>
+  dispatch(
+    door,
+    "tool/invoke",
+    { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { a: 1 } } },
+    { plugin: "berth/later" },
+  );
+
+test("say over /v1 that it is building, and its place, when their time is over", async () => {
+  await open({ timeoutMs: 50 });
+  const answer = await native();
+  expect(await answer.json()).toMatchObject({
+    error: { code: "plugin_not_ready", details: { state: "building", place: 3, of: 12 } },
+  });
+  expect(answer.status).toBe(503);
+});
+
+test("say the same to the platform, in words that it takes for a state that passes", async () => {
+  await open({ timeoutMs: 50 });
+  const answer = await platform();
+  const text = await answer.text();
+  expect(text).toContain("no available node, plugin runtime not found");
+  expect(text).toContain("berth/later is building: place 3 of 12 in the queue.");
+  expect(answer.status).toBe(404);
+});
+
+test("are answered as soon as it is ready", async () => {
+  await open({ timeoutMs: 60_000 });
+  const calls = [native(), platform()];
+  await waiting(2);
+  door.memory.installations[0] = anInstallation({ pluginId: "berth/later" });
+  await door.invoker.refresh();
+  for (const call of calls)
+    expect([(await call).status, await (await call).text()]).toEqual([200, expect.stringContaining("text")]);
+});
+
+test("are refused as soon as it has failed, with the cause", async () => {
+  await open({ timeoutMs: 60_000 });
+  const [first, second] = [native(), platform()];
+  await waiting(2);
+  const cause = { code: "package_not_found", message: "upload it" } as const;
+  door.memory.installations[0] = anInstallation({ pluginId: "berth/later", state: "failed", cause });
+  await door.invoker.refresh();
+  expect(await (await first).json()).toMatchObject({
+    error: { code: "plugin_not_ready", details: { state: "failed", cause } },
+  });
+  expect(await (await second).text()).toContain("the plugin is not running and will not start by itself");
+});
