@@ -169,6 +169,14 @@ test("improved 4: a file of an agent strategy is whole, the bytes of its last pi
   ]);
 });
 
+test("improved 4: the largest file of an agent strategy comes in one piece", async () => {
+  const bytes = 15 * 1024 * 1024;
+  const [event, ...rest] = await stream(AGENT, { file_bytes: bytes });
+  const { message } = (event?.data ?? {}) as { message: { blob: string } };
+  expect(Buffer.from(message.blob, "base64").equals(Buffer.alloc(bytes, "f"))).toBe(true);
+  expect(rest).toEqual([]);
+});
+
 test("improved 4: a caller that reads late gets every chunk of an agent strategy", async () => {
   const count = 2000;
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
