@@ -375,13 +375,19 @@ describe("streams", () => {
 
   test("must be identical 3: no header is sent before the first event, and each event as it comes", async () => {
     const { session, script } = held();
-    const door = await aDoor({ script, settings: { pingMs: 5 } });
-    const raw = await openRaw(door, TOOL);
+    const door = await aDoor({
+      settings: { pingMs: 5 },
+      script: (plugin) => (plugin.data["user_id"] === "waits" ? script(plugin) : plugin.end()),
+    });
+    const raw = await openRaw(door, { ...TOOL, user_id: "waits" });
     const plugin = await session;
+    // what had been sent to the one would be there by the time that others are answered
+    for (let n = 0; n < 5; n++) await (await dispatch(door, "tool/invoke", TOOL)).text();
     expect(raw.text()).toBe("");
     plugin.item(MESSAGE);
     await raw.until('"text":"x"');
     expect(raw.text()).toMatch(/^HTTP\/1.1 200 OK\r\ncontent-type: text\/event-stream\r\n/);
+    for (let n = 0; n < 5; n++) await (await dispatch(door, "tool/invoke", TOOL)).text();
     expect(raw.text()).not.toContain("ping");
     plugin.end();
     await raw.until("\r\n0\r\n\r\n");

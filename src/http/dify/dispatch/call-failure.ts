@@ -45,7 +45,7 @@ export function brokenCall(fault: Fault): CallFailure {
   if (code === "plugin_timeout") return timedOut(fault);
   if (code === "shutting_down") return failure(INTERNAL, `no available node: ${message}`);
   if (code === "plugin_error") {
-    const { error_type, args = {} } = details;
+    const { args, error_type } = details;
     return invokeError({ args, error_type, message });
   }
   const errorType = INNER_TYPES[code];

@@ -1,0 +1,63 @@
+import { describe, expect, test } from "vitest";
+import { FAULTS, Fault, type FaultCode, type FaultDetails } from "../../../domain/fault.ts";
+import { brokenCall, refusedCall, refusedVersion } from "./call-failure.ts";
+
+const fault = (code: FaultCode, details: FaultDetails = {}) => new Fault(code, "Why.", { details });
+const CODES = Object.keys(FAULTS) as FaultCode[];
+const PASSING = /plugin runtime not found|no available node/;
+
+describe("a call that never reached the plugin", () => {
+  test.each([
+    ["installing", 404, "no available node, plugin runtime not found: Why."],
+    ["building", 404, "no available node, plugin runtime not found: Why."],
+    ["backoff", 404, "no available node, plugin runtime not found: Why."],
+    ["crash_loop", 404, "the plugin is not running and will not start by itself: Why."],
+    ["failed", 404, "the plugin is not running and will not start by itself: Why."],
+    ["removing", 404, "plugin not found"],
+  ])("is told by the state that its plugin is in: %s", (state, status, message) => {
+    expect(refusedCall(fault("plugin_not_ready", { state }))).toMatchObject({ status, message });
+  });
+
+  test("is told as passing only where it may be asked again as it is", () => {
+    for (const code of CODES) {
+      const told = refusedCall(fault(code));
+      if (!FAULTS[code].retry)
+        expect({ code, passing: PASSING.test(told.message) }).toEqual({ code, passing: false });
+    }
+  });
+
+  test("was larger than a frame", () => {
+    expect(refusedCall(fault("frame_too_large"))).toEqual({
+      ...{
+        type: "PluginDaemonInternalServerError",
+        message: "Why.\nfailed to write request",
+        status: undefined,
+      },
+    });
+  });
+
+  test("names a version that the tenant does not run", () => {
+    expect(refusedVersion(fault("installation_not_found"), "a/b:1.0.0@c")).toMatchObject({
+      status: 404,
+      message: "no available node, plugin runtime not found: the tenant does not have a/b:1.0.0@c.",
+    });
+  });
+
+  test.each(["idle", "start"])("ran out of its time by the %s clock, and says so", (clock) => {
+    expect(refusedCall(fault("plugin_timeout", { clock })).message).toBe("killed by timeout: Why.");
+  });
+});
+
+describe("a call that broke", () => {
+  test("is always an event of a stream that began with 200", () => {
+    for (const code of CODES) expect(brokenCall(fault(code)).status).toBeUndefined();
+  });
+
+  test("has a JSON object with class and message inside of every PluginInvokeError", () => {
+    for (const code of CODES) {
+      const { type, message } = brokenCall(fault(code, { error_type: "E" }));
+      if (type !== "PluginInvokeError") continue;
+      expect(JSON.parse(message)).toMatchObject({ error_type: expect.any(String), message: "Why." });
+    }
+  });
+});
