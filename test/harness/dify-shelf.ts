@@ -64,9 +64,16 @@ export async function openShelf(database: TestDatabase, changes: IntakeChanges =
         body: JSON.stringify(body),
         headers: { "content-type": "application/json" },
       }),
-    upload: (path, form) => taken(path, { method: "POST", body: form }),
+    upload: async (path, form) => taken(path, await sentForm(form)),
     [Symbol.asyncDispose]: () => scope.close(),
   };
+}
+
+/** The form as bytes: Node's own streaming of one throws where its reader stops early. */
+export async function sentForm(form: FormData): Promise<RequestInit> {
+  const whole = new Response(form);
+  const type = whole.headers.get("content-type") ?? "";
+  return { method: "POST", headers: { "content-type": type }, body: await whole.arrayBuffer() };
 }
 
 export async function takeApart(answer: Response): Promise<DifyAnswer> {

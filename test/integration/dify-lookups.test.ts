@@ -25,7 +25,9 @@ const never = new AbortController().signal;
 /** One package of each kind, in the order in which they are installed. */
 const KINDS = ["datasource", "endpoint", "model", "strategy", "tool-and-endpoint", "trigger"] as const;
 /** Tools whose declarations are damaged afterwards, each in its own way. */
-const DAMAGED = ["broken", "gone", "half"] as const;
+const DAMAGED = ["blockless", "broken", "gone", "half"] as const;
+/** Those of which nothing is left that a client could call. */
+const BLANK = ["acme/blockless", "acme/broken", "acme/gone"];
 
 const named = (name: string, version = "0.0.1") =>
   zipOf(
@@ -102,6 +104,7 @@ describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
         ` WHERE plugin_unique_identifier = '${of(name)}'`,
       );
     await run(declaration("broken"));
+    await run(declaration("blockless").replace("{ no JSON", "{}"));
     await run(declaration("half"));
     await run(`DELETE FROM plugin_declarations WHERE plugin_unique_identifier = '${of("gone")}'`);
     for (const table of ["plugin_installations", "tool_installations"])
@@ -152,6 +155,10 @@ describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
     expect(shown.get("acme/half")).toMatchObject({ tags: [], tool: { tools: [] } });
     const tools = await read("tools?page=1&page_size=256", models.PROVIDERS.tools.array());
     expect(tools.map((tool) => tool.plugin_id).toSorted()).toEqual(["acme/both", "acme/half"]);
+    for (const plugin of BLANK) {
+      const one = await shelf.get(management(`tool?plugin_id=${plugin}&provider=echo`));
+      expect(one.error).toBe("PluginDaemonInternalServerError: the plugin's declaration cannot be read");
+    }
   });
 
   test("identical 5: lists, tags and meta are empty, never null", async () => {
@@ -188,10 +195,10 @@ describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
       );
       const damaged = category === "tool" ? DAMAGED.map((name) => `acme/${name}`) : [];
       // a declaration that cannot be read offers nothing: for want of anything else it is an extension's
-      const blank = category === "extension" ? ["acme/broken", "acme/gone"] : [];
+      const blank = category === "extension" ? BLANK : [];
       expect(ids.toSorted()).toEqual([...wanted, ...damaged, ...blank].toSorted());
       const { list } = await read(`${category}/list?page=1&page_size=256`, models.CategoryList);
-      const readable = ids.filter((id) => category !== "tool" || !["acme/broken", "acme/gone"].includes(id));
+      const readable = ids.filter((id) => category !== "tool" || !BLANK.includes(id));
       expect(list.map((item) => item.plugin_id).toSorted()).toEqual(readable.toSorted());
     },
   );

@@ -1,7 +1,9 @@
 /** How a platform that knows the daemon brings packages and asks about them, on both databases, without an engine. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { InstallationId, TenantId } from "../../src/domain/ids.ts";
@@ -9,9 +11,8 @@ import { REAL_MANIFEST, realFiles, zipOf } from "../../src/packages/test-zip.ts"
 import { Scope } from "../../src/util/scope.ts";
 import type { PackedPlugin } from "../harness/client.ts";
 import * as models from "../harness/dify-models.ts";
-import { openShelf, publish, type Shelf, takeApart } from "../harness/dify-shelf.ts";
+import { openShelf, publish, type Shelf, sentForm, takeApart } from "../harness/dify-shelf.ts";
 import { DIFY_KEY } from "../harness/door.ts";
-import type { IntakeChanges } from "../harness/intake.ts";
 import { SIGNER_KEY, signed, wronglySigned } from "../harness/signing.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
 
@@ -115,9 +116,11 @@ describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
 
   test("a file over its limit is answered, though whoever sends it sends to its end first", async () => {
     const { url } = await shelf.door.listen();
-    const large = formOf(["dify_pkg", Buffer.alloc(40_000_000)]);
+    const large = formOf(["dify_pkg", Buffer.alloc(12_000_000)]);
+    const { headers, ...sent } = await sentForm(large);
     const answer = await fetch(new URL(PACKAGE, url), {
-      ...{ method: "POST", headers: { "x-api-key": DIFY_KEY }, body: large },
+      ...sent,
+      headers: { ...Object(headers), "x-api-key": DIFY_KEY },
     });
     expect(await takeApart(answer)).toMatchObject({
       ...{ status: 200, code: -400 },
@@ -283,8 +286,12 @@ describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
       expect(answer.headers.get("content-type")).toBe("application/octet-stream");
       return [answer.status, await answer.text()];
     };
-    for (const time of ["out of a package", "out of the storage"])
-      expect([time, await bytes(`asset/${ICON_ID}`)]).toEqual([time, [200, ICON]]);
+    const kept = join(database.dataFolder, "storage/assets", ICON_ID);
+    await rm(kept, { force: true });
+    expect(await bytes(`asset/${ICON_ID}`)).toEqual([200, ICON]);
+    expect(await readFile(kept, "utf8")).toBe(ICON);
+    await writeFile(kept, "as the daemon kept it");
+    expect(await bytes(`asset/${ICON_ID}`)).toEqual([200, "as the daemon kept it"]);
     expect(await bytes(`asset/${"0".repeat(64)}.svg`)).toEqual([200, ""]);
     expect(await bytes("asset/nonsense")).toEqual([200, ""]);
     expect(await bytes(`asset/${encodeURIComponent("../../../etc/passwd")}`)).toEqual([200, ""]);
@@ -307,38 +314,28 @@ describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
 describe("signatures of packages that a platform brings", () => {
   const plain: PackedPlugin = { identifier: "", pluginId: "langgenius/echo", bytes: by("langgenius") };
 
-  const scope = new Scope();
-  let database: TestDatabase;
-  beforeAll(async () => {
-    database = scope.use(await DATABASES[0].create());
-  });
-  afterAll(() => scope.close());
+  const key = { ...SIGNER_KEY, name: "signer", origin: "settings", createdAt: undefined } as const;
 
-  async function upload(plugin: PackedPlugin, trust: IntakeChanges["trust"] = {}) {
+  test("identical 7: one that a trusted key signed says whom it is from, and any other is refused", async () => {
+    await using database = await DATABASES[0].create();
     await using shelf = await openShelf(database, {
-      trust: {
-        keys: [{ ...SIGNER_KEY, name: "signer", origin: "settings", createdAt: undefined }],
-        ...trust,
-      },
+      trust: { keys: [key], missingCategory: "langgenius" },
     });
-    const { error, data } = await shelf.upload(
-      PACKAGE,
-      formOf(["dify_pkg", plugin.bytes], ["verify_signature", "true"]),
-    );
-    if (error !== undefined) return error;
-    const { verification, manifest, unique_identifier: identifier } = models.Decoded.parse(data);
-    const decoded = await shelf.get(about("decode/from_identifier", identifier));
-    expect(decoded.data).toMatchObject({ verification, manifest: { verified: manifest.verified } });
-    return { verification, verified: manifest.verified };
-  }
-
-  test("identical 7: one that a trusted key signed says whom it is from", async () => {
-    expect(await upload(await signed(plain, "langgenius"))).toEqual({
-      ...{ verification: { authorized_category: "langgenius" }, verified: true },
-    });
-    expect(await upload(await signed(plain), { missingCategory: "langgenius" })).toEqual({
-      ...{ verification: { authorized_category: "langgenius" }, verified: true },
-    });
+    const upload = async ({ bytes }: PackedPlugin) => {
+      const form = formOf(["dify_pkg", bytes], ["verify_signature", "true"]);
+      const { error, data } = await shelf.upload(PACKAGE, form);
+      if (error !== undefined) return error;
+      const { verification, manifest, unique_identifier: identifier } = models.Decoded.parse(data);
+      const decoded = await shelf.get(about("decode/from_identifier", identifier));
+      expect(decoded.data).toMatchObject({ verification, manifest: { verified: manifest.verified } });
+      const stored = await shelf.get(about("fetch/manifest", identifier));
+      expect(stored.data).toMatchObject({ verified: manifest.verified });
+      return { verification, verified: manifest.verified };
+    };
+    const vendors = { verification: { authorized_category: "langgenius" }, verified: true };
+    expect(await upload(await signed(plain, "langgenius"))).toEqual(vendors);
+    // from before there were categories
+    expect(await upload(await signed(plain))).toEqual(vendors);
     expect(await upload(await wronglySigned(plain))).toBe(BAD_SIGNATURE);
     expect(await upload(await signed(plain, "partner"))).toBe(BAD_SIGNATURE);
   });
