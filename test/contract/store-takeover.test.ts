@@ -34,9 +34,12 @@ function aDaemon() {
     had.push({ id, tenant, pkg: { ...pkg, kinds: KINDS }, ...more });
     return InstallationId.parse(id);
   };
+  // what many have is the last by its name: nothing but their number brings it to the front
+  const named = ["rare", "last", "zz"].map((name) => ({ ...aPackage(), ...identified(name) }));
+  const [rare = aPackage(), last = aPackage(), common = aPackage()] = named;
   const pkgs = {
-    ...{ wrong: aPackage(), uncounted: aPackage(), published: aPackage(), rare: aPackage() },
-    ...{ common: aPackage(), last: aPackage(), lost: aPackage(), gone: aPackage() },
+    ...{ wrong: aPackage(), uncounted: aPackage(), published: aPackage() },
+    ...{ rare, common, last, lost: aPackage(), gone: aPackage() },
   };
   const meta = '{"repo":"a/b"}';
   const ids = {
@@ -271,6 +274,11 @@ describe.each(DATABASES)("taking over, on $name", ({ create }) => {
     ]);
   });
 });
+
+function identified(name: string) {
+  const pluginId = `acme/${name}${randomUUID().slice(0, 8)}`;
+  return { pluginId, identifier: `${pluginId}:1.0.0@${"c".repeat(64)}` };
+}
 
 function missing(): never {
   throw new Error("it is not there");

@@ -8,7 +8,7 @@ import { plainSql } from "../../src/store/prisma/sql.ts";
 import type { TestDatabase } from "./stores.ts";
 
 export const CATALOGUES = ["current", "older"] as const;
-export type CatalogueAge = (typeof CATALOGUES)[number];
+type CatalogueAge = (typeof CATALOGUES)[number];
 
 const ALL = [
   ...["agent_strategy_installations", "ai_model_installations", "datasource_installations", "endpoints"],

@@ -2,7 +2,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Store } from "../../store/store.ts";
 
-export interface AdoptRowsDeps {
+interface AdoptRowsDeps {
   readonly store: Pick<Store, "takeover">;
   readonly log: Log;
   /** What an Installation may use until its package has been read. */
