@@ -16,7 +16,7 @@ import type { EndpointAt, EndpointFilter, EndpointRecord } from "../store/endpoi
 import type { Page, PageRequest, Store } from "../store/store.ts";
 import { checkSettings } from "./check-settings.ts";
 import type { EndpointDirectory } from "./directory.ts";
-import { maskSettings, secretNames, unmaskSettings } from "./mask.ts";
+import { looksMasked, maskSettings, secretNames, unmaskSettings } from "./mask.ts";
 import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
 
 /** An Endpoint as its Tenant may see it. */
@@ -130,9 +130,11 @@ async function update(
   signal: AbortSignal,
 ): Promise<ShownEndpoint> {
   const { store, directory } = deps;
+  // secrets that came back as they were shown: they stay, also where somebody else changes them at this moment
+  const kept = new Set<string>();
   for (let tries = 1; tries <= UPDATE_TRIES; tries += 1) {
     const record = await getEndpoint(store, change);
-    const written = await updateOnce(deps, change, record, signal);
+    const written = await updateOnce(deps, { ...change, kept }, record, signal);
     if (written === undefined) continue;
     directory.changed(record.hookId);
     await written.forget();
@@ -146,7 +148,7 @@ async function update(
 /** Undefined where somebody else has changed it meanwhile. */
 async function updateOnce(
   { store, secrets }: EndpointsDeps,
-  { userId, name, settings, by }: EndpointUpdate,
+  { userId, name, settings, by, kept }: EndpointUpdate & { readonly kept: Set<string> },
   record: EndpointRecord,
   signal: AbortSignal,
 ): Promise<{ readonly record: EndpointRecord; readonly forget: () => Promise<void> } | undefined> {
@@ -160,8 +162,10 @@ async function updateOnce(
   const installation = await getInstalled(store, tenantId, record.pluginId);
   const offer = await getOffer(store, installation);
   const owner = ownerOf(record, userId, offer);
-  const current = await secrets.open(owner, record.settings, signal).catch(said("decrypt"));
-  const wanted = unmaskSettings(settings, current, offer.fields);
+  const current = await openCurrent(secrets, { owner, record, given: settings }, signal);
+  const unmasked = unmaskSettings(settings, current, offer.fields);
+  for (const key of Object.keys(settings)) if (unmasked[key] !== settings[key]) kept.add(key);
+  const wanted = { ...unmasked, ...Object.fromEntries([...kept].map((key) => [key, current[key]])) };
   checkSettings(wanted, offer.fields);
   const sealed = await secrets.seal(owner, wanted, signal).catch(said("encrypt"));
   signal.throwIfAborted();
@@ -171,6 +175,26 @@ async function updateOnce(
     record: written,
     forget: () => secrets.forget(owner, wanted, signal).catch(said("clear")),
   };
+}
+
+/** Secrets that cannot be opened any more may be given anew; but then none may come back as it was shown. */
+async function openCurrent(
+  secrets: SecretKeeper,
+  {
+    owner,
+    record,
+    given,
+  }: { readonly owner: SettingsOwner; readonly record: EndpointRecord; readonly given: JsonMap },
+  signal: AbortSignal,
+): Promise<JsonMap> {
+  try {
+    return await secrets.open(owner, record.settings, signal);
+  } catch (error) {
+    const secret = secretNames(owner.fields);
+    const isAnew = !Object.entries(given).some(([name, value]) => secret.has(name) && looksMasked(value));
+    if (!isFault(error, "secret_unreadable") || !isAnew) return said("decrypt")(error);
+    return Object.fromEntries(Object.entries(record.settings).filter(([name]) => !secret.has(name)));
+  }
 }
 
 /** What the platform was asked to do, for a door that names it. */

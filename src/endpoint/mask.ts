@@ -33,6 +33,11 @@ export function secretNames(fields: readonly SettingField[]): ReadonlySet<string
   return new Set(fields.filter(isSecret).map(({ name }) => name));
 }
 
+/** Whether a secret may have been shown like that. */
+export function looksMasked(value: unknown): boolean {
+  return typeof value === "string" && /^\*+$|\*{3}/.test(value);
+}
+
 function mask(secret: string): string {
   const bytes = Buffer.from(secret);
   if (bytes.length <= HIDDEN_BYTES_MAX) return "*".repeat(bytes.length);
