@@ -33,7 +33,7 @@ const MINUTE = 60;
 const TRUE = ["1", "t", "T", "TRUE", "true", "True"];
 const FALSE = ["0", "f", "F", "FALSE", "false", "False"];
 
-export function asIs(value: string): Converted {
+function asIs(value: string): Converted {
   return { is: value };
 }
 
