@@ -251,6 +251,7 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
     idleTimeoutMs: s.BERTH_PLUGIN_SECONDS_MAX * SECOND,
     overrunGraceMs: 5000,
     callerBufferBytesMax: 4 * MIB,
+    callersBufferBytesMax: 256 * MIB,
     drainMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     refreshTimeoutMs: 10 * SECOND,
     buildWaitersMax: 100,

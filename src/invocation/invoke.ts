@@ -81,6 +81,7 @@ class SessionInvoker implements Invoker {
     this.#deps = {
       ...{ runtimes, hostCalls, log, settings },
       onGone: (session: Session) => this.#onGone(session),
+      openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
     const { installations, needs } = options;

@@ -27,6 +27,8 @@ export interface SessionSettings {
   readonly overrunGraceMs: number;
   /** What may wait for a slow caller; a single larger frame may too. */
   readonly callerBufferBytesMax: number;
+  /** The same for all callers together: where there are many, each has its share of it. */
+  readonly callersBufferBytesMax: number;
 }
 
 export interface SessionDeps {
@@ -35,6 +37,8 @@ export interface SessionDeps {
   readonly log: Log;
   readonly settings: SessionSettings;
   readonly onGone: (session: Session) => void;
+  /** This one included. */
+  readonly openSessions: () => number;
   /** The Pool that serves the Installation by now. Throws what a new call would be refused with. */
   readonly locate: (plugin: InstalledPlugin) => Promise<string>;
 }
@@ -138,19 +142,25 @@ export class Session implements SessionListener {
     this.#firstEventAt ??= this.#lastEventAt;
     if (this.#callerEndedAt !== undefined) return;
     const { sink } = this.#input;
-    const { callerBufferBytesMax } = this.#deps.settings;
     const buffered = sink.bufferedBytes;
-    if (buffered > 0 && buffered + bytes > callerBufferBytesMax) {
+    if (buffered > 0 && buffered + bytes > this.#bufferBytesMax()) {
+      const bufferBytesMax = this.#bufferBytesMax();
       const fault = new Fault(
         "slow_caller",
-        `The caller reads too slowly: ${buffered} bytes wait for it, ${callerBufferBytesMax} may.`,
-        { details: { bufferedBytes: buffered, bufferBytesMax: callerBufferBytesMax } },
+        `The caller reads too slowly: ${buffered} bytes wait for it, ${bufferBytesMax} may.`,
+        { details: { bufferedBytes: buffered, bufferBytesMax } },
       );
       this.#endCaller({ ok: false, fault });
       return;
     }
     this.#items++;
     sink.item(data);
+  }
+
+  #bufferBytesMax(): number {
+    const { callerBufferBytesMax, callersBufferBytesMax } = this.#deps.settings;
+    const shareBytes = Math.floor(callersBufferBytesMax / this.#deps.openSessions());
+    return Math.min(callerBufferBytesMax, shareBytes);
   }
 
   #entered(): void {

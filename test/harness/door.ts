@@ -490,6 +490,7 @@ export interface DoorOptions {
     idleTimeoutMs: number;
     overrunGraceMs: number;
     callerBufferBytesMax: number;
+    callersBufferBytesMax: number;
     queueMax: number;
     flushTimeoutMs: number;
     drainMs: number;
@@ -530,6 +531,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     idleTimeoutMs: 60_000,
     overrunGraceMs: 1000,
     callerBufferBytesMax: 4 * 1024 * 1024,
+    callersBufferBytesMax: 256 * 1024 * 1024,
     queueMax: 100,
     drainMs: 1000,
     pingMs: 15_000,
