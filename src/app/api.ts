@@ -26,7 +26,8 @@ import type { Base } from "./base.ts";
 import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
-import { directorySettings, httpSettings, invokerSettings, serveSettings, storagePlace } from "./settings.ts";
+import { directorySettings, httpSettings, invokerSettings, serveSettings } from "./settings.ts";
+import { storagePlace } from "./storage-place.ts";
 
 const VERSION = "0.1.0";
 

@@ -22,7 +22,6 @@ import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust.ts";
 import type { BundleSettings } from "../installation/upload-bundle.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
-import type { StoragePlace } from "../invocation/storage-place.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
 import type { StorageLayout } from "../packages/storage-layout.ts";
 import type { CaBundle } from "../runtime/ca-bundle.ts";
@@ -37,7 +36,6 @@ import {
   type SupervisionSettings,
 } from "../runtime/settings.ts";
 import type { SourceSettings } from "../sources/sources.ts";
-import type { Base } from "./base.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;
@@ -85,21 +83,6 @@ export function storageLayout({ settings: s, dataFolder }: Config): StorageLayou
     installed: s.BERTH_STORAGE_INSTALLED,
     assets: s.BERTH_STORAGE_ASSETS,
     persistence: s.BERTH_STORAGE_PERSISTENCE,
-  };
-}
-
-/** Where plugins keep what is theirs. */
-export function storagePlace({
-  config,
-  store,
-  files,
-}: Pick<Base, "config" | "store" | "files">): StoragePlace {
-  return {
-    files,
-    folder: storageLayout(config).persistence,
-    formerFolder: join(config.dataFolder, "storage"),
-    lockFolder: join(config.dataFolder, "storage-locks"),
-    sizes: store.storageSizes,
   };
 }
 

@@ -37,10 +37,10 @@ import {
   shownTaskSettings,
   sourceSettings,
   storageLayout,
-  storagePlace,
   supervisionSettings,
   taskSettings,
 } from "./settings.ts";
+import { storagePlace } from "./storage-place.ts";
 
 /** An Engine that is busy with the Containers of others takes its time over a mark. */
 const CLAIM_MS = 60_000;
