@@ -1,5 +1,8 @@
 /** The addresses of endpoints, on a Runtime that does what a test says: what a caller gets, and what it may cost. */
 import { describe, expect, test } from "vitest";
+import { createHealthApp } from "../../src/http/health-app.ts";
+import { silentLog } from "../../src/observe/log.ts";
+import { createMetrics, type Metrics } from "../../src/observe/metrics/metrics.ts";
 import type { FakeSession } from "../harness/door.ts";
 import { anInstallation } from "../harness/door.ts";
 import {
@@ -522,5 +525,17 @@ describe("health and metrics", () => {
     expect(body).toContain('berth_calls_total{type="endpoint",action="invoke_endpoint",code="ok"} 1');
     expect(body).toContain("berth_http_requests_open 1");
     expect(body).not.toMatch(/berth\/echo|6f1a1c1e/);
+  });
+
+  test("a process without an API tells its metrics as well, and none where they are off", async () => {
+    const settings = { jsonBytesMax: 1024, healthTimeoutMs: 100, answerTimeoutMs: 1000 };
+    const processes = { apis: 1, workers: 1 };
+    const ask = async (metrics: Metrics | undefined, path: string) => {
+      using app = createHealthApp({ parts: {}, processes, metrics, log: silentLog, settings });
+      return (await app.fetch(new Request(`http://worker${path}`))).status;
+    };
+    const metrics = createMetrics({ ofProcess: false });
+    expect([await ask(metrics, "/metrics"), await ask(metrics, "/metrics/")]).toEqual([200, 200]);
+    expect(await ask(undefined, "/metrics")).toBe(404);
   });
 });
