@@ -15,7 +15,7 @@ import { Semaphore } from "../util/semaphore.ts";
 import type { SecretKeeper } from "./secrets.ts";
 
 /** A topic of the queue: an Endpoint has changed. The message is its hook id. */
-export const ENDPOINTS_TOPIC = "endpoints";
+const ENDPOINTS_TOPIC = "endpoints";
 
 /** What stands behind an address. */
 export interface FoundEndpoint {

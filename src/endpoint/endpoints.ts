@@ -320,7 +320,7 @@ async function findOffer(
   return pkg === undefined ? undefined : readEndpointOffer(pkg.declaration);
 }
 
-export function endpointNotFound(id: EndpointId): Fault {
+function endpointNotFound(id: EndpointId): Fault {
   return new Fault("endpoint_not_found", `The tenant has no endpoint ${id}.`, {
     details: { field: "id", value: id, accepted: "the id of an endpoint of this tenant" },
   });

@@ -9,7 +9,7 @@ import type { EndpointAt, EndpointFilter, EndpointRecord, EndpointRows } from ".
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 
-export const testSecretKeys = parseSecretKeys(`test:${KEY}`, "a test");
+const testSecretKeys = parseSecretKeys(`test:${KEY}`, "a test");
 export const testSecrets = withoutPlatform(createBerthSecrets({ keys: testSecretKeys }));
 
 /** Newest last in `records`. */
