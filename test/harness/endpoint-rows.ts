@@ -5,7 +5,12 @@ import { EndpointId as Id } from "../../src/domain/endpoint.ts";
 import { createBerthSecrets } from "../../src/endpoint/berth-secrets.ts";
 import { withoutPlatform } from "../../src/endpoint/platform-secrets.ts";
 import { parseSecretKeys } from "../../src/endpoint/secret-keys.ts";
-import type { EndpointAt, EndpointFilter, EndpointRecord, EndpointRows } from "../../src/store/endpoint-rows.ts";
+import type {
+  EndpointAt,
+  EndpointFilter,
+  EndpointRecord,
+  EndpointRows,
+} from "../../src/store/endpoint-rows.ts";
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 
