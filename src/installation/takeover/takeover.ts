@@ -7,6 +7,7 @@ import { toFault } from "../../domain/fault.ts";
 import { INSTALLATIONS_TOPIC } from "../../invocation/installations.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Queue } from "../../queue/queue.ts";
+import type { TakeoverProgress } from "../../store/takeover-rows.ts";
 import { Bell } from "../../util/bell.ts";
 import { Scope } from "../../util/scope.ts";
 import type { InstallationRequests } from "../contracts.ts";
@@ -72,9 +73,12 @@ class Pass {
     const { settings, store, limits, log } = this.#deps;
     await adoptRows({ store, log, limits: limits.defaults, pageRows: settings.pageRows });
     while ((await readPackages(this.#deps, READ_AT_ONCE, signal)) > 0) await this.#handOut();
-    await this.#handOut();
-    await this.#installArrived();
-    await this.#tell();
+    const progress = await store.takeover.progress();
+    if (progress.total > 0) {
+      await this.#handOut();
+      await this.#installArrived();
+      this.#tell(progress);
+    }
     if (this.#hasReadDeclared) return;
     const packages = await readDeclared(this.#deps, settings.pageRows, signal);
     this.#hasReadDeclared = true;
@@ -102,13 +106,12 @@ class Pass {
     }
   }
 
-  async #tell(): Promise<void> {
-    const { store, clock, log, settings } = this.#deps;
-    const { unread, waiting, building, ready, failed, total } = await store.takeover.progress();
+  #tell({ unread, waiting, building, ready, failed, total }: TakeoverProgress): void {
+    const { clock, log, settings } = this.#deps;
     const left = unread + waiting + building;
     const text = `${left} ${ready} ${failed}`;
     const isDue = left === 0 || clock.now() - this.#toldAt >= settings.progressMs;
-    if (text === this.#told || !isDue || total === 0) return;
+    if (text === this.#told || !isDue) return;
     // A start that finds all done has nothing to say.
     const isNews = this.#told !== "" || left > 0;
     [this.#told, this.#toldAt] = [text, clock.now()];

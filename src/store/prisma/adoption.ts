@@ -18,8 +18,8 @@ interface Found {
 /** A daemon's row `i` that is nobody's yet, and that a Container can serve. Older daemons left the column empty. */
 const ADOPTABLE = Prisma.sql`i.tenant_id IS NOT NULL AND i.plugin_id <> '' AND i.plugin_unique_identifier <> ''
   AND coalesce(i.runtime_type, '') IN ('', 'local')
-  AND NOT EXISTS (SELECT 1 FROM berth_installations b
-    WHERE b.id = i.id OR (b.tenant_id = i.tenant_id AND b.plugin_id = i.plugin_id))
+  AND NOT EXISTS (SELECT 1 FROM berth_installations b WHERE b.id = i.id)
+  AND NOT EXISTS (SELECT 1 FROM berth_installations b WHERE b.tenant_id = i.tenant_id AND b.plugin_id = i.plugin_id)
   AND NOT EXISTS (SELECT 1 FROM berth_tenants t WHERE t.id = i.tenant_id AND t.removing_task_id IS NOT NULL)`;
 
 /** The transaction behind `adopt`. */
