@@ -28,7 +28,7 @@ const WITHOUT_CHUNKS = (raw: string) =>
 const ONE_LINE = (raw: string) =>
   raw.replace(/^Dify-Hook-Url.*$/m, (line) => line.replaceAll(new RegExp(CONTROLS, "g"), " "));
 
-describe("identical 9: the raw request of a hook is the daemon's, byte by byte", () => {
+describe("must be identical 9: the raw request of a hook is the daemon's, byte by byte", () => {
   test.each(VECTORS.filter(({ name }) => !REFUSED_BY_NODE.includes(name)))("$name", async ({ sent, raw }) => {
     // improved 7: an empty body has a length; and no control character is left in a header
     expect(await rawOf(sent)).toBe(ONE_LINE(WITHOUT_CHUNKS(raw)));

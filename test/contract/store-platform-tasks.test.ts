@@ -188,7 +188,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.platformTasks.find(tenantId, id)).toBeUndefined();
   });
 
-  it("Appendix D, safe to improve 2: a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
+  it("improved 2: a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
     const tenantId = aTenant();
     const [done, failed, running] = [
       await accept(tenantId, A),
@@ -216,7 +216,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await find(tenantId, running.task.id)).toMatchObject({ status: "running" });
   });
 
-  it("Appendix D, safe to improve 2: what a daemon left unfinished ends as failed, once, and what it ended is shown as it is", async () => {
+  it("improved 2: what a daemon left unfinished ends as failed, once, and what it ended is shown as it is", async () => {
     const tenantId = aTenant();
     const rows = ["running", "pending", "failed", "success"].map((status, place) => {
       const item = { plugin_unique_identifier: A, plugin_id: "acme/a", labels: { en_US: "A" }, icon: "i" };

@@ -145,7 +145,7 @@ test("a package is uploaded, installed, called, upgraded, called, uninstalled an
   expect(await say(tenant)).toEqual(["aye 0.0.2"]);
 });
 
-test("Appendix D, safe to improve 3: an uninstall does not wait for the calls that run", async () => {
+test("improved 3: an uninstall does not wait for the calls that run", async () => {
   const tenant = aTenant();
   await upload(tenant, one);
   await poll(tenant, await startInstall(tenant, one));

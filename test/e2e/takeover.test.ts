@@ -46,6 +46,8 @@ const packNamed = (name: string): Promise<PackedPlugin> =>
   packPlugin("echo", {
     "manifest.yaml": (text) => text.replace("name: echo", `name: ${name}`),
     "provider/echo.yaml": (text) => text.replace("name: echo", `name: ${name}`),
+    // three that take their time keep the turn of the others away for longer than a call takes to come
+    "main.py": (text) => (name === "aaa" ? text.replace("import sys", "import sys, time; time.sleep(3)") : text),
   });
 
 describe("a daemon's database and folder", () => {

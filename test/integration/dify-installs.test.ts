@@ -62,7 +62,7 @@ async function taskOf(identifiers: readonly string[] = [OTHER]): Promise<string>
   return (data as { task_id: string }).task_id;
 }
 
-describe("Appendix D, must be identical 6: install/identifiers", () => {
+describe("must be identical 6: install/identifiers", () => {
   test("has nothing to do where the tenant has all of them, in whatever version: the task's id is empty", async () => {
     const nothing = done({ all_installed: true, task_id: "" });
     expect(await ask("install/identifiers", installing([IDENTIFIER]))).toEqual(nothing);
@@ -267,7 +267,7 @@ describe("install/tasks", () => {
   });
 });
 
-describe("Appendix D, safe to improve 3: uninstall", () => {
+describe("improved 3: uninstall", () => {
   const id = () => door.memory.installations[0]?.id ?? "";
 
   test("is true for what the tenant has, for what it has not, and for another tenant's, which stays", async () => {

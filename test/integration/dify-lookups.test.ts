@@ -161,7 +161,7 @@ describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
     }
   });
 
-  test("identical 5: lists, tags and meta are empty, never null", async () => {
+  test("must be identical 5: lists, tags and meta are empty, never null", async () => {
     for (const path of ["list", "tool/list"]) {
       const { data } = await shelf.get(management(`${path}?page=1&page_size=1`, NOBODY));
       expect(data).toMatchObject({ list: [] });

@@ -81,7 +81,7 @@ describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
     expect(models.DeclarationModel.parse(data)).toEqual(first.manifest);
   });
 
-  test("identical 2: what is wrong with an upload is 200 with an error envelope; nothing is left of it", async () => {
+  test("must be identical 2: what is wrong with an upload is 200 with an error envelope; nothing is left of it", async () => {
     const before = await shelf.intake.left();
     const large = Buffer.alloc(5_000_001);
     const huge = zipOf({ ...realFiles(), "large.bin": Buffer.alloc(5_000_001) });
@@ -316,7 +316,7 @@ describe("signatures of packages that a platform brings", () => {
 
   const key = { ...SIGNER_KEY, name: "signer", origin: "settings", createdAt: undefined } as const;
 
-  test("identical 7: one that a trusted key signed says whom it is from, and any other is refused", async () => {
+  test("must be identical 7: one that a trusted key signed says whom it is from, and any other is refused", async () => {
     await using database = await DATABASES[0].create();
     await using shelf = await openShelf(database, {
       trust: { keys: [key], missingCategory: "langgenius" },
