@@ -47,7 +47,8 @@ const packNamed = (name: string): Promise<PackedPlugin> =>
     "manifest.yaml": (text) => text.replace("name: echo", `name: ${name}`),
     "provider/echo.yaml": (text) => text.replace("name: echo", `name: ${name}`),
     // three that take their time keep the turn of the others away for longer than a call takes to come
-    "main.py": (text) => (name === "aaa" ? text.replace("import sys", "import sys, time; time.sleep(3)") : text),
+    "main.py": (text) =>
+      name === "aaa" ? text.replace("import sys", "import sys, time; time.sleep(3)") : text,
   });
 
 describe("a daemon's database and folder", () => {
@@ -202,6 +203,7 @@ describe("a daemon's database and folder", () => {
     expect(await ask(one, plugins.common, "again")).toEqual(["again"]);
     expect(berth.log.filter(({ op }) => String(op).startsWith("takeover."))).toEqual([]);
     expect(await count()).toEqual(tasks);
-    expect((await site.images()).map(({ id }) => id)).toEqual(images.map(({ id }) => id));
+    const idsOfImages = (found: typeof images) => found.map(({ id }) => id).toSorted();
+    expect(idsOfImages(await site.images())).toEqual(idsOfImages(images));
   });
 });
