@@ -48,7 +48,8 @@ afterAll(async () => {
 const ask = (tenant: string, { pluginId } = echo) =>
   toolTexts(berth, { tenant, pluginId, tool: "echo", parameters: { text: "aye" } });
 
-const objectOf = ({ identifier }: PackedPlugin) => server.fileOf(bucket, `berth/plugin_packages/${identifier}`);
+const objectOf = ({ identifier }: PackedPlugin) =>
+  server.fileOf(bucket, `berth/plugin_packages/${identifier}`);
 
 /** What may be deleted at any time. */
 const forgetFetched = () => rm(join(site.dataFolder, "packages-s3"), { recursive: true });

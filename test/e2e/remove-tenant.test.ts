@@ -142,7 +142,9 @@ describe.each(SITES)("on $database", ({ database }) => {
 
   test("its neighbour has the same Container, its storage, its key and its answers", async () => {
     expect((await containersOf(neighbour)).map(({ id }) => id)).toEqual(neighbours);
-    expect(await hasFile(join(site.dataFolder, "storage/persistence", neighbour, plugins[0].pluginId))).toBe(true);
+    expect(await hasFile(join(site.dataFolder, "storage/persistence", neighbour, plugins[0].pluginId))).toBe(
+      true,
+    );
     const key = keys.neighbour;
     expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key })).toMatchObject({
       ...{ keys: 1, runtimes_running: 1, installations: { total: 1, ready: 1 } },

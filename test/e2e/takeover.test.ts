@@ -46,9 +46,9 @@ const packNamed = (name: string): Promise<PackedPlugin> =>
   packPlugin("echo", {
     "manifest.yaml": (text) => text.replace("name: echo", `name: ${name}`),
     "provider/echo.yaml": (text) => text.replace("name: echo", `name: ${name}`),
-    // three that take their time keep the turn of the others away for longer than a call takes to come
+    // takes its time: what is called meanwhile must not wait for it
     "main.py": (text) =>
-      name === "aaa" ? text.replace("import sys", "import sys, time; time.sleep(3)") : text,
+      name === "middle" ? text.replace("import sys", "import sys, time; time.sleep(6)") : text,
   });
 
 describe("a daemon's database and folder", () => {
@@ -60,7 +60,9 @@ describe("a daemon's database and folder", () => {
   let before: unknown;
 
   beforeAll(async () => {
-    site = await openSite({ database: "postgres", env: { BERTH_DIFY_KEY: DIFY_KEY, BERTH_BUILDS_MAX: "2" } });
+    // what a daemon had let in goes on, whatever is asked of what comes
+    const env = { BERTH_DIFY_KEY: DIFY_KEY, BERTH_BUILDS_MAX: "2", BERTH_SIGNATURE_POLICY: "require" };
+    site = await openSite({ database: "postgres", env });
     const [common, middle, zebra, lost] = await Promise.all(
       ["aaa", "middle", "zebra", "lost"].map(packNamed),
     );
@@ -187,6 +189,8 @@ describe("a daemon's database and folder", () => {
       state: "failed",
       cause: { code: "package_damaged", details: { value: plugins.lost.identifier } },
     });
+    const checksum = plugins.lost.identifier.slice(plugins.lost.identifier.indexOf("@") + 1);
+    await berth.json(201, "POST", "/v1/trust/admissions", { body: { checksum, note: "it was there" } });
     await upload(berth, plugins.lost);
     await eventually(async () =>
       (await getInstallation(berth, installation)).state === "ready" ? true : undefined,

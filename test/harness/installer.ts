@@ -31,9 +31,9 @@ import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { buildSettings, removeInstance, testEngine } from "./build.ts";
 import { LocalQueue } from "./local-queue.ts";
+import { storagePlaceIn } from "./storage.ts";
 import type { TestDatabase } from "./stores.ts";
 import { testTrust } from "./trust.ts";
-import { storagePlaceIn } from "./storage.ts";
 
 const LIMITS: Limits = {
   memoryBytes: 256 << 20,
@@ -121,7 +121,10 @@ async function openInstallRig(database: TestDatabase): Promise<InstallRig> {
   const store = scope.use(await database.open());
   scope.add(() => removeInstance(engine, store.instanceId));
   const folder = database.dataFolder;
-  const packages = await openDiskPackages({ folder: join(folder, "storage/plugin_packages"), stagedAgeMaxMs: 60_000 });
+  const packages = await openDiskPackages({
+    folder: join(folder, "storage/plugin_packages"),
+    stagedAgeMaxMs: 60_000,
+  });
   const reader = scope.use(
     createPackageReader({
       archives: DEFAULT_READ_OPTIONS,

@@ -11,12 +11,22 @@ const LIMIT = {
 };
 
 function aPackage(identifier: string): Package {
-  return { identifier, limitsAsked: { memoryIsHard: false }, warnings: [], declaration: {} } as never;
+  return {
+    identifier,
+    checksum: `of ${identifier}`,
+    limitsAsked: { memoryIsHard: false },
+    warnings: [],
+    declaration: {},
+  } as never;
 }
 
 /** `archives`: what opening each identifier gives. */
-function shelf(archives: Readonly<Record<string, string | Fault>>) {
+function shelf(
+  archives: Readonly<Record<string, string | Fault>>,
+  { policy = "warn", signed = "" }: { readonly policy?: string; readonly signed?: string } = {},
+) {
   const kept: string[] = [];
+  const admitted: string[] = [];
   const failed: FaultJson[] = [];
   let unread = Object.keys(archives);
   const settle = (identifier: string) => {
@@ -43,6 +53,12 @@ function shelf(archives: Readonly<Record<string, string | Fault>>) {
         },
       },
       packages: { find: async () => undefined },
+      trust: {
+        admit: async ({ checksum }: { checksum: string }) => {
+          admitted.push(checksum);
+          return { created: true };
+        },
+      },
       leases: { take: async () => true, renew: async () => undefined, giveBack: async () => undefined },
     },
     packages: {
@@ -54,15 +70,31 @@ function shelf(archives: Readonly<Record<string, string | Fault>>) {
       },
     },
     reader: { read: async (path: string) => aPackage(path) },
-    trust: { keepSignature: async () => undefined },
+    trust: {
+      keepSignature: async () => undefined,
+      judge: async ({ identifier }: Package) => ({
+        verdict: identifier === signed ? "verified" : "unsigned",
+      }),
+      settings: { policy },
+    },
     queue: { publish: async () => undefined },
     ...{ clock: systemClock, log: silentLog },
     limits: { memoryBytesFloor: 1, ceiling: LIMIT, defaults: LIMIT },
   } as unknown as ReadPackagesDeps;
-  return { deps, kept, failed };
+  return { deps, kept, failed, admitted };
 }
 
 describe("packages that an earlier daemon kept", () => {
+  test("are admitted where signatures are required and none is trusted; nothing is where none is required", async () => {
+    const archives = { "a/signed:1@1": "a/signed:1@1", "a/unsigned:1@1": "a/unsigned:1@1" };
+    const strict = shelf(archives, { policy: "require", signed: "a/signed:1@1" });
+    expect(await readPackages(strict.deps, 9, NEVER)).toBe(2);
+    expect(strict.admitted).toEqual(["of a/unsigned:1@1"]);
+    const lenient = shelf(archives);
+    expect(await readPackages(lenient.deps, 9, NEVER)).toBe(2);
+    expect(lenient.admitted).toEqual([]);
+  });
+
   test("are read until none is left; what is missing or another's is named and left behind", async () => {
     const { deps, kept, failed } = shelf({
       "a/good:1@1": "a/good:1@1",

@@ -2,6 +2,7 @@
  * The archives that an earlier daemon kept become Packages: read and checked as uploads are, one after the other, those
  * first that somebody waits for. What is missing or spoilt is known within minutes, not when its turn to be built comes.
  */
+import { BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, type FaultJson, formatFault, isFault, toFault } from "../../domain/fault.ts";
 import { grantLimits, type LimitsPolicy } from "../../domain/limits.ts";
 import type { Package } from "../../domain/package.ts";
@@ -18,10 +19,10 @@ import { ARCHIVE_LEASE, tryWithArchive } from "../archive-lease.ts";
 import type { Trust } from "../trust.ts";
 
 export interface ReadPackagesDeps {
-  readonly store: Pick<Store, "takeover" | "packages" | "leases">;
+  readonly store: Pick<Store, "takeover" | "packages" | "leases" | "trust">;
   readonly packages: Pick<PackageStore, "open" | "has">;
   readonly reader: Pick<PackageReader, "read">;
-  readonly trust: Pick<Trust, "keepSignature">;
+  readonly trust: Pick<Trust, "keepSignature" | "judge" | "settings">;
   readonly queue: Pick<Queue, "publish">;
   readonly clock: Clock;
   readonly log: Log;
@@ -106,10 +107,25 @@ async function keep(deps: ReadPackagesDeps, identifier: string, signal: AbortSig
   const read = known === undefined ? await readArchive(deps, identifier, signal) : undefined;
   const pkg: Package | undefined = known ?? read;
   if (pkg === undefined) return;
+  if (read !== undefined) await admit(deps, read);
   const granted = grantLimits(pkg.limitsAsked, limits);
   const warnings = [...pkg.warnings, ...platformWarnings(pkg.declaration, platformVersion), ...granted.notes];
   await store.takeover.keepPackage(pkg, { limitsAsked: pkg.limitsAsked, limits: granted.limits, warnings });
   if (read !== undefined) await trust.keepSignature(read, undefined);
+}
+
+/**
+ * A daemon asks for a signature at the upload alone: what it had let in went on, also where it asked for more later. So
+ * it does here, and the operator sees in the admissions what came in that way.
+ */
+async function admit({ store, trust, log }: ReadPackagesDeps, read: ReadPackage): Promise<void> {
+  if (trust.settings.policy !== "require") return;
+  const { identifier, checksum } = read;
+  const { verdict } = await trust.judge(read);
+  if (verdict === "verified") return;
+  const note = `dify-plugin-daemon had let in ${identifier}`;
+  const { created } = await store.trust.admit({ checksum, note }, BERTH_ITSELF);
+  if (created) log.warn({ op: "takeover.admit", ok: true, identifier, verdict }, note);
 }
 
 async function readArchive(
