@@ -246,7 +246,7 @@ export function pointer<T>(to: Shape<T>): Shape<T | null> {
   };
 }
 
-export const required: Rule = { tag: "required", holds: (value) => !isZero(value) };
+const required: Rule = { tag: "required", holds: (value) => !isZero(value) };
 
 /** A number's value, or the length of a text, list or object. */
 export function min(bound: number): Rule {
@@ -262,7 +262,7 @@ export function oneOf(accepted: readonly string[]): Rule {
 }
 
 /** An empty list or object is there, and so is no zero. */
-export function isZero(value: unknown): boolean {
+function isZero(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === 0 || value === false;
 }
 
