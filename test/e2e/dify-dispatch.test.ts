@@ -4,15 +4,20 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { BerthProcess } from "../harness/berth.ts";
 import { type AcceptedInstall, aTenant, install, packPlugin } from "../harness/client.ts";
 import { eventsOf, toldBy } from "../harness/dify.ts";
+import { length } from "../harness/lengths.ts";
+import { rssBytes } from "../harness/resident.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
 const KEY = "a platform's key";
+const MIB = 1024 * 1024;
 
 let site: Site;
 let berth: BerthProcess;
 let echo: AcceptedInstall;
 beforeAll(async () => {
-  site = await openSite({ env: { BERTH_DIFY_KEY: KEY, BERTH_PLUGIN_FRAME_MB_MAX: "4" } });
+  site = await openSite({
+    env: { BERTH_DIFY_KEY: KEY, BERTH_PLUGIN_FRAME_MB_MAX: "4", BERTH_PLUGIN_PIDS_MAX: "1024" },
+  });
   berth = await site.start();
   echo = await install(berth, await packPlugin("echo"));
   await install(berth, await packPlugin("dies-mid-stream"), echo.tenant);
@@ -94,3 +99,35 @@ test("what one tenant has is not there for another", async () => {
     { code: -404, type: "PluginNotFoundError", message: "plugin not found" },
   ]);
 });
+
+test("500 slow streams at once: a call between them is answered, memory is bounded, and each is whole", async () => {
+  await callTool({});
+  const before = await rssBytes(berth);
+  let peak = before;
+  let ended = 0;
+  const messages = length({ short: 12, soak: 240 });
+  const { path, headers, body } = call({ parameters: { messages, delay_ms: 500, bytes: 1024 } });
+  const { promise: allBegun, resolve } = Promise.withResolvers<void>();
+  let begun = 0;
+  const one = async () => {
+    const answer = await fetch(path, { method: "POST", headers, body });
+    begun += 1;
+    if (begun === 500) resolve();
+    const events = eventsOf(await answer.text());
+    ended += 1;
+    return events.filter(({ code }) => code === 0).length;
+  };
+  const streams = Array.from({ length: 500 }, one);
+  const watching = setInterval(async () => {
+    peak = Math.max(peak, await rssBytes(berth));
+  }, 100);
+  await allBegun;
+  expect(await callTool({ parameters: { text: "between" } })).toMatchObject([
+    { code: 0, data: { message: { text: "between" } } },
+  ]);
+  expect(ended).toBe(0);
+  expect(new Set(await Promise.all(streams))).toEqual(new Set([messages]));
+  clearInterval(watching);
+  expect((peak - before) / MIB).toBeLessThan(200);
+  console.info(`500 streams: ${Math.round(before / MIB)} MiB before, ${Math.round(peak / MIB)} MiB at most`);
+}, 300_000);

@@ -1,5 +1,4 @@
 /** Addresses of endpoints with a real plugin in its Container: what goes in, what comes out, and what it costs. */
-import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { BerthProcess } from "../harness/berth.ts";
 import { change } from "../harness/changes.ts";
@@ -14,6 +13,7 @@ import {
 import { callHook, errorOf, type HookRequest } from "../harness/hook.ts";
 import { length } from "../harness/lengths.ts";
 import { startLoadOf } from "../harness/load.ts";
+import { rssBytes } from "../harness/resident.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
 const MIB = 1_048_576;
@@ -45,10 +45,6 @@ afterAll(() => site?.[Symbol.asyncDispose]());
 
 const ask = (path: string, more: Omit<HookRequest, "port" | "path"> = {}) =>
   callHook({ port: Number(new URL(berth.url).port), path: `/e/${hook.hookId}${path}`, ...more });
-const rssBytes = async () => {
-  const [, kb] = /^VmRSS:\s+(\d+) kB/m.exec(await readFile(`/proc/${berth.pid}/status`, "utf8")) ?? [];
-  return Number(kb) * 1024;
-};
 
 test("the plugin gets the endpoint's settings, opened, and its id; its status and headers come back", async () => {
   const answer = await ask("/settings", { method: "POST" });
@@ -111,12 +107,12 @@ describe("a plugin that", () => {
 
 test("500 requests at once: none is 500, and memory is bounded", async () => {
   await ask("/version");
-  const before = await rssBytes();
+  const before = await rssBytes(berth);
   const count = 500;
   const rounds = length({ short: 1, soak: 20 });
   let peak = before;
   const watching = setInterval(async () => {
-    peak = Math.max(peak, await rssBytes());
+    peak = Math.max(peak, await rssBytes(berth));
   }, 100);
   const statuses = new Map<number, number>();
   const one = async (number: number) => {
