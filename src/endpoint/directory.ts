@@ -3,6 +3,7 @@
  * are stored; a change made in this process counts at once, one made elsewhere when its news arrive, and after that period
  * at the latest. What is opened is kept nowhere: requests that come at the same moment share one opening.
  */
+
 import { Fault, isFault } from "../domain/fault.ts";
 import type { JsonMap } from "../domain/shape.ts";
 import type { InstallationDirectory, InstalledPlugin } from "../invocation/installations.ts";
@@ -10,6 +11,7 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { EndpointRecord } from "../store/endpoint-rows.ts";
 import type { Store } from "../store/store.ts";
+import { abortable } from "../util/abortable.ts";
 import type { Clock } from "../util/clock.ts";
 import { Semaphore } from "../util/semaphore.ts";
 import type { SecretKeeper } from "./secrets.ts";
@@ -171,19 +173,5 @@ class Directory implements EndpointDirectory {
         .finally(() => this.#openings.delete(key));
     this.#openings.set(key, opening);
     return await abortable(opening, signal);
-  }
-}
-
-/** The work goes on for whoever else waits for it. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-    work.catch(() => undefined);
   }
 }

@@ -2,6 +2,7 @@
  * GET requests to hosts that others name. Each hop is checked before it is connected to, a redirect as much as the
  * first address; a token goes to the origin that it belongs to and no further.
  */
+
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { LookupFunction } from "node:net";
@@ -9,6 +10,7 @@ import type { SecureContext } from "node:tls";
 import type { Fault } from "../domain/fault.ts";
 import { type Proxies, proxyFor } from "../domain/proxy.ts";
 import { withoutQuery } from "../domain/source.ts";
+import { abortable } from "../util/abortable.ts";
 import { isNameUnknown } from "../util/network-failure.ts";
 import type { Address, AddressPolicy } from "./address.ts";
 import { unusable } from "./failures.ts";
@@ -137,18 +139,6 @@ function fixed(addresses: readonly Address[]): LookupFunction {
     if (options.all === true) callback(null, [...addresses]);
     else callback(null, first.address, first.family);
   };
-}
-
-/** The platform's look-up takes no signal. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }
 
 function tooManyRedirects(url: string, redirectsMax: number): Fault {

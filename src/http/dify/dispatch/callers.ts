@@ -1,11 +1,12 @@
 /**
- * The caller's end of a dispatched call, written to Node's own response. What arrives in one turn of the event loop
- * leaves in one write; no header is on the wire before the first event, for clients time the first event by it.
+ * The caller's end of a dispatched call, written to Node's own response. No header is on the wire before the first
+ * event: clients time the first event by it.
  */
 import type { ServerResponse } from "node:http";
 import type { ChunkReader } from "../../../domain/chunks/reader.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
 import type { InvocationEnd, InvocationSink } from "../../../domain/invocation.ts";
+import { GatheredAnswer } from "../../gathered-answer.ts";
 import { failureText, successText } from "../envelope.ts";
 import { brokenCall, type CallFailure, refusedCall } from "./call-failure.ts";
 
@@ -18,17 +19,16 @@ export interface CallerOptions {
 /** One envelope for each chunk, nothing between them, and no last word but that of an error. */
 export class StreamCaller implements InvocationSink {
   readonly #options: CallerOptions;
-  #pending = "";
-  #isFlushing = false;
+  readonly #answer: GatheredAnswer;
   #isStarted = false;
-  #hasEnded = false;
 
   constructor(options: CallerOptions) {
     this.#options = options;
+    this.#answer = new GatheredAnswer(options.response, { ...SSE, "x-request-id": options.requestId });
   }
 
   get bufferedBytes(): number {
-    return this.#options.response.writableLength + this.#pending.length;
+    return this.#answer.bufferedBytes;
   }
 
   started(): void {
@@ -36,57 +36,29 @@ export class StreamCaller implements InvocationSink {
   }
 
   item(data: unknown): void {
-    if (this.#hasEnded) return;
+    if (this.#answer.hasEnded) return;
     try {
       const chunk = this.#options.chunks.read(data);
-      if (chunk === undefined) return;
-      this.#pending += event(successText(chunk));
+      if (chunk !== undefined) this.#answer.add(event(successText(chunk)));
     } catch (error) {
       // the response's close ends the Invocation for this caller
       this.#fail(brokenCall(toFault(error)));
-      return;
     }
-    if (this.#isFlushing) return;
-    this.#isFlushing = true;
-    queueMicrotask(() => this.#flush());
   }
 
   end(end: InvocationEnd): void {
-    if (this.#hasEnded) return;
-    if (end.ok) this.#finish("");
+    if (this.#answer.hasEnded) return;
+    if (end.ok) this.#answer.end("");
     else this.#fail(this.#isStarted ? brokenCall(end.fault) : refusedCall(end.fault));
   }
 
   #fail(failure: CallFailure): void {
     if (failure.status === undefined) {
-      this.#finish(event(failureText(failure)));
+      this.#answer.end(event(failureText(failure)));
       return;
     }
-    this.#hasEnded = true;
+    this.#answer.abandon();
     sendJson(this.#options, failure.status, failureText(failure));
-  }
-
-  #finish(last: string): void {
-    this.#hasEnded = true;
-    const { response } = this.#options;
-    const text = this.#pending + last;
-    this.#pending = "";
-    // a whole answer with its length is one write; as chunks it would be several
-    this.#writeHead({ "content-length": Buffer.byteLength(text) });
-    response.end(text);
-  }
-
-  #flush(): void {
-    this.#isFlushing = false;
-    if (this.#hasEnded || this.#pending === "") return;
-    this.#writeHead();
-    this.#options.response.write(this.#pending);
-    this.#pending = "";
-  }
-
-  #writeHead(more?: { "content-length": number }): void {
-    const { response, requestId } = this.#options;
-    if (!response.headersSent) response.writeHead(200, { ...SSE, "x-request-id": requestId, ...more });
   }
 }
 
