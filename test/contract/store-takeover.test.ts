@@ -77,14 +77,14 @@ function aDaemon() {
   return { one, two, three, pkgs, ids, ours, elsewhere, left, rows };
 }
 
-describe.each(DATABASES)("taking over, on $name", ({ create }) => {
+describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
   const daemon = aDaemon();
   const { pkgs, ids, one } = daemon;
   let database: TestDatabase;
   let store: Store;
 
   beforeAll(async () => {
-    database = await create();
+    database = await empty();
     await speak(database, [...(await daemonTables("older")), ...daemon.rows, "SELECT 1"]);
     store = await database.open();
   });

@@ -6,17 +6,20 @@ import { Scope } from "../../src/util/scope.ts";
 import { placeEmbeddedDatabase } from "./embedded-database.ts";
 import { makeFolder, startPostgres } from "./postgres.ts";
 
-/** One empty database; opening it twice at once is possible on PostgreSQL only. */
+/** One database of its own; opening it twice at once is possible on PostgreSQL only. */
 export interface TestDatabase extends AsyncDisposable {
   readonly databaseUrl: string | undefined;
   readonly dataFolder: string;
   open(): Promise<Store>;
 }
 
-/** Both databases that Berth runs on: `describe.each(DATABASES)("... on $name", ({ create }) => ...)`. */
+/**
+ * Both databases that Berth runs on: `describe.each(DATABASES)("... on $name", ({ create }) => ...)`. Those that are
+ * `empty` have no table before they are opened.
+ */
 export const DATABASES = [
-  { name: "pglite", create: () => create(false) },
-  { name: "postgres", create: () => create(true) },
+  { name: "pglite", create: () => create(false), empty: () => create(false, { isEmpty: true }) },
+  { name: "postgres", create: () => create(true), empty: () => create(true) },
 ] as const;
 
 /** One Store on one empty database for all tests of the block that calls this. */
@@ -29,12 +32,15 @@ export function useStore(make: () => Promise<TestDatabase>, opened: (store: Stor
   afterAll(() => scope.close());
 }
 
-async function create(server: boolean): Promise<TestDatabase> {
+async function create(
+  server: boolean,
+  { isEmpty = false }: { readonly isEmpty?: boolean } = {},
+): Promise<TestDatabase> {
   const scope = new Scope();
   try {
     const dataFolder = scope.use(await makeFolder("data")).path;
     const databaseUrl = server ? await scope.use(await startPostgres()).createDatabase() : undefined;
-    if (!server) await placeEmbeddedDatabase(dataFolder);
+    if (!server) await placeEmbeddedDatabase(dataFolder, { isEmpty });
     return {
       databaseUrl,
       dataFolder,

@@ -18,10 +18,10 @@ async function readExpected(): Promise<Expected> {
   return JSON.parse(await readFile(new URL("catalogue.expected.json", import.meta.url), "utf8")) as Expected;
 }
 
-describe.each(DATABASES)("migrations on $name", ({ create }) => {
+describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   let database: TestDatabase;
   beforeEach(async () => {
-    database = await create();
+    database = await empty();
   });
   afterEach(() => database[Symbol.asyncDispose]());
 
@@ -128,7 +128,7 @@ describe.each(DATABASES)("migrations on $name", ({ create }) => {
 
 describe("migrations on postgres alone", () => {
   it("leave several starters at once with one history and one instance id", async () => {
-    await using database = await DATABASES[1].create();
+    await using database = await DATABASES[1].empty();
     const stores = await Promise.all(Array.from({ length: 4 }, () => database.open()));
     expect(new Set(stores.map(({ instanceId }) => instanceId)).size).toBe(1);
     for (const store of stores) await store[Symbol.asyncDispose]();
