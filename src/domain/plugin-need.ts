@@ -1,7 +1,7 @@
 /** What a package or a bundle may ask of the other plugins of its Tenant, and what fits it. */
 import { z } from "zod";
 import { PluginDependency, parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
-import { IDENTIFIER_PATTERN } from "./package-ref.ts";
+import { IDENTIFIER_PATTERN, pluginIdOf } from "./package-ref.ts";
 import { fitsVersion } from "./version-range.ts";
 
 const CHECKSUM = /^[a-f0-9]{64}$/;
@@ -31,7 +31,7 @@ export function pluginOf(need: PluginNeed): string | undefined {
   switch (need.type) {
     case "package":
     case "listing":
-      return need.identifier.slice(0, need.identifier.indexOf(":"));
+      return pluginIdOf(need.identifier);
     case "marketplace":
       return `${need.organization}/${need.plugin}`;
     case "github":

@@ -1,6 +1,8 @@
 /** A platform's inner API that "encrypts" by turning secrets round, and does to its callers what a test says. */
+
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 import { z } from "zod";
 
 const Asked = z.object({
@@ -22,7 +24,7 @@ export interface FakeInnerApi extends AsyncDisposable {
   answer: ((response: ServerResponse) => void) | undefined;
 }
 
-export async function startInnerApi(): Promise<FakeInnerApi> {
+async function startInnerApi(): Promise<FakeInnerApi> {
   const asked: AskedOfInnerApi[] = [];
   const server = createServer((request, response) => {
     const parts: Buffer[] = [];
@@ -66,4 +68,18 @@ function turned(opt: "encrypt" | "decrypt", value: string): string {
   const round = [...value].reverse().join("");
   if (opt === "encrypt") return `platform:${round}`;
   return value.startsWith("platform:") ? [...value.slice("platform:".length)].reverse().join("") : value;
+}
+
+/** One for all tests of the block that calls this; before each of them it has been asked nothing and answers as it does. */
+export function useInnerApi(opened: (api: FakeInnerApi) => void): void {
+  let api: FakeInnerApi;
+  beforeAll(async () => {
+    api = await startInnerApi();
+    opened(api);
+  });
+  afterAll(() => api?.[Symbol.asyncDispose]());
+  beforeEach(() => {
+    api.answer = undefined;
+    api.asked.length = 0;
+  });
 }

@@ -1,6 +1,6 @@
 /** Endpoints over the Dify door: what each route answers, and in which words it refuses. */
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { createInnerApi } from "../../src/endpoint/inner-api.ts";
 import { createPlatformSecrets } from "../../src/endpoint/platform-secrets.ts";
@@ -8,7 +8,7 @@ import type { StoredPackage } from "../../src/store/store.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
 import { anInstallation, DIFY_KEY, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/door.ts";
 import { testSecrets } from "../harness/endpoint-rows.ts";
-import { type FakeInnerApi, startInnerApi } from "../harness/inner-api.ts";
+import { type FakeInnerApi, useInnerApi } from "../harness/inner-api.ts";
 
 const PLUGIN = "acme/hooks";
 const UID = `${PLUGIN}:1.0.0@${"cd".repeat(32)}`;
@@ -30,13 +30,8 @@ const Listed = z.array(
 );
 
 let api: FakeInnerApi;
-beforeAll(async () => {
-  api = await startInnerApi();
-});
-afterAll(() => api[Symbol.asyncDispose]());
-beforeEach(() => {
-  api.answer = undefined;
-  api.asked.length = 0;
+useInnerApi((started) => {
+  api = started;
 });
 
 function hooksPackage(

@@ -1,7 +1,7 @@
 /** The platform's inner API as it is asked, and as it fails. */
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { EndpointId } from "../../src/domain/endpoint.ts";
 import { isFault } from "../../src/domain/fault.ts";
 import { createInnerApi } from "../../src/endpoint/inner-api.ts";
@@ -10,7 +10,7 @@ import type { SettingsOwner } from "../../src/endpoint/secrets.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
 import { TENANT } from "../harness/door.ts";
 import { testSecrets } from "../harness/endpoint-rows.ts";
-import { type FakeInnerApi, startInnerApi } from "../harness/inner-api.ts";
+import { type FakeInnerApi, useInnerApi } from "../harness/inner-api.ts";
 
 const never = new AbortController().signal;
 const DECLARED = [
@@ -30,13 +30,8 @@ const OWNER: SettingsOwner = {
 const SETTINGS = { key: "s3cret", url: "https://example.org" };
 
 let api: FakeInnerApi;
-beforeAll(async () => {
-  api = await startInnerApi();
-});
-afterAll(() => api[Symbol.asyncDispose]());
-beforeEach(() => {
-  api.answer = undefined;
-  api.asked.length = 0;
+useInnerApi((started) => {
+  api = started;
 });
 
 const trust = await openTlsContext({});

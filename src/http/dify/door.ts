@@ -16,7 +16,7 @@ import { requestId } from "../middleware/request-id.ts";
 import type { Routes } from "../route.ts";
 import { bind, statusOf } from "./bind.ts";
 import { failureResponse, jsonResponse, successResponse } from "./envelope.ts";
-import { refusal, toDaemonError } from "./errors.ts";
+import { notUuid, refusal, toDaemonError } from "./errors.ts";
 
 export interface DifyDoorSettings {
   /** What `X-Api-Key` must hold; undefined: the door is closed. */
@@ -191,7 +191,7 @@ export class DifyDoor {
 export function tenantOf(given: string | undefined, status?: number): TenantId {
   const parsed = TenantId.safeParse(given);
   if (parsed.success) return parsed.data;
-  const text = `invalid input syntax for type uuid: "${given ?? ""}"`;
+  const text = notUuid(given ?? "");
   throw refusal("PluginDaemonInternalServerError", text, status);
 }
 

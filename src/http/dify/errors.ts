@@ -25,6 +25,15 @@ export interface DaemonError {
   readonly status: number | undefined;
 }
 
+/** In front of what passes by itself: clients ask again where they find it. */
+export const NOT_RUNNING = "no available node, plugin runtime not found";
+export const KILLED = "killed by timeout";
+
+/** What the daemon's database said of an id that is none. */
+export function notUuid(given: string): string {
+  return `invalid input syntax for type uuid: "${given}"`;
+}
+
 /** A Fault that this door tells under the type and in the words given. */
 export function refusal(type: ErrorType, message: string, status?: number): Fault {
   return new Fault(ERROR_TYPES[type].fault, message, { context: { errorType: type, status } });

@@ -2,59 +2,43 @@
 import { isFault } from "../../domain/fault.ts";
 import { InstallationId, TaskId } from "../../domain/ids.ts";
 import { type InstallTask, itemJson } from "../../domain/install-task.ts";
-import { IDENTIFIER_PATTERN } from "../../domain/package-ref.ts";
-import {
-  field,
-  list,
-  map,
-  max,
-  min,
-  named,
-  needed,
-  type Rule,
-  struct,
-  text,
-  whole,
-} from "../../domain/shape.ts";
+import { pluginIdOf } from "../../domain/package-ref.ts";
+import { field, list, map, max, named, needed, struct, type TypeOf, text } from "../../domain/shape.ts";
 import type { DifyDeps } from "./deps.ts";
 import type { DifyDoor, DifyInput } from "./door.ts";
-import { refusal } from "./errors.ts";
+import { notUuid, refusal } from "./errors.ts";
+import { isIdentifier, MANAGEMENT, PageInput } from "./inputs.ts";
 
-const BASE = "/plugin/:tenant_id/management";
 const GATED = { gate: "key" } as const;
 
-const identifier: Rule = {
-  tag: "plugin_unique_identifier",
-  holds: (value) => typeof value === "string" && IDENTIFIER_PATTERN.test(value),
-};
-
 const InstallInput = struct({
-  plugin_unique_identifiers: needed(list(text, { rules: [identifier] }), max(64)),
+  plugin_unique_identifiers: needed(list(text, { rules: [isIdentifier] }), max(64)),
   source: needed(text),
   metas: field(list(map)),
 });
 
 const UpgradeInput = struct({
-  original_plugin_unique_identifier: needed(text, identifier),
-  new_plugin_unique_identifier: needed(text, identifier),
+  original_plugin_unique_identifier: needed(text, isIdentifier),
+  new_plugin_unique_identifier: needed(text, isIdentifier),
   source: needed(text),
   meta: field(map),
 });
 
-const PageInput = struct({ page: needed(whole, min(1)), page_size: needed(whole, min(1), max(256)) });
 const TaskInput = struct({ id: named("TaskID", needed(text)) });
 const ItemInput = struct({ id: named("TaskID", needed(text)), identifier: needed(text) });
 const UninstallInput = struct({ plugin_installation_id: needed(text) });
 
 export function addInstalls(door: DifyDoor, deps: DifyDeps): void {
   const post = { ...GATED, method: "POST" } as const;
-  door.add({ ...post, path: `${BASE}/install/identifiers`, input: InstallInput }, (asked) =>
+  door.add({ ...post, path: `${MANAGEMENT}/install/identifiers`, input: InstallInput }, (asked) =>
     install(deps, asked),
   );
-  door.add({ ...post, path: `${BASE}/install/upgrade`, input: UpgradeInput }, (asked) =>
+  door.add({ ...post, path: `${MANAGEMENT}/install/upgrade`, input: UpgradeInput }, (asked) =>
     upgrade(deps, asked),
   );
-  door.add({ ...post, path: `${BASE}/uninstall`, input: UninstallInput }, (asked) => uninstall(deps, asked));
+  door.add({ ...post, path: `${MANAGEMENT}/uninstall`, input: UninstallInput }, (asked) =>
+    uninstall(deps, asked),
+  );
   addTasks(door, deps);
 }
 
@@ -62,22 +46,28 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
   const { platformTasks } = deps.store;
   const get = { ...GATED, method: "GET" } as const;
   const post = { ...GATED, method: "POST" } as const;
-  door.add({ ...get, path: `${BASE}/install/tasks`, input: PageInput }, async ({ input, tenantId }) => {
+  door.add({ ...get, path: `${MANAGEMENT}/install/tasks`, input: PageInput }, async ({ input, tenantId }) => {
     const page = { page: input.page, pageSize: input.page_size };
     return await told(deps, await platformTasks.list(tenantId, page));
   });
-  door.add({ ...get, path: `${BASE}/install/tasks/:id`, input: TaskInput }, async ({ input, tenantId }) => {
-    const id = taskIdOf(input.id);
-    const found = id === undefined ? undefined : await platformTasks.find(tenantId, id);
-    if (found === undefined) throw refusal("PluginDaemonInternalServerError", "record not found");
-    return (await told(deps, [found])).at(0);
-  });
-  door.add({ ...post, path: `${BASE}/install/tasks/delete_all`, input: struct({}) }, async ({ tenantId }) => {
-    await platformTasks.removeAll(tenantId);
-    return true;
-  });
   door.add(
-    { ...post, path: `${BASE}/install/tasks/:id/delete`, input: TaskInput },
+    { ...get, path: `${MANAGEMENT}/install/tasks/:id`, input: TaskInput },
+    async ({ input, tenantId }) => {
+      const id = taskIdOf(input.id);
+      const found = id === undefined ? undefined : await platformTasks.find(tenantId, id);
+      if (found === undefined) throw refusal("PluginDaemonInternalServerError", "record not found");
+      return (await told(deps, [found])).at(0);
+    },
+  );
+  door.add(
+    { ...post, path: `${MANAGEMENT}/install/tasks/delete_all`, input: struct({}) },
+    async ({ tenantId }) => {
+      await platformTasks.removeAll(tenantId);
+      return true;
+    },
+  );
+  door.add(
+    { ...post, path: `${MANAGEMENT}/install/tasks/:id/delete`, input: TaskInput },
     async ({ input, tenantId }) => {
       const id = taskIdOf(input.id);
       if (id !== undefined) await platformTasks.remove(tenantId, id);
@@ -85,10 +75,10 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
     },
   );
   door.add(
-    { ...post, path: `${BASE}/install/tasks/:id/delete/:identifier{.+}`, input: ItemInput },
+    { ...post, path: `${MANAGEMENT}/install/tasks/:id/delete/:identifier{.+}`, input: ItemInput },
     async ({ input, tenantId }) => {
       const item = input.identifier.replace(/^\/+/, "");
-      if (!identifier.holds(item))
+      if (!isIdentifier.holds(item))
         throw refusal("PluginDaemonBadRequestError", `plugin_unique_identifier is not valid: ${item}`);
       const id = taskIdOf(input.id);
       if (id !== undefined) await platformTasks.removeItem(tenantId, id, item);
@@ -97,7 +87,7 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
   );
 }
 
-type Asked<S> = S extends { readonly zero: infer T } ? DifyInput<T> : never;
+type Asked<S> = DifyInput<TypeOf<S>>;
 
 async function install(
   { batches }: DifyDeps,
@@ -127,7 +117,7 @@ async function upgrade(
   const next = input.new_plugin_unique_identifier;
   const refuse = (message: string) => refusal("PluginDaemonBadRequestError", message);
   if (original === next) throw refuse("original and new plugin unique identifier are the same");
-  if (original.split(":")[0] !== next.split(":")[0]) throw refuse("original and new plugin id are different");
+  if (pluginIdOf(original) !== pluginIdOf(next)) throw refuse("original and new plugin id are different");
   const item = { identifier: next, source: input.source, meta: input.meta ?? {} };
   const taskId = await batches.upgrade({ tenantId, original, item, by }).catch((error: unknown) => {
     if (!isFault(error, "installation_not_found")) throw error;
@@ -171,9 +161,8 @@ function taskIdOf(given: string): TaskId | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-/** The daemon's database would have refused what is no UUID, in these words. */
 function idOf(given: string): string {
   if (UUID.test(given)) return given.toLowerCase();
-  throw refusal("PluginDaemonInternalServerError", `invalid input syntax for type uuid: "${given}"`);
+  throw refusal("PluginDaemonInternalServerError", notUuid(given));
 }
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

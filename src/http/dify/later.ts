@@ -6,7 +6,7 @@ import { needed, struct, text } from "../../domain/shape.ts";
 import type { DifyDoor } from "./door.ts";
 import { successText } from "./envelope.ts";
 import { refusal } from "./errors.ts";
-import { IdentifierInput, isIdentifier, NOTHING } from "./management/inputs.ts";
+import { IdentifierInput, isIdentifier, NOTHING } from "./inputs.ts";
 
 const MovedInput = struct({
   plugin_unique_identifier: needed(text, isIdentifier),

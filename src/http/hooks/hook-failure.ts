@@ -1,6 +1,6 @@
 /** Failures of hooks, as callers of the daemon know them. What it does not know has the status of its Fault. */
 import type { Fault, FaultCode } from "../../domain/fault.ts";
-import { type DaemonError, type ErrorType, toDaemonError } from "../dify/errors.ts";
+import { type DaemonError, type ErrorType, KILLED, NOT_RUNNING, toDaemonError } from "../dify/errors.ts";
 
 export type HookError = DaemonError & { readonly status: number };
 
@@ -13,10 +13,10 @@ interface Row {
   readonly start?: string;
 }
 
-const NOT_RUNNING = {
+const STOPPED = {
   status: 404,
   type: "PluginDaemonInternalServerError",
-  start: "no available node, plugin runtime not found: ",
+  start: `${NOT_RUNNING}: `,
 } as const;
 
 const ROWS: Readonly<Partial<Record<FaultCode, Row>>> = {
@@ -26,12 +26,12 @@ const ROWS: Readonly<Partial<Record<FaultCode, Row>>> = {
     type: "PluginDaemonBadRequestError",
     text: "plugin installation not found",
   },
-  plugin_not_ready: NOT_RUNNING,
-  plugin_disabled: NOT_RUNNING,
+  plugin_not_ready: STOPPED,
+  plugin_disabled: STOPPED,
   endpoint_disabled: { status: 404, type: "PluginDaemonNotFoundError", text: "endpoint not found" },
   operation_not_found: { status: 404, type: "PluginNotFoundError", text: "plugin not found" },
   plugin_protocol: { status: 500, type: "PluginDaemonInternalServerError" },
-  plugin_timeout: { status: 504, type: "PluginDaemonInternalServerError", text: "killed by timeout" },
+  plugin_timeout: { status: 504, type: "PluginDaemonInternalServerError", text: KILLED },
   platform_unavailable: { status: 500, type: "PluginDaemonInternalServerError" },
   store_unavailable: { status: 500, type: "PluginDaemonInternalServerError", text: "internal server error" },
 };

@@ -5,7 +5,14 @@
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
 import { BatchInput, type BatchItem } from "../../domain/batch.ts";
-import { Fault, type FaultJson, formatFault, isFault, toFault } from "../../domain/fault.ts";
+import {
+  Fault,
+  type FaultJson,
+  formatFault,
+  isFault,
+  packageNotUploaded,
+  toFault,
+} from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
 import { type Installation, SOURCES } from "../../domain/installation.ts";
 import { pluginIdOf } from "../../domain/package-ref.ts";
@@ -153,14 +160,9 @@ async function install(deps: BatchStepDeps, { walk, item, installation }: Beginn
 async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
   if (installation === undefined || installation.desired === "removed")
     throw new Fault("installation_not_found", `${pluginIdOf(item.identifier)} is not installed any more.`);
-  await deps.store.packages.find(item.identifier).then((pkg) => {
-    if (pkg === undefined) throw notUploaded(item);
-  });
+  if ((await deps.store.packages.find(item.identifier)) === undefined)
+    throw packageNotUploaded(item.identifier);
   return await change(deps, { walk, item, installation });
-}
-
-function notUploaded({ identifier }: BatchItem): Fault {
-  return new Fault("package_not_found", `The package ${identifier} has not been uploaded.`);
 }
 
 async function change(

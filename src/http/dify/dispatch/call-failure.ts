@@ -7,14 +7,12 @@
  */
 import type { Fault, FaultCode } from "../../../domain/fault.ts";
 import { jsonText } from "../envelope.ts";
-import { type DaemonError, type ErrorType, toDaemonError } from "../errors.ts";
+import { type DaemonError, type ErrorType, KILLED, NOT_RUNNING, toDaemonError } from "../errors.ts";
 
 /** With a status: an answer. Without: an event of the stream. */
 export type CallFailure = DaemonError;
 
 const INTERNAL = "PluginDaemonInternalServerError";
-const NOT_RUNNING = "no available node, plugin runtime not found";
-const KILLED = "killed by timeout";
 
 /** States of an Installation or a Pool that end by somebody's doing only. */
 const LASTING: readonly unknown[] = ["crash_loop", "failed", "disabled"];

@@ -12,7 +12,7 @@ import { TenantId } from "../../../domain/ids.ts";
 import type { InvocationRequest } from "../../../domain/invocation.ts";
 import type { Operation } from "../../../domain/operations/operation.ts";
 import { OPERATIONS } from "../../../domain/operations/operations.ts";
-import { IDENTIFIER_PATTERN } from "../../../domain/package-ref.ts";
+import { pluginIdOf } from "../../../domain/package-ref.ts";
 import type { Shape } from "../../../domain/shape.ts";
 import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
 import type { HttpEnv } from "../../env.ts";
@@ -21,6 +21,7 @@ import { requestId } from "../../middleware/request-id.ts";
 import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";
+import { identifierOfHeader } from "../inputs.ts";
 import { type CallBody, callShape, type Dispatched, readCall, wireData } from "./call-body.ts";
 import { refusedCall, refusedVersion } from "./call-failure.ts";
 import { PolledCaller, StreamCaller } from "./callers.ts";
@@ -115,16 +116,12 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
 /** Of an identifier, for the Tenant that the body names: it must be what that Tenant runs. */
 async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   const { incoming } = exchange;
-  const identifier = headerOf(incoming, "x-plugin-unique-identifier") ?? "";
-  if (identifier === "")
-    throw refusal("PluginDaemonBadRequestError", "X-Plugin-Unique-Identifier header is required", 400);
-  if (!IDENTIFIER_PATTERN.test(identifier))
-    throw refusal("PluginUniqueIdentifierError", `plugin_unique_identifier is not valid: ${identifier}`, 400);
+  const identifier = identifierOfHeader(headerOf(incoming, "x-plugin-unique-identifier"));
   const body = await bodyOf(route, incoming);
   const tenantId = TenantId.safeParse(body.tenant_id).data;
   // without a tenant there is nothing to look for: the rules say what is missing
   if (tenantId === undefined) throw unknownTenant(route, body);
-  const name = { tenantId, pluginId: identifier.slice(0, identifier.indexOf(":")) };
+  const name = { tenantId, pluginId: pluginIdOf(identifier) };
   const tell = (fault: Fault) => refusedVersion(fault, identifier);
   await admitted(route, exchange, { name: { ...name, identifier }, tell });
   start(route, exchange, { ...name, content: wireData(route.shape, route.operation, body) });

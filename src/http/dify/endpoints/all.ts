@@ -4,8 +4,8 @@ import { field, map, max, needed, struct, text, whole } from "../../../domain/sh
 import type { Endpoints, ShownEndpoint } from "../../../endpoint/endpoints.ts";
 import type { InstallationRows } from "../../../store/store.ts";
 import type { DifyDoor, DifyInput } from "../door.ts";
-import { refusal } from "../errors.ts";
-import { isIdentifier } from "../management/inputs.ts";
+import { notUuid, refusal } from "../errors.ts";
+import { isIdentifier } from "../inputs.ts";
 import {
   as,
   because,
@@ -132,7 +132,6 @@ const STATE_FAILURES: Telling = {
   endpoint_not_found: as("PluginDaemonNotFoundError", "endpoint not found"),
 };
 
-/** What the daemon's database said of an id that is none. */
 function idOf(
   { endpoint_id: given }: { readonly endpoint_id: string },
   type: Parameters<typeof refusal>[0],
@@ -140,7 +139,7 @@ function idOf(
 ): EndpointId {
   const parsed = EndpointId.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw refusal(type, `${doing}: invalid input syntax for type uuid: "${given}"`);
+  throw refusal(type, `${doing}: ${notUuid(given)}`);
 }
 
 function endpointJson({ record, settings, offer }: ShownEndpoint) {

@@ -5,7 +5,7 @@ import type { PackageAssets } from "../../../installation/package-assets.ts";
 import type { PackageTexts } from "../../../installation/package-texts.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
-import { isIdentifier } from "./inputs.ts";
+import { isIdentifier } from "../inputs.ts";
 import { causeText } from "./packages.ts";
 
 const AssetInput = struct({ id: needed(text) });

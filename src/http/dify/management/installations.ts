@@ -1,6 +1,7 @@
 /** What a Tenant has installed, as the platform lists it. */
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { TenantId } from "../../../domain/ids.ts";
+import { pluginIdOf } from "../../../domain/package-ref.ts";
 import {
   isMap,
   list,
@@ -20,6 +21,7 @@ import type { PlatformInstallation } from "../../../store/platform-rows.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
+import { isIdentifier, MANAGEMENT, PageInput } from "../inputs.ts";
 import {
   categoryOfDeclaration,
   type IdentifierParts,
@@ -27,9 +29,7 @@ import {
   type ReadableDeclaration,
   readableDeclaration,
 } from "./declaration.ts";
-import { isIdentifier, PageInput } from "./inputs.ts";
 
-const MANAGEMENT = "/plugin/:tenant_id/management";
 const MANY_MAX = 256;
 /** Installations that are looked at at a time. */
 const SCANNED = 256;
@@ -217,8 +217,4 @@ async function missing(store: Platform, tenantId: TenantId, identifiers: readonl
       ? []
       : [{ plugin_unique_identifier: identifier, current_identifier: current }];
   });
-}
-
-function pluginIdOf(identifier: string): string {
-  return identifier.slice(0, identifier.indexOf(":"));
 }

@@ -4,12 +4,11 @@ import { field, needed, struct, text } from "../../../domain/shape.ts";
 import type { DecodedPackage, PackageDecoder } from "../../../installation/decode-package.ts";
 import type { PackageTexts } from "../../../installation/package-texts.ts";
 import type { Store } from "../../../store/store.ts";
-import type { DifyDoor, DifyInput } from "../door.ts";
+import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
+import { IdentifierInput, identifierOfHeader, isIdentifier, MANAGEMENT, NOTHING } from "../inputs.ts";
 import { identifierParts, readableDeclaration } from "./declaration.ts";
-import { IdentifierInput, isIdentifier, NOTHING } from "./inputs.ts";
 
-const MANAGEMENT = "/plugin/:tenant_id/management";
 const LANGUAGE_DEFAULT = "en_US";
 const ReadmeInput = struct({
   plugin_unique_identifier: needed(text, isIdentifier),
@@ -28,8 +27,10 @@ export function addPackages(door: DifyDoor, deps: PackagesDeps): void {
   door.add({ ...route("decode/from_identifier"), input: IdentifierInput }, ({ input, signal }) =>
     decode(deps, input.plugin_unique_identifier, signal),
   );
-  door.add({ method: "GET", path: "/v2/invoke/extract", gate: "key", input: NOTHING }, (asked) =>
-    decode(deps, identifierOfHeader(asked), asked.signal),
+  door.add(
+    { method: "GET", path: "/v2/invoke/extract", gate: "key", input: NOTHING },
+    ({ context, signal }) =>
+      decode(deps, identifierOfHeader(context.req.header("x-plugin-unique-identifier")), signal),
   );
   door.add({ ...route("fetch/manifest"), input: IdentifierInput }, async ({ input }) => {
     const identifier = input.plugin_unique_identifier;
@@ -81,13 +82,4 @@ const ABSENT = ["package_not_found", "invalid_input", "identifier_too_long"];
 export function causeText(error: unknown): string {
   const { code, message } = toFault(error);
   return ABSENT.includes(code) ? "plugin package not found, please upload it firstly" : message;
-}
-
-function identifierOfHeader({ context }: DifyInput<unknown>): string {
-  const given = context.req.header("x-plugin-unique-identifier") ?? "";
-  if (given === "")
-    throw refusal("PluginDaemonBadRequestError", "X-Plugin-Unique-Identifier header is required", 400);
-  if (!isIdentifier.holds(given))
-    throw refusal("PluginUniqueIdentifierError", `plugin_unique_identifier is not valid: ${given}`, 400);
-  return given;
 }

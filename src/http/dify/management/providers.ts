@@ -4,10 +4,8 @@ import type { PlatformProvider, PlatformProviderKind } from "../../../store/plat
 import type { Store } from "../../../store/store.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
+import { MANAGEMENT, NOTHING, PageInput, ProviderInput } from "../inputs.ts";
 import { identifierParts, type ReadableDeclaration, readableDeclaration } from "./declaration.ts";
-import { NOTHING, PageInput, ProviderInput } from "./inputs.ts";
-
-const MANAGEMENT = "/plugin/:tenant_id/management";
 
 /** The plural's route lists, the singular's answers one; there is none for a single provider of models. */
 const KINDS = [

@@ -5,7 +5,7 @@ import type { Store } from "../../../store/store.ts";
 import { type FormFile, openFormFile } from "../../multipart.ts";
 import { bundleDetailJson } from "../../routes/bundles/json.ts";
 import type { DifyDoor, DifyInput } from "../door.ts";
-import { NOTHING } from "./inputs.ts";
+import { NOTHING } from "../inputs.ts";
 import { verificationJson } from "./packages.ts";
 import { bundleRefusal, FORM_REFUSALS, packageRefusal } from "./upload-refusals.ts";
 
