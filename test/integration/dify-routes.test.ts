@@ -41,4 +41,13 @@ describe("the routes of the daemon", () => {
       }
     }
   });
+
+  test("without a key there are none, and the answer names the setting that opens them", async () => {
+    await using door = await openDoor({ settings: { dify: { key: undefined, adminKey: undefined } } });
+    const answer = await door.ask("GET", `/plugin/${TENANT}/management/list`);
+    expect(answer.status).toBe(404);
+    expect(await answer.json()).toMatchObject({
+      error: { code: "not_found", message: expect.stringContaining("BERTH_DIFY_KEY") },
+    });
+  });
 });

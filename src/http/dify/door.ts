@@ -5,12 +5,13 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";
 import type { Actor } from "../../domain/audit.ts";
-import { type FaultCode, toFault } from "../../domain/fault.ts";
+import { Fault, type FaultCode, toFault } from "../../domain/fault.ts";
 import { TenantId } from "../../domain/ids.ts";
 import type { Shape } from "../../domain/shape.ts";
 import type { Log } from "../../observe/log.ts";
 import { answerInTime } from "../answer-in-time.ts";
 import type { HttpEnv } from "../env.ts";
+import { faultResponse } from "../fault-response.ts";
 import type { DoorLife } from "../life.ts";
 import { requestId } from "../middleware/request-id.ts";
 import type { Routes } from "../route.ts";
@@ -76,6 +77,8 @@ const PREFIXES = [
   "/metrics",
   "/health/check",
 ];
+const CLOSED =
+  "This is a path of dify-plugin-daemon's API, which is answered where BERTH_DIFY_KEY, or its own name SERVER_KEY, is set.";
 const NO_ROUTE = '{"code":"not_found","message":"route not found"}';
 
 export class DifyDoor {
@@ -147,8 +150,9 @@ export class DifyDoor {
   /** The answer to a path that is the daemon's and none of its routes; undefined for any other. */
   notFound(c: Context<HttpEnv>): Response | undefined {
     const { path, method } = c.req;
-    if (this.options.settings.key === undefined && !path.startsWith("/e/")) return undefined;
     if (!PREFIXES.some((prefix) => path.startsWith(prefix))) return undefined;
+    if (this.options.settings.key === undefined && !path.startsWith("/e/"))
+      return faultResponse(new Fault("not_found", CLOSED), requestId(c.req.header("x-request-id")));
     const other = path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
     if (!this.#isServed(method, other)) return jsonResponse(404, NO_ROUTE);
     // the method and the body are kept, but for a GET, which has none
