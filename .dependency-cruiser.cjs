@@ -55,6 +55,7 @@ module.exports = {
     only("sources", words, "Fetching an archive knows domain, util and observe."),
     only("queue", [...words, "installation/"], "A worker calls the use cases of installation."),
     only("runtime", [...words, ...contracts], "Supervision stands on the contracts."),
+    only("egress", [...words, ...contracts, "runtime/"], "The network of plugins stands on supervision."),
     only("invocation", [...words, ...contracts, "runtime/"], "Invocation stands on supervision."),
     only(
       "endpoint",

@@ -13,6 +13,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readEvents } from "../src/cli/event-stream.ts";
 import { INVOCATION, sinceMade } from "./bare.ts";
+import type { Door } from "./dify-door.ts";
 import { type BerthLoad, daemonTarget, type Effort, load, type Target } from "./load.ts";
 import { type ContainerProcesses, containerProcesses, cpuMicros, output } from "./processes.ts";
 
@@ -62,13 +63,18 @@ export class Berth implements AsyncDisposable {
     this.startMs = from.startMs;
   }
 
-  static async start(folder: string, nodeArgs: readonly string[]): Promise<Berth> {
+  /** `settings`: those that are not to be the defaults. */
+  static async start(
+    folder: string,
+    nodeArgs: readonly string[],
+    settings: Readonly<Record<string, string>> = {},
+  ): Promise<Berth> {
     const data = join(folder, "data");
     const logFile = join(folder, "berth.log");
     const log = openSync(logFile, "w");
     const began = performance.now();
     const child = spawn(process.execPath, [...nodeArgs, MAIN, "serve"], {
-      env: { ...environment(), BERTH_PORT: "0", BERTH_DATA: data, BERTH_DIFY_KEY: DIFY_KEY },
+      env: { ...environment(), BERTH_PORT: "0", BERTH_DATA: data, BERTH_DIFY_KEY: DIFY_KEY, ...settings },
       stdio: ["ignore", log, "inherit"],
       cwd: folder,
     });
@@ -82,6 +88,22 @@ export class Berth implements AsyncDisposable {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Of a Dify API server. */
+  get door(): Door {
+    return { url: this.#url, key: DIFY_KEY };
+  }
+
+  /** It ends at once; another one may be started on its folder. */
+  async kill(): Promise<void> {
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await ended;
   }
 
   async upload(file: string): Promise<string> {
@@ -157,12 +179,38 @@ export class Berth implements AsyncDisposable {
     const { plugin } = await this.processes(installed);
     const began = performance.now();
     process.kill(plugin, "SIGKILL");
-    while (performance.now() - began < RESTART_MS_MAX) {
+    return await this.#untilAnswered(installed, began);
+  }
+
+  /** Waits until it is stopped for want of calls, then calls: the time from the call to its answer, in ms. */
+  async wake(installed: Installed): Promise<number> {
+    while ((await this.container(installed)) !== "") await delay(50);
+    return await this.#untilAnswered(installed, performance.now());
+  }
+
+  /** Stops the process of a plugin that nobody calls: the time until another container answers, in ms. */
+  async replaceHung(installed: Installed): Promise<number> {
+    const { plugin } = await this.processes(installed);
+    const [hung, began] = [await this.container(installed), performance.now()];
+    process.kill(plugin, "SIGSTOP");
+    // A call would be told that the plugin hangs, and would count as one more reason to think so.
+    for (
+      let now = hung;
+      now === hung || now === "" || now.includes("\n");
+      now = await this.container(installed)
+    )
+      await delay(50);
+    return await this.#untilAnswered(installed, began);
+  }
+
+  async #untilAnswered(installed: Installed, began: number): Promise<number> {
+    const until = performance.now() + RESTART_MS_MAX;
+    while (performance.now() < until) {
       const { status, text } = await this.#call(installed);
       if (status === 200 && text.includes("event: end")) return performance.now() - began;
       await delay(5);
     }
-    throw new Error(`no call was answered within ${RESTART_MS_MAX} ms of the plugin's death`);
+    throw new Error(`no call was answered for ${RESTART_MS_MAX} ms`);
   }
 
   /** Invocations that went wrong, as the log has them; those that a load generator cut off at its end are not. */
@@ -177,7 +225,7 @@ export class Berth implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#agent.destroy();
-    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+    if (this.isRunning) {
       const ended = once(this.#child, "exit");
       this.#child.kill("SIGTERM");
       await ended;

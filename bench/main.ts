@@ -8,10 +8,11 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { packFolder } from "../src/packages/pack.ts";
+import { childNamed } from "../test/harness/child-named.ts";
 import { type BareImage, BarePlugin, unpackImage } from "./bare.ts";
 import { Berth, type Installed } from "./berth.ts";
 import { type BerthLoad, daemonTarget, type HostLoad, type Load, load, type Target } from "./load.ts";
-import { childNamed, output, residentMb } from "./processes.ts";
+import { output, residentMb } from "./processes.ts";
 import { median, medians, quantile } from "./statistics.ts";
 import { formatTable, type Results } from "./table.ts";
 
@@ -74,6 +75,8 @@ async function measure(folder: string, effort: Effort): Promise<Results> {
   const loads = await measureLoads(berth, cold, image, effort);
   const memory = await measureMemory(berth, cold);
   const installs = await measureInstalls(berth, folder, first, effort);
+  say("a plugin that hangs");
+  const hungMs = await berth.replaceHung(cold);
   const bareStarts: number[] = [];
   for (let i = 0; i < effort.starts; i++) {
     await using bare = await BarePlugin.start(image);
@@ -81,11 +84,13 @@ async function measure(folder: string, effort: Effort): Promise<Results> {
   }
   const failures = await berth.failures();
   // Calls into the time without a plugin are part of the restart's measure.
-  const unexpected = failures.filter((line) => !/"code":"plugin_(not_ready|crashed)"/.test(line));
+  const unexpected = failures.filter((line) => !/"code":"plugin_(not_ready|crashed|unhealthy)"/.test(line));
   if (unexpected.length > 0) throw new Error(`Berth logged failures:\n${unexpected.slice(0, 5).join("\n")}`);
   return {
     ...loads,
     ...installs,
+    hungMs,
+    wakeMs: await measureWakes(folder, effort),
     coldMs: cold.totalMs,
     bareStartMs: median(bareStarts),
     memory: { ...memory, idle: idleMb },
@@ -169,6 +174,21 @@ async function measureInstalls(berth: Berth, folder: string, first: string, effo
     startMs: median(starts),
     restartMs: median(restarts),
   };
+}
+
+/** Of a Berth whose plugins are stopped soon, on a data folder of its own. */
+async function measureWakes(folder: string, effort: Effort): Promise<number> {
+  await using berth = await Berth.start(await mkdtemp(join(folder, "idle-")), [], {
+    BERTH_IDLE_STOP_SECONDS: "2",
+    BERTH_RECONCILE_SECONDS: "1",
+  });
+  const installed = await berth.install(await berth.upload(join(folder, "0.difypkg")));
+  const wakes: number[] = [];
+  for (let i = 1; i <= effort.starts; i++) {
+    say(`a plugin that is stopped for want of calls (${i} of ${effort.starts})`);
+    wakes.push(await berth.wake(installed));
+  }
+  return median(wakes);
 }
 
 /** Version 0.0.N of the plugin; another lower bound resolves to the same wheels under another lock. */

@@ -1,6 +1,6 @@
 /** What the kernel says of processes, and where a Container's are found. */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 
 // USER_HZ: what /proc counts in, the same on every Linux that Node runs on.
@@ -43,16 +43,28 @@ export async function containerProcesses(label: string): Promise<ContainerProces
 }
 
 function childOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-  if (children.length !== 1 || !children[0]) throw new Error(`process ${pid} has not one child: ${children}`);
-  return Number(children[0]);
+  const children = childrenOf(pid);
+  const [child] = children;
+  if (children.length !== 1 || child === undefined)
+    throw new Error(`process ${pid} has not one child: ${children}`);
+  return child;
 }
 
-/** Children by command name, of a process that may have several. */
-export function childNamed(pid: number, name: string): number | undefined {
-  return readdirSync(`/proc/${pid}/task`)
-    .flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").trim().split(" "))
-    .filter((child) => child !== "")
-    .map(Number)
-    .find((child) => readFileSync(`/proc/${child}/comm`, "utf8").trim() === name);
+/** The oldest one comes first; there are none where the process has gone. */
+export function childrenOf(pid: number): readonly number[] {
+  const children = textOf(`/proc/${pid}/task/${pid}/children`).trim();
+  return children === "" ? [] : children.split(" ").map(Number);
+}
+
+/** The process with all its threads; 0 where it has gone. */
+export function threadsOf(pid: number): number {
+  return Number(/^Threads:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -1,5 +1,6 @@
 import { type SpawnOptions, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { relative } from "node:path";
 import { z } from "zod";
 
 /**
@@ -15,14 +16,19 @@ const CHECKS = {
   dead: ["knip"],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
-const PROJECTS = ["unit", "contract", "integration", "e2e"];
+const PROJECTS = ["unit", "contract", "integration", "e2e", "hostile"];
 
 const Report = z.object({
   numPassedTests: z.number(),
   numFailedTests: z.number(),
   numPendingTests: z.number(),
   numTodoTests: z.number(),
+  /** Times in milliseconds since the epoch. */
+  testResults: z
+    .array(z.object({ name: z.string(), startTime: z.number(), endTime: z.number() }))
+    .default([]),
 });
+const SLOWEST_SHOWN = 20;
 
 type Count = { readonly passed: number; readonly failed: number };
 
@@ -67,8 +73,10 @@ async function tests(filter: readonly string[], soak: boolean): Promise<Count> {
     stdio: "inherit",
     env: { ...process.env, ...(soak ? { BERTH_TEST_SOAK: "1" } : {}) },
   });
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = readReport(file);
+  const report = readReport(file);
+  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = report;
   rmSync(file, { force: true });
+  showSlowest(report);
   const skipped = numPendingTests + numTodoTests;
   if (skipped > 0) console.log(`${skipped} skipped tests count as failed`);
   const failed = numFailedTests + skipped;
@@ -82,13 +90,28 @@ function readReport(file: string): z.infer<typeof Report> {
     return Report.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch {
     console.error(`the test run left no report in ${file}`);
-    return { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0 };
+    return { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0, testResults: [] };
   }
+}
+
+/** Where the time goes, two files at a time. */
+function showSlowest({ testResults }: z.infer<typeof Report>): void {
+  if (testResults.length < SLOWEST_SHOWN) return;
+  const files = testResults
+    .map(({ name, startTime, endTime }) => ({
+      name: relative(".", name),
+      seconds: (endTime - startTime) / 1000,
+    }))
+    .sort((a, b) => b.seconds - a.seconds);
+  console.log(`\nthe ${SLOWEST_SHOWN} slowest of ${files.length} files:`);
+  for (const { name, seconds } of files.slice(0, SLOWEST_SHOWN))
+    console.log(`${seconds.toFixed(0).padStart(6)} s  ${name}`);
 }
 
 function filterOf(name: string | undefined): readonly string[] {
   if (name === undefined) return [];
-  if (name === "soak") return ["--project=unit", "--project=integration", "--project=e2e"];
+  if (name === "soak")
+    return ["--project=unit", "--project=integration", "--project=e2e", "--project=hostile"];
   return PROJECTS.includes(name) ? [`--project=${name}`] : [name];
 }
 

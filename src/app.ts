@@ -5,18 +5,30 @@
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
 import { startDisk } from "./app/disk.ts";
+import { startDoctor } from "./app/doctor.ts";
 import { createLinks } from "./app/links.ts";
+import { takePriority } from "./app/priority.ts";
 import { storageLayout } from "./app/settings.ts";
 import { adoptBefore, startTakeoverWork } from "./app/takeover.ts";
 import { createTransfers } from "./app/transfers.ts";
-import { type Ending, type EngineSide, openEngine, startSupervision, startTasks } from "./app/worker.ts";
+import {
+  type Ending,
+  type EngineSide,
+  openEngine,
+  openNetwork,
+  startSupervision,
+  startTasks,
+} from "./app/worker.ts";
 import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
 import type { HealthParts } from "./http/routes/health/ready.ts";
 import { NO_TRANSFERS } from "./installation/transfer/transfers.ts";
+import { boundLog } from "./observe/bounded-log.ts";
 import type { Log } from "./observe/log.ts";
 import { createMetrics } from "./observe/metrics/metrics.ts";
+import { watchUncaught } from "./observe/uncaught.ts";
 import { prepareDataFolder } from "./store/data-folder.ts";
+import { systemClock } from "./util/clock.ts";
 import { Scope } from "./util/scope.ts";
 
 export type { Role } from "./app/base.ts";
@@ -54,10 +66,18 @@ export async function startBerth({
 }): Promise<Berth> {
   const scope = new Scope();
   const metrics = config.settings.BERTH_METRICS === "on" ? createMetrics({ ofProcess: true }) : undefined;
-  const log = metrics?.tap(given) ?? given;
+  // metrics count what the log leaves out
+  const bounded = boundLog(given);
+  scope.add(() => bounded[Symbol.dispose]());
+  const log = metrics?.tap(bounded) ?? bounded;
   const starting = AbortSignal.any([signal, scope.signal]);
   const { promise: lost, resolve: onLost } = Promise.withResolvers<Fault>();
   const ending = { removeContainers: false, onLost };
+  const uncaught = watchUncaught({
+    ...{ log, clock: systemClock, perMinuteMax: config.settings.BERTH_EXCEPTIONS_PER_MINUTE_MAX },
+    onDoubt: (why) => onLost(new Fault("internal", `Berth stops, because its state is in doubt: ${why}.`)),
+  });
+  scope.add(() => uncaught[Symbol.dispose]());
   try {
     const door = await start(role, { config, log, scope, starting, metrics }, ending);
     return {
@@ -74,25 +94,31 @@ export async function startBerth({
   }
 }
 
+const SERVING = ["berth_runtimes_serving", "Containers of the plugin that take calls"] as const;
+
 async function start(role: Role, parts: StartParts, ending: Ending): Promise<Door> {
+  takePriority({ nice: parts.config.settings.BERTH_NICE, log: parts.log });
   await prepareDataFolder(parts.config.dataFolder);
   if (parts.config.settings.BERTH_STORAGE !== undefined)
     await prepareDataFolder(storageLayout(parts.config).root, "BERTH_STORAGE");
-  const [base, engineSide] = await Promise.all([
+  const [base, bareEngine] = await Promise.all([
     openBase(role, parts),
     role === "api" ? undefined : openEngine(parts),
   ]);
   await adoptBefore(base);
+  const engineSide = bareEngine === undefined ? undefined : await openNetwork(base, bareEngine);
   const links = createLinks(base);
   // The directory first: what it links by rows is what the keeper then finds linked.
   const directory = role === "worker" ? undefined : await startDirectory(base, links);
   const keeper =
     engineSide === undefined ? undefined : await startSupervision(base, engineSide, links, ending);
+  const { metrics } = parts;
+  if (keeper !== undefined) metrics?.gaugeOfPlugins(...SERVING, () => keeper.serving());
   const invoker = directory === undefined ? undefined : await startInvoker(base, directory);
   if (engineSide !== undefined && keeper !== undefined) await startTasks(base, engineSide, keeper);
   if (engineSide !== undefined) await startTakeoverWork(base);
   if (engineSide !== undefined) await startDisk(base, engineSide);
-  const { metrics } = parts;
+  if (engineSide !== undefined) startDoctor(base, engineSide);
   const health = healthParts(base, engineSide);
   const transfers = engineSide === undefined ? NO_TRANSFERS : await createTransfers(base, engineSide);
   if (invoker !== undefined) return await openDoor(base, { invoker, transfers, metrics }, health);

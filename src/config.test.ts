@@ -26,6 +26,23 @@ describe("readConfig", () => {
     expect(read).toThrow(/BERTH_PROT is no setting of Berth/);
   });
 
+  test.each([
+    ["BERTH_PROT", "BERTH_PORT, or another of the names in the table of settings in README.md"],
+    ["BERTH_REDIS_URL", "REDIS_URL, or another of"],
+    ["BERTH_ADMIN_KEYS_FILE", "BERTH_ADMIN_KEY_FILE, BERTH_DIFY_KEY_FILE, or another of"],
+    ["BERTH_NOTHING_LIKE_IT", "the names in the table of settings in README.md"],
+  ])("of a misspelt name, %s, the nearest are named and no value", (name, accepted) => {
+    let message = "";
+    try {
+      readConfig({ [name]: "hunter2" });
+    } catch (error) {
+      message = String(error);
+    }
+    expect(message).toContain(`${name} is no setting of Berth; accepted: ${accepted}`);
+    expect(message).not.toContain("hunter2");
+    expect(message.length).toBeLessThan(300);
+  });
+
   test("what the image build reads from the same environment is no misspelt setting", () => {
     expect(() => readConfig({ BERTH_RUNTIME_BASE: "python:3.12-slim", BERTH_TEST_X: "1" })).not.toThrow();
   });

@@ -59,6 +59,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   problems.push(
     ...unknownNames(env),
     ...pairProblems(values),
+    ...replicaProblems(values),
     ...publishedKeyProblems(values),
     ...storageProblems(values),
   );
@@ -110,6 +111,16 @@ function publishedKeyProblems(values: ReadonlyMap<string, unknown>): string[] {
   ];
 }
 
+function replicaProblems(values: ReadonlyMap<string, unknown>): string[] {
+  const [least, most] = (
+    ["BERTH_SHARED_REPLICAS_MIN", "BERTH_SHARED_REPLICAS_MAX"] as const satisfies readonly SettingName[]
+  ).map((name) => Number(values.get(name)));
+  if (least === undefined || most === undefined || !(least > most)) return [];
+  return [
+    `BERTH_SHARED_REPLICAS_MIN is ${least}; accepted: at most BERTH_SHARED_REPLICAS_MAX, which is ${most}`,
+  ];
+}
+
 /** Settings that mean nothing, or the wrong thing, without each other. */
 function pairProblems(values: ReadonlyMap<string, unknown>): string[] {
   const needs = [
@@ -151,12 +162,16 @@ function limitsPolicy(settings: Settings): LimitsPolicy {
     ...always,
     memoryBytes: settings.BERTH_PLUGIN_MEMORY_MB_MAX * MIB,
     storageBytes: settings.BERTH_PLUGIN_STORAGE_MB_MAX * MIB,
+    replicasMin: settings.BERTH_PLUGIN_REPLICAS_MAX,
+    replicasMax: settings.BERTH_PLUGIN_REPLICAS_MAX,
   };
   const memoryBytesFloor = settings.BERTH_PLUGIN_MEMORY_MB_FLOOR * MIB;
   const defaults: Limits = {
     ...always,
     memoryBytes: memoryBytesFloor,
     storageBytes: settings.BERTH_PLUGIN_STORAGE_MB * MIB,
+    replicasMin: 1,
+    replicasMax: 1,
   };
   return { memoryBytesFloor, ceiling, defaults };
 }

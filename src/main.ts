@@ -13,6 +13,7 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth export IDENTIFIER [-o FILE]
                                 write a package with its image, for a host without a network
        berth import FILE        take what berth export wrote (docs/air-gapped.md)
+       berth doctor [--json]    show which limits of plugins hold on this engine (docs/containers.md)
        berth disk               what is kept on disk, how much of it may go (docs/disk.md)
        berth gc [--dry-run]     take away what nothing needs, or say what that would be
        berth pack DIR [-o FILE] make a package of a folder
@@ -42,6 +43,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { values } = parseArgs({ args: [...args], options: { yes: { type: "boolean", default: false } } });
     const { claim } = await import("./cli/claim.ts");
     return claim({ config: readConfig(process.env), yes: values.yes });
+  },
+  doctor: async (args) => {
+    const { values } = parseArgs({ args: [...args], options: { json: { type: "boolean", default: false } } });
+    const { doctor } = await import("./cli/doctor.ts");
+    return doctor({ config: readConfig(process.env), json: values.json });
   },
   disk: async () => {
     const { showDisk } = await import("./cli/disk.ts");

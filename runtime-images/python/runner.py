@@ -14,11 +14,17 @@ by an init that is PID 1: the SDK ends itself when its parent is PID 1, so the r
 The two connections of a host. Each begins with a line from the runner: {"hello":"data"} or {"hello":"control", ...}.
 Data then carries request lines in and `session` lines out; a line over ANNOUNCED_BYTES is preceded by
 {"berth":"frame","session_id":...,"bytes":N}, N counting the line with its newline, so that the host can make room
-before it reads. Control carries pings in and pongs, ready, exit, frame_too_large, dropped and notice out.
+before it reads. Control carries pings and start in and pongs, ready, exit, frame_too_large, dropped and notice out.
+
+The plugin has the runner's user id: it can stop the runner and dial the hosts itself. So each hello proves a key (an
+HMAC over the socket's name, the connection's and the hello's number) that the plugin cannot learn: the runner makes
+itself unreadable, reads the key from its file, and starts the plugin when the hosts have taken that file away.
 """
 
+import ctypes
 import errno
 import fcntl
+import hmac
 import json
 import os
 import re
@@ -35,14 +41,30 @@ ANNOUNCED_BYTES = 262_144
 STDIN_BACKLOG_BYTES = 1_048_576
 CONTROL_LINE_BYTES = 65_536
 NOISE_BACKLOG_BYTES = 1_048_576
+# How much of either end of a line is looked at where the whole is too long to be parsed.
+END_BYTES = 4096
+# How many beginnings of a frame are tried in one line before it is noise.
+GLUED_TRIES = 4
+# Open sessions that are remembered; a plugin that never ends one loses the oldest.
+SESSIONS_MAX = 65_536
+# Session ids in one `dropped` message.
+DROPPED_IDS_MAX = 256
 # A host whose socket file is gone and that does not come back is forgotten, with the sessions it had.
 FORGET_HOST_S = 30.0
+PR_SET_DUMPABLE = 4
 
 HOST_LINE = re.compile(rb'\s*\{\s*"session_id"\s*:\s*"([^"\\]*)"')
 SESSION_LINE = re.compile(
     rb'\s*\{\s*"event"\s*:\s*"session"\s*,\s*"session_id"\s*:\s*"([^"\\]*)"\s*,\s*"data"\s*:\s*\{\s*"type"\s*:\s*"(\w+)"'
 )
 ANY_SESSION_ID = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
+SESSION_EVENT = re.compile(rb'"event"\s*:\s*"session"')
+# The head of an answer to what a plugin asked its host, as hosts write it.
+ANSWER_LINE = re.compile(
+    HOST_LINE.pattern
+    + rb'(?:\s*,\s*"(?:conversation_id|message_id|app_id|endpoint_id|context)"\s*:\s*null)*'
+    + rb'\s*,\s*"event"\s*:\s*"backwards_response"'
+)
 
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
@@ -53,6 +75,9 @@ def now():
 
 def encode(message):
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+TEXT_OPTIONS = ("folder", "cwd", "oom-file", "key-file")
 
 
 class Options:
@@ -74,6 +99,8 @@ class Options:
             "noise-bytes-per-second": "262144",
             "noise-burst-bytes": "4194304",
             "oom-file": "",
+            # What each hello proves is read from here, and the plugin starts when the file is gone.
+            "key-file": "",
         }
         rest = list(argv)
         while rest and rest[0] != "--":
@@ -85,12 +112,13 @@ class Options:
         if not self.command:
             fail("there is no command after --")
         try:
-            number = {name: int(text) for name, text in values.items() if name not in ("folder", "cwd", "oom-file")}
+            number = {name: int(text) for name, text in values.items() if name not in TEXT_OPTIONS}
         except ValueError as error:
             fail(f"an option is not a whole number: {error}")
         self.folder = values["folder"]
         self.cwd = values["cwd"]
         self.oom_file = values["oom-file"]
+        self.key_file = values["key-file"]
         self.frame_bytes_max = number["frame-bytes-max"]
         self.buffer_bytes = number["buffer-bytes"]
         self.grace_s = number["grace-ms"] / 1000
@@ -267,8 +295,10 @@ class Host:
 
 
 class Runner:
-    def __init__(self, options):
+    def __init__(self, options, key):
         self.options = options
+        self.key = key
+        self.hellos = 0
         self.loop = Loop()
         self.oom = OomCounter(options.oom_file)
         self.noise = Noise(options, self.loop)
@@ -295,6 +325,7 @@ class Runner:
         self.heartbeat_at = None
         self.kill_at = None
         self.status = None
+        self.late_s = 0.0
 
     def start(self):
         stdin, self.stdin = os.pipe()
@@ -336,15 +367,28 @@ class Runner:
         self.loop.watch(self.stdout, IN, self.on_stdout)
         self.loop.watch(self.stderr, IN, self.on_stderr)
         if self.kill_at is not None:
-            self.signal_group(signal.SIGTERM)
+            self.signal_group(signal.SIGTERM)  # asked to end while the plugin was being started
+
+    def start_when_alone(self):
+        """Starts the plugin once the key cannot be read any more. A line of any host's wakes the loop to look again."""
+        if self.kill_at is not None:
+            self.status = signal.SIGTERM
+        elif not self.options.key_file or not os.path.exists(self.options.key_file):
+            self.start()
 
     def signal_group(self, number):
         if self.pid is None:
             return
         try:
             os.killpg(self.pid, number)
-        except ProcessLookupError:
+        except OSError:
             pass
+        if self.status is None:
+            # It may have left the group that it was started in; until it is reaped the id is its own.
+            try:
+                os.kill(self.pid, number)
+            except OSError:
+                pass
 
     def on_terminate(self):
         if self.kill_at is None:
@@ -363,7 +407,7 @@ class Runner:
         return {
             "op": "exit",
             "exit_code": None if signalled else os.WEXITSTATUS(self.status),
-            "signal": signal.Signals(os.WTERMSIG(self.status)).name if signalled else None,
+            "signal": signal_name(os.WTERMSIG(self.status)) if signalled else None,
             "oom": self.oom.kills() > 0,
         }
 
@@ -414,12 +458,12 @@ class Runner:
 
     def start_discarding(self):
         self.discarding = len(self.pending)
-        self.discarded_head = bytes(self.pending[:4096])
-        self.discarded_tail = bytes(self.pending[-4096:])
+        self.discarded_head = bytes(self.pending[:END_BYTES])
+        self.discarded_tail = bytes(self.pending[-END_BYTES:])
         self.pending = bytearray()
         match = SESSION_LINE.match(self.discarded_head) or ANY_SESSION_ID.search(self.discarded_head)
         if match:
-            self.too_large(match[1].decode(), self.discarding)
+            self.too_large(match[1], self.discarding)
             self.discarded_head = b""
 
     def discard(self, data):
@@ -427,22 +471,23 @@ class Runner:
         end = data.find(b"\n")
         part = data if end < 0 else data[:end]
         self.discarding += len(part)
-        self.discarded_tail = (self.discarded_tail + part)[-4096:]
+        self.discarded_tail = (self.discarded_tail + part)[-END_BYTES:]
         if end < 0:
             return b""
         if self.discarded_head:
             found = ANY_SESSION_ID.findall(self.discarded_tail)
             if found:
-                self.too_large(found[-1].decode(), self.discarding)
+                self.too_large(found[-1], self.discarding)
             else:
                 self.tell_all({"op": "notice", "kind": "line_too_large", "bytes": self.discarding})
         self.discarding = 0
         return data[end + 1 :]
 
     def too_large(self, session_id, size):
-        host = self.sessions.get(session_id)
+        """Nothing of the session follows: its end could overtake this on the other connection and pass for a good one."""
+        host = self.sessions.pop(session_id, None)
         if host is not None:
-            self.tell(host, {"op": "frame_too_large", "session_id": session_id, "bytes": size})
+            self.tell(host, {"op": "frame_too_large", "session_id": text_of(session_id), "bytes": size})
 
     def take_lines(self, lines):
         match_session = SESSION_LINE.match
@@ -459,7 +504,7 @@ class Runner:
                     continue
                 line, session_id, kind = routed
             else:
-                session_id = match[1].decode()
+                session_id = match[1]
                 kind = match[2]
             host = sessions.get(session_id)
             if host is None:
@@ -479,45 +524,69 @@ class Runner:
             self.deliver(target, batch)
 
     def take_other(self, line):
-        """A line that is not a session's in the usual form: (line, session id, kind) if it is one all the same."""
+        """A line that is not a session's in the usual form: (line, session id, kind) if it is one all the same.
+
+        Whether the line is right is the host's to judge: here it only has to be clear whose it is.
+        """
+        if len(line) > ANNOUNCED_BYTES:
+            return self.take_long(line)
         text = bytes(line).strip()
-        if not text:
-            return None
-        message = None
-        if text.startswith(b"{") and not text.startswith(b'{"berth"'):
-            try:
-                message = json.loads(text)
-            except (ValueError, RecursionError):
-                pass
-        if not isinstance(message, dict):
-            return self.take_glued(text)
+        at = 0
+        for _ in range(GLUED_TRIES):
+            match = SESSION_LINE.match(text, at)
+            message = None if match else parse(text[at:])
+            if match or message is not None:
+                # A print without a newline stood before it.
+                if at:
+                    self.noise.write(1, text[:at] + b"\n")
+                if match:
+                    return text[at:], match[1], match[2]
+                return self.take_message(message, text[at:])
+            at = text.find(b'{"event"', at + 1)
+            if at < 0:
+                break
+        return self.take_unreadable(text)
+
+    def take_message(self, message, text):
         event, data = message.get("event"), message.get("data")
         if event == "session":
             session_id = message.get("session_id")
-            if isinstance(session_id, str) and isinstance(data, dict):
-                return line, session_id, str(data.get("type")).encode()
+            if isinstance(session_id, str):
+                ends = isinstance(data, dict) and data.get("type") == "end"
+                return text, session_id.encode(errors="replace"), b"end" if ends else b""
         elif event == "heartbeat":
             self.on_heartbeat()
             return None
         elif event == "log" and isinstance(data, dict):
-            text = f"{data.get('level')} {data.get('message')}".encode(errors="replace")
+            level, said = data.get("level"), data.get("message")
+            if isinstance(level, str) and isinstance(said, str):
+                text = f"{level} {said}".encode(errors="replace")
         elif event is None and self.first_object:
             self.first_object = False  # the manifest, which every SDK says first
             return None
         self.noise.write(1, text + b"\n")
         return None
 
-    def take_glued(self, text):
-        # A print without a newline stands before the next frame; the frame is worth more than the line.
-        at = text.find(b'{"event"', 1)
-        if at < 0:
-            self.noise.write(1, text + b"\n")
-            return None
-        self.noise.write(1, text[:at] + b"\n")
-        match = SESSION_LINE.match(text, at)
+    def take_long(self, line):
+        """One too long to be parsed, which can take fifty times its size: a frame may stand behind a print here too."""
+        at = line.find(b'{"event"', 1, END_BYTES)
+        match = SESSION_LINE.match(line, at) if at > 0 else None
         if match:
-            return text[at:], match[1].decode(), match[2]
-        return self.take_other(text[at:])
+            self.noise.write(1, line[:at] + b"\n")
+            return line[at:], match[1], match[2]
+        return self.take_unreadable(line)
+
+    def take_unreadable(self, line):
+        """By what its two ends say: a session is told of what it cannot read, everything else is noise."""
+        head, tail = bytes(line[:END_BYTES]), bytes(line[-END_BYTES:])
+        start = head.lstrip()
+        if start.startswith(b"{") and not start.startswith(b'{"berth"'):
+            if SESSION_EVENT.search(head) or SESSION_EVENT.search(tail):
+                found = ANY_SESSION_ID.findall(head)[:1] or ANY_SESSION_ID.findall(tail)[-1:]
+                if found:
+                    return line, found[0], b""
+        self.noise.write(1, line + b"\n")
+        return None
 
     def on_heartbeat(self):
         first = self.heartbeat_at is None
@@ -547,6 +616,8 @@ class Runner:
             full = host.line_bytes >= self.options.buffer_bytes
             if full and not sent and (host.data is None or host.stalled):
                 host.dropped_sessions.add(session_id)
+                # Its end could overtake the report of what is missing.
+                self.sessions.pop(session_id, None)
                 host.dropped_lines += 1
                 host.dropped_bytes += len(whole)
                 continue
@@ -578,19 +649,15 @@ class Runner:
     def report_dropped(self, host):
         if host.control is None or host.control_out:
             return
-        for session_id in host.dropped_sessions:
-            self.sessions.pop(session_id, None)
-        self.tell(
-            host,
-            {
-                "op": "dropped",
-                "session_ids": sorted(host.dropped_sessions),
-                "lines": host.dropped_lines,
-                "bytes": host.dropped_bytes,
-            },
-        )
+        session_ids, lines, size = sorted(host.dropped_sessions), host.dropped_lines, host.dropped_bytes
         host.dropped_sessions = set()
         host.dropped_lines = host.dropped_bytes = 0
+        for session_id in session_ids:
+            self.sessions.pop(session_id, None)
+        for start in range(0, len(session_ids), DROPPED_IDS_MAX):
+            part = [text_of(session_id) for session_id in session_ids[start : start + DROPPED_IDS_MAX]]
+            self.tell(host, {"op": "dropped", "session_ids": part, "lines": lines, "bytes": size})
+            lines = size = 0
 
     def flush_data(self, host):
         lines = host.lines
@@ -652,10 +719,11 @@ class Runner:
         while end >= 0:
             match = HOST_LINE.match(whole, start, end)
             if match is not None:
-                session_id = match[1].decode()
-                if session_id not in sessions:
-                    if whole.find(b"backwards_response", start, end) < 0 or is_request(whole[start:end]):
-                        sessions[session_id] = host
+                session_id = match[1]
+                if session_id not in sessions and ANSWER_LINE.match(whole, start, end) is None:
+                    if len(sessions) >= SESSIONS_MAX:
+                        del sessions[next(iter(sessions))]
+                    sessions[session_id] = host
             start = end + 1
             end = whole.find(b"\n", start)
 
@@ -731,6 +799,8 @@ class Runner:
             self.lose(host)
             return
         self.loop.watch(host.control.fileno(), IN | (OUT if host.control_out else 0), self.on_control)
+        if host.dropped_lines:
+            self.report_dropped(host)
 
     def on_control(self, fd, events):
         host = self.by_fd[fd]
@@ -738,8 +808,6 @@ class Runner:
             self.flush_control(host)
             if host.control is None:
                 return
-            if host.dropped_lines:
-                self.report_dropped(host)
         if not events & (IN | GONE):
             return
         try:
@@ -753,12 +821,9 @@ class Runner:
             return
         *lines, host.control_in = (host.control_in + data).split(b"\n")
         for line in lines:
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(message, dict) and message.get("op") == "ping":
-                self.tell(host, self.pong(message.get("id")))
+            message = parse(line)
+            if message is not None and message.get("op") == "ping" and isinstance(message.get("id"), int):
+                self.tell(host, self.pong(message["id"]))
 
     def pong(self, ping_id):
         age = None if self.heartbeat_at is None else round((now() - self.heartbeat_at) * 1000)
@@ -770,7 +835,13 @@ class Runner:
             "resident_bytes": resident_bytes(self.pid),
             "oom_kills": self.oom.kills(),
             "open_sessions": len(self.sessions),
+            "stopped": is_stopped(self.pid),
+            "late_ms": self.take_late_ms(),
         }
+
+    def take_late_ms(self):
+        late_ms, self.late_s = round(self.late_s * 1000), 0.0
+        return late_ms
 
     def read_folder(self):
         try:
@@ -798,13 +869,13 @@ class Runner:
     def dial(self, host):
         address = f"{self.options.folder}/{host.name}"
         opened = []
-        hello = {"hello": "control", "ready": self.heartbeat_at is not None, "frame_bytes_max": self.options.frame_bytes_max}
+        ready = {"ready": self.heartbeat_at is not None, "frame_bytes_max": self.options.frame_bytes_max}
         try:
-            for first in ({"hello": "data"}, hello):
+            for role, more in (("data", {}), ("control", ready)):
                 connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
                 opened.append(connection)
                 connection.connect(address)
-                connection.send(encode(first))
+                connection.send(encode({"hello": role, **more, **self.proof(host, role)}))
         except OSError:
             for connection in opened:
                 connection.close()
@@ -817,6 +888,14 @@ class Runner:
         if host.dropped_lines:
             self.report_dropped(host)
         return True
+
+    def proof(self, host, role):
+        """Good for this hello alone: its number is part of what is proven, and no host takes a number twice."""
+        if self.key is None:
+            return {}
+        self.hellos += 1
+        said = f"{host.name}\n{role}\n{self.hellos}".encode()
+        return {"count": self.hellos, "proof": hmac.digest(self.key, said, "sha256").hex()}
 
     def lose(self, host):
         """One of a host's connections is gone: the other goes too. Whole lines wait; the cut one is thrown away."""
@@ -855,17 +934,24 @@ class Runner:
         self.loop.watch(wake_read, IN, lambda fd, _events: os.read(fd, 512))
         # Dialled before the plugin starts, so that a plugin that dies at once is still reported.
         self.dial_all()
-        self.start()
         dial_at = now()
         poll, handlers = self.loop.epoll.poll, self.loop.handlers
+        self.start_when_alone()
         self.reap()
         while self.status is None:
-            for fd, events in poll(self.pause(dial_at)):
+            pause = self.pause(dial_at)
+            asleep_at = now()
+            ready = poll(pause)
+            # Longer asleep than asked for: neither runner nor plugin had a processor.
+            self.late_s = max(self.late_s, now() - asleep_at - pause)
+            for fd, events in ready:
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(fd, events)
                     if fd == wake_read:
                         self.reap()
+            if self.pid is None:
+                self.start_when_alone()
             at = now()
             if self.paused_for is not None:
                 self.check_stall()
@@ -911,7 +997,7 @@ def framed(session_id, line):
     """The line as the host gets it: with its newline, and announced if it is a large one."""
     if len(line) < ANNOUNCED_BYTES:
         return line + b"\n"
-    announcement = encode({"berth": "frame", "session_id": session_id, "bytes": len(line) + 1})
+    announcement = encode({"berth": "frame", "session_id": text_of(session_id), "bytes": len(line) + 1})
     if not isinstance(line, bytearray):
         return announcement + line + b"\n"
     line[:0] = announcement  # in place: a frame may be a tenth of the plugin's memory
@@ -919,10 +1005,38 @@ def framed(session_id, line):
     return line
 
 
-def is_request(line):
+def parse(text):
+    """The object that the text is, with integers over 15 digits as 0; None for whatever else."""
+    if not text.startswith(b"{") or text.startswith(b'{"berth"'):
+        return None
     try:
-        return json.loads(line).get("event") == "request"
-    except (ValueError, AttributeError):
+        message = json.loads(text, parse_int=whole_number)
+    except (ValueError, RecursionError):
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def whole_number(digits):
+    return int(digits) if len(digits) < 16 else 0
+
+
+def text_of(session_id):
+    return session_id.decode(errors="replace")
+
+
+def signal_name(number):
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"  # most of the real-time ones have no name
+
+
+def is_stopped(pid):
+    """By a signal or a tracer. The name in front of the state may hold anything, also a bracket."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(") ")[2][:1] in ("T", "t")
+    except OSError:
         return False
 
 
@@ -934,6 +1048,17 @@ def resident_bytes(pid):
         return 0
 
 
+def take_key(path):
+    """The key that hellos prove. Nothing of this user can trace the runner or read its memory from before it is read."""
+    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        fail("cannot keep other processes of its user from reading its memory")
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        fail(f"{path}: {error.strerror}; a Container is started once, its key is gone after that")
+
+
 def main():
     if os.getpid() == 1:
         fail("must not be PID 1, the plugin would end itself; run the Container with an init")
@@ -943,7 +1068,8 @@ def main():
             os.chdir(options.cwd)
         except OSError as error:
             fail(f"{options.cwd}: {os.strerror(error.errno or errno.EIO)}")
-    os._exit(Runner(options).run())
+    key = take_key(options.key_file) if options.key_file else None
+    os._exit(Runner(options, key).run())
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
 import type { Metrics } from "../observe/metrics/metrics.ts";
 import { startRuntimeDirectory } from "../runtime/directory.ts";
+import { readReport } from "../runtime/doctor/doctor.ts";
 import { createRuntimeLogs } from "../runtime/logs/runtime-logs.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
@@ -26,7 +27,13 @@ import type { Base } from "./base.ts";
 import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
-import { directorySettings, httpSettings, invokerSettings, serveSettings } from "./settings.ts";
+import {
+  directorySettings,
+  egressSettings,
+  httpSettings,
+  invokerSettings,
+  serveSettings,
+} from "./settings.ts";
 import { storagePlace } from "./storage-place.ts";
 
 const VERSION = "0.1.0";
@@ -105,9 +112,22 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
       storage: createTenantStorage(storagePlace(base)),
     }),
     disk: createDiskCare({ store, queue, clock, settings: { waitMs: 50_000, pollMs: 500 } }),
+    readDoctorReport: () => readReport(dataFolder),
     taskWatch: createTaskWatch({ store, queue, clock, pollMs: 500, beforeEnd: () => invoker.refresh() }),
     logs: createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS }),
-    ...{ store, trust, invoker, transfers, keyring, limitsPolicy: limits, log, parts, processes, metrics },
+    ...{
+      store,
+      trust,
+      invoker,
+      transfers,
+      keyring,
+      limitsPolicy: limits,
+      egressCeiling: egressSettings(config),
+      log,
+      parts,
+      processes,
+      metrics,
+    },
     settings: httpSettings(config, VERSION),
   });
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };

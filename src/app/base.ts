@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
+import type { TenantQuotas } from "../domain/tenant-quotas.ts";
 import type { TrustedKey } from "../domain/trust.ts";
 import { createPackageKeeper, type PackageKeeper } from "../installation/keep-packages.ts";
 import { createTrust, type Trust } from "../installation/trust.ts";
@@ -133,7 +134,18 @@ export function openStoreOf(
     statementTimeoutMs: 30_000,
     startWaitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
     signal: starting,
+    tenantDefaults: tenantDefaults(settings),
   });
+}
+
+function tenantDefaults(s: Config["settings"]): TenantQuotas {
+  const bytes = (mib: number | undefined) => (mib === undefined ? undefined : mib * 1_048_576);
+  return {
+    installationsMax: s.BERTH_TENANT_INSTALLATIONS_MAX,
+    memoryBytesMax: bytes(s.BERTH_TENANT_MEMORY_MB_MAX),
+    diskBytesMax: bytes(s.BERTH_TENANT_DISK_MB_MAX),
+    callsMax: s.BERTH_TENANT_CALLS_MAX,
+  };
 }
 
 function serversMissing(role: Role, { settings }: Config): Fault {
@@ -155,7 +167,10 @@ async function trustedKeys({ settings }: Config): Promise<readonly TrustedKey[]>
   return all.filter(({ id }, index) => all.findIndex((key) => key.id === id) === index);
 }
 
-async function openCaBundle({ settings, warnings, notes }: Config, log: Log): Promise<CaBundle | undefined> {
+export async function openCaBundle(
+  { settings, warnings, notes }: Config,
+  log: Log,
+): Promise<CaBundle | undefined> {
   const path = settings.BERTH_CA_BUNDLE;
   const bundle = path === undefined ? undefined : await readCaBundle({ path, now: new Date() });
   for (const warning of warnings) log.warn({ op: "config.read" }, warning);

@@ -7,25 +7,20 @@ import { profileSettings, requestBytesMax } from "./settings.ts";
 
 const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
 
-/** How a Container died an api hears from a worker, over the queue: its callers are told nothing before that. */
-const FAR_FROM_ENGINE = { settleMs: 2_000 };
-
 export interface Links {
   readonly links: RuntimeLinks;
   readonly folders: RuntimeFolders;
 }
 
 /** This process's own sockets to Runtimes: an api calls over them, a worker watches over them, `serve` does both. */
-export function createLinks({ config, log, scope, processId, caBundle, role }: Base): Links {
+export function createLinks({ config, log, scope, processId, caBundle }: Base): Links {
   const { frameBytesMax } = profileSettings(config, caBundle);
   const folders = createRuntimeFolders({
     dataFolder: config.dataFolder,
     runnerFile: RUNNER_FILE,
     caBundle,
   });
-  const transport = scope.use(
-    createSocketTransport({ processId, log, ...(role === "api" ? FAR_FROM_ENGINE : {}) }),
-  );
+  const transport = scope.use(createSocketTransport({ processId, log }));
   const deps = { transport, folders, frameBytesMax, requestBytesMax: requestBytesMax(config), log };
   return { folders, links: scope.use(new RuntimeLinks(deps)) };
 }

@@ -4,9 +4,13 @@
  */
 import { join, resolve } from "node:path";
 import type { Config } from "../config.ts";
+import { destinationOf } from "../domain/destination.ts";
+import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
+import type { EgressSettings } from "../egress/settings.ts";
 import type { EndpointDirectorySettings } from "../endpoint/directory.ts";
 import type { InnerApiSettings } from "../endpoint/inner-api.ts";
+import type { EngineInfo } from "../engine/engine.ts";
 import type { HttpAppSettings } from "../http/options.ts";
 import type { ServeSettings } from "../http/serve.ts";
 import {
@@ -43,7 +47,6 @@ const SECOND = 1000;
 export function profileSettings({ settings: s }: Config, caBundle: CaBundle | undefined): ProfileSettings {
   return {
     ...PROFILE_DEFAULTS,
-    network: s.BERTH_PLUGIN_NETWORK,
     frameBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
     // A flood outruns whoever follows smaller files: the lines in between would be lost.
     engineLog: { bytesMax: 10 * MIB, files: 3 },
@@ -53,12 +56,43 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
   };
 }
 
+/** Without a reason of its own, what the operator has set for builds and plugins is open to them. */
+export function egressSettings({ settings: s }: Config): EgressSettings {
+  const of = (urls: readonly (string | undefined)[]) => {
+    const all = urls.flatMap((url) => (url === undefined ? [] : destinationOf(new URL(url))));
+    return [...new Set(all)].sort();
+  };
+  return {
+    mode: s.BERTH_EGRESS,
+    allow: s.BERTH_EGRESS_ALLOW,
+    proxies: of([s.HTTP_PROXY, s.HTTPS_PROXY]),
+    indexes: of([s.BERTH_PACKAGE_INDEX_URL, ...(s.BERTH_PACKAGE_EXTRA_INDEX_URLS ?? [])]),
+    hosts: s.BERTH_EGRESS_HOSTS,
+    subnet: s.BERTH_EGRESS_SUBNET,
+    reportMs: 10 * SECOND,
+  };
+}
+
 function proxies(s: Config["settings"]): Proxies {
   return { http: s.HTTP_PROXY, https: s.HTTPS_PROXY, bypass: s.NO_PROXY };
 }
 
-export function launchSettings({ settings: s }: Config): LaunchSettings {
-  return { ...LAUNCH_DEFAULTS, startTimeoutMs: s.BERTH_START_SECONDS_MAX * SECOND };
+export function launchSettings(
+  { settings: s }: Config,
+  { memoryBytes }: Pick<EngineInfo, "memoryBytes">,
+): LaunchSettings {
+  return {
+    ...LAUNCH_DEFAULTS,
+    startTimeoutMs: s.BERTH_START_SECONDS_MAX * SECOND,
+    startTimeoutBusyMs: Math.max(s.BERTH_START_SECONDS_MAX, s.BERTH_START_BUSY_SECONDS_MAX) * SECOND,
+    hostMemoryBytes: hostMemoryBytes(s, memoryBytes),
+  };
+}
+
+function hostMemoryBytes(s: Config["settings"], memoryBytes: number): number | undefined {
+  if (s.BERTH_HOST_MEMORY_MB === undefined) return defaultHostBudget(memoryBytes);
+  const bytes = s.BERTH_HOST_MEMORY_MB * MIB;
+  return bytes === 0 ? undefined : bytes;
 }
 
 export function supervisionSettings({ settings: s }: Config): SupervisionSettings {
@@ -70,9 +104,23 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
     drainNoticeMs: isShared(s) ? s.BERTH_POLL_SECONDS * SECOND + 500 : 0,
     reconcileMs: s.BERTH_RECONCILE_SECONDS * SECOND,
     healthMs: s.BERTH_HEALTH_SECONDS * SECOND,
+    healthPatienceMs: s.BERTH_HEALTH_PATIENCE_SECONDS * SECOND,
+    healthReplacementsPerMinute: s.BERTH_HEALTH_REPLACEMENTS_PER_MINUTE,
+    heartbeatAgeMaxMs: s.BERTH_HEARTBEAT_SECONDS_MAX * SECOND,
+    idleHeartbeatAgeMaxMs: s.BERTH_IDLE_HEARTBEAT_SECONDS_MAX * SECOND,
+    pressurePercentMax: s.BERTH_PRESSURE_PERCENT_MAX,
     orphanGraceMs: s.BERTH_ORPHAN_SECONDS * SECOND,
     idleStopMs: idleStopMs(s),
+    sharedReplicas: { min: s.BERTH_SHARED_REPLICAS_MIN, max: s.BERTH_SHARED_REPLICAS_MAX },
+    scaling: scalingSettings(s),
   };
+}
+
+/** Looks often enough for the shorter of the two periods. */
+function scalingSettings(s: Config["settings"]): SupervisionSettings["scaling"] {
+  const [busyMs, quietMs] = [s.BERTH_REPLICA_BUSY_SECONDS * SECOND, s.BERTH_REPLICA_QUIET_SECONDS * SECOND];
+  const lookMs = Math.min(SECOND, Math.max(50, Math.min(busyMs, quietMs) / 5));
+  return { busyCalls: s.BERTH_REPLICA_BUSY_CALLS, busyMs, quietMs, lookMs };
 }
 
 /** Where the storage stands, and what has which place in it. */
@@ -260,6 +308,8 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
     publicUrl: s.BERTH_PUBLIC_URL?.replace(/\/+$/, ""),
     answerTimeoutMs: 60 * SECOND,
     transferTimeoutMs: 3600 * SECOND,
+    tenantBodiesBytesMax: 2 * s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
+    bodiesBytesMax: 8 * s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
     hookBodyBytesMax: s.BERTH_ENDPOINTS === "on" ? s.BERTH_HOOK_BODY_MB_MAX * MIB : undefined,
     hookBodiesBytesMax: Math.max(64, 2 * s.BERTH_HOOK_BODY_MB_MAX) * MIB,
     dify: { key: s.BERTH_DIFY_KEY, adminKey: s.BERTH_DIFY_ADMIN_KEY },

@@ -1,6 +1,8 @@
 import { realpath } from "node:fs/promises";
+import { join } from "node:path";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
+import { type PluginNetwork, startPluginNetwork } from "../egress/plugin-network.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../engine/docker/docker-engine.ts";
 import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { startShownTasks } from "../installation/batch/shown-tasks.ts";
@@ -14,11 +16,12 @@ import { startSweeper } from "../installation/tasks/sweeper.ts";
 import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import { reach } from "../observe/reach.ts";
-import { cgroupParentFor, setCgroupWeight } from "../runtime/cgroup.ts";
-import { claimInstance, watchClaim } from "../runtime/claim.ts";
+import { cgroupParentFor, fairWeightPercent, setCgroupWeight } from "../runtime/cgroup.ts";
+import { claimInstance, type InstanceHolder, watchClaim } from "../runtime/claim.ts";
+import { readCpuPressure } from "../runtime/health/host-watch.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "../runtime/keeper.ts";
 import { LogKeeper } from "../runtime/logs/log-keeper.ts";
-import { networkName } from "../runtime/profile.ts";
+import { startRuntimeRetention } from "../runtime/retention.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
 import { checkSharedFolder } from "../runtime/shared-folder.ts";
 import { createSources } from "../sources/create-sources.ts";
@@ -31,6 +34,7 @@ import type { Links } from "./links.ts";
 import {
   archiveSettings,
   buildSettings,
+  egressSettings,
   isolationSettings,
   launchSettings,
   profileSettings,
@@ -44,8 +48,6 @@ import { storagePlace } from "./storage-place.ts";
 
 /** An Engine that is busy with the Containers of others takes its time over a mark. */
 const CLAIM_MS = 60_000;
-/** CPU weight of all plugins together, against that of an ordinary neighbour such as Berth itself. */
-const PLUGINS_WEIGHT_PERCENT = 25;
 
 /** The Engine, once it has answered. */
 export interface EngineSide {
@@ -53,7 +55,10 @@ export interface EngineSide {
   readonly info: EngineInfo;
 }
 
-/** Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder. */
+/**
+ * Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder, or maps the users of
+ * Containers to others.
+ */
 export async function openEngine({ config, log, scope, starting }: StartParts) {
   const { settings } = config;
   const engine = scope.use(createEngine(config, log));
@@ -66,11 +71,23 @@ export async function openEngine({ config, log, scope, starting }: StartParts) {
     },
     () => engine.info(AbortSignal.timeout(10_000)),
   );
+  if (info.remapsUsers) throw usersRemapped(config);
   const { dataFolder } = config;
   await inTime("to look at the data folder", () =>
     checkSharedFolder({ engine, dataFolder, timeoutMs: 20_000, leftoverAgeMs: 60_000 }),
   );
   return { engine, info };
+}
+
+/** Plugins have user ids of their own beyond those that are mapped, and builds write into folders of the host. */
+function usersRemapped({ settings }: Config): Fault {
+  const value = settings.BERTH_ENGINE_SOCKET;
+  return new Fault(
+    "config_invalid",
+    `The Docker Engine at ${value} maps the users of containers to others (userns-remap). Berth gives each plugin a ` +
+      "user id of its own, without any capability, and needs an engine without userns-remap.",
+    { details: { field: "BERTH_ENGINE_SOCKET", value, accepted: "an engine without userns-remap" } },
+  );
 }
 
 /** The Engine answered before; one that takes for ever now is as good as away, and the start says in what. */
@@ -105,46 +122,94 @@ function createEngine({ settings }: Config, log: Log): Engine {
   });
 }
 
+const GUARD_PROGRAM = join(import.meta.dirname, "../../runtime-images/python/egress");
+
 /** How this Berth ends. */
 export interface Ending {
   readonly removeContainers: boolean;
   readonly onLost: (fault: Fault) => void;
 }
 
+/** The Engine behind the rules of the plugins' network. */
+export interface NetworkSide extends EngineSide {
+  readonly network: PluginNetwork;
+  /** By which this Berth holds its instance id on the Engine. */
+  readonly claim: { readonly instanceId: string; readonly holder: InstanceHolder };
+}
+
+/** What the network of plugins is made with, whosever it is. */
+export function networkDeps(config: Config, { engine, log }: { readonly engine: Engine; readonly log: Log }) {
+  return {
+    engine,
+    log,
+    clock: systemClock,
+    programFolder: GUARD_PROGRAM,
+    settings: egressSettings(config),
+    everyMs: config.settings.BERTH_RECONCILE_SECONDS * 1000,
+    pollMs: config.settings.BERTH_POLL_SECONDS * 1000,
+  };
+}
+
+/** Takes the instance id, then sets the rules, before anything is started or adopted. */
+export async function openNetwork(
+  { config, log, scope, store, processId }: Base,
+  { engine, info }: EngineSide,
+): Promise<NetworkSide> {
+  const dataFolder = await realpath(config.dataFolder);
+  const claim = { instanceId: store.instanceId, holder: { dataFolder, database: store.databaseId } };
+  await inTime("to note who holds this instance id", () =>
+    claimInstance(engine, claim, AbortSignal.timeout(CLAIM_MS)),
+  );
+  const network = scope.use(
+    await startPluginNetwork({
+      ...networkDeps(config, { engine, log }),
+      store,
+      holder: processId,
+      instanceId: store.instanceId,
+      dataFolder,
+    }),
+  );
+  return { engine: network.engine, info, network, claim };
+}
+
 /** Supervision of Pools: resolves when what ran is being adopted. */
 export async function startSupervision(
   base: Base,
-  { engine, info }: EngineSide,
+  { engine, info, network, claim }: NetworkSide,
   { links, folders }: Links,
   ending: Ending,
 ): Promise<RunningPoolKeeper> {
   const { config, log, scope, store, queue, processId, caBundle } = base;
   const clock = systemClock;
-  const holder = { dataFolder: await realpath(config.dataFolder), database: store.databaseId };
-  const claim = { instanceId: store.instanceId, holder };
-  await inTime("to note who holds this instance id", () =>
-    claimInstance(engine, claim, AbortSignal.timeout(CLAIM_MS)),
-  );
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
-  await setCgroupWeight({ parent: cgroupParent, weightPercent: PLUGINS_WEIGHT_PERCENT, cgroupVersion, log });
+  const weightPercent = config.settings.BERTH_PLUGINS_CPU_WEIGHT_PERCENT || fairWeightPercent(info);
+  await setCgroupWeight({ parent: cgroupParent, weightPercent, cgroupVersion, log });
   const logs = scope.use(
     new LogKeeper({ engine, clock, log, dataFolder: config.dataFolder, settings: RUNTIME_LOG_DEFAULTS }),
   );
+  const launch = launchSettings(config, info);
+  log.info({ op: "host.budget", memory_bytes: launch.hostMemoryBytes ?? null });
   const keeper = await startPoolKeeper({
     ...{ store, engine, links, folders, logs, queue, clock, log },
-    profile: { ...profileSettings(config, caBundle), cgroupParent },
+    profile: { ...profileSettings(config, caBundle), cgroupParent, ...network.profile },
     onImageMissing: createRebuild({
       ...{ store, log },
       requests: createInstallationRequests({ store, queue, limits: config.limits, log }),
     }),
     holder: processId,
-    launch: launchSettings(config),
+    readPressure: readCpuPressure,
+    launch,
     supervision: supervisionSettings(config),
   });
+  const days = config.settings.BERTH_RUNTIME_DAYS;
+  scope.use(startRuntimeRetention({ store, clock, log, days, everyMs: 3_600_000, batch: 1000 }));
   const everyMs = config.settings.BERTH_RECONCILE_SECONDS * 1000;
   scope.add(async () => {
-    if (ending.removeContainers) await keeper.shutdownAll(AbortSignal.timeout(60_000));
+    if (ending.removeContainers) {
+      await keeper.shutdownAll(AbortSignal.timeout(60_000));
+      await network.remove(AbortSignal.timeout(60_000));
+    }
     await keeper[Symbol.asyncDispose]();
   });
   scope.use(watchClaim({ engine, clock, log }, { ...claim, everyMs, onLost: ending.onLost }));
@@ -163,13 +228,11 @@ function installedCopiesDeps({ config, store, packages, files, log }: Base): Ins
 /** Takes jobs, and brings back what the queue forgot. */
 export async function startTasks(
   base: Base,
-  { engine }: EngineSide,
+  { engine, network }: NetworkSide,
   keeper: RunningPoolKeeper,
 ): Promise<void> {
   const { config, log, scope, store, queue, packages, reader, trust, processId, caBundle } = base;
   const tasks = taskSettings(config);
-  const network =
-    config.settings.BERTH_PLUGIN_NETWORK === "bridge" ? networkName(store.instanceId) : "bridge";
   const handler = createTaskHandler({
     ...{ store, queue, engine, keeper, reader, trust, log, tasks },
     clock: systemClock,
@@ -186,7 +249,7 @@ export async function startTasks(
     isolation: isolationSettings(config),
     sharedLimits: config.limits.defaults,
     limits: config.limits,
-    settings: buildSettings(config, { network, caBundle }),
+    settings: buildSettings(config, { network: network.buildNetwork, caBundle }),
     instanceId: store.instanceId,
     cleanupMs: 30_000,
     leaseMs: tasks.leaseMs,

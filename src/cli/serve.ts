@@ -3,9 +3,11 @@ import { type Config, redactedSettings } from "../config.ts";
 import { Fault, isFault } from "../domain/fault.ts";
 import { createLog, type Log } from "../observe/log.ts";
 
+const LAST_MS_MAX = 30_000;
+
 /**
  * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. Throws
- * `instance_claimed` where another Berth has taken its place.
+ * `instance_claimed` where another Berth has taken its place, `internal` where its own state is in doubt.
  */
 export async function serveUntilSignal({ config, role }: { config: Config; role: Role }): Promise<void> {
   const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
@@ -19,6 +21,8 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
   );
   if (berth === undefined) return;
   const fault = await Promise.race([signalled.then(() => undefined), berth.lost]);
+  // One that must not go on may be unable to stop: plugins run on in either case.
+  if (fault !== undefined) setTimeout(() => process.exit(1), LAST_MS_MAX).unref();
   await stopBerth(berth, log, { removeContainers: false });
   if (fault !== undefined) throw fault;
 }
@@ -26,9 +30,9 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
 /** Ends a start that still waits for its servers. */
 export function abortedBy(signalled: Promise<NodeJS.Signals>): AbortSignal {
   const stop = new AbortController();
-  void signalled.then((name) =>
-    stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)),
-  );
+  signalled
+    .then((name) => stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)))
+    .catch((error: unknown) => stop.abort(error));
   return stop.signal;
 }
 

@@ -1,5 +1,6 @@
 /** How the settings stand in an environment: in which case, in files of secrets, under names that there are not. */
 import { readFileSync } from "node:fs";
+import { nearest } from "../util/nearest.ts";
 import type { Setting } from "./kinds.ts";
 import { SETTINGS, type SettingName } from "./settings.ts";
 
@@ -63,9 +64,16 @@ const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEB
 const RENAMED: Readonly<Record<string, string>> = {
   BERTH_PROXY_URL: "HTTP_PROXY and HTTPS_PROXY",
   BERTH_NO_PROXY: "NO_PROXY",
+  BERTH_PLUGIN_NETWORK: "BERTH_EGRESS (open for bridge, or none)",
 };
 
-/** A misspelt setting is an error too: it would be ignored in silence. `BERTH_TEST_*` belongs to the tests. */
+/** Of them all there are too many for a message. */
+const SUGGESTED_MAX = 3;
+
+/**
+ * A misspelt setting is an error too: it would be ignored in silence. Its value is not shown, which may be a secret's.
+ * `BERTH_TEST_*` belongs to the tests.
+ */
 export function unknownNames(env: Env): string[] {
   const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
     isSecret ? [`${name}_FILE`] : [],
@@ -76,7 +84,19 @@ export function unknownNames(env: Env): string[] {
     .map((name) => {
       const now = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
       return now === undefined
-        ? `${name} is no setting of Berth; accepted: ${Object.keys(SETTINGS).join(", ")}`
+        ? `${name} is no setting of Berth; accepted: ${suggested(name, [...Object.keys(SETTINGS), ...files])}`
         : `${name} is no setting of Berth any more; accepted: ${now}, which took its place`;
     });
+}
+
+/** Some names begin with `BERTH_`, and some do not: that alone makes none of them far from another. */
+function suggested(name: string, accepted: readonly string[]): string {
+  const bare = (full: string) => full.replace(/^BERTH_/, "");
+  const names = new Map(accepted.map((full) => [bare(full), full]));
+  const distanceMax = Math.ceil(bare(name).length / 3);
+  const near = nearest(bare(name), [...names.keys()], { max: SUGGESTED_MAX, distanceMax });
+  const table = "the names in the table of settings in README.md";
+  return near.length === 0
+    ? table
+    : `${near.map((found) => names.get(found)).join(", ")}, or another of ${table}`;
 }

@@ -1,6 +1,7 @@
 /** The kinds of settings: how the text of one is read, and in which words what it accepts is told. */
 import { isIP } from "node:net";
 import { z } from "zod";
+import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
 
 export interface Setting<T> {
   readonly parse: z.ZodType<T, string>;
@@ -80,6 +81,44 @@ export function networks(about: string) {
   return { parse, accepted, default: "", about };
 }
 
+/** Of plugins; what each may be is `parseDestination`'s to say. */
+export function destinations(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split(/[\s,]+/).filter((one) => one !== ""))
+    .refine((all) => all.every((one) => parseDestination(one) !== undefined)) as z.ZodType<
+    readonly string[],
+    string
+  >;
+  return { parse, accepted: `${DESTINATION_ACCEPTED}, comma-separated`, default: "", about };
+}
+
+/** Names to addresses. */
+export function hosts(about: string) {
+  const parse = z
+    .string()
+    .transform((given) => given.split(/[\s,]+/).filter((one) => one !== ""))
+    .refine((all) => all.every((one) => /^[a-z0-9_.-]+=(gateway|[\d.]+)$/i.test(one)))
+    .refine((all) => all.every((one) => one.endsWith("=gateway") || isIP(one.split("=")[1] ?? "") === 4))
+    .transform((all) => Object.fromEntries(all.map((one) => one.toLowerCase().split("=")))) as z.ZodType<
+    Readonly<Record<string, string>>,
+    string
+  >;
+  const accepted = "`name=IPv4 address` or `name=gateway`, comma-separated";
+  return { parse, accepted, default: "", about };
+}
+
+/** A private IPv4 network that two bridges fit in. */
+export function subnet(about: string) {
+  const parse = z
+    .string()
+    .refine((given) => isNetwork(given) && /^[\d.]+\/(8|9|1\d|2[0-7])$/.test(given)) as z.ZodType<
+    string,
+    string
+  >;
+  return { parse, accepted: "an IPv4 network of /8 to /27 (`10.200.0.0/20`)", default: undefined, about };
+}
+
 function isNetwork(text: string): boolean {
   const [address = "", prefix = "0", ...rest] = text.split("/");
   const family = isIP(address);
@@ -130,6 +169,16 @@ export function whole(min: number, max: number, fallback: string, about: string)
   return { parse, accepted: `a whole number from ${min} to ${max}`, default: fallback, about };
 }
 
+/** As `whole`, where less than nothing has a meaning. */
+export function integer(min: number, max: number, fallback: string, about: string) {
+  const parse = z
+    .string()
+    .regex(/^-?\d{1,15}$/)
+    .transform(Number)
+    .refine((n) => n >= min && n <= max) as z.ZodType<number, string>;
+  return { parse, accepted: `a whole number from ${min} to ${max}`, default: fallback, about };
+}
+
 export function decimal(min: number, max: number, fallback: string, about: string) {
   const parse = z
     .string()
@@ -146,4 +195,13 @@ export function oneOf<const T extends readonly [string, ...string[]]>(
 ) {
   const parse = z.enum(choices) as unknown as z.ZodType<T[number], string>;
   return { parse, accepted: choices.join(", "), default: fallback, about };
+}
+
+/** A whole number that bounds something, and need not be set. */
+export function quota(about: string) {
+  const parse = z
+    .string()
+    .regex(/^\d{1,8}$/)
+    .transform(Number) as z.ZodType<number, string>;
+  return { parse, accepted: "a whole number from 0 to 99999999", default: undefined, about };
 }

@@ -16,6 +16,7 @@ export type AuditKind =
   | "bundle.remove"
   | `installation.${InstallationTask["kind"]}`
   | "installation.adopt"
+  | "installation.egress"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"
@@ -24,6 +25,7 @@ export type AuditKind =
   | "task.cancel"
   | "tenant.remove"
   | "tenant.settings"
+  | "tenant.quotas"
   | "disk.collect"
   | "trusted_key.add"
   | "trusted_key.remove"

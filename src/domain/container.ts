@@ -18,8 +18,12 @@ export interface ContainerSpec {
   readonly mounts: readonly ContainerMount[];
   readonly tmpfs: readonly ContainerTmpfs[];
   readonly readOnlyRoot: boolean;
-  /** Name of an Engine network, or `none`. */
+  /** Name of an Engine network, `none`, or `host`. */
   readonly network: string;
+  /** Servers of names; undefined leaves the Engine's. */
+  readonly dns?: readonly string[];
+  /** Names to IPv4 addresses, beside those that servers know. */
+  readonly hosts?: Readonly<Record<string, string>>;
   /** Capabilities kept, all others are dropped: `[]` for plugins. */
   readonly capabilities: readonly string[];
   /** Bytes a log file may reach and how many are kept. */
@@ -38,6 +42,9 @@ export interface ContainerResources {
   /** Name of the cgroup under which the Container's stands, or undefined for the Engine's default. */
   readonly cgroupParent: string | undefined;
 }
+
+/** What an Engine changes of a Container that runs. */
+export type LiveResources = Pick<ContainerResources, "memoryBytes" | "cpuMillis" | "pidsMax">;
 
 export interface ContainerMount {
   readonly hostPath: string;
@@ -61,6 +68,10 @@ export interface ContainerState {
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** Known of one that was found, not of those that were listed; 0 is no limit. */
+  readonly resources?: LiveResources;
+  /** IPv4, on its network; undefined where it has none, or does not run. */
+  readonly address?: string | undefined;
   readonly phase: ContainerPhase;
   readonly createdAt: Date;
   readonly startedAt: Date | undefined;

@@ -68,8 +68,15 @@ export const FAULTS = {
   name_not_resolved: { status: 502, retry: true, log: "warn" },
   start_crashed: { status: 422, retry: false, log: "warn" },
   start_timeout: { status: 504, retry: false, log: "warn" },
+  start_interrupted: { status: 503, retry: true, log: "warn" },
   socket_path_too_long: { status: 500, retry: false, log: "error" },
+  egress_unguarded: { status: 503, retry: false, log: "error" },
   image_missing: { status: 503, retry: true, log: "error" },
+  quota_exceeded: { status: 403, retry: false, log: "info" },
+  quota_disk: { status: 413, retry: false, log: "info" },
+  quota_calls: { status: 429, retry: true, log: "info" },
+  quota_memory: { status: 503, retry: true, log: "warn" },
+  host_full: { status: 503, retry: true, log: "warn" },
   install_failed: { status: 422, retry: false, log: "warn" },
   dependency_missing: { status: 422, retry: false, log: "warn" },
   dependency_conflict: { status: 409, retry: false, log: "warn" },
@@ -91,6 +98,7 @@ export const FAULTS = {
   plugin_error: { status: 502, retry: false, log: "info" },
   plugin_timeout: { status: 504, retry: false, log: "warn" },
   plugin_crashed: { status: 502, retry: true, log: "warn" },
+  plugin_unhealthy: { status: 502, retry: false, log: "warn" },
   plugin_not_ready: { status: 503, retry: true, log: "info" },
   plugin_disabled: { status: 409, retry: false, log: "info" },
   plugin_protocol: { status: 502, retry: false, log: "warn" },
@@ -174,10 +182,19 @@ export function isFault(error: unknown, code?: FaultCode): error is Fault {
   return error instanceof Fault && (code === undefined || error.code === code);
 }
 
-/** Turns anything thrown into a Fault; what was not one becomes `internal`, its text kept for the log alone. */
+/**
+ * Turns anything thrown into a Fault: a write that a full disk refused becomes `disk_full`, whatever else was not one
+ * `internal`, its text kept for the log alone.
+ */
 export function toFault(error: unknown): Fault {
   if (isFault(error)) return error;
+  if (isDiskFull(error))
+    return new Fault("disk_full", "A disk that Berth writes to is full.", { cause: error });
   return new Fault("internal", "Something went wrong inside Berth; its log has the cause.", { cause: error });
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOSPC" || error.code === "EDQUOT");
 }
 
 export function formatFault(fault: Fault): FaultJson {

@@ -10,7 +10,7 @@ export function parseInput<T extends z.ZodType>(schema: T, value: unknown, at = 
 }
 
 /** The Fault of the first issue. */
-export function inputFault(error: z.ZodError, input: unknown, at = ""): Fault {
+function inputFault(error: z.ZodError, input: unknown, at = ""): Fault {
   const issue = error.issues[0];
   if (issue === undefined) return invalidInput(at || "body", input, "something else");
   if (issue.code === "unrecognized_keys") {

@@ -13,6 +13,17 @@ export interface Limits {
   readonly concurrencyMax: number;
   /** Total time of one Invocation, in milliseconds. */
   readonly timeoutMs: number;
+  /** Runtimes that the Pool always has, and how many it may have while it is busy. */
+  readonly replicasMin: number;
+  readonly replicasMax: number;
+}
+
+/** What interpreter, runner and page tables may need beside the plugin's own memory. */
+export const SPARE_MEMORY_BYTES = 16 * 1024 * 1024;
+
+/** The limit of a Container, and so what it reserves: the kernel counts what `/tmp` holds as memory. */
+export function containerMemory({ memoryBytes, storageBytes }: Limits): number {
+  return memoryBytes + storageBytes + SPARE_MEMORY_BYTES;
 }
 
 /** What a manifest asked for; absent means it did not say. `memoryIsHard` is false where the number counts as advice. */
@@ -63,7 +74,21 @@ export const LIMIT_KEYS = [
   "pidsMax",
   "concurrencyMax",
   "timeoutMs",
+  "replicasMin",
+  "replicasMax",
 ] as const satisfies readonly (keyof Limits)[];
+
+/** As requests and answers name them. */
+export const LIMIT_NAMES = {
+  memoryBytes: "memory_bytes",
+  storageBytes: "storage_bytes",
+  cpuMillis: "cpu_millis",
+  pidsMax: "pids_max",
+  concurrencyMax: "concurrency_max",
+  timeoutMs: "timeout_ms",
+  replicasMin: "replicas_min",
+  replicasMax: "replicas_max",
+} as const satisfies Record<keyof Limits, string>;
 
 export function grantLimits(asked: LimitsAsked, policy: LimitsPolicy): LimitsGranted {
   const notes: string[] = [];
@@ -81,6 +106,8 @@ export function grantLimits(asked: LimitsAsked, policy: LimitsPolicy): LimitsGra
       pidsMax: grant("pidsMax", undefined),
       concurrencyMax: grant("concurrencyMax", asked.concurrencyMax),
       timeoutMs: grant("timeoutMs", asked.timeoutMs),
+      replicasMin: grant("replicasMin", undefined),
+      replicasMax: grant("replicasMax", undefined),
     },
     notes,
   };

@@ -59,11 +59,56 @@ export interface RuntimeRecord {
   readonly readyAt: Date | undefined;
   readonly endedAt: Date | undefined;
   readonly end: RuntimeEnd | undefined;
+  /** Undefined in a Pool that Tenants share. */
+  readonly tenantId: TenantId | undefined;
+  /** What it ran; undefined of one that ended before that was written down. */
+  readonly pluginId: string | undefined;
+  readonly identifier: string | undefined;
 }
 
+/** Why a Runtime ended: the closed list. */
+export const RUNTIME_END_REASONS = [
+  /** The plugin ended by itself. */
+  "crashed",
+  /** The kernel ended it for its memory. */
+  "oom",
+  /** Berth ended it because it did not pass its health checks. */
+  "unhealthy",
+  /** It ended, or stayed silent, before it was ready. */
+  "start_failed",
+  /** Its start was given up for a reason that is not the plugin's. */
+  "start_interrupted",
+  /** Somebody ended or removed its Container at the Engine. */
+  "ended_outside",
+  /** The Engine ended it when it restarted. */
+  "engine_restarted",
+  /** Its Container had ended, or was gone, when a worker looked for it again. */
+  "lost",
+  /** Another one took its place. */
+  "replaced",
+  /** A call outlived its last deadline in it, so another one took its place. */
+  "retired",
+  /** No call came for as long as the operator chose. */
+  "idle",
+  /** The Pool has fewer Runtimes again. */
+  "scaled_in",
+  /** Nobody wanted it any more. */
+  "stopped",
+] as const;
+
 export interface RuntimeEnd {
-  readonly reason: "crashed" | "oom" | "unhealthy" | "replaced" | "stopped" | "start_failed" | "lost";
+  readonly reason: (typeof RUNTIME_END_REASONS)[number];
   readonly exitCode?: number;
   readonly oom?: boolean;
   readonly message?: string;
+  /** Last lines of its output, where it did not end on purpose. */
+  readonly logs?: readonly string[];
+  /** What Berth did about it. */
+  readonly action?: RuntimeAction;
+}
+
+/** `delayMs`: until the next start. */
+export interface RuntimeAction {
+  readonly kind: "start_now" | "start_later" | "give_up";
+  readonly delayMs?: number;
 }

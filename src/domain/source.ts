@@ -101,7 +101,7 @@ function isIdentifier(text: string): boolean {
 }
 
 function isPlainHttps(text: string): boolean {
-  if (!/^https:\/\/[^\s\\]+$/i.test(text) || !URL.canParse(text)) return false;
+  if (!/^https:\/\/[^\s\\/][^\s\\]*$/i.test(text) || !URL.canParse(text)) return false;
   const { username, password, hash } = new URL(text);
   return username === "" && password === "" && hash === "";
 }

@@ -47,6 +47,7 @@ async function aDirectory(settings: Partial<EndpointDirectorySettings> = {}) {
   };
   const clock: Clock = {
     now: () => fake.now,
+    elapsed: () => fake.now,
     sleep: () => new Promise((resolve) => (fake.wake = resolve)),
   };
   const findByHook = (hookId: string) => {

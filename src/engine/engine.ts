@@ -7,7 +7,7 @@
  * that is aborted stops the work, and rejects with the signal's reason; nothing of the vendor's leaves the folder.
  */
 import type { Readable } from "node:stream";
-import type { ContainerSpec, ContainerState } from "../domain/container.ts";
+import type { ContainerSpec, ContainerState, LiveResources } from "../domain/container.ts";
 
 export interface EngineInfo {
   readonly name: string;
@@ -18,6 +18,8 @@ export interface EngineInfo {
   readonly cgroupVersion: "1" | "2";
   readonly cpus: number;
   readonly memoryBytes: number;
+  /** The users of its Containers are others on the host (`userns-remap`). */
+  readonly remapsUsers: boolean;
 }
 
 export interface EngineImage {
@@ -33,12 +35,15 @@ export interface EngineImage {
 }
 
 export interface EngineEvent {
-  readonly action: "start" | "die" | "oom" | "destroy";
+  /** `kill`: somebody had a signal sent to it, Berth or another. */
+  readonly action: "start" | "die" | "oom" | "kill" | "destroy";
   readonly containerId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly at: Date;
   /** With `die`. */
   readonly exitCode?: number;
+  /** With `kill`, its number, where the Engine tells. */
+  readonly signal?: number;
 }
 
 export interface LogChunk {
@@ -74,6 +79,19 @@ export interface NetworkSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** False: Containers on it cannot reach one another. */
   readonly betweenContainers: boolean;
+  /** Undefined: the Engine picks one of its own. */
+  readonly subnet?: string | undefined;
+}
+
+export interface NetworkAddresses {
+  readonly subnet: string;
+  /** The host's own address on it. */
+  readonly gateway: string;
+}
+
+export interface EngineMark {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** Labels that must all match; an empty value matches any. */
@@ -104,9 +122,18 @@ export interface Engine extends AsyncDisposable {
   /** Takes such a tar; resolves when all of it is there. What was in it the caller looks up by the id it expects. */
   loadImage(tar: Readable, signal: AbortSignal): Promise<void>;
 
-  /** Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id. `conflict` when the name is taken: the caller inspects it and adopts or removes it. */
+  /**
+   * Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id.
+   * `conflict` when the name is taken: the caller inspects it and adopts or removes it. An abort leaves none behind:
+   * what the Engine has begun to make is removed before this rejects.
+   */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Gives a Container these limits, running or not; its processes go on. Less memory than it uses now may be refused
+   * (`engine_refused`): then nothing has changed.
+   */
+  updateContainer(id: string, resources: LiveResources, signal: AbortSignal): Promise<void>;
   /**
    * TERM, then KILL after `graceMs` (an Engine may round it up to whole seconds). Resolves when it no longer runs;
    * one that is gone no longer runs, here and for `killContainer`.
@@ -161,9 +188,14 @@ export interface Engine extends AsyncDisposable {
     signal: AbortSignal,
   ): Promise<Readonly<Record<string, string>>>;
   findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined>;
+  /** All with these labels. One whose labels the Engine has not read yet may be missing. */
+  listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]>;
   /** One that is not there is removed already. */
   removeMark(name: string, signal: AbortSignal): Promise<void>;
 
-  ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<void>;
+  /** Resolves with its addresses. `conflict` where one of that name is another. */
+  ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<NetworkAddresses>;
+  /** The names of those that carry these labels. */
+  listNetworks(labels: LabelFilter, signal: AbortSignal): Promise<readonly string[]>;
   removeNetwork(name: string, signal: AbortSignal): Promise<void>;
 }

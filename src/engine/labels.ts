@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { ContainerSpec } from "../domain/container.ts";
 import type { LabelFilter } from "./engine.ts";
 
-const KINDS = ["runtime", "build", "image", "network", "claim"] as const;
+const KINDS = ["runtime", "build", "image", "network", "claim", "egress", "probe", "doctor"] as const;
 
 const LABELS = {
   instance: "berth.instance",
@@ -20,6 +20,7 @@ const LABELS = {
   generation: "berth.generation",
   dataFolder: "berth.data-folder",
   database: "berth.database",
+  process: "berth.process",
 } as const satisfies Record<keyof BerthLabels, string>;
 
 /** Who made a Container, image or network, and for what. */
@@ -37,6 +38,8 @@ export interface BerthLabels {
   /** Of the Berth that holds the instance id on this Engine. */
   readonly dataFolder?: string | undefined;
   readonly database?: string | undefined;
+  /** Which process made it, where it is nobody's once that has gone. */
+  readonly process?: string | undefined;
 }
 
 // An image's labels come back as empty ones where they were taken away: empty means absent.
@@ -61,6 +64,7 @@ const Parsed = z.object({
     .transform((value) => (value === undefined || value === "" ? undefined : Number(value))),
   dataFolder: text,
   database: text,
+  process: text,
 });
 
 export function formatLabels(labels: BerthLabels): Record<string, string> {

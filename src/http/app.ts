@@ -1,10 +1,15 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
 import { createHooks } from "../endpoint/serve-hook.ts";
+import type { Log } from "../observe/log.ts";
+import { BodyReader } from "./bodies/body-reader.ts";
 import { addDify } from "./dify/all.ts";
 import { DifyDoor } from "./dify/door.ts";
 import { addHealthCheck, type Business } from "./dify/health/check.ts";
+import { faultResponse } from "./fault-response.ts";
 import { addHooks } from "./hooks/hooks.ts";
 import { DoorLife } from "./life.ts";
+import { requestId } from "./middleware/request-id.ts";
+import { hookAddress, unstorable } from "./middleware/storable-url.ts";
 import type { HttpAppOptions } from "./options.ts";
 import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
@@ -14,6 +19,7 @@ import { addRemoveBundle } from "./routes/bundles/remove.ts";
 import { addUploadBundle } from "./routes/bundles/upload.ts";
 import { addDiskCollect } from "./routes/disk/collect.ts";
 import { addDiskReport } from "./routes/disk/report.ts";
+import { addDoctorReport } from "./routes/doctor/report.ts";
 import { addChangeEndpoints } from "./routes/endpoints/change.ts";
 import { addCreateEndpoint } from "./routes/endpoints/create.ts";
 import { addReadEndpoints } from "./routes/endpoints/read.ts";
@@ -23,10 +29,12 @@ import { addMetrics } from "./routes/health/metrics.ts";
 import { addReady } from "./routes/health/ready.ts";
 import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
+import { addInstallationEgress } from "./routes/installations/egress.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
 import { addRemoveInstallation } from "./routes/installations/remove.ts";
+import { addInstallationRuntimes } from "./routes/installations/runtimes.ts";
 import { addInvoke } from "./routes/invocations/invoke.ts";
 import { addCreateKey } from "./routes/keys/create.ts";
 import { addListKeys } from "./routes/keys/list.ts";
@@ -45,6 +53,7 @@ import { addGetTask } from "./routes/tasks/get.ts";
 import { addListTasks } from "./routes/tasks/list.ts";
 import { addGetTenant } from "./routes/tenants/get.ts";
 import { addListTenants } from "./routes/tenants/list.ts";
+import { addTenantQuotas } from "./routes/tenants/quotas.ts";
 import { addRemoveTenant } from "./routes/tenants/remove.ts";
 import { addTenantSettings } from "./routes/tenants/settings.ts";
 import { addExportPackage } from "./routes/transfer/export.ts";
@@ -79,7 +88,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     notFound: (c) => dify.notFound(c),
   });
   const dify = new DifyDoor({ routes, life, log, settings: { ...settings, ...settings.dify } });
-  addNative(routes, { ...options, life, pings });
+  const bodies = new BodyReader(settings);
+  addNative(routes, { ...options, life, pings, bodies });
   addHooks(dify, {
     hooks: createHooks({ ...options, endpoints: options.endpointDirectory }),
     life,
@@ -89,22 +99,35 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   addMetrics(options.metrics, (path, handler) => dify.on({ method: "GET", path, gate: "open" }, handler));
   const business = createBusiness(options);
   if (settings.dify.key !== undefined) addHealthCheck(dify, business);
-  addDify(dify, { ...options, pings });
+  addDify(dify, { ...options, pings, bodies });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
   return {
     routes,
     dify,
-    fetch: (request, env) => routes.app.fetch(request, env ?? {}),
+    fetch: (request, env) => refuseUnstorable(request, dify, log) ?? routes.app.fetch(request, env ?? {}),
     watch: business.watch,
     makeUnready: () => life.makeUnready(),
     endStreams: () => life.endStreams(),
     [Symbol.dispose]() {
       life[Symbol.dispose]();
+      bodies[Symbol.dispose]();
       options.invoker.endAll();
       pings[Symbol.dispose]();
     },
   };
+}
+
+/** Before any route: none has a use for it, and each would have to look. The rest of a hook's address is its plugin's. */
+function refuseUnstorable({ url, headers, method }: Request, dify: DifyDoor, log: Log): Response | undefined {
+  if (!url.includes("%")) return undefined;
+  const target = url.slice(url.indexOf("/", url.indexOf("://") + 3));
+  const fault = unstorable(hookAddress(target) ?? target);
+  if (fault === undefined) return undefined;
+  const id = requestId(headers.get("x-request-id") ?? undefined);
+  const { code, rule } = fault;
+  log.info({ op: "http.request", ok: false, code, method, status: rule.status, request_id: id });
+  return dify.refusePath(target, fault, id) ?? faultResponse(fault, id);
 }
 
 /** What the process is busy with, for those who ask without a key; nothing before there is a listener. */
@@ -124,7 +147,11 @@ function createBusiness({ invoker, metrics, settings }: HttpAppOptions) {
 /** The native API's routes, in the order in which they are looked for. */
 function addNative(
   routes: Routes,
-  options: HttpAppOptions & { readonly life: DoorLife; readonly pings: PingHub },
+  options: HttpAppOptions & {
+    readonly life: DoorLife;
+    readonly pings: PingHub;
+    readonly bodies: BodyReader;
+  },
 ): void {
   addUploadPackage(routes, options);
   addListPackages(routes, options);
@@ -144,6 +171,7 @@ function addNative(
   addGetInstallation(routes, options);
   addRemoveInstallation(routes, options);
   addInstallationLogs(routes, options);
+  addInstallationRuntimes(routes, options);
   addChanges(routes, options);
   addListProviders(routes, options);
   addListTools(routes, options);
@@ -162,10 +190,13 @@ function addNative(
   addGetTenant(routes, options);
   addRemoveTenant(routes, options);
   addTenantSettings(routes, options);
+  addInstallationEgress(routes, options);
+  addTenantQuotas(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);
   addDiskReport(routes, options);
   addDiskCollect(routes, options);
+  addDoctorReport(routes, options);
   addTakeover(routes, options);
   addTrust(routes, options);
   addHealth(routes);

@@ -22,18 +22,35 @@ export function refusalOf(incoming: IncomingMessage, headersMax: number): Fault 
   if (httpVersion !== "1.1" && httpVersion !== "1.0") return malformed(`version ${httpVersion}`);
   if (!url.startsWith("/")) return malformed("the request target is no path");
   if (headers.host === undefined || headers.host === "") return malformed("there is no Host");
-  if (hasSeveralHosts(rawHeaders)) return malformed("there is more than one Host");
+  const twice = repeated(rawHeaders, url.startsWith("/e/"));
+  if (twice !== undefined) return malformed(`there is more than one ${twice}`);
   const { upgrade } = headers;
   if (upgrade !== undefined && upgrade.toLowerCase() !== "h2c")
     return malformed("nothing can be upgraded to here");
   return undefined;
 }
 
-function hasSeveralHosts(rawHeaders: readonly string[]): boolean {
-  let hosts = 0;
+/** Readers differ in which of several counts, so that one before Berth could have checked another. */
+const ONCE = new Set([
+  "host",
+  "authorization",
+  "content-type",
+  "x-api-key",
+  "x-admin-api-key",
+  "x-plugin-id",
+  "x-plugin-unique-identifier",
+  "x-timeout-ms",
+  "idempotency-key",
+]);
+
+/** Of a hook all but the Host is its plugin's to read. */
+function repeated(rawHeaders: readonly string[], isHook: boolean): string | undefined {
+  const seen = new Set<string>();
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] ?? "";
-    if (name.length === 4 && name.toLowerCase() === "host") hosts++;
+    const name = (rawHeaders[at] ?? "").toLowerCase();
+    if (!ONCE.has(name) || (isHook && name !== "host")) continue;
+    if (seen.has(name)) return rawHeaders[at];
+    seen.add(name);
   }
-  return hosts > 1;
+  return undefined;
 }

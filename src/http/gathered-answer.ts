@@ -8,6 +8,7 @@ export class GatheredAnswer {
   readonly #response: ServerResponse;
   readonly #headers: Readonly<Record<string, string>>;
   #pending = "";
+  #pendingBytes = 0;
   #isFlushing = false;
   #hasEnded = false;
 
@@ -18,7 +19,7 @@ export class GatheredAnswer {
 
   /** Bytes that the caller has not taken yet. */
   get bufferedBytes(): number {
-    return this.#response.writableLength + this.#pending.length;
+    return this.#response.writableLength + this.#pendingBytes;
   }
 
   get hasEnded(): boolean {
@@ -28,9 +29,24 @@ export class GatheredAnswer {
   add(text: string): void {
     if (this.#hasEnded) return;
     this.#pending += text;
+    this.#pendingBytes += Buffer.byteLength(text);
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     queueMicrotask(() => this.#flush());
+  }
+
+  /** Three parts at once; the bytes in the middle are sent from where they are and must not be changed afterwards. */
+  addBytes(before: string, bytes: Uint8Array, after: string): void {
+    if (this.#hasEnded) return;
+    const first = this.#pending + before;
+    this.#pending = "";
+    this.#pendingBytes = 0;
+    this.#writeHead();
+    this.#response.cork();
+    this.#response.write(first);
+    this.#response.write(bytes);
+    this.#response.uncork();
+    this.add(after);
   }
 
   end(last: string): void {
@@ -38,6 +54,7 @@ export class GatheredAnswer {
     this.#hasEnded = true;
     const text = this.#pending + last;
     this.#pending = "";
+    this.#pendingBytes = 0;
     // a whole answer with its length is one write; as chunks it would be several
     this.#writeHead({ "content-length": Buffer.byteLength(text) });
     this.#response.end(text);
@@ -54,6 +71,7 @@ export class GatheredAnswer {
     this.#writeHead();
     this.#response.write(this.#pending);
     this.#pending = "";
+    this.#pendingBytes = 0;
   }
 
   #writeHead(more?: { "content-length": number }): void {

@@ -1,4 +1,5 @@
 /** What the HTTP doors are made of: their use cases and settings. */
+import type { EgressPolicy } from "../domain/egress.ts";
 import type { LimitsPolicy } from "../domain/limits.ts";
 import type { EndpointDirectory } from "../endpoint/directory.ts";
 import type { Endpoints } from "../endpoint/endpoints.ts";
@@ -19,13 +20,15 @@ import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { RuntimeLogs } from "../runtime/runtimes.ts";
 import type { Store } from "../store/store.ts";
+import type { BodySettings } from "./bodies/body-reader.ts";
 import type { DifyDoorSettings } from "./dify/door.ts";
 import type { HookSettings } from "./hooks/hooks.ts";
+import type { ReadDoctorReport } from "./routes/doctor/report.ts";
 import type { HealthParts, ProcessCounts } from "./routes/health/ready.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
 import type { InvokeSettings } from "./routes/invocations/invoke.ts";
 
-export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings {
+export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings, BodySettings {
   readonly version: string;
   /** The operator's platform; packages that ask for a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;
@@ -55,6 +58,7 @@ export interface HttpAppOptions {
   readonly batches: Batches;
   readonly tenants: Tenants;
   readonly disk: DiskCare;
+  readonly readDoctorReport: ReadDoctorReport;
   readonly trust: Trust;
   readonly taskWatch: TaskWatch;
   readonly transfers: PackageTransfers;
@@ -65,6 +69,8 @@ export interface HttpAppOptions {
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
   readonly limitsPolicy: LimitsPolicy;
+  /** The most that an Installation may reach. */
+  readonly egressCeiling: EgressPolicy;
   /** What must answer for the process to be ready. */
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;

@@ -15,7 +15,8 @@ import type { HttpEnv } from "./env.ts";
 import { faultResponse } from "./fault-response.ts";
 import type { DoorLife } from "./life.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
-import { checkContentLength, checkContentType, parseJsonObject, readText } from "./middleware/body.ts";
+import { checkContentLength, checkContentType, readBytes } from "./middleware/body.ts";
+import { parseJsonObject } from "./middleware/json-body.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { FaultBodySchema } from "./schemas.ts";
 
@@ -221,7 +222,7 @@ export class Routes {
     const { jsonBytesMax } = this.options.settings;
     checkContentType(c.req.header("content-type"), ["application/json"]);
     checkContentLength(c.req.header("content-length"), jsonBytesMax);
-    return parseInput(schema, parseJsonObject(await readText(c.req.raw.body, jsonBytesMax)));
+    return parseInput(schema, parseJsonObject(await readBytes(c.req.raw.body, jsonBytesMax)));
   }
 
   #refuse(c: Context<HttpEnv>, id: string, error: unknown): Response {

@@ -4,7 +4,8 @@ import { CATEGORIES, categoryOf } from "../domain/category.ts";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
-import type { Limits } from "../domain/limits.ts";
+import { LIMIT_KEYS, LIMIT_NAMES, type Limits } from "../domain/limits.ts";
+import { LIMIT_APPLIED, readApplied } from "../domain/limits-applied.ts";
 import type { Package } from "../domain/package.ts";
 import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
 import { formatNeed } from "../domain/plugin-need.ts";
@@ -35,12 +36,30 @@ export const LimitsSchema = z
     pids_max: z.int(),
     concurrency_max: z.int(),
     timeout_ms: z.int(),
+    replicas_min: z.int().meta({ description: "Containers that it always has" }),
+    replicas_max: z.int().meta({ description: "Containers that it may have while it is busy" }),
   })
   .openapi("Limits");
 
-const LimitsAskedSchema = LimitsSchema.partial()
+const LimitsAskedSchema = LimitsSchema.omit({ replicas_min: true, replicas_max: true })
+  .partial()
   .extend({ memory_is_hard: z.boolean() })
   .openapi("LimitsAsked");
+
+const LimitAppliedSchema = z.enum(LIMIT_APPLIED).optional();
+
+const LimitsAppliedSchema = z
+  .object({
+    memory_bytes: LimitAppliedSchema,
+    storage_bytes: LimitAppliedSchema,
+    cpu_millis: LimitAppliedSchema,
+    pids_max: LimitAppliedSchema,
+    concurrency_max: LimitAppliedSchema,
+    timeout_ms: LimitAppliedSchema,
+    replicas_min: LimitAppliedSchema,
+    replicas_max: LimitAppliedSchema,
+  })
+  .openapi("LimitsApplied");
 
 export const PackageSchema = z
   .object({
@@ -83,6 +102,10 @@ export const TaskSchema = z
       .meta({ description: "How it will end once what it made is undone; null where that is open, or done" }),
     cause: FaultJsonSchema.nullable(),
     attempt: z.int(),
+    applied: LimitsAppliedSchema.nullable().meta({
+      description:
+        "How changed limits come into force: the plan, and once it is `ready` what was done. Null in others",
+    }),
     created_at: Time,
     updated_at: Time,
     finished_at: Time.nullable(),
@@ -165,6 +188,8 @@ export function limitsJson(limits: Limits): z.input<typeof LimitsSchema> {
     pids_max: limits.pidsMax,
     concurrency_max: limits.concurrencyMax,
     timeout_ms: limits.timeoutMs,
+    replicas_min: limits.replicasMin,
+    replicas_max: limits.replicasMax,
   };
 }
 
@@ -217,10 +242,18 @@ export function taskJson(task: Task): z.input<typeof TaskSchema> {
     ending: task.finishedAt === undefined ? (task.ending?.state ?? null) : null,
     cause: causeJson(task.cause),
     attempt: task.attempt,
+    applied: appliedJson(task),
     created_at: task.createdAt.toISOString(),
     updated_at: task.updatedAt.toISOString(),
     finished_at: task.finishedAt?.toISOString() ?? null,
   };
+}
+
+/** What did not come to be is not shown. */
+function appliedJson({ state, input }: Task): z.input<typeof LimitsAppliedSchema> | null {
+  const applied = readApplied(input["limitsApplied"]);
+  if (applied === undefined || state === "failed" || state === "cancelled") return null;
+  return Object.fromEntries(LIMIT_KEYS.map((key) => [LIMIT_NAMES[key], applied[key]]));
 }
 
 export function installationJson(installation: Installation): z.input<typeof InstallationSchema> {

@@ -5,9 +5,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
-import { getRequestListener } from "@hono/node-server";
-import { Fault } from "../domain/fault.ts";
+import { getRequestListener, RequestError } from "@hono/node-server";
+import { Fault, toFault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
+import { serveUnit } from "../util/serving.ts";
 import type { HttpApp } from "./app.ts";
 import { type ConnectionSettings, Connections } from "./connections.ts";
 import { faultBody, faultResponse } from "./fault-response.ts";
@@ -85,11 +86,13 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
   server.timeout = settings.stallTimeoutMs;
   const parts = { server, connections, refusals };
   guardConnections(parts);
-  listenToRequests(parts, app, settings);
+  listenToRequests(parts, app, log, settings);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {
       server.off("error", reject);
+      // Of a connection that could not be accepted, for want of descriptors for one; it is the next one's turn.
+      server.on("error", () => refusals.note("too_many_connections", "a connection could not be accepted"));
       resolve();
     });
   });
@@ -129,7 +132,11 @@ function guardConnections({ server, connections, refusals }: Parts): void {
       refusals.refuse(socket, fault);
     }
   });
-  server.on("connect", (_request, socket: Socket) => refusals.refuse(socket, malformed("this is no proxy")));
+  server.on("connect", (_request, socket: Socket) => {
+    // Node has taken its own listener off: a reset by the client would be nobody's, and end the process
+    socket.on("error", () => undefined);
+    refusals.refuse(socket, malformed("this is no proxy"));
+  });
   server.on("timeout", (socket: Socket) => {
     if (connections.isIdle(socket)) {
       socket.destroy();
@@ -143,29 +150,70 @@ function guardConnections({ server, connections, refusals }: Parts): void {
 function listenToRequests(
   { server, connections, refusals }: Parts,
   app: HttpApp,
+  log: Log,
   { headersMax, pipelinedMax }: ServeSettings,
 ): void {
   const answer = getRequestListener((request, env) => app.fetch(request, env), {
     // a program's globals are not a library's to replace
     overrideGlobalObjects: false,
-    errorHandler: () => {
-      const refused = faultResponse(malformed("its Host or its path cannot be read"), requestId(undefined));
-      refused.headers.set("connection", "close");
-      return refused;
-    },
+    errorHandler: (error) => refusalOfThrown(error, log),
   });
   server.on("request", (incoming, outgoing) => {
+    // what is written after the caller's end is lost, and no more than that
+    outgoing.on("error", () => undefined);
     if (!connections.begin(incoming, outgoing)) return;
     const fault = connections.isOverPipelined(incoming.socket)
       ? new Fault("busy", `More than ${pipelinedMax} requests at once on one connection.`)
       : refusalOf(incoming, headersMax);
     if (fault === undefined) {
-      void answer(incoming, outgoing);
+      serveRequest({ answer, log }, incoming, outgoing);
       return;
     }
     connections.mute(incoming.socket);
     refusals.note(fault.code, fault.message);
     refuseRequest(incoming, outgoing, fault);
+  });
+}
+
+/** Of what no route has caught: an address that cannot be read is the caller's mistake, all else is ours. */
+function refusalOfThrown(error: unknown, log: Log): Response {
+  const id = requestId(undefined);
+  const isTheirs = error instanceof RequestError;
+  if (!isTheirs) noteThrown(error, log, id);
+  const fault = isTheirs ? malformed("its Host or its path cannot be read") : toFault(error);
+  const refused = faultResponse(fault, id);
+  refused.headers.set("connection", "close");
+  return refused;
+}
+
+function noteThrown(error: unknown, log: Log, id: string): void {
+  const fault = toFault(error);
+  log.error({ op: "http.failure", request_id: id, code: fault.code, err: fault });
+}
+
+/** What is thrown to nobody while it is served ends this request. */
+function serveRequest(
+  { answer, log }: { readonly answer: ReturnType<typeof getRequestListener>; readonly log: Log },
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): void {
+  const given = incoming.headers["x-request-id"];
+  const id = requestId(typeof given === "string" ? given : undefined);
+  const end = () => {
+    if (outgoing.writableEnded) return;
+    if (outgoing.headersSent) outgoing.destroy();
+    else {
+      const fault = toFault(undefined);
+      outgoing.writeHead(fault.rule.status, { "content-type": "application/json", "x-request-id": id });
+      outgoing.end(JSON.stringify(faultBody(fault, id)));
+    }
+  };
+  const fields = { method: incoming.method, path: incoming.url?.split("?")[0], request_id: id };
+  serveUnit({ kind: "request", fields, end }, () => {
+    Promise.resolve(answer(incoming, outgoing)).catch((error: unknown) => {
+      noteThrown(error, log, id);
+      end();
+    });
   });
 }
 

@@ -4,6 +4,7 @@
  * a call that this Berth cannot serve gets an error that says so, not silence.
  */
 import { Fault, invalidInput, toFault } from "../domain/fault.ts";
+import { type HostCallFrame, type JsonText, readJson } from "../domain/frame.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import { indexOperations } from "../domain/operations/operations.ts";
@@ -34,9 +35,12 @@ export type NestedInvoke = (request: InvocationRequest, sink: InvocationSink, de
 
 export interface HostCalls {
   /** Called once by the invoker, through which calls to other plugins go. */
-  connect(invoke: NestedInvoke, installations: Pick<InstallationDirectory, "listOfTenant">): void;
+  connect(
+    invoke: NestedInvoke,
+    installations: Pick<InstallationDirectory, "listOfTenant" | "boundsDisk">,
+  ): void;
   /** Never throws; the answer goes to the plugin as lines. */
-  serve(call: unknown, context: HostCallContext): void;
+  serve(call: HostCallFrame, context: HostCallContext): void;
 }
 
 export interface HostCallsOptions {
@@ -54,10 +58,7 @@ export function createHostCalls(options: HostCallsOptions): HostCalls {
   return new BerthHostCalls(options);
 }
 
-interface Call {
-  readonly id: string;
-  readonly type: string;
-  readonly request: HostCallRequest;
+interface Call extends HostCallFrame {
   readonly context: HostCallContext;
 }
 
@@ -66,52 +67,64 @@ class BerthHostCalls implements HostCalls {
   readonly #operations = indexOperations();
   readonly #open = new Map<string, number>();
   #invoke: NestedInvoke | undefined;
-  #installations: Pick<InstallationDirectory, "listOfTenant"> | undefined;
+  #installations: Pick<InstallationDirectory, "listOfTenant" | "boundsDisk"> | undefined;
 
   constructor(options: HostCallsOptions) {
     this.#options = options;
   }
 
-  connect(invoke: NestedInvoke, installations: Pick<InstallationDirectory, "listOfTenant">): void {
+  connect(
+    invoke: NestedInvoke,
+    installations: Pick<InstallationDirectory, "listOfTenant" | "boundsDisk">,
+  ): void {
     this.#invoke = invoke;
     this.#installations = installations;
   }
 
-  serve(data: unknown, context: HostCallContext): void {
-    const call = readCall(data, context);
-    // without an id nobody in the plugin waits for the answer
-    if (call === undefined) {
-      this.#options.log.warn({
-        op: "invocation.host_call",
-        ok: false,
-        code: "plugin_protocol",
-        session_id: context.sessionId,
-      });
+  serve(frame: HostCallFrame, context: HostCallContext): void {
+    const call: Call = { ...frame, context };
+    const startedAt = performance.now();
+    const open = this.#open.get(context.sessionId) ?? 0;
+    const { openMax } = this.#options.settings;
+    if (open >= openMax) {
+      // Before this returns: a plugin may ask so thousands of times in one turn of the event loop, which its link ends.
+      const busy = new Fault("busy", `A session may have ${openMax} calls to the host open at once.`);
+      try {
+        this.#logEnd(call, startedAt, answerError(call, busy));
+      } catch (error) {
+        this.#logFailure(error);
+      }
       return;
     }
-    const startedAt = performance.now();
-    const open = (this.#open.get(context.sessionId) ?? 0) + 1;
-    this.#open.set(context.sessionId, open);
-    this.#answer(call, open)
+    this.#open.set(context.sessionId, open + 1);
+    this.#answer(call)
       .then(
         () => undefined,
         (error: unknown) => answerError(call, toFault(error)),
       )
       .then((fault) => {
         this.#close(context.sessionId);
-        this.#options.log.info({
-          op: "invocation.host_call",
-          ok: fault === undefined,
-          code: fault?.code,
-          type: call.type,
-          duration_ms: Math.round(performance.now() - startedAt),
-          session_id: context.sessionId,
-          request_id: context.requestId,
-        });
+        this.#logEnd(call, startedAt, fault);
       })
-      .catch((error: unknown) =>
-        this.#options.log.error({ op: "invocation.host_call", ok: false, err: error }),
-      );
+      .catch((error: unknown) => this.#logFailure(error));
+  }
+
+  #logFailure(error: unknown): void {
+    this.#options.log.error({ op: "invocation.host_call", ok: false, err: error });
+  }
+
+  #logEnd({ type, context }: Call, startedAt: number, fault: Fault | undefined): void {
+    this.#options.log.info({
+      op: "invocation.host_call",
+      ok: fault === undefined,
+      code: fault?.code,
+      type,
+      duration_ms: Math.round(performance.now() - startedAt),
+      session_id: context.sessionId,
+      request_id: context.requestId,
+      tenant_id: context.tenantId,
+      plugin: context.catalog.identifier,
+    });
   }
 
   #close(sessionId: string): void {
@@ -120,18 +133,21 @@ class BerthHostCalls implements HostCalls {
     else this.#open.set(sessionId, open);
   }
 
-  async #answer(call: Call, open: number): Promise<void> {
+  async #answer(call: Call): Promise<void> {
     const { context } = call;
-    const { openMax, depthMax } = this.#options.settings;
-    if (open > openMax) {
-      throw new Fault("busy", `A session may have ${openMax} calls to the host open at once.`);
-    }
+    const { depthMax } = this.#options.settings;
     const rule = permitted(call);
     switch (rule.servedBy.kind) {
       case "storage": {
         const { tenantId, catalog } = context;
-        const owner = { tenantId, pluginId: catalog.pluginId, bytesMax: catalog.permission.storageBytes };
-        respond(call, "struct", await this.#options.storage.serve(owner, call.request));
+        const owner = {
+          tenantId,
+          pluginId: catalog.pluginId,
+          bytesMax: catalog.permission.storageBytes,
+          tenantIsBounded: this.#installations?.boundsDisk(tenantId) === true,
+        };
+        const answer = await this.#options.storage.serve(owner, requestOf(call));
+        respond(call, "struct", JSON.stringify(answer));
         endAnswer(call);
         return;
       }
@@ -155,7 +171,8 @@ class BerthHostCalls implements HostCalls {
     call: Call,
     target: { type: "tool" | "model"; action: string; message: string },
   ): Promise<void> {
-    const { context, request } = call;
+    const { context } = call;
+    const request = requestOf(call);
     const operation = this.#operations(target.type, target.action);
     if (operation === undefined || this.#invoke === undefined)
       throw new Error("host calls are not connected");
@@ -180,7 +197,7 @@ class BerthHostCalls implements HostCalls {
     const sink: InvocationSink = {
       bufferedBytes: 0,
       started: () => undefined,
-      item: (data) => relay(() => respond(call, target.message, data)),
+      item: (data) => relay(() => respond(call, target.message, data.text)),
       end: (end) =>
         end.ok
           ? relay(() => {
@@ -234,14 +251,9 @@ class BerthHostCalls implements HostCalls {
   }
 }
 
-function readCall(data: unknown, context: HostCallContext): Call | undefined {
-  if (typeof data !== "object" || data === null) return undefined;
-  const read = (key: string): unknown => Reflect.get(data, key);
-  const id = read("backwards_request_id");
-  if (typeof id !== "string") return undefined;
-  const request = read("request");
-  const isObject = typeof request === "object" && request !== null && !Array.isArray(request);
-  return { id, type: String(read("type")), request: isObject ? { ...request } : {}, context };
+/** Throws `plugin_protocol` where it is too wide to be built. */
+function requestOf({ request }: { readonly request: JsonText }): HostCallRequest {
+  return readJson(request) as HostCallRequest;
 }
 
 function permitted({ type, context }: Call): HostCallRule {
@@ -256,30 +268,27 @@ function permitted({ type, context }: Call): HostCallRule {
   return rule;
 }
 
-function respond(call: Call, message: string, data: unknown): void {
+/** `data`: JSON text, which goes to the plugin as it is. */
+function respond(call: Call, message: string, data: string): void {
   call.context.send(line(call, "response", message, data));
 }
 
 function endAnswer(call: Call): void {
-  call.context.send(line(call, "end", "", null));
+  call.context.send(line(call, "end", ""));
 }
 
 /** The SDK raises the text in the plugin's code. */
 function answerError(call: Call, fault: Fault): Fault {
-  call.context.send(line(call, "error", `${call.type}: ${fault.message}`, null));
+  call.context.send(line(call, "error", `${call.type}: ${fault.message}`));
   endAnswer(call);
   return fault;
 }
 
-function line(call: Call, event: string, message: string, data: unknown): string {
-  return JSON.stringify({
-    session_id: call.context.sessionId,
-    conversation_id: null,
-    message_id: null,
-    app_id: null,
-    endpoint_id: null,
-    context: null,
-    event: "backwards_response",
-    data: { backwards_request_id: call.id, event, message, data },
-  });
+function line(call: Call, event: string, message: string, data = "null"): string {
+  const session = JSON.stringify(call.context.sessionId);
+  const about = `"backwards_request_id":${JSON.stringify(call.id)},"event":"${event}"`;
+  return (
+    `{"session_id":${session},"conversation_id":null,"message_id":null,"app_id":null,"endpoint_id":null,"context":null,` +
+    `"event":"backwards_response","data":{${about},"message":${JSON.stringify(message)},"data":${data}}}`
+  );
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { storagePlaceIn } from "../../test/harness/storage.ts";
+import { Fault } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import { silentLog } from "../observe/log.ts";
 import { createHostStorage, type StorageOwner } from "./host-storage.ts";
@@ -22,6 +23,10 @@ afterEach(() => rm(folder, { recursive: true }));
 const place = () =>
   storagePlaceIn(folder, {
     set: async (size) => void counted.push(size),
+    reserve: async (size) => {
+      if (size.bytes > 500) throw new Fault("quota_disk", "The tenant keeps too much.");
+      counted.push(size);
+    },
     remove: async (whose) => void counted.push(whose),
   });
 const aProcess = () =>
@@ -110,6 +115,76 @@ test("two processes that write at once stay within one quota, and use it up", as
   expect(outcomes.filter((outcome) => outcome === "storage_quota")).toHaveLength(10);
   expect(await createTenantStorage(place()).usedBytes(TENANT)).toBe(1_000);
   expect(counted.at(-1)).toMatchObject({ bytes: 1_000 });
+});
+
+test("of a Tenant that is bounded is reserved before it is written, and stays as it was where it has no room", async () => {
+  const bounded = { ...OWNER, tenantIsBounded: true };
+  const storage = aProcess();
+  await storage.serve(bounded, set("a", 300));
+  expect(counted.at(-1)).toMatchObject({ bytes: 300 });
+  await expect(storage.serve(bounded, set("b", 201))).rejects.toMatchObject({ code: "quota_disk" });
+  expect(await filesIn(own())).toEqual(["a"]);
+  await storage.serve(bounded, set("a", 400));
+  expect(counted.map((size) => Reflect.get(size, "bytes"))).toEqual([300, 400]);
+  await storage.serve(bounded, { opt: "del", key: "a" });
+  expect(counted.at(-1)).toMatchObject({ bytes: 0 });
+  // One that cannot be written gives back what was reserved for it.
+  const files = overridden(place().files, { write: () => Promise.reject(new Fault("disk_full", "full")) });
+  const full = createHostStorage({
+    place: { ...place(), files },
+    log: silentLog,
+    settings: { bytesMax: 10_000, keysMax: 100, lockStaleMs: 10_000 },
+  });
+  await expect(full.serve(bounded, set("c", 100))).rejects.toMatchObject({ code: "disk_full" });
+  expect(counted.at(-1)).toMatchObject({ bytes: 0 });
+});
+
+/** The same in all but what is given. */
+function overridden<T extends object>(of: T, changes: Partial<T>): T {
+  return new Proxy(of, {
+    get(target, name) {
+      const own: unknown = Reflect.get(changes, name) ?? Reflect.get(target, name);
+      return typeof own === "function" ? own.bind(target) : own;
+    },
+  });
+}
+
+test("a write lists nothing once the storage has been counted, and the count stays right", async () => {
+  const listed: string[] = [];
+  const { files, ...rest } = place();
+  const list = (path: string, signal: AbortSignal) => {
+    listed.push(path);
+    return files.list(path, signal);
+  };
+  const storage = createHostStorage({
+    place: { ...rest, files: overridden(files, { list }) },
+    log: silentLog,
+    settings: { bytesMax: 10_000, keysMax: 100, lockStaleMs: 10_000 },
+  });
+  await storage.serve(OWNER, set("a", 100));
+  await storage.serve(OWNER, set("b", 100));
+  listed.length = 0;
+  for (const bytes of [10, 300, 20]) await storage.serve(OWNER, set("a", bytes));
+  await storage.serve(OWNER, { opt: "del", key: "b" });
+  expect(listed).toEqual([]);
+  expect(counted.at(-1)).toMatchObject({ bytes: 20 });
+  await storage.serve(OWNER, set("a", 1_000));
+  await expect(storage.serve(OWNER, set("b", 1))).rejects.toMatchObject({ code: "storage_quota" });
+});
+
+test("a write that a process died in is counted anew", async () => {
+  const storage = aProcess();
+  await storage.serve(OWNER, set("a", 100));
+  const [tally] = (await filesIn(join(folder, "storage-locks"))).filter((name) => name.endsWith(".tally"));
+  // it is taken away before a value is written, and may be half written itself
+  for (const left of [undefined, "1 10"]) {
+    await rm(join(folder, "storage-locks", tally ?? ""));
+    if (left !== undefined) await writeFile(join(folder, "storage-locks", tally ?? ""), left);
+    await writeFile(join(own(), `from-${left}`), Buffer.alloc(400));
+    await storage.serve(OWNER, set("a", 100));
+  }
+  expect(counted.at(-1)).toMatchObject({ bytes: 900 });
+  await expect(storage.serve(OWNER, set("c", 101))).rejects.toMatchObject({ code: "storage_quota" });
 });
 
 test("what a killed process left half written takes no room and is no value", async () => {

@@ -11,6 +11,7 @@ import { Outage } from "../observe/outage.ts";
 import { withFileLock } from "../util/file-lock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 import { FormerStorage, type StoragePlace } from "./storage-place.ts";
+import { StorageTally, type Tally } from "./storage-tally.ts";
 
 const KEY_BYTES_MAX = 256;
 /** Of a part between slashes: no file system takes more. */
@@ -34,11 +35,13 @@ export interface StorageOwner {
   readonly pluginId: string;
   /** What the manifest asks for. */
   readonly bytesMax: number;
+  /** Its Tenant has a quota of disk: what is to be kept is reserved before it is written. */
+  readonly tenantIsBounded?: boolean;
 }
 
 /**
  * Answers one storage request with the object that the SDK reads. A value is there whole or not at all, and the quota
- * is checked before anything is written. Throws `invalid_input`, `not_found`, `storage_quota`, and
+ * is checked before anything is written. Throws `invalid_input`, `not_found`, `storage_quota`, `quota_disk`, and
  * `package_store_unavailable` where the storage cannot be reached.
  */
 export interface HostStorage {
@@ -60,9 +63,11 @@ class PlacedStorage implements HostStorage {
   readonly #options: HostStorageOptions;
   readonly #locks = new KeyedLock<string>();
   readonly #counting: Outage;
+  readonly #tally: StorageTally;
 
   constructor(options: HostStorageOptions) {
     this.#options = options;
+    this.#tally = new StorageTally(options.place);
     this.#counting = new Outage(options.log, "plugin_storage.count");
   }
 
@@ -105,27 +110,56 @@ class PlacedStorage implements HostStorage {
 
   async #set(owner: StorageOwner, key: Key, value: Buffer): Promise<void> {
     await this.#inTurn(owner, async () => {
-      const others = await this.#others(owner, key);
-      const usedBytes = sum(others);
-      this.#checkQuota(owner, { keys: others.length, usedBytes, moreBytes: value.length });
-      await this.#files.write(this.#pathOf(owner, key), value);
+      const path = this.#pathOf(owner, key);
+      const before = await this.#files.size(path);
+      if (before === undefined) await this.#refuseNested(owner, key);
+      const others = without(await this.#count(owner), before);
+      const former = await this.#former(owner).sizes(key.given);
+      const usedBytes = others.bytes + sum(former);
+      this.#checkQuota(owner, { keys: others.keys + former.length, usedBytes, moreBytes: value.length });
+      const { tenantId, pluginId } = owner;
+      const bytes = usedBytes + value.length;
+      // What cannot be counted is not kept where it counts.
+      if (owner.tenantIsBounded) await this.#options.place.sizes.reserve({ tenantId, pluginId, bytes });
+      await this.#tally.forget(owner);
+      try {
+        await this.#files.write(path, value);
+      } catch (error) {
+        if (owner.tenantIsBounded) await this.#tell(owner, usedBytes + (before ?? 0));
+        throw error;
+      }
       await this.#former(owner).remove(key.given);
-      await this.#count(owner, usedBytes + value.length);
+      await this.#tally.keep(owner, { keys: others.keys + 1, bytes: others.bytes + value.length });
+      if (!owner.tenantIsBounded) await this.#tell(owner, bytes);
     });
   }
 
-  /** Sizes of the values under other keys. Throws `invalid_input` where one of them leaves no room for the key. */
-  async #others(owner: StorageOwner, key: Key): Promise<readonly number[]> {
-    const sizes: number[] = [];
+  /** Of the values in their own layout. Lists them only where nobody has kept count. */
+  async #count(owner: StorageOwner): Promise<Tally> {
+    const kept = await this.#tally.read(owner);
+    if (kept !== undefined) return kept;
     const { signal } = new AbortController();
-    for await (const { path, bytes } of this.#files.list(this.#folderOf(owner), signal)) {
-      if (path === key.path) continue;
-      // One of the two would be a file, and a folder as well.
-      if (path.startsWith(`${key.path}/`) || key.path.startsWith(`${path}/`))
-        throw invalidInput("key", key.given, `a key beside ${JSON.stringify(path)}, not above or below it`);
-      sizes.push(bytes);
+    const all = { keys: 0, bytes: 0 };
+    for await (const { bytes } of this.#files.list(this.#folderOf(owner), signal)) {
+      all.keys++;
+      all.bytes += bytes;
     }
-    return [...sizes, ...(await this.#former(owner).sizes(key.given))];
+    return all;
+  }
+
+  /** A new key may not make a file of what is a folder, or the other way round. Throws `invalid_input`. */
+  async #refuseNested(owner: StorageOwner, key: Key): Promise<void> {
+    const refuse = (other: string) => {
+      throw invalidInput("key", key.given, `a key beside ${JSON.stringify(other)}, not above or below it`);
+    };
+    const folder = this.#folderOf(owner);
+    for (let end = key.path.indexOf("/"); end >= 0; end = key.path.indexOf("/", end + 1)) {
+      const above = key.path.slice(0, end);
+      if ((await this.#files.size(`${folder}/${above}`)) !== undefined) refuse(above);
+    }
+    const leaving = new AbortController();
+    for await (const { path } of this.#files.list(`${folder}/${key.path}`, leaving.signal))
+      refuse(`${key.path}/${path}`);
   }
 
   #checkQuota(
@@ -152,10 +186,11 @@ class PlacedStorage implements HostStorage {
       const value = await former.read(key.given);
       if (value === undefined) return await this.#files.read(path);
       try {
-        await this.#others(owner, key);
+        await this.#refuseNested(owner, key);
       } catch {
         return value;
       }
+      await this.#tally.forget(owner);
       await this.#files.write(path, value);
       await former.remove(key.given);
       return value;
@@ -164,15 +199,20 @@ class PlacedStorage implements HostStorage {
 
   async #remove(owner: StorageOwner, key: Key): Promise<void> {
     await this.#inTurn(owner, async () => {
-      const wasHere = await this.#files.remove(this.#pathOf(owner, key));
+      const path = this.#pathOf(owner, key);
+      const before = await this.#files.size(path);
+      const rest = without(await this.#count(owner), before);
+      await this.#tally.forget(owner);
+      const wasHere = await this.#files.remove(path);
       const wasThere = await this.#former(owner).remove(key.given);
+      await this.#tally.keep(owner, rest);
       if (!wasHere && !wasThere) throw missing(key);
-      await this.#count(owner, sum(await this.#others(owner, key)));
+      await this.#tell(owner, rest.bytes + sum(await this.#former(owner).sizes(key.given)));
     });
   }
 
-  /** The count is made anew with each write: one that fails spoils nothing. */
-  async #count({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
+  /** The whole size is told with each write: one that fails spoils nothing. */
+  async #tell({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
     await this.#counting.run(() => this.#options.place.sizes.set({ tenantId, pluginId, bytes }));
   }
 
@@ -187,6 +227,11 @@ class PlacedStorage implements HostStorage {
   #pathOf(owner: StorageOwner, key: Key): string {
     return `${this.#folderOf(owner)}/${key.path}`;
   }
+}
+
+/** `bytes`: of one value; undefined where there is none. */
+function without({ keys, bytes: all }: Tally, bytes: number | undefined): Tally {
+  return bytes === undefined ? { keys, bytes: all } : { keys: keys - 1, bytes: all - bytes };
 }
 
 function sum(sizes: readonly number[]): number {

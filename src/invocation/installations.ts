@@ -4,6 +4,7 @@
  */
 import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
+import { type CallsQuota, quotasInForce, type TenantQuotas } from "../domain/tenant-quotas.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
@@ -24,6 +25,10 @@ export interface InstalledPlugin {
 export interface InstallationDirectory extends AsyncDisposable {
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
   listOfTenant(tenantId: TenantId): readonly InstalledPlugin[];
+  /** Of all its plugins together; undefined: there is none. */
+  callsQuotaOf(tenantId: TenantId): CallsQuota | undefined;
+  /** What its plugins keep is bounded. */
+  boundsDisk(tenantId: TenantId): boolean;
   /** Resolves when what the Store held at the time of asking is here. Throws `store_unavailable`. */
   refresh(): Promise<void>;
   /** Calls back after each reading that has brought something; the answer ends that. */
@@ -37,7 +42,9 @@ export interface Sharers {
 }
 
 export interface InstallationDirectoryOptions {
-  readonly store: Pick<Store, "installations" | "packages">;
+  readonly store: Pick<Store, "installations" | "packages"> & {
+    readonly tenants: Pick<Store["tenants"], "listQuotas" | "defaultQuotas">;
+  };
   readonly clock: Clock;
   readonly log: Log;
   readonly sharers: Sharers;
@@ -70,6 +77,8 @@ class Directory implements InstallationDirectory {
   readonly #unlisten: () => void;
   #listening: AsyncDisposable | undefined;
   #since: Date | undefined;
+  /** Of those that have some of their own. */
+  #quotas: ReadonlyMap<TenantId, TenantQuotas> = new Map();
 
   constructor(options: InstallationDirectoryOptions) {
     this.#options = options;
@@ -82,6 +91,21 @@ class Directory implements InstallationDirectory {
 
   listOfTenant(tenantId: TenantId): readonly InstalledPlugin[] {
     return [...this.#byPlugin.values()].filter(({ installation }) => installation.tenantId === tenantId);
+  }
+
+  callsQuotaOf(tenantId: TenantId): CallsQuota | undefined {
+    const { callsMax } = this.#quotasOf(tenantId);
+    return callsMax === undefined ? undefined : { callsMax, processes: this.#options.sharers.apis };
+  }
+
+  boundsDisk(tenantId: TenantId): boolean {
+    return this.#quotasOf(tenantId).diskBytesMax !== undefined;
+  }
+
+  #quotasOf(tenantId: TenantId): TenantQuotas {
+    const { defaultQuotas } = this.#options.store.tenants;
+    const own = this.#quotas.get(tenantId);
+    return own === undefined ? defaultQuotas : quotasInForce(own, defaultQuotas);
   }
 
   refresh(): Promise<void> {
@@ -124,6 +148,7 @@ class Directory implements InstallationDirectory {
 
   async #read(): Promise<void> {
     const { items, removed, at } = await this.#options.store.installations.changedSince(this.#since);
+    this.#quotas = await this.#options.store.tenants.listQuotas();
     for (const id of removed) this.#forget(id);
     for (const installation of items) await this.#learn(installation);
     this.#since = at;

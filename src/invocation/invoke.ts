@@ -13,6 +13,7 @@ import type { InstallationDirectory, InstalledPlugin } from "./installations.ts"
 import type { Needs } from "./needs.ts";
 import { formatRequestLine } from "./request-line.ts";
 import { Session, type SessionSettings } from "./session.ts";
+import { TenantCalls } from "./tenant-calls.ts";
 import { BuildWaits } from "./until-built.ts";
 
 export interface InvokerSettings extends SessionSettings {
@@ -49,6 +50,8 @@ export interface Invoker extends AsyncDisposable {
   refresh(): Promise<void>;
   /** What this process knows of a Tenant's plugin, without asking anybody. */
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
+  /** Calls of a Tenant that run or wait in this process. */
+  callsOf(tenantId: TenantId): number;
   /** Sessions whose place in a breaker or a queue is taken. */
   readonly openSessions: number;
 }
@@ -71,6 +74,7 @@ class SessionInvoker implements Invoker {
   readonly #sessions = new Set<Session>();
   readonly #deps;
   readonly #builds: BuildWaits;
+  readonly #calls: TenantCalls;
   readonly #closing = new AbortController();
   #drained: (() => void) | undefined;
   #isClosing = false;
@@ -85,12 +89,17 @@ class SessionInvoker implements Invoker {
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
     const { installations, needs } = options;
+    this.#calls = new TenantCalls((tenantId) => installations.callsQuotaOf(tenantId));
     this.#builds = new BuildWaits({ installations, needs, waitersMax: settings.buildWaitersMax });
     hostCalls.connect((request, sink, depth) => this.#invoke(request, sink, depth), options.installations);
   }
 
   get openSessions(): number {
     return this.#sessions.size;
+  }
+
+  callsOf(tenantId: TenantId): number {
+    return this.#calls.openOf(tenantId);
   }
 
   admit(name: PluginName, signal?: AbortSignal): Promise<void> | undefined {
@@ -135,7 +144,8 @@ class SessionInvoker implements Invoker {
   }
 
   #invoke(request: InvocationRequest, sink: InvocationSink, depth: number): Invocation {
-    if (this.#isClosing) return this.#refuse(request, sink, new Fault("shutting_down", "Berth is stopping."));
+    if (this.#isClosing)
+      return this.#refuse(request, sink, depth, new Fault("shutting_down", "Berth is stopping."));
     const plugin = this.#options.installations.find(request.tenantId, request.pluginId);
     if (plugin === undefined || !isServing(plugin)) return this.#invokeAfterRefresh(request, sink, depth);
     return this.#start(plugin, request, sink, depth);
@@ -151,7 +161,7 @@ class SessionInvoker implements Invoker {
         started = this.#start(plugin, waitedMs === 0 ? request : { ...request, timeoutMs }, sink, depth);
       },
       (error: unknown) => {
-        if (!leaving.signal.aborted) started = this.#refuse(request, sink, toFault(error));
+        if (!leaving.signal.aborted) started = this.#refuse(request, sink, depth, toFault(error));
       },
     );
     return {
@@ -215,8 +225,10 @@ class SessionInvoker implements Invoker {
     try {
       line = formatRequestLine(id, request, plugin.catalog);
     } catch (error) {
-      return this.#refuse(request, sink, toFault(error));
+      return this.#refuse(request, sink, depth, toFault(error));
     }
+    const refusal = this.#calls.enter(request.tenantId);
+    if (refusal !== undefined) return this.#refuse(request, sink, depth, refusal);
     const session = new Session(this.#deps, { id, request, plugin, poolKey, line, sink, depth });
     this.#sessions.add(session);
     session.begin();
@@ -233,7 +245,7 @@ class SessionInvoker implements Invoker {
     return plugin.installation.poolKey ?? "";
   }
 
-  #refuse(request: InvocationRequest, sink: InvocationSink, fault: Fault): Invocation {
+  #refuse(request: InvocationRequest, sink: InvocationSink, depth: number, fault: Fault): Invocation {
     this.#options.log[fault.rule.log]({
       op: "invocation.invoke",
       ok: false,
@@ -243,6 +255,7 @@ class SessionInvoker implements Invoker {
       plugin: request.pluginId,
       tenant_id: request.tenantId,
       request_id: request.requestId,
+      depth: depth === 0 ? undefined : depth,
       ...(fault.code === "internal" && { err: fault }),
     });
     sink.end({ ok: false, fault });
@@ -250,7 +263,7 @@ class SessionInvoker implements Invoker {
   }
 
   #onGone(session: Session): void {
-    this.#sessions.delete(session);
+    if (this.#sessions.delete(session)) this.#calls.leave(session.tenantId);
     if (this.#sessions.size === 0) this.#drained?.();
   }
 

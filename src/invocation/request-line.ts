@@ -3,9 +3,11 @@
  * needs beside it: parsing and writing it again would cost time on large requests and digits on large numbers.
  */
 import { Fault, invalidInput } from "../domain/fault.ts";
-import { inputFault } from "../domain/input.ts";
+import { parseInput } from "../domain/input.ts";
 import type { CallerFields, InvocationRequest, WireData } from "../domain/invocation.ts";
 import type { Operation } from "../domain/operations/operation.ts";
+import { membersWithout, placesIn } from "../util/json-places.ts";
+import { oneLine } from "../util/json-source.ts";
 import type { CatalogProvider, PluginCatalog } from "./catalog.ts";
 
 /**
@@ -20,11 +22,13 @@ export function formatRequestLine(
   const { content, operation } = request;
   if (content.form === "wire") return envelope(sessionId, content.about, content.data);
   const { fields } = content;
-  const checked = operation.schema.safeParse(fields);
-  if (!checked.success) throw inputFault(checked.error, fields);
+  if (content.refusal !== undefined) throw content.refusal;
+  if (content.isChecked !== true) parseInput(operation.schema, fields);
   const added = { ...missingFields(operation, fields), ...aliasedFields(operation, fields) };
   const changed = replacedFields(request, { ...fields, ...added }, catalog);
-  return envelope(sessionId, fields, dataText(operation, content, { added, changed }));
+  const head = { type: operation.type, action: operation.action, ...added, ...changed };
+  const own = ownText(content, head);
+  return envelope(sessionId, { ...fields, context: own.context }, dataText(head, own.members));
 }
 
 /** For whom the plugin acts; empty where nobody is known. */
@@ -129,30 +133,36 @@ function checkItem(
   );
 }
 
-function dataText(
-  operation: Operation,
-  { fields, text }: CallerFields,
-  { added, changed }: Readonly<Record<"added" | "changed", Record<string, unknown>>>,
-): string {
-  const head = { type: operation.type, action: operation.action, ...added };
-  // a key that stands twice would leave the choice to the reader, so a changed value costs writing the object anew
-  const isRewritten = Object.keys(changed).some((key) => Object.hasOwn(fields, key));
-  if (isRewritten) return JSON.stringify({ ...head, ...fields, ...changed });
-  const headText = JSON.stringify({ ...head, ...changed }).slice(0, -1);
-  const own = oneLine(text).trim().slice(1, -1).trim();
-  return own === "" ? `${headText}}` : `${headText},${own}}`;
+/** What goes on of the caller's text, as it was written: a number that is read and written again may lose digits. */
+function ownText(
+  { fields, text, places }: CallerFields,
+  head: Readonly<Record<string, unknown>>,
+): { readonly members: string; readonly context: string | undefined } {
+  // a key that stands twice would leave the choice to the reader
+  const rewritten = Object.keys(head).filter((key) => Object.hasOwn(fields, key));
+  const hasContext = fields["context"] !== undefined && fields["context"] !== null;
+  const line = oneLine(text);
+  if (rewritten.length === 0 && !hasContext)
+    return { members: line.trim().slice(1, -1).trim(), context: undefined };
+  const found = places ?? placesIn(text, new Set([...rewritten, "context"]));
+  const cut = rewritten.flatMap((key) => found.get(key) ?? []);
+  const context = hasContext ? found.get("context") : undefined;
+  return {
+    members: membersWithout(line, cut),
+    context: context === undefined ? undefined : line.slice(context.valueStart, context.end),
+  };
 }
 
-/** A line end inside JSON text can only be white space between tokens; on the wire it would end the line. */
-function oneLine(text: string): string {
-  return text.includes("\n") || text.includes("\r") ? text.replaceAll(/[\r\n]/g, " ") : text;
+function dataText(head: Readonly<Record<string, unknown>>, members: string): string {
+  const headText = JSON.stringify(head).slice(0, -1);
+  return members === "" ? `${headText}}` : `${headText},${members}}`;
 }
 
 function envelope(sessionId: string, about: WireData["about"], data: string): string {
-  const text = (key: keyof WireData["about"]) =>
+  const text = (key: Exclude<keyof WireData["about"], "context">) =>
     about[key] === undefined ? "null" : JSON.stringify(about[key]);
   return (
     `{"session_id":"${sessionId}","conversation_id":${text("conversation_id")},"message_id":${text("message_id")},` +
-    `"app_id":${text("app_id")},"endpoint_id":${text("endpoint_id")},"context":${text("context")},"event":"request","data":${data}}`
+    `"app_id":${text("app_id")},"endpoint_id":${text("endpoint_id")},"context":${about.context ?? "null"},"event":"request","data":${data}}`
   );
 }

@@ -9,7 +9,8 @@
  * Three clocks: `start` (the wait for a ready Runtime), `idle` (the plugin's silence), `total` (from arrival).
  */
 import { Fault, isFault, toFault } from "../domain/fault.ts";
-import type { SessionFrame } from "../domain/frame.ts";
+import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
+import type { TenantId } from "../domain/ids.ts";
 import type { InvocationEnd, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
 import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
@@ -17,6 +18,9 @@ import type { SessionListener } from "../transport/transport.ts";
 import type { HostCallContext, HostCalls } from "./host-calls.ts";
 import type { InstalledPlugin } from "./installations.ts";
 import { userOf } from "./request-line.ts";
+
+/** How long the state of a plugin that is not ready is asked for, once its time is over. */
+const STATUS_WAIT_MS = 1_000;
 
 export interface SessionSettings {
   /** Wait for a ready Runtime at most. */
@@ -84,6 +88,10 @@ export class Session implements SessionListener {
     this.#totalMs = Math.min(this.#grantedMs, input.request.timeoutMs ?? this.#grantedMs);
   }
 
+  get tenantId(): TenantId {
+    return this.#input.request.tenantId;
+  }
+
   /** Takes a place or waits for one. Failures go to the sink. */
   begin(): void {
     const { breaker } = this.#input.plugin;
@@ -121,10 +129,10 @@ export class Session implements SessionListener {
         this.#onItem(frame.data, bytes);
         break;
       case "invoke":
-        this.#deps.hostCalls.serve(frame.data, this.#hostCallContext());
+        this.#deps.hostCalls.serve(frame.call, this.#hostCallContext());
         break;
       case "error":
-        this.#endCaller({ ok: false, fault: pluginError(frame.data) });
+        this.#endCaller({ ok: false, fault: pluginFault(frame.error) });
         break;
       case "end":
         this.#leave({ ok: true });
@@ -138,7 +146,7 @@ export class Session implements SessionListener {
     this.#leave({ ok: false, fault });
   }
 
-  #onItem(data: unknown, bytes: number): void {
+  #onItem(data: JsonText, bytes: number): void {
     this.#firstEventAt ??= this.#lastEventAt;
     if (this.#callerEndedAt !== undefined) return;
     const { sink } = this.#input;
@@ -219,7 +227,13 @@ export class Session implements SessionListener {
     if (this.#callerEndedAt !== undefined) return;
     this.#callerEndedAt = performance.now();
     this.#outcome = { ok: end.ok, code: end.ok ? undefined : end.fault.code };
-    this.#input.sink.end(end);
+    try {
+      this.#input.sink.end(end);
+    } catch (error) {
+      // the place, the timer and the link's memory of the Session are given back all the same
+      this.#outcome = { ok: false, code: "internal" };
+      this.#deps.log.error({ op: "session.end_failed", session_id: this.#input.id, err: toFault(error) });
+    }
     if (this.#phase === "open") this.#arm();
   }
 
@@ -289,6 +303,7 @@ export class Session implements SessionListener {
   #startTimedOut(): void {
     const limitMs = this.#deps.settings.startTimeoutMs;
     const refuse = (status: object) => {
+      clearTimeout(waiting);
       if (this.#phase !== "starting") return;
       this.#leave({
         ok: false,
@@ -301,6 +316,8 @@ export class Session implements SessionListener {
         ),
       });
     };
+    // the clock has run out: a database that does not answer either adds no more than this
+    const waiting = setTimeout(() => refuse({ state: "unknown" }), STATUS_WAIT_MS);
     this.#deps.runtimes.status(this.#poolKey).then(
       ({ state, nextStartAt, cause }) =>
         refuse({ state, ...(nextStartAt && { nextStartAt }), ...(cause && { cause }) }),
@@ -374,11 +391,6 @@ export class Session implements SessionListener {
 }
 
 /** The plugin's own failure, as data: which class, what it says, what it adds. */
-function pluginError(data: unknown): Fault {
-  const read = (key: string) =>
-    typeof data === "object" && data !== null ? (Reflect.get(data, key) as unknown) : undefined;
-  const message = String(read("message") ?? "The plugin gave no reason.");
-  return new Fault("plugin_error", message, {
-    details: { error_type: String(read("error_type") ?? "Exception"), message, args: read("args") ?? {} },
-  });
+function pluginFault({ errorType, message, args }: PluginError): Fault {
+  return new Fault("plugin_error", message, { details: { error_type: errorType, message, args } });
 }

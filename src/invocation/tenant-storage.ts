@@ -1,6 +1,7 @@
 /** What all plugins of one Tenant keep in `host-storage.ts`, as a whole: how much it is, and its removal. */
 import type { TenantId } from "../domain/ids.ts";
 import { FormerStorage, type StoragePlace } from "./storage-place.ts";
+import { StorageTally } from "./storage-tally.ts";
 
 export interface TenantStorage {
   /** Bytes of all values, read from the storage at each call. */
@@ -14,6 +15,7 @@ export interface TenantStorage {
 /** The place is that of the host storage. */
 export function createTenantStorage(place: StoragePlace): TenantStorage {
   const { files, folder, sizes } = place;
+  const tally = new StorageTally(place);
   const usedBytes = async (tenantId: TenantId) => {
     let bytes = 0;
     const { signal } = new AbortController();
@@ -24,12 +26,14 @@ export function createTenantStorage(place: StoragePlace): TenantStorage {
   return {
     usedBytes,
     removeOf: async (tenantId, pluginId) => {
+      await tally.forget({ tenantId, pluginId });
       await files.removeFolder(`${folder}/${tenantId}/${pluginId}`);
       await new FormerStorage(place, tenantId, pluginId).removeAll();
       await sizes.remove({ tenantId, pluginId });
     },
     remove: async (tenantId) => {
       const bytes = await usedBytes(tenantId);
+      await tally.forgetAll(tenantId);
       await files.removeFolder(`${folder}/${tenantId}`);
       await new FormerStorage(place, tenantId).removeAll();
       await sizes.remove({ tenantId });

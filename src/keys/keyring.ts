@@ -193,7 +193,10 @@ class StoredKeyring implements Keyring {
       repeat({ clock, everyMs: settings.keyPollMs }, read, signal),
       repeat({ clock, everyMs: settings.useWriteMs }, write, signal),
     ]);
-    this.#subscription = await news.subscribe(TOPIC, () => void read()).catch(() => undefined);
+    const onNews = () => {
+      read().catch((error: unknown) => log.error({ op: "keyring.refresh", ok: false, err: error }));
+    };
+    this.#subscription = await news.subscribe(TOPIC, onNews).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

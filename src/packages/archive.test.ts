@@ -56,6 +56,8 @@ describe("archives", { timeout: 60_000 }, () => {
     ["an empty part", [{ name: "a//b" }]],
     ["a backslash", [{ name: "a\\b" }]],
     ["a NUL", [{ name: "a\0b" }]],
+    ["another name in its own header", [{ name: "a", content: "x", localName: "../a" }]],
+    ["another compression in its own header", [{ name: "a", content: "x", localMethod: 0 }]],
     ["a drive letter", [{ name: "C:a" }]],
     ["a folder entry", [{ name: "tools/" }]],
     ["a name that is not UTF-8", [{ name: Buffer.from([0x61, 0xff]) }]],

@@ -115,6 +115,7 @@ async function* inflate(zip: ZipFile, entry: Entry, path: string): AsyncGenerato
   let bytes = 0;
   let sum = 0;
   try {
+    await checkLocalHeader(zip, entry, path);
     for await (const chunk of await zip.openReadStreamPromise(entry)) {
       const part: Buffer = chunk;
       bytes += part.length;
@@ -127,6 +128,13 @@ async function* inflate(zip: ZipFile, entry: Entry, path: string): AsyncGenerato
   }
   if (bytes !== entry.uncompressedSize) throw unsafe(path, `${entry.uncompressedSize} bytes, as it claims`);
   if (sum !== entry.crc32) throw unsafe(path, "contents that match their check sum");
+}
+
+/** Readers that go through an archive from its beginning believe these: what they say otherwise is another archive. */
+async function checkLocalHeader(zip: ZipFile, entry: Entry, path: string): Promise<void> {
+  const { fileName, compressionMethod } = await zip.readLocalFileHeaderPromise(entry);
+  if (!fileName.equals(entry.fileNameRaw) || compressionMethod !== entry.compressionMethod)
+    throw unsafe(path, "the same name and compression in the file's own header as in the directory");
 }
 
 async function openZip(file: string): Promise<ZipFile> {

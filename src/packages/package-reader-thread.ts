@@ -5,7 +5,16 @@ import { readBundle } from "./bundle/read-bundle.ts";
 import type { ReadAnswer, ReadOrder } from "./package-reader.ts";
 import { readPackage } from "./read-package.ts";
 
-parentPort?.on("message", async (order: ReadOrder) => parentPort?.postMessage(await answer(order)));
+parentPort?.on("message", (order: ReadOrder) => {
+  answer(order)
+    .then((answered) => parentPort?.postMessage(answered))
+    // An answer that cannot be sent ends the thread: its order is told that, and the next one gets a new thread.
+    .catch((error: unknown) =>
+      setImmediate(() => {
+        throw error;
+      }),
+    );
+});
 
 async function answer(order: ReadOrder): Promise<ReadAnswer> {
   try {

@@ -167,7 +167,7 @@ class Overrun implements Disposable {
     this.#thread = thread;
     this.#cpuMsMax = cpuMsMax;
     this.#usedBefore = usedMs(thread);
-    this.#asking = setTimeout(() => void this.#ask(), cpuMsMax);
+    this.#asking = setTimeout(() => this.#askSoon(), cpuMsMax);
     this.#byTheClock = setTimeout(() => this.#abort.abort(tooBusy(timeoutMs)), timeoutMs);
   }
 
@@ -181,6 +181,11 @@ class Overrun implements Disposable {
     clearTimeout(this.#byTheClock);
   }
 
+  /** What cannot be known of the thread's use leaves the clock to judge. */
+  #askSoon(): void {
+    this.#ask().catch(() => undefined);
+  }
+
   async #ask(): Promise<void> {
     const used = (await usedMs(this.#thread)) - (await this.#usedBefore);
     if (this.signal.aborted) return;
@@ -188,7 +193,7 @@ class Overrun implements Disposable {
     if (left <= 0) {
       this.#abort.abort(tooLarge(`reading it takes more than ${this.#cpuMsMax} ms of a processor`));
     } else {
-      this.#asking = setTimeout(() => void this.#ask(), Math.max(ASK_MS_MIN, left));
+      this.#asking = setTimeout(() => this.#askSoon(), Math.max(ASK_MS_MIN, left));
     }
   }
 }

@@ -1,6 +1,7 @@
 /** What a package says for people, straight from its archive: assets, READMEs in their languages, the privacy notice. */
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
+import { storableText } from "../util/storable.ts";
 import type { PackageFiles } from "./archive.ts";
 
 const ASSETS = "_assets/";
@@ -75,5 +76,5 @@ export async function readPrivacy(files: PackageFiles, named: unknown): Promise<
 async function readText(files: PackageFiles, path: string): Promise<string | undefined> {
   if (!files.has(path) || files.bytesOf(path) > TEXT_BYTES_MAX) return undefined;
   const text = (await files.read(path, TEXT_BYTES_MAX)).toString("utf8");
-  return text.replace(/^\uFEFF/, "").replaceAll("\0", "\uFFFD");
+  return storableText(text.replace(/^\uFEFF/, ""));
 }

@@ -14,6 +14,10 @@ export interface RawEntry {
   /** Uncompressed size that the directory claims. */
   readonly claim?: number;
   readonly crc?: number;
+  /** Name in the entry's own header, where the directory has another. */
+  readonly localName?: string;
+  /** The same for the compression method. */
+  readonly localMethod?: number;
   /** Offset of another entry's header, to share its bytes. */
   readonly offset?: number;
 }
@@ -35,7 +39,11 @@ export function rawZip(entries: readonly RawEntry[]): Buffer {
     common.writeUInt32LE(data.length, 14);
     common.writeUInt32LE(entry.claim ?? content.length, 18);
     common.writeUInt16LE(name.length, 22);
-    const local = Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), common, name, data]);
+    const localName = Buffer.from(entry.localName ?? name);
+    const head = Buffer.from(common);
+    head.writeUInt16LE(entry.localMethod ?? method, 4);
+    head.writeUInt16LE(localName.length, 22);
+    const local = Buffer.concat([Buffer.from("PK\x03\x04", "latin1"), head, localName, data]);
     const tail = Buffer.alloc(14);
     tail.writeUInt32LE(((entry.mode ?? 0o100644) << 16) >>> 0, 6);
     tail.writeUInt32LE(entry.offset ?? offset, 10);

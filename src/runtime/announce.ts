@@ -1,4 +1,3 @@
-import { isFault } from "../domain/fault.ts";
 import type { Queue } from "../queue/queue.ts";
 
 /** What processes tell each other of Runtimes. A message is a Pool's key, "look at its rows", but for `exited`. */
@@ -16,14 +15,10 @@ export const TOPICS = {
 export type Announcer = Pick<Queue, "publish" | "subscribe">;
 
 /** Best effort: everybody polls the rows as well, so a queue that is away costs time and nothing else. */
-export async function announce(
+export function announce(
   queue: Announcer,
   topic: (typeof TOPICS)[keyof typeof TOPICS],
   message: string,
-): Promise<void> {
-  try {
-    await queue.publish(topic, message);
-  } catch (error) {
-    if (!isFault(error)) throw error;
-  }
+): void {
+  queue.publish(topic, message).catch(() => undefined);
 }

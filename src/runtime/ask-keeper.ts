@@ -18,6 +18,9 @@ export interface AskDeps {
   readonly rowPollMs: number;
 }
 
+/** All that serve, and those before them. */
+const NEWEST = 200;
+
 /** As `PoolKeeper.ensureReady`, done by another. */
 export async function askForStart(
   deps: AskDeps,
@@ -35,10 +38,11 @@ export async function askForReplacement(
   deps: AskDeps,
   { poolKey, limits }: { readonly poolKey: string; readonly limits: Limits | undefined },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly RuntimeRecord[]> {
   const asked = await deps.store.pools.askReplace(poolKey, limits);
   try {
     await untilAnswered(deps, { poolKey, asked }, signal);
+    return await deps.store.runtimes.listOfPool(poolKey, NEWEST);
   } catch (error) {
     if (signal.aborted) await deps.store.pools.withdraw(poolKey, asked).catch(() => undefined);
     throw error;

@@ -1,6 +1,6 @@
 /**
- * The one cgroup under which all plugin Containers stand. Its low CPU weight lets Berth and Redis, which stand outside
- * it, come first when the processors are full; it limits nothing while they are not.
+ * The one cgroup under which all plugin Containers stand. Its CPU weight is what all plugins together get of full
+ * processors, however many they are and however hard they try; it limits nothing while there is time for all.
  */
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,6 +10,18 @@ import type { Log } from "../observe/log.ts";
 /** Engines on cgroup version 2 name parents as systemd slices, those on version 1 as paths. */
 export function cgroupParentFor({ cgroupVersion }: Pick<EngineInfo, "cgroupVersion">): string {
   return cgroupVersion === "2" ? "berth.slice" : "/berth";
+}
+
+/**
+ * A weight, in per cent of an ordinary neighbour's, that starves neither plugins nor Berth. With version 2 a neighbour is
+ * all services of the host together. With version 1 it may be each single process: then plugins weigh as much as one on
+ * each processor, so that a compile leaves them as much as it would leave another compile.
+ */
+export function fairWeightPercent({
+  cgroupVersion,
+  cpus,
+}: Pick<EngineInfo, "cgroupVersion" | "cpus">): number {
+  return cgroupVersion === "2" ? 100 : 100 * Math.max(1, cpus);
 }
 
 /**

@@ -48,4 +48,29 @@ describe("an instance id on an Engine", () => {
     expect(await findHolder(engine, "abcd1234", never)).toEqual(copy);
     expect(await promise).toMatchObject({ code: "instance_claimed" });
   });
+
+  it("is not lost to a mark that names nobody, as an Engine shows it that has just started", async () => {
+    const engine = anEngine();
+    await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
+    const { promise: askedTwice, resolve } = Promise.withResolvers<void>();
+    let asked = 0;
+    engine.ensureMark = async () => {
+      asked += 1;
+      if (asked === 2) resolve();
+      return {};
+    };
+    const lost: Fault[] = [];
+    await using _watch = watchClaim(
+      { engine, clock: systemClock, log: silentLog },
+      { instanceId: "abcd1234", holder: here, everyMs: 1, onLost: (fault) => lost.push(fault) },
+    );
+    await askedTwice;
+    expect(lost).toEqual([]);
+    await expect(
+      claimInstance(engine, { instanceId: "abcd1234", holder: here }, never),
+    ).rejects.toMatchObject({
+      code: "engine_unavailable",
+      message: expect.stringContaining("berth-abcd1234-claim"),
+    });
+  });
 });

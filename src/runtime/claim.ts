@@ -21,7 +21,11 @@ export interface InstanceHolder {
   readonly database: string;
 }
 
-/** Takes the id, or finds that it is held already by this very holder. Throws `instance_claimed`, naming both. */
+/**
+ * Takes the id, or finds that it is held already by this very holder. Throws `instance_claimed`, naming both, and
+ * `engine_unavailable` where the mark names nobody: an Engine that has just started (20.10) answers so until it has
+ * read what its marks say.
+ */
 export async function claimInstance(
   engine: Engine,
   { instanceId, holder }: { readonly instanceId: string; readonly holder: InstanceHolder },
@@ -29,6 +33,13 @@ export async function claimInstance(
 ): Promise<void> {
   const labels = formatLabels({ instance: instanceId, kind: "claim", ...holder });
   const other = holderOf(await engine.ensureMark({ name: markName(instanceId), labels }, signal));
+  if (other === undefined) {
+    throw new Fault(
+      "engine_unavailable",
+      `The Engine does not say who holds the instance ${instanceId}: its volume ${markName(instanceId)} has no labels. ` +
+        "An Engine that has just started answers so. If it goes on, somebody else made that volume: remove it.",
+    );
+  }
   if (isSame(other, holder)) return;
   throw new Fault(
     "instance_claimed",
@@ -132,7 +143,8 @@ function markName(instanceId: string): string {
   return `berth-${instanceId}-claim`;
 }
 
-function holderOf(labels: Readonly<Record<string, string>>): InstanceHolder {
-  const { dataFolder = "(unknown)", database = "(unknown)" } = parseLabels(labels) ?? {};
-  return { dataFolder, database };
+/** Undefined where the labels name nobody. */
+function holderOf(labels: Readonly<Record<string, string>>): InstanceHolder | undefined {
+  const { dataFolder, database } = parseLabels(labels) ?? {};
+  return dataFolder === undefined || database === undefined ? undefined : { dataFolder, database };
 }

@@ -7,6 +7,7 @@ import type { RuntimeId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
+import { abortable } from "../util/abortable.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
@@ -55,7 +56,7 @@ class Directory implements RunningRuntimeDirectory {
   async start(): Promise<void> {
     const { queue, links, settings } = this.#deps;
     this.#scope.add(links.onEvent(() => this.#changed()));
-    this.#scope.use(await queue.subscribe(TOPICS.changed, () => void this.#refresh()));
+    this.#scope.use(await queue.subscribe(TOPICS.changed, () => this.#refreshSoon()));
     this.#scope.use(await queue.subscribe(TOPICS.exited, (text) => this.#exited(text)));
     await this.#refresh();
     this.#loop(settings.directoryPollMs, () => this.#refresh());
@@ -75,9 +76,11 @@ class Directory implements RunningRuntimeDirectory {
       changed.catch(() => undefined);
       const found = this.pick(poolKey);
       if (found !== undefined) return found;
-      const status = await this.status(poolKey);
+      const status = await abortable(this.status(poolKey), signal);
       if (status.state === "crash_loop" || status.state === "absent") throw notReady(status);
-      if (status.state === "idle") await this.#askForStart(poolKey);
+      // Room comes when other plugins stop, and that may take any time.
+      if (status.state === "backoff" && lacksRoom(status)) throw notReady(status);
+      if (status.state === "idle") await abortable(this.#askForStart(poolKey), signal);
       await changed;
     }
   }
@@ -119,6 +122,13 @@ class Directory implements RunningRuntimeDirectory {
   }
 
   /** One refresh at a time; what is asked for meanwhile is one more behind it. */
+  /** Nobody waits for it. */
+  #refreshSoon(): void {
+    this.#refresh().catch((error: unknown) =>
+      this.#deps.log.error({ op: "runtime.directory", ok: false, err: toFault(error) }),
+    );
+  }
+
   #refresh(): Promise<void> {
     this.#isStale = true;
     this.#refreshing ??= this.#refreshAll().finally(() => {
@@ -159,8 +169,8 @@ class Directory implements RunningRuntimeDirectory {
     const { links } = this.#deps;
     const message = parseExit(text);
     if (message === undefined) return;
-    const { exitCode, signal, oom } = message.exit;
-    links.noteExit(message.id, { exitCode, signal, oom });
+    const { exitCode, signal, oom, hung } = message.exit;
+    links.noteExit(message.id, { exitCode, signal, oom, ...(hung === undefined ? {} : { hung }) });
   }
 
   #nextChange(signal: AbortSignal): Promise<void> {
@@ -194,8 +204,17 @@ class Directory implements RunningRuntimeDirectory {
 }
 
 function notReady({ state, cause, nextStartAt }: PoolStatus): Fault {
-  const what = state === "crash_loop" ? "It ended too often and is not started again." : "It is not running.";
+  const what =
+    cause !== undefined && lacksRoom({ cause })
+      ? cause.message
+      : state === "crash_loop"
+        ? "It ended too often and is not started again."
+        : "It is not running.";
   return new Fault("plugin_not_ready", `The plugin is not ready. ${what}`, {
     details: { state, cause: cause ?? null, nextStartAt: nextStartAt?.toISOString() ?? null },
   });
+}
+
+function lacksRoom({ cause }: Pick<PoolStatus, "cause">): boolean {
+  return cause?.code === "host_full" || cause?.code === "quota_memory";
 }

@@ -20,6 +20,8 @@ export async function watchEngine(
     readonly labels: LabelFilter;
     readonly onEvent: (event: EngineEvent) => void;
     readonly onSubscribed: () => void;
+    /** The stream broke, or did not come up. */
+    readonly onBroken?: () => void;
   },
   signal: AbortSignal,
 ): Promise<void> {
@@ -45,6 +47,7 @@ export async function watchEngine(
       }
     }
     failures += 1;
+    deps.onBroken?.();
     await deps.clock.sleep(backoffMs(failures, RETRY), signal).catch(() => undefined);
   }
 }

@@ -9,6 +9,8 @@ import type { Clock } from "../util/clock.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
 const LOG_READ_MS = 2_000;
+const KEPT_LINES = 20;
+const KEPT_CHARACTERS = 500;
 
 /** The runner's word on the plugin's exit code is the better one; out of memory is what either of them saw. */
 export function exitOf(said: RuntimeExit | undefined, state: ContainerState | undefined): RuntimeExit {
@@ -19,13 +21,61 @@ export function exitOf(said: RuntimeExit | undefined, state: ContainerState | un
   };
 }
 
-export function endOf(exit: RuntimeExit, reason?: RuntimeEnd["reason"]): RuntimeEnd {
+type Reason = RuntimeEnd["reason"];
+
+/** How one ended that was ready. `reason` undefined: by itself. `hung`: what one did not do that Berth ended for it. */
+export function endOf(
+  exit: RuntimeExit,
+  {
+    reason = exit.oom ? "oom" : "crashed",
+    hung,
+    lines,
+  }: {
+    readonly reason: Reason | undefined;
+    readonly hung?: string | undefined;
+    readonly lines: readonly string[];
+  },
+): RuntimeEnd {
   return {
-    reason: reason ?? (exit.oom ? "oom" : "crashed"),
+    reason,
     ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
     oom: exit.oom,
-    message: describeExit(exit),
+    message: describeEnd(reason, exit, hung),
+    ...(lines.length === 0 ? {} : { logs: keptLines(lines) }),
   };
+}
+
+/** How a start ended that failed. `isGivenUp`: nobody waited for it any more. */
+export function startEnd(fault: Fault, isGivenUp: boolean): RuntimeEnd {
+  const { exitCode, oom, logs } = fault.details;
+  return {
+    reason: isGivenUp || fault.rule.retry ? "start_interrupted" : "start_failed",
+    ...(typeof exitCode === "number" ? { exitCode } : {}),
+    oom: oom === true,
+    message: isGivenUp ? "Nobody waited for the start any more." : fault.message,
+    ...(Array.isArray(logs) && logs.length > 0 ? { logs: keptLines(logs.map(String)) } : {}),
+  };
+}
+
+/** What a Pool's history keeps of a log: the row of each end carries it. */
+function keptLines(lines: readonly string[]): readonly string[] {
+  return lines.slice(-KEPT_LINES).map((line) => line.slice(0, KEPT_CHARACTERS).toWellFormed());
+}
+
+function describeEnd(reason: Reason, exit: RuntimeExit, hung = "it did not answer"): string {
+  const code = exit.exitCode === undefined ? "" : ` (exit code ${exit.exitCode})`;
+  switch (reason) {
+    case "unhealthy":
+      return `The plugin did not pass its health checks (${hung}). Berth ended its container.`;
+    case "ended_outside":
+      return `Somebody ended or removed the plugin's container at the engine${code}.`;
+    case "engine_restarted":
+      return `The engine ended the plugin's container when it restarted${code}.`;
+    case "lost":
+      return `The plugin's container had ended, or was gone, when Berth looked for it again${code}.`;
+    default:
+      return describeExit(exit);
+  }
 }
 
 function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
@@ -39,6 +89,14 @@ export function startCrashed(exit: RuntimeExit, logs: readonly string[]): Fault 
   return new Fault("start_crashed", `${describeExit(exit)} It had not become ready before.`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },
   });
+}
+
+export function startInterrupted(by: "ended_outside" | "engine_restarted"): Fault {
+  const what =
+    by === "ended_outside"
+      ? "Somebody ended or removed the plugin's container at the engine while it was starting."
+      : "The engine restarted while the plugin was starting.";
+  return new Fault("start_interrupted", what);
 }
 
 /** Last lines of a Container's output; what cannot be read is empty: the cause matters more than its log. */
@@ -56,7 +114,7 @@ export async function lastLines(
   const lines: string[] = [];
   try {
     for await (const { text } of engine.logs(containerId, { follow: false, tail: count }, stop.signal)) {
-      lines.push(text.slice(0, LINE_CHARACTERS_MAX));
+      lines.push(text.slice(0, LINE_CHARACTERS_MAX).replaceAll("\0", "\uFFFD").toWellFormed());
       if (lines.length > count) lines.shift();
     }
   } catch {

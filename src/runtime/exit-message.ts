@@ -1,12 +1,14 @@
 import { z } from "zod";
 import { RuntimeId } from "../domain/ids.ts";
+import { storableText } from "../util/storable.ts";
 
 const ExitMessage = z.object({
   id: RuntimeId,
   exit: z.object({
     exitCode: z.number().optional(),
-    signal: z.string().optional(),
+    signal: z.string().transform(storableText).optional(),
     oom: z.boolean(),
+    hung: z.string().optional(),
   }),
 });
 export type ExitMessage = z.infer<typeof ExitMessage>;
@@ -17,6 +19,7 @@ export function formatExit(message: {
     readonly exitCode: number | undefined;
     readonly signal: string | undefined;
     readonly oom: boolean;
+    readonly hung?: string;
   };
 }): string {
   return JSON.stringify(message);

@@ -1,130 +1,28 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
-import { FakeTransport } from "../../test/harness/fake-transport.ts";
-import { LocalQueue } from "../../test/harness/local-queue.ts";
-import { ManualClock } from "../../test/harness/manual-clock.ts";
-import { type RuntimeParts, startRuntimeParts } from "../../test/harness/runtime-parts.ts";
-import { aPool, MemoryRows } from "../../test/harness/runtime-rows.ts";
+import { anInstallation, type KeeperWorld, keeperWorlds } from "../../test/harness/keeper-world.ts";
+import { aPool } from "../../test/harness/runtime-rows.ts";
 import { isFault } from "../domain/fault.ts";
-import { InstallationId, TenantId } from "../domain/ids.ts";
-import { formatLabels, parseLabels } from "../engine/labels.ts";
-import { MemoryEngine } from "../engine/memory/memory-engine.ts";
-import type { SupervisionSettings } from "./settings.ts";
+import { formatLabels } from "../engine/labels.ts";
+import { silentLog } from "../observe/log.ts";
 
 const KEY = aPool().key;
 const quietly = { onLog: () => undefined };
 const never = new AbortController().signal;
 
-class World implements AsyncDisposable {
-  readonly clock = new ManualClock();
-  readonly rows = new MemoryRows({ clock: this.clock });
-  readonly queue = new LocalQueue();
-  readonly transport = new FakeTransport();
-  readonly dataFolder: string;
-  /** False: what starts never becomes ready. */
-  becomesReady = true;
-  readonly engine = new MemoryEngine({
-    now: () => this.clock.now(),
-    onStart: (_id, spec) => {
-      const link = this.transport.links.get(parseLabels(spec.labels)?.runtime ?? "");
-      if (this.becomesReady) link?.becomeReady();
-    },
+const aWorld = keeperWorlds(afterEach);
+
+describe("a Runtime that was asked to stop", () => {
+  it("is logged as stopped and not as a failure", async () => {
+    const world = await aWorld();
+    const lines: { op?: unknown; ok?: unknown; reason?: unknown }[] = [];
+    const write = (fields: object) => void lines.push(fields);
+    const { keeper } = await world.ready({}, { log: { ...silentLog, info: write, warn: write } });
+    await keeper.shutdownAll(never);
+    expect(lines.filter(({ op }) => op === "runtime.end")).toEqual([
+      expect.objectContaining({ ok: true, reason: "stopped" }),
+    ]);
   });
-  readonly #running: RuntimeParts[] = [];
-
-  constructor(dataFolder: string) {
-    this.dataFolder = dataFolder;
-    this.engine.addImage(aPool().imageRef);
-  }
-
-  async start(supervision: Partial<SupervisionSettings> = {}, profile = {}): Promise<RuntimeParts> {
-    const { clock, queue, engine, transport, dataFolder } = this;
-    const parts = await startRuntimeParts({
-      ...{ clock, queue, engine, transport, dataFolder, profile, store: this.rows, holder: "a-worker" },
-      supervision,
-    });
-    this.#running.push(parts);
-    return parts;
-  }
-
-  /** A Pool with one ready Runtime. */
-  async ready(supervision: Partial<SupervisionSettings> = {}): Promise<RuntimeParts> {
-    this.rows.addPool();
-    const parts = await this.start(supervision);
-    const ready = parts.keeper.ensureReady(KEY, quietly, never);
-    await this.clock.until(() => this.rows.pool().state === "ready");
-    await ready;
-    return parts;
-  }
-
-  get current() {
-    const [row] = this.rows.runtimesOf();
-    if (row === undefined) throw new Error("no Runtime");
-    return row;
-  }
-
-  /** Ends the current Runtime's Container and lets the keeper draw its conclusion. */
-  async crash(exitCode = 1): Promise<void> {
-    const { id, containerId = "" } = this.current;
-    this.engine.crash(containerId, { exitCode });
-    await this.clock.until(() => this.rows.runtimeRows.get(id)?.state === "ended");
-    await this.clock.until(() => this.rows.pool().state !== "ready" || this.current.id !== id);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const parts of this.#running.splice(0)) await parts[Symbol.asyncDispose]();
-    await rm(this.dataFolder, { recursive: true, force: true });
-  }
-}
-
-const worlds: World[] = [];
-async function aWorld(): Promise<World> {
-  const world = new World(await mkdtemp(join(tmpdir(), "k-")));
-  worlds.push(world);
-  return world;
-}
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world[Symbol.asyncDispose]();
 });
-
-function anInstallation(world: World) {
-  const id = InstallationId.parse("11111111-1111-4111-8111-111111111111");
-  const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
-  const { pluginId, identifier, limits } = aPool();
-  const at = new Date(world.clock.now());
-  world.rows.installationRows.set(id, {
-    ...{
-      id,
-      tenantId,
-      pluginId,
-      identifier,
-      previousIdentifier: undefined,
-      previousImageKey: undefined,
-      desired: "enabled",
-      state: "ready",
-    },
-    ...{
-      cause: undefined,
-      generation: 1,
-      limitsAsked: { memoryIsHard: false },
-      limitsGranted: limits,
-      limitsWanted: {},
-    },
-    ...{
-      poolKey: KEY,
-      nextPoolKey: undefined,
-      source: "package",
-      meta: {},
-      warnings: [],
-      trust: undefined,
-      createdAt: at,
-      updatedAt: at,
-    },
-  });
-  return () => world.rows.installationRows.get(id);
-}
 
 describe("a Runtime that ends by itself", () => {
   it("is replaced at once the first time, then after 1, 2 and 4 s, and given up at the fifth end in 10 minutes", async () => {
@@ -132,7 +30,7 @@ describe("a Runtime that ends by itself", () => {
     const { keeper, directory } = await world.ready();
     const installation = anInstallation(world);
     await world.crash();
-    await world.clock.until(() => world.rows.pool().state === "ready", 1_000);
+    await world.clock.until(() => world.rows.pool().state === "ready", 10_000);
     for (const delayMs of [1_000, 2_000, 4_000]) {
       await world.crash();
       const { state, nextStartAt, cause } = world.rows.pool();
@@ -140,7 +38,7 @@ describe("a Runtime that ends by itself", () => {
       const leftMs = (nextStartAt?.getTime() ?? 0) - world.clock.now();
       expect(leftMs).toBeGreaterThan(delayMs - 500);
       expect(leftMs).toBeLessThanOrEqual(delayMs);
-      await world.clock.until(() => world.rows.pool().state === "ready", delayMs + 500);
+      await world.clock.until(() => world.rows.pool().state === "ready", delayMs + 20_000);
     }
     world.engine.writeLog(world.current.containerId ?? "", {
       ...{ stream: "stderr", at: new Date(world.clock.now()), text: "why it died" },
@@ -169,11 +67,14 @@ describe("a Runtime that ends by itself", () => {
 
   it("leaves a crash loop when its limits change", async () => {
     const world = await aWorld();
-    await world.ready({ crashesMax: 1 });
+    const { keeper } = await world.ready({ crashesMax: 1 });
     await world.crash();
     expect(world.rows.pool().state).toBe("crash_loop");
-    world.rows.changePool(KEY, { limits: { ...aPool().limits, memoryBytes: 1 << 28 } });
+    const limits = { ...aPool().limits, memoryBytes: 1 << 28 };
+    const changed = keeper.replace(KEY, { limits }, never);
     await world.clock.until(() => world.rows.pool().state === "ready");
+    expect((await changed)[0]).toMatchObject({ id: world.current.id });
+    expect(world.rows.pool()).toMatchObject({ limits, nextLimits: undefined });
   });
 
   it("is told apart where the kernel ended it for memory", async () => {
@@ -196,17 +97,100 @@ describe("a Runtime that ends by itself", () => {
 });
 
 describe("health", () => {
+  const linkOf = (world: KeeperWorld) => {
+    const link = world.transport.links.get(world.current.id);
+    if (link === undefined) throw new Error("no link");
+    return link;
+  };
+  const answer = { alive: true, heartbeatAgeMs: 0, residentBytes: 0, oomKills: 0, openSessions: 0 };
+  const silence = () => Promise.reject(new Error("silence"));
+
   it("shows unhealthy at the first miss and replaces after three, a second apart", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
-    const link = world.transport.links.get(id);
-    if (link === undefined) throw new Error("no link");
-    link.health = () => Promise.reject(new Error("silence"));
+    linkOf(world).health = silence;
     await world.clock.until(() => world.rows.pool().cause?.code === "plugin_not_ready", 31_000);
     expect(world.current.id).toBe(id);
     await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "unhealthy", 5_000);
     await world.clock.until(() => world.current.id !== id && world.rows.pool().state === "ready");
+  });
+
+  it("that ends a Runtime is told to its calls as that, before it is killed", async () => {
+    const world = await aWorld();
+    await world.ready({ crashesMax: 1 });
+    const { id } = world.current;
+    const link = linkOf(world);
+    link.health = silence;
+    await world.clock.until(() => world.rows.pool().state === "crash_loop", 31_000);
+    expect(link.exit).toMatchObject({ exitCode: undefined, hung: "silence" });
+    expect(world.rows.pool().cause).toMatchObject({
+      code: "plugin_unhealthy",
+      message: "The plugin did not pass its health checks (silence). Berth ended its container.",
+    });
+    expect(world.rows.runtimeRows.get(id)?.end).toMatchObject({ reason: "unhealthy", exitCode: 137 });
+  });
+
+  it("waits for an answer that comes late: it proves that the runner lives", async () => {
+    const world = await aWorld();
+    await world.ready();
+    const { id } = world.current;
+    const late = Promise.withResolvers<typeof answer>();
+    linkOf(world).health = () => late.promise;
+    await world.clock.until(() => world.rows.pool().cause?.code === "plugin_not_ready", 31_000);
+    linkOf(world).health = async () => answer;
+    late.resolve(answer);
+    await world.clock.until(() => world.rows.pool().cause === undefined);
+    await world.clock.advance(60_000, 500);
+    expect(world.current.id).toBe(id);
+  });
+
+  it("is not judged on a host under pressure, until the patience is over", async () => {
+    const world = await aWorld();
+    const readPressure = async () => world.clock.now() * 1_000;
+    await world.ready({ healthPatienceMs: 100_000 }, { readPressure });
+    const { id } = world.current;
+    linkOf(world).health = silence;
+    await world.clock.until(() => /because work waited/.test(world.rows.pool().cause?.message ?? ""), 31_000);
+    await world.clock.advance(80_000, 500);
+    expect(world.current.id).toBe(id);
+    await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "unhealthy", 60_000);
+  });
+
+  it("is not judged where Berth itself stood still", async () => {
+    const world = await aWorld();
+    await world.ready({ leaseMs: 3_600_000 });
+    const { id } = world.current;
+    const link = linkOf(world);
+    let isFrozen = false;
+    link.health = () => (isFrozen ? silence() : Promise.resolve(answer));
+    await world.clock.advance(10_000, 500);
+    isFrozen = true;
+    for (let minute = 0; minute < 10; minute += 1) await world.clock.advance(60_000, 60_000);
+    isFrozen = false;
+    await world.clock.advance(60_000, 500);
+    expect(world.current.id).toBe(id);
+  });
+
+  it("misses a plugin whose process is stopped, and an idle one whose heart stands still", async () => {
+    for (const sign of [{ stopped: true }, { heartbeatAgeMs: 26_000 }]) {
+      const world = await aWorld();
+      await world.ready();
+      const { id } = world.current;
+      linkOf(world).health = async () => ({ ...answer, ...sign });
+      await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "unhealthy", 35_000);
+    }
+  });
+
+  it("lets a plugin compute for two minutes while it answers a call", async () => {
+    const world = await aWorld();
+    await world.ready();
+    const { id } = world.current;
+    linkOf(world).health = async () => ({ ...answer, heartbeatAgeMs: 110_000, openSessions: 1 });
+    await world.clock.advance(60_000, 500);
+    expect(world.current.id).toBe(id);
+    linkOf(world).health = async () => ({ ...answer, heartbeatAgeMs: 121_000, openSessions: 1 });
+    await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "unhealthy", 35_000);
   });
 });
 
@@ -220,7 +204,7 @@ describe("a changed spec", () => {
     await world.clock.until(() => world.rows.pool(other).state === "ready");
     await ready;
     world.becomesReady = false;
-    const limits = { ...aPool().limits, pidsMax: 32 };
+    const limits = { ...aPool().limits, storageBytes: 8 << 20 };
     world.rows.changePool(KEY, { limits });
     world.rows.changePool(other, { limits });
     const all = () => [...world.rows.runtimeRows.values()].filter(({ state }) => state !== "ended");
@@ -240,8 +224,8 @@ describe("a changed spec", () => {
 });
 
 describe("a replacement that is asked for", () => {
-  const limits = { ...aPool().limits, pidsMax: 32 };
-  const live = (world: World) => world.rows.runtimesOf().filter(({ state }) => state !== "ended");
+  const limits = { ...aPool().limits, storageBytes: 8 << 20 };
+  const live = (world: KeeperWorld) => world.rows.runtimesOf().filter(({ state }) => state !== "ended");
 
   it("serves under its limits once it is ready; until then the old one does", async () => {
     const world = await aWorld();
@@ -347,13 +331,13 @@ describe("what an Engine does rarely", () => {
 
 describe("orphans", () => {
   const labels = formatLabels({ instance: "testtest", kind: "runtime", runtime: "aaaaaaaaaa", pool: "gone" });
-  const orphan = async (world: World) => {
+  const orphan = async (world: KeeperWorld) => {
     await world.engine.createContainer({ ...specOf(world), name: "orphan", labels }, never);
     const build = formatLabels({ instance: "testtest", kind: "build" });
     await world.engine.createContainer({ ...specOf(world), name: "a-build", labels: build }, never);
   };
-  const specOf = (world: World) => world.engine.specOf(world.current.containerId ?? "");
-  const names = async (world: World) =>
+  const specOf = (world: KeeperWorld) => world.engine.specOf(world.current.containerId ?? "");
+  const names = async (world: KeeperWorld) =>
     (await world.engine.listContainers({}, never))
       .map(({ name }) => name)
       .filter((name) => !name.startsWith("berth-"));
@@ -364,7 +348,7 @@ describe("orphans", () => {
     await orphan(world);
     await world.clock.advance(59_000, 500);
     expect(await names(world)).toEqual(["orphan", "a-build"]);
-    await world.clock.advance(61_000, 500);
+    await world.clock.until(() => world.engine.count("remove") > 0, 200_000);
     expect(await names(world)).toEqual(["a-build"]);
     expect(world.rows.pool().state).toBe("ready");
   });
@@ -378,7 +362,7 @@ describe("orphans", () => {
     await world.clock.advance(200_000, 500);
     expect(await names(world)).toContain("orphan");
     world.rows.unavailable(false);
-    await world.clock.advance(31_000, 500);
+    await world.clock.until(() => world.engine.count("remove") > 0, 200_000);
     expect(await names(world)).toEqual(["a-build"]);
   });
 
@@ -404,7 +388,7 @@ describe("a Pool", () => {
   it("that is idle for as long as the operator chose stops, and starts on the next call", async () => {
     const world = await aWorld();
     const { directory } = await world.ready({ idleStopMs: 10_000 });
-    await world.clock.until(() => world.current.end?.reason === "stopped", 20_000);
+    await world.clock.until(() => world.current.end?.reason === "idle", 20_000);
     expect(world.rows.pool().state).toBe("idle");
     const woken = directory.wait(KEY, never);
     await world.clock.until(() => world.rows.pool().state === "ready");
@@ -422,8 +406,21 @@ describe("a Pool", () => {
     await world.clock.until(() => directory.pick(KEY) !== undefined);
     expect(world.rows.runtimeRows.get(id)?.state).toBe("draining");
     if (link !== undefined) link.openSessions = 0;
-    await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "replaced");
+    await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "retired");
     expect(world.rows.pool().state).toBe("ready");
+  });
+
+  it("whose retired Runtime answers nothing any more waits for none of its sessions", async () => {
+    const world = await aWorld();
+    const { directory } = await world.ready({ retireMs: 600_000 });
+    const { id } = world.current;
+    const link = world.transport.links.get(id);
+    if (link !== undefined) {
+      link.openSessions = 1;
+      link.health = () => Promise.reject(new Error("no answer"));
+    }
+    directory.retire(id, "a call overran its last deadline");
+    await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "retired", 20_000);
   });
 
   it("that is made while the rows are being read keeps its start", async () => {

@@ -2,7 +2,7 @@
  * The worker's side of all Pools: takes their leases, gives each a supervisor, feeds it with what rows, links and
  * Engine tell. Disposing it lets go of everything and stops nothing: plugins run on, the next keeper adopts them.
  */
-import { Fault, isFault } from "../domain/fault.ts";
+import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Engine, EngineEvent } from "../engine/engine.ts";
@@ -13,17 +13,20 @@ import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { KeyedLock } from "../util/keyed-lock.ts";
 import { Scope } from "../util/scope.ts";
+import { Semaphore } from "../util/semaphore.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
 import { askForRemoval, askForReplacement, askForStart, untilStopped } from "./ask-keeper.ts";
 import { releaseInstance } from "./claim.ts";
+import { EngineNews } from "./engine-news.ts";
 import { watchEngine } from "./engine-watch.ts";
 import type { RuntimeFolders } from "./folder.ts";
-import { Lanes } from "./lanes.ts";
+import { type ReadPressure, startHostWatch } from "./health/host-watch.ts";
+import { HealthJudge } from "./health/judge.ts";
 import type { RuntimeLinks } from "./links.ts";
 import type { LogKeeper } from "./logs/log-keeper.ts";
 import { PoolSupervisor } from "./pool/supervisor.ts";
 import type { SupervisorDeps } from "./pool/supervisor-deps.ts";
-import { networkName, networkSpec } from "./profile.ts";
+import { networkSpec } from "./profile.ts";
 import type { PoolKeeper } from "./runtimes.ts";
 import type { LaunchSettings, ProfileSettings, SupervisionSettings } from "./settings.ts";
 import { Sweeper } from "./sweep.ts";
@@ -41,12 +44,19 @@ export interface KeeperDeps {
   readonly holder: string;
   /** Brings back the image of a Pool that the Engine has lost: the start behind it comes by `ensureReady`. */
   readonly onImageMissing: (pool: Pool) => Promise<void>;
+  readonly readPressure: ReadPressure;
   readonly profile: ProfileSettings;
   readonly launch: LaunchSettings;
   readonly supervision: SupervisionSettings;
 }
 
+const LOOK_BACK_MS = 2_000;
+/** Silent together: so many at least, and such a share of all, within the time of a few checks. */
+const TOGETHER = { togetherMin: 3, togetherShare: 0.25, togetherMs: 15_000 };
+
 export interface RunningPoolKeeper extends PoolKeeper, AsyncDisposable {
+  /** Plugin to the Runtimes that take calls, in all Pools of it that are kept here. */
+  serving(): ReadonlyMap<string, number>;
   /** Stops and removes every Container and network of this instance; Pools start again with the next keeper. */
   shutdownAll(signal: AbortSignal): Promise<void>;
 }
@@ -70,20 +80,33 @@ class Keeper implements RunningPoolKeeper {
   readonly #supervisors = new Map<string, PoolSupervisor>();
   /** When each held lease was asked for last, by this process's clock. */
   readonly #claimedAt = new Map<string, number>();
+  /** Of the Pools that there were at the last look. */
+  #pluginOf: ReadonlyMap<string, string> = new Map();
   readonly #removing = new Map<string, Promise<void>>();
   readonly #usedAt = new Map<string, number>();
   readonly #leases = new KeyedLock<string>();
   readonly #sweeper: Sweeper;
+  readonly #news: EngineNews;
   #isShutDown = false;
   readonly #outage: Outage;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
+    this.#news = new EngineNews(deps.clock);
+    const { healthPatienceMs: patienceMs, healthReplacementsPerMinute: replacementsPerMinute } =
+      deps.supervision;
+    const { strain } = this.#scope.use(
+      startHostWatch(deps, { ...deps.supervision, lookBackMs: LOOK_BACK_MS, keptMs: 2 * patienceMs }),
+    );
+    const { missesMax } = deps.supervision;
     this.#supervisorDeps = {
       ...deps,
       settings: deps.launch,
-      lanes: new Lanes(deps.launch.startsMax),
-      rollout: new Lanes(1),
+      judge: new HealthJudge({ ...TOGETHER, missesMax, patienceMs, replacementsPerMinute }, strain),
+      host: strain,
+      news: this.#news,
+      lanes: new Semaphore(deps.launch.startsMax),
+      rollout: new Semaphore(1),
       lifetime: this.#scope.signal,
       isHeld: (poolKey) => this.#ageOfLease(poolKey) < deps.supervision.leaseMs,
     };
@@ -94,7 +117,8 @@ class Keeper implements RunningPoolKeeper {
   async start(): Promise<void> {
     const { engine, store, links, queue, supervision, profile } = this.#deps;
     const { signal } = this.#scope;
-    if (profile.network === "bridge") await engine.ensureNetwork(networkSpec(store.instanceId), signal);
+    if (profile.network === "bridge")
+      await engine.ensureNetwork(networkSpec(store.instanceId, { subnet: profile.subnet }), signal);
     this.#scope.add(
       links.onEvent((event) => {
         if (event.type === "exit") this.#supervisors.get(event.poolKey)?.noteExit(event.id);
@@ -113,11 +137,21 @@ class Keeper implements RunningPoolKeeper {
         ...this.#deps,
         labels,
         onEvent: (event) => this.#onEngineEvent(event),
-        onSubscribed: () => void this.#guard(() => this.#reconcile()),
+        onBroken: () => this.#news.noteBroken(),
+        onSubscribed: () => this.#soon(() => this.#reconcile()),
       },
       signal,
     ).catch((error: unknown) => this.#deps.log.error({ op: "engine.events", ok: false, err: error }));
     this.#scope.add(() => watching);
+  }
+
+  serving(): ReadonlyMap<string, number> {
+    const found = new Map<string, number>();
+    for (const [key, { servingCount }] of this.#supervisors) {
+      const plugin = this.#pluginOf.get(key);
+      if (plugin !== undefined) found.set(plugin, (found.get(plugin) ?? 0) + servingCount);
+    }
+    return found;
   }
 
   async ensureReady(
@@ -141,10 +175,14 @@ class Keeper implements RunningPoolKeeper {
     }
   }
 
-  async replace(poolKey: string, { limits }: { limits?: Limits }, signal: AbortSignal): Promise<void> {
+  async replace(
+    poolKey: string,
+    { limits }: { limits?: Limits },
+    signal: AbortSignal,
+  ): Promise<readonly RuntimeRecord[]> {
     const ending = AbortSignal.any([signal, this.#scope.signal]);
     await this.#removing.get(poolKey)?.catch(() => undefined);
-    await askForReplacement(this.#askDeps(), { poolKey, limits }, ending);
+    return await askForReplacement(this.#askDeps(), { poolKey, limits }, ending);
   }
 
   async stopIfIdle(
@@ -172,7 +210,10 @@ class Keeper implements RunningPoolKeeper {
       await engine.removeContainer(id, signal);
     for (const { id } of await store.runtimes.listLive()) await store.runtimes.end(id, { reason: "stopped" });
     for (const id of await folders.list()) await folders.remove(id);
-    if (profile.network === "bridge") await engine.removeNetwork(networkName(store.instanceId), signal);
+    if (profile.network === "bridge") {
+      const { name } = networkSpec(store.instanceId, { subnet: profile.subnet });
+      await engine.removeNetwork(name, signal);
+    }
     await releaseInstance(engine, store.instanceId, signal);
   }
 
@@ -205,7 +246,8 @@ class Keeper implements RunningPoolKeeper {
     await Promise.all(linked.filter((id) => !alive.has(id)).map((id) => links.close(id)));
     const byPool = Map.groupBy(live, ({ poolKey }) => poolKey);
     for (const pool of pools) await this.#look(pool, byPool.get(pool.key) ?? []);
-    const known = new Set(pools.map(({ key }) => key));
+    this.#pluginOf = new Map(pools.map(({ key, pluginId }) => [key, pluginId]));
+    const known = new Set(this.#pluginOf.keys());
     for (const [key, supervisor] of held) {
       if (known.has(key) || this.#supervisors.get(key) !== supervisor) continue;
       this.#forget(key);
@@ -220,7 +262,7 @@ class Keeper implements RunningPoolKeeper {
     if (supervisor === undefined) return;
     if (!pool.wanted) supervisor.abandonStart(new Fault("cancelled", "The plugin is not wanted any more."));
     const hasRetired = pool.retiring && live.length === 0 && supervisor.isEmpty;
-    if (pool.removalAsked || hasRetired) void this.#guard(() => this.#remove(pool.key));
+    if (pool.removalAsked || hasRetired) this.#soon(() => this.#remove(pool.key));
     if (this.#isIdle(pool, supervisor)) {
       await this.#deps.store.pools.setState(pool.key, {
         state: "idle",
@@ -251,7 +293,7 @@ class Keeper implements RunningPoolKeeper {
       if (claimed === undefined) {
         this.#forget(poolKey);
         held?.release(new Fault("lease_lost", "Another process keeps this pool now."));
-        void held?.settled();
+        held?.settled().catch((error: unknown) => this.#unexpected(error));
         return undefined;
       }
       this.#claimedAt.set(poolKey, asked);
@@ -262,7 +304,9 @@ class Keeper implements RunningPoolKeeper {
   }
 
   #ageOfLease(poolKey: string): number {
-    return this.#deps.clock.now() - (this.#claimedAt.get(poolKey) ?? Number.NEGATIVE_INFINITY);
+    const age = this.#deps.clock.now() - (this.#claimedAt.get(poolKey) ?? Number.NEGATIVE_INFINITY);
+    // The clock was set back since: how old it is cannot be told, so it is asked for again.
+    return age < 0 ? Number.POSITIVE_INFINITY : age;
   }
 
   #askDeps() {
@@ -318,24 +362,37 @@ class Keeper implements RunningPoolKeeper {
     }
   }
 
-  #onEngineEvent({ action, labels }: EngineEvent): void {
+  #onEngineEvent(event: EngineEvent): void {
+    this.#news.note(event);
+    const { action, labels } = event;
     const parsed = parseLabels(labels);
     const supervisor = parsed?.pool === undefined ? undefined : this.#supervisors.get(parsed.pool);
     const id = parsed?.runtime === undefined ? undefined : this.#deps.links.idOf(parsed.runtime);
     if (supervisor === undefined || id === undefined) return;
-    if (action === "oom") supervisor.noteOom(id);
-    if (action === "die" || action === "destroy") void this.#guard(() => supervisor.noteDied(id));
+    // By the Container's id: labels are anybody's to copy.
+    if (action === "oom") supervisor.noteOom(id, event.containerId);
+    if (action === "die" || action === "destroy") this.#soon(() => supervisor.noteDied(id));
   }
 
   #asked(poolKey: string): void {
     const supervisor = this.#supervisors.get(poolKey);
-    if (supervisor === undefined) void this.#guard(() => this.#rowPass());
+    if (supervisor === undefined) this.#soon(() => this.#rowPass());
     else supervisor.kick();
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {
     const running = repeat({ clock: this.#deps.clock, everyMs }, () => this.#guard(work), this.#scope.signal);
     this.#scope.add(() => running);
+  }
+
+  /** Nobody waits for it. */
+  #soon(work: () => Promise<void>): void {
+    this.#guard(work).catch((error: unknown) => this.#unexpected(error));
+  }
+
+  /** What the work itself did not report. */
+  #unexpected(error: unknown): void {
+    this.#deps.log.error({ op: "keeper.pass", ok: false, err: toFault(error) });
   }
 
   /** A pass that fails is tried again by the next one; what fails because everything ends is no failure. */

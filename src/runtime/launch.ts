@@ -3,22 +3,25 @@
  * leaves nothing but its ended row and its log; one that is cut short because this process ends leaves all as it is,
  * for the next keeper to take over.
  */
-import type { ContainerSpec } from "../domain/container.ts";
+import type { ContainerSpec, LiveResources } from "../domain/container.ts";
 import { Fault, isFault, toFault } from "../domain/fault.ts";
-import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
+import type { RuntimeId } from "../domain/ids.ts";
+import type { Pool, RuntimeRecord } from "../domain/runtime.ts";
 import type { Engine } from "../engine/engine.ts";
 import { parseLabels } from "../engine/labels.ts";
 import type { Log } from "../observe/log.ts";
 import type { Store } from "../store/store.ts";
 import type { RuntimeExit } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
+import type { Semaphore } from "../util/semaphore.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
-import { endOf, exitOf, lastLines, startCrashed } from "./exit-cause.ts";
+import type { EngineNews } from "./engine-news.ts";
+import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
 import type { RuntimeFolders } from "./folder.ts";
-import type { Lanes } from "./lanes.ts";
+import type { Host } from "./health/judge.ts";
 import type { RuntimeLinks } from "./links.ts";
 import type { LogKeeper } from "./logs/log-keeper.ts";
-import { containerName, containerSpec, profileHash } from "./profile.ts";
+import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
 import { newRuntimeId } from "./runtime-id.ts";
 import type { LaunchSettings, ProfileSettings } from "./settings.ts";
 import { waitFor } from "./wait-for.ts";
@@ -30,7 +33,11 @@ export interface LaunchDeps {
   readonly folders: RuntimeFolders;
   readonly logs: LogKeeper;
   readonly queue: Announcer;
-  readonly lanes: Lanes;
+  /** Of Containers that are being created or started. */
+  readonly lanes: Semaphore;
+  readonly news: EngineNews;
+  /** Tells whether the host had time for a start. */
+  readonly host: Host;
   readonly clock: Clock;
   readonly log: Log;
   readonly profile: ProfileSettings;
@@ -43,27 +50,35 @@ export interface LaunchDeps {
 export interface LiveRuntime {
   readonly record: RuntimeRecord;
   readonly containerId: string;
+  /** What the Engine grants its Container. */
+  readonly resources: LiveResources;
 }
 
-const SLOT = 0;
+export interface Launch {
+  readonly pool: Pool;
+  /** Its place among the Runtimes of the Pool, from 0. */
+  readonly slot: number;
+  /** Absent: a new one. */
+  readonly id?: RuntimeId;
+  readonly onLog: (text: string) => void;
+}
 
-/** Resolves when the plugin is ready. Throws `start_crashed`, `start_timeout`, what the Engine refused, or the signal's reason. */
+/** Resolves when the plugin is ready. Throws `host_full` before anything is made, `start_crashed`, `start_timeout`, what the Engine refused, or the signal's reason. */
 export async function launch(
   deps: LaunchDeps,
-  { pool, onLog }: { readonly pool: Pool; readonly onLog: (text: string) => void },
+  { pool, slot, id = newRuntimeId(), onLog }: Launch,
   signal: AbortSignal,
 ): Promise<LiveRuntime> {
   const { store, folders, links, clock, log } = deps;
   const began = clock.now();
-  const record = await createRow(deps, pool);
+  const record = await createRow(deps, { pool, slot, id });
   let containerId: string | undefined;
   try {
-    const folder = await folders.prepare(record.id);
+    const folder = await folders.create(record.id);
     await links.open(record);
     const opened = clock.now();
     containerId = await deps.lanes.run(async () => {
-      signal.throwIfAborted();
-      const identity = { instanceId: store.instanceId, runtimeId: record.id, slot: SLOT, folder };
+      const identity = { instanceId: store.instanceId, runtimeId: record.id, slot, folder };
       const spec = containerSpec(pool, {
         identity: { ...identity, generation: record.generation },
         settings: deps.profile,
@@ -71,11 +86,12 @@ export async function launch(
       return await createAndStart(deps, spec, record, signal).catch(async (error: unknown) => {
         throw await nameMissingImage(deps, pool, error);
       });
-    });
+    }, signal);
     const started = clock.now();
     onLog(`container ${record.containerName} started`);
     const until = clock.now() + deps.settings.startTimeoutMs;
-    await settle(deps, { record, containerId }, { until, signal });
+    const live = { record, containerId, resources: liveResources(pool) };
+    await settle(deps, live, { until, onLog, signal });
     log.info({
       op: "runtime.launch",
       ok: true,
@@ -86,7 +102,7 @@ export async function launch(
       container_ms: started - opened,
       ready_ms: clock.now() - started,
     });
-    return { record, containerId };
+    return live;
   } catch (error) {
     log.warn({
       op: "runtime.launch",
@@ -96,7 +112,8 @@ export async function launch(
       code: toFault(error).code,
       duration_ms: clock.now() - began,
     });
-    if (!deps.lifetime.aborted) await undo(deps, { record, containerId }, error);
+    const isGivenUp = signal.aborted;
+    if (!deps.lifetime.aborted) await undo(deps, { record, containerId, isGivenUp }, error);
     throw error;
   }
 }
@@ -108,12 +125,15 @@ async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, er
   return new Fault("image_missing", `The image ${pool.imageRef} is not on the engine.`, { cause: error });
 }
 
+export interface StartLimit {
+  /** Later where the host has no time for the start: `startTimeoutBusyMs`. */
+  readonly until: number;
+  readonly onLog: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /** Waits until a started Container's plugin is ready, at the latest at `until`; marks the row. */
-export async function settle(
-  deps: LaunchDeps,
-  live: LiveRuntime,
-  limit: { readonly until: number; readonly signal: AbortSignal },
-): Promise<void> {
+export async function settle(deps: LaunchDeps, live: LiveRuntime, limit: StartLimit): Promise<void> {
   deps.logs.follow({ ...live.record, containerId: live.containerId });
   const exit = await readyOrExit(deps, live, limit);
   if (exit !== undefined) throw await crashFault(deps, live, exit);
@@ -124,7 +144,16 @@ export async function settle(
 /** Takes away what a failed start left. Its own failures are logged: the start's cause is what counts. */
 export async function undo(
   deps: LaunchDeps,
-  { record, containerId }: { readonly record: RuntimeRecord; readonly containerId: string | undefined },
+  {
+    record,
+    containerId,
+    isGivenUp,
+  }: {
+    readonly record: RuntimeRecord;
+    readonly containerId: string | undefined;
+    /** Nobody waits for the start any more. */
+    readonly isGivenUp: boolean;
+  },
   cause: unknown,
 ): Promise<void> {
   const idOrName = containerId ?? record.containerName;
@@ -132,7 +161,7 @@ export async function undo(
   const steps: readonly (() => Promise<unknown>)[] = [
     () => deps.engine.removeContainer(idOrName, never),
     () => deps.logs.finish(record.id, deps.settings.startCheckMs),
-    () => deps.store.runtimes.end(record.id, startEnd(cause)),
+    () => deps.store.runtimes.end(record.id, startEnd(toFault(cause), isGivenUp)),
     () => deps.links.close(record.id),
     () => deps.folders.remove(record.id),
   ];
@@ -148,16 +177,26 @@ export async function undo(
   void announce(deps.queue, TOPICS.changed, record.poolKey);
 }
 
-async function createRow({ store, profile, queue }: LaunchDeps, pool: Pool): Promise<RuntimeRecord> {
+async function createRow(
+  { store, profile, queue, settings }: LaunchDeps,
+  { pool, slot, id }: Pick<Launch, "pool" | "slot"> & Pick<RuntimeRecord, "id">,
+): Promise<RuntimeRecord> {
   const { instanceId } = store;
   const generation = await store.runtimes.nextGeneration(pool.key);
-  const record = await store.runtimes.create({
-    id: newRuntimeId(),
+  const runtime = {
+    id,
     poolKey: pool.key,
-    slot: SLOT,
+    slot,
     generation,
-    containerName: containerName({ instanceId, poolKey: pool.key, slot: SLOT, generation }),
+    containerName: containerName({ instanceId, poolKey: pool.key, slot, generation }),
     specHash: profileHash(pool, { instanceId, settings: profile }),
+    tenantId: pool.tenantId,
+    pluginId: pool.pluginId,
+    identifier: pool.identifier,
+  };
+  const record = await store.runtimes.create(runtime, {
+    memoryBytes: liveResources(pool).memoryBytes,
+    budgetBytes: settings.hostMemoryBytes,
   });
   void announce(queue, TOPICS.changed, pool.key);
   return record;
@@ -198,12 +237,11 @@ async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal):
 async function readyOrExit(
   deps: LaunchDeps,
   { record, containerId }: LiveRuntime,
-  { until, signal }: { readonly until: number; readonly signal: AbortSignal },
+  limit: StartLimit,
 ): Promise<RuntimeExit | undefined> {
   const { engine, links, clock, settings } = deps;
   const done = new AbortController();
-  const both = AbortSignal.any([signal, done.signal]);
-  const leftMs = Math.max(0, until - clock.now());
+  const both = AbortSignal.any([limit.signal, done.signal]);
   const word = waitFor<{ exit: RuntimeExit | undefined }>(
     {
       look: () => {
@@ -215,15 +253,8 @@ async function readyOrExit(
     },
     both,
   ).then(({ exit }) => exit);
-  const timeout = clock.sleep(leftMs, both).then(async (): Promise<never> => {
-    const logs = await lastLines(deps, containerId, settings.logLinesKept);
-    throw new Fault(
-      "start_timeout",
-      `The plugin did not become ready within ${settings.startTimeoutMs} ms.`,
-      {
-        details: { startTimeoutMs: settings.startTimeoutMs, logs },
-      },
-    );
+  const timeout = untilLate(deps, { ...limit, signal: both }).then(async (spared): Promise<never> => {
+    throw startTimedOut(settings, spared, await lastLines(deps, containerId, settings.logLinesKept));
   });
   const watch = watchExit({ engine, clock, everyMs: settings.startCheckMs }, containerId, both);
   try {
@@ -232,6 +263,44 @@ async function readyOrExit(
     done.abort(new Error("the start is decided"));
     await Promise.allSettled([word, timeout, watch]);
   }
+}
+
+/** Time that was given beyond the limit, and why. */
+interface Spared {
+  readonly ms: number;
+  readonly why: string | undefined;
+}
+
+/** Resolves when the start has had its time. What the host took from it does not count, up to a bound. */
+async function untilLate(deps: LaunchDeps, { until, onLog, signal }: StartLimit): Promise<Spared> {
+  const { clock, host, settings } = deps;
+  const spareMaxMs = settings.startTimeoutBusyMs - settings.startTimeoutMs;
+  let spared: Spared = { ms: 0, why: undefined };
+  for (let leftMs = until - clock.now(); leftMs > 0; ) {
+    const from = clock.now();
+    const sliceMs = Math.min(leftMs, settings.startCheckMs);
+    await clock.sleep(sliceMs, signal);
+    const why = spared.ms < spareMaxMs ? host.explain(from, clock.now()) : undefined;
+    if (why === undefined) {
+      leftMs -= sliceMs;
+      continue;
+    }
+    if (spared.ms === 0)
+      onLog(`the host is busy: the start gets up to ${spareMaxMs} ms more, because ${why}`);
+    spared = { ms: spared.ms + sliceMs, why };
+  }
+  return spared;
+}
+
+function startTimedOut(
+  { startTimeoutMs }: LaunchSettings,
+  { ms, why }: Spared,
+  logs: readonly string[],
+): Fault {
+  const more = why === undefined ? "" : `, and ${ms} ms more that it got because ${why}`;
+  return new Fault("start_timeout", `The plugin did not become ready within ${startTimeoutMs} ms${more}.`, {
+    details: { startTimeoutMs, moreMs: ms, logs },
+  });
 }
 
 async function watchExit(
@@ -260,9 +329,12 @@ async function look(engine: Engine, containerId: string, signal: AbortSignal) {
 
 /** The runner leaves soon after its plugin; only then the Engine's flag and the whole log are there. */
 async function crashFault(deps: LaunchDeps, live: LiveRuntime, said: RuntimeExit): Promise<Fault> {
-  const { engine, clock, settings } = deps;
+  const { engine, clock, settings, news } = deps;
   const state = await waitStopped({ engine, clock }, live.containerId, settings.startCheckMs);
   const exit = exitOf(said, state);
+  const outside =
+    news.explain(live.containerId, clock.now(), state) ?? (state === undefined ? "ended_outside" : undefined);
+  if (outside !== undefined && !exit.oom) return startInterrupted(outside);
   return startCrashed(exit, await lastLines(deps, live.containerId, settings.logLinesKept));
 }
 
@@ -280,14 +352,4 @@ export async function waitStopped(
     if (state === undefined || state.phase !== "running" || clock.now() >= until) return state;
     await clock.sleep(STOP_LOOK_MS, never);
   }
-}
-
-function startEnd(cause: unknown): RuntimeEnd {
-  const fault = toFault(cause);
-  const { exitCode, oom } = fault.details;
-  return {
-    ...endOf({ exitCode: undefined, signal: undefined, oom: oom === true }, "start_failed"),
-    ...(typeof exitCode === "number" ? { exitCode } : {}),
-    message: fault.message,
-  };
 }

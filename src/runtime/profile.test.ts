@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { aPool } from "../../test/harness/runtime-rows.ts";
 import { RuntimeId, TenantId } from "../domain/ids.ts";
+import type { Limits } from "../domain/limits.ts";
 import { parseLabels } from "../engine/labels.ts";
 import { poolKey } from "./pool-key.ts";
-import { containerSpec, networkSpec, profileHash } from "./profile.ts";
+import { bridgePrefix, containerSpec, networkSpec, profileHash } from "./profile.ts";
 import { PROFILE_DEFAULTS, type ProfileSettings } from "./settings.ts";
 
 const MIB = 1 << 20;
@@ -82,11 +83,14 @@ describe("the profile", () => {
     expect(Object.keys(env).filter((name) => /INDEX/.test(name))).toEqual([]);
   });
 
-  it("has a hash that limits and settings change, and that generations share", () => {
+  it("has a hash that settings change, and limits that need another Container, and that generations share", () => {
     const options = { instanceId: "abcd1234", settings: PROFILE_DEFAULTS };
     const hash = profileHash(aPool(), options);
+    const hashWith = (limits: Partial<Limits>) =>
+      profileHash(aPool({ limits: { ...aPool().limits, ...limits } }), options);
     expect(parseLabels(spec().labels)?.specHash).toBe(hash);
-    expect(profileHash(aPool({ limits: { ...aPool().limits, pidsMax: 1 } }), options)).not.toBe(hash);
+    expect(hashWith({ storageBytes: MIB })).not.toBe(hash);
+    expect(hashWith({ pidsMax: 1, cpuMillis: 4_000, memoryBytes: 512 * MIB })).toBe(hash);
     expect(profileHash(aPool(), { ...options, settings: { ...PROFILE_DEFAULTS, network: "none" } })).not.toBe(
       hash,
     );
@@ -104,8 +108,33 @@ describe("the profile", () => {
 });
 
 describe("names", () => {
-  it("a network's bridge fits the kernel's 15 characters", () => {
+  it("a network's bridge fits the kernel's 15 characters, and begins as all of its kind", () => {
     expect(networkSpec("abcd1234")).toMatchObject({ bridge: "br-abcd1234", betweenContainers: false });
+    for (const kind of ["open", "list"] as const) {
+      for (const subnet of [undefined, "10.9.0.0/20"]) {
+        const { bridge } = networkSpec("abcd1234efgh", { kind, subnet });
+        expect(bridge.length).toBeLessThanOrEqual(15);
+        expect(bridge.startsWith(bridgePrefix("abcd1234efgh", kind))).toBe(true);
+      }
+    }
+  });
+
+  it("a subnet is shared by the two kinds, and another one is another network", () => {
+    const of = (kind: "open" | "list", subnet: string) => networkSpec("abcd1234", { kind, subnet });
+    expect(of("open", "10.9.0.0/20").subnet).toBe("10.9.0.0/21");
+    expect(of("list", "10.9.0.0/20").subnet).toBe("10.9.8.0/21");
+    expect(of("list", "192.168.200.130/24").subnet).toBe("192.168.200.128/25");
+    expect(of("open", "10.8.0.0/20").name).not.toBe(of("open", "10.9.0.0/20").name);
+  });
+
+  it("names servers and hosts only where there are some: a Berth without any replaces no Container", () => {
+    expect(spec()).not.toHaveProperty("dns");
+    expect(spec()).not.toHaveProperty("hosts");
+    expect(spec({ network: "list", listDns: "10.9.8.1", hosts: { ollama: "10.0.0.5" } })).toMatchObject({
+      network: "berth-abcd1234-list",
+      dns: ["10.9.8.1"],
+      hosts: { ollama: "10.0.0.5" },
+    });
   });
 
   it("a Pool's key tells Tenants apart and is the same for all where they share", () => {

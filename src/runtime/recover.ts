@@ -9,11 +9,24 @@ import { parseLabels } from "../engine/labels.ts";
 
 export type Recovery =
   /** It runs: link it, and wait for its plugin where the row does not say ready yet. */
-  | { readonly action: "adopt"; readonly containerId: string }
+  | {
+      readonly action: "adopt";
+      readonly containerId: string;
+      readonly resources: ContainerState["resources"];
+    }
   /** It was created and never started: the start goes on from here. */
-  | { readonly action: "start"; readonly containerId: string }
+  | {
+      readonly action: "start";
+      readonly containerId: string;
+      readonly resources: ContainerState["resources"];
+    }
   /** It stands still: what is left of it is told and removed. */
-  | { readonly action: "bury"; readonly containerId: string }
+  | {
+      readonly action: "bury";
+      readonly containerId: string;
+      /** By a signal, and nobody watched: the host or the Engine may have gone down. */
+      readonly wasKilled: boolean;
+    }
   /** There is no Container. `wasRunning`: there had been one, so this counts as a failure of the Runtime. */
   | { readonly action: "forget"; readonly wasRunning: boolean };
 
@@ -35,15 +48,15 @@ function planRecovery(
   const isOurs =
     labels?.instance === instanceId && labels.runtime === record.id && labels.specHash === record.specHash;
   if (found === undefined || !isOurs) return { action: "forget", wasRunning: record.state !== "starting" };
-  const containerId = found.id;
+  const { id: containerId, resources } = found;
   switch (found.phase) {
     case "running":
-      return { action: "adopt", containerId };
+      return { action: "adopt", containerId, resources };
     case "created":
-      return { action: "start", containerId };
+      return { action: "start", containerId, resources };
     case "exited":
     case "dead":
-      return { action: "bury", containerId };
+      return { action: "bury", containerId, wasKilled: (found.exitCode ?? 0) > 128 && !found.oomKilled };
     default:
       return found.phase satisfies never;
   }

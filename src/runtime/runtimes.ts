@@ -46,10 +46,16 @@ export interface PoolKeeper {
     signal: AbortSignal,
   ): Promise<RuntimeRecord>;
   /**
-   * Replaces what serves by a new Container, with `limits` under these; the old one serves until the new one is ready,
-   * and ends with its last call. Also ends `crash_loop`. Throws as `ensureReady`: then the old one serves on, as it was.
+   * Replaces what serves by a new Container; the old one serves until the new one is ready, and ends with its last call.
+   * With `limits` the new one is under these, and there is none where the running one can be given them. Also ends
+   * `crash_loop`. Resolves with the newest Runtimes of the Pool, those that serve then and those that did. Throws as `ensureReady`, `host_full` and
+   * `quota_memory` also where more memory for the running one does not fit: then the old one serves on, as it was.
    */
-  replace(poolKey: string, options: { readonly limits?: Limits }, signal: AbortSignal): Promise<void>;
+  replace(
+    poolKey: string,
+    options: { readonly limits?: Limits },
+    signal: AbortSignal,
+  ): Promise<readonly RuntimeRecord[]>;
   /**
    * Stops the Pool's Containers where no enabled Installation points to it, each with its last call. Answers false
    * where one still runs after `waitMs`; it is stopped all the same.

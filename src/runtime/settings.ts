@@ -4,7 +4,16 @@ import type { CaBundle } from "./ca-bundle.ts";
 
 /** Read by the profile: what every plugin Container looks like. */
 export interface ProfileSettings {
-  readonly network: "bridge" | "none";
+  /** `list`: the bridge of those that reach what is listed. */
+  readonly network: "bridge" | "list" | "none";
+  /** Of the bridges together; undefined leaves the Engine's choice. */
+  readonly subnet: string | undefined;
+  /** Name to address, in each plugin's file of hosts. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** The server of names of those that have a list. */
+  readonly listDns: string | undefined;
+  /** What of these differs for one Pool, now. */
+  readonly networkOf: (poolKey: string) => Partial<Pick<ProfileSettings, "network" | "hosts" | "listDns">>;
   /** Undefined leaves the Engine's own parent. */
   readonly cgroupParent: string | undefined;
   readonly openFilesMax: number;
@@ -25,12 +34,16 @@ export interface ProfileSettings {
 export interface LaunchSettings {
   /** From the Container's start to the plugin's first heartbeat. */
   readonly startTimeoutMs: number;
+  /** The same with the time that a busy host did not have for it. */
+  readonly startTimeoutBusyMs: number;
   /** While a start is awaited: how often the Engine is asked whether the Container still runs. */
   readonly startCheckMs: number;
   /** Containers that are being created or started at the same time. */
   readonly startsMax: number;
   /** Last lines of a Container's log that become part of a failure's details. */
   readonly logLinesKept: number;
+  /** What all Runtimes of the host may be granted together; undefined: it is not counted. */
+  readonly hostMemoryBytes: number | undefined;
 }
 
 export interface SupervisionSettings {
@@ -43,9 +56,17 @@ export interface SupervisionSettings {
   /** Between pings after a miss. */
   readonly healthRetryMs: number;
   readonly pingTimeoutMs: number;
-  /** A plugin whose last heartbeat is older counts as a miss. */
+  /** A plugin whose last heartbeat is older counts as a miss: while it answers a call, and while it has none. */
   readonly heartbeatAgeMaxMs: number;
+  readonly idleHeartbeatAgeMaxMs: number;
   readonly missesMax: number;
+  /** Silence that ends a Runtime however busy the host is. */
+  readonly healthPatienceMs: number;
+  readonly healthReplacementsPerMinute: number;
+  /** A timer that fires later than that shows a process that did not run. */
+  readonly lateMs: number;
+  /** Share of the time in which work waits for a processor, from which on the host counts as busy. */
+  readonly pressurePercentMax: number;
   readonly backoffFirstMs: number;
   readonly backoffMaxMs: number;
   /** A Runtime that was ready for so long starts the back-off from the beginning. */
@@ -64,6 +85,21 @@ export interface SupervisionSettings {
   readonly sweepDryRun: boolean;
   /** Undefined: Pools never stop for want of calls. */
   readonly idleStopMs: number | undefined;
+  /** Of Pools that Tenants share; any other has its own in its limits. */
+  readonly sharedReplicas: ReplicaRange;
+  /** When a Pool that may have more Runtimes gets one, and gives one up; `lookMs`: how often its load is looked at. */
+  readonly scaling: {
+    readonly busyCalls: number;
+    readonly busyMs: number;
+    readonly quietMs: number;
+    readonly lookMs: number;
+  };
+}
+
+/** Runtimes of one Pool: always, and while it is busy at most. */
+export interface ReplicaRange {
+  readonly min: number;
+  readonly max: number;
 }
 
 export interface DirectorySettings {
@@ -88,6 +124,10 @@ const MB = 1024 * KB;
 
 export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
   network: "bridge",
+  subnet: undefined,
+  hosts: {},
+  listDns: undefined,
+  networkOf: () => ({}),
   cgroupParent: undefined,
   openFilesMax: 4096,
   shmBytes: 16 * MB,
@@ -102,20 +142,27 @@ export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
 
 export const LAUNCH_DEFAULTS: LaunchSettings = Object.freeze({
   startTimeoutMs: 120_000,
+  startTimeoutBusyMs: 360_000,
   startCheckMs: 1_000,
   startsMax: 4,
   logLinesKept: 200,
+  hostMemoryBytes: undefined,
 });
 
 export const SUPERVISION_DEFAULTS: SupervisionSettings = Object.freeze({
   leaseMs: 15_000,
   rowPollMs: 2_000,
   reconcileMs: 30_000,
-  healthMs: 30_000,
+  healthMs: 20_000,
   healthRetryMs: 1_000,
   pingTimeoutMs: 2_000,
   heartbeatAgeMaxMs: 120_000,
+  idleHeartbeatAgeMaxMs: 25_000,
   missesMax: 3,
+  healthPatienceMs: 300_000,
+  healthReplacementsPerMinute: 6,
+  lateMs: 1_000,
+  pressurePercentMax: 60,
   backoffFirstMs: 1_000,
   backoffMaxMs: 60_000,
   healthyResetMs: 60_000,
@@ -128,6 +175,8 @@ export const SUPERVISION_DEFAULTS: SupervisionSettings = Object.freeze({
   orphanGraceMs: 60_000,
   sweepDryRun: false,
   idleStopMs: undefined,
+  sharedReplicas: { min: 1, max: 1 },
+  scaling: { busyCalls: 1, busyMs: 5_000, quietMs: 300_000, lookMs: 1_000 },
 });
 
 export const DIRECTORY_DEFAULTS: DirectorySettings = Object.freeze({

@@ -161,6 +161,22 @@ describe("a worker that does not hold a Pool's lease", () => {
   });
 });
 
+/** One worker keeps one Pool, with one Runtime. */
+async function oneKept() {
+  const workers = await someWorkers();
+  const first = await workers.start("first");
+  workers.rows.addPool();
+  await workers.finish(first.keeper.ensureReady(KEY, quietly, never));
+  const [runtime] = workers.rows.runtimesOf();
+  return { workers, runtime };
+}
+
+/** As if another one had taken the lease behind its back. */
+function giveLeaseAway(workers: Workers): void {
+  const expiresAt = new Date(workers.clock.now() + 60_000);
+  workers.rows.changePool(KEY, { lease: { holder: "other", attempt: 9, expiresAt } });
+}
+
 describe("a lease", () => {
   it("that is given up in good order is taken at once, and what runs is adopted", async () => {
     const workers = await someWorkers();
@@ -174,19 +190,47 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("that ran out while its holder stood still is not acted upon by it", async () => {
+  it("that is taken over brings the row of what is adopted to the Container that there is", async () => {
     const workers = await someWorkers();
-    const first = await workers.start("first");
+    const [first, second] = await workers.two();
     workers.rows.addPool();
     await workers.finish(first.keeper.ensureReady(KEY, quietly, never));
-    const [runtime] = workers.rows.runtimesOf();
-    // The lease passes to another behind its back; then the plugin dies.
-    const expiresAt = new Date(workers.clock.now() + 60_000);
-    workers.rows.changePool(KEY, { lease: { holder: "other", attempt: 9, expiresAt } });
+    const [record] = workers.rows.runtimesOf();
+    if (record === undefined) throw new Error("there is no runtime");
+    workers.rows.runtimeRows.set(record.id, { ...record, containerId: undefined });
+    await first.keeper[Symbol.asyncDispose]();
+    await expect.poll(() => workers.holder).toBe("second");
+    await workers.finish(second.keeper.ensureReady(KEY, quietly, never));
+    expect(workers.rows.runtimesOf()).toMatchObject([{ id: record.id, containerId: record.containerId }]);
+  });
+
+  it("that ran out while its holder stood still is not acted upon by it", async () => {
+    const { workers, runtime } = await oneKept();
+    giveLeaseAway(workers);
     await workers.clock.advance(LEASE_MS);
     workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
     await workers.clock.advance(5_000);
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: runtime?.id, state: "ready" }]);
+  });
+});
+
+describe("a lease of a holder whose clock was set back since", () => {
+  it("is asked for again, and not acted upon where another one has it", async () => {
+    const { workers, runtime } = await oneKept();
+    workers.clock.setBack(3_600_000);
+    giveLeaseAway(workers);
+    workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
+    await workers.clock.advance(5_000);
+    expect(workers.rows.runtimesOf()).toMatchObject([{ id: runtime?.id, state: "ready" }]);
+  });
+
+  it("is kept by it where nobody else wants it", async () => {
+    const { workers, runtime } = await oneKept();
+    workers.clock.setBack(3_600_000);
+    workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
+    await workers.clock.until(
+      () => workers.rows.runtimesOf().length === 2 && workers.rows.pool().state === "ready",
+    );
   });
 });
 

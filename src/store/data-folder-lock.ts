@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { Fault } from "../domain/fault.ts";
 import { errorCode } from "../util/error-code.ts";
+import { isRunning, markOwnProcess, type ProcessMark } from "../util/process-mark.ts";
 
 const Holder = z.object({ pid: z.int().positive(), startTime: z.string(), bootId: z.string() });
-type Holder = z.infer<typeof Holder>;
 
 /**
  * Takes the folder, which is made if need be, for this process until disposed. Throws `data_folder_locked` with the
@@ -24,7 +24,7 @@ export async function lockDataFolder(folder: string): Promise<AsyncDisposable> {
 
 /** The same with any file; `what` is what the refusal names. */
 export async function lockFile(path: string, what: string): Promise<AsyncDisposable> {
-  const me = await describeSelf();
+  const me = await markOwnProcess();
   const text = `${JSON.stringify(me)}\n`;
   const draft = `${path}.${me.pid}.${crypto.randomUUID()}`;
   await writeFile(draft, text, { mode: 0o600, flush: true });
@@ -47,7 +47,7 @@ async function take({ path, draft, what }: { path: string; draft: string; what: 
     const found = await readText(path);
     if (found === undefined) continue;
     const holder = parseHolder(found);
-    if (holder !== undefined && (await isAlive(holder))) throw locked(what, holder.pid);
+    if (holder !== undefined && (await isRunning(holder))) throw locked(what, holder.pid);
     // The right to replace exactly this dead lock is a lock too: only one process can have it, so nobody removes
     // a lock that a faster starter has put there meanwhile.
     const digest = createHash("sha256").update(found).digest("hex").slice(0, 16);
@@ -75,7 +75,7 @@ function locked(what: string, pid: number): Fault {
   });
 }
 
-function parseHolder(text: string): Holder | undefined {
+function parseHolder(text: string): ProcessMark | undefined {
   try {
     return Holder.parse(JSON.parse(text));
   } catch {
@@ -83,33 +83,11 @@ function parseHolder(text: string): Holder | undefined {
   }
 }
 
-async function describeSelf(): Promise<Holder> {
-  const startTime = await readStartTime(process.pid);
-  if (startTime === undefined) throw new Error("/proc does not show this process");
-  return { pid: process.pid, startTime, bootId: await readBootId() };
-}
-
-async function isAlive({ pid, startTime, bootId }: Holder): Promise<boolean> {
-  return bootId === (await readBootId()) && startTime === (await readStartTime(pid));
-}
-
-async function readBootId(): Promise<string> {
-  return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
-}
-
-/** In clock ticks since the boot; undefined when there is no such process, or only its zombie. */
-async function readStartTime(pid: number): Promise<string | undefined> {
-  const stat = await readText(`/proc/${pid}/stat`);
-  // The name in parentheses may hold anything, so counting starts after it: state is field 3, the start field 22.
-  const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-}
-
 async function readText(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (errorCode(error) === "ENOENT" || errorCode(error) === "ESRCH") return undefined;
+    if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
 }

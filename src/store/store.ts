@@ -8,11 +8,13 @@
  */
 import type { Actor, AuditEvent } from "../domain/audit.ts";
 import type { FaultJson } from "../domain/fault.ts";
+import type { MemoryReservation } from "../domain/host-budget.ts";
 import type { InstallationId, RuntimeId, TaskId, TenantId } from "../domain/ids.ts";
 import type { Installation, InstallationState } from "../domain/installation.ts";
 import type { Limits, LimitsAsked, LimitsWanted } from "../domain/limits.ts";
+import type { LimitsApplied } from "../domain/limits-applied.ts";
 import type { Package } from "../domain/package.ts";
-import type { Pool, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
+import type { Pool, RuntimeAction, RuntimeEnd, RuntimeRecord } from "../domain/runtime.ts";
 import type { Scope } from "../domain/scope.ts";
 import type { Task } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
@@ -20,6 +22,7 @@ import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts
 import type { BundleRows } from "./bundle-rows.ts";
 import type { DependencyRows } from "./dependency-rows.ts";
 import type { DiskRows, LeaseRows } from "./disk-rows.ts";
+import type { EgressRows } from "./egress-rows.ts";
 import type { EndpointRows } from "./endpoint-rows.ts";
 import type { ImportedImageRows } from "./imported-images.ts";
 import type { InstalledRows } from "./installed-rows.ts";
@@ -63,6 +66,7 @@ export interface Store extends AsyncDisposable {
   readonly disk: DiskRows;
   readonly takeover: TakeoverRows;
   readonly endpoints: EndpointRows;
+  readonly egress: EgressRows;
   /** Resolves when the database answers. */
   ping(): Promise<void>;
 }
@@ -132,6 +136,8 @@ export interface Published {
   readonly limitsAsked?: LimitsAsked;
   readonly limitsGranted?: Limits;
   readonly limitsWanted?: LimitsWanted;
+  /** How those that changed came into force: the task keeps it, in place of what was planned. */
+  readonly limitsApplied?: LimitsApplied;
   readonly warnings?: readonly string[];
   readonly trust?: TrustDecision;
   /**
@@ -302,15 +308,43 @@ export interface PoolRows {
 }
 
 export interface RuntimeRows {
+  /**
+   * Reserves its memory until it ends. Throws `host_full`, and makes nothing, where all that lives and this one are
+   * granted more than the host's budget, `quota_memory` where those of its Tenant are granted more than the Tenant may
+   * have; of several who ask at the same moment none slips past.
+   */
   create(
-    runtime: Pick<RuntimeRecord, "id" | "poolKey" | "slot" | "generation" | "containerName" | "specHash">,
+    runtime: Pick<RuntimeRecord, "id" | "poolKey" | "slot" | "generation" | "containerName" | "specHash"> &
+      Partial<Pick<RuntimeRecord, "tenantId" | "pluginId" | "identifier">>,
+    reservation?: MemoryReservation,
   ): Promise<RuntimeRecord>;
+  /**
+   * What it reserves from now on, of one that lives. More than before is refused as `create` refuses, and then nothing
+   * changes; `undefined` as budget judges nothing: it has that much already.
+   */
+  reserve(
+    id: RuntimeId,
+    memoryBytes: number,
+    judged: { readonly budgetBytes: number | undefined } | undefined,
+  ): Promise<void>;
   setContainer(id: RuntimeId, containerId: string): Promise<void>;
   setState(id: RuntimeId, state: "ready" | "draining"): Promise<void>;
   end(id: RuntimeId, end: RuntimeEnd): Promise<void>;
-  /** All that have not ended. */
-  listLive(): Promise<readonly RuntimeRecord[]>;
+  /** All that have not ended, or those of one Pool. */
+  listLive(poolKey?: string): Promise<readonly RuntimeRecord[]>;
+  /** What Berth did about an end. */
+  noteAction(id: RuntimeId, action: RuntimeAction): Promise<void>;
   listOfPool(poolKey: string, limit: number): Promise<readonly RuntimeRecord[]>;
+  /**
+   * Those of a plugin that served a Tenant, by Pools of its own or by shared ones, and had not ended before `since`; the
+   * newest first.
+   */
+  listOfPlugin(
+    filter: { readonly tenantId: TenantId; readonly pluginId: string; readonly since: Date },
+    limit: number,
+  ): Promise<readonly RuntimeRecord[]>;
+  /** Removes at most `limit` that ended more than so many days ago; answers how many. */
+  purge(olderThanDays: number, limit: number): Promise<number>;
   find(id: RuntimeId): Promise<RuntimeRecord | undefined>;
   /** Greater than that of every Runtime that the Pool has had. */
   nextGeneration(poolKey: string): Promise<number>;

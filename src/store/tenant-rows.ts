@@ -2,6 +2,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { TaskId, TenantId } from "../domain/ids.ts";
 import type { InstallationState } from "../domain/installation.ts";
 import type { TenantTask } from "../domain/task.ts";
+import type { TenantQuotas, TenantUsage } from "../domain/tenant-quotas.ts";
 import type { Page, PageRequest } from "./answers.ts";
 
 /** What a Tenant has, counted when it was asked for. */
@@ -44,6 +45,17 @@ export interface TenantRows {
   settings(id: TenantId): Promise<TenantSettings>;
   /** Throws `conflict` while the Tenant is being removed. */
   setSettings(id: TenantId, settings: TenantSettings, by?: Actor): Promise<void>;
+  /** What holds of a Tenant of which nothing was said: the operator's settings. */
+  readonly defaultQuotas: TenantQuotas;
+  /** What was said of it; nothing for a Tenant that is not there. */
+  quotas(id: TenantId): Promise<{ readonly quotas: TenantQuotas; readonly usage: TenantUsage }>;
+  /** What was said of those that have a quota of disk or calls of their own. */
+  listQuotas(): Promise<ReadonlyMap<TenantId, TenantQuotas>>;
+  /**
+   * Holds for what is accepted and started from then on; what is there stays. It goes with the Tenant. Throws `conflict`
+   * while the Tenant is being removed.
+   */
+  setQuotas(id: TenantId, changes: Partial<TenantQuotas>, by?: Actor): Promise<void>;
 }
 
 /** What is kept of a Tenant's choices. */

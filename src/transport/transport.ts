@@ -26,7 +26,7 @@ export interface LinkOptions {
   readonly listener: LinkListener;
 }
 
-/** All are called synchronously, never concurrently; none may throw. */
+/** All are called synchronously, never concurrently. What one throws is logged and changes nothing else. */
 export interface LinkListener {
   /** Data and control connections both stand. Called again after a reconnect. */
   onUp(): void;
@@ -46,6 +46,8 @@ export interface RuntimeExit {
   readonly signal: string | undefined;
   /** The cgroup's OOM-kill counter went up during the life of the process. */
   readonly oom: boolean;
+  /** Set where Berth ended it because it hung: what it did not do. */
+  readonly hung?: string;
 }
 
 export interface RuntimeHealth {
@@ -55,9 +57,16 @@ export interface RuntimeHealth {
   readonly residentBytes: number;
   readonly oomKills: number;
   readonly openSessions: number;
+  /** The plugin's process is stopped, by a signal or a tracer: it comes back by nobody's doing but theirs who stopped it. */
+  readonly stopped?: boolean;
+  /** The longest time that the runner itself did not run, since it answered last. */
+  readonly lateMs?: number;
 }
 
-/** One session's end of a link. Called synchronously as frames arrive, never after `onLost` or an `end` frame. */
+/**
+ * One session's end of a link. Called synchronously as frames arrive, never after an `end` frame or `onLost`. What
+ * `onFrame` throws ends the session: `onLost` follows with it, also after the `end` frame.
+ */
 export interface SessionListener {
   /** `bytes`: the length of the line on the wire. */
   onFrame(frame: SessionFrame, bytes: number): void;

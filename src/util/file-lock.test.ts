@@ -1,7 +1,7 @@
-import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { withFileLock } from "./file-lock.ts";
 
 const SETTINGS = { staleMs: 60_000, lookMs: 1 };
@@ -40,4 +40,21 @@ test("the lock of a process that died is taken once it is old, and a successor's
     await writeFile(path, "of a successor");
   });
   expect(await readdir(folder)).toEqual(["c"]);
+});
+
+test("a holder that lives keeps it, however long its work takes", async () => {
+  const path = join(folder, "d");
+  const settings = { staleMs: 2_000, lookMs: 5 };
+  const order: string[] = [];
+  const first = withFileLock(path, settings, async () => {
+    order.push("the first begins");
+    const { mtimeMs } = await stat(path);
+    const isOld = async () => (await stat(path)).mtimeMs > mtimeMs + settings.staleMs;
+    await vi.waitFor(async () => expect(await isOld()).toBe(true), { timeout: 30_000, interval: 100 });
+    order.push("the first ends");
+  });
+  await vi.waitFor(() => expect(order).toHaveLength(1));
+  await withFileLock(path, settings, async () => void order.push("the second begins"));
+  await first;
+  expect(order).toEqual(["the first begins", "the first ends", "the second begins"]);
 });

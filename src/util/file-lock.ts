@@ -1,11 +1,12 @@
 /**
  * One holder at a time among processes that share a folder, also from containers, which see nothing of each other's
- * pids: a lock is known to be dead by its age alone. For work that takes far less than that age.
+ * pids: a lock is known to be dead by its age alone, and a holder that lives keeps it young.
  */
 import { randomUUID } from "node:crypto";
-import { link, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { link, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorCode } from "./error-code.ts";
+import { holdLock } from "./serving.ts";
 
 export interface FileLockSettings {
   /** From this age on, a lock was left by a process that died, and is taken. */
@@ -24,9 +25,14 @@ export async function withFileLock<T>(
   while (!(await take(path, mark))) {
     if (!(await clearStale(path, settings.staleMs))) await sleep(settings.lookMs);
   }
+  const beat = setInterval(() => {
+    const now = new Date();
+    utimes(path, now, now).catch(() => undefined);
+  }, settings.staleMs / 4);
   try {
-    return await work();
+    return await holdLock(work);
   } finally {
+    clearInterval(beat);
     // One that stood still for too long has lost it, and must leave that of its successor alone.
     if ((await readFile(path, "utf8").catch(() => "")) === mark) await rm(path, { force: true });
   }

@@ -1,3 +1,5 @@
+import { holdLock } from "./serving.ts";
+
 /** One holder per key at a time, in the order of asking. A key costs memory only while somebody holds or waits for it. */
 export class KeyedLock<K> {
   readonly #tails = new Map<K, Promise<void>>();
@@ -9,7 +11,7 @@ export class KeyedLock<K> {
     this.#tails.set(key, tail);
     await before;
     try {
-      return await work();
+      return await holdLock(work);
     } finally {
       release();
       if (this.#tails.get(key) === tail) this.#tails.delete(key);

@@ -106,6 +106,18 @@ export function engineContract(
       expect(await find(id)).toBeUndefined();
     });
 
+    test("a Container that runs is given other limits and goes on as it was, and so twice", async () => {
+      const id = await run();
+      const before = await find(id);
+      const resources = { memoryBytes: 96 << 20, cpuMillis: 250, pidsMax: 33 };
+      await subject.engine.updateContainer(id, resources, within());
+      await subject.engine.updateContainer(id, resources, within());
+      expect(await find(id)).toEqual({ ...before, resources });
+      await expect(
+        subject.engine.updateContainer(subject.name("nobody"), resources, within()),
+      ).rejects.toMatchObject({ code: "not_found" });
+    });
+
     test("a killed Container no longer runs when the call resolves, and says 137", async () => {
       const id = await run();
       await subject.engine.killContainer(id, within());
@@ -146,9 +158,10 @@ export function engineContract(
       await subject.engine.killContainer(id, within());
       await subject.engine.removeContainer(id, within());
       const events = await seen;
-      expect(events.map(({ action }) => action)).toEqual(["start", "die", "destroy"]);
+      expect(events.map(({ action }) => action)).toEqual(["start", "kill", "die", "destroy"]);
       expect(events.every((event) => event.containerId === id && event.labels["watch"] === "me")).toBe(true);
-      expect(events[1]?.exitCode).toBe(137);
+      expect(events[1]?.signal).toBe(9);
+      expect(events[2]?.exitCode).toBe(137);
       expect(events[0]?.at.getTime()).toBeGreaterThanOrEqual(since.getTime());
     });
 
@@ -165,7 +178,7 @@ export function engineContract(
           (event) => event.action === "destroy",
         );
       const first = await replayed();
-      expect(first.map(({ action }) => action)).toEqual(["start", "die", "destroy"]);
+      expect(first.map(({ action }) => action)).toEqual(["start", "kill", "die", "destroy"]);
       expect(await replayed()).toEqual(first);
     });
 
@@ -299,7 +312,9 @@ export function engineContract(
       await engine.ensureNetwork(spec, within());
       const other = engine.ensureNetwork({ ...spec, betweenContainers: true }, within());
       await expect(other).rejects.toMatchObject({ code: "conflict" });
+      expect(await engine.listNetworks(labels, within())).toContain(spec.name);
       await engine.removeNetwork(spec.name, within());
+      expect(await engine.listNetworks(labels, within())).not.toContain(spec.name);
       await engine.removeNetwork(spec.name, within());
     });
 
@@ -313,6 +328,8 @@ export function engineContract(
       const seen = await Promise.all(asked);
       expect(new Set(seen.map(({ by }) => by)).size).toBe(1);
       expect(await engine.findMark(name, within())).toEqual(seen[0]);
+      expect(await engine.listMarks(labels, within())).toEqual([{ name, labels: seen[0] }]);
+      expect(await engine.listMarks({ ...labels, by: "nobody" }, within())).toEqual([]);
       await engine.removeMark(name, within());
       await engine.removeMark(name, within());
       expect(await engine.ensureMark({ name, labels: { ...labels, by: "d" } }, within())).toMatchObject({

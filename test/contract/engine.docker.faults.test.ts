@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import util from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../src/engine/docker/docker-engine.ts";
 import type { Engine } from "../../src/engine/engine.ts";
@@ -181,6 +182,26 @@ test("a lost create reply is engine_unavailable, and asking again tells of the c
   await expect(engine.createContainer(spec, within())).rejects.toMatchObject({ code: "conflict" });
 });
 
+test("a create that is aborted while the Engine makes it leaves no Container: it is removed by its id", async () => {
+  const reached = Promise.withResolvers<void>();
+  const made = Promise.withResolvers<void>();
+  routes["POST /containers/create"] = (request, response) => {
+    request.resume();
+    reached.resolve();
+    void made.promise.then(() => json({ Id: ID }, 201)(request, response));
+  };
+  routes[`DELETE /containers/${ID}`] = (_request, response) => response.writeHead(204).end();
+  const stop = new AbortController();
+  const spec = aContainerSpec({ image: "tiny:1" });
+  const creating = engine.createContainer(spec, stop.signal).catch((error: unknown) => error);
+  expect(await Promise.race([reached.promise, creating])).toBeUndefined();
+  const reason = new Error("cancelled");
+  stop.abort(reason);
+  made.resolve();
+  expect(await creating).toBe(reason);
+  expect(asked.at(-1)).toContain(`DELETE /v1.41/containers/${ID}`);
+});
+
 test("names that would leave their place in a path are refused before anything is asked", async () => {
   for (const name of ["../images", "a/b", "a?force=1", "", "x".repeat(201), "a..b"]) {
     await expect(engine.findContainer(name, within())).rejects.toMatchObject({ code: "invalid_input" });
@@ -200,6 +221,7 @@ test("a removal that is already under way is waited for", async () => {
       Name: "/x",
       Image: "i",
       Created: "2026-01-01T00:00:00Z",
+      HostConfig: {},
       Config: {},
       State: state,
     };
@@ -294,6 +316,23 @@ test("an exec whose stream is cut while it runs is engine_unavailable, and its C
   expect(killed).toBe(true);
 });
 
+test("what the vendor's client writes of a request for its debugging is short, however many are open", async () => {
+  routes["GET /events"] = (_request, response) => response.writeHead(200).flushHeaders();
+  const open = [nextEvent(), nextEvent(), nextEvent()].map((event) => event.catch(() => undefined));
+  await expect.poll(() => asked.filter((request) => request.includes("/events"))).toHaveLength(3);
+  const inspect = vi.spyOn(util, "inspect");
+  try {
+    await engine.info(within());
+    const texts = inspect.mock.results.map(({ value }) => String(value));
+    expect(texts.length).toBeGreaterThan(0);
+    expect(Math.max(...texts.map(({ length }) => length))).toBeLessThan(5000);
+  } finally {
+    inspect.mockRestore();
+    await engine[Symbol.asyncDispose]();
+    await Promise.all(open);
+  }
+});
+
 test("closing the engine ends its open calls and streams", async () => {
   const open = Promise.withResolvers<void>();
   routes["GET /events"] = (_request, response) => {
@@ -312,6 +351,7 @@ test("a commit that is aborted while the Engine makes it leaves no image: what w
   const made = Promise.withResolvers<void>();
   routes["GET /containers/c1/json"] = json({
     ...{ Id: "c1", Name: "/c1", Image: `sha256:${ID}`, Created: "2026-01-01T00:00:00Z" },
+    HostConfig: {},
     Config: { Labels: {}, Env: [] },
     State: {
       ...{ Status: "exited", OOMKilled: false, ExitCode: 0 },

@@ -116,6 +116,25 @@ describe("a limited Container", () => {
   });
 });
 
+test("limits that change while it runs are those that the kernel holds, without swap", async () => {
+  const made = await t.run();
+  const resources = { memoryBytes: 64 * MIB, cpuMillis: 250, pidsMax: 31 };
+  await t.engine.updateContainer(made, resources, within());
+  const files =
+    cgroup === "1"
+      ? ["memory/memory.limit_in_bytes", "pids/pids.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]
+      : ["memory.max", "pids.max", "cpu.max"];
+  const read = await t.shell(made, `cd /sys/fs/cgroup; cat ${files.join(" ")}`);
+  const [memory, pids, quota, period] = read.split(/\s+/).map(Number);
+  expect({ memory, pids, cpus: (quota ?? 0) / (period ?? 1) }).toEqual({
+    memory: 64 * MIB,
+    pids: 31,
+    cpus: 0.25,
+  });
+  const { body } = await t.client.call({ method: "GET", path: `/containers/${made}/json` }, within());
+  expect(body).toMatchObject({ HostConfig: { MemorySwap: 64 * MIB }, State: { Running: true } });
+});
+
 test("a CPU limit above the machine's own CPUs is the machine's CPUs", async () => {
   const made = await t.run({ resources: { ...t.spec().resources, cpuMillis: 1_000_000 } });
   expect(await t.engine.findContainer(made, within())).toMatchObject({ phase: "running" });

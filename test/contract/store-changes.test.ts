@@ -11,7 +11,7 @@ import { aPackage } from "../harness/tenant-rows.ts";
 
 const LIMITS: Limits = {
   ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },
-  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000 },
+  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000, replicasMin: 1, replicasMax: 1 },
 };
 const CAUSE = { code: "start_crashed", message: "It did not start." } as const;
 const WORKER = "worker-1";

@@ -8,7 +8,7 @@ import { aPackage } from "../harness/tenant-rows.ts";
 const WORKER = "worker-1";
 const LIMITS = {
   ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },
-  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000 },
+  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000, replicasMin: 1, replicasMax: 1 },
 };
 
 function aTenant(): TenantId {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TenantId } from "../../src/domain/ids.ts";
+import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Accepted, AcceptInstall, Store } from "../../src/store/store.ts";
@@ -8,7 +8,7 @@ import { type TestDatabase, useStore } from "../harness/stores.ts";
 const LEASE_MS = 60_000;
 const LIMITS: Limits = {
   ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },
-  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000 },
+  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000, replicasMin: 1, replicasMax: 1 },
 };
 const CAUSE = { code: "build_failed", message: "It did not build." } as const;
 
@@ -227,6 +227,15 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
       expect((await store.tasks.find(task.id))?.state).toBe("queued");
     });
 
+    it("hands over a task whose lease was written by a clock that has been set back since", async () => {
+      const { task } = await accepted();
+      const ahead = await store.tasks.claim(task.id, "worker-1", 3_600_000);
+      expect((await store.tasks.listClaimable(10_000)).map(({ id }) => id)).toContain(task.id);
+      const next = await store.tasks.claim(task.id, "worker-2", LEASE_MS);
+      expect(next?.attempt).toBe((ahead?.attempt ?? 0) + 1);
+      expect((await store.tasks.listClaimable(10_000)).map(({ id }) => id)).not.toContain(task.id);
+    });
+
     it("makes a released task claimable after its delay and not before", async () => {
       const asked = await accepted();
       const attempt = await claimed(asked);
@@ -416,7 +425,6 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
     it("keeps the first end of a Runtime and counts generations past ended ones", async () => {
       const poolKey = crypto.randomUUID();
       const id = crypto.randomUUID().replaceAll("-", "").slice(0, 10);
-      const { RuntimeId } = await import("../../src/domain/ids.ts");
       const runtimeId = RuntimeId.parse(id);
       expect(await store.runtimes.nextGeneration(poolKey)).toBe(1);
       await store.runtimes.create({
@@ -428,6 +436,44 @@ export function storeContract(create: () => Promise<TestDatabase>): void {
       await store.runtimes.end(runtimeId, { reason: "lost" });
       expect(await store.runtimes.find(runtimeId)).toMatchObject({ state: "ended", end: { reason: "oom" } });
       expect(await store.runtimes.nextGeneration(poolKey)).toBe(2);
+    });
+
+    it("keeps the history of a plugin's Runtimes, with what Berth did, until it is old", async () => {
+      const [tenantId, other] = [aTenant(), aTenant()];
+      const pluginId = `berth/history-${crypto.randomUUID().slice(0, 8)}`;
+      const since = new Date(Date.now() - 60_000);
+      const made: string[] = [];
+      for (const owner of [tenantId, undefined, other]) {
+        const id = RuntimeId.parse(crypto.randomUUID().replaceAll("-", "").slice(0, 10));
+        const poolKey = crypto.randomUUID();
+        const names = {
+          containerName: `c-${id}`,
+          specHash: "h",
+          pluginId,
+          identifier: `${pluginId}:1.0.0@ff`,
+        };
+        await store.runtimes.create({ id, poolKey, slot: 0, generation: 1, tenantId: owner, ...names });
+        expect((await store.runtimes.listLive(poolKey)).map((runtime) => runtime.id)).toEqual([id]);
+        await store.runtimes.end(id, { reason: "unhealthy", exitCode: 137, message: "why", logs: ["last"] });
+        await store.runtimes.noteAction(id, { kind: "start_later", delayMs: 1_000 });
+        made.unshift(id);
+      }
+      const history = await store.runtimes.listOfPlugin({ tenantId, pluginId, since }, 10);
+      expect(history.map(({ id }) => id)).toEqual(made.slice(1));
+      expect(history[1]).toMatchObject({ tenantId, pluginId, identifier: `${pluginId}:1.0.0@ff` });
+      expect(history[1]?.end).toEqual({
+        reason: "unhealthy",
+        exitCode: 137,
+        message: "why",
+        logs: ["last"],
+        action: { kind: "start_later", delayMs: 1_000 },
+      });
+      const later = { tenantId, pluginId, since: new Date(Date.now() + 60_000) };
+      expect(await store.runtimes.listOfPlugin(later, 10)).toEqual([]);
+      await store.runtimes.purge(1, 100);
+      expect(await store.runtimes.listOfPlugin({ tenantId, pluginId, since }, 10)).toHaveLength(2);
+      while ((await store.runtimes.purge(0, 100)) > 0);
+      expect(await store.runtimes.listOfPlugin({ tenantId, pluginId, since }, 10)).toEqual([]);
     });
 
     it("revokes a key once and refuses a second one with the same hash", async () => {

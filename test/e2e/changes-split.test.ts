@@ -8,6 +8,7 @@ import {
   type ErrorJson,
   eventually,
   getInstallation,
+  historyOf,
   install,
   type PackedPlugin,
   streamTool,
@@ -32,7 +33,10 @@ beforeAll(async () => {
   await redis.start();
   site = await openSite({
     database: "postgres",
-    env: { REDIS_URL: `redis://127.0.0.1:${redis.port}`, BERTH_PLUGIN_CALLS_MAX: "500" },
+    env: {
+      ...{ REDIS_URL: `redis://127.0.0.1:${redis.port}`, BERTH_PLUGIN_CALLS_MAX: "500" },
+      BERTH_REPLICA_BUSY_SECONDS: "1",
+    },
   });
   const first = await site.start({}, "api");
   worker = await site.start({}, "worker");
@@ -79,6 +83,18 @@ test("under a steady load over two apis no call is lost to an upgrade, a rollbac
   const events = await stream;
   expect(events.map(({ name }) => name)).toEqual([...Array(40).fill("item"), "end"]);
   expect(JSON.stringify(events)).not.toContain("0.0.2");
+}, 300_000);
+
+test("a plugin that an api keeps busy gets a second container from the worker", async () => {
+  const [first, second] = both();
+  const ready = async () =>
+    (await historyOf(first, installed)).filter(({ state }) => state === "ready").length;
+  await changeLimits(first, installed, { replicas_max: 2 });
+  const stream = Array.fromAsync(streamTool(second, call({ text: "long", messages: 40, delay_ms: 400 })));
+  await eventually(async () => ((await ready()) === 2 ? true : undefined));
+  await changeLimits(first, installed, { replicas_max: null });
+  await eventually(async () => ((await ready()) === 1 ? true : undefined));
+  expect((await stream).at(-1)).toMatchObject({ name: "end" });
 }, 300_000);
 
 test("a disabled one refuses calls at every api, and a change that its api accepted is done by whichever worker", async () => {

@@ -154,6 +154,11 @@ test("the worker says once that plugins weigh as much as Berth, and how the host
   expect(lines[0]).toMatch(/The host can give it: /);
 });
 
+test("Berth and its servers weigh ten times as much as a plugin where processors are full", async () => {
+  for (const service of ["api", "worker", "postgres", "redis"])
+    expect((await project.inspect(service)).HostConfig.CpuShares, service).toBe(10_240);
+});
+
 test("a stop ends api and worker by themselves, and a start brings them back", async () => {
   expect(await Promise.all(OURS.map((service) => project.stop(service)))).toEqual([0, 0]);
   await Promise.all(OURS.map((service) => project.start(service)));

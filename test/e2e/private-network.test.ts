@@ -32,6 +32,8 @@ const SECRETS = [PROXY_PASSWORD, INDEX_PASSWORD].flatMap((secret) => [secret, en
 
 /** The servers of this test, whatever proxy the machine's own network needs. */
 const DIRECT = {
+  // The servers of this test are the host's.
+  BERTH_EGRESS_ALLOW: bridgeAddress(),
   no_proxy: [process.env["no_proxy"] ?? process.env["NO_PROXY"] ?? "", bridgeAddress()].join(),
 };
 

@@ -20,7 +20,12 @@ describe.each(SITES)("on $database", ({ database }) => {
   let berth: BerthProcess;
   let echo: AcceptedInstall;
   beforeAll(async () => {
-    const env = { BERTH_PACKAGE_MB_MAX: "1", BERTH_PLUGIN_FRAME_MB_MAX: "1", BERTH_START_SECONDS_MAX: "5" };
+    const env = {
+      BERTH_PACKAGE_MB_MAX: "1",
+      BERTH_PLUGIN_FRAME_MB_MAX: "1",
+      BERTH_START_SECONDS_MAX: "5",
+      BERTH_START_BUSY_SECONDS_MAX: "5",
+    };
     site = await openSite({ database, env });
     berth = await site.start();
     echo = await install(berth, await packPlugin("echo"));

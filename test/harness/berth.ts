@@ -8,7 +8,9 @@ import { createInterface } from "node:readline";
 import { readEvents, type ServerEvent } from "../../src/cli/event-stream.ts";
 
 export const BERTH_MAIN = join(import.meta.dirname, "../../src/main.ts");
-const START_MS_MAX = 60_000;
+/** On a machine whose processors are all taken. */
+const START_MS_MAX = 180_000;
+const LAST_WORDS_MAX = 4_000;
 
 /** The HTTP API, wherever it is served. */
 export interface BerthDoor {
@@ -54,12 +56,17 @@ export async function startBerth(
   command = ["serve"],
 ): Promise<BerthProcess> {
   const child = spawn(process.execPath, [BERTH_MAIN, ...command], {
-    env: { ...inherited(), BERTH_PORT: "0", ...env },
-    stdio: ["ignore", "pipe", "inherit"],
+    // A start that looks into an engine is for the test of that.
+    env: { ...inherited(), BERTH_PORT: "0", BERTH_DOCTOR: "off", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = once(child, "exit").then(([code, signal]) => ({ code, signal }));
   const log: Record<string, unknown>[] = [];
-  const url = await listening(child, log, ended);
+  const last = lastWords(child);
+  const url = await listening(child, { log, ended, last }).catch((error: unknown) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
   // A worker has no door that takes one.
   const adminKey =
     command[0] === "worker"
@@ -188,10 +195,19 @@ export function inherited(): Record<string, string> {
   return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
 }
 
+/** What it wrote to its standard error, once that is closed; passed on at once, too. */
+async function lastWords(child: ChildProcess): Promise<string> {
+  let text = "";
+  for await (const chunk of child.stderr ?? []) {
+    process.stderr.write(chunk);
+    text = `${text}${chunk}`.slice(-LAST_WORDS_MAX);
+  }
+  return text;
+}
+
 function listening(
   child: ChildProcess,
-  log: Record<string, unknown>[],
-  ended: Started["ended"],
+  { log, ended, last }: { log: Record<string, unknown>[]; ended: Started["ended"]; last: Promise<string> },
 ): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const timer = setTimeout(
@@ -205,9 +221,9 @@ function listening(
       if (entry.op === "http.listen") resolve(entry.url);
     });
   }
-  ended.then(
-    ({ code, signal }) =>
-      reject(new Error(`Berth ended (${code ?? signal}) before it listened: ${tail(log)}`)),
+  Promise.all([ended, last]).then(
+    ([{ code, signal }, words]) =>
+      reject(new Error(`Berth ended (${code ?? signal}) before it listened: ${words}\n${tail(log)}`)),
     reject,
   );
   return promise.finally(() => clearTimeout(timer));

@@ -14,7 +14,7 @@ export type Verb = "upgrade" | "rollback" | "restart" | "enable" | "disable";
 
 interface AcceptedJson {
   readonly installation: InstallationJson & { readonly desired: string };
-  readonly task: TaskJson & { readonly kind: string };
+  readonly task: TaskJson & { readonly kind: string; readonly applied?: unknown };
   readonly created: boolean;
 }
 

@@ -157,6 +157,29 @@ export async function getInstallation(
   return await berth.json(200, "GET", `/v1/tenants/${tenant}/installations/${installationId}`);
 }
 
+export interface RuntimeJson {
+  readonly id: string;
+  readonly state: string;
+  readonly started_at: string;
+  readonly ended_at: string | null;
+  readonly end: {
+    readonly cause: string;
+    readonly message: string;
+    readonly exit_code: number | null;
+    readonly action: { readonly kind: string; readonly delay_ms: number | null } | null;
+    readonly logs: readonly string[];
+  } | null;
+}
+
+/** The containers that have run an Installation, the newest first. */
+export async function historyOf(
+  berth: BerthDoor,
+  { tenant, installationId }: AcceptedInstall,
+): Promise<readonly RuntimeJson[]> {
+  const path = `/v1/tenants/${tenant}/installations/${installationId}/runtimes`;
+  return (await berth.json<{ items: readonly RuntimeJson[] }>(200, "GET", path)).items;
+}
+
 /** Accepts an uninstall and waits for its end. */
 export async function uninstall(
   berth: BerthDoor,

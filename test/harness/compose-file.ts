@@ -58,6 +58,7 @@ const Service = z.strictObject({
   stop_grace_period: Duration,
   mem_limit: Bytes,
   pids_limit: z.number().int(),
+  cpu_shares: z.number().int(),
   shm_size: Bytes.optional(),
   logging: z.strictObject({ driver: z.string(), options: z.record(z.string(), z.string()) }),
 });

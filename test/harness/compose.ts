@@ -38,7 +38,7 @@ const Inspected = z.object({
     Health: z.object({ Status: z.string() }).optional(),
   }),
   Config: z.object({ Env: z.array(z.string()), User: z.string() }),
-  HostConfig: z.object({ GroupAdd: z.array(z.string()).nullish() }),
+  HostConfig: z.object({ GroupAdd: z.array(z.string()).nullish(), CpuShares: z.number() }),
   Mounts: z.array(z.object({ Source: z.string(), Destination: z.string() })),
 });
 export type InspectedContainer = z.infer<typeof Inspected>;
@@ -324,6 +324,7 @@ function hostConfig(service: ComposeService) {
     GroupAdd: service.group_add,
     Memory: service.mem_limit,
     PidsLimit: service.pids_limit,
+    CpuShares: service.cpu_shares,
     ...(service.shm_size && { ShmSize: service.shm_size }),
     RestartPolicy: { Name: service.restart },
     LogConfig: { Type: service.logging.driver, Config: service.logging.options },

@@ -4,14 +4,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Fault, packageNotUploaded } from "../../src/domain/fault.ts";
+import { protocolFault } from "../../src/domain/frame.ts";
 import { InstallationId, RuntimeId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { InstallTask } from "../../src/domain/install-task.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import { pluginStatus } from "../../src/domain/plugin-status.ts";
+import type { RuntimeRecord } from "../../src/domain/runtime.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import type { Source } from "../../src/domain/source.ts";
 import type { InstallationTask, Task, TaskEvent, TenantTask } from "../../src/domain/task.ts";
+import { NO_QUOTAS, type TenantQuotas } from "../../src/domain/tenant-quotas.ts";
 import type { TrustDecision } from "../../src/domain/trust.ts";
 import { openEndpointDirectory } from "../../src/endpoint/directory.ts";
 import { createEndpoints } from "../../src/endpoint/endpoints.ts";
@@ -37,6 +40,8 @@ import type { EndpointRecord } from "../../src/store/endpoint-rows.ts";
 import type { Installed } from "../../src/store/installed-rows.ts";
 import type { PlatformInstallation } from "../../src/store/platform-rows.ts";
 import type { ApiKey, Store, StoredPackage } from "../../src/store/store.ts";
+import { parseSessionLine } from "../../src/transport/codec.ts";
+import { Sessions } from "../../src/transport/socket/sessions.ts";
 import type { RuntimeLink, SessionListener } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
@@ -63,6 +68,8 @@ export const LIMITS: Limits = {
   pidsMax: 128,
   concurrencyMax: 10,
   timeoutMs: 30_000,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 
 function aPackage(changes: Partial<StoredPackage> = {}): StoredPackage {
@@ -145,6 +152,8 @@ export interface FakeSession {
   error(data: unknown): void;
   invoke(data: unknown): void;
   end(): void;
+  /** The inner envelope as text, whatever it is. */
+  raw(inner: string): void;
   lost(fault: Fault): void;
   /** Lines sent to the Session after its request. */
   readonly sent: string[];
@@ -156,6 +165,9 @@ export type Script = (session: FakeSession) => void;
 export class FakeRuntime implements RuntimeDirectory {
   readonly id = RuntimeId.parse("abcdefghij");
   readonly sessions = new Map<string, FakeSession>();
+  /** What listeners threw. */
+  readonly thrown: unknown[] = [];
+  readonly #open = new Sessions((_id, error) => this.thrown.push(error));
   readonly retired: string[] = [];
   script: Script;
   isReady = true;
@@ -170,12 +182,15 @@ export class FakeRuntime implements RuntimeDirectory {
       up: true,
       ready: true,
       openSessions: 0,
-      openSession: (id, line, listener) => this.#open(id, line, listener),
+      openSession: (id, line, listener) => this.#begin(id, line, listener),
       send: (line) => {
         const parsed: unknown = JSON.parse(line);
         this.sessions.get(String(Reflect.get(Object(parsed), "session_id")))?.sent.push(line);
       },
-      closeSession: (id) => void this.sessions.delete(id),
+      closeSession: (id) => {
+        this.#open.close(id);
+        this.sessions.delete(id);
+      },
       noteExit: () => undefined,
       ping: () => Promise.reject(new Fault("link_lost", "a fake")),
       [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -203,18 +218,26 @@ export class FakeRuntime implements RuntimeDirectory {
     this.retired.push(id);
   }
 
-  #open(id: string, line: string, listener: SessionListener): void {
+  #begin(id: string, line: string, listener: SessionListener): void {
     const parsed = JSON.parse(line) as Record<string, unknown> & { data: Record<string, unknown> };
+    const raw = (inner: string, bytes = inner.length) => {
+      const read = parseSessionLine(`{"event":"session","session_id":"${id}","data":${inner}}`);
+      if (read.frame === undefined) this.#open.lose(id, protocolFault(read.breach));
+      else this.#open.deliver(read, bytes);
+    };
+    const say = (type: string, data: unknown, bytes: number) => raw(JSON.stringify({ type, data }), bytes);
     const session: FakeSession = {
       line: parsed,
       data: parsed.data,
       sent: [],
-      item: (data, bytes = 100) => listener.onFrame({ type: "stream", data }, bytes),
-      error: (data) => listener.onFrame({ type: "error", data }, 100),
-      invoke: (data) => listener.onFrame({ type: "invoke", data }, 100),
-      end: () => listener.onFrame({ type: "end", data: {} }, 40),
-      lost: (fault) => listener.onLost(fault),
+      item: (data, bytes = 100) => say("stream", data, bytes),
+      error: (data) => say("error", data, 100),
+      invoke: (data) => say("invoke", data, 100),
+      end: () => say("end", {}, 40),
+      raw,
+      lost: (fault) => this.#open.lose(id, fault),
     };
+    this.#open.open(id, listener);
     this.sessions.set(id, session);
     setImmediate(() => this.script(session));
   }
@@ -237,12 +260,41 @@ export interface MemoryStore {
   readonly events: TaskEvent[];
   readonly keys: ApiKey[];
   readonly endpoints: EndpointRecord[];
+  readonly quotas: Map<TenantId, TenantQuotas>;
   sharedPool: boolean;
   /** The rows of Installations do not answer before this resolves. */
   hang: Promise<void> | undefined;
 }
 
 /** Only what the door asks; everything else throws, so that a test sees it. */
+/** One that runs, one of a shared Pool that crashed, one of the Tenant's own that hung. */
+function someRuntimes(tenantId: TenantId): readonly RuntimeRecord[] {
+  const at = new Date("2026-01-01T00:00:00Z");
+  const live = {
+    id: RuntimeId.parse("aaaaaaaaaa"),
+    poolKey: "pool",
+    slot: 0,
+    generation: 3,
+    containerName: "c",
+    containerId: undefined,
+    specHash: "h",
+    state: "ready",
+    startedAt: at,
+    readyAt: at,
+    endedAt: undefined,
+    end: undefined,
+    tenantId,
+    pluginId: "berth/echo",
+    identifier: IDENTIFIER,
+  } as const;
+  const ended = { ...live, state: "ended", endedAt: at } as const;
+  return [
+    live,
+    { ...ended, tenantId: undefined, end: { reason: "crashed", logs: ["a line"] } },
+    { ...ended, end: { reason: "unhealthy", logs: ["a line"] } },
+  ];
+}
+
 function memoryStore(): MemoryStore {
   const state: Omit<MemoryStore, "store"> = {
     calls: [],
@@ -254,6 +306,7 @@ function memoryStore(): MemoryStore {
     events: [],
     keys: [],
     endpoints: [],
+    quotas: new Map(),
     sharedPool: false,
     hang: undefined,
   };
@@ -265,6 +318,7 @@ function memoryStore(): MemoryStore {
   const counted = <T extends object>(name: string, part: Partial<T>): T =>
     new Proxy(part, {
       get(target, key) {
+        if (key === "defaultQuotas") return NO_QUOTAS;
         const method: unknown = Reflect.get(target, key);
         if (typeof method !== "function") throw new Error(`the fake store has no ${name}.${String(key)}`);
         return (...args: unknown[]) => {
@@ -376,7 +430,9 @@ function memoryStore(): MemoryStore {
           generationMin: 0,
         }),
     }),
-    runtimes: counted("runtimes", {}),
+    runtimes: counted<Store["runtimes"]>("runtimes", {
+      listOfPlugin: ({ tenantId }) => Promise.resolve(someRuntimes(tenantId)),
+    }),
     processes: counted("processes", {}),
     trust: counted<Store["trust"]>("trust", {
       keys: () => Promise.resolve([]),
@@ -415,7 +471,15 @@ function memoryStore(): MemoryStore {
       needsOf: () => Promise.resolve([]),
       dependentsOf: () => Promise.resolve([]),
     }),
-    tenants: counted<Store["tenants"]>("tenants", { find: () => Promise.resolve(undefined) }),
+    egress: counted<Store["egress"]>("egress", { find: () => Promise.resolve(undefined) }),
+    tenants: counted<Store["tenants"]>("tenants", {
+      find: () => Promise.resolve(undefined),
+      listQuotas: () => Promise.resolve(state.quotas),
+      quotas: (id) => {
+        const usage = { installations: 1, memoryBytes: 0, diskBytes: 0 };
+        return Promise.resolve({ quotas: state.quotas.get(id) ?? NO_QUOTAS, usage });
+      },
+    }),
     events: counted<Store["events"]>("events", { list: () => page([]) }),
     ping: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
@@ -481,6 +545,8 @@ const NOBODY_WAITS: Needs = { need: () => Promise.resolve(undefined) };
 
 export interface DoorOptions {
   readonly script?: Script;
+  /** In place of the one whose plugin is the script. */
+  readonly runtimes?: RuntimeDirectory;
   readonly needs?: Needs;
   /** Beside what the package declares as it is. */
   readonly declaration?: Readonly<Record<string, unknown>>;
@@ -544,6 +610,8 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     dify: { key: DIFY_KEY, adminKey: DIFY_ADMIN_KEY },
     hookBodyBytesMax: 1024 * 1024,
     hookBodiesBytesMax: 4 * 1024 * 1024,
+    tenantBodiesBytesMax: 2 * 1024 * 1024,
+    bodiesBytesMax: 3 * 1024 * 1024,
     refreshTimeoutMs: 1000,
     buildWaitersMax: 2,
     ...options.settings,
@@ -570,7 +638,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const invoker = scope.use(
     createInvoker({
       installations,
-      runtimes: runtime,
+      runtimes: options.runtimes ?? runtime,
       hostCalls,
       needs: options.needs ?? NOBODY_WAITS,
       log,
@@ -597,6 +665,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
   const { logs, uploads, requests, taskWatch, tenants } = fakeUseCases(memory, options.logs);
   const app = createHttpApp({
     transfers: NO_TRANSFERS,
+    readDoctorReport: () => Promise.resolve(undefined),
     logs,
     uploads,
     bundles: NO_BUNDLES,
@@ -617,6 +686,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
     keyring,
     metrics,
     log,
+    egressCeiling: { mode: "open", allow: [] },
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
     parts: { database: () => store.ping() },
     processes: ALONE,

@@ -42,6 +42,8 @@ const LIMITS: Limits = {
   pidsMax: 128,
   concurrencyMax: 10,
   timeoutMs: 30_000,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 const POLICY = { memoryBytesFloor: 256 << 20, ceiling: LIMITS, defaults: LIMITS };
 
@@ -57,9 +59,10 @@ export class KeeperDouble implements PoolKeeper {
     return { poolKey } as unknown as RuntimeRecord;
   }
 
-  async replace(poolKey: string): Promise<void> {
+  async replace(poolKey: string): Promise<readonly RuntimeRecord[]> {
     this.started.push(poolKey);
     if (this.failure !== undefined) throw this.failure;
+    return [];
   }
 
   async stopIfIdle(): Promise<boolean> {

@@ -3,9 +3,17 @@ import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { type ToolCall, toolRequest } from "./client.ts";
 
+/** On the clock of `performance.now()`. */
+export interface CallTime {
+  readonly beganMs: number;
+  readonly endedMs: number;
+}
+
 export interface Load {
   /** Calls that have ended, whatever the way. */
   readonly done: number;
+  /** The same calls in the order of their ends. */
+  readonly times: readonly CallTime[];
   readonly failures: readonly string[];
   /** No new ones; resolves when all have ended. */
   stop(): Promise<void>;
@@ -15,11 +23,12 @@ export interface Load {
 export function startLoadOf(call: () => Promise<void>, perSecond: number): Load {
   const failures: string[] = [];
   const open = new Set<Promise<void>>();
-  let done = 0;
+  const times: CallTime[] = [];
   const one = async (): Promise<void> => {
     const at = new Date().toISOString();
+    const beganMs = performance.now();
     await call().catch((error: unknown) => void failures.push(`${at} ${error}`));
-    done++;
+    times.push({ beganMs, endedMs: performance.now() });
   };
   const timer = setInterval(() => {
     const running: Promise<void> = one().finally(() => open.delete(running));
@@ -27,8 +36,9 @@ export function startLoadOf(call: () => Promise<void>, perSecond: number): Load 
   }, 1000 / perSecond);
   return {
     get done() {
-      return done;
+      return times.length;
     },
+    times,
     failures,
     async stop() {
       clearInterval(timer);
@@ -70,7 +80,8 @@ async function callOnce({ url, key, call }: { url: string; key: string; call: To
   const sent = request(new URL(path, url), { method: "POST", headers, agent: false }, (response) => {
     text(response).then((answer) => resolve({ status: response.statusCode ?? 0, body: answer }), reject);
   });
-  sent.once("error", reject);
+  // more than one may come
+  sent.on("error", reject);
   sent.end(JSON.stringify(body));
   return await promise;
 }

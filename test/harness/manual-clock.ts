@@ -2,7 +2,7 @@ import { setTimeout as turn } from "node:timers/promises";
 import type { Clock } from "../../src/util/clock.ts";
 
 interface Sleeper {
-  readonly at: number;
+  at: number;
   readonly wake: () => void;
 }
 
@@ -10,6 +10,7 @@ interface Sleeper {
 export class ManualClock implements Clock {
   readonly #sleepers = new Set<Sleeper>();
   #now: number;
+  #elapsed = 0;
 
   constructor(now = Date.UTC(2026, 0, 1)) {
     this.#now = now;
@@ -17,6 +18,10 @@ export class ManualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  elapsed(): number {
+    return this.#elapsed;
   }
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
@@ -39,10 +44,18 @@ export class ManualClock implements Clock {
     });
   }
 
+  /** Somebody sets it to an earlier time; what sleeps sleeps on for as long as it was to. */
+  setBack(ms: number): void {
+    this.#now -= ms;
+    for (const sleeper of this.#sleepers) sleeper.at -= ms;
+  }
+
   /** Moves on step by step, so that what wakes can fall asleep again within the time. */
   async advance(ms: number, stepMs = 50): Promise<void> {
     for (const until = this.#now + ms; this.#now < until; ) {
-      this.#now = Math.min(until, this.#now + stepMs);
+      const step = Math.min(until - this.#now, stepMs);
+      this.#now += step;
+      this.#elapsed += step;
       for (const sleeper of [...this.#sleepers].sort((a, b) => a.at - b.at)) {
         if (sleeper.at <= this.#now) sleeper.wake();
       }

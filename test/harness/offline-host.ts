@@ -65,7 +65,7 @@ export async function openOfflineHost(env: Env): Promise<OfflineHost> {
     const all: Env = {
       BERTH_DATA: join(folder, "d"),
       BERTH_ENGINE_SOCKET: engineSocket,
-      BERTH_PLUGIN_NETWORK: "none",
+      BERTH_EGRESS: "none",
       BERTH_PORT: String(port),
       ...env,
     };

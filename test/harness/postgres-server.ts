@@ -93,6 +93,9 @@ class RealServer implements PostgresServer {
       },
     );
     this.#child = child;
+    child.once("exit", () => {
+      if (this.#child === child) this.#child = undefined;
+    });
     await new Promise<void>((resolve, reject) => {
       let said = "";
       child.once("exit", (code) => reject(new Error(`postgres ended (${code}) at its start: ${said}`)));

@@ -176,5 +176,5 @@ export function callTool(
 export function texts(outcome: Outcome): string[] {
   return outcome.frames
     .filter((frame) => frame.type === "stream")
-    .map((frame) => (frame.data as { message: { text: string } }).message.text);
+    .map((frame) => (JSON.parse(frame.data.text) as { message: { text: string } }).message.text);
 }

@@ -4,6 +4,7 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { type Log, silentLog } from "../../src/observe/log.ts";
 import { type RunningRuntimeDirectory, startRuntimeDirectory } from "../../src/runtime/directory.ts";
 import { createRuntimeFolders, type RuntimeFolders } from "../../src/runtime/folder.ts";
+import type { ReadPressure } from "../../src/runtime/health/host-watch.ts";
 import { type RunningPoolKeeper, startPoolKeeper } from "../../src/runtime/keeper.ts";
 import { RuntimeLinks } from "../../src/runtime/links.ts";
 import { LogKeeper } from "../../src/runtime/logs/log-keeper.ts";
@@ -34,6 +35,8 @@ export interface RuntimePartsOptions {
   readonly holder: string;
   readonly clock?: Clock;
   readonly log?: Log;
+  /** Absent: a host that always has time. */
+  readonly readPressure?: ReadPressure;
   readonly profile?: Partial<ProfileSettings>;
   readonly launch?: Partial<LaunchSettings>;
   readonly supervision?: Partial<SupervisionSettings>;
@@ -67,6 +70,7 @@ export async function startRuntimeParts(options: RuntimePartsOptions): Promise<R
       folders,
       logs,
       holder,
+      readPressure: options.readPressure ?? (() => Promise.resolve(undefined)),
       onImageMissing: () => Promise.resolve(),
       profile,
       launch: { ...LAUNCH_DEFAULTS, ...options.launch },

@@ -1,5 +1,7 @@
 /** The rows that runtimes stand on, in memory and by a clock of the test's: for tests of who supervises, not of the Store. */
+
 import { Fault } from "../../src/domain/fault.ts";
+import { type MemoryRequest, refuseOverBudget } from "../../src/domain/host-budget.ts";
 import type { InstallationId } from "../../src/domain/ids.ts";
 import type { Installation } from "../../src/domain/installation.ts";
 import type { Pool, RuntimeRecord } from "../../src/domain/runtime.ts";
@@ -31,6 +33,8 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
       pidsMax: 64,
       concurrencyMax: 10,
       timeoutMs: 30_000,
+      replicasMin: 1,
+      replicasMax: 1,
     },
     uidOffset: 7,
     wanted: true,
@@ -61,6 +65,7 @@ export class MemoryRows implements RuntimeRowsStore {
   readonly installations: InstallationRows;
   readonly processes: ProcessRows;
   readonly poolRows = new Map<string, Pool>();
+  readonly reserved = new Map<string, number>();
   readonly runtimeRows = new Map<string, RuntimeRecord>();
   readonly installationRows = new Map<InstallationId, Installation>();
   readonly processRows = new Map<string, ProcessRecord>();
@@ -237,10 +242,22 @@ function runtimeRows(rows: MemoryRows, clock: Clock, enter: () => void): Runtime
     if (row !== undefined && row.state !== "ended") rows.runtimeRows.set(id, { ...row, ...changes });
   };
   const now = () => new Date(clock.now());
+  const reserve = (id: string, reservation: MemoryRequest | undefined) => {
+    if (reservation === undefined) return;
+    const live = [...rows.runtimeRows.values()].filter((row) => row.state !== "ended");
+    const bytes = live.reduce((sum, row) => sum + (rows.reserved.get(row.id) ?? 0), 0);
+    const fault = refuseOverBudget(reservation, { bytes, runtimes: live.length, ownBytes: bytes });
+    if (fault !== undefined) throw fault;
+    rows.reserved.set(id, (rows.reserved.get(id) ?? 0) + reservation.memoryBytes);
+  };
   return {
-    create: async (runtime) => {
+    create: async (runtime, reservation) => {
       enter();
+      reserve(runtime.id, reservation);
       const record: RuntimeRecord = {
+        tenantId: undefined,
+        pluginId: undefined,
+        identifier: undefined,
         ...runtime,
         containerId: undefined,
         state: "starting",
@@ -252,17 +269,39 @@ function runtimeRows(rows: MemoryRows, clock: Clock, enter: () => void): Runtime
       rows.runtimeRows.set(runtime.id, record);
       return record;
     },
+    reserve: async (id, memoryBytes, judged) => {
+      enter();
+      if (rows.runtimeRows.get(id)?.state === "ended") return;
+      const more = memoryBytes - (rows.reserved.get(id) ?? 0);
+      if (judged !== undefined && more > 0) reserve(id, { ...judged, memoryBytes: more, isMore: true });
+      else rows.reserved.set(id, memoryBytes);
+    },
     setContainer: (id, containerId) => change(id, { containerId }),
     setState: (id, state) => change(id, { state, ...(state === "ready" ? { readyAt: now() } : {}) }),
     end: (id, end) => change(id, { state: "ended", endedAt: now(), end }),
-    listLive: async () => {
+    noteAction: async (id, action) => {
       enter();
-      return [...rows.runtimeRows.values()].filter(({ state }) => state !== "ended");
+      const row = rows.runtimeRows.get(id);
+      if (row?.end !== undefined) rows.runtimeRows.set(id, { ...row, end: { ...row.end, action } });
+    },
+    listLive: async (poolKey) => {
+      enter();
+      const live = [...rows.runtimeRows.values()].filter(({ state }) => state !== "ended");
+      return poolKey === undefined ? live : live.filter((row) => row.poolKey === poolKey);
     },
     listOfPool: async (poolKey, limit) => {
       enter();
       return rows.runtimesOf(poolKey).slice(0, limit);
     },
+    listOfPlugin: async ({ tenantId, pluginId, since }, limit) => {
+      enter();
+      return [...rows.runtimeRows.values()]
+        .filter((row) => row.pluginId === pluginId && (row.tenantId ?? tenantId) === tenantId)
+        .filter(({ endedAt }) => endedAt === undefined || endedAt >= since)
+        .sort((a, b) => b.startedAt.getTime() - a.startedAt.getTime())
+        .slice(0, limit);
+    },
+    purge: async () => 0,
     find: async (id) => {
       enter();
       return rows.runtimeRows.get(id);

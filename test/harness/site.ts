@@ -2,13 +2,13 @@
  * A place where Berth is set up: one data folder, one database, one Engine. A test starts and kills Berth on it as
  * often as it likes; when it is disposed, nothing of it is left on the machine.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
+import type { Readable } from "node:stream";
 import { Client } from "pg";
 import type { Role } from "../../src/app.ts";
 import type { ContainerState } from "../../src/domain/container.ts";
 import type { Engine, EngineImage } from "../../src/engine/engine.ts";
-import { networkName } from "../../src/runtime/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } from "./berth.ts";
 import { removeInstance, testEngine } from "./build.ts";
@@ -39,6 +39,8 @@ export interface Site extends AsyncDisposable {
   readonly env: Env;
   /** Where one runs already, it is the caller's business that the second one is refused. */
   start(changes?: Env, role?: Role): Promise<BerthProcess>;
+  /** Begins a command of Berth, for the test to end. */
+  begin(command: readonly string[], changes?: Env): ChildProcessByStdio<null, Readable, Readable>;
   /** Runs a command of Berth to its end. */
   run(command: readonly string[], changes?: Env): Promise<Ended>;
   /** Containers of plugins, also of those that run no more; of builds where asked for. */
@@ -121,12 +123,15 @@ class RealSite implements Site {
     return berth;
   }
 
-  async run(command: readonly string[], changes: Env = {}): Promise<Ended> {
-    const child = spawn(process.execPath, [BERTH_MAIN, ...command], {
+  begin(command: readonly string[], changes: Env = {}): ChildProcessByStdio<null, Readable, Readable> {
+    return spawn(process.execPath, [BERTH_MAIN, ...command], {
       env: { ...inherited(), BERTH_PORT: "0", ...this.env, ...changes },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    const { code, output, errors } = await endOf(child);
+  }
+
+  async run(command: readonly string[], changes: Env = {}): Promise<Ended> {
+    const { code, output, errors } = await endOf(this.begin(command, changes));
     this.#instance ??= /"instance":"([^"]+)"/.exec(output)?.[1];
     return { code, output, errors };
   }
@@ -167,7 +172,9 @@ class RealSite implements Site {
       for (const berth of this.#running) await berth[Symbol.asyncDispose]();
       if (instance !== undefined) {
         await removeInstance(engine, instance);
-        await engine.removeNetwork(networkName(instance), soon());
+        const labels = { "berth.instance": instance };
+        for (const name of await engine.listNetworks(labels, soon()))
+          await engine.removeNetwork(name, soon());
       }
     } finally {
       await scope.close();

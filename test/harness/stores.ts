@@ -6,11 +6,13 @@ import { Scope } from "../../src/util/scope.ts";
 import { placeEmbeddedDatabase } from "./embedded-database.ts";
 import { makeFolder, startPostgres } from "./postgres.ts";
 
+type OpenOptions = Pick<Parameters<typeof openStore>[0], "tenantDefaults">;
+
 /** One database of its own; opening it twice at once is possible on PostgreSQL only. */
 export interface TestDatabase extends AsyncDisposable {
   readonly databaseUrl: string | undefined;
   readonly dataFolder: string;
-  open(): Promise<Store>;
+  open(options?: OpenOptions): Promise<Store>;
 }
 
 /**
@@ -23,11 +25,15 @@ export const DATABASES = [
 ] as const;
 
 /** One Store on one empty database for all tests of the block that calls this. */
-export function useStore(make: () => Promise<TestDatabase>, opened: (store: Store) => void): void {
+export function useStore(
+  make: () => Promise<TestDatabase>,
+  opened: (store: Store) => void,
+  options: OpenOptions = {},
+): void {
   const scope = new Scope();
   beforeAll(async () => {
     const database = scope.use(await make());
-    opened(scope.use(await database.open()));
+    opened(scope.use(await database.open(options)));
   });
   afterAll(() => scope.close());
 }
@@ -44,8 +50,11 @@ async function create(
     return {
       databaseUrl,
       dataFolder,
-      open: () =>
-        openStore({ databaseUrl, dataFolder, log: silentLog, poolMax: 5, statementTimeoutMs: 30_000 }),
+      open: (options = {}) =>
+        openStore({
+          ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 5, statementTimeoutMs: 30_000 },
+          ...options,
+        }),
       [Symbol.asyncDispose]: () => scope.close(),
     };
   } catch (error) {

@@ -1,9 +1,18 @@
 /** What tests of tenants' rows need: a tenant, a package, limits. */
 import { TenantId } from "../../src/domain/ids.ts";
+import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
 
-export const LIMITS = {
-  ...{ memoryBytes: 1, storageBytes: 1, cpuMillis: 1, pidsMax: 1, concurrencyMax: 1, timeoutMs: 1 },
+/** The least of everything. */
+export const LIMITS: Limits = {
+  memoryBytes: 1,
+  storageBytes: 1,
+  cpuMillis: 1,
+  pidsMax: 1,
+  concurrencyMax: 1,
+  timeoutMs: 1,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 
 export const aTenant = () => TenantId.parse(crypto.randomUUID());

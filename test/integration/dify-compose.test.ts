@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { readConfig } from "../../src/config.ts";
+import { destinationOf } from "../../src/domain/destination.ts";
 import { filledCompose, readEnvFile } from "../harness/compose-file.ts";
 
 const EXAMPLE = join(import.meta.dirname, "../../examples/dify");
@@ -102,6 +103,7 @@ describe("the compose example for a Dify deployment", () => {
     expect(override.worker.environment).toEqual(override.api.environment);
     expect(readConfig(environment(), []).settings.NO_PROXY.split(",")).toContain(url.hostname);
     expect(Object.keys(base)).not.toContain(url.hostname);
+    expect(readConfig(environment(), []).settings.BERTH_EGRESS_ALLOW).toEqual(destinationOf(url));
   });
 
   it("has no variable without a value in .env.example, and none there that nobody reads", async () => {

@@ -98,10 +98,19 @@ describe("must be identical 6: install/identifiers", () => {
     expect(await ask("install/tasks?page=2&page_size=256")).toEqual(done([]));
   });
 
-  test("makes one item of what is asked for twice, and takes in metas and sources that no database takes", async () => {
-    const asked = installing([OTHER, OTHER], { metas: [{ "k\u0000": ["\ud800x"] }, { n: "\\u0000" }] });
-    expect((await ask("install/identifiers", { ...asked, source: "s\u0000" })).code).toBe(0);
-    expect(door.memory.installTasks[0]?.items).toMatchObject([{ identifier: OTHER, source: "s\uFFFD" }]);
+  test("makes one item of what is asked for twice", async () => {
+    const asked = installing([OTHER, OTHER], { metas: [{ k: ["x"] }, { n: "\\u0000" }] });
+    expect((await ask("install/identifiers", { ...asked, source: "s" })).code).toBe(0);
+    expect(door.memory.installTasks[0]?.items).toMatchObject([{ identifier: OTHER, source: "s" }]);
+  });
+
+  test.each([
+    ["source", { ...installing([OTHER]), source: "s\u0000" }],
+    ["metas", installing([OTHER], { metas: [{ k: ["\ud800x"] }] })],
+    ["metas", installing([OTHER], { metas: [{ "k\u0000": 1 }] })],
+  ])("is refused, before there is a task, where %s holds text that no row holds", async (field, body) => {
+    expect(await ask("install/identifiers", body)).toEqual(bad(expect.stringContaining(field), 400));
+    expect(door.memory.installTasks).toEqual([]);
   });
 
   test("is refused as a whole, and before there is a task, where one was never uploaded", async () => {

@@ -15,6 +15,7 @@ import * as models from "../harness/dify-models.ts";
 import { openShelf, publish, type Shelf } from "../harness/dify-shelf.ts";
 import { inPieces } from "../harness/intake.ts";
 import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { LIMITS } from "../harness/tenant-rows.ts";
 
 const MINE = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000a");
 const OTHER = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000b");
@@ -79,9 +80,7 @@ describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
     await store.installations.acceptInstall({
       ...{ tenantId: MINE, pluginId: "acme/coming", identifier: of("coming"), source: "package", meta: {} },
       ...{ limitsAsked: { memoryIsHard: false }, warnings: [] },
-      limitsGranted: {
-        ...{ memoryBytes: 1, storageBytes: 1, cpuMillis: 1, pidsMax: 1, concurrencyMax: 1, timeoutMs: 1 },
-      },
+      limitsGranted: LIMITS,
     });
     const before = await store.platform.findInstallation(MINE, "acme/broken");
     if (before === undefined) throw new Error("acme/broken is not installed");

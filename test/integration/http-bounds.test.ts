@@ -196,7 +196,7 @@ describe("slow clients", () => {
       expect(await answer.text()).toContain("event: end");
       took.push(performance.now() - startedAt);
     }
-    expect(took.toSorted((a, b) => a - b)[50]).toBeLessThan(100);
+    expect(took.toSorted((a, b) => a - b)[50]).toBeLessThan(1_000);
     await Promise.all(slow.map((client) => client.closed));
     expect(slow.map(({ text }) => answersIn(text)[0]?.status)).toEqual(slow.map(() => 408));
   });

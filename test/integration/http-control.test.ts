@@ -241,6 +241,26 @@ test("a log is read as a document or followed as events; in a shared pool only t
   expect((await door.ask("GET", path)).status).toBe(200);
 });
 
+test("the history of a plugin's containers tells how each ended; lines of a shared one only to the operator", async () => {
+  const door = await aDoor();
+  const [installation] = door.memory.installations;
+  if (installation === undefined) throw new Error("the harness has one");
+  const path = `${installations}/${installation.id}/runtimes`;
+  const key = await tenantKey(door);
+  const linesOf = async (options: { key?: string }) => {
+    const { items } = (await (await door.ask("GET", path, options)).json()) as {
+      items: readonly { end: { cause: string; logs: readonly string[] } | null }[];
+    };
+    return items.map(({ end }) => end && { cause: end.cause, logs: end.logs });
+  };
+  const shared = { cause: "crashed", logs: ["a line"] };
+  const own = { cause: "unhealthy", logs: ["a line"] };
+  expect(await linesOf({})).toEqual([null, shared, own]);
+  expect(await linesOf({ key })).toEqual([null, { ...shared, logs: [] }, own]);
+  expect((await door.ask("GET", `${path}?limit=0`)).status).toBe(400);
+  expect((await door.ask("GET", `${path}?limit=501`)).status).toBe(400);
+});
+
 test("an unknown path is 404, a known one with another method 405 with what is allowed", async () => {
   const door = await aDoor();
   expect((await door.ask("GET", "/v2/packages")).status).toBe(404);
@@ -280,6 +300,7 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
       "/v1/disk",
       "/v1/disk/gc",
       "/v1/disk/gc/{id}",
+      "/v1/doctor",
       "/v1/events",
       "/v1/exports/{identifier}",
       "/v1/imports",
@@ -301,12 +322,15 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
       "/v1/tenants/{tenant}/installations",
       "/v1/tenants/{tenant}/installations/{id}",
       "/v1/tenants/{tenant}/installations/{id}/disable",
+      "/v1/tenants/{tenant}/installations/{id}/egress",
       "/v1/tenants/{tenant}/installations/{id}/enable",
       "/v1/tenants/{tenant}/installations/{id}/logs",
       "/v1/tenants/{tenant}/installations/{id}/restart",
       "/v1/tenants/{tenant}/installations/{id}/rollback",
+      "/v1/tenants/{tenant}/installations/{id}/runtimes",
       "/v1/tenants/{tenant}/installations/{id}/upgrade",
       "/v1/tenants/{tenant}/providers",
+      "/v1/tenants/{tenant}/quotas",
       "/v1/tenants/{tenant}/settings",
       "/v1/tenants/{tenant}/tasks",
       "/v1/tenants/{tenant}/tasks/{id}",

@@ -61,7 +61,14 @@ describe.each(DATABASES)("an install on $name", ({ create }) => {
   test("of two tenants is one Pool where the operator shares it, with the operator's limits", async () => {
     const identifier = await rig.upload();
     const sharedLimits = { memoryBytes: 300 << 20, storageBytes: 8 << 20, cpuMillis: 700 } as const;
-    const limits = { ...sharedLimits, pidsMax: 60, concurrencyMax: 5, timeoutMs: 10_000 };
+    const limits = {
+      ...sharedLimits,
+      pidsMax: 60,
+      concurrencyMax: 5,
+      timeoutMs: 10_000,
+      replicasMin: 1,
+      replicasMax: 1,
+    };
     const { run, requests, keeper } = rig.worker({
       isolation: { default: "shared", plugins: {} },
       sharedLimits: limits,

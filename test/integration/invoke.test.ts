@@ -16,6 +16,7 @@ import {
   request,
   TENANT,
 } from "../harness/door.ts";
+import { SOON_MS } from "../harness/lengths.ts";
 
 const PLUGIN = `/v1/tenants/${TENANT}/plugins/berth/echo`;
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };
@@ -296,7 +297,7 @@ test("a plugin's own error is data: class, message and args", async () => {
   expect((await invokeTool(door, BODY, asDocument)).status).toBe(502);
 });
 
-test("a plugin that dies in mid-call is plugin_crashed with exit and OOM flag in under a second", async () => {
+test("a plugin that dies in mid-call is plugin_crashed with exit and OOM flag at once", async () => {
   const { script, first } = held();
   const door = await aDoor({ script });
   const asked = invokeTool(door);
@@ -305,7 +306,7 @@ test("a plugin that dies in mid-call is plugin_crashed with exit and OOM flag in
   const diedAt = performance.now();
   session.lost(new Fault("plugin_crashed", "The plugin died.", { details: { exit: 137, oom: true } }));
   const events = parseEvents(await (await asked).text());
-  expect(performance.now() - diedAt).toBeLessThan(1000);
+  expect(performance.now() - diedAt).toBeLessThan(SOON_MS);
   expect(events.at(-1)).toMatchObject({
     event: "error",
     data: { error: { code: "plugin_crashed", details: { exit: 137, oom: true } } },
@@ -478,7 +479,7 @@ test("a client that stops reading loses its own call and delays no other", async
   const sibling = invokeTool(door);
   (await first(2)).end();
   expect((await sibling).status).toBe(200);
-  expect(performance.now() - startedAt).toBeLessThan(500);
+  expect(performance.now() - startedAt).toBeLessThan(SOON_MS);
   flood.end();
   await until(isSlow);
   deaf.resume();

@@ -6,6 +6,7 @@ import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type Authority, makeAuthority } from "../harness/authority.ts";
 import { freePort } from "../harness/free-port.ts";
+import { SOON_MS } from "../harness/lengths.ts";
 import { makeFolder } from "../harness/postgres.ts";
 import { makePostgresServer, type PostgresServer } from "../harness/postgres-server.ts";
 import { Relay } from "../harness/relay.ts";
@@ -220,11 +221,11 @@ describe("a start that waits", () => {
     const { log, lines } = heard();
     const opening = open({ port: late.port, user: "later", database: "later" }, { log, startWaitMs: 60_000 });
     const logged = (reason: string) => lines.filter((line) => String(line["msg"]).includes(reason));
-    await vi.waitFor(() => expect(logged("connection refused")).toHaveLength(1), 5000);
+    await vi.waitFor(() => expect(logged("connection refused")).toHaveLength(1), SOON_MS);
     await late.start();
-    await vi.waitFor(() => expect(logged("no such role")).toHaveLength(1), 10_000);
+    await vi.waitFor(() => expect(logged("no such role")).toHaveLength(1), SOON_MS);
     await late.query(`CREATE ROLE later LOGIN PASSWORD '${PASSWORD.replaceAll("'", "''")}'`);
-    await vi.waitFor(() => expect(logged("no such database")).toHaveLength(1), 10_000);
+    await vi.waitFor(() => expect(logged("no such database")).toHaveLength(1), SOON_MS);
     await late.query("CREATE DATABASE later OWNER later");
     await using store = await opening;
     await store.ping();
@@ -248,7 +249,7 @@ describe("a start that waits", () => {
     const stop = new AbortController();
     const { log, lines } = heard();
     const opening = open({ port: await freePort() }, { log, startWaitMs: 60_000, signal: stop.signal });
-    await vi.waitFor(() => expect(lines).toHaveLength(1), 5000);
+    await vi.waitFor(() => expect(lines).toHaveLength(1), SOON_MS);
     stop.abort(new Error("told to stop"));
     await expect(opening).rejects.toThrow("told to stop");
   });
@@ -256,7 +257,7 @@ describe("a start that waits", () => {
 
 describe("the pool", () => {
   beforeEach(async () => {
-    await vi.waitFor(async () => expect(await connections()).toEqual([]), 10_000);
+    await vi.waitFor(async () => expect(await connections()).toEqual([]), SOON_MS);
   });
 
   test("its size is all that a process opens, migrations included", async () => {
@@ -296,7 +297,7 @@ describe("the pool", () => {
     relay.silence();
     const began = Date.now();
     await expect(store.ping()).rejects.toMatchObject({ code: "store_unavailable" });
-    expect(Date.now() - began).toBeLessThan(2500);
+    expect(Date.now() - began).toBeLessThan(SOON_MS);
     await store.ping();
   });
 
@@ -308,7 +309,7 @@ describe("the pool", () => {
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'berth-%'",
     );
     // One that is about to be told of its end may still be handed out.
-    await vi.waitFor(() => store.ping(), 5000);
+    await vi.waitFor(() => store.ping(), SOON_MS);
     await Promise.all(Array.from({ length: 20 }, () => store.ping()));
     await server.signal("SIGQUIT");
     await expect(store.ping()).rejects.toMatchObject({ code: "store_unavailable" });

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TaskId } from "../../src/domain/ids.ts";
 import { silentLog } from "../../src/observe/log.ts";
@@ -97,7 +98,46 @@ describe("the queue", () => {
       clearInterval(pump);
     }
   });
+
+  test("a topic that nobody listens to any more is subscribed no longer, one that somebody does is", async () => {
+    await using queue = openQueue("channels");
+    const channels = async () => await listed("berth-channels-*");
+    const heard: string[] = [];
+    const [kept, other] = await Promise.all([
+      queue.subscribe("kept", (message) => heard.push(message)),
+      queue.subscribe("kept", () => {
+        throw new Error("a listener that fails");
+      }),
+    ]);
+    for (let n = 0; n < 20; n += 1) {
+      const [first, second] = [
+        await queue.subscribe(`task.${n}`, () => undefined),
+        await queue.subscribe(`task.${n}`, () => undefined),
+      ];
+      await Promise.all([first, second, first].map((one) => one[Symbol.asyncDispose]()));
+    }
+    await other[Symbol.asyncDispose]();
+    // Left and taken up again at once: the later word counts.
+    const left = await queue.subscribe("again", () => undefined);
+    await left[Symbol.asyncDispose]();
+    await using _again = await queue.subscribe("again", () => undefined);
+    await expect.poll(channels).toEqual(["berth-channels-again", "berth-channels-kept"]);
+    await queue.publish("kept", "hello");
+    await expect.poll(() => heard).toEqual(["hello"]);
+    await kept[Symbol.asyncDispose]();
+    await expect.poll(channels).toEqual(["berth-channels-again"]);
+  });
 });
+
+/** Channels that somebody is subscribed to. */
+async function listed(pattern: string): Promise<readonly string[]> {
+  const client = new Redis(redis.socketPath);
+  try {
+    return ((await client.pubsub("CHANNELS", pattern)) as string[]).toSorted();
+  } finally {
+    client.disconnect();
+  }
+}
 
 describe("a queue whose Redis is gone", () => {
   test("refuses a job in time, and delivers again after the server was started again", async () => {

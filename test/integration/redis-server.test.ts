@@ -9,6 +9,7 @@ import type { Queue } from "../../src/queue/queue.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type Authority, makeAuthority } from "../harness/authority.ts";
 import { freePort } from "../harness/free-port.ts";
+import { SOON_MS } from "../harness/lengths.ts";
 import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
 import { Relay } from "../harness/relay.ts";
 
@@ -107,7 +108,7 @@ describe("TLS, users and databases", () => {
 
   test("a process that only hands jobs over has two connections", async () => {
     await using queue = await openQueue(`unix://berth:${SECRET}@${server.socketPath}?db=1`);
-    await vi.waitFor(() => queue.enqueue("task.run", nextTask()));
+    await vi.waitFor(() => queue.enqueue("task.run", nextTask()), SOON_MS);
     const clients = String(await server.ask("CLIENT", "LIST"));
     expect(clients.split("\n").filter((line) => line.includes("name=berth-serve-0001"))).toHaveLength(2);
   });
@@ -201,7 +202,7 @@ describe("a start that cannot use the server says which, where and why", () => {
     const url = `redis://berth:${SECRET}@localhost:${server.plainPort}`;
     const { log, lines } = listening();
     await using queue = await openQueue(url, { log });
-    await vi.waitFor(() => queue.ping());
+    await vi.waitFor(() => queue.ping(), SOON_MS);
     await server.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
     try {
       await expect(reachUrl(url, { waitMs: 60_000 })).rejects.toMatchObject({
@@ -227,7 +228,7 @@ describe("a server that is away", () => {
     await using late = await makeRedisServer({ settings: ["save ''"] });
     const { log, lines } = listening();
     const reached = reachUrl(`redis://localhost:${late.port}`, { log, waitMs: 60_000 });
-    await vi.waitFor(() => expect(lines).toHaveLength(1), 5000);
+    await vi.waitFor(() => expect(lines).toHaveLength(1), SOON_MS);
     expect(lines[0]).toMatchObject({
       op: "queue.connect",
       level: "warn",

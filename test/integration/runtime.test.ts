@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -11,6 +11,7 @@ import type { ReachableRuntime } from "../../src/runtime/runtimes.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { openTestEngine, type TestEngine, within } from "../harness/engine.ts";
+import { SOON_MS } from "../harness/lengths.ts";
 import { LocalQueue } from "../harness/local-queue.ts";
 import { makePluginImage } from "../harness/plugin-image.ts";
 import { type RuntimeParts, type RuntimePartsOptions, startRuntimeParts } from "../harness/runtime-parts.ts";
@@ -66,7 +67,7 @@ class World implements AsyncDisposable {
 
   async start(options: Partial<RuntimePartsOptions> = {}): Promise<RuntimeParts> {
     const holder = options.holder ?? randomBytes(4).toString("hex");
-    const transport = createSocketTransport({ processId: holder, log: silentLog });
+    const transport = createSocketTransport({ processId: holder, log: silentLog, settleMs: SOON_MS });
     const parts = await startRuntimeParts({
       store: this.rows,
       engine: docker.engine,
@@ -126,26 +127,34 @@ function ask({ link }: ReachableRuntime, parameters: Record<string, unknown>): P
   });
   return new Promise((resolve, reject) => {
     let value: unknown;
-    const onFrame = ({ type, data }: SessionFrame) => {
-      if (type === "stream")
-        value = (data as { message: { json_object: { value: unknown } } }).message.json_object.value;
-      if (type === "error") reject(new Error(JSON.stringify(data)));
-      if (type === "end") resolve(value);
+    const onFrame = (frame: SessionFrame) => {
+      if (frame.type === "stream") value = JSON.parse(frame.data.text).message.json_object.value;
+      if (frame.type === "error") reject(new Error(JSON.stringify(frame.error)));
+      if (frame.type === "end") resolve(value);
     };
     link.openSession(sessionId, line, { onFrame, onLost: reject });
   });
 }
 
+/** The runner's process, as the machine of the Engine counts it. */
+async function runnerOf(containerId: string): Promise<number> {
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+    const [command = "", ...rest] = (await read("cmdline")).split("\0");
+    if (!command.endsWith("python3") || !rest.some((word) => word.endsWith("runner.py"))) continue;
+    if ((await read("cgroup")).includes(containerId)) return Number(pid);
+  }
+  throw new Error(`no runner in ${containerId}`);
+}
+
 const quietly = { onLog: () => undefined };
 
 describe("a launch", () => {
-  it("makes a small plugin ready within a second, under the names and labels of its row", async () => {
+  it("makes a small plugin ready, under the names and labels of its row", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start();
-    const began = performance.now();
     const record = await keeper.ensureReady(KEY, quietly, within());
-    const tookMs = performance.now() - began;
     expect(directory.pick(KEY)?.id).toBe(record.id);
     expect(record).toMatchObject({ state: "ready", generation: 1 });
     const [container] = await world.containers();
@@ -155,8 +164,6 @@ describe("a launch", () => {
       phase: "running",
     });
     expect(world.rows.pool().state).toBe("ready");
-    // Twice the budget: the machine of the test is not a quiet one.
-    expect(tookMs).toBeLessThan(2_000);
   });
 
   it("puts the limits in force inside the Container", async () => {
@@ -231,10 +238,10 @@ describe("a Runtime that dies", () => {
     const fault = await ask(await directory.wait(KEY, within()), { exit: 3 }).catch(
       (error: unknown) => error,
     );
-    expect(performance.now() - began).toBeLessThan(1_000);
+    expect(performance.now() - began).toBeLessThan(SOON_MS);
     expect(isFault(fault, "plugin_crashed") && fault.details).toMatchObject({ exitCode: 3, oom: false });
     const next = await directory.wait(KEY, within());
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(performance.now() - began).toBeLessThan(SOON_MS);
     expect(next.id).not.toBe(first.id);
     expect(await ask(next, { eval: "1 + 1" })).toBe(2);
     expect(world.rows.runtimesOf()[1]).toMatchObject({
@@ -264,8 +271,49 @@ describe("a Runtime that dies", () => {
     const runtime = await directory.wait(KEY, within());
     const lost = ask(runtime, { eval: '__import__("time").sleep(60)' }).catch((error: unknown) => error);
     await docker.engine.killContainer(first.containerId ?? "", within());
-    expect(isFault(await lost, "plugin_crashed")).toBe(true);
+    expect(await lost).toMatchObject({ code: "plugin_crashed" });
     expect((await directory.wait(KEY, within())).id).not.toBe(first.id);
+  });
+
+  // short clocks; where the machine has no time for a verdict, the patience ends the wait
+  const supervision = {
+    healthMs: 300,
+    healthRetryMs: 200,
+    pingTimeoutMs: 1_000,
+    healthPatienceMs: 20_000,
+  };
+
+  it("is replaced where its process is stopped, and its caller hears that it hung", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: image });
+    const { keeper, directory } = await world.start({ supervision });
+    const first = await keeper.ensureReady(KEY, quietly, within());
+    const runtime = await directory.wait(KEY, within());
+    const stop = '[os.kill(os.getpid(), 19), __import__("time").sleep(60)]';
+    const fault = await ask(runtime, { eval: stop }).catch((error: unknown) => error);
+    expect(fault).toMatchObject({
+      code: "plugin_unhealthy",
+      details: { reason: "the plugin's process is stopped" },
+    });
+    expect((await directory.wait(KEY, within())).id).not.toBe(first.id);
+    expect(world.rows.runtimeRows.get(first.id)?.end).toMatchObject({
+      reason: "unhealthy",
+      action: { kind: "start_now" },
+    });
+  });
+
+  it("is replaced where its runner is stopped: no other process answers in its place", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: image });
+    const { keeper, directory } = await world.start({ supervision });
+    const first = await keeper.ensureReady(KEY, quietly, within());
+    const runtime = await directory.wait(KEY, within());
+    const lost = ask(runtime, { eval: '__import__("time").sleep(60)' }).catch((error: unknown) => error);
+    process.kill(await runnerOf(first.containerId ?? ""), "SIGSTOP");
+    expect(await lost).toMatchObject({ code: "plugin_unhealthy" });
+    expect((await directory.wait(KEY, within())).id).not.toBe(first.id);
+    expect(world.rows.runtimeRows.get(first.id)?.end?.reason).toBe("unhealthy");
+    expect(await world.containers()).toHaveLength(1);
   });
 
   it("leaves its log behind, readable beside that of its successor", async () => {
@@ -317,7 +365,7 @@ describe("a restarted worker", () => {
     const after = await world.start();
     const runtime = await after.directory.wait(KEY, within());
     expect(runtime.id).not.toBe(record.id);
-    expect(world.rows.runtimesOf()[1]?.end).toMatchObject({ reason: "crashed", exitCode: 137 });
+    expect(world.rows.runtimesOf()[1]?.end).toMatchObject({ reason: "lost", exitCode: 137 });
   });
 });
 

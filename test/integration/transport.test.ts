@@ -12,6 +12,7 @@ import {
   type SocketTransportOptions,
 } from "../../src/transport/socket/socket-transport.ts";
 import type { RuntimeLink } from "../../src/transport/transport.ts";
+import { SOON_MS } from "../harness/lengths.ts";
 import {
   callTool,
   makeRunFolder,
@@ -24,6 +25,8 @@ import {
 } from "../harness/runner-process.ts";
 
 const MB = 1024 * 1024;
+/** A busy machine may read so much later than a runner would wait for a host that has stopped reading. */
+const PATIENT = ["--stall-ms", "60000"];
 
 async function makeFolder(): Promise<string> {
   const folder = await makeRunFolder();
@@ -214,22 +217,19 @@ test.each([{ stderr: false }, { stderr: true }])(
 test.each([
   { ask: { exit_code: 7 }, details: { exitCode: 7, signal: null, oom: false } },
   { ask: { signal: 9 }, details: { exitCode: null, signal: "SIGKILL", oom: false } },
-])(
-  "a plugin that dies in mid-stream is named with its cause in under 1 s: $details",
-  async ({ ask, details }) => {
-    const { link, watched } = await started("dies-mid-stream");
-    const first = Promise.withResolvers<number>();
-    const dying = callTool(link, ask, { onFrame: () => first.resolve(performance.now()) });
-    const at = await first.promise;
-    const outcome = await dying;
-    expect(performance.now() - at).toBeLessThan(1_000);
-    expect(texts(outcome)).toEqual(["part"]);
-    expect(outcome.lost).toMatchObject({ code: "plugin_crashed", details });
-    await watched.seen("down");
-    expect(watched.events).toEqual(["up", "ready", "exit", "down"]);
-    expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
-  },
-);
+])("a plugin that dies in mid-stream is named at once with its cause: $details", async ({ ask, details }) => {
+  const { link, watched } = await started("dies-mid-stream");
+  const first = Promise.withResolvers<number>();
+  const dying = callTool(link, ask, { onFrame: () => first.resolve(performance.now()) });
+  const at = await first.promise;
+  const outcome = await dying;
+  expect(performance.now() - at).toBeLessThan(SOON_MS);
+  expect(texts(outcome)).toEqual(["part"]);
+  expect(outcome.lost).toMatchObject({ code: "plugin_crashed", details });
+  await watched.seen("down");
+  expect(watched.events).toEqual(["up", "ready", "exit", "down"]);
+  expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
+});
 
 test("what the plugin said before it died arrives before the news of its death", async () => {
   const { link } = await started("dies-mid-stream");
@@ -276,7 +276,7 @@ test("a lost connection of which nobody knows the cause ends its sessions with l
 });
 
 test.each([{ late_key: false }, { late_key: true }])(
-  "a message over the frame limit fails its own call in under 2 s and no other (session id last: $late_key)",
+  "a message over the frame limit fails its own call at once and no other (session id last: $late_key)",
   async ({ late_key }) => {
     const { link } = await started("echo", {
       args: ["--frame-bytes-max", String(MB)],
@@ -285,7 +285,7 @@ test.each([{ late_key: false }, { late_key: true }])(
     const sibling = callTool(link, { messages: 20, delay_ms: 20 });
     const at = performance.now();
     const { lost } = await callTool(link, { bytes: 3 * MB, late_key });
-    expect(performance.now() - at).toBeLessThan(2_000);
+    expect(performance.now() - at).toBeLessThan(SOON_MS);
     expect(lost).toMatchObject({ code: "frame_too_large", details: { accepted: MB } });
     expect(texts(await sibling)).toHaveLength(20);
   },
@@ -308,7 +308,8 @@ test("a request over the frame limit is refused with both numbers, before anythi
 });
 
 test("large frames share the budget and keep their order among small ones", async () => {
-  const { link } = await started("echo", { transport: { largeFramesBudgetBytes: 6 * MB } });
+  const transport = { largeFramesBudgetBytes: 6 * MB };
+  const { link } = await started("echo", { args: PATIENT, transport });
   const large = Array.from({ length: 4 }, () => callTool(link, { bytes: 5 * MB, messages: 2 }));
   const small = Array.from({ length: 20 }, () => callTool(link, { messages: 5 }));
   for (const outcome of await Promise.all(large)) {
@@ -319,7 +320,7 @@ test("large frames share the budget and keep their order among small ones", asyn
 });
 
 test("two messages of nearly the frame limit in one answer arrive", async () => {
-  const { link } = await started("echo");
+  const { link } = await started("echo", { args: PATIENT });
   const outcome = await callTool(link, { bytes: 15 * MB, messages: 2 });
   expect(texts(outcome).map((text) => text.length)).toEqual([15 * MB, 15 * MB]);
 });

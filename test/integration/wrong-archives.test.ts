@@ -50,6 +50,16 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
     () => beside({ name: "a", content: "x".repeat(40) }, { name: "b", content: "x".repeat(40), offset: 0 }),
     "package_unsafe",
   ],
+  [
+    "has another name in a file's own header",
+    () => beside({ name: "x.py", content: "x", localName: "../x.py" }),
+    "package_unsafe",
+  ],
+  [
+    "has another compression in a file's own header",
+    () => beside({ name: "x.py", content: "x", localMethod: 0 }),
+    "package_unsafe",
+  ],
   ["climbs out of its folder", () => beside({ name: "../../etc/passwd", content: "x" }), "package_unsafe"],
   ["has an absolute path", () => beside({ name: "/etc/passwd", content: "x" }), "package_unsafe"],
   ["has a link", () => beside({ name: "link", content: "/etc/passwd", mode: 0o120777 }), "package_unsafe"],

@@ -66,7 +66,7 @@ def serve(handle, heartbeat_s=1.0):
             if line["event"] != "request":
                 continue
             session = Session(line)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             write({"event": "error", "session_id": None, "data": {"error": f"bad line: {error}"}})
             continue
         threading.Thread(target=_run, args=(handle, session), daemon=True).start()

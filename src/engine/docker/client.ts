@@ -7,6 +7,7 @@
  */
 import { Agent, IncomingMessage } from "node:http";
 import { addAbortSignal, finished, type Readable } from "node:stream";
+import { inspect } from "node:util";
 import Docker from "dockerode";
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
@@ -55,8 +56,8 @@ export class DockerClient implements AsyncDisposable {
   constructor(options: DockerClientOptions) {
     this.#options = options;
     // Two agents, so that no number of open streams can keep a short call waiting for a connection.
-    this.#calls = new Agent({ keepAlive: false, maxSockets: 64 });
-    this.#streams = new Agent({ keepAlive: false });
+    this.#calls = new QuietAgent({ keepAlive: false, maxSockets: 64 });
+    this.#streams = new QuietAgent({ keepAlive: false });
   }
 
   /** The version that is spoken: the newest that both sides know. Asked again after the Engine was away. */
@@ -187,6 +188,17 @@ export class DockerClient implements AsyncDisposable {
     // Whatever comes back on this socket later may be another Engine.
     this.#version = undefined;
     return cut(request.path, error);
+  }
+}
+
+/**
+ * The vendor's client writes all that a request is made of into a text for its debugging, at any depth and whether
+ * anybody asked for it or not. Through the agent that is every open request and what waits for it: tens of milliseconds
+ * for each call, and seconds under load, in which the event loop stands.
+ */
+class QuietAgent extends Agent {
+  [inspect.custom](): string {
+    return "Agent";
   }
 }
 

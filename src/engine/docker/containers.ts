@@ -1,6 +1,6 @@
 /** Making, starting, stopping and removing Containers; each of them may be done twice. */
 import { z } from "zod";
-import type { ContainerSpec } from "../../domain/container.ts";
+import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Clock } from "../../util/clock.ts";
@@ -8,7 +8,7 @@ import { type DockerClient, parseAnswer } from "./client.ts";
 import { checkName } from "./errors.ts";
 import { inspectImage } from "./images.ts";
 import { inspectContainer } from "./inspect.ts";
-import { translateSpec } from "./translate.ts";
+import { translateLimits, translateSpec } from "./translate.ts";
 
 export interface ContainerDeps {
   readonly client: DockerClient;
@@ -20,11 +20,14 @@ export interface ContainerDeps {
 
 const Created = z.object({ Id: z.string(), Warnings: z.array(z.string()).nullish() });
 
+const Updated = z.object({ Warnings: z.array(z.string()).nullish() });
+
 export async function createContainer(
-  { client, log }: ContainerDeps,
+  deps: ContainerDeps,
   options: { spec: ContainerSpec; cpuMillisMax: number },
   signal: AbortSignal,
 ): Promise<string> {
+  const { client, log } = deps;
   const { spec, cpuMillisMax } = options;
   const name = checkName("container", spec.name);
   if (spec.network !== "none") checkName("network", spec.network);
@@ -32,9 +35,16 @@ export async function createContainer(
   if (image === undefined) throw new Fault("not_found", `The Engine has no image ${spec.image}.`);
   const body = translateSpec(spec, image, { cpuMillisMax });
   const request = { method: "POST", path: "/containers/create", query: { name }, body } as const;
-  const made = parseAnswer(Created, (await client.call(request, signal)).body, "a new Container");
+  signal.throwIfAborted();
+  // The Engine makes it, whoever hangs up meanwhile, and then nobody would know of it: so nobody hangs up.
+  const { body: answer } = await client.call(request, new AbortController().signal);
+  const made = parseAnswer(Created, answer, "a new Container");
   // A warning here means a limit that the kernel will not hold.
   for (const warning of made.Warnings ?? []) log.warn({ op: "container.create", container: name, warning });
+  if (signal.aborted) {
+    await removeContainer(deps, made.Id, AbortSignal.timeout(deps.callTimeoutMs));
+    throw signal.reason;
+  }
   return made.Id;
 }
 
@@ -44,6 +54,20 @@ export async function startContainer(
   signal: AbortSignal,
 ): Promise<void> {
   await client.call({ method: "POST", path: pathOf(id, "start"), accept: [304] }, signal);
+}
+
+export async function updateContainer(
+  deps: Pick<ContainerDeps, "client" | "log"> & {
+    readonly cpuMillisMax: (signal: AbortSignal) => Promise<number>;
+  },
+  { id, resources }: { id: string; resources: LiveResources },
+  signal: AbortSignal,
+): Promise<void> {
+  const { client, log } = deps;
+  const body = translateLimits(resources, { cpuMillisMax: await deps.cpuMillisMax(signal) });
+  const request = { method: "POST", path: pathOf(id, "update"), body } as const;
+  const { Warnings } = parseAnswer(Updated, (await client.call(request, signal)).body, "changed limits");
+  for (const warning of Warnings ?? []) log.warn({ op: "container.update", container: id, warning });
 }
 
 /** The Engine counts the grace in whole seconds: it is rounded up. A Container that is gone no longer runs. */

@@ -17,6 +17,7 @@ import {
   removeContainer,
   startContainer,
   stopContainer,
+  updateContainer,
 } from "./containers.ts";
 import { readEvents } from "./events.ts";
 import { getArchive, putArchive, runExec } from "./exec.ts";
@@ -24,8 +25,8 @@ import { loadImage, saveImage } from "./image-archives.ts";
 import { commitContainer, importImage, inspectImage, listImages, removeImage } from "./images.ts";
 import { inspectContainer, listContainers } from "./inspect.ts";
 import { readLogs } from "./logs.ts";
-import { ensureMark, findMark, removeMark } from "./marks.ts";
-import { ensureNetwork, removeNetwork } from "./networks.ts";
+import { ensureMark, findMark, listMarks, removeMark } from "./marks.ts";
+import { ensureNetwork, listNetworks, removeNetwork } from "./networks.ts";
 
 export interface DockerEngineSettings {
   /** One call, from its request to the last byte of its answer. */
@@ -114,6 +115,8 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
         signal,
       ),
     startContainer: (id, signal) => lanes.starts.run(() => startContainer(deps, id, signal), signal),
+    updateContainer: (id, resources, signal) =>
+      rest(signal, () => updateContainer({ ...deps, cpuMillisMax }, { id, resources }, signal)),
     stopContainer: (id, { graceMs }, signal) =>
       lanes.stops.run(() => stopContainer(deps, { id, graceMs }, signal), signal),
     killContainer: (id, signal) => rest(signal, () => killContainer(deps, id, signal)),
@@ -136,8 +139,10 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
     logs: (id, options, signal) => readLogs(client, { id, ...options }, settings, signal),
     ensureMark: (mark, signal) => rest(signal, () => ensureMark(client, mark, signal)),
     findMark: (name, signal) => rest(signal, () => findMark(client, name, signal)),
+    listMarks: (labels, signal) => rest(signal, () => listMarks(client, labels, signal)),
     removeMark: (name, signal) => rest(signal, () => removeMark(client, name, signal)),
     ensureNetwork: (spec, signal) => rest(signal, () => ensureNetwork(client, spec, signal)),
+    listNetworks: (labels, signal) => rest(signal, () => listNetworks(client, labels, signal)),
     removeNetwork: (name, signal) => rest(signal, () => removeNetwork(client, name, signal)),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
@@ -160,6 +165,7 @@ async function readInfo(
     cgroupVersion: found.CgroupVersion,
     cpus: found.NCPU,
     memoryBytes: found.MemTotal,
+    remapsUsers: (found.SecurityOptions ?? []).some((option) => option.startsWith("name=userns")),
   };
   if (!quiet) {
     const seccomp = (found.SecurityOptions ?? []).some((option) => option.startsWith("name=seccomp"));

@@ -5,7 +5,7 @@ import { cut } from "./errors.ts";
 import { readNdjson } from "./framing.ts";
 import { labelQuery, matches, parseLabelMap } from "./translate.ts";
 
-const ACTIONS = ["start", "die", "oom", "destroy"] as const;
+const ACTIONS = ["start", "die", "oom", "kill", "destroy"] as const;
 
 // Only what newer APIs keep: the old top-level `status`, `id` and `from` are gone there.
 const Message = z.object({
@@ -60,6 +60,8 @@ function toEvent({ Action, Actor, timeNano }: z.infer<typeof Message>): EngineEv
     // Rounded down: a replay since this time holds the event, never misses it.
     at: new Date(Math.floor(timeNano / 1_000_000)),
   };
+  const signal = Number(attributes["signal"]);
+  if (Action === "kill") return Number.isInteger(signal) ? { ...event, signal } : event;
   const exitCode = Number(attributes["exitCode"]);
   return Action === "die" && Number.isInteger(exitCode) ? { ...event, exitCode } : event;
 }

@@ -19,11 +19,18 @@ const PHASES = {
   dead: "dead",
 } as const satisfies Record<z.infer<typeof Status>, ContainerPhase>;
 
+const Networks = z.record(z.string(), z.object({ IPAddress: z.string().nullish() })).nullish();
+
 const Inspected = z.object({
   Id: z.string(),
   Name: z.string(),
   Image: z.string(),
   Created: z.string(),
+  HostConfig: z.object({
+    Memory: z.number().nullish(),
+    NanoCpus: z.number().nullish(),
+    PidsLimit: z.number().nullish(),
+  }),
   Config: z.object({ Labels, Env: z.array(z.string()).nullish() }),
   State: z.object({
     Status,
@@ -32,6 +39,7 @@ const Inspected = z.object({
     StartedAt: z.string(),
     FinishedAt: z.string(),
   }),
+  NetworkSettings: z.object({ Networks }).nullish(),
 });
 
 const Listed = z.array(
@@ -42,6 +50,7 @@ const Listed = z.array(
     Labels,
     State: Status,
     Created: z.number(),
+    NetworkSettings: z.object({ Networks }).nullish(),
   }),
 );
 
@@ -67,6 +76,12 @@ export async function inspectContainer(
     name: found.Name.replace(/^\//, ""),
     image: found.Image,
     labels: parseLabelMap(labels),
+    resources: {
+      memoryBytes: found.HostConfig.Memory ?? 0,
+      cpuMillis: Math.round((found.HostConfig.NanoCpus ?? 0) / 1_000_000),
+      pidsMax: found.HostConfig.PidsLimit ?? 0,
+    },
+    address: addressIn(found.NetworkSettings?.Networks),
     phase,
     createdAt: new Date(found.Created),
     startedAt: parseTime(found.State.StartedAt),
@@ -90,6 +105,7 @@ export async function listContainers(
       name: (found.Names?.[0] ?? "").replace(/^\//, ""),
       image: found.ImageID,
       labels: parseLabelMap(found.Labels),
+      address: addressIn(found.NetworkSettings?.Networks),
       phase: PHASES[found.State],
       createdAt: new Date(found.Created * 1_000),
       startedAt: undefined,
@@ -98,6 +114,13 @@ export async function listContainers(
       oomKilled: false,
     }))
     .filter((container) => matches(container.labels, labels));
+}
+
+/** The first one: ours are on one network. */
+function addressIn(networks: z.infer<typeof Networks>): string | undefined {
+  return (
+    Object.values(networks ?? {}).find(({ IPAddress }) => (IPAddress ?? "") !== "")?.IPAddress ?? undefined
+  );
 }
 
 /** The Engine writes the year 1 for "never". */

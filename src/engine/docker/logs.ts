@@ -1,5 +1,6 @@
 import { StringDecoder } from "node:string_decoder";
 import { isFault } from "../../domain/fault.ts";
+import { storableText } from "../../util/storable.ts";
 import type { LogChunk } from "../engine.ts";
 import type { DockerClient } from "./client.ts";
 import { checkName, unexpected } from "./errors.ts";
@@ -129,7 +130,7 @@ class LineJoiner {
   }
 
   #take(): LogChunk {
-    const chunk = { stream: this.#stream, at: this.#at ?? new Date(0), text: this.#text };
+    const chunk = { stream: this.#stream, at: this.#at ?? new Date(0), text: storableText(this.#text) };
     this.#text = "";
     this.#bytes = 0;
     this.#at = undefined;

@@ -1,20 +1,35 @@
 /** A mark is an empty volume that nothing mounts: made once whoever asks, kept with the labels of the first. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
+import type { EngineMark, LabelFilter } from "../engine.ts";
 import { type DockerClient, parseAnswer } from "./client.ts";
 import { checkName } from "./errors.ts";
+import { labelQuery } from "./translate.ts";
 
 const Volume = z.object({ Name: z.string(), Labels: z.record(z.string(), z.string()).nullish() });
+const VolumeList = z.object({ Volumes: z.array(Volume).nullish() });
 type Labels = Readonly<Record<string, string>>;
 
-/** The Engine answers the making of a volume that is there with that volume (ran: API 1.41), so two never both win. */
+/** An Engine that has just started answers with its volumes before it has read their labels (ran: 20.10). */
+const READING = { looks: 25, everyMs: 200 };
+
+/**
+ * The Engine answers the making of a volume that is there with that volume (ran: API 1.41), so two never both win. No
+ * labels, where some were asked for: it has not said whose they are in time.
+ */
 export async function ensureMark(
   client: DockerClient,
   { name, labels }: { readonly name: string; readonly labels: Labels },
   signal: AbortSignal,
 ): Promise<Labels> {
   const body = { Name: checkName("mark", name), Driver: "local", Labels: { ...labels } };
-  const answer = await client.call({ method: "POST", path: "/volumes/create", body }, signal);
-  return parseAnswer(Volume, answer.body, "a volume").Labels ?? {};
+  for (let looks = 1; ; looks++) {
+    const answer = await client.call({ method: "POST", path: "/volumes/create", body }, signal);
+    const found = parseAnswer(Volume, answer.body, "a volume").Labels ?? {};
+    const isRead = Object.keys(found).length > 0 || Object.keys(labels).length === 0;
+    if (isRead || looks >= READING.looks) return found;
+    await sleep(READING.everyMs, undefined, { signal });
+  }
 }
 
 export async function findMark(
@@ -25,6 +40,17 @@ export async function findMark(
   const path = `/volumes/${checkName("mark", name)}`;
   const { status, body } = await client.call({ method: "GET", path, accept: [404] }, signal);
   return status === 404 ? undefined : (parseAnswer(Volume, body, "a volume").Labels ?? {});
+}
+
+export async function listMarks(
+  client: DockerClient,
+  labels: LabelFilter,
+  signal: AbortSignal,
+): Promise<readonly EngineMark[]> {
+  const query = { filters: JSON.stringify({ label: labelQuery(labels) }) };
+  const { body } = await client.call({ method: "GET", path: "/volumes", query }, signal);
+  const { Volumes } = parseAnswer(VolumeList, body, "a list of volumes");
+  return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels ?? {} }));
 }
 
 export async function removeMark(client: DockerClient, name: string, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 /** Our words to the Engine's: labels, environment, and the one way a Container is asked for. */
 import type { ContainerCreateOptions, HostConfig } from "dockerode";
-import type { ContainerSpec, ContainerTmpfs } from "../../domain/container.ts";
+import type { ContainerSpec, ContainerTmpfs, LiveResources } from "../../domain/container.ts";
 import type { LabelFilter } from "../engine.ts";
 
 /** What an image would hand down to a Container unless it is taken away. */
@@ -45,12 +45,14 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     SecurityOpt: ["no-new-privileges:true"],
     ReadonlyRootfs: spec.readOnlyRoot,
     NetworkMode: spec.network,
+    ...(spec.dns === undefined ? {} : { Dns: [...spec.dns] }),
+    ...(spec.hosts === undefined
+      ? {}
+      : { ExtraHosts: Object.entries(spec.hosts).map(([name, address]) => `${name}:${address}`) }),
+    // An Engine that maps users would refuse the host's network, and give no capability over it.
+    ...(spec.network === "host" ? { UsernsMode: "host" } : {}),
     IpcMode: "private",
-    PidsLimit: resources.pidsMax,
-    Memory: resources.memoryBytes,
-    // Memory and swap together: equal to Memory, there is no swap.
-    MemorySwap: resources.memoryBytes,
-    NanoCpus: Math.min(resources.cpuMillis, cpuMillisMax) * 1_000_000,
+    ...translateLimits(resources, { cpuMillisMax }),
     ShmSize: resources.shmBytes,
     ...(resources.cgroupParent === undefined ? {} : { CgroupParent: resources.cgroupParent }),
     Ulimits: [
@@ -79,6 +81,20 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     RestartPolicy: { Name: "no" },
     AutoRemove: false,
   };
+}
+
+/** All of them, also where one alone changes: some Engines take back what is not named. */
+export function translateLimits(
+  { memoryBytes, cpuMillis, pidsMax }: LiveResources,
+  { cpuMillisMax }: { cpuMillisMax: number },
+) {
+  return {
+    PidsLimit: pidsMax,
+    Memory: memoryBytes,
+    // Memory and swap together: equal to Memory, there is no swap.
+    MemorySwap: memoryBytes,
+    NanoCpus: Math.min(cpuMillis, cpuMillisMax) * 1_000_000,
+  } satisfies HostConfig;
 }
 
 function tmpfsOptions({ bytes, inodes, exec }: ContainerTmpfs): string {

@@ -6,15 +6,17 @@
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import type { ContainerSpec, ContainerState } from "../../domain/container.ts";
+import type { ContainerSpec, ContainerState, LiveResources } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type {
   Engine,
   EngineEvent,
   EngineImage,
+  EngineMark,
   ExecSpec,
   LabelFilter,
   LogChunk,
+  NetworkAddresses,
   NetworkSpec,
 } from "../engine.ts";
 import { EventHub } from "./event-hub.ts";
@@ -37,6 +39,7 @@ export interface MemoryEngineOptions {
 export type MemoryOperation =
   | "create"
   | "start"
+  | "update"
   | "stop"
   | "kill"
   | "remove"
@@ -141,6 +144,7 @@ export class MemoryEngine implements Engine {
       cgroupVersion: "2" as const,
       cpus: 2,
       memoryBytes: 8 * 1024 ** 3,
+      remapsUsers: false,
     };
   }
 
@@ -203,6 +207,11 @@ export class MemoryEngine implements Engine {
       name: spec.name,
       image: image.id,
       labels: spec.labels,
+      resources: {
+        memoryBytes: spec.resources.memoryBytes,
+        cpuMillis: spec.resources.cpuMillis,
+        pidsMax: spec.resources.pidsMax,
+      },
       phase: "created" as const,
       createdAt: this.#time(),
       startedAt: undefined,
@@ -234,23 +243,33 @@ export class MemoryEngine implements Engine {
     this.#options.onStart?.(container.state.id, container.spec);
   }
 
+  async updateContainer(
+    id: string,
+    { memoryBytes, cpuMillis, pidsMax }: LiveResources,
+    signal: AbortSignal,
+  ): Promise<void> {
+    this.#enter("update", signal);
+    const container = this.#get(id);
+    container.state = { ...container.state, resources: { memoryBytes, cpuMillis, pidsMax } };
+  }
+
   async stopContainer(id: string, _options: { graceMs: number }, signal: AbortSignal): Promise<void> {
     this.#enter("stop", signal);
     const container = this.#find(id);
-    if (container !== undefined) this.#end(container, 143);
+    if (container !== undefined) this.#kill(container, 15);
   }
 
   async killContainer(id: string, signal: AbortSignal): Promise<void> {
     this.#enter("kill", signal);
     const container = this.#find(id);
-    if (container !== undefined) this.#end(container, 137);
+    if (container !== undefined) this.#kill(container, 9);
   }
 
   async removeContainer(id: string, signal: AbortSignal): Promise<void> {
     this.#enter("remove", signal);
     const container = this.#find(id);
     if (container === undefined) return;
-    this.#end(container, 137);
+    this.#kill(container, 9);
     this.#containers.delete(container.state.id);
     this.#emit("destroy", container);
   }
@@ -345,12 +364,18 @@ export class MemoryEngine implements Engine {
     return this.#marks.get(name);
   }
 
+  async listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]> {
+    this.#enter(undefined, signal);
+    const all = [...this.#marks].map(([name, found]) => ({ name, labels: found }));
+    return all.filter((mark) => matches(mark.labels, labels));
+  }
+
   async removeMark(name: string, signal: AbortSignal): Promise<void> {
     this.#enter(undefined, signal);
     this.#marks.delete(name);
   }
 
-  async ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<void> {
+  async ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<NetworkAddresses> {
     this.#enter(undefined, signal);
     const there = this.#networks.get(spec.name);
     if (
@@ -360,6 +385,13 @@ export class MemoryEngine implements Engine {
       throw new Fault("conflict", `Network ${spec.name} is there, but is not what Berth needs.`);
     }
     this.#networks.set(spec.name, spec);
+    return { subnet: spec.subnet ?? "198.51.100.0/24", gateway: "198.51.100.1" };
+  }
+
+  async listNetworks(labels: LabelFilter, signal: AbortSignal): Promise<readonly string[]> {
+    this.#enter(undefined, signal);
+    const found = [...this.#networks.values()].filter((network) => matches(network.labels, labels));
+    return found.map(({ name }) => name);
   }
 
   async removeNetwork(name: string, signal: AbortSignal): Promise<void> {
@@ -386,7 +418,16 @@ export class MemoryEngine implements Engine {
     this.#emit("die", container, { exitCode });
   }
 
-  #emit(action: EngineEvent["action"], { state }: MemoryContainer, more: { exitCode?: number } = {}): void {
+  #kill(container: MemoryContainer, signal: number): void {
+    if (container.state.phase === "running") this.#emit("kill", container, { signal });
+    this.#end(container, 128 + signal);
+  }
+
+  #emit(
+    action: EngineEvent["action"],
+    { state }: MemoryContainer,
+    more: { exitCode?: number; signal?: number } = {},
+  ): void {
     this.#events.emit({ action, containerId: state.id, labels: state.labels, at: this.#time(), ...more });
   }
 

@@ -3,10 +3,13 @@
  * the rules decide afterwards. A GET reads its query, and a JSON body besides where it says that it has one.
  */
 import type { Context } from "hono";
-import { type Fault, toFault } from "../../domain/fault.ts";
-import { isMap, type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
+import { type Fault, isFault, toFault } from "../../domain/fault.ts";
+import { type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
+import type { JsonText } from "../../util/json-scan.ts";
 import type { HttpEnv } from "../env.ts";
-import { checkContentLength, readIncoming, readText } from "../middleware/body.ts";
+import { checkContentLength, readBytes, readIncoming } from "../middleware/body.ts";
+import { checkJson, type JsonRules, STORED } from "../middleware/json-body.ts";
+import { unstorable } from "../middleware/storable-url.ts";
 import { refusal } from "./errors.ts";
 
 /** Throws what names the fields that break a rule, with status 400. */
@@ -47,16 +50,20 @@ async function jsonBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap>
   // A Request of method GET has no body, but what came over the wire may.
   if (c.req.method === "GET" && incoming !== undefined)
     return isSent ? parsed(await readIncoming(incoming, bytesMax)) : {};
-  return parsed(await readText(c.req.raw.body, bytesMax));
+  return parsed(await readBytes(c.req.raw.body, bytesMax));
 }
 
-/** What is no object is as if it were empty. */
-export function parsed(body: string): JsonMap {
+function parsed(body: Buffer): JsonMap {
+  return jsonText(body, STORED)?.isObject === true ? (JSON.parse(body.toString()) as JsonMap) : {};
+}
+
+/** Undefined for what is no JSON, which is as if it were empty. Throws what is JSON and cannot be taken, with status 400. */
+export function jsonText(body: Buffer, rules: JsonRules): JsonText | undefined {
   try {
-    const value: unknown = JSON.parse(body);
-    return isMap(value) ? value : {};
-  } catch {
-    return {};
+    return checkJson(body, rules);
+  } catch (error) {
+    if (isFault(error, "invalid_json")) return undefined;
+    throw refusal("PluginDaemonBadRequestError", toFault(error).message, 400);
   }
 }
 
@@ -70,7 +77,10 @@ async function formBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap>
   const type = c.req.header("content-type") ?? "";
   if (!type.startsWith("application/x-www-form-urlencoded")) return {};
   checkContentLength(c.req.header("content-length"), bytesMax);
-  const body = new URLSearchParams(await readText(c.req.raw.body, bytesMax));
+  const text = (await readBytes(c.req.raw.body, bytesMax)).toString();
+  const fault = unstorable(`?${text}`);
+  if (fault !== undefined) throw refusal("PluginDaemonBadRequestError", fault.message, 400);
+  const body = new URLSearchParams(text);
   return Object.fromEntries([...new Set(body.keys())].map((key) => [key, oneOrAll(body.getAll(key))]));
 }
 

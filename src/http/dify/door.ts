@@ -147,6 +147,14 @@ export class DifyDoor {
     return failureResponse(toDaemonError(fault), status);
   }
 
+  /** A refusal of a path that is the daemon's, in its words; undefined for any other. */
+  refusePath(path: string, fault: Fault, id: string): Response | undefined {
+    if (!PREFIXES.some((prefix) => path.startsWith(prefix))) return undefined;
+    const answer = failureResponse(toDaemonError(fault), fault.rule.status);
+    answer.headers.set("x-request-id", id);
+    return answer;
+  }
+
   /** The answer to a path that is the daemon's and none of its routes; undefined for any other. */
   notFound(c: Context<HttpEnv>): Response | undefined {
     const { path, method } = c.req;

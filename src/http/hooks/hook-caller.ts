@@ -5,6 +5,7 @@
  */
 import type { ServerResponse } from "node:http";
 import { type Fault, type FaultCode, toFault } from "../../domain/fault.ts";
+import { type JsonText, readJson } from "../../domain/frame.ts";
 import type { InvocationEnd, InvocationSink } from "../../domain/invocation.ts";
 import { HookResponse } from "../../endpoint/hook-response.ts";
 import { failureText } from "../dify/envelope.ts";
@@ -52,10 +53,10 @@ export class HookCaller implements InvocationSink {
     // the answer's status is the plugin's
   }
 
-  item(data: unknown): void {
+  item(data: JsonText): void {
     if (this.#isOver) return;
     try {
-      const piece = this.#answer.take(data);
+      const piece = this.#answer.take(readJson(data));
       if (piece !== undefined) this.#take(piece);
     } catch (error) {
       this.fail(toFault(error));

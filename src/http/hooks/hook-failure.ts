@@ -48,6 +48,9 @@ export function hookFailure(fault: Fault): HookError {
   if (row !== undefined)
     return { status: row.status, type: row.type, message: row.text ?? `${row.start ?? ""}${fault.message}` };
   const error = toDaemonError(fault);
-  const type = rule.status >= 500 || code === "busy" ? "PluginDaemonInternalServerError" : error.type;
+  const type =
+    rule.status >= 500 || code === "busy" || code === "quota_calls"
+      ? "PluginDaemonInternalServerError"
+      : error.type;
   return { type, message: error.message, status: error.status ?? rule.status };
 }

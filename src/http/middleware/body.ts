@@ -1,6 +1,6 @@
-/** Request bodies: the type is looked at before a byte is read, the size before and while reading, the JSON last. */
+/** Request bodies: the type is looked at before a byte is read, the size before and while reading. */
 import type { IncomingMessage } from "node:http";
-import { Fault, invalidInput } from "../../domain/fault.ts";
+import { Fault } from "../../domain/fault.ts";
 
 /** Throws `unsupported_media_type`. */
 export function checkContentType(header: string | undefined, accepted: readonly string[]): void {
@@ -19,8 +19,8 @@ export function checkContentLength(header: string | undefined, bytesMax: number)
   if (bytes > bytesMax) throw tooLarge(bytes, bytesMax);
 }
 
-/** The whole body as text. Throws `payload_too_large` as soon as it is. */
-export async function readText(body: AsyncIterable<Uint8Array> | null, bytesMax: number): Promise<string> {
+/** The whole body. Throws `payload_too_large` as soon as it is. */
+export async function readBytes(body: AsyncIterable<Uint8Array> | null, bytesMax: number): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for await (const piece of body ?? []) {
@@ -28,11 +28,11 @@ export async function readText(body: AsyncIterable<Uint8Array> | null, bytesMax:
     if (bytes > bytesMax) throw tooLarge(bytes, bytesMax);
     pieces.push(piece);
   }
-  return Buffer.concat(pieces).toString("utf8");
+  return Buffer.concat(pieces);
 }
 
 /** The same from Node's own request, without a web stream between: this is the warm path. */
-export function readIncoming(incoming: IncomingMessage, bytesMax: number): Promise<string> {
+export function readIncoming(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     let bytes = 0;
@@ -43,31 +43,13 @@ export function readIncoming(incoming: IncomingMessage, bytesMax: number): Promi
     });
     incoming.on("end", () => {
       const [first] = pieces;
-      resolve(
-        first === undefined ? "" : pieces.length === 1 ? first.toString() : Buffer.concat(pieces).toString(),
-      );
+      resolve(first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces));
     });
     incoming.on("error", (cause) => reject(new Fault("invalid_input", "The request broke off.", { cause })));
     incoming.on("close", () => {
       if (!incoming.complete) reject(new Fault("invalid_input", "The request broke off."));
     });
   });
-}
-
-/** Throws `invalid_json`, or `invalid_input` where it is no object. */
-export function parseJsonObject(text: string): Record<string, unknown> {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Fault("invalid_json", `The body is no JSON: ${reason}`.slice(0, 300), {
-      details: { field: "body", accepted: "a JSON object" },
-    });
-  }
-  if (typeof value === "object" && value !== null && !Array.isArray(value))
-    return value as Record<string, unknown>;
-  throw invalidInput("body", value, "a JSON object");
 }
 
 export function tooLarge(bytes: number, bytesMax: number): Fault {

@@ -8,6 +8,7 @@ import { pluginIdOf } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
+import { storableText } from "../../util/storable.ts";
 import { handOver } from "../tasks/hand-over.ts";
 
 export interface BatchWish {
@@ -104,18 +105,10 @@ const SOURCE_LENGTH_MAX = 63;
 const IDENTIFIER_LENGTH_MAX = 255;
 
 function toItem({ identifier, source, meta }: BatchWish): BatchItem {
-  const kept = storable(source);
+  const kept = storableText(source);
   if ([...kept].length > SOURCE_LENGTH_MAX)
     throw invalidInput("source", source, `at most ${SOURCE_LENGTH_MAX} characters`);
   if (identifier.length > IDENTIFIER_LENGTH_MAX)
     throw invalidInput("identifier", identifier, `at most ${IDENTIFIER_LENGTH_MAX} characters`);
-  return { identifier, source: String(kept), meta: storable(meta) };
+  return { identifier, source: kept, meta };
 }
-
-/** A database takes neither the character 0 nor half a surrogate pair. */
-function storable<T>(value: T): T {
-  const text = JSON.stringify(value).replaceAll(ESCAPES, (code) => (UNSTORABLE.test(code) ? "\uFFFD" : code));
-  return JSON.parse(text) as T;
-}
-const ESCAPES = /\\(u[0-9a-f]{4}|.)/g;
-const UNSTORABLE = /^\\u(0000|d[89a-f][0-9a-f]{2})$/;

@@ -1,6 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import type { Engine, EngineImage } from "../../engine/engine.ts";
+import { listRuntimeImages } from "../../runtime/runtime-image.ts";
 import type { BuildSettings } from "./settings.ts";
 
 export interface RuntimeImage {
@@ -12,7 +13,8 @@ export interface RuntimeImage {
 
 /**
  * Picks what the package runs on: the Python that it asks for, or the nearest newer one, which is a warning. Throws
- * `python_not_available` where there is none, or the operator allows only the exact one.
+ * `python_not_available` where there is none, or the operator allows only the exact one. Of several images with that
+ * Python it is the newest.
  */
 export async function pickRuntimeImage(
   engine: Engine,
@@ -20,13 +22,9 @@ export async function pickRuntimeImage(
   policy: BuildSettings["python"],
   signal: AbortSignal,
 ): Promise<RuntimeImage> {
-  const listed = await engine.listImages(
-    { "berth.kind": "runtime-image", "berth.runtime": "python" },
-    signal,
-  );
-  const images = listed
-    .filter((image) => image.tags.length > 0 && versionOf(image) !== undefined)
-    .sort(nearestFirst);
+  const images = (await listRuntimeImages(engine, signal))
+    .filter((image) => versionOf(image) !== undefined)
+    .sort((a, b) => compare(versionOf(a), versionOf(b)));
   const wanted = parseVersion(runner.version);
   const image = images.find(
     (candidate) => wanted === undefined || compare(versionOf(candidate), wanted) >= 0,
@@ -59,9 +57,4 @@ function versionOf({ labels }: EngineImage): Version | undefined {
 
 function compare(a: Version | undefined, b: Version | undefined): number {
   return (a?.[0] ?? 0) - (b?.[0] ?? 0) || (a?.[1] ?? 0) - (b?.[1] ?? 0);
-}
-
-/** The oldest Python first; of two images with the same one, the newer image. */
-function nearestFirst(a: EngineImage, b: EngineImage): number {
-  return compare(versionOf(a), versionOf(b)) || b.createdAt.getTime() - a.createdAt.getTime();
 }

@@ -3,13 +3,16 @@ import type { Actor } from "../../domain/audit.ts";
 import { Fault, installationNotFound, invalidInput } from "../../domain/fault.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
-import type { LimitsPolicy } from "../../domain/limits.ts";
+import { grantWanted, type LimitsPolicy } from "../../domain/limits.ts";
+import { planLimits } from "../../domain/limits-applied.ts";
+import type { Pool } from "../../domain/runtime.ts";
 import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../visible-package.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
+import { containersOf } from "./containers-of.ts";
 import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
-import { assertOwn, parseLimits } from "./limits-patch.ts";
+import { assertOwn, assertReplicas, mergeLimits, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
   readonly id: InstallationId;
@@ -35,7 +38,7 @@ export interface InstallationChanges {
   restart(request: ChangeRequest): Promise<Accepted>;
   enable(request: ChangeRequest): Promise<Accepted>;
   disable(request: ChangeRequest): Promise<Accepted>;
-  /** `limits` as it was given. Throws `invalid_input`. */
+  /** `limits` as it was given; the task keeps how they are to be applied. Throws `invalid_input`. */
   limits(request: ChangeRequest & { readonly limits: unknown }): Promise<Accepted>;
   /** What the upload of the package brought, to one Tenant or to all. Never throws: what could not be accepted yet is accepted later. */
   due(identifier: string, tenantId?: TenantId): Promise<DueUpgrades>;
@@ -78,8 +81,14 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
     disable: (request) => accept(request, { kind: "disable" }),
     limits: async (request) => {
       const limits = parseLimits(request.limits, deps.limits.ceiling);
-      if (await isShared(deps, request.id)) assertOwn(limits);
-      return await accept(request, { kind: "limits", input: { limits } });
+      const installation = await getInstallation(deps.store, request.id);
+      const containers = containersOf(installation, await poolOf(deps, installation));
+      if (containers === "shared") assertOwn(limits);
+      const wanted = mergeLimits(installation.limitsWanted, limits);
+      const next = grantWanted(installation.limitsAsked, wanted, deps.limits).limits;
+      assertReplicas(limits, next, deps.limits.ceiling);
+      const limitsApplied = planLimits(installation.limitsGranted, next, containers);
+      return await accept(request, { kind: "limits", input: { limits, limitsApplied } });
     },
     due: (identifier, tenantId) => takeDueUpgrades(deps, { identifier, tenantId }),
   };
@@ -106,10 +115,16 @@ async function assertOthersGoOn(
   if (identifier !== undefined) await assertStillFits(store, installation, identifier);
 }
 
-async function isShared({ store }: InstallationChangesDeps, id: InstallationId): Promise<boolean> {
-  const { poolKey } = await getInstallation(store, id);
-  const pool = poolKey === undefined ? undefined : await store.pools.find(poolKey);
+async function isShared(deps: InstallationChangesDeps, id: InstallationId): Promise<boolean> {
+  const pool = await poolOf(deps, await getInstallation(deps.store, id));
   return pool !== undefined && pool.tenantId === undefined;
+}
+
+async function poolOf(
+  { store }: InstallationChangesDeps,
+  { poolKey }: Installation,
+): Promise<Pool | undefined> {
+  return poolKey === undefined ? undefined : await store.pools.find(poolKey);
 }
 
 async function getInstallation(store: Store, id: InstallationId): Promise<Installation> {

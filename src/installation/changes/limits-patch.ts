@@ -1,25 +1,16 @@
 /** The limits that a Tenant chooses for one Installation: as they are asked for, checked, and kept. */
 import { z } from "zod";
 import { Fault, invalidInput } from "../../domain/fault.ts";
-import { LIMIT_KEYS, type Limits, type LimitsWanted } from "../../domain/limits.ts";
+import { LIMIT_KEYS, LIMIT_NAMES, type Limits, type LimitsWanted } from "../../domain/limits.ts";
 
 /** Null takes a choice back: the manifest's number counts again. */
 export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undefined };
-
-const NAMES = {
-  memoryBytes: "memory_bytes",
-  storageBytes: "storage_bytes",
-  cpuMillis: "cpu_millis",
-  pidsMax: "pids_max",
-  concurrencyMax: "concurrency_max",
-  timeoutMs: "timeout_ms",
-} as const satisfies Record<keyof Limits, string>;
 
 const MIB = 1_048_576;
 /** The least that an engine, or a plugin, can be given. */
 const FLOOR: Limits = {
   ...{ memoryBytes: 16 * MIB, storageBytes: MIB, cpuMillis: 10 },
-  ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000 },
+  ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000, replicasMin: 1, replicasMax: 1 },
 };
 
 /**
@@ -27,14 +18,14 @@ const FLOOR: Limits = {
  * names, and for each a whole number up to the operator's ceiling.
  */
 export function parseLimits(given: unknown, ceiling: Limits): LimitsPatch {
-  const names = Object.values(NAMES).join(", ");
+  const names = Object.values(LIMIT_NAMES).join(", ");
   if (typeof given !== "object" || given === null || Array.isArray(given))
     throw invalidInput("limits", given, `an object of ${names}`);
-  const unknown = Object.keys(given).find((name) => !(Object.values(NAMES) as string[]).includes(name));
+  const unknown = Object.keys(given).find((name) => !(Object.values(LIMIT_NAMES) as string[]).includes(name));
   if (unknown !== undefined) throw invalidInput(`limits.${unknown}`, Reflect.get(given, unknown), names);
   const patch: { -readonly [K in keyof LimitsPatch]: LimitsPatch[K] } = {};
   for (const key of LIMIT_KEYS) {
-    const value: unknown = Reflect.get(given, NAMES[key]);
+    const value: unknown = Reflect.get(given, LIMIT_NAMES[key]);
     if (value === undefined) continue;
     patch[key] = value === null ? null : checked(key, value, ceiling);
   }
@@ -45,8 +36,32 @@ export function parseLimits(given: unknown, ceiling: Limits): LimitsPatch {
 function checked(key: keyof Limits, value: unknown, ceiling: Limits): number {
   const [least, most] = [Math.min(FLOOR[key], ceiling[key]), ceiling[key]];
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
-  const accepted = `a whole number from ${least} to ${most}, or null for the manifest's own`;
-  throw invalidInput(`limits.${NAMES[key]}`, value, accepted);
+  const isReplicas = key === "replicasMin" || key === "replicasMax";
+  const own = isReplicas ? "1" : "the manifest's own";
+  const accepted = `a whole number from ${least} to ${most}, or null for ${own}`;
+  throw invalidInput(`limits.${LIMIT_NAMES[key]}`, value, accepted);
+}
+
+/** Throws `invalid_input` where a plugin is always to have more Containers than it may have at most. */
+export function assertReplicas(
+  patch: LimitsPatch,
+  { replicasMin, replicasMax }: Limits,
+  ceiling: Limits,
+): void {
+  if (replicasMin <= replicasMax) return;
+  const { replicasMin: min, replicasMax: max } = LIMIT_NAMES;
+  if (typeof patch.replicasMin === "number")
+    throw invalidInput(
+      `limits.${min}`,
+      replicasMin,
+      `a whole number from 1 to ${replicasMax}, which ${max} is`,
+    );
+  const most = ceiling.replicasMax;
+  throw invalidInput(
+    `limits.${max}`,
+    patch.replicasMax,
+    `a whole number from ${replicasMin}, which ${min} is, to ${most}`,
+  );
 }
 
 /** Throws `invalid_input` for a limit of the Containers, which in a shared Pool are everybody's. */
@@ -60,8 +75,8 @@ export function assertOwn(patch: LimitsPatch): void {
     "The plugin runs in a shared pool, whose limits are the operator's settings.",
     {
       details: {
-        ...{ field: `limits.${NAMES[foreign]}`, value: patch[foreign] },
-        accepted: `${NAMES.concurrencyMax}, ${NAMES.timeoutMs}`,
+        ...{ field: `limits.${LIMIT_NAMES[foreign]}`, value: patch[foreign] },
+        accepted: `${LIMIT_NAMES.concurrencyMax}, ${LIMIT_NAMES.timeoutMs}`,
       },
     },
   );

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { LIMITS } from "../../../test/harness/tenant-rows.ts";
 import { Fault, type FaultJson } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { silentLog } from "../../observe/log.ts";
@@ -6,10 +7,6 @@ import { systemClock } from "../../util/clock.ts";
 import { type ReadPackagesDeps, readDeclared, readPackages } from "./read-packages.ts";
 
 const NEVER = new AbortController().signal;
-const LIMIT = {
-  ...{ memoryBytes: 1, storageBytes: 1, cpuMillis: 1, pidsMax: 1, concurrencyMax: 1, timeoutMs: 1 },
-};
-
 function aPackage(identifier: string): Package {
   return {
     identifier,
@@ -79,7 +76,7 @@ function shelf(
     },
     queue: { publish: async () => undefined },
     ...{ clock: systemClock, log: silentLog },
-    limits: { memoryBytesFloor: 1, ceiling: LIMIT, defaults: LIMIT },
+    limits: { memoryBytesFloor: 1, ceiling: LIMITS, defaults: LIMITS },
   } as unknown as ReadPackagesDeps;
   return { deps, kept, failed, admitted };
 }

@@ -1,4 +1,5 @@
 import type { TaskEventData, TaskStep } from "../../domain/task.ts";
+import { storableText } from "../../util/storable.ts";
 
 export interface TaskJournalOptions {
   readonly write: (events: readonly TaskEventData[]) => Promise<void>;
@@ -51,7 +52,7 @@ export class TaskJournal {
 
   /** Takes text of any number of lines. */
   log(text: string): void {
-    for (const line of text.split(/\r?\n/)) {
+    for (const line of storableText(text).split(/\r?\n/)) {
       if (line.trim() !== "") this.#logLine(line);
     }
   }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { ManualClock } from "../../../test/harness/manual-clock.ts";
 import { Fault } from "../../domain/fault.ts";
 import { systemClock } from "../../util/clock.ts";
 import { underLease } from "./lease.ts";
@@ -25,6 +26,17 @@ test("a Store that is away for less than the lease ends no work", async () => {
     resolve("done");
   };
   expect(await underLease({ clock: systemClock, leaseMs: 3_000, renew }, never, () => promise)).toBe("done");
+});
+
+test("a Store that is away ends work whose clock was set back: whether its lease has run out cannot be told", async () => {
+  const clock = new ManualClock();
+  const renew = () => Promise.reject(new Fault("store_unavailable", "away"));
+  const working = underLease({ clock, leaseMs: 30_000, renew }, never, aborted).catch(
+    (error: unknown) => error,
+  );
+  clock.setBack(3_600_000);
+  await clock.advance(11_000, 1_000);
+  expect(await working).toMatchObject({ code: "lease_lost" });
 });
 
 test("a Store that is away for longer than the lease ends the work", async () => {

@@ -21,15 +21,17 @@ export async function underLease<T>(
   const lost = new AbortController();
   const done = new AbortController();
   const keep = async () => {
-    let expiresAt = clock.now() + leaseMs;
+    let renewedAt = clock.now();
     while (!done.signal.aborted) {
       await clock.sleep(Math.max(1, leaseMs / 3), done.signal);
       const asked = clock.now();
       try {
         await renew();
-        expiresAt = asked + leaseMs;
+        renewedAt = asked;
       } catch (error) {
-        if (!isFault(error, "lease_lost") && clock.now() < expiresAt) continue;
+        const ageMs = clock.now() - renewedAt;
+        // One of a clock that was set back since may have run out, as far as can be told.
+        if (!isFault(error, "lease_lost") && ageMs >= 0 && ageMs < leaseMs) continue;
         lost.abort(new Fault("lease_lost", "Another worker has taken this over.", { cause: error }));
         return;
       }

@@ -17,6 +17,13 @@ test("every wide event counts once, by what the code fixes, and its time is told
     path: "/v1/keys/1",
   });
   log.info({ op: "hook.serve", status: 200, bytes_in: 3, bytes_out: 4, duration_ms: 1 });
+  log.info({
+    op: "runtime.notice",
+    runtime: "r",
+    kind: "hello_refused",
+    count: 32,
+    why: "no proof of the key",
+  });
   log.info({ op: "something.else", duration_ms: 1 });
   const text = await metrics.text();
   expect(text).toContain('berth_calls_total{type="tool",action="invoke_tool",code="ok"} 1');
@@ -25,6 +32,8 @@ test("every wide event counts once, by what the code fixes, and its time is told
   expect(text).toContain('berth_http_requests_total{method="GET",route="/v1/keys/{id}",status="404"} 1');
   expect(text).toContain('berth_hooks_total{status="200",code="ok"} 1');
   expect(text).toContain("berth_hooks_bytes_out_total 4");
+  expect(text).toContain('berth_runtime_notices_total{kind="hello_refused"} 1');
+  expect(text).toContain("berth_runtime_notices_count_total 32");
   expect(text).not.toMatch(/tenant|plugin=|\/v1\/keys\/1/);
 });
 
@@ -34,4 +43,18 @@ test("a gauge is read when it is asked for", async () => {
   metrics.gauge("berth_open", "Open", () => open);
   open = 7;
   expect(await metrics.text()).toContain("berth_open 7");
+});
+
+test("a gauge of plugins tells of those that there are then", async () => {
+  const metrics = createMetrics({ ofProcess: false });
+  let serving = new Map([
+    ["ann/mail", 2],
+    ["ann/gone", 1],
+  ]);
+  metrics.gaugeOfPlugins("berth_serving", "Serving", () => serving);
+  expect(await metrics.text()).toContain('berth_serving{plugin="ann/gone"} 1');
+  serving = new Map([["ann/mail", 0]]);
+  const text = await metrics.text();
+  expect(text).toContain('berth_serving{plugin="ann/mail"} 0');
+  expect(text).not.toContain("ann/gone");
 });

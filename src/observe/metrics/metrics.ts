@@ -1,7 +1,7 @@
 /**
  * Metrics are made of the wide events of the log: each unit of work ends with exactly one, so that both say the same,
  * and what no event tells is counted nowhere. Labels hold what the code fixes (routes as patterns, operations, codes,
- * statuses), never a tenant, a plugin or an address.
+ * statuses), never a tenant or an address; a plugin only where its network or its Containers are counted.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Log } from "../log.ts";
@@ -11,6 +11,8 @@ export interface Metrics {
   tap(log: Log): Log;
   /** Read when the metrics are asked for. */
   gauge(name: string, help: string, read: () => number): void;
+  /** The same of each plugin. */
+  gaugeOfPlugins(name: string, help: string, read: () => ReadonlyMap<string, number>): void;
   /** In the text format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -42,6 +44,16 @@ export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
         },
       });
     },
+    gaugeOfPlugins(name, help, read) {
+      new Gauge({
+        ...{ name, help, labelNames: ["plugin"], registers: [registry] },
+        collect() {
+          // One that is gone has no number any more.
+          this.reset();
+          for (const [plugin, value] of read()) this.set({ plugin }, value);
+        },
+      });
+    },
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
@@ -55,6 +67,8 @@ interface CountedEvent {
   readonly labels: Readonly<Record<string, string>>;
   /** Labels of the duration, where it is told. */
   readonly durationBy: readonly string[];
+  /** The field that says how many it tells of; without one, it tells of itself. */
+  readonly countedBy?: string;
   /** Fields that are added up. */
   readonly sums?: Readonly<Record<string, string>>;
 }
@@ -69,7 +83,10 @@ const EVENTS: readonly CountedEvent[] = [
     ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to endpoints" },
     labels: { status: "0", code: "ok" },
     durationBy: [],
-    sums: { bytes_in: "Bodies of requests to endpoints", bytes_out: "Bodies of answers of endpoints" },
+    sums: {
+      bytes_in: "Bodies of requests to endpoints, in bytes",
+      bytes_out: "Bodies of answers of endpoints, in bytes",
+    },
   },
   {
     ...{ op: "http.request", name: "berth_http_requests", help: "Requests that are no calls of plugins" },
@@ -77,14 +94,45 @@ const EVENTS: readonly CountedEvent[] = [
     durationBy: ["route"],
   },
   {
+    op: "egress.refused",
+    name: "berth_egress_refused",
+    help: "Connections of plugins that their network's rules refused",
+    labels: { plugin: "" },
+    durationBy: [],
+    countedBy: "count",
+  },
+  {
+    op: "egress.allowed",
+    name: "berth_egress_allowed",
+    help: "Connections of plugins that left Berth's network",
+    labels: { plugin: "" },
+    durationBy: [],
+    countedBy: "count",
+  },
+  {
+    ...{ op: "process.exception", name: "berth_exceptions", help: "Exceptions that nobody caught" },
+    labels: { unit: "unknown", verdict: "" },
+    durationBy: [],
+  },
+  {
     ...{ op: "runtime.launch", name: "berth_runtime_launches", help: "Starts of plugins' Containers" },
     labels: { code: "ok" },
     durationBy: [],
   },
+  {
+    ...{
+      op: "runtime.notice",
+      name: "berth_runtime_notices",
+      help: "What is worth a look on a link to a plugin",
+    },
+    labels: { kind: "" },
+    durationBy: [],
+    sums: { count: "Hellos and control messages that were refused" },
+  },
 ];
 
 function countsOf(event: CountedEvent, registry: Registry): (fields: object) => void {
-  const { name, help, labels, durationBy, sums = {} } = event;
+  const { name, help, labels, durationBy, countedBy, sums = {} } = event;
   const registers = [registry];
   const total = new Counter({ name: `${name}_total`, help, labelNames: Object.keys(labels), registers });
   const seconds = new Histogram({
@@ -92,12 +140,13 @@ function countsOf(event: CountedEvent, registry: Registry): (fields: object) => 
     ...{ buckets: SECONDS, registers },
   });
   const added = Object.entries(sums).map(([field, about]) => {
-    const counter = new Counter({ name: `${name}_${field}_total`, help: `${about}, in bytes`, registers });
+    const counter = new Counter({ name: `${name}_${field}_total`, help: about, registers });
     return { field, counter };
   });
   return (fields) => {
     total.inc(
       Object.fromEntries(Object.entries(labels).map(([key, none]) => [key, labelOf(fields, key, none)])),
+      countedBy === undefined ? 1 : Number(Reflect.get(fields, countedBy)),
     );
     const ms: unknown = Reflect.get(fields, "duration_ms");
     if (typeof ms === "number") {

@@ -75,7 +75,7 @@ class BullQueue implements Queue {
     this.#commands.on("ready", () => this.#ready());
     this.#commands.on("error", (error: Error) => this.#outage(error));
     this.#messages.on("message", (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+      for (const listener of this.#listeners.get(channel) ?? []) this.#tell(listener, channel, message);
     });
     this.#bulls = { "task.run": this.#openBull("task.run") };
     const beat = repeat(
@@ -125,9 +125,22 @@ class BullQueue implements Queue {
     this.#messages.subscribe(channel).catch(() => undefined);
     return {
       [Symbol.asyncDispose]: async () => {
-        listeners.delete(listener);
+        if (!listeners.delete(listener) || listeners.size > 0) return;
+        // One that came after these were all gone has made a set of its own, and is to go on hearing.
+        if (this.#listeners.get(channel) !== listeners) return;
+        this.#listeners.delete(channel);
+        this.#messages.unsubscribe(channel).catch(() => undefined);
       },
     };
+  }
+
+  /** What a listener throws is its own failure: the others hear the message, and the connection goes on. */
+  #tell(listener: (message: string) => void, channel: string, message: string): void {
+    try {
+      listener(message);
+    } catch (error) {
+      this.#options.log.error({ op: "queue.message", ok: false, channel, err: error });
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

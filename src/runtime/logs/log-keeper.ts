@@ -8,7 +8,9 @@ import { isFault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { Engine, LogChunk } from "../../engine/engine.ts";
 import type { Log } from "../../observe/log.ts";
+import { backoffMs } from "../../util/backoff.ts";
 import type { Clock } from "../../util/clock.ts";
+import { errorCode } from "../../util/error-code.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
 import { formatLine } from "./format.ts";
 import { listLogFiles, logFile, logFolder } from "./paths.ts";
@@ -18,6 +20,7 @@ import { RotatedFile } from "./rotated-file.ts";
 /** Lines of two streams may lie out of order by less than this; so far back a resumed follower compares. */
 const OVERLAP_MS = 1_000;
 const RETRY_MS = 1_000;
+const RETRY_MS_MAX = 15_000;
 
 interface Following {
   readonly poolKey: string;
@@ -94,32 +97,55 @@ export class LogKeeper implements AsyncDisposable {
     runtime: { readonly id: RuntimeId; readonly poolKey: string; readonly containerId: string },
     signal: AbortSignal,
   ): Promise<void> {
-    const { engine, clock, dataFolder, settings } = this.#deps;
+    const { engine, clock, dataFolder } = this.#deps;
     const folder = logFolder(dataFolder, runtime.poolKey);
-    await mkdir(folder, { recursive: true, mode: 0o750 });
-    await this.#dropOldRuntimes(folder, runtime.id);
+    const trouble = new WriteTrouble(this.#deps.log, runtime.id);
     while (!signal.aborted) {
-      const overlap = await readOverlap(folder, runtime.id, signal);
+      let isWritten = true;
       try {
-        await using file = await RotatedFile.open({
-          pathOf: (age) => logFile(folder, runtime.id, age),
-          bytesMax: settings.bytesMax,
-          files: settings.files,
-        });
-        const since = overlap.since === undefined ? {} : { since: overlap.since };
-        for await (const chunk of engine.logs(runtime.containerId, { follow: true, ...since }, signal)) {
-          if (overlap.isNew(chunk)) await file.write(formatLine(chunk));
-        }
+        await mkdir(folder, { recursive: true, mode: 0o750 });
+        await this.#dropOldRuntimes(folder, runtime.id);
+        await this.#copy(folder, runtime, signal, () => trouble.over());
       } catch (error) {
         // A Container that is being removed answers `conflict` for a moment, then it is not there any more.
         if (signal.aborted || isFault(error, "not_found") || isFault(error, "conflict")) return;
-        if (!isFault(error, "engine_unavailable")) throw error;
+        isWritten = isFault(error, "engine_unavailable");
+        if (!isWritten) trouble.met(error);
       }
-      // The stream ends with the Container; where it ended for another reason, it is taken up again.
+      // The stream ends with the Container; where it ended for another reason, it is taken up again. What the disk did
+      // not take, the Engine still has.
       const state = await engine.findContainer(runtime.containerId, signal).catch(() => "unknown" as const);
-      if (state === undefined || (state !== "unknown" && state.phase !== "running")) return;
-      await clock.sleep(RETRY_MS, signal);
+      const isRunning = state === "unknown" || state?.phase === "running";
+      if (state === undefined || (isWritten && !isRunning)) return;
+      await clock.sleep(isWritten ? RETRY_MS : trouble.waitMs, signal);
     }
+  }
+
+  /** Until the Engine's stream ends. `onWritten` is called when lines have come to the disk. */
+  async #copy(
+    folder: string,
+    runtime: { readonly id: RuntimeId; readonly containerId: string },
+    signal: AbortSignal,
+    onWritten: () => void,
+  ): Promise<void> {
+    const { engine, settings } = this.#deps;
+    const overlap = await readOverlap(folder, runtime.id, signal);
+    await using file = await RotatedFile.open({
+      pathOf: (age) => logFile(folder, runtime.id, age),
+      bytesMax: settings.bytesMax,
+      files: settings.files,
+    });
+    const since = overlap.since === undefined ? {} : { since: overlap.since };
+    let isFirst = true;
+    for await (const chunk of engine.logs(runtime.containerId, { follow: true, ...since }, signal)) {
+      if (!overlap.isNew(chunk)) continue;
+      await file.write(formatLine(chunk));
+      if (!isFirst) continue;
+      await file.flush();
+      isFirst = false;
+      onWritten();
+    }
+    await file.flush();
   }
 
   async #dropOldRuntimes(folder: string, current: RuntimeId): Promise<void> {
@@ -135,6 +161,42 @@ export class LogKeeper implements AsyncDisposable {
     await Promise.all(
       files.filter((file) => gone.has(file.runtimeId)).map(({ path }) => rm(path, { force: true })),
     );
+  }
+}
+
+/** Lines that cannot be written, to a full disk for one: told once, and when it is over. */
+class WriteTrouble {
+  readonly #log: Log;
+  readonly #runtime: RuntimeId;
+  #failures = 0;
+
+  constructor(log: Log, runtime: RuntimeId) {
+    this.#log = log;
+    this.#runtime = runtime;
+  }
+
+  /** Each try reads what is there already: it is not to be tried all the time. */
+  get waitMs(): number {
+    return backoffMs(this.#failures, { firstMs: RETRY_MS, maxMs: RETRY_MS_MAX });
+  }
+
+  met(error: unknown): void {
+    this.#failures += 1;
+    if (this.#failures > 1) return;
+    const fields = {
+      op: "runtime.logs",
+      ok: false,
+      runtime: this.#runtime,
+      code: errorCode(error),
+      err: error,
+    };
+    this.#log.error(fields, "the log of a plugin cannot be written; it is tried again");
+  }
+
+  over(): void {
+    if (this.#failures > 0)
+      this.#log.info({ op: "runtime.logs", ok: true, runtime: this.#runtime }, "its log is written again");
+    this.#failures = 0;
   }
 }
 

@@ -16,6 +16,7 @@ export class RotatedFile implements AsyncDisposable {
   #pending: string[] = [];
   #pendingBytes = 0;
   #flushing: Promise<void> | undefined;
+  #failure: { readonly error: unknown } | undefined;
 
   private constructor(
     handle: FileHandle,
@@ -40,19 +41,35 @@ export class RotatedFile implements AsyncDisposable {
     return new RotatedFile(await open(path, "a", 0o640), bytes, options);
   }
 
-  /** Resolves when there is room for more, which is not yet when the line is on disk. */
+  /**
+   * Resolves when there is room for more, which is not yet when the line is on disk. Throws what an earlier line has
+   * met there, a full disk for one: nothing is written any more then, and the file is to be opened anew.
+   */
   async write(line: string): Promise<void> {
+    this.#throwFailure();
     this.#pending.push(line);
     this.#pendingBytes += Buffer.byteLength(line);
     this.#flushing ??= this.#flush();
-    if (this.#pendingBytes > PENDING_BYTES_MAX) await this.#flushing;
+    if (this.#pendingBytes > PENDING_BYTES_MAX) await this.flush();
   }
 
+  /** Resolves when all lines are on disk; throws as `write` does. */
+  async flush(): Promise<void> {
+    await this.#flushing;
+    this.#throwFailure();
+  }
+
+  /** Says nothing of lines that could not be written: `flush` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#flushing;
-    await this.#handle.close();
+    await this.#handle.close().catch(() => undefined);
   }
 
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Never rejects: nobody may be waiting for it. */
   async #flush(): Promise<void> {
     try {
       // One turn of the loop lets a burst gather, so that it costs one write and not one per line.
@@ -66,6 +83,8 @@ export class RotatedFile implements AsyncDisposable {
         await this.#handle.appendFile(text);
         this.#bytes += bytes;
       }
+    } catch (error) {
+      this.#failure = { error };
     } finally {
       this.#flushing = undefined;
     }

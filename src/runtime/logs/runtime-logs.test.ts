@@ -1,7 +1,8 @@
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
+import type { ContainerState } from "../../domain/container.ts";
 import { RuntimeId } from "../../domain/ids.ts";
 import type { LogChunk } from "../../engine/engine.ts";
 import { silentLog } from "../../observe/log.ts";
@@ -9,6 +10,7 @@ import { systemClock } from "../../util/clock.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../settings.ts";
 import { LogKeeper } from "./log-keeper.ts";
 import { logFile, logFolder } from "./paths.ts";
+import { RotatedFile } from "./rotated-file.ts";
 import { createRuntimeLogs } from "./runtime-logs.ts";
 
 const POOL = "0123456789abcdef";
@@ -52,6 +54,20 @@ async function read(options: { since?: Date; tail?: number } = {}): Promise<read
   return texts;
 }
 
+const ENDED: ContainerState = {
+  ...{ id: "c", name: "c", image: "i", labels: {}, phase: "exited", createdAt: new Date(0) },
+  ...{ startedAt: new Date(0), finishedAt: new Date(0), exitCode: 0, oomKilled: false },
+};
+
+test("a full disk fails the next write and the flush, and no promise is left to fail by itself", async () => {
+  const path = join(dataFolder, "full.log");
+  await symlink("/dev/full", path);
+  await using file = await RotatedFile.open({ pathOf: () => path, bytesMax: 1000, files: 2 });
+  await file.write("a line\n");
+  await expect(file.flush()).rejects.toMatchObject({ code: "ENOSPC" });
+  await expect(file.write("another\n")).rejects.toMatchObject({ code: "ENOSPC" });
+});
+
 describe("a Runtime's log", () => {
   it("resumes after a restart with no line twice and none lost, equal ones and those out of order included", async () => {
     const before = [line(0, "a"), line(5, "same"), line(5, "same"), line(9, "b")];
@@ -86,6 +102,40 @@ describe("a Runtime's log", () => {
     expect(await read({ since: line(10, "").at })).toEqual(["b", "c"]);
     expect(await read({ tail: 1 })).toEqual(["c"]);
     expect(await read({ tail: 0 })).toEqual([]);
+  });
+
+  it("is written again, with nothing lost, once its disk takes it; that is said once", async () => {
+    const folder = logFolder(dataFolder, POOL);
+    const path = logFile(folder, ID);
+    // A folder in the file's place can be written no more than a full disk.
+    await mkdir(path, { recursive: true });
+    const said: object[] = [];
+    const note = (fields: object) => void said.push(fields);
+    let looks = 0;
+    await using keeper = new LogKeeper({
+      engine: {
+        async *logs() {
+          yield* [line(0, "a"), line(10, "b")];
+        },
+        findContainer: async () => {
+          looks += 1;
+          if (looks === 4) await rm(path, { recursive: true });
+          return ENDED;
+        },
+      },
+      // Waits are over at once.
+      clock: { now: () => 0, elapsed: () => 0, sleep: async () => undefined },
+      log: { debug: note, info: note, warn: note, error: note, child: () => silentLog },
+      dataFolder,
+      settings: RUNTIME_LOG_DEFAULTS,
+    });
+    keeper.follow({ id: ID, poolKey: POOL, containerId: "c" });
+    await expect.poll(() => said.length).toBe(2);
+    expect(said).toMatchObject([
+      { op: "runtime.logs", ok: false, code: "EISDIR" },
+      { op: "runtime.logs", ok: true },
+    ]);
+    expect(await read()).toEqual(["a", "b"]);
   });
 
   it("goes on with what comes while it is followed", async () => {

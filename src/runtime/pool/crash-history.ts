@@ -25,13 +25,23 @@ export class CrashHistory {
     this.#rules = rules;
   }
 
-  /** `healthyForMs`: how long the Runtime that failed had been ready, 0 when it never was. */
-  note(failure: { readonly at: number; readonly healthyForMs: number }): CrashVerdict {
+  /**
+   * `healthyForMs`: how long the Runtime that failed had been ready, 0 when it never was. `isPluginsDoing` false: the next
+   * one waits as long, but nobody is given up for what others do.
+   */
+  note(failure: {
+    readonly at: number;
+    readonly healthyForMs: number;
+    readonly isPluginsDoing?: boolean;
+  }): CrashVerdict {
     const { backoffFirstMs, backoffMaxMs, healthyResetMs, crashesMax, crashWindowMs } = this.#rules;
     if (failure.healthyForMs >= healthyResetMs) this.#inARow = 0;
     this.#inARow += 1;
-    this.#times = [...this.#times.filter((time) => time > failure.at - crashWindowMs), failure.at];
-    if (this.#times.length >= crashesMax) return { verdict: "give_up", crashes: this.#times.length };
+    this.#times = this.#times.filter((time) => time > failure.at - crashWindowMs);
+    const { isPluginsDoing = true } = failure;
+    if (isPluginsDoing) this.#times.push(failure.at);
+    if (isPluginsDoing && this.#times.length >= crashesMax)
+      return { verdict: "give_up", crashes: this.#times.length };
     if (this.#inARow === 1) return { verdict: "now" };
     const delayMs = backoffMs(this.#inARow - 1, { firstMs: backoffFirstMs, maxMs: backoffMaxMs });
     return { verdict: "wait", delayMs };

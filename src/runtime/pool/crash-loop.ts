@@ -14,7 +14,7 @@ export function causeOf(
   if (isEnded(failure)) {
     const { end, logs } = failure;
     return {
-      code: "plugin_crashed",
+      code: end.reason === "unhealthy" ? "plugin_unhealthy" : "plugin_crashed",
       message: end.message ?? "The plugin ended.",
       details: {
         reason: end.reason,

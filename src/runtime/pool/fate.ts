@@ -1,14 +1,22 @@
 /** What becomes of a Pool after a failure: its state in the row, the wait before the next start, the end of trying. */
-import { Fault, formatFault, toFault } from "../../domain/fault.ts";
+import { Fault, formatFault, isFault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
-import type { Pool, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
+import type { Pool, RuntimeAction, RuntimeEnd, RuntimeRecord } from "../../domain/runtime.ts";
+import { backoffMs } from "../../util/backoff.ts";
 import { announce, TOPICS } from "../announce.ts";
 import type { EndedRuntime } from "../exit-cause.ts";
-import { CrashHistory } from "./crash-history.ts";
+import { CrashHistory, type CrashVerdict } from "./crash-history.ts";
 import { causeOf, markInstallations, servesAnybody } from "./crash-loop.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
-const FAILURES: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed", "lost"];
+/** What of the closed list is the plugin's doing: it counts towards a crash loop. */
+const PLUGINS_DOING: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed"];
+/** Wanted by Berth, an operator or a tenant: it ends a series of failures. */
+const ON_PURPOSE: readonly RuntimeEnd["reason"][] = ["replaced", "retired", "idle", "scaled_in", "stopped"];
+
+export function isOnPurpose({ reason }: RuntimeEnd): boolean {
+  return ON_PURPOSE.includes(reason);
+}
 
 export class PoolFate {
   readonly #key: string;
@@ -17,6 +25,10 @@ export class PoolFate {
   readonly #history: CrashHistory;
   #timer: AbortController | undefined;
   #isSeeded = false;
+  /** Starts in a row that failed for what may pass. */
+  #interruptions = 0;
+  /** The same of starts beside what serves, whatever they failed for. */
+  #failedBeside = 0;
 
   constructor(key: string, deps: SupervisorDeps, wake: () => void) {
     this.#key = key;
@@ -34,9 +46,13 @@ export class PoolFate {
     if (this.#isSeeded) return;
     this.#isSeeded = true;
     const ended = rows.filter(({ state }) => state === "ended");
-    const clean = ended.findIndex(({ end }) => end !== undefined && !FAILURES.includes(end.reason));
+    const clean = ended.findIndex(({ end }) => end !== undefined && isOnPurpose(end));
     for (const record of ended.slice(0, clean < 0 ? undefined : clean).reverse()) {
-      this.#history.note({ at: record.endedAt?.getTime() ?? 0, healthyForMs: this.healthyFor(record) });
+      this.#history.note({
+        at: record.endedAt?.getTime() ?? 0,
+        healthyForMs: this.healthyFor(record),
+        isPluginsDoing: record.end === undefined || PLUGINS_DOING.includes(record.end.reason),
+      });
     }
   }
 
@@ -47,6 +63,12 @@ export class PoolFate {
 
   forgive(): void {
     this.#history.reset();
+    this.#interruptions = 0;
+  }
+
+  /** One serves: what kept starts from coming about is over. */
+  served(): void {
+    this.#interruptions = 0;
   }
 
   async setState(state: Pool["state"], fault?: Fault): Promise<void> {
@@ -54,26 +76,62 @@ export class PoolFate {
     await this.#write({ state, cause, nextStartAt: undefined });
   }
 
-  /** Counts the failure and writes what follows from it: `starting`, `backoff` or `crash_loop`. */
-  async failed(failure: EndedRuntime | Fault, healthyForMs: number): Promise<void> {
-    const { clock, store, supervision, log } = this.#deps;
-    const verdict = this.#history.note({ at: clock.now(), healthyForMs });
+  /**
+   * Counts the failure and writes what follows from it: `starting`, `backoff` or `crash_loop`. Answers how long the next
+   * start waits; undefined where there is none.
+   */
+  async failed(failure: EndedRuntime | Fault, healthyForMs: number): Promise<number | undefined> {
+    const { store, supervision, log } = this.#deps;
+    const verdict = this.#judge(failure, healthyForMs);
     switch (verdict.verdict) {
       case "now":
-        return await this.setState("starting");
+        await this.#noteAction(failure, { kind: "start_now" });
+        await this.setState("starting");
+        return 0;
       case "wait":
-        return await this.backOff(failure, verdict.delayMs);
+        await this.#noteAction(failure, { kind: "start_later", delayMs: verdict.delayMs });
+        await this.backOff(failure, verdict.delayMs);
+        return verdict.delayMs;
       case "give_up": {
         const { crashes } = verdict;
+        await this.#noteAction(failure, { kind: "give_up" });
         const cause = causeOf(failure, { crashes, windowMs: supervision.crashWindowMs });
         await this.#write({ state: "crash_loop", cause, nextStartAt: undefined });
         await markInstallations(store, this.#key, { state: "crash_loop", cause });
         log.error({ op: "pool.crash_loop", ok: false, pool: this.#key, code: cause.code, crashes });
-        return;
+        return undefined;
       }
       default:
-        verdict satisfies never;
+        return verdict satisfies never;
     }
+  }
+
+  /**
+   * One ended while others serve: the Pool's state stays. It counts all the same, so that the end of the last one that
+   * serves is judged by all of them. Answers how long the next start waits.
+   */
+  async endedBeside(ended: EndedRuntime, healthyForMs: number): Promise<number> {
+    const verdict = this.#judge(ended, healthyForMs);
+    const isNow = verdict.verdict === "now";
+    const delayMs = verdict.verdict === "wait" ? verdict.delayMs : this.#deps.supervision.backoffMaxMs;
+    await this.#noteAction(ended, isNow ? { kind: "start_now" } : { kind: "start_later", delayMs });
+    return isNow ? 0 : delayMs;
+  }
+
+  /** One did not start while others serve: that says nothing of those. Answers how long the next start waits. */
+  startFailedBeside(): number {
+    this.#failedBeside += 1;
+    const { backoffFirstMs: firstMs, backoffMaxMs: maxMs } = this.#deps.supervision;
+    return backoffMs(this.#failedBeside, { firstMs, maxMs });
+  }
+
+  startedBeside(): void {
+    this.#failedBeside = 0;
+  }
+
+  #judge(failure: EndedRuntime | Fault, healthyForMs: number): CrashVerdict {
+    const isPluginsDoing = isFault(failure) || PLUGINS_DOING.includes(failure.end.reason);
+    return this.#history.note({ at: this.#deps.clock.now(), healthyForMs, isPluginsDoing });
   }
 
   /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
@@ -89,16 +147,24 @@ export class PoolFate {
       await this.setState("idle", fault);
       await onImageMissing(pool);
     } else if (isExplicit && !isForOthers) await this.setState("idle", fault);
-    else if (fault.rule.retry) await this.backOff(fault, supervision.backoffFirstMs);
-    else await this.failed(fault, 0);
+    else if (fault.rule.retry) {
+      this.#interruptions += 1;
+      const { backoffFirstMs: firstMs, backoffMaxMs: maxMs } = supervision;
+      const delayMs = backoffMs(this.#interruptions, { firstMs, maxMs });
+      await this.#noteAction(fault, { kind: "start_later", delayMs });
+      await this.backOff(fault, delayMs);
+    } else await this.failed(fault, 0);
   }
 
-  /** On the row of a Pool that serves; `why` undefined: it is well again. */
-  showHealth(runtime: RuntimeId, why: string | undefined): void {
+  /** On the row of a Pool that serves; `why` undefined: it is well again. `because`: why it is not held against it. */
+  showHealth(runtime: RuntimeId, why: string | undefined, because?: string): void {
     const { log } = this.#deps;
-    log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why });
+    log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why, because });
+    const waits = because === undefined ? "" : ` It is not replaced yet, because ${because}.`;
     const fault =
-      why === undefined ? undefined : new Fault("plugin_not_ready", `The runtime is unhealthy: ${why}.`);
+      why === undefined
+        ? undefined
+        : new Fault("plugin_not_ready", `The runtime is unhealthy: ${why}.${waits}`);
     this.setState("ready", fault).catch((error: unknown) =>
       log.warn({ op: "runtime.health", ok: false, runtime, err: toFault(error) }),
     );
@@ -112,8 +178,11 @@ export class PoolFate {
 
   /** Whether a Pool in back-off may start; where it may not yet, it is woken when it may. */
   isDue({ nextStartAt }: Pool): boolean {
-    if (nextStartAt === undefined || nextStartAt.getTime() <= this.#deps.clock.now()) return true;
-    if (this.#timer === undefined) this.#wakeAt(nextStartAt);
+    const { clock, supervision } = this.#deps;
+    const waitMs = nextStartAt === undefined ? 0 : nextStartAt.getTime() - clock.now();
+    // No back-off is that long: the clock was set back, and would make a wait of a minute one of an hour.
+    if (waitMs <= 0 || waitMs > supervision.backoffMaxMs) return true;
+    if (this.#timer === undefined && nextStartAt !== undefined) this.#wakeAt(nextStartAt);
     return false;
   }
 
@@ -134,6 +203,13 @@ export class PoolFate {
       },
       () => undefined,
     );
+  }
+
+  async #noteAction(failure: EndedRuntime | Fault, action: RuntimeAction): Promise<void> {
+    const { runtimes } = this.#deps.store;
+    // the newest row is that of the start that failed
+    const id = isFault(failure) ? (await runtimes.listOfPool(this.#key, 1))[0]?.id : failure.id;
+    if (id !== undefined) await runtimes.noteAction(id, action);
   }
 
   async #write(state: Pick<Pool, "state" | "cause" | "nextStartAt">): Promise<void> {

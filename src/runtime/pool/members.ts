@@ -10,26 +10,33 @@ export class Members {
     return [...this.#byId.values()];
   }
 
-  /** The newest one that takes calls, where a replacement stands beside what it replaces. */
-  get serving(): Member | undefined {
-    return this.#serving[0];
-  }
-
-  /** Those that take calls beside the newest one. */
-  get surplus(): readonly Member[] {
-    return this.#serving.slice(1);
-  }
-
-  get #serving(): readonly Member[] {
+  /** Those that take calls, the newest first. */
+  get serving(): readonly Member[] {
     const generation = ({ live }: Member) => live.record.generation;
     return this.all
       .filter(({ fallen, draining }) => !fallen && !draining)
       .sort((a, b) => generation(b) - generation(a));
   }
 
+  /** Those that take calls and whose place a newer one has taken. */
+  get superseded(): readonly Member[] {
+    const { serving } = this;
+    return serving.filter(({ slot }, index) => serving.findIndex((other) => other.slot === slot) < index);
+  }
+
+  /** Places of those that take calls. */
+  get slots(): ReadonlySet<number> {
+    return new Set(this.serving.map(({ slot }) => slot));
+  }
+
   /** Some have ended, and have not been buried yet. */
   get haveFallen(): boolean {
     return this.all.some(({ fallen, draining }) => fallen && !draining);
+  }
+
+  /** Of some it is to be looked at what they are granted. */
+  get areUncertain(): boolean {
+    return this.serving.some(({ isUncertain }) => isUncertain);
   }
 
   find(id: RuntimeId): Member | undefined {

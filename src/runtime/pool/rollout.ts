@@ -1,13 +1,14 @@
-import type { Lanes } from "../lanes.ts";
+import type { Semaphore } from "../../util/semaphore.ts";
 
 /** A Pool's turn to replace an outdated Container: all Pools share one lane, so that one at a time is replaced. */
 export class RolloutTurn {
-  readonly #lane: Lanes;
+  readonly #lane: Semaphore;
+  readonly #closed = new AbortController();
   readonly #onGranted: () => void;
   #state: "none" | "waiting" | "granted" | "closed" = "none";
   #finish: (() => void) | undefined;
 
-  constructor(lane: Lanes, onGranted: () => void) {
+  constructor(lane: Semaphore, onGranted: () => void) {
     this.#lane = lane;
     this.#onGranted = onGranted;
   }
@@ -27,17 +28,20 @@ export class RolloutTurn {
   close(): void {
     this.done();
     this.#state = "closed";
+    this.#closed.abort();
   }
 
   #ask(): void {
     this.#state = "waiting";
-    void this.#lane.run(async () => {
+    const turn = async () => {
       if (this.#state !== "waiting") return;
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#finish = resolve;
       this.#state = "granted";
       this.#onGranted();
       await promise;
-    });
+    };
+    // closed, it waits for no turn any more
+    this.#lane.run(turn, this.#closed.signal).catch(() => undefined);
   }
 }

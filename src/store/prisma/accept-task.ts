@@ -1,14 +1,16 @@
 import type { AcceptTask, TaskAccepted } from "../task-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
-import type { Tx } from "./database.ts";
+import { jsonText, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { claimKey, keepAnswer } from "./idempotency.ts";
 import { toTaskAnswer, toTenantTask } from "./rows.ts";
 import { createTask, holdParent } from "./task-writes.ts";
+import { lineUp } from "./tenant-quotas.ts";
 
 /** The transaction behind `accept`. */
 export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const { idempotency, tenantId, by } = request;
+  // Two of the same make one task.
   await lineUp(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
@@ -19,13 +21,6 @@ export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccep
   const accepted = await accept(tx, request);
   await keepAnswer(tx, idempotency, accepted);
   return accepted;
-}
-
-/** Such requests of one Tenant wait for each other, so that two of the same make one task. */
-async function lineUp(tx: Tx, tenantId: string): Promise<void> {
-  await tx.$executeRaw`
-    INSERT INTO berth_tenants AS known (id) VALUES (${tenantId}::uuid)
-    ON CONFLICT (id) DO UPDATE SET removing_task_id = known.removing_task_id`;
 }
 
 async function accept(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
@@ -43,6 +38,6 @@ async function accept(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
 async function unfinishedTwin(tx: Tx, { kind, tenantId, input }: AcceptTask): Promise<rows.Task | undefined> {
   const [twin] = await tx.$queryRaw<{ id: string }[]>`
     SELECT id FROM berth_tasks WHERE tenant_id = ${tenantId}::uuid AND kind = ${kind} AND finished_at IS NULL
-      AND input = ${JSON.stringify(input)}::jsonb ORDER BY created_at LIMIT 1`;
+      AND input = ${jsonText(input)}::jsonb ORDER BY created_at LIMIT 1`;
   return twin === undefined ? undefined : await tx.task.findUniqueOrThrow({ where: { id: twin.id } });
 }

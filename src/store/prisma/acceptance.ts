@@ -2,6 +2,7 @@ import type { Actor } from "../../domain/audit.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { TaskId } from "../../domain/ids.ts";
 import type { Task } from "../../domain/task.ts";
+import type { TenantQuotas } from "../../domain/tenant-quotas.ts";
 import type { Accepted, AcceptInstall } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { arrivalOf, taken } from "./changes.ts";
@@ -12,23 +13,30 @@ import { claimKey, keepAnswer } from "./idempotency.ts";
 import { holdPackage } from "./packages.ts";
 import { toAnswer, toInstallation, toTask } from "./rows.ts";
 import { createTask, holdParent } from "./task-writes.ts";
+import { checkInstallations, lineUp } from "./tenant-quotas.ts";
 import { uuid7 } from "./uuid7.ts";
 
 /** The transaction behind `acceptInstall`. */
-export async function acceptInstall(tx: Tx, request: AcceptInstall): Promise<Accepted> {
+export async function acceptInstall(
+  tx: Tx,
+  request: AcceptInstall,
+  defaults: TenantQuotas,
+): Promise<Accepted> {
   const { idempotency, tenantId, by } = request;
+  // Several at once cannot each take the last place of a quota.
+  await lineUp(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
   await holdParent(tx, request.parentId);
-  if (idempotency === undefined) return accept(tx, request);
+  if (idempotency === undefined) return accept(tx, request, defaults);
   const earlier = await claimKey(tx, idempotency);
   if (earlier !== undefined) return toAnswer(earlier);
-  const accepted = await accept(tx, request);
+  const accepted = await accept(tx, request, defaults);
   await keepAnswer(tx, idempotency, accepted);
   return accepted;
 }
 
-async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
+async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): Promise<Accepted> {
   const { tenantId, pluginId, identifier, source } = request;
   const asked = {
     limitsAsked: jsonValue(request.limitsAsked),
@@ -44,7 +52,10 @@ async function accept(tx: Tx, request: AcceptInstall): Promise<Accepted> {
   });
   const found = await lockByPlugin(tx, request);
   await noteHold(tx, found.id, { parentId: request.parentId, isNew: count > 0 });
-  if (count > 0) return withInstall(tx, found, request);
+  if (count > 0) {
+    await checkInstallations(tx, tenantId, defaults);
+    return withInstall(tx, found, request);
+  }
   assertSame(found, request);
   const known = await knownTask(tx, found);
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };

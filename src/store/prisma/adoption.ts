@@ -1,5 +1,6 @@
 /** One page of the daemon's installations becomes Berth's: in one transaction, in few statements, however many there are. */
 import { BERTH_ITSELF } from "../../domain/audit.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { Adopted, TakeoverRows } from "../takeover-rows.ts";
 import type { Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
@@ -33,11 +34,7 @@ export async function adopt(
     FROM plugin_installations i WHERE ${ADOPTABLE} ${further} ORDER BY i.id LIMIT ${limit} FOR UPDATE OF i`;
   const last = found.at(-1)?.id;
   if (last === undefined) return { installations: 0, countsMended: 0, endpointCountsMended: 0, last };
-  const adopted = await insert(
-    tx,
-    JSON.stringify(await ofTenantsThatStay(tx, found)),
-    JSON.stringify(limits),
-  );
+  const adopted = await insert(tx, storableJson(await ofTenantsThatStay(tx, found)), storableJson(limits));
   return { installations: adopted.length, ...(await mend(tx, adopted)), last };
 }
 

@@ -10,6 +10,7 @@ import {
   withWork,
 } from "../../domain/install-task.ts";
 import { isTaskEnded, type TaskState } from "../../domain/task.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
@@ -37,7 +38,7 @@ function isEnded({ state, task }: ItemWork): boolean {
 export async function writeInstallTask(tx: Tx, { id, status, completed, items }: InstallTask): Promise<void> {
   await tx.$executeRaw`
     UPDATE install_tasks SET status = ${status}, completed_plugins = ${completed}::bigint,
-      plugins = ${JSON.stringify(items.map(itemJson))}, updated_at = clock_timestamp()
+      plugins = ${storableJson(items.map(itemJson))}, updated_at = clock_timestamp()
     WHERE id = ${id}::uuid`;
 }
 
@@ -60,7 +61,7 @@ interface WorkRow {
 
 /** By batch and identifier. One statement, however many batches. */
 export async function worksOf(
-  prisma: PrismaClient | Tx,
+  prisma: Pick<PrismaClient | Tx, "$queryRaw">,
   ids: readonly string[],
 ): Promise<Map<string, Map<string, ItemWork>>> {
   const works = new Map<string, Map<string, ItemWork>>();

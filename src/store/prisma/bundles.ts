@@ -2,6 +2,8 @@ import { z } from "zod";
 import type { Actor } from "../../domain/audit.ts";
 import { PluginDependency } from "../../domain/dependency.ts";
 import { bundleNotFound, Fault } from "../../domain/fault.ts";
+import type { TenantQuotas } from "../../domain/tenant-quotas.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { BundleRows, StoredBundle } from "../bundle-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
@@ -9,13 +11,14 @@ import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
 import { putPackage } from "./packages.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
+import { lineUp } from "./tenant-quotas.ts";
 
 type Upload = Parameters<BundleRows["put"]>[0];
 type Uploader = Parameters<BundleRows["put"]>[1];
 
 export function createBundleRows(db: Database): BundleRows {
   return {
-    put: (upload, uploader) => db.transaction((tx) => put(tx, upload, uploader)),
+    put: (upload, uploader) => db.transaction((tx) => put(tx, upload, uploader, db.tenantDefaults)),
     find: (identifier) =>
       db.run(async (prisma) => {
         const row = await prisma.bundle.findUnique({ where: { identifier } });
@@ -55,20 +58,23 @@ async function remove(tx: Tx, identifier: string, by: Actor | undefined): Promis
   await writeEvent(tx, { kind: "bundle.remove", ...{ by, subject: identifier, result: "done" } });
 }
 
-async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader) {
+async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, defaults: TenantQuotas) {
   const { tenantId, by } = uploader;
-  if (tenantId !== undefined) await holdTenant(tx, tenantId);
+  if (tenantId !== undefined) {
+    await lineUp(tx, tenantId);
+    await holdTenant(tx, tenantId);
+  }
   await holdKey(tx, by);
   // In one order for all: two bundles with packages in common wait for each other, and never both.
   const ordered = packages.toSorted((a, b) => (a.identifier < b.identifier ? -1 : 1));
-  for (const pkg of ordered) await putPackage(tx, pkg, uploader);
+  for (const pkg of ordered) await putPackage(tx, pkg, uploader, defaults);
   const { identifier, author, name, version, checksum, bytes } = bundle;
   const { count } = await tx.bundle.createMany({
     data: {
       ...{ identifier, author, name, version, checksum, bytes },
-      manifest: JSON.stringify(bundle.manifest),
-      dependencies: JSON.stringify(bundle.dependencies),
-      warnings: JSON.stringify(bundle.warnings),
+      manifest: storableJson(bundle.manifest),
+      dependencies: storableJson(bundle.dependencies),
+      warnings: storableJson(bundle.warnings),
     },
     skipDuplicates: true,
   });

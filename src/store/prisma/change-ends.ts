@@ -1,7 +1,7 @@
 /** What follows from the end of a change, well or not: the Pools that it leaves behind, and what its Installation shows. */
 import type { FaultJson } from "../../domain/fault.ts";
 import type { InstallationTask, TaskEventData } from "../../domain/task.ts";
-import type { Tx } from "./database.ts";
+import { jsonText, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 
 /** Puts the Installation on its next Pool and leaves the one before to nobody. `isOther`: with another Package. */
@@ -64,9 +64,8 @@ async function show(
   id: string,
   to: { from: string; desired: string; state: string; cause: FaultJson | undefined },
 ): Promise<void> {
-  const cause = to.cause === undefined ? null : JSON.stringify(to.cause);
   await tx.$executeRaw`
-    UPDATE berth_installations SET desired = ${to.desired}, state = ${to.state}, cause = ${cause}::jsonb,
+    UPDATE berth_installations SET desired = ${to.desired}, state = ${to.state}, cause = ${jsonText(to.cause)}::jsonb,
       updated_at = clock_timestamp()
     WHERE id = ${id}::uuid AND desired = ${to.from}`;
 }

@@ -1,15 +1,16 @@
 import { mkdir } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import { PGlite } from "@electric-sql/pglite";
-import { createPgConfig } from "@electric-sql/pglite/node-postgres";
 import { Pool, type PoolConfig } from "pg";
 import { isFault } from "../../domain/fault.ts";
+import type { TenantQuotas } from "../../domain/tenant-quotas.ts";
 import type { Log } from "../../observe/log.ts";
 import { reach } from "../../observe/reach.ts";
 import { systemClock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { lockFile } from "../data-folder-lock.ts";
+import { EmbeddedDatabase } from "./embedded-database.ts";
+import { embeddedClient } from "./embedded-sessions.ts";
 import { readPostgresUrl } from "./postgres-url.ts";
 import { explainPostgres, probe } from "./probe.ts";
 
@@ -30,6 +31,8 @@ export interface ConnectionOptions {
   readonly applicationName?: string | undefined;
   /** How long a start waits for a server that is not there yet; unset, it tries once. */
   readonly startWaitMs?: number | undefined;
+  /** What a Tenant may have where nothing was said of it; unset, whatever it likes. */
+  readonly tenantDefaults?: TenantQuotas | undefined;
   /** Ends that wait. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -124,15 +127,14 @@ async function openEmbedded(
 ): Promise<Connection> {
   await mkdir(dataFolder, { recursive: true });
   scope.use(await lockFile(join(dataFolder, "pglite.lock"), dataFolder));
-  const database = await PGlite.create(join(dataFolder, "pglite"));
-  scope.add(() => database.close());
-  await database.exec("SET TIME ZONE 'UTC'");
-  const embedded = createPgConfig(database);
-  // The driver hands its result parsers along as `types`; PGlite (0.5) takes those for parameter types and fails.
-  const parse = embedded.connection.parse.bind(embedded.connection);
-  embedded.connection.parse = (query: object) => parse({ ...query, types: undefined });
+  const database = scope.use(await EmbeddedDatabase.open(join(dataFolder, "pglite")));
   const pool = watchedPool(scope, log, {
-    ...embedded,
+    Client: embeddedClient(database),
+    // All clients are the one session: what a client that was given up has left open ends with it.
+    onConnect: async (client) => {
+      await client.query("ROLLBACK");
+      await client.query("SET TIME ZONE 'UTC'");
+    },
     max: 1,
     idleTimeoutMillis: 0,
     connectionTimeoutMillis: statementTimeoutMs,

@@ -1,3 +1,4 @@
+import { storableJson } from "../../util/storable.ts";
 import type { Tx } from "./database.ts";
 
 /** What a daemon itself writes there when it is stopped in an orderly way. */
@@ -22,7 +23,7 @@ export async function endDaemonTasks(tx: Tx, limit: number): Promise<number> {
 function ended(plugins: string | null): string | null {
   const items = parse(plugins);
   if (!Array.isArray(items)) return plugins;
-  return JSON.stringify(
+  return storableJson(
     items.map((item: unknown) => (isOpen(item) ? { ...item, status: "failed", message: MESSAGE } : item)),
   );
 }

@@ -1,4 +1,6 @@
 import { Fault, isFault } from "../../domain/fault.ts";
+import { NO_QUOTAS, type TenantQuotas } from "../../domain/tenant-quotas.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { Connection } from "./connection.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 
@@ -9,15 +11,19 @@ export class Database {
   readonly #client: PrismaClient;
   readonly #connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
   readonly #waitMs: number;
+  /** Of what a Tenant may have where nothing was said of it. */
+  readonly tenantDefaults: TenantQuotas;
 
   constructor(parts: {
     client: PrismaClient;
     connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
     waitMs: number;
+    tenantDefaults?: TenantQuotas | undefined;
   }) {
     this.#client = parts.client;
     this.#connection = parts.connection;
     this.#waitMs = parts.waitMs;
+    this.tenantDefaults = parts.tenantDefaults ?? NO_QUOTAS;
   }
 
   /** Single statements, or reads that need not agree with each other. */
@@ -62,6 +68,8 @@ const TRIES_MAX = 5;
 /** The server's codes, and Prisma's, for a transaction that it gave up for the sake of another. */
 const GIVEN_UP = /^(40001|40P01|P2034)$/;
 
+const DISK_FULL = "53100";
+
 /** Codes of the server and of the network. */
 const REFUSED = /^(08...|57...|53...|E[A-Z]+|P1.*)$/;
 
@@ -77,6 +85,8 @@ function toStoreFault(error: unknown): unknown {
     codes.some((code) => UNAVAILABLE.test(code)) ||
     (codes.length === 0 && isFromDriver(error));
   if (!unavailable) return error;
+  if (codes.includes(DISK_FULL))
+    return new Fault("disk_full", "The disk of the database is full.", { cause: error });
   return new Fault("store_unavailable", "The database does not answer.", { cause: error });
 }
 
@@ -108,10 +118,15 @@ export function isUniqueViolation(error: unknown): boolean {
 
 /** A value for a JSON column; undefined becomes the database's NULL. */
 export function json(value: unknown): Prisma.InputJsonValue | typeof Prisma.DbNull {
-  return value === undefined ? Prisma.DbNull : (JSON.parse(JSON.stringify(value)) as Prisma.InputJsonValue);
+  return value === undefined ? Prisma.DbNull : (JSON.parse(storableJson(value)) as Prisma.InputJsonValue);
 }
 
 /** The same for columns that are never NULL. */
 export function jsonValue(value: object): Prisma.InputJsonValue {
-  return JSON.parse(JSON.stringify(value)) as Prisma.InputJsonValue;
+  return JSON.parse(storableJson(value)) as Prisma.InputJsonValue;
+}
+
+/** The same for a statement of our own; undefined becomes SQL's NULL. */
+export function jsonText(value: unknown): string | null {
+  return value === undefined ? null : storableJson(value);
 }

@@ -7,6 +7,7 @@
 import type { ImageDisk, ImageUse } from "../disk-rows.ts";
 import type { Database } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
+import { leaseOver } from "./lease-over.ts";
 
 /**
  * Who needs the image `i`, one row each. Of several images of one Package (the settings changed, or what it runs on)
@@ -42,7 +43,7 @@ export function createImageDisk(db: Database): ImageDisk {
         const rows = await prisma.$queryRaw<ListedImage[]>`
           SELECT i.key, i.layer, i.state, i.image_ref AS "imageRef", i.base_key AS "baseKey", i.uses,
             i.last_used_at AS "lastUsedAt",
-            coalesce(i.lease_expires_at > clock_timestamp(), false) AS "isLeased",
+            coalesce(NOT ${leaseOver("i.lease_expires_at")}, false) AS "isLeased",
             ARRAY(SELECT h.holder FROM ${HOLDERS} h ORDER BY h.holder) AS "heldBy"
           FROM berth_images i ORDER BY i.last_used_at, i.key`;
         return rows.map((row) => ({
@@ -65,9 +66,9 @@ export function createImageDisk(db: Database): ImageDisk {
           UPDATE berth_images i SET state = 'deleting', attempt = i.attempt + 1, holder = ${holder},
             lease_expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
           WHERE i.key = ${key} AND i.uses = ${uses} AND (
-            (i.state = 'deleting' AND i.lease_expires_at <= clock_timestamp())
+            (i.state = 'deleting' AND ${leaseOver("i.lease_expires_at", leaseMs)})
             OR (
-              (i.state IN ('ready', 'failed') OR (i.state = 'building' AND i.lease_expires_at <= clock_timestamp()))
+              (i.state IN ('ready', 'failed') OR (i.state = 'building' AND ${leaseOver("i.lease_expires_at", leaseMs)}))
               AND NOT EXISTS (SELECT 1 FROM ${HOLDERS} h)
               AND NOT EXISTS (SELECT 1 FROM berth_images a WHERE a.base_key = i.key AND a.state <> 'failed')
             )

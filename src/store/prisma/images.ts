@@ -1,6 +1,8 @@
 import { Fault } from "../../domain/fault.ts";
 import type { ImageRows } from "../store.ts";
 import { type Database, jsonValue } from "./database.ts";
+import { writeCause } from "./kept-cause.ts";
+import { leaseOver } from "./lease-over.ts";
 import { toImage } from "./rows.ts";
 
 export function createImageRows(db: Database): ImageRows {
@@ -17,7 +19,7 @@ export function createImageRows(db: Database): ImageRows {
               holder = excluded.holder, lease_expires_at = excluded.lease_expires_at,
               cause = NULL, identifier = coalesce(excluded.identifier, i.identifier), last_used_at = clock_timestamp()
             WHERE (i.state = 'failed' AND (${!isWaiting} OR i.cause IS NULL))
-              OR (i.state IN ('building', 'deleting') AND i.lease_expires_at <= clock_timestamp())
+              OR (i.state IN ('building', 'deleting') AND ${leaseOver("i.lease_expires_at", leaseMs)})
             RETURNING i.attempt`;
           if (claimed !== undefined) return { outcome: "claimed", attempt: claimed.attempt };
           // A write, so that it waits for a removal that is being decided on, or is seen by it.
@@ -60,17 +62,19 @@ export function createImageRows(db: Database): ImageRows {
         });
         assertHeld(count, key);
       }),
-    fail: (key, attempt, cause) =>
-      db.run(async (prisma) => {
-        const { count } = await prisma.image.updateMany({
-          where: { key, attempt, state: "building" },
-          data: {
-            ...{ state: "failed", holder: null, leaseExpiresAt: null },
-            ...(cause === undefined ? {} : { cause: jsonValue(cause) }),
-          },
-        });
-        assertHeld(count, key);
-      }),
+    fail: (key, attempt, why) =>
+      writeCause(why, (cause) =>
+        db.run(async (prisma) => {
+          const { count } = await prisma.image.updateMany({
+            where: { key, attempt, state: "building" },
+            data: {
+              ...{ state: "failed", holder: null, leaseExpiresAt: null },
+              ...(cause === undefined ? {} : { cause: jsonValue(cause) }),
+            },
+          });
+          assertHeld(count, key);
+        }),
+      ),
     forget: (key) =>
       db.run(async (prisma) => {
         // The row stays: its attempt must go on growing, or a stale builder could publish.

@@ -4,8 +4,9 @@ import type { InstallationRows } from "../store.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
 import { acceptInstall } from "./acceptance.ts";
 import { acceptChange } from "./changes.ts";
-import type { Database } from "./database.ts";
+import { type Database, jsonText } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
+import { writeCause } from "./kept-cause.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { publishReady, publishRemoved } from "./publication.ts";
 import { toInstallation } from "./rows.ts";
@@ -13,21 +14,23 @@ import { toInstallation } from "./rows.ts";
 export function createInstallationRows(db: Database): InstallationRows {
   return {
     ...createReads(db),
-    acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request)),
+    acceptInstall: (request) => db.transaction((tx) => acceptInstall(tx, request, db.tenantDefaults)),
     acceptUninstall: (id, request = {}) => db.transaction((tx) => acceptUninstall(tx, id, request)),
     acceptChange: (request) => db.transaction((tx) => acceptChange(tx, request)),
     publishReady: (id, attempt, published = {}) =>
       db.transaction((tx) => publishReady(tx, { id, attempt }, published)),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
-    setState: (id, state, cause) =>
-      db.run(async (prisma) => {
-        // One that is being removed stays so: whoever saw it ready a moment ago has nothing to say any more.
-        await prisma.$executeRaw`
-          UPDATE berth_installations SET state = ${state}, updated_at = clock_timestamp(),
-            cause = ${cause === undefined ? null : JSON.stringify(cause)}::jsonb
-          WHERE id = ${id}::uuid AND (desired <> 'removed' OR ${state} = 'removing')`;
-        assertThere(await prisma.installation.count({ where: { id } }), id);
-      }),
+    setState: (id, state, why) =>
+      writeCause(why, (cause) =>
+        db.run(async (prisma) => {
+          // One that is being removed stays so: whoever saw it ready a moment ago has nothing to say any more.
+          await prisma.$executeRaw`
+            UPDATE berth_installations SET state = ${state}, updated_at = clock_timestamp(),
+              cause = ${jsonText(cause)}::jsonb
+            WHERE id = ${id}::uuid AND (desired <> 'removed' OR ${state} = 'removing')`;
+          assertThere(await prisma.installation.count({ where: { id } }), id);
+        }),
+      ),
     setNextPool: (id, poolKey) =>
       db.run(async (prisma) => {
         const { count } = await prisma.installation.updateMany({
@@ -39,7 +42,7 @@ export function createInstallationRows(db: Database): InstallationRows {
     setPool: (id, poolKey, warnings) =>
       db.run(async (prisma) => {
         const changed = await prisma.$executeRaw`
-          UPDATE berth_installations SET pool_key = ${poolKey}, warnings = ${JSON.stringify(warnings)}::jsonb,
+          UPDATE berth_installations SET pool_key = ${poolKey}, warnings = ${jsonText(warnings)}::jsonb,
             updated_at = clock_timestamp()
           WHERE id = ${id}::uuid`;
         assertThere(changed, id);

@@ -7,7 +7,7 @@ import { PROVIDER_KINDS, type ProviderKind } from "../../domain/package.ts";
 import { pluginStatus, STATUS_RULES } from "../../domain/plugin-status.ts";
 import type { Installed, InstalledFilter, InstalledProvider, InstalledRows } from "../installed-rows.ts";
 import type { PageRequest } from "../store.ts";
-import type { Database } from "./database.ts";
+import { type Database, jsonText } from "./database.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toInstallation, toOffer, toPool } from "./rows.ts";
@@ -89,7 +89,7 @@ function conditions(filter: InstalledFilter): Prisma.Sql[] {
 /** The rule of `categoryOf`, for rows of packages `p`. */
 function categorySql(): Prisma.Sql {
   const cases = PROVIDER_KINDS.map(
-    (kind) => Prisma.sql`WHEN p.providers @> ${JSON.stringify([{ kind }])}::jsonb THEN ${categoryOf([kind])}`,
+    (kind) => Prisma.sql`WHEN p.providers @> ${jsonText([{ kind }])}::jsonb THEN ${categoryOf([kind])}`,
   );
   return Prisma.sql`(CASE ${Prisma.join(cases, " ")} ELSE ${categoryOf([])} END)`;
 }

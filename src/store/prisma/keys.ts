@@ -1,7 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { KeyRows } from "../store.ts";
 import { holdTenant, writeEvent } from "./audit.ts";
-import { type Database, isUniqueViolation, json } from "./database.ts";
+import { type Database, isUniqueViolation, json, jsonText } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toKey } from "./rows.ts";
@@ -65,7 +65,7 @@ function createWrites(db: Database): Pick<KeyRows, "create" | "revoke" | "noteUs
         // greatest() passes over NULL, and several processes may tell in any order
         await prisma.$executeRaw`
           UPDATE berth_keys k SET last_used_at = greatest(k.last_used_at, (used.value ->> 'at')::timestamptz)
-          FROM jsonb_array_elements(${JSON.stringify(uses)}::jsonb) AS used
+          FROM jsonb_array_elements(${jsonText(uses)}::jsonb) AS used
           WHERE k.id = (used.value ->> 'id')::uuid`;
       }),
   };

@@ -1,6 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { LeaseRows } from "../disk-rows.ts";
 import type { Database } from "./database.ts";
+import { leaseOver } from "./lease-over.ts";
 
 export function createLeaseRows(db: Database): LeaseRows {
   return {
@@ -10,7 +11,7 @@ export function createLeaseRows(db: Database): LeaseRows {
           INSERT INTO berth_leases AS l (name, holder, expires_at)
           VALUES (${name}, ${holder}, clock_timestamp() + ${leaseMs} * interval '1 millisecond')
           ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-          WHERE l.expires_at <= clock_timestamp()`;
+          WHERE ${leaseOver("l.expires_at", leaseMs)}`;
         return taken > 0;
       }),
     renew: (name, holder, leaseMs) =>
@@ -27,7 +28,7 @@ export function createLeaseRows(db: Database): LeaseRows {
     isTaken: (name) =>
       db.run(async (prisma) => {
         const found = await prisma.$queryRaw<unknown[]>`
-          SELECT 1 AS one FROM berth_leases WHERE name = ${name} AND expires_at > clock_timestamp()`;
+          SELECT 1 AS one FROM berth_leases WHERE name = ${name} AND NOT ${leaseOver("expires_at")}`;
         return found.length > 0;
       }),
   };

@@ -9,6 +9,7 @@ import { Database } from "./database.ts";
 import { readDatabaseId } from "./database-id.ts";
 import { createDependencyRows } from "./dependencies.ts";
 import { createDiskRows } from "./disk.ts";
+import { createEgressRows } from "./egress.ts";
 import { createEndpointRows } from "./endpoints.ts";
 import { PrismaClient } from "./generated/client.ts";
 import { createImageRows } from "./images.ts";
@@ -25,6 +26,7 @@ import { createPoolRows } from "./pools.ts";
 import { createProcessRows } from "./processes.ts";
 import { createReadmeRows } from "./readmes.ts";
 import { createRuntimeRows } from "./runtimes.ts";
+import { storableAdapter } from "./storable-adapter.ts";
 import { createStorageSizes } from "./storage-sizes.ts";
 import { createTakeoverRows } from "./takeover.ts";
 import { createTaskRows } from "./tasks.ts";
@@ -43,9 +45,14 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
   const scope = new Scope();
   try {
     const connection = scope.use(await openConnection(options));
-    const client = new PrismaClient({ adapter: new PrismaPg(connection.pool) });
+    const client = new PrismaClient({ adapter: storableAdapter(new PrismaPg(connection.pool)) });
     scope.add(() => client.$disconnect());
-    const db = new Database({ client, connection, waitMs: options.statementTimeoutMs });
+    const db = new Database({
+      client,
+      connection,
+      waitMs: options.statementTimeoutMs,
+      tenantDefaults: options.tenantDefaults,
+    });
     const instanceId = await connection.reached(async () => {
       await db.run(() =>
         connection.unhurried(async (pool) =>
@@ -73,6 +80,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       keys: createKeyRows(db),
       dependencies: createDependencyRows(db),
       tenants: createTenantRows(db),
+      egress: createEgressRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),

@@ -1,12 +1,15 @@
 import { packageNotUploaded } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { searchText } from "../../domain/search-text.ts";
+import type { TenantQuotas } from "../../domain/tenant-quotas.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { PackageStoreRows, StoredPackage } from "../store.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { type Database, jsonValue, type Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toPackage } from "./rows.ts";
+import { checkDisk, lineUp } from "./tenant-quotas.ts";
 import { noteUpgradesDue } from "./upgrades.ts";
 import { uuid7 } from "./uuid7.ts";
 
@@ -14,7 +17,7 @@ type Uploader = Parameters<PackageStoreRows["put"]>[1];
 
 export function createPackageRows(db: Database): PackageStoreRows {
   return {
-    put: (pkg, uploader) => db.transaction((tx) => putPackage(tx, pkg, uploader)),
+    put: (pkg, uploader) => db.transaction((tx) => putPackage(tx, pkg, uploader, db.tenantDefaults)),
     find: (identifier) =>
       db.run(async (prisma) => {
         const row = await prisma.package.findUnique({ where: { identifier } });
@@ -50,11 +53,17 @@ export async function putPackage(
   tx: Tx,
   pkg: Package,
   { tenantId, by, fromMarketplace, upgrade = false }: Uploader,
+  defaults: TenantQuotas,
 ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }> {
-  if (tenantId !== undefined) await holdTenant(tx, tenantId);
+  if (tenantId !== undefined) {
+    await lineUp(tx, tenantId);
+    await holdTenant(tx, tenantId);
+  }
   await holdKey(tx, by);
   const { identifier, pluginId } = pkg;
-  const declaration = JSON.stringify(pkg.declaration);
+  const declaration = storableJson(pkg.declaration);
+  if (tenantId !== undefined && (await tx.packageUploader.count({ where: { identifier, tenantId } })) === 0)
+    await checkDisk(tx, { tenantId, moreBytes: pkg.bytes }, defaults);
   const count = await insertPackage(tx, pkg, { operatorKept: tenantId === undefined });
   if (fromMarketplace === true) await tx.package.update({ where: { identifier }, data: { fromMarketplace } });
   if (count === 0 && tenantId === undefined)
@@ -84,7 +93,7 @@ export async function insertPackage(
   const { count } = await tx.package.createMany({
     data: {
       ...{ identifier, pluginId, author, name, version, checksum, dialect, operatorKept },
-      declaration: JSON.stringify(pkg.declaration),
+      declaration: storableJson(pkg.declaration),
       bytes: pkg.bytes,
       providers: jsonValue(pkg.providers),
       runner: jsonValue(pkg.runner),

@@ -1,6 +1,7 @@
 /** See `platform-task-rows.ts`. */
 import { TaskId } from "../../domain/ids.ts";
 import { abandoned, type InstallTask, itemJson, withWork } from "../../domain/install-task.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { AcceptBatch, BatchFence, BatchProgress, PlatformTaskRows } from "../platform-task-rows.ts";
 import type { TaskAccepted } from "../task-rows.ts";
 import { holdTenant, writeEvent } from "./audit.ts";
@@ -8,6 +9,7 @@ import { holdInstallTask, toInstallTask, worksOf, writeInstallTask } from "./bat
 import { type Database, json, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import type { PrismaClient } from "./generated/client.ts";
+import { writeCause } from "./kept-cause.ts";
 import { toCause, toTenantTask } from "./rows.ts";
 import { createTask, holdTask } from "./task-writes.ts";
 
@@ -20,9 +22,11 @@ export function createPlatformTaskRows(db: Database): PlatformTaskRows {
         return found.map(toProgress);
       }),
     noteTask: (batch, taskId) => db.transaction((tx) => note(tx, batch, { taskId })),
-    noteEnd: (batch, cause) =>
-      db.transaction((tx) =>
-        note(tx, batch, { state: cause === undefined ? "ready" : "failed", cause: json(cause) }),
+    noteEnd: (batch, why) =>
+      writeCause(why, (cause) =>
+        db.transaction((tx) =>
+          note(tx, batch, { state: cause === undefined ? "ready" : "failed", cause: json(cause) }),
+        ),
       ),
     list: (tenantId, { page, pageSize }) =>
       db.run(async (prisma) => {
@@ -61,7 +65,7 @@ function createRemovals(
         else
           await tx.installTask.update({
             where: { id },
-            data: { plugins: JSON.stringify(left.map(itemJson)) },
+            data: { plugins: storableJson(left.map(itemJson)) },
           });
       }),
     endAbandoned: () => db.transaction(endAbandoned),
@@ -85,7 +89,7 @@ async function accept(tx: Tx, { tenantId, items, shown: given, by }: AcceptBatch
       ...{ batchId: row.id, identifier, place, isUpgrade: original !== undefined },
     })),
   });
-  const plugins = JSON.stringify(given.map(itemJson));
+  const plugins = storableJson(given.map(itemJson));
   await tx.$executeRaw`
     INSERT INTO install_tasks (id, created_at, updated_at, status, tenant_id, total_plugins, completed_plugins, plugins)
     SELECT ${row.id}::uuid, at, at, 'running', ${tenantId}::uuid, ${items.length}::bigint, 0, ${plugins}
@@ -122,15 +126,21 @@ async function endAbandoned(tx: Tx): Promise<number> {
 }
 
 /** Those whose batch is under way with how far it is, all others as they were left. */
-async function shown(prisma: PrismaClient | Tx, found: readonly rows.InstallTask[]): Promise<InstallTask[]> {
+export async function shown(
+  prisma: Pick<PrismaClient | Tx, "$queryRaw" | "installTask">,
+  found: readonly rows.InstallTask[],
+): Promise<InstallTask[]> {
   const isOpen = ({ status }: rows.InstallTask) => status === "running" || status === "pending";
-  const works = await worksOf(
-    prisma,
-    found.filter(isOpen).map(({ id }) => id),
-  );
+  const open = found.filter(isOpen).map(({ id }) => id);
+  const works = await worksOf(prisma, open);
+  // A batch that ended after its row was read has no works any more: the row says by now how it ended.
+  const ended = open.filter((id) => !works.has(id));
+  const again = ended.length === 0 ? [] : await prisma.installTask.findMany({ where: { id: { in: ended } } });
+  const newest = new Map([...found, ...again].map((row) => [row.id, row]));
   return found.map((row) => {
+    const task = toInstallTask(newest.get(row.id) ?? row);
     const of = works.get(row.id);
-    return of === undefined ? toInstallTask(row) : withWork(toInstallTask(row), of);
+    return of === undefined ? task : withWork(task, of);
   });
 }
 

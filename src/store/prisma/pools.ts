@@ -1,7 +1,9 @@
 import { Fault } from "../../domain/fault.ts";
 import type { PoolRows } from "../store.ts";
-import { type Database, json, jsonValue } from "./database.ts";
+import { type Database, json, jsonText, jsonValue } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
+import { writeCause } from "./kept-cause.ts";
+import { leaseOver } from "./lease-over.ts";
 import { toPool } from "./rows.ts";
 
 export function createPoolRows(db: Database): PoolRows {
@@ -43,11 +45,13 @@ export function createPoolRows(db: Database): PoolRows {
       db.run(async (prisma) =>
         (await prisma.pool.findMany({ orderBy: [{ createdAt: "desc" }, { key: "desc" }] })).map(toPool),
       ),
-    setState: (key, { state, cause, nextStartAt }) =>
-      db.run(async (prisma) => {
-        const data = { state, cause: json(cause), nextStartAt: nextStartAt ?? null };
-        assertThere((await prisma.pool.updateMany({ where: { key }, data })).count, key);
-      }),
+    setState: (key, { state, cause: why, nextStartAt }) =>
+      writeCause(why, (cause) =>
+        db.run(async (prisma) => {
+          const data = { state, cause: json(cause), nextStartAt: nextStartAt ?? null };
+          assertThere((await prisma.pool.updateMany({ where: { key }, data })).count, key);
+        }),
+      ),
     setWanted: (key, wanted) =>
       db.run(async (prisma) => {
         assertThere((await prisma.pool.updateMany({ where: { key }, data: { wanted } })).count, key);
@@ -61,7 +65,7 @@ export function createPoolRows(db: Database): PoolRows {
                       THEN attempt ELSE attempt + 1 END,
             lease_expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
           WHERE key = ${key}
-            AND (holder IS NULL OR holder = ${holder} OR lease_expires_at <= clock_timestamp())`;
+            AND (holder IS NULL OR holder = ${holder} OR ${leaseOver("lease_expires_at", leaseMs)})`;
         if (claimed === 0) return undefined;
         const row = await prisma.pool.findUnique({ where: { key } });
         return row === null ? undefined : toPool(row);
@@ -121,7 +125,7 @@ function createPoolRequests(
       }),
     askReplace: (key, limits) =>
       db.run(async (prisma) => {
-        const next = limits === undefined ? null : JSON.stringify(limits);
+        const next = jsonText(limits);
         const [row] = await prisma.$queryRaw<{ asked: number }[]>`
           UPDATE berth_pools SET start_asked = start_asked + 1, next_limits = ${next}::jsonb,
             generation_min = CASE WHEN ${next}::jsonb IS NOT NULL THEN generation_min ELSE
@@ -136,19 +140,21 @@ function createPoolRequests(
         const data = { startAnswered: asked, nextLimits: Prisma.DbNull, generationMin: 0 };
         await prisma.pool.updateMany({ where, data });
       }),
-    answerStart: (key, asked, fault) =>
-      db.run(async (prisma) => {
-        // What a later request asks for is not this answer's to take over or to forget.
-        const said = fault === undefined ? null : JSON.stringify(fault);
-        await prisma.$executeRaw`
-          UPDATE berth_pools SET start_answered = ${asked}, start_fault = ${said}::jsonb,
-            limits = CASE WHEN start_asked = ${asked} AND ${said}::jsonb IS NULL
-                     THEN coalesce(next_limits, limits) ELSE limits END,
-            next_limits = CASE WHEN start_asked = ${asked} THEN NULL ELSE next_limits END,
-            generation_min = CASE WHEN start_asked = ${asked} AND ${said}::jsonb IS NOT NULL
-                             THEN 0 ELSE generation_min END
-          WHERE key = ${key} AND start_answered < ${asked}`;
-      }),
+    answerStart: (key, asked, why) =>
+      writeCause(why, (fault) =>
+        db.run(async (prisma) => {
+          // What a later request asks for is not this answer's to take over or to forget.
+          const said = jsonText(fault);
+          await prisma.$executeRaw`
+            UPDATE berth_pools SET start_answered = ${asked}, start_fault = ${said}::jsonb,
+              limits = CASE WHEN start_asked = ${asked} AND ${said}::jsonb IS NULL
+                       THEN coalesce(next_limits, limits) ELSE limits END,
+              next_limits = CASE WHEN start_asked = ${asked} THEN NULL ELSE next_limits END,
+              generation_min = CASE WHEN start_asked = ${asked} AND ${said}::jsonb IS NOT NULL
+                               THEN 0 ELSE generation_min END
+            WHERE key = ${key} AND start_answered < ${asked}`;
+        }),
+      ),
     askRemoval: (key, asked) =>
       db.run(async (prisma) => {
         const where = asked ? { key, wanted: false } : { key };

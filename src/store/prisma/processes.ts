@@ -1,5 +1,6 @@
 import type { ProcessRecord, ProcessRows } from "../store.ts";
 import type { Database } from "./database.ts";
+import { writtenAhead } from "./lease-over.ts";
 
 /** How long the row of a dead process is kept, for whoever looks at what happened. */
 const KEPT_HOURS = 24;
@@ -12,8 +13,10 @@ export function createProcessRows(db: Database): ProcessRows {
           INSERT INTO berth_processes (id, role, host, pid, expires_at)
           VALUES (${id}, ${role}, ${host}, ${pid}, clock_timestamp() + ${aliveMs} * interval '1 millisecond')
           ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`;
+        // One that lives announces itself again after the clock was set back; one that died is not to count for an hour.
         await prisma.$executeRaw`
-          DELETE FROM berth_processes WHERE expires_at < clock_timestamp() - ${KEPT_HOURS} * interval '1 hour'`;
+          DELETE FROM berth_processes WHERE expires_at < clock_timestamp() - ${KEPT_HOURS} * interval '1 hour'
+            OR ${writtenAhead("expires_at", aliveMs)}`;
       }),
     listLive: () =>
       db.run(

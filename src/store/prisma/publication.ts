@@ -4,9 +4,10 @@
  * are for.
  */
 import { type InstallationTask, isTenantTask } from "../../domain/task.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { Published } from "../store.ts";
 import { movePools } from "./change-ends.ts";
-import { jsonValue, type Tx } from "./database.ts";
+import { jsonText, jsonValue, type Tx } from "./database.ts";
 import type * as rows from "./generated/client.ts";
 import { Prisma } from "./generated/client.ts";
 import { makeSureOfDeclaration } from "./packages.ts";
@@ -27,16 +28,20 @@ export async function publishReady(tx: Tx, fence: Fence, published: Published): 
   await publishRows(tx, installed, to);
   if (to.identifier !== installed.identifier) await rememberPrevious(tx, installed, to);
   await movePools(tx, installed, { isOther: to.identifier !== installed.identifier });
-  const { limitsAsked, limitsGranted, limitsWanted, warnings, trust } = published;
+  const { limitsAsked, limitsGranted, limitsWanted, limitsApplied, warnings, trust } = published;
+  if (limitsApplied !== undefined)
+    await tx.$executeRaw`
+      UPDATE berth_tasks SET input = coalesce(input, '{}'::jsonb) || ${jsonText({ limitsApplied })}::jsonb
+      WHERE id = ${task.id}::uuid`;
   await tx.$executeRaw`
     UPDATE berth_installations SET state = CASE WHEN desired = 'disabled' THEN 'disabled' ELSE 'ready' END,
       cause = NULL, generation = generation + 1,
-      limits_asked = coalesce(${textOf(limitsAsked)}::jsonb, limits_asked),
-      limits_granted = coalesce(${textOf(limitsGranted)}::jsonb, limits_granted),
-      limits_wanted = coalesce(${textOf(limitsWanted)}::jsonb, limits_wanted),
-      warnings = coalesce(${textOf(warnings)}::jsonb, warnings),
+      limits_asked = coalesce(${jsonText(limitsAsked)}::jsonb, limits_asked),
+      limits_granted = coalesce(${jsonText(limitsGranted)}::jsonb, limits_granted),
+      limits_wanted = coalesce(${jsonText(limitsWanted)}::jsonb, limits_wanted),
+      warnings = coalesce(${jsonText(warnings)}::jsonb, warnings),
       previous_trust = CASE WHEN trust ->> 'identifier' <> ${to.identifier} THEN trust ELSE previous_trust END,
-      trust = coalesce(${textOf(trust)}::jsonb,
+      trust = coalesce(${jsonText(trust)}::jsonb,
         CASE ${to.identifier} WHEN trust ->> 'identifier' THEN trust
           WHEN previous_trust ->> 'identifier' THEN previous_trust END), updated_at = clock_timestamp()
     WHERE id = ${installed.id}::uuid`;
@@ -88,7 +93,7 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
     const said = {
       pluginUniqueIdentifier: identifier,
       source: to.platformSource,
-      meta: JSON.stringify(to.meta),
+      meta: storableJson(to.meta),
     };
     if (before === null)
       await tx.$executeRaw`
@@ -195,9 +200,4 @@ export async function unpublishRows(tx: Tx, installed: rows.PluginInstallation):
   await tx.pluginInstallation.delete({ where: { id: installed.id } });
   await removeProviders(tx, { tenantId, pluginId });
   if (isUnused) await removeUnused(tx, identifier);
-}
-
-/** What is not given stays as it is: SQL's NULL. */
-function textOf(value: unknown): string | null {
-  return value === undefined ? null : JSON.stringify(value);
 }

@@ -69,7 +69,7 @@ export function toInstallation(row: rows.Installation): Installation {
     cause: toCause(row.cause),
     generation: row.generation,
     limitsAsked: row.limitsAsked as unknown as LimitsAsked,
-    limitsGranted: row.limitsGranted as unknown as Limits,
+    limitsGranted: readLimits(row.limitsGranted),
     limitsWanted: (row.limitsWanted ?? {}) as LimitsWanted,
     poolKey: row.poolKey ?? undefined,
     nextPoolKey: row.nextPoolKey ?? undefined,
@@ -147,6 +147,11 @@ export function toTenantTask(row: rows.Task): TenantTask {
   throw new Error(`the task ${task.id} is one of an installation`);
 }
 
+/** Rows of earlier releases do not say how many Runtimes: there was one. */
+function readLimits(kept: unknown): Limits {
+  return { replicasMin: 1, replicasMax: 1, ...(kept as Omit<Limits, "replicasMin" | "replicasMax">) };
+}
+
 function isTenantKind(kind: string): kind is TenantTask["kind"] {
   return (TENANT_TASKS as readonly string[]).includes(kind);
 }
@@ -187,7 +192,7 @@ export function toPool(row: rows.Pool): Pool {
     imageKey: row.imageKey,
     imageRef: row.imageRef,
     runner: row.runner as Pool["runner"],
-    limits: row.limits as unknown as Limits,
+    limits: readLimits(row.limits),
     uidOffset: row.uidOffset,
     wanted: row.wanted,
     state: row.state as Pool["state"],
@@ -199,7 +204,7 @@ export function toPool(row: rows.Pool): Pool {
     startFault: toCause(row.startFault),
     removalAsked: row.removalAsked,
     retiring: row.retiring,
-    nextLimits: (row.nextLimits ?? undefined) as Limits | undefined,
+    nextLimits: row.nextLimits === null ? undefined : readLimits(row.nextLimits),
     generationMin: row.generationMin,
   };
 }
@@ -224,6 +229,9 @@ export function toRuntime(row: rows.Runtime): RuntimeRecord {
     readyAt: row.readyAt ?? undefined,
     endedAt: row.endedAt ?? undefined,
     end: (row.end ?? undefined) as RuntimeEnd | undefined,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    pluginId: row.pluginId ?? undefined,
+    identifier: row.identifier ?? undefined,
   };
 }
 

@@ -1,20 +1,22 @@
 import type { StorageSizes } from "../storage-sizes.ts";
-import type { Database } from "./database.ts";
+import type { Database, Tx } from "./database.ts";
+import type { PrismaClient } from "./generated/client.ts";
+import { checkDisk, lineUp } from "./tenant-quotas.ts";
 import { uuid7 } from "./uuid7.ts";
+
+type Size = Parameters<StorageSizes["set"]>[0];
 
 export function createStorageSizes(db: Database): StorageSizes {
   return {
-    set: ({ tenantId, pluginId, bytes }) =>
-      db.run(async (prisma) => {
-        const now = new Date();
-        const size = BigInt(bytes);
-        const { count } = await prisma.tenantStorage.updateMany({
-          where: { tenantId, pluginId },
-          data: { size, updatedAt: now },
-        });
-        if (count > 0) return;
-        const row = { id: uuid7(), createdAt: now, updatedAt: now, tenantId, pluginId, size };
-        await prisma.tenantStorage.create({ data: row });
+    set: (size) => db.run((prisma) => write(prisma, size)),
+    reserve: (size) =>
+      db.transaction(async (tx) => {
+        const { tenantId, pluginId, bytes } = size;
+        await lineUp(tx, tenantId);
+        const before = await tx.tenantStorage.findFirst({ where: { tenantId, pluginId } });
+        const moreBytes = bytes - Number(before?.size ?? 0n);
+        await checkDisk(tx, { tenantId, moreBytes }, db.tenantDefaults);
+        await write(tx, size);
       }),
     remove: ({ tenantId, pluginId }) =>
       db.run(async (prisma) => {
@@ -22,4 +24,16 @@ export function createStorageSizes(db: Database): StorageSizes {
         await prisma.tenantStorage.deleteMany({ where });
       }),
   };
+}
+
+async function write(prisma: PrismaClient | Tx, { tenantId, pluginId, bytes }: Size): Promise<void> {
+  const now = new Date();
+  const size = BigInt(bytes);
+  const { count } = await prisma.tenantStorage.updateMany({
+    where: { tenantId, pluginId },
+    data: { size, updatedAt: now },
+  });
+  if (count > 0) return;
+  const row = { id: uuid7(), createdAt: now, updatedAt: now, tenantId, pluginId, size };
+  await prisma.tenantStorage.create({ data: row });
 }

@@ -3,11 +3,13 @@
  * stand in `berth_takeovers`, which a task's row alone could not hold: a Tenant's call must find its place in it.
  */
 import { InstallationId, TaskId, TenantId } from "../../domain/ids.ts";
+import { storableJson } from "../../util/storable.ts";
 import type { LeftAlone, TakeoverRows } from "../takeover-rows.ts";
 import { adopt } from "./adoption.ts";
 import { endDaemonTasks } from "./daemon-tasks.ts";
-import { type Database, jsonValue, type Tx } from "./database.ts";
+import { type Database, jsonText, type Tx } from "./database.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { writeCause } from "./kept-cause.ts";
 import { insertPackage, makeSureOfDeclaration } from "./packages.ts";
 import { endTask } from "./task-writes.ts";
 
@@ -17,7 +19,8 @@ export function createTakeoverRows(db: Database): TakeoverRows {
     adopt: (page) => db.transaction((tx) => adopt(tx, page)),
     endDaemonTasks: (limit) => db.transaction((tx) => endDaemonTasks(tx, limit)),
     keepPackage: (pkg, granted) => db.transaction((tx) => keepPackage(tx, pkg, granted)),
-    fail: (identifier, cause) => db.transaction((tx) => fail(tx, identifier, cause)),
+    fail: (identifier, why) =>
+      writeCause(why, (cause) => db.transaction((tx) => fail(tx, identifier, cause))),
     handOut: (bounds) => db.transaction((tx) => handOut(tx, bounds)),
     need: (id) =>
       db.run(async (prisma) => {
@@ -127,11 +130,11 @@ async function keepPackage(
 ): Promise<void> {
   const { identifier, pluginId } = pkg;
   await insertPackage(tx, pkg, { operatorKept: true });
-  await makeSureOfDeclaration(tx, { identifier, pluginId, declaration: JSON.stringify(pkg.declaration) });
+  await makeSureOfDeclaration(tx, { identifier, pluginId, declaration: storableJson(pkg.declaration) });
   await tx.$executeRaw`
-    UPDATE berth_installations i SET limits_asked = ${JSON.stringify(granted.limitsAsked)}::jsonb,
-      limits_granted = ${JSON.stringify(granted.limits)}::jsonb,
-      warnings = ${JSON.stringify(granted.warnings)}::jsonb, updated_at = clock_timestamp()
+    UPDATE berth_installations i SET limits_asked = ${jsonText(granted.limitsAsked)}::jsonb,
+      limits_granted = ${jsonText(granted.limits)}::jsonb,
+      warnings = ${jsonText(granted.warnings)}::jsonb, updated_at = clock_timestamp()
     FROM berth_takeovers k
     WHERE k.installation_id = i.id AND k.identifier = ${identifier} AND k.read_at IS NULL
       AND i.identifier = ${identifier} AND i.state = 'installing'`;
@@ -150,7 +153,7 @@ async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fai
   for (const { id, installation_id: installationId } of rows) {
     await endTask(tx, id, { type: "end", state: "failed", cause });
     await tx.$executeRaw`
-      UPDATE berth_installations SET state = 'failed', cause = ${JSON.stringify(jsonValue(cause))}::jsonb,
+      UPDATE berth_installations SET state = 'failed', cause = ${jsonText(cause)}::jsonb,
         updated_at = clock_timestamp()
       WHERE id = ${installationId}::uuid AND desired <> 'removed'`;
   }

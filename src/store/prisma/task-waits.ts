@@ -10,6 +10,7 @@ import type { TaskRows } from "../task-rows.ts";
 import { holdKey, writeEvent } from "./audit.ts";
 import type { Database, Tx } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
+import { writeCause } from "./kept-cause.ts";
 import { toEnding, toTask } from "./rows.ts";
 import { holdTask, noteEnding } from "./task-writes.ts";
 
@@ -39,12 +40,14 @@ export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters"
             AND t.claimable_at <= clock_timestamp()`;
         return rows.map(({ id: waiter, attempt }) => ({ id: TaskId.parse(waiter), attempt }));
       }),
-    setEnding: (id, attempt, ending) =>
-      db.transaction(async (tx) => {
-        const task = await holdTask(tx, { id, attempt });
-        await noteEnding(tx, id, ending);
-        return toEnding(task.ending) ?? ending;
-      }),
+    setEnding: (id, attempt, { state, cause: why }) =>
+      writeCause(why, (cause) =>
+        db.transaction(async (tx) => {
+          const task = await holdTask(tx, { id, attempt });
+          await noteEnding(tx, id, { state, cause });
+          return toEnding(task.ending) ?? { state, cause };
+        }),
+      ),
     cancel: (id, by) => db.transaction((tx) => cancel(tx, id, by)),
   };
 }

@@ -2,7 +2,7 @@ import { Fault } from "../../domain/fault.ts";
 import type { Task, TaskEnding, TaskEventData, TaskKind } from "../../domain/task.ts";
 import { settleBatch } from "./batch-end.ts";
 import { undoChange } from "./change-ends.ts";
-import { jsonValue, type Tx } from "./database.ts";
+import { jsonText, jsonValue, type Tx } from "./database.ts";
 import { freeWaiters } from "./free-waiters.ts";
 import type * as rows from "./generated/client.ts";
 import { toEnding } from "./rows.ts";
@@ -54,7 +54,7 @@ export async function writeEvents(tx: Tx, taskId: string, events: readonly TaskE
     )
     INSERT INTO berth_task_events (task_id, seq, data)
     SELECT ${taskId}::uuid, counted.last_seq - ${events.length} + event.place::int, event.data
-    FROM counted, jsonb_array_elements(${JSON.stringify(events)}::jsonb) WITH ORDINALITY AS event (data, place)`;
+    FROM counted, jsonb_array_elements(${jsonText(events)}::jsonb) WITH ORDINALITY AS event (data, place)`;
 }
 
 /** Ends the task with its `step` and `end` events, and says so in the audit; nobody can claim or write it afterwards. */
@@ -63,9 +63,8 @@ export async function endTask(
   id: string,
   end: Extract<TaskEventData, { type: "end" }>,
 ): Promise<void> {
-  const cause = end.cause === undefined ? null : JSON.stringify(end.cause);
   const [ended] = await tx.$queryRaw<(EndedTask & { ending: unknown })[]>`
-    UPDATE berth_tasks SET state = ${end.state}, cause = ${cause}::jsonb, holder = NULL, lease_expires_at = NULL,
+    UPDATE berth_tasks SET state = ${end.state}, cause = ${jsonText(end.cause)}::jsonb, holder = NULL, lease_expires_at = NULL,
       updated_at = clock_timestamp(), finished_at = clock_timestamp()
     WHERE id = ${id}::uuid RETURNING id, kind, parent_id, installation_id, ending`;
   if (end.state === "ready") assertWanted(toEnding(ended?.ending ?? null));
@@ -85,7 +84,7 @@ function assertWanted(ending: TaskEnding | undefined): void {
 /** Notes how the task is to end, unless that is known; a waiting one is free for a worker at once. */
 export async function noteEnding(tx: Tx, id: string, ending: TaskEnding): Promise<void> {
   await tx.$executeRaw`
-    UPDATE berth_tasks SET ending = coalesce(ending, ${JSON.stringify(ending)}::jsonb),
+    UPDATE berth_tasks SET ending = coalesce(ending, ${jsonText(ending)}::jsonb),
       claimable_at = CASE WHEN holder IS NULL THEN least(claimable_at, clock_timestamp()) ELSE claimable_at END
     WHERE id = ${id}::uuid AND finished_at IS NULL`;
 }

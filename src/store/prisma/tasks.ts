@@ -1,8 +1,10 @@
 import { TaskId } from "../../domain/ids.ts";
 import type { ClaimableTask, TaskRows } from "../task-rows.ts";
 import { acceptTask } from "./accept-task.ts";
-import type { Database } from "./database.ts";
+import { type Database, jsonText } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
+import { bareEvent, writeCause, writeOrBare } from "./kept-cause.ts";
+import { leaseOver } from "./lease-over.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toTask, toTaskEvent } from "./rows.ts";
 import { createTaskWaits } from "./task-waits.ts";
@@ -66,7 +68,7 @@ function createReads(
             clock_timestamp() - greatest(claimable_at, lease_expires_at)) * 1000)::float8 AS "waitedMs"
           FROM berth_tasks
           WHERE finished_at IS NULL AND claimable_at <= clock_timestamp()
-            AND (holder IS NULL OR lease_expires_at <= clock_timestamp())
+            AND (holder IS NULL OR ${leaseOver("lease_expires_at")})
           ORDER BY claimable_at LIMIT ${limit}`;
         return rows.map((row) => ({ ...row, id: TaskId.parse(row.id) }));
       }),
@@ -81,7 +83,7 @@ function createLeases(db: Database): Pick<TaskRows, "claim" | "renew" | "release
           UPDATE berth_tasks SET holder = ${holder}, attempt = attempt + 1, updated_at = clock_timestamp(),
             lease_expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
           WHERE id = ${id}::uuid AND finished_at IS NULL AND claimable_at <= clock_timestamp()
-            AND (holder IS NULL OR lease_expires_at <= clock_timestamp())
+            AND (holder IS NULL OR ${leaseOver("lease_expires_at", leaseMs)})
           RETURNING attempt`;
         const attempt = claimed[0]?.attempt;
         if (attempt === undefined) return undefined;
@@ -118,10 +120,15 @@ function createWrites(
         await writeEvents(tx, id, [{ type: "step", step }]);
       }),
     append: (id, attempt, events) =>
-      db.transaction(async (tx) => {
-        await holdTask(tx, { id, attempt });
-        await writeEvents(tx, id, events);
-      }),
+      writeOrBare(
+        events,
+        (all) => all.map(bareEvent),
+        (kept) =>
+          db.transaction(async (tx) => {
+            await holdTask(tx, { id, attempt });
+            await writeEvents(tx, id, kept);
+          }),
+      ),
     finishReady: (id, attempt) =>
       db.transaction(async (tx) => {
         await holdTask(tx, { id, attempt });
@@ -132,15 +139,17 @@ function createWrites(
         await holdTask(tx, { id, attempt });
         await tx.task.update({ where: { id }, data: { identifier } });
       }),
-    finish: (id, attempt, { state, cause, markInstallation }) =>
-      db.transaction(async (tx) => {
-        const task = await holdTask(tx, { id, attempt });
-        await endTask(tx, id, { type: "end", state, cause });
-        if (markInstallation)
-          await tx.$executeRaw`
-            UPDATE berth_installations SET state = 'failed', cause = ${JSON.stringify(cause)}::jsonb,
-              updated_at = clock_timestamp()
-            WHERE id = ${task.installationId}::uuid`;
-      }),
+    finish: (id, attempt, { state, cause: why, markInstallation }) =>
+      writeCause(why, (cause) =>
+        db.transaction(async (tx) => {
+          const task = await holdTask(tx, { id, attempt });
+          await endTask(tx, id, { type: "end", state, cause });
+          if (markInstallation)
+            await tx.$executeRaw`
+              UPDATE berth_installations SET state = 'failed', cause = ${jsonText(cause)}::jsonb,
+                updated_at = clock_timestamp()
+              WHERE id = ${task.installationId}::uuid`;
+        }),
+      ),
   };
 }

@@ -10,6 +10,7 @@ import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { unpublishRows } from "./publication.ts";
 import { type CountedTenant, toTask, toTenant } from "./rows.ts";
 import { createTask, endTask, type Fence, holdTask, leaseLost, writeEvents } from "./task-writes.ts";
+import { createTenantQuotas } from "./tenant-quotas.ts";
 import { createTenantSettings } from "./tenant-settings.ts";
 
 export function createTenantRows(db: Database): TenantRows {
@@ -33,6 +34,7 @@ export function createTenantRows(db: Database): TenantRows {
     acceptRemoval: (id, by) => db.transaction((tx) => acceptRemoval(tx, id, by)),
     publishRemoved: (id, attempt) => db.transaction((tx) => publishRemoved(tx, { id, attempt })),
     ...createTenantSettings(db),
+    ...createTenantQuotas(db),
   };
 }
 
@@ -142,6 +144,7 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
   const storages = await tx.tenantStorage.deleteMany({ where: { tenantId } });
   const endpoints = await tx.endpoint.deleteMany({ where: { tenantId } });
   await tx.installTask.deleteMany({ where: { tenantId } });
+  await tx.runtime.deleteMany({ where: { tenantId, state: "ended" } });
   await tx.signaturePolicy.deleteMany({ where: { tenantId } });
   const uploads = await tx.packageUploader.deleteMany({ where: { tenantId } });
   await tx.bundleUploader.deleteMany({ where: { tenantId } });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { Fault } from "../../domain/fault.ts";
 import type { TrustRows } from "../trust-rows.ts";
 import { holdKey, holdTenant, writeEvent } from "./audit.ts";
-import { type Database, jsonValue } from "./database.ts";
+import { type Database, jsonText, jsonValue } from "./database.ts";
 import { Prisma } from "./generated/client.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "./page.ts";
 import { toAdmission, toPolicy, toSignature, toTrustedKey } from "./rows.ts";
@@ -61,7 +61,7 @@ function createPolicies(db: Database): Pick<TrustRows, "policyOf" | "setPolicy" 
     record: (id, decision) =>
       db.run(async (prisma) => {
         await prisma.$executeRaw`
-          UPDATE berth_installations SET trust = ${JSON.stringify(decision)}::jsonb, updated_at = clock_timestamp()
+          UPDATE berth_installations SET trust = ${jsonText(decision)}::jsonb, updated_at = clock_timestamp()
           WHERE id = ${id}::uuid AND identifier = ${decision.identifier}`;
       }),
   };

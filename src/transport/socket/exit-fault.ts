@@ -2,7 +2,8 @@ import { Fault } from "../../domain/fault.ts";
 import type { RuntimeExit } from "../transport.ts";
 
 /** What the sessions of a plugin that ended are told: the cause, as far as it is known. */
-export function exitFault({ exitCode, signal, oom }: RuntimeExit): Fault {
+export function exitFault({ exitCode, signal, oom, hung }: RuntimeExit): Fault {
+  if (hung !== undefined) return unhealthy(hung);
   const how = oom
     ? "ran out of memory"
     : signal !== undefined
@@ -11,6 +12,14 @@ export function exitFault({ exitCode, signal, oom }: RuntimeExit): Fault {
   return new Fault("plugin_crashed", `The plugin ${how} during the call.`, {
     details: { exitCode: exitCode ?? null, signal: signal ?? null, oom },
   });
+}
+
+function unhealthy(reason: string): Fault {
+  return new Fault(
+    "plugin_unhealthy",
+    `The plugin hung during the call (${reason}). Berth ended its container and starts another one.`,
+    { details: { reason } },
+  );
 }
 
 export function linkLost(message = "The connection to the plugin was lost during the call."): Fault {

@@ -1,21 +1,25 @@
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { FrameReader, type FrameReaderOptions } from "./frame-reader.ts";
+import { Turn } from "./turn.ts";
 
 function reading(overrides: Partial<FrameReaderOptions> = {}) {
   const seen: string[] = [];
   const broken: string[] = [];
   const pauses: boolean[] = [];
+  const thrown: unknown[] = [];
   const reader = new FrameReader({
     lineBytesMax: 64,
-    onLine: (text, bytes) => seen.push(`${bytes}:${text}`),
+    onLine: (line) => seen.push(`${line.length + 1}:${line.toString("utf8")}`),
     onAnnounced: () => true,
     onFrame: (announcement, line) => seen.push(`${announcement.bytes}!${line.toString("utf8").trimEnd()}`),
     onPause: (paused) => pauses.push(paused),
     onBroken: (reason) => broken.push(reason),
+    onThrow: (error) => thrown.push(error),
+    turn: { isOver: () => false },
     ...overrides,
   });
-  return { reader, seen, broken, pauses };
+  return { reader, seen, broken, pauses, thrown };
 }
 
 function announced(line: string): string {
@@ -81,4 +85,78 @@ test("an unannounced line over the limit breaks the connection, and no more than
   reader.push(Buffer.from("\nmore\n"));
   expect(broken).toHaveLength(1);
   expect(seen).toEqual([]);
+});
+
+test("frames that wait for room one behind the other each end their own pause", async () => {
+  const { reader, seen, pauses } = reading({ onAnnounced: () => Promise.resolve(true) });
+  reader.push(Buffer.from(`${announced("one")}${announced("two")}`));
+  reader.push(Buffer.from(`${announced("three")}last\n`));
+  await expect.poll(() => seen).toEqual(["4!one", "4!two", "6!three", "5:last"]);
+  expect(pauses.filter((paused) => paused)).toHaveLength(3);
+  expect(pauses.filter((paused) => !paused)).toHaveLength(3);
+});
+
+test("what is thrown after a wait is told, and not thrown into nowhere", async () => {
+  const failure = new Error("no");
+  const { reader, thrown } = reading({
+    onAnnounced: () => Promise.resolve(true),
+    onFrame: () => {
+      throw failure;
+    },
+  });
+  reader.push(Buffer.from(announced("one")));
+  await expect.poll(() => thrown).toEqual([failure]);
+});
+
+describe("a link has its time in each turn of the event loop", () => {
+  const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
+  test("what is left when it is over waits for the next turn, and follows in order", async () => {
+    const ends = [false, true, false, true];
+    const { reader, seen, pauses } = reading({ turn: { isOver: () => ends.shift() ?? false } });
+    reader.push(Buffer.from("one\ntwo\nthree\nfo"));
+    reader.push(Buffer.from("ur\nfive\n"));
+    expect(seen).toEqual(["4:one", "4:two"]);
+    expect(pauses).toEqual([true]);
+    await nextTurn();
+    expect(seen).toEqual(["4:one", "4:two", "6:three"]);
+    await nextTurn();
+    expect(seen).toEqual(["4:one", "4:two", "6:three", "5:four", "5:five"]);
+    expect(pauses).toEqual([true, true, false, false]);
+  });
+
+  test("that all was read is said after the last of it, and at once where nothing waits", async () => {
+    const ends = [false, true];
+    const { reader, seen } = reading({ turn: { isOver: () => ends.shift() ?? false } });
+    const tell = () => reader.whenRead(() => seen.push("all read"));
+    reader.push(Buffer.from("one\n"));
+    tell();
+    reader.push(Buffer.from("two\nthree\n"));
+    tell();
+    expect(seen).toEqual(["4:one", "all read", "4:two"]);
+    await nextTurn();
+    expect(seen).toEqual(["4:one", "all read", "4:two", "6:three", "all read"]);
+  });
+
+  test("what is thrown in a later turn is told, and not thrown into nowhere", async () => {
+    const failure = new Error("no");
+    const { reader, thrown } = reading({
+      turn: { isOver: () => true },
+      onLine: (line) => {
+        if (line.toString() === "two") throw failure;
+      },
+    });
+    reader.push(Buffer.from("one\ntwo\n"));
+    await nextTurn();
+    expect(thrown).toEqual([failure]);
+  });
+
+  test("it is over once its time has passed, and begins anew in the next turn", async () => {
+    vi.spyOn(performance, "now").mockReturnValueOnce(10).mockReturnValueOnce(11.9).mockReturnValueOnce(12);
+    const turn = new Turn(2);
+    expect([turn.isOver(), turn.isOver(), turn.isOver()]).toEqual([false, false, true]);
+    vi.restoreAllMocks();
+    await nextTurn();
+    expect(turn.isOver()).toBe(false);
+  });
 });

@@ -1,18 +1,23 @@
 import { type Announcement, parseAnnouncement } from "../codec.ts";
+import type { Turn } from "./turn.ts";
 
 export interface FrameReaderOptions {
   /** Longest line that may come without an announcement, in bytes. */
   readonly lineBytesMax: number;
-  /** A whole line without its newline, at most `lineBytesMax`; `bytes` is its length on the wire. */
-  readonly onLine: (text: string, bytes: number) => void;
+  /** A whole line without its newline, at most `lineBytesMax`. Its memory is the reader's: it is not to be kept. */
+  readonly onLine: (line: Buffer) => void;
   /** A large frame is about to come. True makes room, false throws it away; a promise stops the reading until it settles. */
   readonly onAnnounced: (announcement: Announcement) => boolean | Promise<boolean>;
   /** The announced line, whole, with its newline. The buffer is handed over and has memory of its own. */
   readonly onFrame: (announcement: Announcement, line: Buffer<ArrayBuffer>) => void;
   /** Asks the owner to stop (true) or go on (false) feeding. */
   readonly onPause: (paused: boolean) => void;
+  /** Told what any of these threw after a wait; while there is none, it is thrown to whoever pushes. */
+  readonly onThrow: (error: unknown) => void;
   /** The other side broke the framing; nothing is read after it. */
   readonly onBroken: (reason: string) => void;
+  /** When it is over the reading stops, and goes on in the next one: no link holds the event loop with what it says. */
+  readonly turn: Pick<Turn, "isOver">;
 }
 
 const NEWLINE = 10;
@@ -29,6 +34,7 @@ export class FrameReader {
   #held: Buffer[] = [];
   #waiting = false;
   #broken = false;
+  #onRead: (() => void)[] = [];
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
@@ -42,11 +48,18 @@ export class FrameReader {
     let at = 0;
     while (at < chunk.length && !this.#broken) {
       at = this.#large === undefined ? this.#takeLine(chunk, at) : this.#takeLarge(chunk, at);
+      if (!this.#waiting && this.#options.turn.isOver()) this.#waitForNextTurn();
       if (this.#waiting) {
         if (at < chunk.length) this.#held.push(chunk.subarray(at));
         return;
       }
     }
+  }
+
+  /** Calls when all that was pushed has been read: at once where nothing waits. The source may have ended long before. */
+  whenRead(then: () => void): void {
+    if (this.#waiting) this.#onRead.push(then);
+    else then();
   }
 
   #takeLine(chunk: Buffer, at: number): number {
@@ -62,22 +75,22 @@ export class FrameReader {
       this.#restBytes += length;
       return chunk.length;
     }
-    const text = this.#restBytes === 0 ? chunk.toString("utf8", at, end) : this.#joined(chunk, at, end);
-    if (text.length > 0) this.#onText(text, this.#restBytes + length);
+    const line = chunk.subarray(at, end);
+    if (this.#restBytes + length > 0) this.#onBytes(this.#restBytes === 0 ? line : this.#joined(line));
     this.#restBytes = 0;
     return end + 1;
   }
 
-  #joined(chunk: Buffer, at: number, end: number): string {
-    const text = Buffer.concat([...this.#rest, chunk.subarray(at, end)]).toString("utf8");
+  #joined(last: Buffer): Buffer {
+    const line = Buffer.concat([...this.#rest, last]);
     this.#rest = [];
-    return text;
+    return line;
   }
 
-  #onText(text: string, bytes: number): void {
-    const announcement = parseAnnouncement(text);
+  #onBytes(line: Buffer): void {
+    const announcement = parseAnnouncement(line);
     if (announcement === undefined) {
-      this.#options.onLine(text, bytes + 1);
+      this.#options.onLine(line);
       return;
     }
     const room = this.#options.onAnnounced(announcement);
@@ -85,21 +98,39 @@ export class FrameReader {
       this.#expect(announcement, room);
       return;
     }
-    this.#waiting = true;
-    this.#options.onPause(true);
-    room.then(
-      (granted) => this.#continue(announcement, granted),
-      () => this.#continue(announcement, false),
-    );
+    this.#wait();
+    const goOn = (granted: boolean) => {
+      this.#expect(announcement, granted);
+      this.#continue();
+    };
+    room.then(goOn, () => goOn(false)).catch(this.#options.onThrow);
   }
 
-  #continue(announcement: Announcement, granted: boolean): void {
-    this.#expect(announcement, granted);
+  #waitForNextTurn(): void {
+    this.#wait();
+    setImmediate(() => {
+      try {
+        this.#continue();
+      } catch (error) {
+        this.#options.onThrow(error);
+      }
+    });
+  }
+
+  #wait(): void {
+    this.#waiting = true;
+    this.#options.onPause(true);
+  }
+
+  #continue(): void {
     this.#waiting = false;
     const held = this.#held;
     this.#held = [];
     for (const chunk of held) this.push(chunk);
-    if (!this.#waiting) this.#options.onPause(false);
+    // what came meanwhile may have asked for another pause: each ends by itself
+    this.#options.onPause(false);
+    if (this.#waiting) return;
+    for (const then of this.#onRead.splice(0)) then();
   }
 
   #expect(announcement: Announcement, granted: boolean): void {

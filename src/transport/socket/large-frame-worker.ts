@@ -1,7 +1,9 @@
-/** The thread behind `LargeFrames`: one line in, its parsed frame out. */
+/** The thread behind `LargeFrames`: one line in, what it says out. */
 import { parentPort } from "node:worker_threads";
-import { parseSessionLine } from "../codec.ts";
+import { parseSessionBytes } from "../codec.ts";
+import { packLine } from "./packed-line.ts";
 
-parentPort?.on("message", ({ id, line }: { id: number; line: ArrayBuffer }) => {
-  parentPort?.postMessage({ id, line: parseSessionLine(Buffer.from(line).toString("utf8")) });
+parentPort?.on("message", (line: ArrayBuffer) => {
+  const { packed, transfer } = packLine(parseSessionBytes(Buffer.from(line)));
+  parentPort?.postMessage(packed, transfer);
 });

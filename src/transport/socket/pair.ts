@@ -1,18 +1,27 @@
 import type { Socket } from "node:net";
-import { type ControlMessage, parseControlMessage } from "./control-message.ts";
+import type { ControlMessage } from "./control-message.ts";
+import { ControlReader } from "./control-reader.ts";
 import type { Pair } from "./door.ts";
 import { FrameReader, type FrameReaderOptions } from "./frame-reader.ts";
+import { Turn } from "./turn.ts";
 
-export interface LivePairOptions extends Omit<FrameReaderOptions, "onPause" | "onBroken"> {
+const TURN_MS = 2;
+
+export interface LivePairOptions
+  extends Omit<FrameReaderOptions, "onPause" | "onBroken" | "onThrow" | "turn"> {
   readonly onControl: (message: ControlMessage) => void;
+  /** At most once a second: what the runner said on control and was not taken. */
+  readonly onControlRefused: (refused: { readonly count: number; readonly why: string }) => void;
+  /** At most once a second: what the runner said on control waits, as there is too much of it. */
+  readonly onControlDelayed: (delayed: { readonly why: string }) => void;
   /** All that the plugin said has been read. */
   readonly onDataEnd: () => void;
   /** One of the connections is gone, and so now is the other. Called once, never before what came on control is told. */
   readonly onLost: (reason: string) => void;
+  /** Something above threw: the link ends for it, and only the link. */
+  readonly onThrow: (error: unknown) => void;
   readonly lingerMs: number;
 }
-
-const CONTROL_BYTES_MAX = 1024 * 1024;
 
 /**
  * The two connections of a link while they stand. If one ends, the other is given until its
@@ -38,19 +47,24 @@ export class LivePair {
     this.#options = options;
     this.#reader = new FrameReader({
       ...options,
+      turn: new Turn(TURN_MS),
       onPause: (paused) => this.hold(paused),
       onBroken: (reason) => this.#end(reason),
+      onThrow: (error) => this.#fail(error),
     });
   }
 
   /** Begins to read. */
   start(): void {
     const data = this.#data;
-    data.on("data", (chunk: Buffer) => this.#reader.push(chunk));
-    data.once("end", () => this.#options.onDataEnd());
-    for (const socket of [data, this.#control]) socket.once("close", () => this.#onClose());
+    data.on("data", (chunk: Buffer) => this.#guard(() => this.#reader.push(chunk)));
+    // A socket tells its end also while it is paused, and what the reader has still to say comes first.
+    data.once("end", () => this.#reader.whenRead(() => this.#options.onDataEnd()));
+    // It takes at its close what still waits, before the link is told of that.
     this.#readControl();
-    if (this.#early.length > 0) this.#reader.push(this.#early);
+    for (const socket of [data, this.#control])
+      socket.once("close", () => this.#reader.whenRead(() => this.#onClose()));
+    if (this.#early.length > 0) this.#guard(() => this.#reader.push(this.#early));
     if (this.#holds === 0) data.resume();
     this.#control.resume();
   }
@@ -60,11 +74,11 @@ export class LivePair {
     return this.#data.writableLength + this.#outgoingBytes;
   }
 
-  /** A system call each would be the larger part of what a short request costs here, and in the runner again. */
-  writeData(line: string): void {
+  /** `bytes`: in UTF-8. A system call each would be the larger part of what a short request costs, here and in the runner. */
+  writeData(line: string, bytes: number): void {
     if (this.#outgoing === "") setImmediate(() => this.#flush());
     this.#outgoing += `${line}\n`;
-    this.#outgoingBytes += line.length + 1;
+    this.#outgoingBytes += bytes + 1;
   }
 
   writeControl(message: object): void {
@@ -80,6 +94,20 @@ export class LivePair {
 
   destroy(): void {
     this.#end("closed by this side");
+  }
+
+  /** A throw out of a socket's listener would end the process. */
+  #guard(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    this.#options.onThrow(error);
+    this.#end("Berth failed on what came");
   }
 
   #flush(): void {
@@ -104,17 +132,12 @@ export class LivePair {
   }
 
   #readControl(): void {
-    let rest = "";
-    this.#control.setEncoding("utf8");
-    this.#control.on("data", (text: string) => {
-      rest += text;
-      const lines = rest.split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) {
-        const message = parseControlMessage(line);
-        if (message !== undefined) this.#options.onControl(message);
-      }
-      if (rest.length > CONTROL_BYTES_MAX) this.#end("a control message too long to be one");
+    const reader = new ControlReader({
+      onMessage: (message) => this.#guard(() => this.#options.onControl(message)),
+      onBroken: (reason) => this.#end(reason),
+      onRefused: (refused) => this.#options.onControlRefused(refused),
+      onDelayed: (delayed) => this.#options.onControlDelayed(delayed),
     });
+    reader.read(this.#control);
   }
 }

@@ -54,6 +54,8 @@ export class Pings {
       residentBytes: pong.resident_bytes,
       oomKills: pong.oom_kills,
       openSessions: pong.open_sessions,
+      stopped: pong.stopped ?? false,
+      lateMs: pong.late_ms ?? 0,
     });
   }
 

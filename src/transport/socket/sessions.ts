@@ -1,4 +1,4 @@
-import type { Fault } from "../../domain/fault.ts";
+import { type Fault, toFault } from "../../domain/fault.ts";
 import type { SessionFrame } from "../../domain/frame.ts";
 import type { SessionLine } from "../codec.ts";
 import type { SessionListener } from "../transport.ts";
@@ -18,11 +18,18 @@ interface OpenSession {
 
 /**
  * The open sessions of one link. Frames reach their listener in the order in which they came, also past a large
- * one that is still being parsed; after `end` or a loss a session hears nothing more.
+ * one that is still being parsed; after `end` or a loss a session hears nothing more. What a listener throws ends its
+ * own session, and reaches nobody who called here.
  */
 export class Sessions {
   readonly #open = new Map<string, OpenSession>();
+  readonly #onThrow: (sessionId: string, error: unknown) => void;
   #heldBytes = 0;
+
+  /** `onThrow` is told what a listener threw; it must not throw itself. */
+  constructor(onThrow: (sessionId: string, error: unknown) => void) {
+    this.#onThrow = onThrow;
+  }
 
   get size(): number {
     return this.#open.size;
@@ -56,7 +63,7 @@ export class Sessions {
       return;
     }
     if (frame.type === "end") this.#open.delete(sessionId);
-    session.listener.onFrame(frame, bytes);
+    this.#tell(sessionId, session, frame, bytes);
   }
 
   /**
@@ -79,7 +86,7 @@ export class Sessions {
     const session = this.#open.get(sessionId);
     if (session === undefined) return;
     this.close(sessionId);
-    session.listener.onLost(fault);
+    this.#tellLoss(sessionId, session, fault);
   }
 
   loseAll(fault: Fault): void {
@@ -98,7 +105,25 @@ export class Sessions {
       waiting.shift();
       this.#forget(place);
       if (place.frame.type === "end") this.close(sessionId);
-      session.listener.onFrame(place.frame, place.bytes);
+      this.#tell(sessionId, session, place.frame, place.bytes);
+    }
+  }
+
+  #tell(sessionId: string, session: OpenSession, frame: SessionFrame, bytes: number): void {
+    try {
+      session.listener.onFrame(frame, bytes);
+    } catch (error) {
+      this.#onThrow(sessionId, error);
+      if (this.#open.get(sessionId) === session) this.close(sessionId);
+      this.#tellLoss(sessionId, session, toFault(error));
+    }
+  }
+
+  #tellLoss(sessionId: string, session: OpenSession, fault: Fault): void {
+    try {
+      session.listener.onLost(fault);
+    } catch (error) {
+      this.#onThrow(sessionId, error);
     }
   }
 

@@ -5,15 +5,24 @@
  * connection's end says that everything the plugin wrote has been read; only then are open sessions told. If a
  * connection goes without a report, a settle period waits for one before they get `link_lost`.
  */
-import { Fault } from "../../domain/fault.ts";
+import { Fault, toFault } from "../../domain/fault.ts";
+import { type ProtocolBreach, protocolFault } from "../../domain/frame.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
-import { type Announcement, findSessionId, parseSessionLine } from "../codec.ts";
-import type { LinkOptions, RuntimeExit, RuntimeHealth, RuntimeLink, SessionListener } from "../transport.ts";
+import { type Announcement, parseSessionBytes } from "../codec.ts";
+import type { RunnerKey } from "../runner-key.ts";
+import type {
+  LinkListener,
+  LinkOptions,
+  RuntimeExit,
+  RuntimeHealth,
+  RuntimeLink,
+  SessionListener,
+} from "../transport.ts";
 import type { ControlMessage } from "./control-message.ts";
 import { Door, type Pair } from "./door.ts";
 import { exitFault, frameTooLarge, linkLost } from "./exit-fault.ts";
-import type { LargeFrames } from "./large-frames.ts";
+import type { LargeFrames, Room } from "./large-frames.ts";
 import { LivePair } from "./pair.ts";
 import { Pings } from "./pings.ts";
 import { Sessions } from "./sessions.ts";
@@ -23,6 +32,8 @@ export interface SocketLinkSettings {
   readonly helloTimeoutMs: number;
   /** How long a lost connection, or an exit report, waits for the other half of the news. */
   readonly settleMs: number;
+  /** How long one of the two connections may outlive the other. */
+  readonly lingerMs: number;
   /** Frames from this size on are parsed in a worker thread. */
   readonly largeFrameBytes: number;
   /** Request bytes that may wait for a plugin that does not read, besides one whole frame. */
@@ -34,8 +45,16 @@ export interface SocketLinkSettings {
 /** What may wait behind large frames that are being parsed before the link stops reading. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
 
+const OTHER_SESSION = {
+  field: "session_id",
+  found: "another than at the start of the line",
+  accepted: "one session for each message",
+};
+
 export interface SocketLinkDeps {
   readonly path: string;
+  /** What the runner has to prove; undefined for one that was started before runners had keys. */
+  readonly key: RunnerKey | undefined;
   readonly options: LinkOptions;
   readonly settings: SocketLinkSettings;
   readonly largeFrames: LargeFrames;
@@ -47,7 +66,7 @@ export class SocketLink implements RuntimeLink {
   readonly runtimeId: RuntimeId;
   readonly #deps: SocketLinkDeps;
   readonly #door: Door;
-  readonly #sessions = new Sessions();
+  readonly #sessions: Sessions;
   readonly #pings: Pings;
   #pair: LivePair | undefined;
   #up = false;
@@ -55,17 +74,20 @@ export class SocketLink implements RuntimeLink {
   #exit: RuntimeExit | undefined;
   #dataEnded = false;
   #settling: NodeJS.Timeout | undefined;
-  #largeArriving: { readonly bytes: number; readonly timer: NodeJS.Timeout } | undefined;
+  #largeArriving: { readonly room: Room; readonly timer: NodeJS.Timeout } | undefined;
   #closed = false;
 
   constructor(deps: SocketLinkDeps) {
     this.#deps = deps;
     this.runtimeId = deps.options.runtimeId;
+    this.#sessions = new Sessions((sessionId, error) => this.#logThrow(error, sessionId));
     this.#pings = new Pings(deps.settings.pingTimeoutMs);
     this.#door = new Door({
       path: deps.path,
+      key: deps.key,
       helloTimeoutMs: deps.settings.helloTimeoutMs,
       onPair: (pair) => this.#onPair(pair),
+      onNotice: (notice) => deps.options.listener.onNotice(notice),
     });
   }
 
@@ -86,13 +108,15 @@ export class SocketLink implements RuntimeLink {
   }
 
   openSession(sessionId: string, line: string, listener: SessionListener): void {
-    const pair = this.#writable(line);
+    const bytes = Buffer.byteLength(line);
+    const pair = this.#writable(bytes);
     this.#sessions.open(sessionId, listener);
-    pair.writeData(line);
+    pair.writeData(line, bytes);
   }
 
   send(line: string): void {
-    this.#writable(line).writeData(line);
+    const bytes = Buffer.byteLength(line);
+    this.#writable(bytes).writeData(line, bytes);
   }
 
   closeSession(sessionId: string): void {
@@ -125,12 +149,10 @@ export class SocketLink implements RuntimeLink {
     this.#deps.onClosed();
   }
 
-  #writable(line: string): LivePair {
+  #writable(bytes: number): LivePair {
     const { frameBytesMax, requestBytesMax: bytesMax = frameBytesMax } = this.#deps.options;
     const pair = this.#pair;
     if (pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
-    // UTF-8 takes at most three bytes for each UTF-16 unit: most lines need no count.
-    const bytes = line.length * 3 <= bytesMax ? line.length : Buffer.byteLength(line);
     if (bytes > bytesMax) throw frameTooLarge(bytes, bytesMax);
     const accepted = bytesMax + this.#deps.settings.outgoingBytesMax;
     if (pair.outgoingBytes + bytes > accepted) {
@@ -153,31 +175,37 @@ export class SocketLink implements RuntimeLink {
     this.#up = true;
     const live: LivePair = new LivePair(pair, {
       lineBytesMax: Math.min(1024 * 1024, this.#deps.options.frameBytesMax),
-      lingerMs: this.#deps.settings.settleMs,
-      onLine: (text, bytes) => this.#onLine(text, bytes),
+      lingerMs: this.#deps.settings.lingerMs,
+      onLine: (line) => this.#onLine(line),
       onAnnounced: (announcement) => this.#onAnnounced(live, announcement),
       onFrame: (announcement, line) => this.#onFrame(live, announcement, line),
       onControl: (message) => this.#onControl(message),
+      onControlRefused: (refused) =>
+        this.#tell((listener) => listener.onNotice({ kind: "control_refused", ...refused })),
+      onControlDelayed: (delayed) =>
+        this.#tell((listener) => listener.onNotice({ kind: "control_delayed", ...delayed })),
       onDataEnd: () => this.#onDataEnd(),
+      onThrow: (error) => this.#logThrow(error),
       onLost: (reason) => this.#onLost(live, reason),
     });
     this.#pair = live;
-    this.#deps.options.listener.onUp();
-    if (this.#ready) this.#deps.options.listener.onReady();
+    this.#tell((listener) => listener.onUp());
+    if (this.#ready) this.#tell((listener) => listener.onReady());
     live.start();
   }
 
-  #onLine(text: string, bytes: number): void {
-    const line = parseSessionLine(text);
-    if (line === undefined) this.#onUnreadable(findSessionId(text), bytes);
+  #onLine(bytesOfLine: Buffer): void {
+    const bytes = bytesOfLine.length + 1;
+    const line = parseSessionBytes(bytesOfLine);
+    if (line.frame === undefined) this.#onUnreadable(line.sessionId, bytes, line.breach);
     else this.#sessions.deliver(line, bytes);
   }
 
-  #onUnreadable(sessionId: string | undefined, bytes: number): void {
-    this.#deps.options.listener.onNotice({ kind: "bad_line", bytes, sessionId });
-    if (sessionId === undefined) return;
-    const message = "The plugin sent a message that is not of its protocol.";
-    this.#sessions.lose(sessionId, new Fault("plugin_protocol", message, { details: { bytes } }));
+  #onUnreadable(sessionId: string | undefined, bytes: number, breach: ProtocolBreach): void {
+    // what names no session of ours may be as long as the line
+    const open = sessionId !== undefined && this.#sessions.has(sessionId) ? sessionId : undefined;
+    this.#tell((listener) => listener.onNotice({ kind: "bad_line", bytes, sessionId: open, ...breach }));
+    if (open !== undefined) this.#sessions.lose(open, protocolFault(breach));
   }
 
   #onAnnounced(pair: LivePair, { sessionId, bytes }: Announcement): boolean | Promise<boolean> {
@@ -189,10 +217,10 @@ export class SocketLink implements RuntimeLink {
     }
     if (!this.#sessions.has(sessionId)) return false;
     if (bytes < this.#deps.settings.largeFrameBytes) return true;
-    const granted = this.#deps.largeFrames.reserve(bytes);
-    if (granted === true) return this.#onRoom(pair, sessionId, bytes);
+    const granted = this.#deps.largeFrames.reserve(this.runtimeId, bytes);
+    if (!(granted instanceof Promise)) return this.#onRoom(pair, sessionId, granted);
     return granted.then((room) => {
-      if (room) return this.#onRoom(pair, sessionId, bytes);
+      if (room !== undefined) return this.#onRoom(pair, sessionId, room);
       const details = { value: bytes };
       const message = "There is no room for a message of this size now.";
       this.#sessions.lose(sessionId, new Fault("frame_too_large", message, { details }));
@@ -200,41 +228,54 @@ export class SocketLink implements RuntimeLink {
     });
   }
 
-  #onRoom(pair: LivePair, sessionId: string, bytes: number): boolean {
+  #onRoom(pair: LivePair, sessionId: string, room: Room): boolean {
     if (this.#pair !== pair || !this.#sessions.has(sessionId)) {
-      this.#deps.largeFrames.release(bytes);
+      room.release();
       return false;
     }
     const timer = setTimeout(() => pair.destroy(), this.#deps.settings.largeFrameTimeoutMs);
-    this.#largeArriving = { bytes, timer };
+    this.#largeArriving = { room, timer };
     return true;
   }
 
   #onFrame(pair: LivePair, { sessionId, bytes }: Announcement, line: Buffer<ArrayBuffer>): void {
     if (bytes < this.#deps.settings.largeFrameBytes) {
-      this.#onLine(line.toString("utf8"), bytes);
+      this.#onLine(line.subarray(0, -1));
       return;
     }
-    clearTimeout(this.#largeArriving?.timer);
+    const arrived = this.#largeArriving;
+    clearTimeout(arrived?.timer);
     this.#largeArriving = undefined;
     const deliver = this.#sessions.expect(sessionId, bytes);
     const held = this.#sessions.heldBytes >= HELD_BYTES_MAX;
     if (held) pair.hold(true);
-    void this.#deps.largeFrames.parse(line).then((parsed) => {
-      if (parsed === undefined || parsed.sessionId !== sessionId) this.#onUnreadable(sessionId, bytes);
-      else deliver(parsed.frame);
-      this.#deps.largeFrames.release(bytes);
-      if (held) pair.hold(false);
-    });
+    this.#deps.largeFrames
+      .read(line)
+      .then(
+        (parsed) => {
+          if (parsed.frame === undefined) this.#onUnreadable(sessionId, bytes, parsed.breach);
+          else if (parsed.sessionId !== sessionId) this.#onUnreadable(sessionId, bytes, OTHER_SESSION);
+          else deliver(parsed.frame);
+        },
+        (error: unknown) => {
+          this.#logThrow(error, sessionId);
+          this.#sessions.lose(sessionId, toFault(error));
+        },
+      )
+      .finally(() => {
+        arrived?.room.release();
+        if (held) pair.hold(false);
+      })
+      .catch((error: unknown) => this.#logThrow(error, sessionId));
   }
 
   #onControl(message: ControlMessage): void {
-    const { listener, frameBytesMax } = this.#deps.options;
+    const { frameBytesMax } = this.#deps.options;
     switch (message.op) {
       case "ready":
         if (!this.#ready) {
           this.#ready = true;
-          listener.onReady();
+          this.#tell((listener) => listener.onReady());
         }
         break;
       case "pong":
@@ -254,11 +295,12 @@ export class SocketLink implements RuntimeLink {
         const { lines, bytes, session_ids: hit } = message;
         const fault = linkLost("Berth did not read the plugin's messages fast enough; some were dropped.");
         for (const sessionId of hit) this.#sessions.lose(sessionId, fault);
-        listener.onNotice({ kind: "frames_dropped", lines, bytes, sessions: hit.length });
+        const notice = { kind: "frames_dropped", lines, bytes, sessions: hit.length };
+        this.#tell((listener) => listener.onNotice(notice));
         break;
       }
       case "notice":
-        listener.onNotice({ kind: message.kind, bytes: message.bytes });
+        this.#tell((listener) => listener.onNotice({ kind: message.kind, bytes: message.bytes }));
         break;
       default:
         message satisfies never;
@@ -285,7 +327,7 @@ export class SocketLink implements RuntimeLink {
     this.#up = false;
     if (this.#largeArriving !== undefined) {
       clearTimeout(this.#largeArriving.timer);
-      this.#deps.largeFrames.release(this.#largeArriving.bytes);
+      this.#largeArriving.room.release();
       this.#largeArriving = undefined;
     }
     return pair;
@@ -303,12 +345,27 @@ export class SocketLink implements RuntimeLink {
     this.#exit = undefined;
     this.#detach()?.destroy();
     this.#endAll(exit === undefined ? linkLost() : exitFault(exit));
-    if (exit !== undefined) this.#deps.options.listener.onExit(exit);
-    this.#deps.options.listener.onDown();
+    if (exit !== undefined) this.#tell((listener) => listener.onExit(exit));
+    this.#tell((listener) => listener.onDown());
     if (this.#closed) return;
     this.#door.open().catch((error: Error) => {
-      this.#deps.options.listener.onNotice({ kind: "listen_failed", error: error.message });
+      this.#tell((listener) => listener.onNotice({ kind: "listen_failed", error: error.message }));
     });
+  }
+
+  /** The link goes on whatever its owner makes of the news. */
+  #tell(news: (listener: LinkListener) => void): void {
+    try {
+      news(this.#deps.options.listener);
+    } catch (error) {
+      this.#logThrow(error);
+    }
+  }
+
+  #logThrow(error: unknown, sessionId?: string): void {
+    const { log } = this.#deps;
+    const err = toFault(error);
+    log.error({ op: "link.delivery_failed", runtime: this.runtimeId, session_id: sessionId, err });
   }
 
   #endAll(fault: Fault): void {

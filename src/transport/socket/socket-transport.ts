@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
+import { RunnerKey } from "../runner-key.ts";
 import { hostSocketName, type LinkOptions, type RuntimeLink, type Transport } from "../transport.ts";
 import { LargeFrames } from "./large-frames.ts";
 import { SocketLink, type SocketLinkSettings } from "./socket-link.ts";
@@ -15,11 +16,20 @@ export interface SocketTransportOptions extends Partial<SocketLinkSettings> {
   readonly largeFrameWaitMs?: number;
 }
 
+export interface SocketTransport extends Transport {
+  /** Of large frames in memory, from their first byte read to their delivery. */
+  readonly largeFrameBytes: number;
+}
+
 const DEFAULTS: SocketLinkSettings = {
-  pingTimeoutMs: 5_000,
+  // Whoever asks has a limit of its own; an answer that comes after it still proves that the runner lives.
+  pingTimeoutMs: 600_000,
   helloTimeoutMs: 1_000,
-  settleMs: 250,
-  largeFrameBytes: 1024 * 1024,
+  // Where a whole container dies, the Engine tells how, or a worker, over the queue; on a busy host that takes a while.
+  settleMs: 2_000,
+  lingerMs: 250,
+  // the runner announces what is larger, and nothing below
+  largeFrameBytes: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,
   largeFrameTimeoutMs: 10_000,
 };
@@ -31,19 +41,31 @@ const SOCKET_PATH_BYTES_MAX = 107;
  * The Transport over Unix sockets: one listening socket per Runtime folder, dialled by the runner in the Container.
  * Disposing it closes every link that is still open.
  */
-export function createSocketTransport(options: SocketTransportOptions): Transport {
-  const { processId, log, largeFramesBudgetBytes = 32 * 1024 * 1024, largeFrameWaitMs = 5_000 } = options;
+export function createSocketTransport(options: SocketTransportOptions): SocketTransport {
+  const { processId, log, largeFramesBudgetBytes = 32 * 1024 * 1024, largeFrameWaitMs = 15_000 } = options;
   if (!/^[a-zA-Z0-9_-]{1,32}$/.test(processId)) {
     throw invalidInput("processId", processId, "1 to 32 letters, digits, _ and -");
   }
   const settings: SocketLinkSettings = { ...DEFAULTS, ...pickDefined(options) };
-  const largeFrames = new LargeFrames({ budgetBytes: largeFramesBudgetBytes, waitMs: largeFrameWaitMs });
+  const largeFrames = new LargeFrames({
+    budgetBytes: largeFramesBudgetBytes,
+    ownerBytesMax: Math.ceil(largeFramesBudgetBytes / 4),
+    waitMs: largeFrameWaitMs,
+    holdMs: 3 * settings.largeFrameTimeoutMs,
+    readMs: 2 * settings.largeFrameTimeoutMs,
+    idleMs: 60_000,
+  });
   const links = new Set<SocketLink>();
   return {
+    get largeFrameBytes() {
+      return largeFrames.heldBytes;
+    },
     open: async (linkOptions: LinkOptions): Promise<RuntimeLink> => {
       const path = checkedPath(join(linkOptions.folder, hostSocketName(processId)));
+      const key = await RunnerKey.find(linkOptions.folder);
       const link: SocketLink = new SocketLink({
         path,
+        key,
         options: linkOptions,
         settings,
         largeFrames,

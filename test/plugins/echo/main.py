@@ -1,5 +1,7 @@
 """Echo: what it answers, how much and how slowly is the caller's choice."""
 
+import base64
+import os
 import sys
 import time
 
@@ -17,6 +19,12 @@ def handle(session):
         berth_protocol.write({"event": "log", "data": data})
     if "raw" in ask:
         berth_protocol.write_text(ask["raw"])
+    if "kill_self" in ask:
+        os.kill(os.getpid(), int(ask["kill_self"]))
+    if "leave_group" in ask:
+        os.setpgid(0, os.getpgid(os.getppid()))
+    if "raw_base64" in ask:
+        berth_protocol.write_bytes(base64.b64decode(ask["raw_base64"]))
     if session.data.get("action") == "validate_tool_credentials":
         session.send("stream", {"result": True})
         return

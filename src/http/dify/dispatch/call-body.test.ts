@@ -1,11 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isFault } from "../../../domain/fault.ts";
+import { TenantId } from "../../../domain/ids.ts";
 import { OPERATIONS } from "../../../domain/operations/operations.ts";
 import { toDaemonError } from "../errors.ts";
-import { callShape, type Dispatched, readCall, wireData } from "./call-body.ts";
+import { callShape, type Dispatched, prepareCall } from "./call-body.ts";
 
 const DISPATCHED = OPERATIONS.filter((one): one is Dispatched => one.dispatch !== undefined);
+const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");
 const LINE = /^Key: 'Data\.[\w.[\]]+' Error:Field validation for '\w+(\[\d+\])?' failed on the '\w+' tag$/;
 
 /** Bodies that hold the right names and anything under them. */
@@ -27,10 +29,12 @@ describe.each(DISPATCHED.map((operation) => [operation.dispatch.path, operation]
 
     test("whatever comes is either refused by the names of its fields, or has all that the plugin reads", () => {
       const property = fc.property(bodies(names), (given) => {
-        const body = JSON.stringify(given);
-        const call = { ...readCall(shape, { body, contentType: "application/json" }), tenant_id: "t" };
+        const body = Buffer.from(JSON.stringify(given));
+        const asked = { body, contentType: "application/json", tenantId: TENANT };
         try {
-          const { data } = wireData(shape, operation, call);
+          const { wire, refusal } = prepareCall({ shape, operation }, asked);
+          if (wire === undefined) throw refusal;
+          const { data } = wire;
           const sent = JSON.parse(data) as Record<string, unknown>;
           expect(sent).toMatchObject({ type: operation.type, action: operation.action });
           for (const name of names) expect(sent).toHaveProperty([name]);
@@ -45,3 +49,16 @@ describe.each(DISPATCHED.map((operation) => [operation.dispatch.path, operation]
     });
   },
 );
+
+test("digits of numbers and the order of names go to the plugin as they came", () => {
+  const operation = DISPATCHED.find(({ dispatch }) => dispatch.path === "tool/invoke");
+  if (operation === undefined) throw new Error("no tools");
+  const parameters = '{"b":1.0, "2":9007199254740993,"1":-0,"l":[1E3,0.10]}';
+  const data = `{"provider":"p","tool":"t","credentials":{"n":1.50},\n"tool_parameters":${parameters}}`;
+  const body = Buffer.from(`{"user_id":"u","context":{"c":1.0},"data":${data}}`);
+  const asked = { body, contentType: "application/json", tenantId: TENANT };
+  const { wire } = prepareCall({ shape: callShape(operation), operation }, asked);
+  expect(wire?.data).toContain(`"tool_parameters":${parameters}`);
+  expect(wire?.data).toContain('"credentials":{"n":1.50}');
+  expect(wire?.about.context).toBe('{"c":1.0}');
+});

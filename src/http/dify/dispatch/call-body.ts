@@ -1,4 +1,6 @@
 /** The body of a dispatched call: whose it is, and what the plugin gets of it. */
+import { type Fault, toFault } from "../../../domain/fault.ts";
+import type { TenantId } from "../../../domain/ids.ts";
 import type { WireData } from "../../../domain/invocation.ts";
 import type { Dispatch, Operation } from "../../../domain/operations/operation.ts";
 import {
@@ -13,7 +15,9 @@ import {
   struct,
   text,
 } from "../../../domain/shape.ts";
-import { checked, parsed } from "../bind.ts";
+import { type JsonSource, oneLine, parseWithSource, writeWithSource } from "../../../util/json-source.ts";
+import { SENT } from "../../middleware/json-body.ts";
+import { checked, jsonText } from "../bind.ts";
 
 /** An operation that has a route. */
 export type Dispatched = Operation & { readonly dispatch: Dispatch };
@@ -27,6 +31,10 @@ export interface CallBody {
   readonly endpoint_id: string | null;
   readonly context: JsonMap | null;
   readonly data: JsonMap;
+}
+
+export function isDispatched(operation: Operation): operation is Dispatched {
+  return operation.dispatch !== undefined;
 }
 
 /** Made once for each route. */
@@ -43,22 +51,64 @@ export function callShape({ dispatch }: Dispatched): Shape<CallBody> {
   });
 }
 
-/** Whatever is no JSON, or not said to be, is as if it were empty; the rules come later. */
-export function readCall(
-  shape: Shape<CallBody>,
-  { body, contentType }: { readonly body: string; readonly contentType: string | undefined },
-): CallBody {
-  return shape.read(isJson(contentType) ? parsed(body) : {}, new Reading());
+/** An operation with its body's shape, which is made once. */
+export interface DispatchedRoute {
+  readonly operation: Dispatched;
+  readonly shape: Shape<CallBody>;
+}
+
+export interface PreparedCall {
+  /** As the body has it, where the path has none. */
+  readonly tenantId: string;
+  /** Undefined where the body breaks a rule. */
+  readonly wire: WireData | undefined;
+  /** What names the fields that break one. */
+  readonly refusal: Fault | undefined;
+}
+
+export interface CallText {
+  readonly body: Buffer;
+  readonly contentType: string | undefined;
+  /** Of the path. */
+  readonly tenantId: TenantId | undefined;
+}
+
+/**
+ * Whatever is no JSON, or not said to be, is as if it were empty, and then the rules count. Throws for JSON that cannot
+ * be taken, whatever is in it.
+ */
+export function prepareCall(route: DispatchedRoute, { body, contentType, tenantId }: CallText): PreparedCall {
+  const { value, source } = isJson(contentType) ? readBody(body) : NO_BODY;
+  const read = route.shape.read(value, new Reading());
+  const call = tenantId === undefined ? read : { ...read, tenant_id: tenantId };
+  try {
+    const wire = wireData(route, call, source);
+    return { tenantId: call.tenant_id, wire, refusal: undefined };
+  } catch (error) {
+    return { tenantId: call.tenant_id, wire: undefined, refusal: toFault(error) };
+  }
+}
+
+const NO_BODY = { value: {}, source: undefined };
+
+function readBody(body: Buffer): { readonly value: JsonMap; readonly source: JsonSource | undefined } {
+  const found = jsonText(body, SENT);
+  if (found?.isObject !== true) return NO_BODY;
+  const text = body.toString();
+  // an unusual body costs a parser of its own
+  const source = found.isRewritten ? parseWithSource(text) : undefined;
+  return { value: (source?.value ?? JSON.parse(text)) as JsonMap, source };
 }
 
 /** Throws what names the fields that break a rule. */
-export function wireData(shape: Shape<CallBody>, operation: Dispatched, call: CallBody): WireData {
-  const { tenant_id, user_id, data, ...about } = checked(shape, call);
+function wireData({ shape, operation }: DispatchedRoute, call: CallBody, source?: JsonSource): WireData {
+  const { tenant_id, user_id, data, context, ...about } = checked(shape, call);
   const { type, action, tenantField } = operation;
   // a plugin acts for the tenant that is asked for, whatever the body calls it
   const own = tenantField === undefined ? data : { ...data, [tenantField]: tenant_id };
-  const text = JSON.stringify({ user_id, type, action, ...own });
-  return { form: "wire", userId: user_id, data: text, about };
+  const text = oneLine(writeWithSource({ user_id, type, action, ...own }, source));
+  const contextText = context === null ? undefined : oneLine(writeWithSource(context, source));
+  return { form: "wire", userId: user_id, data: text, about: { ...about, context: contextText } };
 }
 
 function isJson(contentType: string | undefined): boolean {

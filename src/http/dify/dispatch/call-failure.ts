@@ -60,6 +60,7 @@ export function refusedVersion(fault: Fault, identifier: string): CallFailure {
 /** What the plugin's part in a failure is called inside of `PluginInvokeError`. */
 const INNER_TYPES: Readonly<Partial<Record<FaultCode, string>>> = {
   plugin_crashed: "ConnectionClosedError",
+  plugin_unhealthy: "plugin_unhealthy",
   link_lost: "ConnectionClosedError",
   plugin_protocol: "plugin_protocol",
   frame_too_large: "frame_too_large",

@@ -5,6 +5,7 @@
 import type { ServerResponse } from "node:http";
 import type { ChunkReader } from "../../../domain/chunks/reader.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
+import { type JsonText, readJson } from "../../../domain/frame.ts";
 import type { InvocationEnd, InvocationSink } from "../../../domain/invocation.ts";
 import { GatheredAnswer } from "../../gathered-answer.ts";
 import { failureText, successText } from "../envelope.ts";
@@ -35,10 +36,10 @@ export class StreamCaller implements InvocationSink {
     this.#isStarted = true;
   }
 
-  item(data: unknown): void {
+  item(data: JsonText): void {
     if (this.#answer.hasEnded) return;
     try {
-      const chunk = this.#options.chunks.read(data);
+      const chunk = this.#options.chunks.read(readJson(data));
       if (chunk !== undefined) this.#answer.add(event(successText(chunk)));
     } catch (error) {
       // the response's close ends the Invocation for this caller
@@ -88,10 +89,10 @@ export class PolledCaller implements InvocationSink {
     this.#isStarted = true;
   }
 
-  item(data: unknown): void {
+  item(data: JsonText): void {
     if (this.#broken !== undefined) return;
     try {
-      this.#last = this.#options.chunks.read(data) ?? this.#last;
+      this.#last = this.#options.chunks.read(readJson(data)) ?? this.#last;
     } catch (error) {
       this.#broken = toFault(error);
     }

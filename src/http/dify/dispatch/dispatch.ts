@@ -9,12 +9,11 @@ import type { Context } from "hono";
 import { CHUNKS } from "../../../domain/chunks/chunks.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
 import { TenantId } from "../../../domain/ids.ts";
-import type { InvocationRequest } from "../../../domain/invocation.ts";
-import type { Operation } from "../../../domain/operations/operation.ts";
+import type { InvocationRequest, WireData } from "../../../domain/invocation.ts";
 import { OPERATIONS } from "../../../domain/operations/operations.ts";
 import { pluginIdOf } from "../../../domain/package-ref.ts";
-import type { Shape } from "../../../domain/shape.ts";
 import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
+import type { BodyReader } from "../../bodies/body-reader.ts";
 import type { HttpEnv } from "../../env.ts";
 import { checkContentLength, readIncoming } from "../../middleware/body.ts";
 import { requestId } from "../../middleware/request-id.ts";
@@ -22,19 +21,20 @@ import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";
 import { identifierOfHeader } from "../inputs.ts";
-import { type CallBody, callShape, type Dispatched, readCall, wireData } from "./call-body.ts";
+import { type Dispatched, isDispatched, type PreparedCall } from "./call-body.ts";
 import { refusedCall, refusedVersion } from "./call-failure.ts";
 import { PolledCaller, StreamCaller } from "./callers.ts";
 
 export interface DispatchDeps {
   readonly invoker: Pick<Invoker, "invoke" | "admit">;
+  readonly bodies: Pick<BodyReader, "readDispatched">;
   readonly settings: { readonly invokeBytesMax: number };
 }
 
 export function addDispatch(door: DifyDoor, deps: DispatchDeps): void {
   for (const operation of OPERATIONS.filter(isDispatched)) {
     const { path, isPolled } = operation.dispatch;
-    const call = { door, deps, operation, shape: callShape(operation) };
+    const call = { door, deps, operation };
     add(call, `/plugin/:tenant_id/dispatch/${path}`, callOfInstalled);
     if (isPolled !== true) add(call, `/v2/invoke/dispatch/${path}`, callOfVersion);
   }
@@ -44,7 +44,6 @@ interface Route {
   readonly door: DifyDoor;
   readonly deps: DispatchDeps;
   readonly operation: Dispatched;
-  readonly shape: Shape<CallBody>;
 }
 
 interface Exchange {
@@ -52,10 +51,6 @@ interface Exchange {
   readonly outgoing: ServerResponse;
   readonly tenant: string | undefined;
   readonly requestId: string;
-}
-
-function isDispatched(operation: Operation): operation is Dispatched {
-  return operation.dispatch !== undefined;
 }
 
 function add(route: Route, path: string, handle: (route: Route, exchange: Exchange) => Promise<void>): void {
@@ -106,43 +101,45 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
   if (pluginId === undefined || pluginId === "")
     throw refusal("PluginDaemonBadRequestError", "plugin_id is required", 400);
   const tenantId = tenantOf(tenant, 500);
-  const body = await bodyOf(route, incoming);
+  const call = await readCall(route, incoming, tenantId);
   const name = { tenantId, pluginId };
   await admitted(route, exchange, { name, tell: refusedCall });
-  const call = { ...body, tenant_id: tenantId };
-  start(route, exchange, { ...name, content: wireData(route.shape, route.operation, call) });
+  start(route, exchange, { ...name, content: wireOf(call) });
 }
 
 /** Of an identifier, for the Tenant that the body names: it must be what that Tenant runs. */
 async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   const { incoming } = exchange;
   const identifier = identifierOfHeader(headerOf(incoming, "x-plugin-unique-identifier"));
-  const body = await bodyOf(route, incoming);
-  const tenantId = TenantId.safeParse(body.tenant_id).data;
+  const call = await readCall(route, incoming, undefined);
+  const tenantId = TenantId.safeParse(call.tenantId).data;
   // without a tenant there is nothing to look for: the rules say what is missing
-  if (tenantId === undefined) throw unknownTenant(route, body);
+  if (tenantId === undefined) throw call.refusal ?? refusal("PluginDaemonBadRequestError", NO_TENANT, 400);
   const name = { tenantId, pluginId: pluginIdOf(identifier) };
   const tell = (fault: Fault) => refusedVersion(fault, identifier);
   await admitted(route, exchange, { name: { ...name, identifier }, tell });
-  start(route, exchange, { ...name, content: wireData(route.shape, route.operation, body) });
+  start(route, exchange, { ...name, content: wireOf(call) });
 }
 
-function unknownTenant({ shape, operation }: Route, body: CallBody): Fault {
-  try {
-    wireData(shape, operation, body);
-  } catch (error) {
-    return toFault(error);
-  }
-  const text = "Key: 'TenantId' Error:Field validation for 'TenantId' failed on the 'uuid' tag";
-  return refusal("PluginDaemonBadRequestError", text, 400);
+const NO_TENANT = "Key: 'TenantId' Error:Field validation for 'TenantId' failed on the 'uuid' tag";
+
+function wireOf({ wire, refusal: broken }: PreparedCall): WireData {
+  if (wire === undefined) throw broken ?? new Error("a call is neither prepared nor refused");
+  return wire;
 }
 
-async function bodyOf({ deps, shape }: Route, incoming: IncomingMessage): Promise<CallBody> {
+async function readCall(
+  route: Route,
+  incoming: IncomingMessage,
+  tenantId: TenantId | undefined,
+): Promise<PreparedCall> {
   const { headers } = incoming;
-  const { invokeBytesMax } = deps.settings;
+  const { invokeBytesMax } = route.deps.settings;
   checkContentLength(headers["content-length"], invokeBytesMax);
   const body = await readIncoming(incoming, invokeBytesMax);
-  return readCall(shape, { body, contentType: headers["content-type"] });
+  const { type, action } = route.operation;
+  const work = { type, action, contentType: headers["content-type"], tenantId };
+  return await route.deps.bodies.readDispatched(work, body);
 }
 
 /** Before the rules of the body: a plugin that is not there is told first. */

@@ -10,6 +10,8 @@ const Limits = z.object({
   pids_max: Limit,
   concurrency_max: Limit,
   timeout_ms: Limit,
+  replicas_min: Limit,
+  replicas_max: Limit,
 });
 // What is wrong in it is said with the operator's ceiling beside it, which no schema knows.
 const Body = z.strictObject({
@@ -22,7 +24,8 @@ const Body = z.strictObject({
 export function addUpdateInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "",
-    summary: "Changes its limits: a new container under these takes over, or the old one serves on.",
+    summary:
+      "Changes its limits, in the container that runs or with a new one; `task.applied` says which. What cannot be had changes nothing.",
     body: Body,
     faults: ["invalid_json", "unsupported_media_type"],
     accept: (changes, request, { limits }) => changes.limits({ ...request, limits }),

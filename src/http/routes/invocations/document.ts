@@ -44,6 +44,7 @@ export function documentInvoke(routes: Routes, path: string, operation: Operatio
       "plugin_not_ready",
       "plugin_error",
       "plugin_crashed",
+      "plugin_unhealthy",
       "plugin_timeout",
       "slow_caller",
       "frame_too_large",

@@ -12,16 +12,12 @@ import type { Invocation, InvocationRequest } from "../../../domain/invocation.t
 import type { Operation } from "../../../domain/operations/operation.ts";
 import { indexOperations, OPERATIONS } from "../../../domain/operations/operations.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
+import type { BodyReader } from "../../bodies/body-reader.ts";
 import type { HttpEnv } from "../../env.ts";
 import { faultResponse } from "../../fault-response.ts";
 import { DocumentCaller, EventCaller } from "../../invocation-stream.ts";
 import { authenticate, authorize } from "../../middleware/authenticate.ts";
-import {
-  checkContentLength,
-  checkContentType,
-  parseJsonObject,
-  readIncoming,
-} from "../../middleware/body.ts";
+import { checkContentLength, checkContentType, readIncoming } from "../../middleware/body.ts";
 import { requestId } from "../../middleware/request-id.ts";
 import type { PingHub } from "../../ping-hub.ts";
 import { honoPattern, type Routes } from "../../route.ts";
@@ -38,6 +34,7 @@ export interface InvokeSettings {
 export interface InvokeDeps {
   readonly invoker: Pick<Invoker, "invoke">;
   readonly pings: PingHub;
+  readonly bodies: Pick<BodyReader, "readFields">;
   readonly settings: InvokeSettings;
 }
 
@@ -91,10 +88,9 @@ async function handle(
     const operation = pick(c);
     checkContentType(headers["content-type"], ["application/json"]);
     checkContentLength(headers["content-length"], deps.settings.invokeBytesMax);
-    const text = await readIncoming(incoming, deps.settings.invokeBytesMax);
-    const fields = parseJsonObject(text);
-    const timeoutMs = callerTimeout(headers["x-timeout-ms"], fields["timeout_ms"]);
-    const content = { form: "fields", fields, text } as const;
+    const body = await readIncoming(incoming, deps.settings.invokeBytesMax);
+    const content = await deps.bodies.readFields(operation, body, tenantId);
+    const timeoutMs = callerTimeout(headers["x-timeout-ms"], content.fields["timeout_ms"]);
     const request = { tenantId, pluginId, operation, content, requestId: id };
     start(timeoutMs === undefined ? request : { ...request, timeoutMs }, outgoing, headers.accept, deps);
     return RESPONSE_ALREADY_SENT;

@@ -1,0 +1,18 @@
+import { expect, test, vi } from "vitest";
+import { silentLog } from "../observe/log.ts";
+import { takePriority } from "./priority.ts";
+
+test("whoever may not set it is told so in the log, and goes on", () => {
+  const info = vi.fn();
+  const refused = Object.assign(new Error("permission denied"), { code: "EACCES" });
+  const set = () => {
+    throw refused;
+  };
+  takePriority({ nice: -5, log: { ...silentLog, info }, set });
+  expect(info.mock.calls).toEqual([
+    [
+      { op: "process.priority", ok: false, nice: -5, err: refused },
+      "Berth keeps the priority it was started with.",
+    ],
+  ]);
+});

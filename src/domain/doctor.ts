@@ -1,0 +1,48 @@
+/** What Berth found when it ran into the limits of a plugin's Container on this Engine. */
+import { z } from "zod";
+
+export const DOCTOR_CHECKS = [
+  "memory",
+  "cpu",
+  "pids",
+  "open_files",
+  "tmp",
+  "root",
+  "user",
+  "capabilities",
+  "privileges",
+  "seccomp",
+  "network",
+] as const;
+export type DoctorCheckName = (typeof DOCTOR_CHECKS)[number];
+
+const DoctorCheck = z.object({
+  name: z.enum(DOCTOR_CHECKS),
+  /** `unknown`: the probe could not tell, which is no proof of either. */
+  status: z.enum(["ok", "failed", "unknown"]),
+  /** One sentence: what was tried, what happened. */
+  found: z.string(),
+  /** What to do; absent where the limit holds. */
+  advice: z.string().optional(),
+});
+export type DoctorCheck = z.infer<typeof DoctorCheck>;
+
+export const DoctorReport = z.object({
+  /** Of the Engine, the profile and the probe: what was found is not asked again while it stays. */
+  key: z.string(),
+  engine: z.object({
+    name: z.string(),
+    version: z.string(),
+    arch: z.string(),
+    cgroupVersion: z.enum(["1", "2"]),
+  }),
+  checkedAt: z.iso.datetime(),
+  /** One for each of `DOCTOR_CHECKS`, in that order. */
+  checks: z.array(DoctorCheck),
+});
+export type DoctorReport = z.infer<typeof DoctorReport>;
+
+/** False where a limit is known not to hold. */
+export function limitsHold({ checks }: Pick<DoctorReport, "checks">): boolean {
+  return checks.every(({ status }) => status !== "failed");
+}

@@ -1,0 +1,353 @@
+/**
+ * The network that plugins and builds get: the bridges, their rules, and what is told of what they decide. No Container
+ * is made on a bridge before the rules stand.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { ContainerSpec } from "../domain/container.ts";
+import { type EgressMode, type EgressPolicy, withinCeiling } from "../domain/egress.ts";
+import { Fault, isFault, toFault } from "../domain/fault.ts";
+import type { Engine, NetworkAddresses } from "../engine/engine.ts";
+import { formatLabelFilter, parseLabels } from "../engine/labels.ts";
+import type { Log } from "../observe/log.ts";
+import { watchEngine } from "../runtime/engine-watch.ts";
+import { type BridgeKind, networkSpec } from "../runtime/profile.ts";
+import type { ProfileSettings } from "../runtime/settings.ts";
+import type { Store } from "../store/store.ts";
+import { repeat } from "../util/clock.ts";
+import { Scope } from "../util/scope.ts";
+import { type Decisions, parseDecisions, type Sender, tellDecisions } from "./decisions.ts";
+import { ensureGuard, type GuardDeps, type GuardState, removeGuard } from "./guard.ts";
+import { guardedEngine } from "./guarded-engine.ts";
+import { type AllowOf, writeList, writeLists } from "./lists.ts";
+
+export interface PluginNetworkDeps extends GuardDeps {
+  readonly store: {
+    readonly pools: Pick<Store["pools"], "list">;
+    readonly egress: Pick<Store["egress"], "list">;
+  };
+  /** Of this process: it tells of the Pools that it keeps. */
+  readonly holder: string;
+  readonly log: Log;
+  /** How often it is looked whether the guard still runs. */
+  readonly everyMs: number;
+  /** How often it is looked what was chosen for Installations. */
+  readonly pollMs: number;
+}
+
+export interface PluginNetwork extends AsyncDisposable {
+  /** What plugins get here; no network also where rules cannot be set. */
+  readonly profile: Pick<ProfileSettings, "network" | "subnet" | "hosts" | "listDns" | "networkOf">;
+  /** What builds get. */
+  readonly buildNetwork: string;
+  /** Makes no Container on the bridges before their rules stand. */
+  readonly engine: Engine;
+  /** Takes networks, rules and guard away: for a Berth whose Containers are gone. */
+  remove(signal: AbortSignal): Promise<void>;
+}
+
+/** What a build gets where the bridge cannot be guarded: it runs no code of a package while it has a network. */
+const DEFAULT_BRIDGE = "bridge";
+const KINDS = ["open", "list"] as const satisfies readonly BridgeKind[];
+
+/** Resolves when the rules stand, or it is known and said that they cannot be set. */
+export async function startPluginNetwork(deps: PluginNetworkDeps): Promise<PluginNetwork> {
+  const network = new GuardedNetwork(deps);
+  try {
+    if (deps.settings.mode !== "none") await network.start();
+    return network;
+  } catch (error) {
+    await network[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class GuardedNetwork implements PluginNetwork {
+  readonly #deps: PluginNetworkDeps;
+  readonly #scope = new Scope();
+  readonly engine: Engine;
+  #state: GuardState | undefined;
+  /** Chosen for Pools, as read last. */
+  #policies: ReadonlyMap<string, EgressPolicy> = new Map();
+  #addresses: Partial<Record<BridgeKind, NetworkAddresses>> = {};
+  #ensuring: Promise<GuardState> | undefined;
+  #isWatched = false;
+  #isListWanted = false;
+  #writing: Promise<void> | undefined;
+  #isToWrite = false;
+
+  constructor(deps: PluginNetworkDeps) {
+    this.#deps = deps;
+    this.engine = guardedEngine(deps.engine, {
+      admit: (spec, signal) => this.#admit(spec, signal),
+      onStarted: (id, signal) => this.#writeList(id, signal),
+    });
+  }
+
+  get profile(): PluginNetwork["profile"] {
+    const { mode, subnet } = this.#deps.settings;
+    return { ...this.#part(mode), subnet, networkOf: (key) => this.#part(this.#policyOf(key).mode) };
+  }
+
+  /** What is chosen for a Pool, as far as the operator allows it. */
+  #policyOf(poolKey: string): EgressPolicy {
+    return withinCeiling(this.#policies.get(poolKey), this.#deps.settings);
+  }
+
+  #part(mode: EgressMode): Pick<ProfileSettings, "network" | "hosts" | "listDns"> {
+    const { settings } = this.#deps;
+    if (mode === "none" || settings.mode === "none" || this.#state?.is !== "guarding")
+      return { network: "none", hosts: {}, listDns: undefined };
+    const { gateway } = this.#addresses[mode] ?? {};
+    const named = Object.entries(settings.hosts);
+    const hosts = named.map(([name, at]) => [name, at === "gateway" ? (gateway ?? "") : at]);
+    return {
+      network: mode === "list" ? "list" : "bridge",
+      hosts: Object.fromEntries(hosts),
+      listDns: mode === "list" ? gateway : undefined,
+    };
+  }
+
+  /** Whether any Container is to be on the bridge of those with a list. Once it is there, it stays. */
+  get #hasLists(): boolean {
+    const isListed = [this.#deps.settings, ...this.#policies.values()].some(({ mode }) => mode === "list");
+    return isListed || this.#isListWanted;
+  }
+
+  get buildNetwork(): string {
+    return this.#spec("open").name;
+  }
+
+  async start(): Promise<void> {
+    this.#policies = await this.#deps.store.egress.list();
+    const state = await this.#ensure(this.#scope.signal);
+    if (state.is === "guarding") return;
+    this.#deps.log.error(
+      { op: "egress.start", ok: false, why: whyNot(state) },
+      "The rules of the plugins' network cannot be set on this Engine, so plugins get no network, as with " +
+        "BERTH_EGRESS=none. docs/egress.md says what the rules need.",
+    );
+  }
+
+  async remove(signal: AbortSignal): Promise<void> {
+    // A look at the guard that comes in between would make it anew.
+    await this.#scope.close();
+    await removeGuard(this.#deps, signal);
+    await this.#removeNetworks(() => true, signal);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#scope.close();
+  }
+
+  /** Also those of a subnet that was chosen before; one that a Container is on stays. */
+  async #removeNetworks(isUnwanted: (name: string) => boolean, signal: AbortSignal): Promise<void> {
+    const { engine, instanceId } = this.#deps;
+    const labels = formatLabelFilter({ instance: instanceId, kind: "network" });
+    for (const name of (await engine.listNetworks(labels, signal)).filter(isUnwanted)) {
+      await engine.removeNetwork(name, signal).catch((error: unknown) => {
+        if (!isFault(error, "conflict")) throw error;
+      });
+    }
+  }
+
+  #spec(kind: BridgeKind) {
+    const { instanceId, settings } = this.#deps;
+    return networkSpec(instanceId, { kind, subnet: settings.subnet });
+  }
+
+  async #admit(spec: ContainerSpec, signal: AbortSignal): Promise<string> {
+    if (!KINDS.some((kind) => this.#spec(kind).name === spec.network)) return spec.network;
+    if (await this.#isGuarding(signal)) return spec.network;
+    const state = await this.#ensure(signal);
+    if (state.is === "guarding") return spec.network;
+    if (parseLabels(spec.labels)?.kind === "build") return DEFAULT_BRIDGE;
+    throw new Fault("egress_unguarded", `The rules of the plugins' network cannot be set: ${whyNot(state)}.`);
+  }
+
+  /** Asked of the Engine: somebody may have removed it. */
+  async #isGuarding(signal: AbortSignal): Promise<boolean> {
+    if (this.#state?.is !== "guarding") return false;
+    const found = await this.#deps.engine.findContainer(this.#state.containerId, signal);
+    return found?.phase === "running";
+  }
+
+  /** One at a time, whoever asks. */
+  #ensure(signal: AbortSignal): Promise<GuardState> {
+    this.#ensuring ??= this.#ensureNow(signal).finally(() => {
+      this.#ensuring = undefined;
+    });
+    return this.#ensuring;
+  }
+
+  async #ensureNow(signal: AbortSignal): Promise<GuardState> {
+    const { engine, log } = this.#deps;
+    // The bridges first: a guard takes the rules of bridges that are not there for forgotten ones.
+    for (const kind of this.#hasLists ? KINDS : (["open"] as const)) {
+      const addresses = await engine.ensureNetwork(this.#spec(kind), signal).catch(nameSubnet);
+      this.#addresses = { ...this.#addresses, [kind]: addresses };
+    }
+    const state = await ensureGuard(this.#deps, signal);
+    if (!isDeepStrictEqual(this.#state, state))
+      log.info({ op: "egress.guard", ok: state.is === "guarding", ...state });
+    this.#state = state;
+    this.#watch();
+    return state;
+  }
+
+  #watch(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
+    const { signal } = this.#scope;
+    const { engine, clock, log, instanceId, pollMs } = this.#deps;
+    const write = () => {
+      this.#writeLists().catch((error: unknown) =>
+        log.error({ op: "egress.lists", ok: false, err: toFault(error) }),
+      );
+    };
+    const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
+    const works = [
+      repeat(this.#deps, () => this.#look(), signal),
+      repeat({ clock, everyMs: pollMs }, () => this.#readPolicies(), signal),
+      watchEngine({ engine, clock, log, labels, onEvent: write, onSubscribed: write }, signal),
+      this.#follow(),
+    ];
+    for (const work of works) this.#scope.add(() => work);
+  }
+
+  async #look(): Promise<void> {
+    const { signal } = this.#scope;
+    const wanted = KINDS.map((kind) => this.#spec(kind).name);
+    try {
+      await this.#removeNetworks((name) => !wanted.includes(name), signal);
+      // A kernel that refuses will do so again; an image may come.
+      if (this.#state?.is === "refused" || (await this.#isGuarding(signal))) return;
+      await this.#ensure(signal);
+    } catch (error) {
+      if (!signal.aborted) this.#deps.log.warn({ op: "egress.guard", ok: false, err: toFault(error) });
+    }
+  }
+
+  /** The keeper sees by the hash of a Pool's profile that its Runtimes are outdated. */
+  async #readPolicies(): Promise<void> {
+    const { store, log } = this.#deps;
+    const { signal } = this.#scope;
+    try {
+      const policies = await store.egress.list();
+      if (isDeepStrictEqual(policies, this.#policies)) return;
+      const isListed = [...policies.values()].some(({ mode }) => mode === "list");
+      if (isListed && !this.#hasLists) {
+        // The bridge and its rules first: no profile names them before they stand.
+        this.#isListWanted = true;
+        await this.#ensure(signal);
+      }
+      this.#policies = policies;
+      await this.#writeLists();
+    } catch (error) {
+      if (!signal.aborted) log.warn({ op: "egress.policies", ok: false, err: toFault(error) });
+    }
+  }
+
+  /** What happens while it writes makes it write once more. Resolves when all that was known by now is written. */
+  #writeLists(): Promise<void> {
+    this.#isToWrite = true;
+    this.#writing ??= this.#writeAll().finally(() => {
+      this.#writing = undefined;
+    });
+    return this.#writing;
+  }
+
+  readonly #allowOf: AllowOf = (key) => [...this.#policyOf(key).allow, ...this.#deps.settings.proxies];
+
+  async #writeAll(): Promise<void> {
+    const { signal } = this.#scope;
+    if (!this.#hasLists) return;
+    try {
+      while (this.#isToWrite && !signal.aborted) {
+        this.#isToWrite = false;
+        await writeLists(this.#deps, this.#allowOf, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#deps.log.warn({ op: "egress.lists", ok: false, err: toFault(error) });
+    }
+  }
+
+  async #writeList(containerId: string, signal: AbortSignal): Promise<void> {
+    if (!this.#hasLists) return;
+    try {
+      // After what was read before it started.
+      await this.#writing;
+      await writeList(this.#deps, containerId, this.#allowOf, signal);
+    } catch (error) {
+      // What runs without a list reaches nothing; the Engine's word of the start has them all written once more.
+      if (!signal.aborted) this.#deps.log.warn({ op: "egress.lists", ok: false, err: toFault(error) });
+    }
+  }
+
+  /** Tells what the guard tells, from guard to guard. */
+  async #follow(): Promise<void> {
+    const { engine, clock, log } = this.#deps;
+    const { signal } = this.#scope;
+    let since = new Date(clock.now());
+    while (!signal.aborted) {
+      try {
+        if (this.#state?.is === "guarding") {
+          for await (const { text, at } of engine.logs(
+            this.#state.containerId,
+            { follow: true, since },
+            signal,
+          )) {
+            since = new Date(at.getTime() + 1);
+            const decisions = parseDecisions(text);
+            if (decisions !== undefined) tellDecisions(decisions, await this.#senders(decisions), log);
+          }
+        }
+      } catch (error) {
+        if (!signal.aborted && !isFault(error, "not_found"))
+          log.debug({ op: "egress.follow", ok: false, err: toFault(error) });
+      }
+      await clock.sleep(1_000, signal).catch(() => undefined);
+    }
+  }
+
+  /** Of what was decided, those whose Pools this process keeps. */
+  async #senders({ refused, allowed }: Decisions): Promise<ReadonlyMap<string, Sender>> {
+    const { engine, store, holder, instanceId } = this.#deps;
+    const { signal } = this.#scope;
+    const asked = new Set([...refused, ...allowed].map(({ from }) => from));
+    const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
+    const [containers, pools] = await Promise.all([
+      engine.listContainers(labels, signal),
+      store.pools.list(),
+    ]);
+    const kept = new Map(
+      pools.filter(({ lease }) => lease?.holder === holder).map((pool) => [pool.key, pool]),
+    );
+    const senders = new Map<string, Sender>();
+    for (const { id, address, labels: found } of containers) {
+      const pool = kept.get(parseLabels(found)?.pool ?? "");
+      if (address === undefined || pool === undefined || !asked.has(address)) continue;
+      // Not known of those that are listed. One that has ended since has no address any more.
+      const startedAt = (await engine.findContainer(id, signal))?.startedAt?.getTime();
+      if (startedAt !== undefined) senders.set(address, { plugin: pool.pluginId, pool: pool.key, startedAt });
+    }
+    return senders;
+  }
+}
+
+function whyNot(state: GuardState): string {
+  return state.is === "refused"
+    ? state.why
+    : "no runtime image is on the Engine to run their guard from; runtime-images/python/build makes it";
+}
+
+/** The Engine says it in words of its own, in which no setting of ours stands, and calls used-up pools "not found". */
+function nameSubnet(error: unknown): never {
+  const isRefused = isFault(error, "engine_refused") || isFault(error, "not_found");
+  if (!isRefused || !/address pool|overlap|subnet/i.test(error.message)) throw error;
+  throw new Fault(
+    "config_invalid",
+    `The Engine has no addresses for the plugins' network: ${error.message} Remove networks that nobody needs ` +
+      "(docker network prune), or name a free one in BERTH_EGRESS_SUBNET.",
+    { cause: error },
+  );
+}

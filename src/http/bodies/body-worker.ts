@@ -1,0 +1,7 @@
+/** The thread behind `BodyReader`: one body in, what Berth needs of it out. */
+import { parentPort } from "node:worker_threads";
+import { answerJob, type BodyJob } from "./body-work.ts";
+
+parentPort?.on("message", ({ job, body }: { job: BodyJob; body: Uint8Array }) => {
+  parentPort?.postMessage(answerJob(job, Buffer.from(body.buffer, body.byteOffset, body.byteLength)));
+});

@@ -1,0 +1,61 @@
+/**
+ * Exceptions and rejections that reach the top of the process. They are defects of Berth. One is logged with what it
+ * was thrown for, and ends that; the process goes on, unless it is in doubt: then its caller stops it.
+ */
+import type { Clock } from "../util/clock.ts";
+import { leaveServing } from "../util/serving.ts";
+import type { Log } from "./log.ts";
+
+export interface UncaughtOptions {
+  readonly log: Log;
+  readonly clock: Clock;
+  /** More of them within a minute put the process in doubt. */
+  readonly perMinuteMax: number;
+  /** The process is in doubt, and why. Told once. */
+  readonly onDoubt: (why: string) => void;
+}
+
+const MINUTE_MS = 60_000;
+
+/** Until it is disposed; then Node's own way holds again, which ends the process. */
+export function watchUncaught({ log, clock, perMinuteMax, onDoubt }: UncaughtOptions): Disposable {
+  let times: number[] = [];
+  let isInDoubt = false;
+  const onUncaught = (error: unknown, origin: string): void => {
+    const { unit, isUnderLock } = leaveServing();
+    times = [...times.filter((time) => time > clock.now() - MINUTE_MS), clock.now()];
+    const doubt = whyInDoubt(error, { isUnderLock, isTooOften: times.length > perMinuteMax });
+    const verdict = doubt !== undefined ? "process_ends" : unit === undefined ? "goes_on" : "unit_ends";
+    const err = error instanceof Error ? error : new Error(String(error));
+    const fields = { op: "process.exception", ok: false, origin, unit: unit?.kind ?? "unknown", verdict };
+    log.error({ ...fields, ...unit?.fields, ...(doubt !== undefined && { doubt }), err });
+    unit?.end(error);
+    if (doubt === undefined || isInDoubt) return;
+    isInDoubt = true;
+    onDoubt(doubt);
+  };
+  const onRejection = (reason: unknown): void => onUncaught(reason, "unhandledRejection");
+  process.on("uncaughtException", onUncaught);
+  process.on("unhandledRejection", onRejection);
+  return {
+    [Symbol.dispose]: () => {
+      process.off("uncaughtException", onUncaught);
+      process.off("unhandledRejection", onRejection);
+    },
+  };
+}
+
+/** Code of the embedded database and of the driver: what they hold half done, later queries would meet. */
+const DRIVERS = /node_modules\/(@electric-sql|@prisma|pg|pg-pool|pg-protocol)\//;
+
+function whyInDoubt(
+  error: unknown,
+  { isUnderLock, isTooOften }: { readonly isUnderLock: boolean; readonly isTooOften: boolean },
+): string | undefined {
+  if (isUnderLock) return "it was thrown under a lock, which others wait for";
+  if (error instanceof Error && error.name === "RuntimeError") return "the embedded database broke";
+  const thrownAt =
+    error instanceof Error ? error.stack?.split("\n").find((line) => /^\s+at /.test(line)) : undefined;
+  if (thrownAt !== undefined && DRIVERS.test(thrownAt)) return "it was thrown inside the database driver";
+  return isTooOften ? "there were too many of them within a minute" : undefined;
+}

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { judgeLoad, NO_TREND } from "./scale-rule.ts";
+
+const RULE = { busyCalls: 2, busyMs: 3_000, quietMs: 10_000 };
+
+/** The verdicts of one look a second, each with the open calls of every Runtime that serves. */
+function verdicts(looks: readonly (readonly number[])[], wanted = Math.max(1, looks[0]?.length ?? 0)) {
+  let trend = NO_TREND;
+  return looks.map((openCalls, second) => {
+    const judged = judgeLoad(trend, { at: second * 1000, wanted, openCalls }, RULE);
+    trend = judged.trend;
+    return judged.verdict;
+  });
+}
+const times = (count: number, ...openCalls: number[]) => Array.from({ length: count }, () => openCalls);
+const same = (count: number) => Array<string>(count).fill("same");
+
+describe("one Runtime more", () => {
+  it("comes once all were busy at each look for as long as the rule says", () => {
+    expect(verdicts(times(4, 2))).toEqual([...same(3), "more"]);
+    expect(verdicts(times(4, 5, 2))).toEqual([...same(3), "more"]);
+  });
+
+  it.each([
+    ["one of them had fewer calls", times(6, 9, 1)],
+    [
+      "one look found them less busy, from which on the time begins anew",
+      [...times(3, 2), [1], ...times(3, 2)],
+    ],
+    ["none serves", times(6)],
+  ])("does not come where %s", (_why, looks) => {
+    expect(verdicts(looks)).toEqual(same(looks.length));
+  });
+
+  it("does not come while one that the Pool is to have does not serve yet", () => {
+    expect(verdicts(times(6, 9), 2)).toEqual(same(6));
+  });
+});
+
+describe("one Runtime less", () => {
+  it("comes once one fewer would not have been busy at any look", () => {
+    expect(verdicts(times(11, 1, 0))).toEqual([...same(10), "less"]);
+    expect(verdicts(times(11, 3, 0, 0))).toEqual([...same(10), "less"]);
+  });
+
+  it("does not come where the calls would keep the others busy", () => {
+    expect(verdicts(times(20, 1, 1))).toEqual(same(20));
+    expect(verdicts(times(20, 2, 1, 1))).toEqual(same(20));
+  });
+
+  it("comes too where one that the Pool is to have could not be started", () => {
+    expect(verdicts(times(11, 0), 2)).toEqual([...same(10), "less"]);
+  });
+
+  it("never takes the only one", () => {
+    expect(verdicts(times(20, 0))).toEqual(same(20));
+  });
+
+  it("waits for the whole time again after one busy look", () => {
+    expect(verdicts([...times(9, 0, 0), [2, 0], ...times(10, 0, 0)])).toEqual(same(20));
+  });
+});

@@ -1,0 +1,98 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { JsonCursor } from "./json-cursor.ts";
+
+function isJson(text: string, depthMax = 64): boolean {
+  const cursor = new JsonCursor(text, depthMax);
+  return cursor.skip() && cursor.isAtEnd();
+}
+
+function parses(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** JSON with pieces cut out, doubled or put in: most of it is JSON no longer, and just so. */
+const nearlyJson = fc
+  .tuple(
+    fc.json({ maxDepth: 6 }),
+    fc.array(fc.tuple(fc.nat(), fc.constantFrom("", ...'{}[],:"\\0123.eE+-x \n\r\tnul\u0000\u2028\ud800')), {
+      maxLength: 3,
+    }),
+  )
+  .map(([text, edits]) =>
+    edits.reduce((edited, [place, piece]) => {
+      const at = place % (edited.length + 1);
+      return edited.slice(0, at) + piece + edited.slice(piece === "" ? at + 1 : at);
+    }, text),
+  );
+
+test("it takes exactly what JSON.parse takes", () => {
+  fc.assert(
+    fc.property(nearlyJson, (text) => {
+      expect(isJson(text)).toBe(parses(text));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test.each([
+  ...["-", "-0", "01", "1.", ".5", "1e", "1e+", "1E-0", "-1.5e3", "+1", "NaN", "Infinity", "1 2", ""],
+  ...[
+    '"\\u12"',
+    '"\\u12g4"',
+    '"\\ud83d"',
+    '"\\x"',
+    '"\\',
+    '"',
+    '"\u0000"',
+    '"\t"',
+    "tru",
+    "nulls",
+    "\ufeff1",
+  ],
+  ...[
+    "[1,]",
+    "[,1]",
+    "{,}",
+    '{"a"}',
+    '{"a":}',
+    '{"a":1,}',
+    "{a:1}",
+    '{"a":1 "b":2}',
+    "[1}",
+    " [ ] ",
+    "]",
+    "\u00a01",
+  ],
+])("%j is JSON for it where it is for JSON.parse", (text) => {
+  expect(isJson(text)).toBe(parses(text));
+});
+
+test("it says how deep is too deep, and does not go there", () => {
+  expect(isJson(`${"[".repeat(64)}${"]".repeat(64)}`)).toBe(true);
+  const cursor = new JsonCursor('{"a":'.repeat(1_000_000), 64);
+  expect(cursor.skip()).toBe(false);
+  expect(cursor.problem).toBe("nested more than 64 deep");
+  expect(cursor.at).toBeLessThan(64 * 6);
+});
+
+test("it counts what a reader would have to make", () => {
+  const cursor = new JsonCursor('{"a":[[],{}],"b":1}', 64);
+  cursor.skip();
+  expect(cursor.nodes).toBe(6);
+});
+
+test("a name counts by its value, however it is written", () => {
+  const names: string[] = [];
+  const cursor = new JsonCursor('{"\\u0061":1,"b":{"c":2}}', 64);
+  cursor.object((name) => {
+    names.push(name);
+    return cursor.skip();
+  });
+  expect(names).toEqual(["a", "b"]);
+});

@@ -1,0 +1,67 @@
+/** What Tenants chose for the networks of their Installations. */
+import { describe, expect, it } from "vitest";
+import type { EgressPolicy } from "../../src/domain/egress.ts";
+import { InstallationId } from "../../src/domain/ids.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, useStore } from "../harness/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+
+const POLICY: EgressPolicy = { mode: "list", allow: ["api.example.com:443", "10.0.0.0/8"] };
+
+describe.each(DATABASES)("on $name", ({ create }) => {
+  let store: Store;
+  useStore(create, (opened) => {
+    store = opened;
+  });
+
+  /** With a Pool of its own, or in a shared one. */
+  async function installed(isShared = false) {
+    const tenantId = aTenant();
+    const name = `p${crypto.randomUUID().slice(0, 8)}`;
+    const pkg = {
+      ...aPackage(),
+      pluginId: `acme/${name}`,
+      name,
+      identifier: `acme/${name}:1.0.0@${"0".repeat(64)}`,
+    };
+    await store.packages.put(pkg, { tenantId });
+    const { installation } = await store.installations.acceptInstall({
+      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier },
+      ...{ limitsAsked: pkg.limitsAsked, limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+    });
+    const key = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+    await store.installations.setPool(installation.id, key, []);
+    await store.pools.ensure({
+      ...{
+        key,
+        tenantId: isShared ? undefined : tenantId,
+        pluginId: pkg.pluginId,
+        identifier: pkg.identifier,
+      },
+      ...{ imageKey: key, imageRef: key, runner: { entrypoint: "main" }, limits: LIMITS, wanted: true },
+    });
+    return { id: installation.id, key };
+  }
+
+  it("a choice is kept, is found by its Pool, and can be taken back", async () => {
+    const { id, key } = await installed();
+    expect(await store.egress.find(id)).toBeUndefined();
+    await store.egress.set(id, POLICY);
+    expect(await store.egress.find(id)).toEqual(POLICY);
+    expect((await store.egress.list()).get(key)).toEqual(POLICY);
+    await store.egress.set(id, undefined);
+    expect(await store.egress.find(id)).toBeUndefined();
+    expect((await store.egress.list()).has(key)).toBe(false);
+  });
+
+  it("one in a shared Pool is nobody's to choose", async () => {
+    const { id, key } = await installed(true);
+    await store.egress.set(id, POLICY);
+    expect((await store.egress.list()).has(key)).toBe(false);
+  });
+
+  it("of an Installation that is not there is refused", async () => {
+    const id = InstallationId.parse(crypto.randomUUID());
+    await expect(store.egress.set(id, POLICY)).rejects.toMatchObject({ code: "installation_not_found" });
+  });
+});

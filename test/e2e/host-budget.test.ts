@@ -1,0 +1,62 @@
+/** The memory of the host, as an operator sets it: an install that does not fit is refused, and fits once there is room. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BerthProcess } from "../harness/berth.ts";
+import {
+  type AcceptedInstall,
+  askTool,
+  failInstall,
+  install,
+  type PackedPlugin,
+  packPlugin,
+  toolTexts,
+  uninstall,
+} from "../harness/client.ts";
+import { openSite, type Site } from "../harness/site.ts";
+
+const RETRIES = { BERTH_INSTALL_RETRIES_MAX: "1", BERTH_INSTALL_RETRY_SECONDS: "0.05" };
+
+let site: Site;
+let berth: BerthProcess;
+let echo: PackedPlugin;
+let first: AcceptedInstall;
+beforeAll(async () => {
+  site = await openSite({ env: { BERTH_HOST_MEMORY_MB: "450", ...RETRIES } });
+  echo = await packPlugin("echo");
+  berth = await site.start();
+  first = await install(berth, echo);
+});
+afterAll(() => site[Symbol.asyncDispose]());
+
+const ask = () => ({
+  tenant: first.tenant,
+  pluginId: echo.pluginId,
+  tool: "echo",
+  parameters: { text: "aye" },
+});
+
+test("a second plugin, for which there is no room, is refused with the arithmetic", async () => {
+  const { cause } = await failInstall(berth, echo);
+  expect(cause).toMatchObject({
+    code: "host_full",
+    details: { budgetBytes: 450 * 1024 * 1024, runtimes: 1 },
+  });
+  expect(await site.containers()).toHaveLength(1);
+});
+
+test("once the first has gone there is room for another", async () => {
+  await uninstall(berth, first);
+  first = await install(berth, echo);
+  expect(await toolTexts(berth, ask())).toEqual(["aye"]);
+});
+
+test("under a smaller budget calls of what has to be started hear why it is not", async () => {
+  await berth.kill("SIGTERM");
+  for (const { id } of await site.containers())
+    await site.engine.killContainer(id, AbortSignal.timeout(60_000));
+  berth = await site.start({ BERTH_HOST_MEMORY_MB: "100" });
+  const refused = await askTool(berth, ask());
+  expect(refused.status).toBe(503);
+  expect(await refused.json()).toMatchObject({
+    error: { code: "plugin_not_ready", details: { cause: { code: "host_full" } } },
+  });
+});

@@ -1,0 +1,36 @@
+/** A plugin that nobody calls is stopped where the operator wants it, and comes back for whoever calls next. */
+import { expect, test } from "vitest";
+import { eventually, historyOf, install, packPlugin, toolTexts } from "../harness/client.ts";
+import { openSite } from "../harness/site.ts";
+
+test("a stopped plugin is started once for 50 calls that come at once, and answers all of them", async () => {
+  await using site = await openSite({ env: { BERTH_IDLE_STOP_SECONDS: "1" } });
+  await using berth = await site.start();
+  const installed = await install(berth, await packPlugin("echo"));
+  const call = {
+    tenant: installed.tenant,
+    pluginId: "berth-tests/echo",
+    tool: "echo",
+    parameters: { text: "aye" },
+  };
+  const stopped = await eventually(async () => {
+    const history = await historyOf(berth, installed);
+    return history.every(({ state }) => state === "ended") ? history : undefined;
+  });
+  expect(stopped.map(({ end }) => end?.cause)).toEqual(["idle"]);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => toolTexts(berth, call)));
+  expect(answers).toEqual(Array.from({ length: 50 }, () => ["aye"]));
+  expect(await historyOf(berth, installed)).toHaveLength(2);
+});
+
+test("a plugin that does not heed its stop is killed when its time is over", async () => {
+  await using site = await openSite({ env: { BERTH_IDLE_STOP_SECONDS: "1", BERTH_STOP_SECONDS_MAX: "1" } });
+  await using berth = await site.start();
+  const installed = await install(berth, await packPlugin("ignores-sigterm"));
+  const [ended] = await eventually(async () => {
+    const history = await historyOf(berth, installed);
+    return history.every(({ state }) => state === "ended") ? history : undefined;
+  });
+  expect(ended?.end?.cause).toBe("idle");
+  expect(await site.containers()).toEqual([]);
+});

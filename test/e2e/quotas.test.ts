@@ -1,0 +1,132 @@
+/** What a tenant may have, as an operator sets it for all and for one: what is refused, with which numbers, and what is shown. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { BerthProcess } from "../harness/berth.ts";
+import {
+  type AcceptedInstall,
+  askTool,
+  eventually,
+  install,
+  type PackedPlugin,
+  packPlugin,
+  streamTool,
+  toolTexts,
+} from "../harness/client.ts";
+import { openSite, type Site } from "../harness/site.ts";
+
+const MIB = 1_048_576;
+
+/** Keeps so many bytes under a key and says what it was answered; or waits, until another call ends that. */
+const KEEPER = `import json
+import queue
+import sys
+import threading
+import types
+
+import berth_protocol
+
+ANSWERS = queue.Queue()
+RELEASED = threading.Event()
+
+
+def requests(lines):
+    for raw in lines:
+        line = json.loads(raw)
+        if line["event"] == "backwards_response":
+            if line["data"]["event"] != "end":
+                ANSWERS.put(line["data"])
+        else:
+            yield raw
+
+
+def handle(session):
+    ask = session.parameters
+    if "wait" in ask:
+        session.text("begun")
+        RELEASED.wait(120)
+        return
+    if "release" in ask:
+        RELEASED.set()
+        return
+    request = {"opt": "set", "key": ask["key"], "value": "00" * ask["bytes"]}
+    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
+    session.text(json.dumps(ANSWERS.get(timeout=10)))
+
+
+if __name__ == "__main__":
+    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
+    berth_protocol.serve(handle)
+`;
+
+let site: Site;
+let berth: BerthProcess;
+let keeper: PackedPlugin;
+let installed: AcceptedInstall;
+
+beforeAll(async () => {
+  site = await openSite({
+    env: {
+      BERTH_TENANT_INSTALLATIONS_MAX: "1",
+      BERTH_TENANT_MEMORY_MB_MAX: "1000",
+      BERTH_TENANT_DISK_MB_MAX: "1",
+      BERTH_TENANT_CALLS_MAX: "1",
+    },
+  });
+  berth = await site.start();
+  keeper = await packPlugin("echo", {
+    "main.py": KEEPER,
+    "manifest.yaml": (text) =>
+      text.replace("permission: {}", `permission: {storage: {enabled: true, size: ${8 * MIB}}}`),
+  });
+  installed = await install(berth, keeper);
+});
+afterAll(() => site?.[Symbol.asyncDispose]());
+
+const call = (parameters: Readonly<Record<string, unknown>>) => ({
+  ...{ tenant: installed.tenant, pluginId: keeper.pluginId, tool: "echo", parameters },
+});
+const keep = async (key: string, bytes: number) => (await toolTexts(berth, call({ key, bytes }))).join();
+const quotas = () => `/v1/tenants/${installed.tenant}/quotas`;
+const setQuotas = (changes: object) =>
+  berth.json(200, "PUT", quotas(), { body: { installations: null, memory_bytes: null, ...changes } });
+
+test("the settings hold for a tenant of which nothing was said, and are shown beside what it has", async () => {
+  expect(await berth.json(200, "GET", quotas())).toEqual({
+    quotas: { installations: null, memory_bytes: null, disk_bytes: null, calls: null },
+    in_force: { installations: 1, memory_bytes: 1000 * MIB, disk_bytes: MIB, calls: 1 },
+    usage: { installations: 1, memory_bytes: 372 * MIB, disk_bytes: 0, calls: 0 },
+  });
+});
+
+test("more than a tenant's plugins may keep is refused to the plugin, and fits under a quota of its own", async () => {
+  expect(await keep("a", 600_000)).toContain("ok");
+  const refused = await keep("b", 600_000);
+  expect(refused).toContain(`may keep ${MIB} bytes on disk`);
+  expect(refused).toContain("keeps 600000, and asks for 600000 more");
+  expect(await keep("a", 500_000)).toContain("ok");
+  await setQuotas({ disk_bytes: 2 * MIB });
+  expect(await keep("b", 600_000)).toContain("ok");
+  expect(await berth.json(200, "GET", quotas())).toMatchObject({
+    quotas: { disk_bytes: 2 * MIB, calls: null },
+    usage: { disk_bytes: 1_100_000 },
+  });
+});
+
+test("more calls at once than a tenant may have are refused with both numbers, until it may have more", async () => {
+  const seen: unknown[] = [];
+  const open = (async () => {
+    for await (const { name } of streamTool(berth, call({ wait: true }))) seen.push(name);
+  })();
+  await eventually(async () => (seen.length > 0 ? true : undefined));
+  const refused = await askTool(berth, call({ key: "c", bytes: 1 }));
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({
+    error: { code: "quota_calls", details: { quota: "calls", max: 1, used: 1, asked: 1 } },
+  });
+  expect(await setQuotas({ calls: 2 })).toMatchObject({
+    quotas: { disk_bytes: 2 * MIB, calls: 2 },
+    usage: { calls: 1 },
+  });
+  await toolTexts(berth, call({ release: true }));
+  await open;
+  expect(seen.at(-1)).toBe("end");
+});

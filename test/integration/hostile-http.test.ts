@@ -1,0 +1,425 @@
+/**
+ * HTTP as its attackers write it, byte by byte. Each row is a refusal that names its reason, or the one right answer;
+ * and never does what follows on the connection count as a request of its own where one reader of two would take it so.
+ */
+import { describe, expect, onTestFinished, test } from "vitest";
+import { ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/door.ts";
+import { type Answer, RawClient } from "../harness/raw-client.ts";
+
+const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
+const JSON_TYPE = "Content-Type: application/json\r\n";
+const LIST = `/v1/tenants/${TENANT}/installations`;
+const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;
+const CALL = JSON.stringify({ user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } });
+const END = "Connection: close\r\n";
+const GET = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: d\r\n${more}${END}\r\n`;
+const POST = (more: string, body: string, path = INVOKE) =>
+  `POST ${path} HTTP/1.1\r\nHost: d\r\n${AUTH}${JSON_TYPE}Accept: application/json\r\n${more}\r\n${body}`;
+/** What an attacker would like to see taken for a request. */
+const SMUGGLED = `GET /v1/keys HTTP/1.1\r\nHost: d\r\n${AUTH}\r\n`;
+const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
+
+async function aDoor(options: Parameters<typeof openDoor>[0] = {}): Promise<Door & { port: number }> {
+  const door = await openDoor(options);
+  onTestFinished(() => door[Symbol.asyncDispose]());
+  const { url } = await door.listen();
+  return Object.assign(door, { port: Number(new URL(url).port) });
+}
+
+async function heard(bytes: string, options: Parameters<typeof openDoor>[0] = {}) {
+  const door = await aDoor(options);
+  const answers = await new RawClient(door.port).say(bytes).end();
+  return { door, answers };
+}
+
+const served = (door: Door, path: string) =>
+  door.logged.filter((line) => line["op"] === "http.request" && line["path"] === path);
+
+const BAD: readonly [name: string, bytes: string, code: string][] = [
+  [
+    "a length beside chunks",
+    POST(`Content-Length: 6\r\nTransfer-Encoding: chunked\r\n`, `0\r\n\r\n${SMUGGLED}`),
+    "malformed_request",
+  ],
+  [
+    "chunks beside a length",
+    POST(`Transfer-Encoding: chunked\r\nContent-Length: 6\r\n`, `0\r\n\r\n${SMUGGLED}`),
+    "malformed_request",
+  ],
+  [
+    "two lengths that differ",
+    POST(`Content-Length: 0\r\nContent-Length: ${SMUGGLED.length}\r\n`, SMUGGLED),
+    "malformed_request",
+  ],
+  [
+    "two lengths that agree",
+    POST(`Content-Length: 2\r\nContent-Length: 2\r\n`, `{}${SMUGGLED}`),
+    "malformed_request",
+  ],
+  ["a list of lengths", POST(`Content-Length: 2, 2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
+  ["a length with a sign", POST(`Content-Length: +2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
+  ["a length below nought", POST(`Content-Length: -2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
+  ["a length in hex", POST(`Content-Length: 0x2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
+  [
+    "a length of more than 64 bits",
+    POST(`Content-Length: 99999999999999999999\r\n`, "{}"),
+    "malformed_request",
+  ],
+  ["an empty length", POST(`Content-Length:\r\n`, SMUGGLED), "malformed_request"],
+  ["an encoding that is none", POST(`Transfer-Encoding: xchunked\r\n`, chunked(CALL)), "malformed_request"],
+  [
+    "an encoding after chunks",
+    POST(`Transfer-Encoding: chunked, gzip\r\n`, chunked(CALL)),
+    "malformed_request",
+  ],
+  [
+    "two encodings in two lines",
+    POST(`Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n`, chunked(CALL)),
+    "malformed_request",
+  ],
+  [
+    "an encoding after a tab in its name",
+    POST(`Transfer-Encoding\t: chunked\r\n`, chunked(CALL)),
+    "malformed_request",
+  ],
+  [
+    "an encoding under a folded line",
+    POST(`X: y\r\n Transfer-Encoding: chunked\r\n`, chunked(CALL)),
+    "malformed_request",
+  ],
+  [
+    "an encoding behind a vertical tab",
+    POST(`Transfer-Encoding: \x0bchunked\r\n`, chunked(CALL)),
+    "malformed_request",
+  ],
+  ["an encoding in quotes", POST(`Transfer-Encoding: "chunked"\r\n`, chunked(CALL)), "malformed_request"],
+  [
+    "a chunk size with a sign",
+    POST("Transfer-Encoding: chunked\r\n", `+2\r\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk size with a prefix",
+    POST("Transfer-Encoding: chunked\r\n", `0x2\r\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk size with a space",
+    POST("Transfer-Encoding: chunked\r\n", `2 \r\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk size of more than 64 bits",
+    POST("Transfer-Encoding: chunked\r\n", `10000000000000002\r\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk longer than it says",
+    POST("Transfer-Encoding: chunked\r\n", `1\r\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk that ends with a bare line feed",
+    POST("Transfer-Encoding: chunked\r\n", `2\r\n{}\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "a chunk size that ends with a bare line feed",
+    POST("Transfer-Encoding: chunked\r\n", `2\n{}\r\n0\r\n\r\n`),
+    "malformed_request",
+  ],
+  [
+    "extensions of chunks without end",
+    POST("Transfer-Encoding: chunked\r\n", `2;${"a".repeat(20_000)}\r\n{}\r\n0\r\n\r\n`),
+    "payload_too_large",
+  ],
+  [
+    "a trailer that is no header",
+    POST("Transfer-Encoding: chunked\r\n", `2\r\n{}\r\n0\r\nnot a header\r\n\r\n`),
+    "malformed_request",
+  ],
+  ["a bare line feed after the request line", "GET /health HTTP/1.1\nHost: d\r\n\r\n", "malformed_request"],
+  ["a bare line feed after a header", "GET /health HTTP/1.1\r\nHost: d\nX: y\r\n\r\n", "malformed_request"],
+  [
+    "a bare carriage return in a header",
+    "GET /health HTTP/1.1\r\nHost: d\r\nX: a\rb: c\r\n\r\n",
+    "malformed_request",
+  ],
+  ["a NUL in a header", "GET /health HTTP/1.1\r\nHost: d\r\nX: a\0b\r\n\r\n", "malformed_request"],
+  ["a NUL in a header's name", "GET /health HTTP/1.1\r\nHost: d\r\nX\0: a\r\n\r\n", "malformed_request"],
+  ["a header without a name", "GET /health HTTP/1.1\r\nHost: d\r\n: a\r\n\r\n", "malformed_request"],
+  ["a first header that is folded", "GET /health HTTP/1.1\r\n Host: d\r\n\r\n", "malformed_request"],
+  ["a NUL in the path", "GET /hea\0lth HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a space in the path", "GET /health /x HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a tab after the method", "GET\t/health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["no version", "GET /health\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a version of its own", "GET /health HTTP/1.2\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "malformed_request"],
+  ["a method that is none", "GETX /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a method in small letters", "get /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["TLS where there is none", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "malformed_request"],
+  ["a target that is a URL", `GET http://d/v1/keys HTTP/1.1\r\nHost: d\r\n${AUTH}\r\n`, "malformed_request"],
+  [
+    "a target that is a URL of another host",
+    `GET https://169.254.169.254/ HTTP/1.1\r\nHost: d\r\n\r\n`,
+    "malformed_request",
+  ],
+  ["a target that is a star", "OPTIONS * HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a target that is a name", "GET health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a Host with a path", "GET /health HTTP/1.1\r\nHost: d/v1/keys?\r\n\r\n", "malformed_request"],
+  ["a Host with a user", "GET /health HTTP/1.1\r\nHost: a@d\r\n\r\n", "malformed_request"],
+  ["an empty Host", "GET /health HTTP/1.1\r\nHost:\r\n\r\n", "malformed_request"],
+  ["two Hosts that agree", "GET /health HTTP/1.1\r\nHost: d\r\nhost: d\r\n\r\n", "malformed_request"],
+  ["an upgrade to TLS", GET("/health", "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n"), "malformed_request"],
+  [
+    "an upgrade to what it does not know",
+    GET("/health", "Connection: Upgrade\r\nUpgrade: nothing\r\n"),
+    "malformed_request",
+  ],
+];
+
+describe("is refused, its connection is closed, and what follows is no request", () => {
+  test.each(BAD)("%s", async (_, bytes, code) => {
+    const { answers, door } = await heard(bytes);
+    expect(answers.map((answer) => answer.code)).toEqual([code]);
+    const [{ status, body, headers }] = answers as [Answer];
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(status).toBeLessThan(500);
+    expect(headers).toContain("connection: close");
+    expect(JSON.parse(body)).toMatchObject({ error: { message: expect.any(String) } });
+    expect(served(door, "/v1/keys")).toEqual([]);
+  });
+});
+
+/** Targets that some reader would take for another: none may open what the path itself does not. */
+const PATHS: readonly [path: string, status: number][] = [
+  ["/v1/tenants/../keys", 401],
+  ["/health/../v1/keys", 401],
+  ["/health/%2e%2e/v1/keys", 401],
+  ["/health/%2E%2E/v1/keys", 401],
+  ["/health/..%2fv1/keys", 404],
+  ["/health/..;/v1/keys", 404],
+  ["/%2fv1%2fkeys", 404],
+  ["//v1/keys", 404],
+  ["///", 404],
+  ["/v1//keys", 404],
+  ["/v1/keys/", 404],
+  ["/v1/keys%20", 404],
+  ["/v1/keys%0d%0aX:y", 404],
+  ["/v1/keys;a=b", 404],
+  ["/v1/KEYS", 404],
+  ["/v1\\keys", 400],
+  ["/.env", 404],
+  ["/.git/config", 404],
+  ["/../../../../etc/passwd", 404],
+  ["/%2e%2e/%2e%2e/etc/passwd", 404],
+  ["/..%5c..%5cetc/passwd", 404],
+  ["/%c0%ae%c0%ae/etc/passwd", 404],
+  ["/%", 404],
+  ["/%zz", 404],
+  ["/%u0000", 404],
+  [`/${"a/".repeat(4000)}`, 404],
+  ["/v1/keys?%00", 400],
+  ["/v1/keys%00.json", 400],
+  ["/health#/v1/keys", 200],
+  ["/health?/v1/keys", 200],
+  ["/__proto__", 404],
+  ["/constructor/prototype", 404],
+  ["/v1/__proto__", 404],
+  ["/@evil.example/", 404],
+];
+
+test.each(PATHS)("the path %s without a key is answered with %d", async (path, status) => {
+  const { answers } = await heard(GET(path));
+  expect(answers.map((answer) => answer.status)).toEqual([status]);
+  expect(answers[0]?.body).not.toMatch(/root:|berth_[0-9a-f]{20}/);
+});
+
+/** Of a key in several places, of names that lie about who asks, of what only proxies may say. */
+const LIES: readonly [name: string, more: string, status: number][] = [
+  ["no key", "", 401],
+  ["two keys, the first of which is right", `${AUTH}Authorization: Bearer wrong\r\n`, 400],
+  ["two keys, the second of which is right", `Authorization: Bearer wrong\r\n${AUTH}`, 400],
+  ["a key of another scheme", `Authorization: Basic ${ADMIN_KEY}\r\n`, 401],
+  ["a key with more behind it", `Authorization: Bearer ${ADMIN_KEY} x\r\n`, 401],
+  ["a key in bytes that are no ASCII", `Authorization: Bearer ${ADMIN_KEY}\xe9\r\n`, 401],
+  ["a key of 10,000 characters", `Authorization: Bearer ${"k".repeat(10_000)}\r\n`, 401],
+  ["a key in a cookie", `Cookie: Authorization=Bearer ${ADMIN_KEY}\r\n`, 401],
+  ["the platform's key", `X-Api-Key: ${DIFY_KEY}\r\n`, 401],
+  [
+    "the word of a proxy that the caller is near",
+    "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\n",
+    401,
+  ],
+  [
+    "the word of a proxy for another path",
+    "X-Original-URL: /health\r\nX-Rewrite-URL: /health\r\nX-Forwarded-Prefix: /health\r\n",
+    401,
+  ],
+  ["the word of a proxy for another host", "X-Forwarded-Host: localhost\r\nX-Host: localhost\r\n", 401],
+  [
+    "the word of a proxy for another user",
+    "X-Forwarded-User: admin\r\nRemote-User: admin\r\nX-Remote-User: admin\r\n",
+    401,
+  ],
+  ["another method in a header", "X-HTTP-Method-Override: DELETE\r\nX-Method-Override: DELETE\r\n", 401],
+];
+
+test.each(LIES)("a request for the keys with %s is answered with %i", async (_, more, status) => {
+  const { answers } = await heard(GET("/v1/keys", more));
+  expect(answers.map((answer) => answer.status)).toEqual([status]);
+});
+
+test("what a proxy says of host and scheme is in no address that Berth answers with", async () => {
+  const more =
+    "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nX-Api-Key: ";
+  for (const path of ["/openapi.json", "/v1/keys", "/plugin/x/management/list/", "/e/hook"]) {
+    const { answers } = await heard(GET(path, `${AUTH}${more}${DIFY_KEY}\r\n`));
+    expect(JSON.stringify(answers)).not.toContain("evil.example");
+    // a redirect goes to a path of the same host, whatever that is
+    for (const { headers } of answers)
+      expect(/location: (.*)/.exec(headers)?.[1] ?? "/").toMatch(/^\/(?!\/)/);
+  }
+});
+
+test("an id that no log line can hold is not taken for the request's", async () => {
+  for (const id of ['a"b', "a b", "x".repeat(129), "\xe9", "$(x)", "../x"]) {
+    const { answers } = await heard(GET("/health", `X-Request-Id: ${id}\r\n`));
+    expect(answers[0]?.status).toBe(200);
+    expect(answers[0]?.headers).not.toContain(id.toLowerCase());
+  }
+});
+
+describe("methods", () => {
+  test.each([
+    ["DELETE", "/health", 405],
+    ["PUT", "/v1/keys", 405],
+    ["TRACE", "/v1/keys", 405],
+    ["OPTIONS", "/v1/keys", 405],
+    ["PROPFIND", "/v1/keys", 405],
+    ["SEARCH", "/health", 405],
+    ["TRACE", "/nowhere", 404],
+    ["DELETE", `/plugin/${TENANT}/management/list`, 404],
+  ])("%s %s is answered with %i", async (method, path, status) => {
+    const { answers } = await heard(`${method} ${path} HTTP/1.1\r\nHost: d\r\n${AUTH}${END}\r\n`);
+    expect(answers.map((answer) => answer.status)).toEqual([status]);
+    expect(answers[0]?.body).not.toContain("Bearer");
+  });
+
+  test("HEAD is answered without a body, and the connection stays in step", async () => {
+    const { answers } = await heard(`HEAD /health HTTP/1.1\r\nHost: d\r\n\r\n${GET("/health")}`);
+    expect(answers.map(({ status, body }) => [status, body === ""])).toEqual([
+      [200, true],
+      [200, false],
+    ]);
+  });
+});
+
+describe("bodies on their way", () => {
+  test("a client that waits for 100 hears it, and one that wants something else hears 417", async () => {
+    const { answers } = await heard(
+      POST(`Expect: 100-continue\r\nContent-Length: ${CALL.length}\r\n${END}`, CALL),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([100, 200]);
+    const other = await heard(POST(`Expect: a-miracle\r\nContent-Length: ${CALL.length}\r\n${END}`, CALL));
+    expect(other.answers.map(({ status }) => status)).toEqual([417]);
+  });
+
+  test("one in chunks of one byte is read as one with a length", async () => {
+    const pieces = [...CALL].map((letter) => `1\r\n${letter}\r\n`).join("");
+    const { answers } = await heard(POST(`Transfer-Encoding: chunked\r\n${END}`, `${pieces}0\r\n\r\n`));
+    expect(answers.map(({ status }) => status)).toEqual([200]);
+  });
+
+  test("one of a GET is no request that follows it", async () => {
+    const get = `GET /health HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
+    const { answers, door } = await heard(`${get}${GET("/health")}`);
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    expect(served(door, "/v1/keys")).toEqual([]);
+  });
+
+  test("one of a request that is refused is no request that follows it", async () => {
+    const refused = `POST /v1/nowhere HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
+    const { answers, door } = await heard(`${refused}${GET("/health")}`);
+    expect(answers.map(({ status }) => status)).toEqual([404, 200]);
+    expect(served(door, "/v1/keys")).toEqual([]);
+  });
+
+  test("one that says it is compressed is not unpacked: it is no JSON", async () => {
+    const { answers } = await heard(
+      POST(`Content-Encoding: gzip\r\nContent-Length: 4\r\n${END}`, "\x1f\x8b\x08\x00"),
+    );
+    expect(answers.map(({ status, code }) => [status, code])).toEqual([[400, "invalid_json"]]);
+  });
+
+  test("a header of a trailer does not count as one of the request", async () => {
+    const body = `${CALL.length.toString(16)}\r\n${CALL}\r\n0\r\nAuthorization: Bearer ${ADMIN_KEY}\r\n\r\n`;
+    const bytes = POST(`Transfer-Encoding: chunked\r\n${END}`, body).replace(AUTH, "");
+    const { answers } = await heard(bytes);
+    expect(answers.map(({ status }) => status)).toEqual([401]);
+  });
+});
+
+test("an exception in a handler is a 500 with the request's id, is logged with it, and ends nothing else", async () => {
+  const broken = { list: () => Promise.reject(new TypeError("a mistake of ours")) };
+  const door = await aDoor({
+    parts: {
+      changes: broken as never,
+      disk: {
+        report: () => {
+          throw new TypeError("a mistake of ours");
+        },
+      } as never,
+    },
+  });
+  const ask = GET("/v1/disk", `${AUTH}X-Request-Id: the-one\r\n`);
+  const [answer] = await new RawClient(door.port).say(ask).end();
+  expect(answer).toMatchObject({ status: 500, code: "internal" });
+  expect(JSON.parse(answer?.body ?? "")).toMatchObject({ request_id: "the-one" });
+  expect(answer?.body).not.toContain("a mistake of ours");
+  const logged = door.logged.find(({ op, request_id }) => op === "http.failure" && request_id === "the-one");
+  expect(logged).toMatchObject({ code: "internal", path: "/v1/disk" });
+  const [after] = await new RawClient(door.port).say(GET(LIST, AUTH)).end();
+  expect(after?.status).toBe(200);
+});
+
+test("a client that resets its connection in whatever state ends nothing but that", async () => {
+  const door = await aDoor();
+  const starts = [
+    "CONNECT d:443 HTTP/1.1\r\nHost: d\r\n\r\n",
+    "rubbish\r\n\r\n",
+    "GET /hea",
+    GET("/health"),
+    GET("/health", "Upgrade: nothing\r\n"),
+    POST(`Content-Length: ${CALL.length}\r\n`, CALL),
+    POST("Content-Length: 60000\r\n", CALL),
+    POST("Expect: 100-continue\r\nContent-Length: 60000\r\n", ""),
+  ];
+  for (const bytes of [...starts, ...starts]) {
+    const clients = Array.from({ length: 20 }, () => new RawClient(door.port).say(bytes));
+    await Promise.all(clients.map((client) => new Promise((sent) => client.socket.write("", sent))));
+    for (const { socket } of clients) socket.resetAndDestroy();
+    await Promise.all(clients.map(({ closed }) => closed));
+  }
+  const [answer] = await new RawClient(door.port).say(GET("/health")).end();
+  expect(answer?.status).toBe(200);
+});
+
+test.each<[string, () => Response | Promise<Response>]>([
+  [
+    "throws",
+    () => {
+      throw new TypeError("a mistake of ours");
+    },
+  ],
+  ["rejects", () => Promise.reject(new TypeError("a mistake of ours"))],
+])("an exception that no route catches is a 500 and is logged, where the app %s", async (_, fetch) => {
+  const door = await aDoor();
+  Object.assign(door.app, { fetch });
+  const [answer] = await new RawClient(door.port).say(GET("/health")).end();
+  expect(answer).toMatchObject({ status: 500, code: "internal" });
+  const { request_id } = JSON.parse(answer?.body ?? "") as { request_id: string };
+  expect(door.logged).toContainEqual(
+    expect.objectContaining({ op: "http.failure", code: "internal", request_id }),
+  );
+});

@@ -1,0 +1,146 @@
+/** The real runner and whatever a plugin prints: it stays alive, keeps to its memory, and loses nobody else's lines. */
+import { readFile, rm } from "node:fs/promises";
+import { expect, onTestFinished, test } from "vitest";
+import { listenRaw } from "../harness/raw-host.ts";
+import { rawLines } from "../harness/raw-lines.ts";
+import { makeRunFolder, requestLine, startRunner } from "../harness/runner-process.ts";
+
+const MB = 1024 * 1024;
+const SIBLING_MESSAGES = 60;
+
+async function startEcho(args: readonly string[] = []) {
+  const folder = await makeRunFolder();
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const listening = listenRaw(folder, "raw");
+  const runner = await startRunner({ plugin: "echo", folder, args });
+  onTestFinished(() => runner[Symbol.asyncDispose]() as Promise<void>);
+  const host = await listening;
+  onTestFinished(() => host[Symbol.asyncDispose]() as Promise<void>);
+  let pings = 0;
+  const ask = (id: string, parameters: Record<string, unknown>) =>
+    host.data.write(`${requestLine(id, parameters)}\n`);
+  const linesOf = (id: string) => host.dataLines().filter((line) => line.includes(`"session_id":"${id}"`));
+  return {
+    host,
+    runner,
+    ask,
+    linesOf,
+    /** Resolves when the session's `end` came. */
+    ended: (id: string) =>
+      expect
+        .poll(() => linesOf(id).at(-1) ?? runner.stderr(), { timeout: 60_000, interval: 20 })
+        .toContain('"type":"end"'),
+    pong: async (): Promise<Record<string, unknown>> => {
+      const id = ++pings;
+      host.control.write(`{"op":"ping","id":${id}}\n`);
+      const find = () => host.controlLines().find((line) => line.includes(`"op":"pong","id":${id},`));
+      await expect.poll(find, { timeout: 30_000, interval: 20 }).toBeDefined();
+      return JSON.parse(find() ?? "{}");
+    },
+  };
+}
+
+async function peakBytes(pid: number | undefined): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+}
+
+test("a session whose message was too large does not end well behind it", async () => {
+  const { host, ask, linesOf, ended } = await startEcho(["--frame-bytes-max", String(MB)]);
+  ask("large", { bytes: 2 * MB });
+  const refused = () => host.controlLines().some((line) => line.includes('"op":"frame_too_large"'));
+  await expect.poll(refused, { timeout: 60_000, interval: 20 }).toBe(true);
+  for (const id of ["after", "later"]) {
+    ask(id, { text: "still here" });
+    await ended(id);
+  }
+  expect(linesOf("large")).toEqual([]);
+});
+
+test.each([1, 2])(
+  "generated lines of seed %i neither end the runner nor lose a line of a sibling, in bounded memory",
+  async (seed) => {
+    const { runner, ask, linesOf, ended, pong } = await startEcho([
+      ...["--frame-bytes-max", String(4 * MB)],
+      ...["--noise-bytes-per-second", "65536", "--noise-burst-bytes", "65536"],
+    ]);
+    ask("sibling", { messages: SIBLING_MESSAGES, delay_ms: 10 });
+    for (const [index, line] of rawLines(seed).entries()) {
+      const id = `attack-${index}`;
+      ask(id, { raw_base64: line(id).toString("base64") });
+    }
+    await ended("sibling");
+    expect(linesOf("sibling")).toHaveLength(SIBLING_MESSAGES + 1);
+    ask("after", { text: "still here" });
+    await ended("after");
+    expect(await pong()).toMatchObject({ alive: true });
+    expect(await peakBytes(runner.process.pid)).toBeLessThan(96 * MB);
+  },
+);
+
+test.each([
+  [
+    "half a surrogate pair as its type",
+    '{"event":"session","session_id":"odd","data":{"type":"\\ud800","data":1}}',
+  ],
+  ["no data", '{"event":"session","session_id":"odd","data":null}'],
+  ["a thousand beginnings", `${'{"event":"session",'.repeat(1000)}"session_id":"odd"`],
+  ["a depth of 8,000", `{"event":"session","session_id":"odd","data":${"[".repeat(8000)}`],
+])("a session's line with %s is passed on to the host that judges it", async (_what, line) => {
+  const { ask, linesOf, ended } = await startEcho();
+  ask("odd", { raw: `${line}\n` });
+  await ended("odd");
+  expect(linesOf("odd").map((got) => (got === line ? "as printed" : got.slice(0, 200)))).toContain(
+    "as printed",
+  );
+});
+
+test("a frame whose keys stand in another order arrives at any size", async () => {
+  const { ask, linesOf, ended } = await startEcho();
+  for (const bytes of [10, 300_000, 5 * MB]) ask(`late-${bytes}`, { bytes, late_key: true });
+  for (const bytes of [10, 300_000, 5 * MB]) {
+    await ended(`late-${bytes}`);
+    const frame = linesOf(`late-${bytes}`).find((line) => line.startsWith('{"data"'));
+    expect(frame?.length).toBeGreaterThan(bytes);
+  }
+});
+
+test("what a host sends reaches the plugin however deep it is nested, and a bad control line ends nothing", async () => {
+  const { host, ask, ended, pong } = await startEcho();
+  ask("deep", { raw: "" });
+  const nested = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
+  host.data.write(`{"session_id":"x","note":"backwards_response","event":"request","data":${nested}}\n`);
+  host.control.write(
+    `${nested}\n{"op":"ping","id":${nested}}\n"\n{"op":"ping","id":${"9".repeat(5000)}}\n\xff\n`,
+  );
+  ask("after", {});
+  await ended("after");
+  expect(await pong()).toMatchObject({ alive: true });
+});
+
+test("an answer to a plugin opens no session again", async () => {
+  const { host, ask, ended, pong } = await startEcho();
+  const about = '"conversation_id":null,"message_id":null,"app_id":null,"endpoint_id":null,"context":null';
+  host.data.write(`{"session_id":"over",${about},"event":"backwards_response","data":{}}\n`);
+  ask("after", {});
+  await ended("after");
+  expect(await pong()).toMatchObject({ open_sessions: 0 });
+});
+
+test.each([35, 40, 9])("a plugin that ends by signal %i is reported with it", async (signal) => {
+  const { host, ask } = await startEcho();
+  ask("dying", { kill_self: signal });
+  await expect.poll(() => host.controlLines().at(-1), { timeout: 20_000 }).toContain('"op":"exit"');
+  expect(host.controlLines().at(-1)).toContain(
+    signal === 9 ? '"signal":"SIGKILL"' : `"signal":"SIG${signal}"`,
+  );
+});
+
+test("a plugin that leaves its process group is ended with the Container all the same", async () => {
+  const { host, runner, ask, ended } = await startEcho(["--grace-ms", "100"]);
+  ask("leaving", { leave_group: true });
+  await ended("leaving");
+  runner.process.kill("SIGTERM");
+  expect(await runner.exited).toMatchObject({ code: 143 });
+  expect(host.controlLines().at(-1)).toContain('"signal":"SIGTERM"');
+});
