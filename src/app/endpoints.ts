@@ -1,11 +1,11 @@
-import { createBerthSecrets } from "../endpoint/berth-secrets.ts";
-import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/directory.ts";
+import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import { createEndpoints, type Endpoints } from "../endpoint/endpoints.ts";
-import { createInnerApi } from "../endpoint/inner-api.ts";
-import { createPlatformSecrets, withoutPlatform } from "../endpoint/platform-secrets.ts";
-import { resealAll } from "../endpoint/reseal.ts";
-import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-keys.ts";
-import type { SecretKeeper } from "../endpoint/secrets.ts";
+import { createBerthSecrets } from "../endpoint/secrets/berth-secrets.ts";
+import { createInnerApi } from "../endpoint/secrets/inner-api.ts";
+import { createPlatformSecrets, withoutPlatform } from "../endpoint/secrets/platform-secrets.ts";
+import { resealAll } from "../endpoint/secrets/reseal.ts";
+import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secrets/secret-keys.ts";
+import type { SecretKeeper } from "../endpoint/secrets/secrets.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import { systemClock } from "../util/clock.ts";
 import { openTlsContext } from "../util/tls-context.ts";

@@ -2,12 +2,12 @@
 import type { Actor } from "../domain/audit.ts";
 import { tenantNotFound } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
-import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
+import type { TenantStorage } from "../storage/tenant-storage.ts";
+import type { RemovalAccepted, TenantRecord } from "../store/contracts/tenants.ts";
 import type { Page, PageRequest, Store } from "../store/store.ts";
-import type { RemovalAccepted, TenantRecord } from "../store/tenant-rows.ts";
-import { handOver } from "./tasks/hand-over.ts";
+import { handOver } from "./task-engine/enqueue-task.ts";
 
 export interface TenantUse extends TenantRecord {
   /** What its plugins keep in their storage. */

@@ -16,7 +16,7 @@ import type { Log } from "../observe/log.ts";
 import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
 import type { SessionListener } from "../transport/transport.ts";
 import type { HostCallContext, HostCalls } from "./host-calls.ts";
-import type { InstalledPlugin } from "./installations.ts";
+import type { InstalledPlugin } from "./installation-directory.ts";
 import { userOf } from "./request-line.ts";
 
 /** How long the state of a plugin that is not ready is asked for, once its time is over. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
-import { LocalQueue } from "../../test/harness/local-queue.ts";
-import { ManualClock } from "../../test/harness/manual-clock.ts";
+import { LocalQueue } from "../../test/harness/doubles/local-queue.ts";
+import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
 import { SCOPES } from "../domain/scope.ts";
 import { silentLog } from "../observe/log.ts";

@@ -4,9 +4,9 @@ import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { AcceptInstall, Store } from "../../src/store/store.ts";
-import { length } from "../harness/lengths.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const ROUNDS = length({ short: 10, soak: 200 });

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import type { InstalledFilter } from "../../src/store/installed-rows.ts";
-import { openConnection } from "../../src/store/prisma/connection.ts";
-import { plainSql } from "../../src/store/prisma/sql.ts";
+import type { InstalledFilter } from "../../src/store/contracts/installed.ts";
+import { openConnection } from "../../src/store/prisma/client/connection.ts";
+import { plainSql } from "../../src/store/prisma/client/sql.ts";
 import type { Page, Store } from "../../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { LIMITS } from "../harness/tenant-rows.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const MINE = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000a");
 const OTHER = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000b");

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, type TaskId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Store } from "../../src/store/store.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import {
   type DaemonInstallation,
   daemonTables,
@@ -13,9 +14,8 @@ import {
   installTaskRow,
   pluginRow,
   speak,
-} from "../harness/daemon-database.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+} from "../harness/samples/daemon-database.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const KINDS = [{ table: "tool_installations", provider: "clock" }];
 const GRANTED = { limitsAsked: { memoryIsHard: false }, limits: LIMITS, warnings: ["a warning"] };

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { HANDED_OUT_KEY, keptKeyFile, RunnerKey } from "../../src/transport/runner-key.ts";
-import { Door, type Pair } from "../../src/transport/socket/door.ts";
+import { Door, type Pair } from "../../src/transport/socket/runner-listener.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
-import { listenRaw } from "../harness/raw-host.ts";
-import { callTool, makeRunFolder, openLink, startRunner, texts } from "../harness/runner-process.ts";
+import { callTool, makeRunFolder, openLink, startRunner, texts } from "../harness/rigs/runner-process.ts";
+import { listenRaw } from "../harness/servers/raw-host.ts";
 
 interface Keyed {
   readonly folder: string;

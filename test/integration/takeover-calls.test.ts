@@ -1,8 +1,8 @@
 /** Calls to what an earlier daemon had installed and that is not built yet, through both doors. */
 import { afterEach, expect, test } from "vitest";
-import type { Needs } from "../../src/invocation/needs.ts";
-import { dispatch } from "../harness/dify.ts";
-import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/door.ts";
+import type { Needs } from "../../src/invocation/build-priority.ts";
+import { dispatch } from "../harness/clients/dify.ts";
+import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/rigs/door.ts";
 
 let asked = 0;
 const needs: Needs = {

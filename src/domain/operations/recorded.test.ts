@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { recorded } from "../../../test/harness/recorded.ts";
-import { Reading } from "../shape.ts";
+import { recorded } from "../../../test/harness/samples/recorded.ts";
+import { Reading } from "../../http/dify/wire/shape.ts";
 import type { Dispatch } from "./operation.ts";
 import { OPERATIONS } from "./operations.ts";
 

@@ -9,7 +9,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import { storableText } from "../../util/storable.ts";
-import { handOver } from "../tasks/hand-over.ts";
+import { handOver } from "../task-engine/enqueue-task.ts";
 
 export interface BatchWish {
   readonly identifier: string;

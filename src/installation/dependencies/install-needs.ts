@@ -14,9 +14,9 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests } from "../contracts.ts";
-import { waitsFor } from "../tasks/children.ts";
-import { handOver } from "../tasks/hand-over.ts";
-import type { TaskJournal } from "../tasks/journal.ts";
+import { handOver } from "../task-engine/enqueue-task.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
 import { type Choice, type PlanRequest, planNeeds } from "./plan.ts";
 import { failed } from "./refusals.ts";
 

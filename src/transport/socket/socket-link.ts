@@ -19,12 +19,12 @@ import type {
   RuntimeLink,
   SessionListener,
 } from "../transport.ts";
-import type { ControlMessage } from "./control-message.ts";
-import { Door, type Pair } from "./door.ts";
+import type { ControlMessage } from "./control/control-message.ts";
+import { Pings } from "./control/pings.ts";
 import { exitFault, frameTooLarge, linkLost } from "./exit-fault.ts";
-import type { LargeFrames, Room } from "./large-frames.ts";
-import { LivePair } from "./pair.ts";
-import { Pings } from "./pings.ts";
+import type { LargeFrames, Room } from "./frames/large-frames.ts";
+import { LivePair } from "./live-pair.ts";
+import { Door, type Pair } from "./runner-listener.ts";
 import { Sessions } from "./sessions.ts";
 
 export interface SocketLinkSettings {
