@@ -5,7 +5,7 @@ import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
-import { createNeeds } from "../installation/takeover/build-priority.ts";
+import { createBuildPriority } from "../installation/takeover/build-priority.ts";
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
@@ -53,7 +53,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
       clock: systemClock,
       log,
       sharers: processes,
-      news: queue,
+      pubSub: queue,
       settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
     }),
   );
@@ -74,7 +74,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   return scope.use(
     createInvoker({
       ...{ installations, runtimes, hostCalls, log, settings: invokerSettings(config) },
-      needs: createNeeds({ store, queue }),
+      buildPriority: createBuildPriority({ store, queue }),
     }),
   );
 }
@@ -96,7 +96,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     await createKeyring({
       store,
       adminKey,
-      news: queue,
+      pubSub: queue,
       clock,
       log,
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },

@@ -64,7 +64,7 @@ async function aDirectory(settings: Partial<EndpointDirectorySettings> = {}) {
         return fake.open(stored, signal);
       },
     },
-    news: {
+    pubSub: {
       publish: async (topic, message) => void seen.told.push(`${topic} ${message}`),
       subscribe: async (_topic, listener) => {
         fake.hear = listener;

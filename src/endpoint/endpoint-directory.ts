@@ -39,7 +39,7 @@ export interface EndpointDirectoryOptions {
   readonly store: Pick<Store, "endpoints">;
   readonly installations: Pick<InstallationDirectory, "find">;
   readonly secrets: Pick<SecretKeeper, "open">;
-  readonly news: Pick<Queue, "publish" | "subscribe">;
+  readonly pubSub: Pick<Queue, "publish" | "subscribe">;
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: EndpointDirectorySettings;
@@ -58,7 +58,7 @@ export interface EndpointDirectorySettings {
 
 /** Resolves once it hears of changes. */
 export async function openEndpointDirectory(options: EndpointDirectoryOptions): Promise<EndpointDirectory> {
-  const directory = new Directory(options);
+  const directory = new CachedEndpointDirectory(options);
   await directory.listen();
   return directory;
 }
@@ -68,7 +68,7 @@ interface Entry {
   readonly reading: Promise<EndpointRecord | undefined>;
 }
 
-class Directory implements EndpointDirectory {
+class CachedEndpointDirectory implements EndpointDirectory {
   readonly #options: EndpointDirectoryOptions;
   /** The one that was used longest ago comes first. */
   readonly #entries = new Map<string, Entry>();
@@ -91,12 +91,12 @@ class Directory implements EndpointDirectory {
 
   changed(hookId: string): void {
     this.#entries.delete(hookId);
-    void this.#options.news.publish(ENDPOINTS_TOPIC, hookId).catch(() => undefined);
+    void this.#options.pubSub.publish(ENDPOINTS_TOPIC, hookId).catch(() => undefined);
   }
 
   async listen(): Promise<void> {
     const forget = (hookId: string) => void this.#entries.delete(hookId);
-    this.#listening = await this.#options.news.subscribe(ENDPOINTS_TOPIC, forget);
+    this.#listening = await this.#options.pubSub.subscribe(ENDPOINTS_TOPIC, forget);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

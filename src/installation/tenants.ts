@@ -7,7 +7,7 @@ import type { Queue } from "../queue/queue.ts";
 import type { TenantStorage } from "../storage/tenant-storage.ts";
 import type { RemovalAccepted, TenantRecord } from "../store/contracts/tenants.ts";
 import type { Page, PageRequest, Store } from "../store/store.ts";
-import { handOver } from "./task-engine/enqueue-task.ts";
+import { enqueueTask } from "./task-engine/enqueue-task.ts";
 
 export interface TenantUse extends TenantRecord {
   /** What its plugins keep in their storage. */
@@ -49,7 +49,7 @@ export function createTenants({ store, storage, queue, log }: TenantsDeps): Tena
     },
     remove: async (id, by) => {
       const accepted = await store.tenants.acceptRemoval(id, by);
-      await handOver({ queue, log }, accepted);
+      await enqueueTask({ queue, log }, accepted);
       return accepted;
     },
   };

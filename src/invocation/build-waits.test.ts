@@ -18,8 +18,8 @@ function directory(place: { place: number; of: number } | undefined) {
   const now: { found: InstalledPlugin | undefined } = { found: plugin("installing") };
   const waits = new BuildWaits({
     waitersMax: 2,
-    needs: {
-      need: async (id) => {
+    buildPriority: {
+      raise: async (id) => {
         asked.push(id);
         return place;
       },

@@ -1,12 +1,12 @@
 /** A call to what an earlier daemon had installed waits, within its own deadline, for the image that is being built. */
 import { Fault } from "../domain/fault.ts";
 import type { InvocationRequest } from "../domain/invocation.ts";
-import type { Needs } from "./build-priority.ts";
+import type { BuildPriority } from "./build-priority.ts";
 import type { InstallationDirectory, InstalledPlugin } from "./installation-directory.ts";
 
 export interface BuildWaitsDeps {
   readonly installations: Pick<InstallationDirectory, "find" | "onChange">;
-  readonly needs: Needs;
+  readonly buildPriority: BuildPriority;
   /** Calls that wait for one Installation at most; any other is told at once where it stands. */
   readonly waitersMax: number;
 }
@@ -30,7 +30,7 @@ export class BuildWaits {
     { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<InstalledPlugin | undefined> {
     const { id } = plugin.installation;
-    const place = await this.#need(plugin);
+    const place = await this.#raise(plugin);
     if (place === undefined) return plugin;
     const waiting = this.#waiters.get(id) ?? 0;
     if (waiting >= this.#deps.waitersMax) throw building(plugin, place);
@@ -47,13 +47,13 @@ export class BuildWaits {
       if (left > 0) this.#waiters.set(id, left);
       else this.#waiters.delete(id);
     }
-    throw building(plugin, (await this.#need(plugin)) ?? place);
+    throw building(plugin, (await this.#raise(plugin)) ?? place);
   }
 
   /** Without the Store nobody knows: then it is as any other that is being installed. */
-  async #need({ installation: { id, state } }: InstalledPlugin) {
+  async #raise({ installation: { id, state } }: InstalledPlugin) {
     if (state !== "installing") return undefined;
-    return await this.#deps.needs.need(id).catch(() => undefined);
+    return await this.#deps.buildPriority.raise(id).catch(() => undefined);
   }
 
   /** True once it holds, false when the time is over. */

@@ -11,7 +11,7 @@ export interface CallLimit {
  * How many Invocations of one Installation run at once in this process, and the queue before them. Entering is
  * synchronous while there is room. Places are handed on in the order of asking.
  */
-export class Breaker {
+export class CallLimiter {
   #inFlight = 0;
   #limit: CallLimit;
   readonly #queueMax: number;

@@ -10,7 +10,7 @@ import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
-import { Breaker, type CallLimit } from "./call-limiter.ts";
+import { type CallLimit, CallLimiter } from "./call-limiter.ts";
 import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.ts";
 
 /** A topic of the queue: something about an Installation has changed. The message is its id. */
@@ -19,7 +19,7 @@ export const INSTALLATIONS_TOPIC = "installations";
 export interface InstalledPlugin {
   readonly installation: Installation;
   readonly catalog: PluginCatalog;
-  readonly breaker: Breaker;
+  readonly limiter: CallLimiter;
 }
 
 export interface InstallationDirectory extends AsyncDisposable {
@@ -49,7 +49,7 @@ export interface InstallationDirectoryOptions {
   readonly log: Log;
   readonly sharers: Sharers;
   /** Where changes are told of, so that they count before the next poll. */
-  readonly news: Pick<Queue, "subscribe">;
+  readonly pubSub: Pick<Queue, "subscribe">;
   readonly settings: { readonly directoryPollMs: number; readonly queueMax: number };
 }
 
@@ -57,14 +57,14 @@ export interface InstallationDirectoryOptions {
 export async function openInstallationDirectory(
   options: InstallationDirectoryOptions,
 ): Promise<InstallationDirectory> {
-  const directory = new Directory(options);
+  const directory = new PolledInstallationDirectory(options);
   await directory.listen();
   await directory.refresh();
   directory.poll();
   return directory;
 }
 
-class Directory implements InstallationDirectory {
+class PolledInstallationDirectory implements InstallationDirectory {
   readonly #options: InstallationDirectoryOptions;
   readonly #byPlugin = new Map<string, InstalledPlugin>();
   readonly #keyById = new Map<string, string>();
@@ -127,7 +127,7 @@ class Directory implements InstallationDirectory {
 
   async listen(): Promise<void> {
     const refresh = () => void this.refresh().catch(() => undefined);
-    this.#listening = await this.#options.news.subscribe(INSTALLATIONS_TOPIC, refresh);
+    this.#listening = await this.#options.pubSub.subscribe(INSTALLATIONS_TOPIC, refresh);
   }
 
   /** While the database is away, what is known stays in use: running plugins go on serving. */
@@ -163,10 +163,10 @@ class Directory implements InstallationDirectory {
     const known = this.#byPlugin.get(key);
     const limit = this.#limitOf(installation);
     const same = known?.installation.id === installation.id ? known : undefined;
-    const breaker = same?.breaker ?? new Breaker({ limit, queueMax: this.#options.settings.queueMax });
-    this.#byPlugin.set(key, { installation, catalog, breaker });
+    const limiter = same?.limiter ?? new CallLimiter({ limit, queueMax: this.#options.settings.queueMax });
+    this.#byPlugin.set(key, { installation, catalog, limiter });
     this.#keyById.set(installation.id, key);
-    if (same !== undefined) breaker.setLimit(limit);
+    if (same !== undefined) limiter.setLimit(limit);
   }
 
   #limitOf(installation: Installation): CallLimit {
@@ -174,8 +174,8 @@ class Directory implements InstallationDirectory {
   }
 
   #share(): void {
-    for (const { installation, breaker } of this.#byPlugin.values())
-      breaker.setLimit(this.#limitOf(installation));
+    for (const { installation, limiter } of this.#byPlugin.values())
+      limiter.setLimit(this.#limitOf(installation));
   }
 
   async #catalogOf(identifier: string): Promise<PluginCatalog | undefined> {

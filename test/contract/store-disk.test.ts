@@ -304,9 +304,9 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.leases.isTaken(name)).toBe(false);
       expect(await store.leases.take(name, "next", LEASE_MS)).toBe(true);
       await expect(store.leases.renew(name, holder, LEASE_MS)).rejects.toMatchObject({ code: "lease_lost" });
-      await store.leases.giveBack(name, holder);
+      await store.leases.release(name, holder);
       expect(await store.leases.isTaken(name)).toBe(true);
-      await store.leases.giveBack(name, "next");
+      await store.leases.release(name, "next");
       expect(await store.leases.isTaken(name)).toBe(false);
     });
   });

@@ -7,7 +7,7 @@ import type { StoredBundle } from "../../store/contracts/bundles.ts";
 import type { TaskAccepted } from "../../store/contracts/tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { BundleRequest } from "../contracts.ts";
-import { handOver } from "../task-engine/enqueue-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import type { TaskJournal } from "../task-engine/task-journal.ts";
 import { type InstallNeedsDeps, installNeeds, NeedsInput } from "./install-needs.ts";
 
@@ -34,7 +34,7 @@ export async function acceptBundle(deps: BundleDeps, request: BundleRequest): Pr
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(by === undefined ? {} : { by }),
   });
-  await handOver(deps, accepted);
+  await enqueueTask(deps, accepted);
   return accepted;
 }
 

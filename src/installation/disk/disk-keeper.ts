@@ -82,7 +82,7 @@ async function pass(
     if (signal.aborted || isFault(error, "lease_lost")) return false;
     throw error;
   } finally {
-    await store.leases.giveBack(LEASE, holder).catch(() => undefined);
+    await store.leases.release(LEASE, holder).catch(() => undefined);
   }
 }
 

@@ -34,7 +34,7 @@ export async function holdWheelCache(
     await underLease({ clock, leaseMs, renew }, signal, work);
     return undefined;
   } finally {
-    await store.leases.giveBack(WHEEL_CACHE_LEASE, holder).catch(() => undefined);
+    await store.leases.release(WHEEL_CACHE_LEASE, holder).catch(() => undefined);
   }
 }
 

@@ -45,6 +45,6 @@ export async function tryWithArchive<T>(
     return { result: await underLease({ clock, leaseMs, renew }, signal, work) };
   } finally {
     // One that cannot be given back runs out.
-    await store.leases.giveBack(name, holder).catch(() => undefined);
+    await store.leases.release(name, holder).catch(() => undefined);
   }
 }

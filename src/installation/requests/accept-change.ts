@@ -2,7 +2,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { AcceptChange, Accepted, Store } from "../../store/store.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
-import { handOver } from "../task-engine/enqueue-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 
 export interface AcceptChangeDeps {
   readonly store: Store;
@@ -15,6 +15,6 @@ export async function acceptChange(deps: AcceptChangeDeps, change: AcceptChange)
   const accepted = await deps.store.installations.acceptChange(change);
   // Before the task is run: a call that comes now must not reach what is being disabled.
   await announceChange(deps, accepted.installation);
-  await handOver(deps, accepted);
+  await enqueueTask(deps, accepted);
   return accepted;
 }

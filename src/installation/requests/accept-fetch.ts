@@ -7,7 +7,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { TaskAccepted } from "../../store/contracts/tasks.ts";
 import type { Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
-import { handOver } from "../task-engine/enqueue-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 
 /** The input of a `fetch` task. */
 export const FetchInput = z.object({
@@ -60,7 +60,7 @@ export async function acceptFetch(
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(by === undefined ? {} : { by }),
   });
-  await handOver(deps, accepted);
+  await enqueueTask(deps, accepted);
   return accepted;
 }
 

@@ -9,7 +9,7 @@ import { acceptBundle } from "../dependencies/bundle.ts";
 import type { NeedsInput } from "../dependencies/install-needs.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
 import { cancelTask } from "../task-engine/cancel-task.ts";
-import { handOver } from "../task-engine/enqueue-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { checkRepeated } from "../trust/trust-refusals.ts";
 import { acceptFetch, originOf } from "./accept-fetch.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
@@ -34,7 +34,7 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
     const pkg = await visiblePackage(deps.store, request);
     const accepted = await accept(deps, pkg, request);
     if (request.verifySignature === true) checkRepeated(accepted);
-    await handOver(deps, accepted);
+    await enqueueTask(deps, accepted);
     return accepted;
   };
   return {
@@ -47,7 +47,7 @@ export function createInstallationRequests(deps: InstallationRequestsDeps): Inst
     cancel: (id, by) => cancelTask(deps, id, by),
     uninstall: async (id, request) => {
       const accepted = await acceptUninstall(deps, id, request);
-      await handOver(deps, accepted);
+      await enqueueTask(deps, accepted);
       return accepted;
     },
   };

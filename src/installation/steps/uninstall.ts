@@ -5,7 +5,7 @@ import type { Queue } from "../../queue/queue.ts";
 import type { PoolKeeper } from "../../runtime/runtimes.ts";
 import type { TenantStorage } from "../../storage/tenant-storage.ts";
 import type { Store } from "../../store/store.ts";
-import { handOver } from "../task-engine/enqueue-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
 import type { StepContext } from "./install.ts";
 
@@ -44,7 +44,7 @@ async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promis
   const { items } = await deps.store.tasks.list({ tenantId, installationId }, { limit: 100 });
   const others = items.filter(({ id, state }) => id !== task.id && !isTaskEnded(state));
   if (others.length === 0) return;
-  for (const other of others) await handOver(deps, { task: other });
+  for (const other of others) await enqueueTask(deps, { task: other });
   throw waitsFor(others);
 }
 

@@ -56,7 +56,7 @@ function shelf(
           return { created: true };
         },
       },
-      leases: { take: async () => true, renew: async () => undefined, giveBack: async () => undefined },
+      leases: { take: async () => true, renew: async () => undefined, release: async () => undefined },
     },
     packages: {
       has: async (identifier: string) => !(archives[identifier] instanceof Fault),

@@ -4,7 +4,7 @@ import type { Task } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
-import { handOver } from "./enqueue-task.ts";
+import { enqueueTask } from "./enqueue-task.ts";
 import { cancelTopic } from "./topics.ts";
 
 export interface CancelDeps {
@@ -21,6 +21,6 @@ export interface CancelDeps {
 export async function cancelTask(deps: CancelDeps, id: TaskId, by?: Actor): Promise<Task> {
   const task = await deps.store.tasks.cancel(id, by);
   await deps.queue.publish(cancelTopic(id), "cancel").catch(() => undefined);
-  await handOver(deps, { task });
+  await enqueueTask(deps, { task });
   return task;
 }

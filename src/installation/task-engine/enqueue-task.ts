@@ -4,7 +4,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 
 /** Tells the queue of an accepted task. Where it cannot be told, the sweeper hands the task over later. */
-export async function handOver(
+export async function enqueueTask(
   { queue, log }: { readonly queue: Queue; readonly log: Log },
   { task }: { readonly task: Task },
 ): Promise<void> {

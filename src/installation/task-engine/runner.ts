@@ -33,10 +33,10 @@ import { type ChangeStepDeps, runUpgrade } from "../steps/upgrade.ts";
 import { announceChange } from "./announce-change.ts";
 import { explain } from "./explain.ts";
 import { TaskJournal } from "./task-journal.ts";
-import { giveBack, WaitsFor, wakeWaiters } from "./task-waits.ts";
+import { releaseLease, WaitsFor, wakeWaiters } from "./task-waits.ts";
 import { taskTopic } from "./topics.ts";
 import { underLease } from "./under-lease.ts";
-import { conclude } from "./undo-task.ts";
+import { undoTask } from "./undo-task.ts";
 import { whileWanted } from "./while-wanted.ts";
 
 export interface TaskRunnerSettings {
@@ -223,7 +223,7 @@ async function endWith(
     if (mayRetry && (await retryLater(deps, { task, journal, fault }))) return { ending: "retry", fault };
     const state = fault.code === "cancelled" ? "cancelled" : "failed";
     const ending = noted ?? { state, cause: explain(fault, journal) };
-    const ended = await conclude(deps, { task, journal, ending }).catch(asWaits);
+    const ended = await undoTask(deps, { task, journal, ending }).catch(asWaits);
     if (ended instanceof WaitsFor) return await wait(deps, task, { waits: ended, isEnding: true });
     return { ending: ended, fault };
   } catch (failure) {
@@ -242,7 +242,7 @@ async function wait(
   task: Task,
   how: { readonly waits: WaitsFor; readonly isEnding: boolean },
 ): Promise<Outcome> {
-  await giveBack(deps, { task, ...how, checkMs: deps.tasks.waitCheckMs });
+  await releaseLease(deps, { task, ...how, checkMs: deps.tasks.waitCheckMs });
   return { ending: "waits" };
 }
 

@@ -29,7 +29,7 @@ interface WakeDeps {
   readonly log: Log;
 }
 
-interface GivingBack {
+interface LeaseRelease {
   readonly task: Task;
   readonly waits: WaitsFor;
   /** It is ending already: a request for that changes nothing of its wait. */
@@ -41,9 +41,9 @@ interface GivingBack {
  * Gives the waiting task's lease back. It is looked at again after `checkMs` in any case: a worker of an earlier release
  * ends tasks without a word to those that wait.
  */
-export async function giveBack(
+export async function releaseLease(
   deps: WakeDeps,
-  { task, waits, isEnding, checkMs }: GivingBack,
+  { task, waits, isEnding, checkMs }: LeaseRelease,
 ): Promise<void> {
   const how = { on: waits.tasks, delayMs: checkMs, isEnding };
   if (!(await deps.store.tasks.wait(task.id, task.attempt, how))) await enqueue(deps, task);

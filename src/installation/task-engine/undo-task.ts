@@ -10,27 +10,27 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import { cancelTask } from "./cancel-task.ts";
-import { handOver } from "./enqueue-task.ts";
+import { enqueueTask } from "./enqueue-task.ts";
 import type { TaskJournal } from "./task-journal.ts";
 import { waitsFor } from "./task-waits.ts";
 import { installationTopic } from "./topics.ts";
 
-export interface ConcludeDeps {
+export interface UndoTaskDeps {
   readonly store: Store;
   readonly queue: Queue;
   readonly log: Log;
 }
 
-interface Concluding {
+interface EndingTask {
   readonly task: Task;
   readonly journal: TaskJournal;
   readonly ending: TaskEnding;
 }
 
 /** Resolves with how it has ended, once it has; throws `waitsFor` what has to end before. */
-export async function conclude(
-  deps: ConcludeDeps,
-  { task, journal, ending }: Concluding,
+export async function undoTask(
+  deps: UndoTaskDeps,
+  { task, journal, ending }: EndingTask,
 ): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const children = await store.tasks.children(task.id);
@@ -46,12 +46,12 @@ export async function conclude(
   await dropNeeds(deps, task);
   // What somebody asked to be fetched and installed shows why it failed, as any other install does.
   const showsFailure = task.kind === "fetch" && task.parentId === undefined && noted.state === "failed";
-  if (!showsFailure && task.kind !== "batch") await letGo(deps, { task, journal, children, held });
+  if (!showsFailure && task.kind !== "batch") await dropHolds(deps, { task, journal, children, held });
   await store.dependencies.release(task.id);
   return await end(deps, { task, journal, ending: noted });
 }
 
-async function cancelChildren(deps: ConcludeDeps, task: Task, children: readonly Task[]): Promise<void> {
+async function cancelChildren(deps: UndoTaskDeps, task: Task, children: readonly Task[]): Promise<void> {
   const ending: Task[] = [];
   for (const child of children) {
     if (isTaskEnded(child.state)) continue;
@@ -70,15 +70,15 @@ function hasEnded(error: unknown): undefined {
   throw error;
 }
 
-async function isForOthers({ store }: ConcludeDeps, task: Task, child: Task): Promise<boolean> {
+async function isForOthers({ store }: UndoTaskDeps, task: Task, child: Task): Promise<boolean> {
   if (child.installationId === undefined || child.kind === "upgrade") return false;
   const holders = await store.dependencies.holdersOf(child.installationId);
   return holders.some((id) => id !== task.id) || !holders.includes(task.id);
 }
 
-async function letGo(
-  deps: ConcludeDeps,
-  { task, journal, children, held }: Omit<Concluding, "ending"> & ConcludeTies,
+async function dropHolds(
+  deps: UndoTaskDeps,
+  { task, journal, children, held }: Omit<EndingTask, "ending"> & TaskTies,
 ): Promise<void> {
   const removals: Task[] = [];
   for (const id of await dependentsFirst(deps, held)) {
@@ -87,19 +87,19 @@ async function letGo(
       journal.warning(`${failed.identifier} could not be uninstalled: ${failed.cause?.message}`);
       continue;
     }
-    const result = await deps.store.dependencies.letGo(task.id, id);
+    const result = await deps.store.dependencies.dropHold(task.id, id);
     if (result.outcome !== "removing") continue;
     const { removal } = result;
     if (removal.created) journal.progress(`uninstalling ${removal.installation.identifier}`);
     await deps.queue.publish(installationTopic(id), "removed").catch(() => undefined);
-    await handOver(deps, removal);
+    await enqueueTask(deps, removal);
     removals.push(removal.task);
   }
   await journal.flush();
   if (removals.length > 0) throw waitsFor(removals);
 }
 
-interface ConcludeTies {
+interface TaskTies {
   readonly children: readonly Task[];
   readonly held: readonly InstallationId[];
 }
@@ -110,7 +110,7 @@ function isFailedRemoval(child: Task, id: InstallationId): boolean {
 
 /** Whoever is kept keeps what it needs: so it is asked about first. */
 async function dependentsFirst(
-  { store }: ConcludeDeps,
+  { store }: UndoTaskDeps,
   held: readonly InstallationId[],
 ): Promise<readonly InstallationId[]> {
   const needing = new Map<InstallationId, ReadonlySet<InstallationId>>();
@@ -131,7 +131,7 @@ async function dependentsFirst(
 }
 
 /** What its Installation was to need; what it needs with the Package that it has stays. */
-async function dropNeeds({ store }: ConcludeDeps, { installationId, identifier }: Task): Promise<void> {
+async function dropNeeds({ store }: UndoTaskDeps, { installationId, identifier }: Task): Promise<void> {
   if (installationId === undefined || identifier === undefined) return;
   const installation = await store.installations.find(installationId);
   const has =
@@ -140,7 +140,7 @@ async function dropNeeds({ store }: ConcludeDeps, { installationId, identifier }
 }
 
 /** A cancelled install leaves nothing: what it was to bring is uninstalled. Its task has ended in the same moment. */
-async function end(deps: ConcludeDeps, { task, ending }: Concluding): Promise<TaskEnding["state"]> {
+async function end(deps: UndoTaskDeps, { task, ending }: EndingTask): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const installation =
     task.kind === "install" ? await store.installations.find(task.installationId) : undefined;
@@ -151,7 +151,7 @@ async function end(deps: ConcludeDeps, { task, ending }: Concluding): Promise<Ta
       force: true,
       parentId: task.id,
     });
-    await handOver(deps, removal);
+    await enqueueTask(deps, removal);
     return ending.state;
   }
   const markInstallation = installation !== undefined && installation.desired !== "removed";

@@ -19,7 +19,7 @@ import type { LogKeeper } from "../logs/log-keeper.ts";
 import { type Announcer, announce, TOPICS } from "../reach/announce.ts";
 import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { LaunchSettings, ProfileSettings } from "../settings.ts";
-import type { EngineNews } from "../supervise/engine-history.ts";
+import type { EngineHistory } from "../supervise/engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
 import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
@@ -35,7 +35,7 @@ export interface LaunchDeps {
   readonly queue: Announcer;
   /** Of Containers that are being created or started. */
   readonly lanes: Semaphore;
-  readonly news: EngineNews;
+  readonly engineHistory: EngineHistory;
   /** Tells whether the host had time for a start. */
   readonly host: Host;
   readonly clock: Clock;
@@ -329,11 +329,12 @@ async function look(engine: Engine, containerId: string, signal: AbortSignal) {
 
 /** The runner leaves soon after its plugin; only then the Engine's flag and the whole log are there. */
 async function crashFault(deps: LaunchDeps, live: LiveRuntime, said: RuntimeExit): Promise<Fault> {
-  const { engine, clock, settings, news } = deps;
+  const { engine, clock, settings, engineHistory } = deps;
   const state = await waitStopped({ engine, clock }, live.containerId, settings.startCheckMs);
   const exit = exitOf(said, state);
   const outside =
-    news.explain(live.containerId, clock.now(), state) ?? (state === undefined ? "ended_outside" : undefined);
+    engineHistory.explain(live.containerId, clock.now(), state) ??
+    (state === undefined ? "ended_outside" : undefined);
   if (outside !== undefined && !exit.oom) return startInterrupted(outside);
   return startCrashed(exit, await lastLines(deps, live.containerId, settings.logLinesKept));
 }

@@ -29,7 +29,7 @@ export interface RunningRuntimeDirectory extends RuntimeDirectory, AsyncDisposab
 
 /** Resolves once every Runtime that lives now has its link; the links stay the caller's to close. */
 export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<RunningRuntimeDirectory> {
-  const directory = new Directory(deps);
+  const directory = new PolledRuntimeDirectory(deps);
   try {
     await directory.start();
   } catch (error) {
@@ -39,7 +39,7 @@ export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<Runnin
   return directory;
 }
 
-class Directory implements RunningRuntimeDirectory {
+class PolledRuntimeDirectory implements RunningRuntimeDirectory {
   readonly #deps: DirectoryDeps;
   readonly #scope = new Scope();
   readonly #changes = new Set<() => void>();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ManualClock } from "../../../test/harness/doubles/manual-clock.ts";
 import type { EngineEvent } from "../../engine/engine.ts";
-import { EngineNews } from "./engine-history.ts";
+import { EngineHistory } from "./engine-history.ts";
 
 const event = (action: EngineEvent["action"], signal?: number): EngineEvent => ({
   action,
@@ -19,25 +19,25 @@ describe("an end that Berth did not ask for", () => {
     ["died", event("die"), undefined],
   ])("of a Container that %s", (_what, told, reason) => {
     const clock = new ManualClock();
-    const news = new EngineNews(clock);
-    news.note(told);
-    expect(news.explain("c", clock.now(), undefined)).toBe(reason);
-    expect(news.explain("another", clock.now(), undefined)).toBeUndefined();
+    const engineHistory = new EngineHistory(clock);
+    engineHistory.note(told);
+    expect(engineHistory.explain("c", clock.now(), undefined)).toBe(reason);
+    expect(engineHistory.explain("another", clock.now(), undefined)).toBeUndefined();
   });
 
   test("around the time in which the Engine was away is the Engine's", async () => {
     const clock = new ManualClock();
-    const news = new EngineNews(clock);
+    const engineHistory = new EngineHistory(clock);
     const crashedBefore = clock.now();
     await clock.advance(60_000, 10_000);
-    news.noteBroken();
+    engineHistory.noteBroken();
     await clock.advance(5_000, 5_000);
-    news.noteBroken();
-    expect(news.explain("c", clock.now() + 1_000, undefined)).toBe("engine_restarted");
-    expect(news.explain("c", clock.now() + 600_000, { finishedAt: new Date(clock.now()) })).toBe(
+    engineHistory.noteBroken();
+    expect(engineHistory.explain("c", clock.now() + 1_000, undefined)).toBe("engine_restarted");
+    expect(engineHistory.explain("c", clock.now() + 600_000, { finishedAt: new Date(clock.now()) })).toBe(
       "engine_restarted",
     );
-    expect(news.explain("c", crashedBefore, undefined)).toBeUndefined();
-    expect(news.explain("c", clock.now() + 60_000, undefined)).toBeUndefined();
+    expect(engineHistory.explain("c", crashedBefore, undefined)).toBeUndefined();
+    expect(engineHistory.explain("c", clock.now() + 60_000, undefined)).toBeUndefined();
   });
 });

@@ -13,7 +13,7 @@ const AROUND_MS = 15_000;
 /** INT, QUIT, KILL and TERM: what ends a process that does not ask for other signals. */
 const ENDING_SIGNALS = [2, 3, 9, 15];
 
-export class EngineNews {
+export class EngineHistory {
   readonly #clock: Clock;
   /** Containers that were told to end, and when that was heard. */
   readonly #told = new Map<string, number>();

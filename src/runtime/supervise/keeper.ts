@@ -25,7 +25,7 @@ import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { PoolKeeper } from "../runtimes.ts";
 import type { LaunchSettings, ProfileSettings, SupervisionSettings } from "../settings.ts";
 import { askForRemoval, askForReplacement, askForStart, untilStopped } from "./ask-keeper.ts";
-import { EngineNews } from "./engine-history.ts";
+import { EngineHistory } from "./engine-history.ts";
 import { watchEngine } from "./engine-watch.ts";
 import { PoolSupervisor } from "./pool/supervisor.ts";
 import type { SupervisorDeps } from "./pool/supervisor-deps.ts";
@@ -86,13 +86,13 @@ class Keeper implements RunningPoolKeeper {
   readonly #usedAt = new Map<string, number>();
   readonly #leases = new KeyedLock<string>();
   readonly #sweeper: Sweeper;
-  readonly #news: EngineNews;
+  readonly #engineHistory: EngineHistory;
   #isShutDown = false;
   readonly #outage: Outage;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
-    this.#news = new EngineNews(deps.clock);
+    this.#engineHistory = new EngineHistory(deps.clock);
     const { healthPatienceMs: patienceMs, healthReplacementsPerMinute: replacementsPerMinute } =
       deps.supervision;
     const { strain } = this.#scope.use(
@@ -104,7 +104,7 @@ class Keeper implements RunningPoolKeeper {
       settings: deps.launch,
       judge: new HealthJudge({ ...TOGETHER, missesMax, patienceMs, replacementsPerMinute }, strain),
       host: strain,
-      news: this.#news,
+      engineHistory: this.#engineHistory,
       lanes: new Semaphore(deps.launch.startsMax),
       rollout: new Semaphore(1),
       lifetime: this.#scope.signal,
@@ -137,7 +137,7 @@ class Keeper implements RunningPoolKeeper {
         ...this.#deps,
         labels,
         onEvent: (event) => this.#onEngineEvent(event),
-        onBroken: () => this.#news.noteBroken(),
+        onBroken: () => this.#engineHistory.noteBroken(),
         onSubscribed: () => this.#soon(() => this.#reconcile()),
       },
       signal,
@@ -269,8 +269,8 @@ class Keeper implements RunningPoolKeeper {
         cause: undefined,
         nextStartAt: undefined,
       });
-      supervisor.kick();
-    } else if (supervisor.needsTurn(pool, live)) supervisor.kick();
+      supervisor.scheduleReconcile();
+    } else if (supervisor.needsTurn(pool, live)) supervisor.scheduleReconcile();
   }
 
   #isIdle(pool: Pool, supervisor: PoolSupervisor): boolean {
@@ -363,7 +363,7 @@ class Keeper implements RunningPoolKeeper {
   }
 
   #onEngineEvent(event: EngineEvent): void {
-    this.#news.note(event);
+    this.#engineHistory.note(event);
     const { action, labels } = event;
     const parsed = parseLabels(labels);
     const supervisor = parsed?.pool === undefined ? undefined : this.#supervisors.get(parsed.pool);
@@ -377,7 +377,7 @@ class Keeper implements RunningPoolKeeper {
   #asked(poolKey: string): void {
     const supervisor = this.#supervisors.get(poolKey);
     if (supervisor === undefined) this.#soon(() => this.#rowPass());
-    else supervisor.kick();
+    else supervisor.scheduleReconcile();
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {

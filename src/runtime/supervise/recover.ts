@@ -22,7 +22,7 @@ export type Recovery =
     }
   /** It stands still: what is left of it is told and removed. */
   | {
-      readonly action: "bury";
+      readonly action: "reap";
       readonly containerId: string;
       /** By a signal, and nobody watched: the host or the Engine may have gone down. */
       readonly wasKilled: boolean;
@@ -56,7 +56,7 @@ function planRecovery(
       return { action: "start", containerId, resources };
     case "exited":
     case "dead":
-      return { action: "bury", containerId, wasKilled: (found.exitCode ?? 0) > 128 && !found.oomKilled };
+      return { action: "reap", containerId, wasKilled: (found.exitCode ?? 0) > 128 && !found.oomKilled };
     default:
       return found.phase satisfies never;
   }

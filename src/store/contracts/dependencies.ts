@@ -14,7 +14,7 @@ export interface DependencyLink {
 }
 
 /** What became of an Installation that a task let go. */
-export type LetGo =
+export type DroppedHold =
   /** Others need it, or somebody asked for it: it stays. */
   | { readonly outcome: "kept" }
   | { readonly outcome: "gone" }
@@ -40,7 +40,7 @@ export interface DependencyRows {
    * The task needs it no more. Where nobody else does, its uninstall is accepted below the task, which goes on holding
    * it until it is gone. Dependents that the task holds itself do not count.
    */
-  letGo(taskId: TaskId, id: InstallationId): Promise<LetGo>;
+  dropHold(taskId: TaskId, id: InstallationId): Promise<DroppedHold>;
   /** The task holds nothing any more; what it held stays. */
   release(taskId: TaskId): Promise<void>;
 }

@@ -9,7 +9,7 @@ export interface LeaseRows {
   take(name: string, holder: string, leaseMs: number): Promise<boolean>;
   /** Throws `lease_lost` where another one has it, or it is gone. */
   renew(name: string, holder: string, leaseMs: number): Promise<void>;
-  giveBack(name: string, holder: string): Promise<void>;
+  release(name: string, holder: string): Promise<void>;
   isTaken(name: string): Promise<boolean>;
 }
 

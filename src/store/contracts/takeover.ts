@@ -92,6 +92,6 @@ export interface TakeoverRows {
     readonly othersMax: number;
   }): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
   /** Moves it to the front; undefined where it is none of those that are not ready yet. */
-  need(id: InstallationId): Promise<TakeoverPlace | undefined>;
+  raise(id: InstallationId): Promise<TakeoverPlace | undefined>;
   progress(): Promise<TakeoverProgress>;
 }

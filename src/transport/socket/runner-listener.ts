@@ -4,7 +4,7 @@ import type { RunnerKey } from "../runner-key.ts";
 import { type Hello, parseHello } from "./control/control-message.ts";
 import { Refusals } from "./refusals.ts";
 
-export interface DoorOptions {
+export interface RunnerListenerOptions {
   readonly path: string;
   /** A connection that is not one of a pair by then is shut. */
   readonly helloTimeoutMs: number;
@@ -40,8 +40,8 @@ const REFUSED_MAX = 32;
  * Admits one pair of connections, then stops listening until it is opened again: while a Runtime has its link,
  * nothing else in its Container can even connect. Where the Runtime has a key, only what proves it is admitted.
  */
-export class Door {
-  readonly #options: DoorOptions;
+export class RunnerListener {
+  readonly #options: RunnerListenerOptions;
   readonly #refusals: Refusals;
   #server: Server | undefined;
   /** It is to be open: a pair is wanted. */
@@ -51,7 +51,7 @@ export class Door {
   /** The last hello that was taken, of each connection. */
   readonly #counts = { data: -1, control: -1 };
 
-  constructor(options: DoorOptions) {
+  constructor(options: RunnerListenerOptions) {
     this.#options = options;
     this.#refusals = new Refusals({
       windowMs: options.refusedWindowMs ?? 1_000,

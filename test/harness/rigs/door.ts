@@ -27,11 +27,11 @@ import type { BundleUploads } from "../../../src/installation/packages/bundle-up
 import type { PackageTexts } from "../../../src/installation/packages/package-texts.ts";
 import type { TenantUse } from "../../../src/installation/tenants.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
-import type { Needs } from "../../../src/invocation/build-priority.ts";
+import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
 import { createHostCalls } from "../../../src/invocation/host-calls.ts";
 import { openInstallationDirectory } from "../../../src/invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../../../src/invocation/invoke.ts";
-import { createKeyring, type KeyNews, type Keyring } from "../../../src/keys/keyring.ts";
+import { createKeyring, type KeyPubSub, type Keyring } from "../../../src/keys/keyring.ts";
 import { type Log, silentLog } from "../../../src/observe/log.ts";
 import { createMetrics } from "../../../src/observe/metrics/metrics.ts";
 import type { RuntimeDirectory, RuntimeLogs } from "../../../src/runtime/runtimes.ts";
@@ -541,13 +541,13 @@ export interface AskOptions {
 const ALONE = { apis: 1, workers: 1, onChange: () => () => undefined };
 
 /** Nothing was there before Berth. */
-const NOBODY_WAITS: Needs = { need: () => Promise.resolve(undefined) };
+const NOBODY_WAITS: BuildPriority = { raise: () => Promise.resolve(undefined) };
 
 export interface DoorOptions {
   readonly script?: Script;
   /** In place of the one whose plugin is the script. */
   readonly runtimes?: RuntimeDirectory;
-  readonly needs?: Needs;
+  readonly buildPriority?: BuildPriority;
   /** Beside what the package declares as it is. */
   readonly declaration?: Readonly<Record<string, unknown>>;
   readonly limits?: Partial<Limits>;
@@ -623,7 +623,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       store,
       clock,
       log,
-      news: { subscribe: () => Promise.resolve({ [Symbol.asyncDispose]: async () => undefined }) },
+      pubSub: { subscribe: () => Promise.resolve({ [Symbol.asyncDispose]: async () => undefined }) },
       sharers: ALONE,
       settings: { directoryPollMs: 600_000, queueMax: settings.queueMax },
     }),
@@ -640,7 +640,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       installations,
       runtimes: options.runtimes ?? runtime,
       hostCalls,
-      needs: options.needs ?? NOBODY_WAITS,
+      buildPriority: options.buildPriority ?? NOBODY_WAITS,
       log,
       settings,
     }),
@@ -651,14 +651,14 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       adminKey: ADMIN_KEY,
       clock,
       log,
-      news: silentNews,
+      pubSub: silentPubSub,
       settings: { keyPollMs: 600_000, useWriteMs: 600_000 },
     }),
   );
   const { secrets = testSecrets } = options;
   const endpointDirectory = scope.use(
     await openEndpointDirectory({
-      ...{ store, clock, log, secrets, installations: invoker, news: silentNews },
+      ...{ store, clock, log, secrets, installations: invoker, pubSub: silentPubSub },
       settings: { endpointPollMs: 600_000, endpointsMax: 100, lookupsMax: 4, rereadTimeoutMs: 1000 },
     }),
   );
@@ -771,7 +771,7 @@ export function request(
 }
 
 /** One process, and nobody to tell. */
-const silentNews: KeyNews = {
+const silentPubSub: KeyPubSub = {
   publish: () => Promise.resolve(),
   subscribe: () => Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() }),
 };

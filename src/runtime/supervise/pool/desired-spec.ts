@@ -5,22 +5,26 @@ import { liveResources, profileHash } from "../../launch/profile.ts";
 import type { ReplicaRange, SupervisionSettings } from "../../settings.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
-type AimDeps = Pick<SupervisorDeps, "profile"> & { readonly store: { readonly instanceId: string } };
+type DesiredSpecDeps = Pick<SupervisorDeps, "profile"> & { readonly store: { readonly instanceId: string } };
 
 /** The Pool under the limits that the next Runtime starts with. */
-export function aimOf(pool: Pool): Pool {
+export function desiredSpec(pool: Pool): Pool {
   return pool.nextLimits === undefined ? pool : { ...pool, limits: pool.nextLimits };
 }
 
 /** It needs another Container, whatever the Engine can change of this one. */
-export function isOutdated({ store, profile }: AimDeps, pool: Pool, { specHash }: RuntimeRecord): boolean {
-  return specHash !== profileHash(aimOf(pool), { instanceId: store.instanceId, settings: profile });
+export function isOutdated(
+  { store, profile }: DesiredSpecDeps,
+  pool: Pool,
+  { specHash }: RuntimeRecord,
+): boolean {
+  return specHash !== profileHash(desiredSpec(pool), { instanceId: store.instanceId, settings: profile });
 }
 
 /** How many Runtimes the Pool is to have. */
 export function replicasOf(pool: Pool, { sharedReplicas }: SupervisionSettings): ReplicaRange {
   if (pool.tenantId === undefined) return sharedReplicas;
-  const { replicasMin: min, replicasMax: max } = aimOf(pool).limits;
+  const { replicasMin: min, replicasMax: max } = desiredSpec(pool).limits;
   return { min, max };
 }
 
@@ -29,12 +33,12 @@ export type LimitsStep = "none" | "live" | "rolling";
 
 /** Less memory than a process may hold already is for a new one: the kernel would have to kill for it. */
 export function stepTo(
-  deps: AimDeps,
+  deps: DesiredSpecDeps,
   pool: Pool,
   { record, resources }: { readonly record: RuntimeRecord; readonly resources: LiveResources },
 ): LimitsStep {
   if (isOutdated(deps, pool, record)) return "rolling";
-  const wanted = liveResources(aimOf(pool));
+  const wanted = liveResources(desiredSpec(pool));
   if (wanted.memoryBytes < resources.memoryBytes) return "rolling";
   const isSame =
     wanted.memoryBytes === resources.memoryBytes &&

@@ -2,8 +2,8 @@
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { Pool } from "../../../domain/runtime.ts";
 import { liveResources } from "../../launch/profile.ts";
-import { aimOf } from "./desired-spec.ts";
-import type { Member } from "./supervised-runtime.ts";
+import { desiredSpec } from "./desired-spec.ts";
+import type { SupervisedRuntime } from "./supervised-runtime.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /**
@@ -16,12 +16,12 @@ import type { SupervisorDeps } from "./supervisor-deps.ts";
 export async function applyLive(
   deps: SupervisorDeps,
   pool: Pool,
-  members: readonly Member[],
-): Promise<readonly Member[]> {
+  members: readonly SupervisedRuntime[],
+): Promise<readonly SupervisedRuntime[]> {
   const { store, settings } = deps;
-  const { memoryBytes } = liveResources(aimOf(pool));
+  const { memoryBytes } = liveResources(desiredSpec(pool));
   const judged = { budgetBytes: settings.hostMemoryBytes };
-  const reserved: Member[] = [];
+  const reserved: SupervisedRuntime[] = [];
   try {
     for (const member of members) {
       reserved.push(member);
@@ -29,15 +29,15 @@ export async function applyLive(
       await store.runtimes.reserve(member.live.record.id, memoryBytes, judged);
     }
   } catch (error) {
-    await giveBackAll(deps, reserved);
+    await releaseReservations(deps, reserved);
     throw error;
   }
-  const refused: Member[] = [];
+  const refused: SupervisedRuntime[] = [];
   for (const [index, member] of members.entries()) {
     try {
       if (!(await change(deps, pool, member))) refused.push(member);
     } catch (error) {
-      if (!deps.lifetime.aborted) await giveBackAll(deps, members.slice(index + 1));
+      if (!deps.lifetime.aborted) await releaseReservations(deps, members.slice(index + 1));
       throw error;
     }
   }
@@ -45,7 +45,7 @@ export async function applyLive(
 }
 
 /** What the Engine did not answer to, or the Store did not take back, is made to agree again: by what is granted now. */
-export async function lookAgain(deps: SupervisorDeps, members: readonly Member[]): Promise<void> {
+export async function lookAgain(deps: SupervisorDeps, members: readonly SupervisedRuntime[]): Promise<void> {
   const { engine, store, lifetime } = deps;
   for (const member of members.filter(({ isUncertain }) => isUncertain)) {
     const { record, containerId } = member.live;
@@ -60,17 +60,17 @@ export async function lookAgain(deps: SupervisorDeps, members: readonly Member[]
 }
 
 /** Answers false where the Engine does not do it. */
-async function change(deps: SupervisorDeps, pool: Pool, member: Member): Promise<boolean> {
+async function change(deps: SupervisorDeps, pool: Pool, member: SupervisedRuntime): Promise<boolean> {
   const { engine, log, lifetime } = deps;
   const { record, containerId } = member.live;
-  const wanted = liveResources(aimOf(pool));
+  const wanted = liveResources(desiredSpec(pool));
   const said = { op: "runtime.limits", runtime: record.id, pool: pool.key };
   try {
     await engine.updateContainer(containerId, wanted, lifetime);
   } catch (error) {
     // An Engine that did not answer may have done it: what is reserved stays until the next turn has asked again.
     if (lifetime.aborted || isFault(error, "engine_unavailable")) throw error;
-    await giveBack(deps, member);
+    await releaseReservation(deps, member);
     log.warn({ ...said, ok: false, code: toFault(error).code });
     return false;
   }
@@ -81,15 +81,18 @@ async function change(deps: SupervisorDeps, pool: Pool, member: Member): Promise
 }
 
 /** What a Store that is away does not take back now, the next turn does. */
-async function giveBackAll(deps: SupervisorDeps, members: readonly Member[]): Promise<void> {
+async function releaseReservations(
+  deps: SupervisorDeps,
+  members: readonly SupervisedRuntime[],
+): Promise<void> {
   for (const member of members) {
-    await giveBack(deps, member).catch((error: unknown) =>
+    await releaseReservation(deps, member).catch((error: unknown) =>
       deps.log.warn({ op: "runtime.limits", ok: false, runtime: member.live.record.id, err: toFault(error) }),
     );
   }
 }
 
-async function giveBack({ store }: SupervisorDeps, member: Member): Promise<void> {
+async function releaseReservation({ store }: SupervisorDeps, member: SupervisedRuntime): Promise<void> {
   await store.runtimes.reserve(member.live.record.id, member.resources.memoryBytes, undefined);
   member.isUncertain = false;
 }

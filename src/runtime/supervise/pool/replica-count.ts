@@ -3,7 +3,7 @@ import type { Log } from "../../../observe/log.ts";
 import { type Clock, repeat } from "../../../util/clock.ts";
 import type { ReplicaRange, SupervisionSettings } from "../../settings.ts";
 import { judgeLoad, NO_TREND } from "./scale-rule.ts";
-import type { Member } from "./supervised-runtime.ts";
+import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
 export interface ReplicaCountOptions {
   readonly poolKey: string;
@@ -11,7 +11,7 @@ export interface ReplicaCountOptions {
   readonly log: Log;
   readonly settings: SupervisionSettings["scaling"];
   /** Those that take calls. */
-  readonly serving: () => readonly Pick<Member, "openCalls">[];
+  readonly serving: () => readonly Pick<SupervisedRuntime, "openCalls">[];
   readonly onChange: () => void;
   readonly lifetime: AbortSignal;
 }

@@ -3,22 +3,22 @@ import type { Pool, RuntimeRecord } from "../../../domain/runtime.ts";
 import type { EndedRuntime } from "../../launch/exit-cause.ts";
 import { type LiveRuntime, launch } from "../../launch/launch.ts";
 import { newRuntimeId } from "../../launch/runtime-id.ts";
-import { aimOf, replicasOf } from "./desired-spec.ts";
+import { desiredSpec, replicasOf } from "./desired-spec.ts";
 import { ReplicaCount } from "./replica-count.ts";
-import type { PoolFate } from "./restart-policy.ts";
+import type { RestartPolicy } from "./restart-policy.ts";
 import { SideStart } from "./side-start.ts";
-import type { Member } from "./supervised-runtime.ts";
-import type { Members } from "./supervised-runtimes.ts";
+import type { SupervisedRuntime } from "./supervised-runtime.ts";
+import type { SupervisedRuntimes } from "./supervised-runtimes.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 export interface ReplicasOptions {
   readonly poolKey: string;
   readonly deps: SupervisorDeps;
-  readonly members: Members;
-  readonly fate: PoolFate;
+  readonly members: SupervisedRuntimes;
+  readonly restarts: RestartPolicy;
   /** One more serves. */
   readonly admit: (live: LiveRuntime) => void;
-  readonly letGo: (member: Member) => void;
+  readonly drain: (member: SupervisedRuntime) => void;
   /** Asks for a turn of the Pool. */
   readonly wake: () => void;
 }
@@ -68,7 +68,7 @@ export class Replicas {
 
   /** The Pool serves: starts one more where there are too few, lets go of those in the last places where too many. */
   fill(pool: Pool): void {
-    const { members, deps, letGo } = this.#options;
+    const { members, deps, drain } = this.#options;
     const { slots } = members;
     const isOneMore = this.#side.slot !== undefined && !slots.has(this.#side.slot);
     const present = slots.size + (isOneMore ? 1 : 0);
@@ -76,11 +76,13 @@ export class Replicas {
     const missing = this.missing(pool);
     const places = [...members.slots].sort((a, b) => a - b);
     const surplus = new Set(missing < 0 ? places.slice(missing) : []);
-    for (const member of members.serving) if (surplus.has(member.slot)) letGo(member);
+    for (const member of members.serving) if (surplus.has(member.slot)) drain(member);
     if (missing <= 0) return;
     const [id, slot] = [newRuntimeId(), this.freeSlot];
     const onLog = () => undefined;
-    this.startBeside({ id, slot }, (signal) => launch(deps, { pool: aimOf(pool), slot, id, onLog }, signal));
+    this.startBeside({ id, slot }, (signal) =>
+      launch(deps, { pool: desiredSpec(pool), slot, id, onLog }, signal),
+    );
   }
 
   /** Nobody waits for it. */
@@ -88,16 +90,16 @@ export class Replicas {
     { id, slot }: Pick<RuntimeRecord, "id" | "slot">,
     start: (signal: AbortSignal) => Promise<LiveRuntime>,
   ): void {
-    const { fate, admit, poolKey } = this.#options;
+    const { restarts, admit, poolKey } = this.#options;
     const { lifetime, log } = this.#options.deps;
     const run = async (signal: AbortSignal): Promise<void> => {
       try {
         admit(await start(AbortSignal.any([signal, lifetime])));
-        fate.startedBeside();
+        restarts.startedBeside();
       } catch (error) {
         if (lifetime.aborted || signal.aborted) return;
         const err = toFault(error);
-        this.#wait({ code: err.code, err }, fate.startFailedBeside());
+        this.#wait({ code: err.code, err }, restarts.startFailedBeside());
       }
     };
     const onError = (err: unknown) =>
@@ -107,7 +109,7 @@ export class Replicas {
 
   /** One ended while others serve. */
   async noteEnd(ended: EndedRuntime, healthyForMs: number): Promise<void> {
-    const delayMs = await this.#options.fate.endedBeside(ended, healthyForMs);
+    const delayMs = await this.#options.restarts.endedBeside(ended, healthyForMs);
     this.#wait({ code: ended.end.reason }, delayMs);
   }
 
@@ -117,7 +119,7 @@ export class Replicas {
   }
 
   /** Somebody asked for what starts next: it waits for nothing. */
-  forgive(): void {
+  resetDelay(): void {
     this.#notBefore = 0;
   }
 

@@ -18,7 +18,7 @@ export function isOnPurpose({ reason }: RuntimeEnd): boolean {
   return ON_PURPOSE.includes(reason);
 }
 
-export class PoolFate {
+export class RestartPolicy {
   readonly #key: string;
   readonly #deps: SupervisorDeps;
   readonly #wake: () => void;
@@ -61,7 +61,7 @@ export class PoolFate {
     return (endedAt?.getTime() ?? this.#deps.clock.now()) - readyAt.getTime();
   }
 
-  forgive(): void {
+  resetHistory(): void {
     this.#history.reset();
     this.#interruptions = 0;
   }

@@ -48,7 +48,7 @@ export class StartRequests {
   }
 
   /** This process does not keep the Pool any more; requests in the row wait for whoever does. */
-  letGo(error: unknown): void {
+  rejectAll(error: unknown): void {
     this.#waiters.rejectAll(error);
   }
 

@@ -11,7 +11,7 @@ import { announce, TOPICS } from "../../reach/announce.ts";
 import { formatExit } from "../../reach/exit-message.ts";
 import type { SupervisionSettings } from "../../settings.ts";
 
-export interface MemberDeps extends LaunchDeps {
+export interface SupervisedRuntimeDeps extends LaunchDeps {
   readonly supervision: SupervisionSettings;
   /** One for all Runtimes of this process. */
   readonly judge: HealthJudge;
@@ -23,8 +23,8 @@ export type EndAsked = "replaced" | "retired" | "idle" | "scaled_in" | "stopped"
 /** How long the Engine may take to notice that a Container ended, after its runner said so. */
 const EXIT_WAIT_MS = 1_000;
 
-export class Member {
-  readonly #deps: MemberDeps;
+export class SupervisedRuntime {
+  readonly #deps: SupervisedRuntimeDeps;
   readonly live: LiveRuntime;
   /** What the Engine grants its Container now. */
   resources: LiveResources;
@@ -33,7 +33,7 @@ export class Member {
   readonly readyAt: number;
   readonly #stop = new AbortController();
   /** Set once it must go; `reason` undefined means that it ended by itself. */
-  #fallen:
+  #failure:
     | { readonly reason: RuntimeEnd["reason"] | undefined; readonly hung?: string; readonly at: number }
     | undefined;
   /** Why it was asked to go; also where the Engine did not do it yet. */
@@ -42,7 +42,7 @@ export class Member {
   /** Questions of a drain in a row that had no answer. */
   #unanswered = 0;
 
-  constructor(deps: MemberDeps, live: LiveRuntime, readyAt: number) {
+  constructor(deps: SupervisedRuntimeDeps, live: LiveRuntime, readyAt: number) {
     this.#deps = deps;
     this.live = live;
     this.resources = live.resources;
@@ -55,12 +55,12 @@ export class Member {
   }
 
   /** It has ended, or its end was begun. */
-  get fallen(): boolean {
-    return this.#fallen !== undefined || this.#asked !== undefined;
+  get isEnding(): boolean {
+    return this.#failure !== undefined || this.#asked !== undefined;
   }
 
   get isHung(): boolean {
-    return this.#fallen?.reason === "unhealthy";
+    return this.#failure?.reason === "unhealthy";
   }
 
   get draining(): boolean {
@@ -79,9 +79,9 @@ export class Member {
   }
 
   /** The first reason stays. `hung`: what it did not do. */
-  fall(reason: RuntimeEnd["reason"] | undefined, hung?: string): void {
+  markFailed(reason: RuntimeEnd["reason"] | undefined, hung?: string): void {
     const at = this.#deps.clock.now();
-    this.#fallen ??= { reason, at, ...(hung === undefined ? {} : { hung }) };
+    this.#failure ??= { reason, at, ...(hung === undefined ? {} : { hung }) };
     this.#stop.abort();
     this.#deps.links.stopAccepting(this.live.record.id);
   }
@@ -104,9 +104,9 @@ export class Member {
     await store.runtimes.setState(record.id, "draining");
     void announce(queue, TOPICS.changed, record.poolKey);
     // A process that has not heard of it yet may still send a call: it is waited for before none open means none.
-    if (!this.fallen) await clock.sleep(supervision.drainNoticeMs, lifetime);
+    if (!this.isEnding) await clock.sleep(supervision.drainNoticeMs, lifetime);
     const limitMs = reason === "retired" ? supervision.retireMs : supervision.drainMs;
-    for (const until = clock.now() + limitMs; clock.now() < until && !this.fallen; ) {
+    for (const until = clock.now() + limitMs; clock.now() < until && !this.isEnding; ) {
       if ((await this.#openSessions()) === 0) break;
       await clock.sleep(supervision.drainPollMs, lifetime);
     }
@@ -123,23 +123,24 @@ export class Member {
     this.#stop.abort();
     links.stopAccepting(record.id);
     const never = new AbortController().signal;
-    const fallen = this.#fallen;
-    if (fallen === undefined) {
+    const failure = this.#failure;
+    if (failure === undefined) {
       this.#asked ??= asked;
       const graceMs = this.#deps.profile.graceMs;
       await this.#try(() => engine.stopContainer(containerId, { graceMs }, never));
-    } else if (fallen.reason === "unhealthy") {
-      this.#tellHung(fallen.hung);
+    } else if (failure.reason === "unhealthy") {
+      this.#tellHung(failure.hung);
       await this.#try(() => engine.killContainer(containerId, never));
     }
     const state = await waitStopped(this.#deps, containerId, EXIT_WAIT_MS);
     const said = links.exitOf(record.id);
-    const exit = exitOf(fallen?.reason === "unhealthy" ? undefined : said, state);
+    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : said, state);
     links.noteExit(record.id, exit);
     // A Runtime that was asked to go needs no explanation; reading its log would only hold up who waits for the end.
-    const lines = fallen === undefined ? [] : await lastLines(this.#deps, containerId, settings.logLinesKept);
-    const reason = this.#asked ?? fallen?.reason ?? this.#outside(exit, state);
-    const end = endOf(exit, { reason, hung: fallen?.hung, lines });
+    const lines =
+      failure === undefined ? [] : await lastLines(this.#deps, containerId, settings.logLinesKept);
+    const reason = this.#asked ?? failure?.reason ?? this.#outside(exit, state);
+    const end = endOf(exit, { reason, hung: failure?.hung, lines });
     await logs.finish(record.id, EXIT_WAIT_MS);
     await this.#try(() => engine.removeContainer(containerId, never));
     // The row first: while it lives, every process's directory opens the link that is closed here.
@@ -154,19 +155,19 @@ export class Member {
   #logEnd({ logs: _lines, ...end }: RuntimeEnd): void {
     const { id: runtime, poolKey: pool } = this.live.record;
     // A stop that was asked for is no failure, also where its exit was seen before the Engine had answered.
-    const ok = this.#asked !== undefined || this.#fallen === undefined;
+    const ok = this.#asked !== undefined || this.#failure === undefined;
     this.#deps.log[ok ? "info" : "warn"]({ op: "runtime.end", ok, runtime, pool, ...end });
   }
 
   /** Whose doing an end was that neither Berth asked for nor the kernel's memory limit brought. */
   #outside(exit: RuntimeExit, state: ContainerState | undefined): RuntimeEnd["reason"] | undefined {
-    const { news, links, clock } = this.#deps;
+    const { engineHistory, links, clock } = this.#deps;
     const { record, containerId } = this.live;
     if (exit.oom) return undefined;
     const said = links.exitOf(record.id);
     const isGone = state === undefined && said?.exitCode === undefined && said?.signal === undefined;
-    const at = this.#fallen?.at ?? clock.now();
-    return news.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
+    const at = this.#failure?.at ?? clock.now();
+    return engineHistory.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
   }
 
   /** An Engine that refuses to end or remove one Container must not keep its Pool from having another. */

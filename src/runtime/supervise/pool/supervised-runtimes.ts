@@ -1,25 +1,25 @@
 import type { RuntimeId } from "../../../domain/ids.ts";
 import type { RuntimeRecord } from "../../../domain/runtime.ts";
-import type { Member } from "./supervised-runtime.ts";
+import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
 /** The Runtimes of one Pool that its supervisor knows. */
-export class Members {
-  readonly #byId = new Map<RuntimeId, Member>();
+export class SupervisedRuntimes {
+  readonly #byId = new Map<RuntimeId, SupervisedRuntime>();
 
-  get all(): readonly Member[] {
+  get all(): readonly SupervisedRuntime[] {
     return [...this.#byId.values()];
   }
 
   /** Those that take calls, the newest first. */
-  get serving(): readonly Member[] {
-    const generation = ({ live }: Member) => live.record.generation;
+  get serving(): readonly SupervisedRuntime[] {
+    const generation = ({ live }: SupervisedRuntime) => live.record.generation;
     return this.all
-      .filter(({ fallen, draining }) => !fallen && !draining)
+      .filter(({ isEnding, draining }) => !isEnding && !draining)
       .sort((a, b) => generation(b) - generation(a));
   }
 
   /** Those that take calls and whose place a newer one has taken. */
-  get superseded(): readonly Member[] {
+  get superseded(): readonly SupervisedRuntime[] {
     const { serving } = this;
     return serving.filter(({ slot }, index) => serving.findIndex((other) => other.slot === slot) < index);
   }
@@ -30,8 +30,8 @@ export class Members {
   }
 
   /** Some have ended, and have not been buried yet. */
-  get haveFallen(): boolean {
-    return this.all.some(({ fallen, draining }) => fallen && !draining);
+  get haveEnded(): boolean {
+    return this.all.some(({ isEnding, draining }) => isEnding && !draining);
   }
 
   /** Of some it is to be looked at what they are granted. */
@@ -39,11 +39,11 @@ export class Members {
     return this.serving.some(({ isUncertain }) => isUncertain);
   }
 
-  find(id: RuntimeId): Member | undefined {
+  find(id: RuntimeId): SupervisedRuntime | undefined {
     return this.#byId.get(id);
   }
 
-  add(member: Member): void {
+  add(member: SupervisedRuntime): void {
     this.#byId.set(member.live.record.id, member);
   }
 
@@ -52,7 +52,7 @@ export class Members {
   }
 
   /** The row tells what is not known here: another Runtime, or that one is to drain. */
-  isNews({ id, state }: RuntimeRecord): boolean {
+  isUnseen({ id, state }: RuntimeRecord): boolean {
     const member = this.#byId.get(id);
     return member === undefined || (state === "draining" && !member.draining);
   }
@@ -60,7 +60,7 @@ export class Members {
   /** Those that should run and of which the Engine's list knows nothing. */
   missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
     return this.all
-      .filter(({ fallen, draining, live }) => !fallen && !draining && !running.has(live.containerId))
+      .filter(({ isEnding, draining, live }) => !isEnding && !draining && !running.has(live.containerId))
       .map(({ live }) => live.record.id);
   }
 }

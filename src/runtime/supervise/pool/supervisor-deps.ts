@@ -1,10 +1,10 @@
 import type { Pool } from "../../../domain/runtime.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Semaphore } from "../../../util/semaphore.ts";
-import type { MemberDeps } from "./supervised-runtime.ts";
+import type { SupervisedRuntimeDeps } from "./supervised-runtime.ts";
 
 /** What supervising one Pool needs. */
-export interface SupervisorDeps extends MemberDeps {
+export interface SupervisorDeps extends SupervisedRuntimeDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
   /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
   readonly rollout: Semaphore;

@@ -12,14 +12,14 @@ import { announce, TOPICS } from "../../reach/announce.ts";
 import { formatExit } from "../../reach/exit-message.ts";
 import { findRecovery, type Recovery } from "../recover.ts";
 import { markInstallations } from "./crash-loop.ts";
-import { aimOf, isOutdated, type LimitsStep, stepTo } from "./desired-spec.ts";
+import { desiredSpec, isOutdated, type LimitsStep, stepTo } from "./desired-spec.ts";
 import { applyLive, lookAgain } from "./live-limits.ts";
 import { Replicas } from "./replicas.ts";
-import { isOnPurpose, PoolFate } from "./restart-policy.ts";
+import { isOnPurpose, RestartPolicy } from "./restart-policy.ts";
 import { RolloutTurn } from "./rollout.ts";
 import { isAsked, StartRequests } from "./start-requests.ts";
-import { type EndAsked, Member } from "./supervised-runtime.ts";
-import { Members } from "./supervised-runtimes.ts";
+import { type EndAsked, SupervisedRuntime } from "./supervised-runtime.ts";
+import { SupervisedRuntimes } from "./supervised-runtimes.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /** So many of the last ends say how a Pool fared. */
@@ -32,16 +32,16 @@ export class PoolSupervisor {
   readonly #key: string;
   readonly #deps: SupervisorDeps;
   readonly #released = new AbortController();
-  readonly #fate: PoolFate;
+  readonly #restarts: RestartPolicy;
   readonly #rollout: RolloutTurn;
   readonly #requests: StartRequests;
-  readonly #members = new Members();
+  readonly #members = new SupervisedRuntimes();
   readonly #replicas: Replicas;
   #turning: Promise<void> | undefined;
   #again = false;
   #hasLooked = false;
   #isRemoved = false;
-  #isOut = false;
+  #lastTurnFailed = false;
   #launching: { readonly abort: AbortController; readonly isExplicit: boolean } | undefined;
   #replaceNotBefore = 0;
 
@@ -50,13 +50,13 @@ export class PoolSupervisor {
     // Letting go of the Pool is, for everything below, the same as the end of the process.
     this.#deps = { ...deps, lifetime: AbortSignal.any([deps.lifetime, this.#released.signal]) };
     this.#requests = new StartRequests(this.#deps);
-    this.#fate = new PoolFate(key, this.#deps, () => this.kick());
-    this.#rollout = new RolloutTurn(deps.rollout, () => this.kick());
+    this.#restarts = new RestartPolicy(key, this.#deps, () => this.scheduleReconcile());
+    this.#rollout = new RolloutTurn(deps.rollout, () => this.scheduleReconcile());
     this.#replicas = new Replicas({
-      ...{ poolKey: key, deps: this.#deps, members: this.#members, fate: this.#fate },
+      ...{ poolKey: key, deps: this.#deps, members: this.#members, restarts: this.#restarts },
       admit: (live) => this.#admit(live),
-      letGo: (member) => this.#drain(member, "scaled_in"),
-      wake: () => this.kick(),
+      drain: (member) => this.#drain(member, "scaled_in"),
+      wake: () => this.scheduleReconcile(),
     });
   }
 
@@ -76,20 +76,20 @@ export class PoolSupervisor {
 
   /** What the rows say against what is done here: true where a turn has something to do. */
   needsTurn(pool: Pool, live: readonly RuntimeRecord[]): boolean {
-    const { haveFallen, areUncertain } = this.#members;
-    if (!this.#hasLooked || this.#isOut || isAsked(pool) || haveFallen || areUncertain) return true;
-    if (live.some((record) => record.id !== this.#replicas.startingId && this.#members.isNews(record)))
+    const { haveEnded, areUncertain } = this.#members;
+    if (!this.#hasLooked || this.#lastTurnFailed || isAsked(pool) || haveEnded || areUncertain) return true;
+    if (live.some((record) => record.id !== this.#replicas.startingId && this.#members.isUnseen(record)))
       return true;
     if (!pool.wanted || pool.state === "idle") return this.isServing;
     if (this.isServing)
       return pool.state !== "ready" || this.#mayChange(pool) || this.#replicas.missing(pool) !== 0;
     if (this.#replicas.startingId !== undefined) return false;
     if (pool.state === "crash_loop") return true;
-    return pool.state !== "backoff" || !this.#fate.isWaiting;
+    return pool.state !== "backoff" || !this.#restarts.isWaiting;
   }
 
   /** Asks for a turn; while one runs, for another behind it. */
-  kick(): void {
+  scheduleReconcile(): void {
     if (this.#deps.lifetime.aborted) return;
     this.#again = true;
     this.#turning ??= this.#turns().finally(() => {
@@ -104,7 +104,7 @@ export class PoolSupervisor {
       if (this.#launching?.isExplicit) this.#launching.abort.abort(reason);
     };
     const ready = this.#requests.wait({ onLog, onGone }, signal);
-    this.kick();
+    this.scheduleReconcile();
     return ready;
   }
 
@@ -112,8 +112,8 @@ export class PoolSupervisor {
   noteExit(id: RuntimeId): void {
     const member = this.#members.find(id);
     if (member === undefined || member.draining) return;
-    member.fall(undefined);
-    this.kick();
+    member.markFailed(undefined);
+    this.scheduleReconcile();
   }
 
   /** The Engine may know of an end: it is asked, and what it says reaches waiting calls at once. */
@@ -133,8 +133,8 @@ export class PoolSupervisor {
   noteOom(id: RuntimeId, containerId: string): void {
     const member = this.#members.find(id);
     if (member === undefined || member.draining || member.live.containerId !== containerId) return;
-    member.fall("oom");
-    this.kick();
+    member.markFailed("oom");
+    this.scheduleReconcile();
   }
 
   /** Runtimes of which the Engine's list knows nothing. */
@@ -153,7 +153,7 @@ export class PoolSupervisor {
     this.#isRemoved = true;
     this.abandonStart(new Error("the pool is being removed"));
     // One more turn even where none was due: it learns of what an earlier keeper left.
-    this.kick();
+    this.scheduleReconcile();
     await this.settled();
     try {
       await Promise.all(this.#members.all.map((member) => member.end("stopped")));
@@ -168,10 +168,10 @@ export class PoolSupervisor {
   /** Lets go: Containers run on, nothing is watched any more. */
   release(reason: Error): void {
     this.#released.abort(reason);
-    this.#fate.stop();
+    this.#restarts.stop();
     this.#rollout.close();
     for (const member of this.#members.all) member.release();
-    this.#requests.letGo(reason);
+    this.#requests.rejectAll(reason);
   }
 
   /** Resolves when nothing is being done any more; after `release`, when the logs are another's to follow. */
@@ -188,16 +188,16 @@ export class PoolSupervisor {
       this.#again = false;
       try {
         await this.#turn();
-        this.#isOut = false;
+        this.#lastTurnFailed = false;
       } catch (error) {
         if (this.#deps.lifetime.aborted) return;
         const { code } = toFault(error);
         // Those that asked by the row wait for the next turn.
-        this.#requests.letGo(error);
+        this.#requests.rejectAll(error);
         // Said once; the row pass asks again until it goes well.
-        if (!this.#isOut)
+        if (!this.#lastTurnFailed)
           this.#deps.log.error({ op: "pool.turn", ok: false, pool: this.#key, code, err: error });
-        this.#isOut = true;
+        this.#lastTurnFailed = true;
         return;
       }
     }
@@ -212,7 +212,7 @@ export class PoolSupervisor {
       store.runtimes.listOfPool(this.#key, ROWS),
       store.runtimes.listLive(this.#key),
     ]);
-    this.#fate.seed(rows);
+    this.#restarts.seed(rows);
     // What serves first: a start is waited for only where nothing does.
     for (const record of live.toSorted((a, b) => Number(isStarting(a)) - Number(isStarting(b)))) {
       if (record.id === beside) continue;
@@ -223,11 +223,11 @@ export class PoolSupervisor {
     this.#hasLooked = true;
     if (this.#isRemoved) return;
     for (const member of this.#members.all) {
-      if (member.fallen && !member.draining) await this.#bury(member);
+      if (member.isEnding && !member.draining) await this.#bury(member);
     }
     const pool = await store.pools.find(this.#key);
     if (this.#isRemoved) return;
-    if (pool === undefined) this.#requests.letGo(new Fault("not_found", "The pool is gone."));
+    if (pool === undefined) this.#requests.rejectAll(new Fault("not_found", "The pool is gone."));
     else await this.#decide(pool, rows[0]);
   }
 
@@ -240,15 +240,15 @@ export class PoolSupervisor {
     // One is on its way already.
     if (this.#replicas.startingId !== undefined) return;
     const isChanged = last !== undefined && isOutdated(this.#deps, pool, last);
-    if (isExplicit || (pool.state === "crash_loop" && isChanged)) this.#forgive();
+    if (isExplicit || (pool.state === "crash_loop" && isChanged)) this.#resetHistory();
     else if (pool.state === "crash_loop") return;
-    else if (pool.state === "backoff" && !this.#fate.isDue(pool)) return;
+    else if (pool.state === "backoff" && !this.#restarts.isDue(pool)) return;
     await this.#start(pool, isExplicit);
   }
 
-  #forgive(): void {
-    this.#fate.forgive();
-    this.#replicas.forgive();
+  #resetHistory(): void {
+    this.#restarts.resetHistory();
+    this.#replicas.resetDelay();
   }
 
   async #keepServing(pool: Pool): Promise<void> {
@@ -270,7 +270,7 @@ export class PoolSupervisor {
   }
 
   /** Gives those that serve the limits that they can be given as they run; answers those that need another Container. */
-  async #adjust(pool: Pool): Promise<readonly Member[] | "refused"> {
+  async #adjust(pool: Pool): Promise<readonly SupervisedRuntime[] | "refused"> {
     await lookAgain(this.#deps, this.#members.serving);
     const outdated = this.#inNeedOf("rolling", pool);
     const changing = this.#inNeedOf("live", pool);
@@ -293,10 +293,10 @@ export class PoolSupervisor {
   }
 
   async #start(pool: Pool, isExplicit: boolean): Promise<void> {
-    await this.#fate.setState("starting");
+    await this.#restarts.setState("starting");
     const onLog = (text: string) => this.#requests.tell(text);
     await this.#attempt({ isExplicit, pool }, (signal) =>
-      launch(this.#deps, { pool: aimOf(pool), slot: this.#replicas.freeSlot, onLog }, signal),
+      launch(this.#deps, { pool: desiredSpec(pool), slot: this.#replicas.freeSlot, onLog }, signal),
     );
   }
 
@@ -312,7 +312,7 @@ export class PoolSupervisor {
     } catch (error) {
       if (this.#deps.lifetime.aborted) throw error;
       const isAbandoned = launching.abort.signal.aborted;
-      await this.#fate.startFailed(error, { isExplicit, isAbandoned, pool });
+      await this.#restarts.startFailed(error, { isExplicit, isAbandoned, pool });
       await this.#requests.fail(pool, error);
       this.#again = true;
     } finally {
@@ -336,7 +336,7 @@ export class PoolSupervisor {
         await this.#countFailure(
           { id: record.id, end, logs: [] },
           record.slot,
-          this.#fate.healthyFor(record),
+          this.#restarts.healthyFor(record),
         );
       }
       return;
@@ -348,11 +348,11 @@ export class PoolSupervisor {
     await folders.prepare(record.id);
     await links.open(record);
     logs.follow({ ...record, containerId: found.containerId });
-    if (found.action === "bury") {
+    if (found.action === "reap") {
       const member = this.#add(live, record.readyAt?.getTime() ?? clock.now());
       // Its end was begun already, and is nobody's failure.
       const begun = record.state === "draining" ? "replaced" : undefined;
-      member.fall(begun ?? (found.wasKilled ? "lost" : undefined));
+      member.markFailed(begun ?? (found.wasKilled ? "lost" : undefined));
       return;
     }
     if (record.state !== "starting" || this.#isRemoved) {
@@ -383,36 +383,36 @@ export class PoolSupervisor {
     found: Exclude<Recovery, { readonly action: "forget" }>,
   ): Promise<LiveRuntime> {
     const { containerId } = found;
-    if (found.action === "bury" || found.resources === undefined)
+    if (found.action === "reap" || found.resources === undefined)
       return { record, containerId, resources: NO_RESOURCES };
     const { resources } = found;
     await this.#deps.store.runtimes.reserve(record.id, resources.memoryBytes, undefined);
     return { record, containerId, resources };
   }
 
-  #admit(live: LiveRuntime, readyAt = this.#deps.clock.now()): Member {
+  #admit(live: LiveRuntime, readyAt = this.#deps.clock.now()): SupervisedRuntime {
     const member = this.#add(live, readyAt);
     member.watch({
-      onUnhealthy: (why) => this.#fate.showHealth(live.record.id, why),
-      onSpared: (why, because) => this.#fate.showHealth(live.record.id, why, because),
-      onHealthy: () => this.#fate.showHealth(live.record.id, undefined),
+      onUnhealthy: (why) => this.#restarts.showHealth(live.record.id, why),
+      onSpared: (why, because) => this.#restarts.showHealth(live.record.id, why, because),
+      onHealthy: () => this.#restarts.showHealth(live.record.id, undefined),
       onDead: (why) => {
-        member.fall("unhealthy", why);
-        this.kick();
+        member.markFailed("unhealthy", why);
+        this.scheduleReconcile();
       },
     });
     // It may have ended before anybody listened for it.
-    if (this.#deps.links.exitOf(live.record.id) !== undefined) member.fall(undefined);
+    if (this.#deps.links.exitOf(live.record.id) !== undefined) member.markFailed(undefined);
     return member;
   }
 
-  #add(live: LiveRuntime, readyAt: number): Member {
-    const member = new Member(this.#deps, live, readyAt);
+  #add(live: LiveRuntime, readyAt: number): SupervisedRuntime {
+    const member = new SupervisedRuntime(this.#deps, live, readyAt);
     this.#members.add(member);
     return member;
   }
 
-  async #bury(member: Member): Promise<void> {
+  async #bury(member: SupervisedRuntime): Promise<void> {
     const ended = await member.end();
     this.#members.delete(ended.id);
     if (isOnPurpose(ended.end)) return;
@@ -425,17 +425,17 @@ export class PoolSupervisor {
     if (pool === undefined || !pool.wanted || this.#members.slots.has(slot)) return;
     if (pool.state === "idle" || pool.state === "crash_loop") return;
     if (this.isServing) return await this.#replicas.noteEnd(ended, healthyForMs);
-    const delayMs = await this.#fate.failed(ended, healthyForMs);
+    const delayMs = await this.#restarts.failed(ended, healthyForMs);
     this.#replicas.holdBack(delayMs ?? this.#deps.supervision.backoffMaxMs);
     if (delayMs === undefined)
       this.#replicas.abandonStart(new Fault("cancelled", "The plugin was given up."));
   }
 
-  async #markReady(pool: Pool, member: Member): Promise<void> {
+  async #markReady(pool: Pool, member: SupervisedRuntime): Promise<void> {
     const { store } = this.#deps;
-    this.#fate.served();
+    this.#restarts.served();
     if (pool.state !== "ready") {
-      await this.#fate.setState("ready");
+      await this.#restarts.setState("ready");
       await markInstallations(store, this.#key, { state: "ready", cause: undefined });
     }
     await this.#requests.succeed(pool, member.live.record, (id) => store.runtimes.find(id));
@@ -443,7 +443,7 @@ export class PoolSupervisor {
 
   async #stopServing(pool: Pool): Promise<void> {
     const reason = pool.wanted ? "idle" : "stopped";
-    if (pool.state !== "idle") await this.#fate.setState("idle");
+    if (pool.state !== "idle") await this.#restarts.setState("idle");
     const fault = new Fault("plugin_disabled", "No runtime of this plugin is wanted now.");
     await this.#requests.fail(pool, fault);
     this.#replicas.abandonStart(fault);
@@ -452,7 +452,7 @@ export class PoolSupervisor {
   }
 
   /** The old one serves until the new one is ready; a failed replacement leaves it serving. */
-  async #replace(pool: Pool, old: Member): Promise<void> {
+  async #replace(pool: Pool, old: SupervisedRuntime): Promise<void> {
     // Whoever cannot use the turn now leaves it to another Pool.
     if (!this.#mayChange(pool) || this.#replicas.startingId !== undefined) return this.#rollout.done();
     if (!this.#rollout.take()) return;
@@ -469,10 +469,10 @@ export class PoolSupervisor {
   }
 
   /** Asked for, and so without waiting for its turn; whoever asked hears how it went. */
-  async #renew(pool: Pool, old: Member): Promise<void> {
+  async #renew(pool: Pool, old: SupervisedRuntime): Promise<void> {
     this.#replicas.abandonStart(new Fault("cancelled", "The plugin's containers are being replaced."));
     await this.#replicas.settled();
-    this.#replicas.forgive();
+    this.#replicas.resetDelay();
     try {
       await this.#launchBeside(pool, old);
     } catch (error) {
@@ -482,20 +482,20 @@ export class PoolSupervisor {
     this.#again = true;
   }
 
-  async #launchBeside(pool: Pool, old: Member): Promise<void> {
+  async #launchBeside(pool: Pool, old: SupervisedRuntime): Promise<void> {
     const launching = { abort: new AbortController(), isExplicit: false };
     this.#launching = launching;
     try {
       const signal = AbortSignal.any([launching.abort.signal, this.#deps.lifetime]);
       const onLog = (text: string) => this.#requests.tell(text);
-      this.#admit(await launch(this.#deps, { pool: aimOf(pool), slot: old.slot, onLog }, signal));
+      this.#admit(await launch(this.#deps, { pool: desiredSpec(pool), slot: old.slot, onLog }, signal));
     } finally {
       this.#launching = undefined;
     }
     this.#drain(old, "replaced");
   }
 
-  #drain(member: Member, reason: EndAsked): void {
+  #drain(member: SupervisedRuntime, reason: EndAsked): void {
     const { lifetime, log } = this.#deps;
     member
       .drain(reason)
@@ -505,11 +505,11 @@ export class PoolSupervisor {
       })
       .finally(() => {
         this.#members.delete(member.live.record.id);
-        this.kick();
+        this.scheduleReconcile();
       });
   }
 
-  #inNeedOf(step: LimitsStep, pool: Pool): readonly Member[] {
+  #inNeedOf(step: LimitsStep, pool: Pool): readonly SupervisedRuntime[] {
     return this.#members.serving.filter(
       ({ live: { record }, resources }) => stepTo(this.#deps, pool, { record, resources }) === step,
     );

@@ -2,7 +2,7 @@
 import { Fault } from "../../../domain/fault.ts";
 import { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import { formatNeed } from "../../../domain/plugin-need.ts";
-import type { DependencyLink, DependencyRows, LetGo } from "../../contracts/dependencies.ts";
+import type { DependencyLink, DependencyRows, DroppedHold } from "../../contracts/dependencies.ts";
 import type { Database, Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { toInstallation, toTask } from "../rows.ts";
@@ -31,7 +31,7 @@ export function createDependencyRows(db: Database): DependencyRows {
           TaskId.parse(taskId),
         ),
       ),
-    letGo: (taskId, id) => db.transaction((tx) => letGo(tx, taskId, id)),
+    dropHold: (taskId, id) => db.transaction((tx) => dropHold(tx, taskId, id)),
     release: (taskId) =>
       db.run(async (prisma) => {
         await prisma.taskHold.deleteMany({ where: { taskId } });
@@ -52,7 +52,7 @@ async function add(
   });
 }
 
-async function letGo(tx: Tx, taskId: TaskId, id: InstallationId): Promise<LetGo> {
+async function dropHold(tx: Tx, taskId: TaskId, id: InstallationId): Promise<DroppedHold> {
   const found = await lock(tx, id);
   const hold = { taskId, installationId: id };
   if (found === null) {

@@ -22,7 +22,7 @@ export function createTakeoverRows(db: Database): TakeoverRows {
     fail: (identifier, why) =>
       writeCause(why, (cause) => db.transaction((tx) => fail(tx, identifier, cause))),
     handOut: (bounds) => db.transaction((tx) => handOut(tx, bounds)),
-    need: (id) =>
+    raise: (id) =>
       db.run(async (prisma) => {
         await prisma.$executeRaw`
           UPDATE berth_takeovers SET needed_at = clock_timestamp()

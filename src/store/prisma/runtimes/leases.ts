@@ -21,7 +21,7 @@ export function createLeaseRows(db: Database): LeaseRows {
           WHERE name = ${name} AND holder = ${holder}`;
         if (renewed === 0) throw new Fault("lease_lost", `${name} belongs to another holder by now.`);
       }),
-    giveBack: (name, holder) =>
+    release: (name, holder) =>
       db.run(async (prisma) => {
         await prisma.lease.deleteMany({ where: { name, holder } });
       }),
