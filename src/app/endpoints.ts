@@ -1,11 +1,11 @@
 import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import { createEndpoints, type Endpoints } from "../endpoint/endpoints.ts";
-import { createBerthSecrets } from "../endpoint/secrets/berth-secrets.ts";
-import { createInnerApi } from "../endpoint/secrets/inner-api.ts";
-import { createPlatformSecrets, withoutPlatform } from "../endpoint/secrets/platform-secrets.ts";
-import { resealAll } from "../endpoint/secrets/reseal.ts";
-import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secrets/secret-keys.ts";
-import type { SecretKeeper } from "../endpoint/secrets/secrets.ts";
+import { createBerthSecrets } from "../endpoint/secret-settings/berth-secrets.ts";
+import { createInnerApi } from "../endpoint/secret-settings/inner-api.ts";
+import { createPlatformSecrets, withoutPlatform } from "../endpoint/secret-settings/platform-secrets.ts";
+import { resealAll } from "../endpoint/secret-settings/reseal.ts";
+import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
+import type { SecretKeeper } from "../endpoint/secret-settings/secrets.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import { systemClock } from "../util/clock.ts";
 import { openTlsContext } from "../util/tls-context.ts";

@@ -9,7 +9,7 @@ import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
 import type { EgressSettings } from "../egress/settings.ts";
 import type { EndpointDirectorySettings } from "../endpoint/endpoint-directory.ts";
-import type { InnerApiSettings } from "../endpoint/secrets/inner-api.ts";
+import type { InnerApiSettings } from "../endpoint/secret-settings/inner-api.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { HttpAppSettings } from "../http/options.ts";
 import type { ServeSettings } from "../http/server/serve.ts";

@@ -3,9 +3,9 @@
  * makes it from the tasks of its own that do the work.
  */
 
-import { isMap, type JsonMap } from "../http/dify/wire/shape.ts";
 import type { FaultJson } from "./fault.ts";
 import type { TaskId, TenantId } from "./ids.ts";
+import { isMap, type JsonMap } from "./json.ts";
 import type { DeclarationJson } from "./package.ts";
 import type { TaskState } from "./task.ts";
 

@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { EndpointId } from "../domain/endpoint.ts";
 import { Fault } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
-import type { JsonMap } from "../http/dify/wire/shape.ts";
+import type { JsonMap } from "../domain/json.ts";
 import type { InstalledPlugin } from "../invocation/installation-directory.ts";
 import { silentLog } from "../observe/log.ts";
 import type { EndpointRecord } from "../store/contracts/endpoints.ts";

@@ -5,7 +5,7 @@
  */
 
 import { Fault, isFault } from "../domain/fault.ts";
-import type { JsonMap } from "../http/dify/wire/shape.ts";
+import type { JsonMap } from "../domain/json.ts";
 import type { InstallationDirectory, InstalledPlugin } from "../invocation/installation-directory.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
@@ -14,7 +14,7 @@ import type { Store } from "../store/store.ts";
 import { abortable } from "../util/abortable.ts";
 import type { Clock } from "../util/clock.ts";
 import { Semaphore } from "../util/semaphore.ts";
-import type { SecretKeeper } from "./secrets/secrets.ts";
+import type { SecretKeeper } from "./secret-settings/secrets.ts";
 
 /** A topic of the queue: an Endpoint has changed. The message is its hook id. */
 const ENDPOINTS_TOPIC = "endpoints";

@@ -1,8 +1,8 @@
 /** Rows of Endpoints and the counters beside them, on both databases. */
 import { describe, expect, it } from "vitest";
-import { createBerthSecrets } from "../../src/endpoint/secrets/berth-secrets.ts";
-import { resealAll } from "../../src/endpoint/secrets/reseal.ts";
-import { parseSecretKeys } from "../../src/endpoint/secrets/secret-keys.ts";
+import { createBerthSecrets } from "../../src/endpoint/secret-settings/berth-secrets.ts";
+import { resealAll } from "../../src/endpoint/secret-settings/reseal.ts";
+import { parseSecretKeys } from "../../src/endpoint/secret-settings/secret-keys.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { EndpointRecord } from "../../src/store/contracts/endpoints.ts";
 import type { Accepted, Store } from "../../src/store/store.ts";

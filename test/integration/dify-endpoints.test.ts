@@ -2,8 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { createInnerApi } from "../../src/endpoint/secrets/inner-api.ts";
-import { createPlatformSecrets } from "../../src/endpoint/secrets/platform-secrets.ts";
+import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts";
+import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
 import type { StoredPackage } from "../../src/store/store.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
 import { testSecrets } from "../harness/doubles/endpoint-rows.ts";

@@ -4,9 +4,9 @@
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Invocation, InvocationSink } from "../../domain/invocation.ts";
+import type { JsonMap } from "../../domain/json.ts";
 import type { Operation } from "../../domain/operations/operation.ts";
 import { indexOperations } from "../../domain/operations/operations.ts";
-import type { JsonMap } from "../../http/dify/wire/shape.ts";
 import type { Invoker } from "../../invocation/invoke.ts";
 import type { EndpointRecord } from "../../store/contracts/endpoints.ts";
 import type { EndpointDirectory, FoundEndpoint } from "../endpoint-directory.ts";

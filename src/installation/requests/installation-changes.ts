@@ -9,8 +9,8 @@ import type { Pool } from "../../domain/runtime.ts";
 import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
-import { containersOf } from "../steps/containers-of.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
+import { containersOf } from "./containers-of.ts";
 import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
 import { assertOwn, assertReplicas, mergeLimits, parseLimits } from "./limits-patch.ts";
 

@@ -1,8 +1,8 @@
 import { grantWanted } from "../../domain/limits.ts";
 import { asRolling, changesContainers, planLimits } from "../../domain/limits-applied.ts";
+import { containersOf } from "../requests/containers-of.ts";
 import { mergeLimits, readPatch } from "../requests/limits-patch.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
-import { containersOf } from "./containers-of.ts";
 import type { StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
 import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";

@@ -19,7 +19,7 @@ import type { LogKeeper } from "../logs/log-keeper.ts";
 import { type Announcer, announce, TOPICS } from "../reach/announce.ts";
 import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { LaunchSettings, ProfileSettings } from "../settings.ts";
-import type { EngineHistory } from "../supervise/engine-history.ts";
+import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
 import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";

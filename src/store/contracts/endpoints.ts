@@ -2,7 +2,7 @@
 import type { Actor } from "../../domain/audit.ts";
 import type { EndpointId } from "../../domain/endpoint.ts";
 import type { TenantId } from "../../domain/ids.ts";
-import type { JsonMap } from "../../http/dify/wire/shape.ts";
+import type { JsonMap } from "../../domain/json.ts";
 import type { Page, PageRequest } from "./answers.ts";
 
 export interface EndpointRecord {

@@ -2,9 +2,9 @@
 import { randomUUID } from "node:crypto";
 import type { EndpointId } from "../../../src/domain/endpoint.ts";
 import { EndpointId as Id } from "../../../src/domain/endpoint.ts";
-import { createBerthSecrets } from "../../../src/endpoint/secrets/berth-secrets.ts";
-import { withoutPlatform } from "../../../src/endpoint/secrets/platform-secrets.ts";
-import { parseSecretKeys } from "../../../src/endpoint/secrets/secret-keys.ts";
+import { createBerthSecrets } from "../../../src/endpoint/secret-settings/berth-secrets.ts";
+import { withoutPlatform } from "../../../src/endpoint/secret-settings/platform-secrets.ts";
+import { parseSecretKeys } from "../../../src/endpoint/secret-settings/secret-keys.ts";
 import type {
   EndpointAt,
   EndpointFilter,

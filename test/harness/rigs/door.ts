@@ -18,7 +18,7 @@ import { NO_QUOTAS, type TenantQuotas } from "../../../src/domain/tenant-quotas.
 import type { TrustDecision } from "../../../src/domain/trust.ts";
 import { openEndpointDirectory } from "../../../src/endpoint/endpoint-directory.ts";
 import { createEndpoints } from "../../../src/endpoint/endpoints.ts";
-import type { SecretKeeper } from "../../../src/endpoint/secrets/secrets.ts";
+import type { SecretKeeper } from "../../../src/endpoint/secret-settings/secrets.ts";
 import { createHttpApp, type HttpApp } from "../../../src/http/app.ts";
 import type { HttpAppOptions } from "../../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../../src/http/server/serve.ts";

@@ -1,6 +1,7 @@
 /** What a Tenant has installed, as the platform lists it. */
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { TenantId } from "../../../domain/ids.ts";
+import { isMap } from "../../../domain/json.ts";
 import { pluginIdOf } from "../../../domain/package-ref.ts";
 import type { PlatformInstallation } from "../../../store/contracts/platform.ts";
 import type { Store } from "../../../store/store.ts";
@@ -8,7 +9,6 @@ import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
 import { isIdentifier, MANAGEMENT, PageInput } from "../inputs.ts";
 import {
-  isMap,
   list,
   max,
   min,

@@ -3,6 +3,8 @@
  * becomes the type's zero, unknown members are dropped, names match in any case. The rules come afterwards and name
  * the fields that break them, as the daemon's validator does.
  */
+import { isMap, type JsonMap } from "../../../domain/json.ts";
+
 export interface Shape<T> {
   readonly zero: T;
   /** `at` is told where the value is of another type; what comes back then is the zero. */
@@ -102,8 +104,6 @@ export const flag: Shape<boolean> = {
     return false;
   },
 };
-
-export type JsonMap = Readonly<Record<string, unknown>>;
 
 /** An object of anything, or null. */
 export const map: Shape<JsonMap | null> = {
@@ -264,10 +264,6 @@ export function oneOf(accepted: readonly string[]): Rule {
 /** An empty list or object is there, and so is no zero. */
 function isZero(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === 0 || value === false;
-}
-
-export function isMap(value: unknown): value is JsonMap {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function sizeOf(value: unknown): number {

@@ -7,7 +7,7 @@ import type { Actor, AuditKind } from "../../../domain/audit.ts";
 import { EndpointId } from "../../../domain/endpoint.ts";
 import { Fault } from "../../../domain/fault.ts";
 import { TenantId } from "../../../domain/ids.ts";
-import { isMap, type JsonMap } from "../../../http/dify/wire/shape.ts";
+import { isMap, type JsonMap } from "../../../domain/json.ts";
 import type {
   EndpointAt,
   EndpointChange,

@@ -1,7 +1,7 @@
+import { isMap } from "../../../../domain/json.ts";
 import { MESSAGE_FIELDS, TOOL_CALL } from "../operations/prompt-messages.ts";
 import {
   field,
-  isMap,
   needed,
   number,
   oneOf,

@@ -2,7 +2,7 @@
  * Files that a plugin sends in pieces. Their bounds are a protection: what a piece claims about the whole is not
  * believed, memory is taken for what has come.
  */
-import type { JsonMap } from "../shape.ts";
+import type { JsonMap } from "../../../../domain/json.ts";
 import { refuseChunk } from "./reader.ts";
 
 const PIECE_BYTES_MAX = 8192;

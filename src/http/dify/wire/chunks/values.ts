@@ -1,6 +1,7 @@
 /** What plugins answer with and requests do not hold: prices, lists that are never null, what must be there. */
 import { formatDecimal } from "../../../../domain/decimal.ts";
-import { type JsonMap, list, map, type Rule, type Shape } from "../shape.ts";
+import type { JsonMap } from "../../../../domain/json.ts";
+import { list, map, type Rule, type Shape } from "../shape.ts";
 
 /** A price: a number or a text, written as the shortest plain decimal text. */
 export const decimal: Shape<string> = {

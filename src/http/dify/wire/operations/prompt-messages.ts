@@ -2,11 +2,12 @@
  * The prompt of a language model as the daemon hands it on: every message and every piece of content with all of its
  * members. A message without a role, or with content that is neither a text nor a list of pieces, is refused.
  */
+
+import { isMap } from "../../../../domain/json.ts";
 import {
   anything,
   asGiven,
   field,
-  isMap,
   list,
   map,
   named,

@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { Fault } from "../../domain/fault.ts";
-import type { JsonMap } from "../../http/dify/wire/shape.ts";
+import type { JsonMap } from "../../domain/json.ts";
 import { secretNames } from "./mask.ts";
 import type { SecretKeys } from "./secret-keys.ts";
 import type { SecretKeeper, SettingsOwner } from "./secrets.ts";

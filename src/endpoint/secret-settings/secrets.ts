@@ -1,7 +1,7 @@
 /** The secrets among an Endpoint's settings: whoever keeps them, they are never stored as they are. */
 import type { EndpointId, SettingField } from "../../domain/endpoint.ts";
 import type { TenantId } from "../../domain/ids.ts";
-import type { JsonMap } from "../../http/dify/wire/shape.ts";
+import type { JsonMap } from "../../domain/json.ts";
 
 /** Whose settings they are, and which of them are secrets. */
 export interface SettingsOwner {

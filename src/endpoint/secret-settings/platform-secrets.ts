@@ -1,6 +1,6 @@
 /** Secrets that the platform keeps: its inner API encrypts and decrypts them with a key of each Tenant that only it has. */
 import { Fault } from "../../domain/fault.ts";
-import { isMap, type JsonMap } from "../../http/dify/wire/shape.ts";
+import { isMap, type JsonMap } from "../../domain/json.ts";
 import { isSealedByBerth, unreadable } from "./berth-secrets.ts";
 import type { InnerApi } from "./inner-api.ts";
 import { secretNames } from "./mask.ts";

@@ -1,13 +1,11 @@
 import { expect, test } from "vitest";
-import { recorded } from "../../../test/harness/samples/recorded.ts";
-import { Reading } from "../../http/dify/wire/shape.ts";
-import type { Dispatch } from "./operation.ts";
-import { OPERATIONS } from "./operations.ts";
+import { recorded } from "../../../../../test/harness/samples/recorded.ts";
+import { Reading } from "../shape.ts";
+import type { Dispatch } from "./dispatch.ts";
+import { DISPATCHED } from "./dispatched.ts";
 
 const ALL = recorded("requests");
-const ROUTES = new Map<string, Dispatch>(
-  OPERATIONS.flatMap(({ dispatch }) => (dispatch === undefined ? [] : [[dispatch.path, dispatch] as const])),
-);
+const ROUTES = new Map<string, Dispatch>(DISPATCHED.map(({ dispatch }) => [dispatch.path, dispatch]));
 
 test("there are recordings of every dispatch route", () => {
   const routes = new Set(ALL.map(({ kind }) => kind));

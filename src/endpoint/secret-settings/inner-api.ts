@@ -3,7 +3,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { SecureContext } from "node:tls";
 import { Fault, isFault } from "../../domain/fault.ts";
-import { isMap } from "../../http/dify/wire/shape.ts";
+import { isMap } from "../../domain/json.ts";
 import { explainNetworkFailure } from "../../util/network-failure.ts";
 
 export interface InnerApi {

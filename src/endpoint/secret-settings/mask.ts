@@ -1,6 +1,6 @@
 /** Secrets as they may be shown, and taken back. */
 import { isSecret, type SettingField } from "../../domain/endpoint.ts";
-import type { JsonMap } from "../../http/dify/wire/shape.ts";
+import type { JsonMap } from "../../domain/json.ts";
 
 /** Bytes, as the daemon counts them: a secret of at most so many shows nothing of itself. */
 const HIDDEN_BYTES_MAX = 6;
