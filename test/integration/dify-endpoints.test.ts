@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
-import type { StoredPackage } from "../../src/store/store.ts";
+import type { StoredPackage } from "../../src/store/contracts/packages.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
 import { testSecrets } from "../harness/doubles/endpoint-rows.ts";
 import { anInstallation, DIFY_KEY, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";

@@ -1,6 +1,8 @@
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { AcceptChange, Accepted, Store } from "../../store/store.ts";
+import type { Accepted } from "../../store/contracts/answers.ts";
+import type { AcceptChange } from "../../store/contracts/installations.ts";
+import type { Store } from "../../store/store.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
 import { enqueueTask } from "../task-engine/enqueue-task.ts";
 

@@ -1,6 +1,8 @@
 import type { InstallationId } from "../../domain/ids.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { Accepted, Store, UninstallRequest } from "../../store/store.ts";
+import type { Accepted } from "../../store/contracts/answers.ts";
+import type { UninstallRequest } from "../../store/contracts/installations.ts";
+import type { Store } from "../../store/store.ts";
 import { installationTopic } from "../task-engine/topics.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { grantWanted, type LimitsPolicy } from "../../domain/limits.ts";
 import type { InstallationTask } from "../../domain/task.ts";
-import type { Published } from "../../store/store.ts";
+import type { Published } from "../../store/contracts/installations.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
 import { type InstallStepDeps, runInstall, type StepContext } from "./install.ts";
 

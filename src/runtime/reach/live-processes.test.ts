@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../../domain/fault.ts";
 import { silentLog } from "../../observe/log.ts";
-import type { ProcessRecord, ProcessRows } from "../../store/store.ts";
+import type { ProcessRecord, ProcessRows } from "../../store/contracts/processes.ts";
 import { joinProcesses } from "./live-processes.ts";
 
 const POLL_MS = 100;

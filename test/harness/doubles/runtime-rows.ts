@@ -5,14 +5,11 @@ import { type MemoryRequest, refuseOverBudget } from "../../../src/domain/host-b
 import type { InstallationId } from "../../../src/domain/ids.ts";
 import type { Installation } from "../../../src/domain/installation.ts";
 import type { Pool, RuntimeRecord } from "../../../src/domain/runtime.ts";
-import type {
-  InstallationRows,
-  PoolRows,
-  ProcessRecord,
-  ProcessRows,
-  RuntimeRows,
-  Store,
-} from "../../../src/store/store.ts";
+import type { InstallationRows } from "../../../src/store/contracts/installations.ts";
+import type { PoolRows } from "../../../src/store/contracts/pools.ts";
+import type { ProcessRecord, ProcessRows } from "../../../src/store/contracts/processes.ts";
+import type { RuntimeRows } from "../../../src/store/contracts/runtimes.ts";
+import type { Store } from "../../../src/store/store.ts";
 import type { Clock } from "../../../src/util/clock.ts";
 
 const MIB = 1 << 20;

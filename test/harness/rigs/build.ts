@@ -17,7 +17,8 @@ import {
 } from "../../../src/installation/images/build-image.ts";
 import { pickRuntimeImage } from "../../../src/installation/images/runtime-image.ts";
 import { silentLog } from "../../../src/observe/log.ts";
-import type { ImageRecord, ImageRows, Store } from "../../../src/store/store.ts";
+import type { ImageRecord, ImageRows } from "../../../src/store/contracts/images.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { systemClock } from "../../../src/util/clock.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 

@@ -38,8 +38,10 @@ import type { RuntimeDirectory, RuntimeLogs } from "../../../src/runtime/runtime
 import { createHostStorage } from "../../../src/storage/plugin-storage.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
 import type { Installed } from "../../../src/store/contracts/installed.ts";
+import type { ApiKey } from "../../../src/store/contracts/keys.ts";
+import type { StoredPackage } from "../../../src/store/contracts/packages.ts";
 import type { PlatformInstallation } from "../../../src/store/contracts/platform.ts";
-import type { ApiKey, Store, StoredPackage } from "../../../src/store/store.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { parseSessionLine } from "../../../src/transport/codec.ts";
 import { Sessions } from "../../../src/transport/socket/sessions.ts";
 import type { RuntimeLink, SessionListener } from "../../../src/transport/transport.ts";

@@ -6,7 +6,8 @@ import type {
   InstallationChanges,
 } from "../../../installation/requests/installation-changes.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
-import type { Accepted, Store } from "../../../store/store.ts";
+import type { Accepted } from "../../../store/contracts/answers.ts";
+import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
 import { idempotencyClaim } from "../idempotency.ts";

@@ -3,7 +3,8 @@
  * changes at once one is refused.
  */
 import { Fault, installationNotFound } from "../../../domain/fault.ts";
-import type { AcceptChange, Accepted } from "../../store.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { AcceptChange } from "../../contracts/installations.ts";
 import type { Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";

@@ -1,7 +1,8 @@
 import { type Dependent, dependentJson } from "../../../domain/dependent.ts";
 import { Fault, type FaultJson, installationNotFound } from "../../../domain/fault.ts";
 import type { TaskEnding } from "../../../domain/task.ts";
-import type { Accepted, UninstallRequest } from "../../store.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { UninstallRequest } from "../../contracts/installations.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";

@@ -1,5 +1,5 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { IdempotencyClaim } from "../../store.ts";
+import type { IdempotencyClaim } from "../../contracts/answers.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 
 /** The first answer to this key, as JSON; undefined where there is none. A concurrent request with it waits here until the first one has its answer. */

@@ -1,6 +1,6 @@
 import { installationNotFound } from "../../../domain/fault.ts";
 import { InstallationId } from "../../../domain/ids.ts";
-import type { InstallationRows } from "../../store.ts";
+import type { InstallationRows } from "../../contracts/installations.ts";
 import { type Database, jsonText } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { writeCause } from "../client/storable-cause.ts";

@@ -5,13 +5,13 @@
 import { categoryOf } from "../../../domain/category.ts";
 import { PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
 import { pluginStatus, STATUS_RULES } from "../../../domain/plugin-status.ts";
+import type { PageRequest } from "../../contracts/answers.ts";
 import type {
   Installed,
   InstalledFilter,
   InstalledProvider,
   InstalledRows,
 } from "../../contracts/installed.ts";
-import type { PageRequest } from "../../store.ts";
 import { type Database, jsonText } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";

@@ -5,7 +5,7 @@
  */
 import { type InstallationTask, isTenantTask } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
-import type { Published } from "../../store.ts";
+import type { Published } from "../../contracts/installations.ts";
 import { jsonText, jsonValue, type Tx } from "../client/database.ts";
 import { uuid7 } from "../client/uuid7.ts";
 import type * as rows from "../generated/client.ts";

@@ -3,7 +3,7 @@ import type { Package } from "../../../domain/package.ts";
 import { searchText } from "../../../domain/search-text.ts";
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import { storableJson } from "../../../util/storable.ts";
-import type { PackageStoreRows, StoredPackage } from "../../store.ts";
+import type { PackageStoreRows, StoredPackage } from "../../contracts/packages.ts";
 import { type Database, jsonValue, type Tx } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { uuid7 } from "../client/uuid7.ts";

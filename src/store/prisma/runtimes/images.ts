@@ -1,5 +1,5 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { ImageRows } from "../../store.ts";
+import type { ImageRows } from "../../contracts/images.ts";
 import { type Database, jsonValue } from "../client/database.ts";
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";

@@ -1,5 +1,5 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { PoolRows } from "../../store.ts";
+import type { PoolRows } from "../../contracts/pools.ts";
 import { type Database, json, jsonText, jsonValue } from "../client/database.ts";
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";

@@ -1,7 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
 import { type MemoryRequest, refuseOverBudget } from "../../../domain/host-budget.ts";
 import { refuseMemory, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
-import type { RuntimeRows } from "../../store.ts";
+import type { RuntimeRows } from "../../contracts/runtimes.ts";
 import { type Database, json, type Tx } from "../client/database.ts";
 import { writeOrBare } from "../client/storable-cause.ts";
 import { toRuntime } from "../rows.ts";

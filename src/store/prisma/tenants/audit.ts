@@ -1,7 +1,7 @@
 /** The audit's lines, and the two rows that an acceptance holds: that of the key which asks, and that of its Tenant. */
 import { type Actor, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
-import type { EventRows } from "../../store.ts";
+import type { EventRows } from "../../contracts/events.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { uuid7 } from "../client/uuid7.ts";

@@ -1,5 +1,5 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { KeyRows } from "../../store.ts";
+import type { KeyRows } from "../../contracts/keys.ts";
 import { type Database, isUniqueViolation, json, jsonText } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { uuid7 } from "../client/uuid7.ts";
