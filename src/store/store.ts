@@ -18,24 +18,24 @@ import type { Pool, RuntimeAction, RuntimeEnd, RuntimeRecord } from "../domain/r
 import type { Scope } from "../domain/scope.ts";
 import type { Task } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
-import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts";
-import type { BundleRows } from "./bundle-rows.ts";
-import type { DependencyRows } from "./dependency-rows.ts";
-import type { DiskRows, LeaseRows } from "./disk-rows.ts";
-import type { EgressRows } from "./egress-rows.ts";
-import type { EndpointRows } from "./endpoint-rows.ts";
-import type { ImportedImageRows } from "./imported-images.ts";
-import type { InstalledRows } from "./installed-rows.ts";
-import type { PlatformRows } from "./platform-rows.ts";
-import type { PlatformTaskRows } from "./platform-task-rows.ts";
-import type { ReadmeRows } from "./readme-rows.ts";
-import type { StorageSizes } from "./storage-sizes.ts";
-import type { TakeoverRows } from "./takeover-rows.ts";
-import type { TaskRows } from "./task-rows.ts";
-import type { TenantRows } from "./tenant-rows.ts";
-import type { TrustRows } from "./trust-rows.ts";
+import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./contracts/answers.ts";
+import type { BundleRows } from "./contracts/bundles.ts";
+import type { DependencyRows } from "./contracts/dependencies.ts";
+import type { DiskRows, LeaseRows } from "./contracts/disk.ts";
+import type { EgressRows } from "./contracts/egress.ts";
+import type { EndpointRows } from "./contracts/endpoints.ts";
+import type { ImportedImageRows } from "./contracts/imported-images.ts";
+import type { InstalledRows } from "./contracts/installed.ts";
+import type { PlatformRows } from "./contracts/platform.ts";
+import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
+import type { ReadmeRows } from "./contracts/readmes.ts";
+import type { StorageSizes } from "./contracts/storage-sizes.ts";
+import type { TakeoverRows } from "./contracts/takeover.ts";
+import type { TaskRows } from "./contracts/tasks.ts";
+import type { TenantRows } from "./contracts/tenants.ts";
+import type { TrustRows } from "./contracts/trust.ts";
 
-export type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts";
+export type { Accepted, IdempotencyClaim, Page, PageRequest } from "./contracts/answers.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import { OPERATIONS } from "../../src/domain/operations/operations.ts";
-import { ask, dispatch, type Envelope, eventsOf, refusalOf, toldBy } from "../harness/dify.ts";
+import { ask, dispatch, type Envelope, eventsOf, refusalOf, toldBy } from "../harness/clients/dify.ts";
 import {
   anInstallation,
   DIFY_ADMIN_KEY,
@@ -16,7 +16,7 @@ import {
   OTHER_TENANT,
   openDoor,
   TENANT,
-} from "../harness/door.ts";
+} from "../harness/rigs/door.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const LLM = { provider: "echo", model: "m", model_type: "llm", prompt_messages: [] };

@@ -1,4 +1,4 @@
-import { field, map, needed, struct, text } from "../shape.ts";
+import { field, map, needed, struct, text } from "../../http/dify/wire/shape.ts";
 import { bag, name, type Operation, operation } from "./operation.ts";
 
 export const AGENT_OPERATIONS: readonly Operation[] = [

@@ -1,7 +1,17 @@
-import type { ChunkKind } from "../chunks/chunks.ts";
-import { field, type JsonMap, map, needed, optionalText, type Shape, struct, text, whole } from "../shape.ts";
+import type { ChunkKind } from "../../http/dify/wire/chunks/chunks.ts";
+import { CREDENTIALS, PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
+import {
+  field,
+  type JsonMap,
+  map,
+  needed,
+  optionalText,
+  type Shape,
+  struct,
+  text,
+  whole,
+} from "../../http/dify/wire/shape.ts";
 import { bag, credentials, name, type Operation, operation } from "./operation.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const NAMED_FIELDS = { ...CREDENTIALS, ...PROVIDER, datasource: needed(text) };
 

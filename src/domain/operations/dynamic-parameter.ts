@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { map, needed, omitted, struct, text } from "../shape.ts";
+import { PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
+import { map, needed, omitted, struct, text } from "../../http/dify/wire/shape.ts";
 import { credentials, name, type Operation, operation } from "./operation.ts";
-import { PROVIDER } from "./wire-fields.ts";
 
 export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
   operation(

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { PROMPT_MESSAGES, TOOL_CHOICE, TOOLS } from "../../http/dify/wire/operations/prompt-messages.ts";
+import { CREDENTIALS, PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
 import {
   field,
   flag,
@@ -14,7 +16,7 @@ import {
   struct,
   text,
   whole,
-} from "../shape.ts";
+} from "../../http/dify/wire/shape.ts";
 import {
   bag,
   credentials,
@@ -25,8 +27,6 @@ import {
   type OperationRow,
   operation,
 } from "./operation.ts";
-import { PROMPT_MESSAGES, TOOL_CHOICE, TOOLS } from "./prompt-messages.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const nullableItems = items.nullish();
 const nullableNumber = z.number().nullish();

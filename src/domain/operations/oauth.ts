@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { field, map, named, needed, struct, text } from "../shape.ts";
+import { PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
+import { field, map, named, needed, struct, text } from "../../http/dify/wire/shape.ts";
 import { bag, hex, name, type Operation, type OperationRow, operation } from "./operation.ts";
-import { PROVIDER } from "./wire-fields.ts";
 
 const CLIENT = {
   ...PROVIDER,

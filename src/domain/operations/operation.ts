@@ -5,10 +5,10 @@
  * it does not know. `dispatch` is the same operation as platforms that know the daemon ask for it.
  */
 import { z } from "zod";
-import type { ChunkKind } from "../chunks/chunks.ts";
+import type { ChunkKind } from "../../http/dify/wire/chunks/chunks.ts";
+import type { JsonMap, Shape } from "../../http/dify/wire/shape.ts";
 import type { FaultCode } from "../fault.ts";
 import type { ProviderKind } from "../package.ts";
-import type { JsonMap, Shape } from "../shape.ts";
 
 export interface Operation {
   readonly type: string;

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { field, map, needed, struct, text } from "../shape.ts";
+import { CREDENTIALS, PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
+import { field, map, needed, struct, text } from "../../http/dify/wire/shape.ts";
 import { bag, credentials, name, type Operation, type OperationRow, operation } from "./operation.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const NAMED = {
   item: { field: "tool", code: "tool_not_found" },

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { field, map, named, needed, struct, text } from "../shape.ts";
+import { CREDENTIALS, PROVIDER } from "../../http/dify/wire/operations/wire-fields.ts";
+import { field, map, named, needed, struct, text } from "../../http/dify/wire/shape.ts";
 import { bag, credentials, hex, name, type Operation, type OperationRow, operation } from "./operation.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const RAW_REQUEST = { raw_http_request: named("RawHTTPRequest", needed(text)) };
 

@@ -21,11 +21,11 @@ import {
   type TenantTask,
 } from "../../domain/task.ts";
 import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../../domain/trust.ts";
-import type { ImportedImage } from "../imported-images.ts";
-import type { PlatformInstallation } from "../platform-rows.ts";
+import type { ImportedImage } from "../contracts/imported-images.ts";
+import type { PlatformInstallation } from "../contracts/platform.ts";
+import type { TenantRecord } from "../contracts/tenants.ts";
+import type { Admission, StoredSignature } from "../contracts/trust.ts";
 import type { ApiKey, ImageRecord, StoredPackage } from "../store.ts";
-import type { TenantRecord } from "../tenant-rows.ts";
-import type { Admission, StoredSignature } from "../trust-rows.ts";
 import type * as rows from "./generated/client.ts";
 
 export function toPackage(row: rows.Package): StoredPackage {

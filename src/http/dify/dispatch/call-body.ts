@@ -4,6 +4,14 @@ import type { TenantId } from "../../../domain/ids.ts";
 import type { WireData } from "../../../domain/invocation.ts";
 import type { Dispatch, Operation } from "../../../domain/operations/operation.ts";
 import {
+  type JsonSource,
+  oneLine,
+  parseWithSource,
+  writeWithSource,
+} from "../../../util/json/json-source.ts";
+import { SENT } from "../../middleware/json-body.ts";
+import { checked, jsonText } from "../bind.ts";
+import {
   field,
   type JsonMap,
   map,
@@ -14,10 +22,7 @@ import {
   type Shape,
   struct,
   text,
-} from "../../../domain/shape.ts";
-import { type JsonSource, oneLine, parseWithSource, writeWithSource } from "../../../util/json-source.ts";
-import { SENT } from "../../middleware/json-body.ts";
-import { checked, jsonText } from "../bind.ts";
+} from "../wire/shape.ts";
 
 /** An operation that has a route. */
 export type Dispatched = Operation & { readonly dispatch: Dispatch };

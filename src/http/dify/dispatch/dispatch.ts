@@ -6,7 +6,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
-import { CHUNKS } from "../../../domain/chunks/chunks.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
 import { TenantId } from "../../../domain/ids.ts";
 import type { InvocationRequest, WireData } from "../../../domain/invocation.ts";
@@ -21,6 +20,7 @@ import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";
 import { identifierOfHeader } from "../inputs.ts";
+import { CHUNKS } from "../wire/chunks/chunks.ts";
 import { type Dispatched, isDispatched, type PreparedCall } from "./call-body.ts";
 import { refusedCall, refusedVersion } from "./call-failure.ts";
 import { PolledCaller, StreamCaller } from "./callers.ts";

@@ -5,7 +5,7 @@
  */
 import { categoryOf } from "../../../domain/category.ts";
 import { type DeclarationJson, PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
-import { isMap, type JsonMap } from "../../../domain/shape.ts";
+import { isMap, type JsonMap } from "../wire/shape.ts";
 
 /** What an identifier says by itself. */
 export interface IdentifierParts {
