@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InstallationId } from "../domain/ids.ts";
+import { systemClock } from "../util/clock.ts";
 import type { InstalledPlugin } from "./installations.ts";
 import { BuildWaits } from "./until-built.ts";
 
@@ -18,6 +19,7 @@ function directory(place: { place: number; of: number } | undefined) {
   const now: { found: InstalledPlugin | undefined } = { found: plugin("installing") };
   const waits = new BuildWaits({
     waitersMax: 2,
+    clock: systemClock,
     needs: {
       need: async (id) => {
         asked.push(id);

@@ -14,6 +14,7 @@ import type { Store } from "../store/store.ts";
 import type { RuntimeExit } from "../transport/transport.ts";
 import type { Clock } from "../util/clock.ts";
 import type { Semaphore } from "../util/semaphore.ts";
+import { waitFor } from "../util/wait.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
 import type { EngineNews } from "./engine-news.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
@@ -24,7 +25,6 @@ import type { LogKeeper } from "./logs/log-keeper.ts";
 import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
 import { newRuntimeId } from "./runtime-id.ts";
 import type { LaunchSettings, ProfileSettings } from "./settings.ts";
-import { waitFor } from "./wait-for.ts";
 
 export interface LaunchDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes">;

@@ -10,8 +10,8 @@ import type { SecureContext } from "node:tls";
 import type { Fault } from "../domain/fault.ts";
 import { type Proxies, proxyFor } from "../domain/proxy.ts";
 import { withoutQuery } from "../domain/source.ts";
-import { abortable } from "../util/abortable.ts";
 import { isNameUnknown } from "../util/network-failure.ts";
+import { waitOrAbort } from "../util/wait.ts";
 import type { Address, AddressPolicy } from "./address.ts";
 import { unusable } from "./failures.ts";
 
@@ -90,7 +90,7 @@ interface Hop {
 async function getOnce(deps: HttpClientDeps, { url, headers }: Hop, signal: AbortSignal) {
   signal.throwIfAborted();
   const proxy = proxyFor(url, deps.proxies);
-  const addresses = await abortable(addressesOf(deps, url, proxy), signal);
+  const addresses = await waitOrAbort(addressesOf(deps, url, proxy), signal);
   const isSecure = url.protocol === "https:";
   // One connection for one hop: none is kept that was opened for another host, or by another's token.
   const options = {
