@@ -641,6 +641,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       runtimes: options.runtimes ?? runtime,
       hostCalls,
       buildPriority: options.buildPriority ?? NOBODY_WAITS,
+      clock,
       log,
       settings,
     }),
