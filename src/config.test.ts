@@ -1,8 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { SETTINGS } from "./config/settings.ts";
 import { readConfig, redactedSettings } from "./config.ts";
 
 describe("readConfig", () => {
@@ -27,10 +26,10 @@ describe("readConfig", () => {
   });
 
   test.each([
-    ["BERTH_PROT", "BERTH_PORT, or another of the names in the table of settings in README.md"],
+    ["BERTH_PROT", "BERTH_PORT, or another of the names in docs/reference/settings.md"],
     ["BERTH_REDIS_URL", "REDIS_URL, or another of"],
     ["BERTH_ADMIN_KEYS_FILE", "BERTH_ADMIN_KEY_FILE, BERTH_DIFY_KEY_FILE, or another of"],
-    ["BERTH_NOTHING_LIKE_IT", "the names in the table of settings in README.md"],
+    ["BERTH_NOTHING_LIKE_IT", "the names in docs/reference/settings.md"],
   ])("of a misspelt name, %s, the nearest are named and no value", (name, accepted) => {
     let message = "";
     try {
@@ -194,16 +193,4 @@ describe("a secret in a file", () => {
   test("is a way for secrets alone: what may be seen is set directly", () => {
     expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(/BERTH_PORT_FILE is no setting of Berth/);
   });
-});
-
-test("README lists every setting with its default and what is accepted, and none beside", async () => {
-  const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
-  const listed = readme
-    .split("\n")
-    .filter((line) => /^\| `(BERTH_|DATABASE_URL|REDIS_URL|(HTTPS?|NO)_PROXY)/.test(line));
-  const expected = Object.entries(SETTINGS).map(([name, setting]) => {
-    const fallback = setting.default === undefined || setting.default === "" ? "" : `\`${setting.default}\``;
-    return `| \`${name}\` | ${fallback} | ${setting.about} | ${setting.accepted} |`;
-  });
-  expect(listed).toEqual(expected);
 });

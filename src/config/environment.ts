@@ -95,7 +95,7 @@ function suggested(name: string, accepted: readonly string[]): string {
   const names = new Map(accepted.map((full) => [bare(full), full]));
   const distanceMax = Math.ceil(bare(name).length / 3);
   const near = nearest(bare(name), [...names.keys()], { max: SUGGESTED_MAX, distanceMax });
-  const table = "the names in the table of settings in README.md";
+  const table = "the names in docs/reference/settings.md";
   return near.length === 0
     ? table
     : `${near.map((found) => names.get(found)).join(", ")}, or another of ${table}`;

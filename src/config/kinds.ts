@@ -1,4 +1,4 @@
-/** The kinds of settings: how the text of one is read, and in which words what it accepts is told. */
+/** The kinds of settings: how the text of one is parsed, and the words for what it accepts. */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
@@ -195,6 +195,23 @@ export function oneOf<const T extends readonly [string, ...string[]]>(
 ) {
   const parse = z.enum(choices) as unknown as z.ZodType<T[number], string>;
   return { parse, accepted: choices.join(", "), default: fallback, about };
+}
+
+/** Where somebody reaches a server, perhaps below the path of a proxy; without password, query and fragment. */
+export function publicUrl(about: string) {
+  const accepted = "`https://host[:port]`, or `http://`, with a path where a proxy adds one";
+  return matching((value) => URL.canParse(value) && isPublicUrl(new URL(value)), accepted, about);
+}
+
+/** As `publicUrl`, and without a path. */
+export function bareUrl(about: string) {
+  const isBare = (url: URL) => isPublicUrl(url) && url.pathname === "/";
+  const accepted = "`https://host[:port]`, or `http://`";
+  return matching((value) => URL.canParse(value) && isBare(new URL(value)), accepted, about);
+}
+
+function isPublicUrl({ protocol, username, password, search, hash }: URL): boolean {
+  return (protocol === "https:" || protocol === "http:") && `${username}${password}${search}${hash}` === "";
 }
 
 /** A whole number that bounds something, and need not be set. */
