@@ -22,7 +22,7 @@ describe("readConfig", () => {
     const read = () => readConfig({ BERTH_PORT: "-1", BERTH_ISOLATION: "none", BERTH_PROT: "1" });
     expect(read).toThrow(/BERTH_PORT is "-1"; accepted: a whole number from 0 to 65535/);
     expect(read).toThrow(/BERTH_ISOLATION is "none"; accepted: tenant, shared/);
-    expect(read).toThrow(/BERTH_PROT is no setting of Berth/);
+    expect(read).toThrow(/BERTH_PROT is not a setting of Berth/);
   });
 
   test.each([
@@ -37,7 +37,7 @@ describe("readConfig", () => {
     } catch (error) {
       message = String(error);
     }
-    expect(message).toContain(`${name} is no setting of Berth; accepted: ${accepted}`);
+    expect(message).toContain(`${name} is not a setting of Berth; accepted: ${accepted}`);
     expect(message).not.toContain("hunter2");
     expect(message.length).toBeLessThan(300);
   });
@@ -117,9 +117,9 @@ describe("the proxies of builds and plugins", () => {
   test("had other names, which say what took their place", () => {
     const read = () => readConfig({ BERTH_PROXY_URL: "http://u:hunter2@proxy:1", BERTH_NO_PROXY: "a" });
     expect(read).toThrow(
-      /BERTH_PROXY_URL is no setting of Berth any more; accepted: HTTP_PROXY and HTTPS_PROXY/,
+      /BERTH_PROXY_URL is no longer a setting of Berth; accepted: HTTP_PROXY and HTTPS_PROXY/,
     );
-    expect(read).toThrow(/BERTH_NO_PROXY is no setting of Berth any more; accepted: NO_PROXY/);
+    expect(read).toThrow(/BERTH_NO_PROXY is no longer a setting of Berth; accepted: NO_PROXY/);
     expect(read).not.toThrow(/hunter2/);
   });
 
@@ -191,6 +191,8 @@ describe("a secret in a file", () => {
   });
 
   test("is a way for secrets alone: what may be seen is set directly", () => {
-    expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(/BERTH_PORT_FILE is no setting of Berth/);
+    expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(
+      /BERTH_PORT_FILE is not a setting of Berth/,
+    );
   });
 });
