@@ -41,6 +41,15 @@ test("the index lists every page of docs", () => {
   expect(listed.filter((path) => path.startsWith("docs/")).toSorted()).toEqual(pages);
 });
 
+test("the glossary has at most 30 words, each once", () => {
+  const words = [...read("docs/reference/glossary.md").matchAll(/^\| (?!word |-)([^|]+) \|/gm)].map(
+    ([, word]) => word,
+  );
+  expect(words.length).toBeGreaterThan(20);
+  expect(words.length).toBeLessThanOrEqual(30);
+  expect(new Set(words).size).toBe(words.length);
+});
+
 test.each(["docs/explanation/architecture.md", "docs/develop.md"])(
   "every path that %s names exists",
   (page) => {

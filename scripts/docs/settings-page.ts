@@ -9,7 +9,7 @@ All settings are environment variables. Berth checks them at start. If one is wr
 lists every problem, for a misspelt name with the nearest names. An empty value counts as unset. All processes of one
 Berth get the same settings ([processes.md](../processes.md)).
 
-- The last part of a name is its unit: \`_SECONDS\`, \`_DAYS\`, \`_MB\` (MiB), \`_PERCENT\`. \`_MAX\` is an upper bound.
+- Units are part of the names: \`_SECONDS\`, \`_DAYS\`, \`_MB\` (MiB), \`_PERCENT\`. \`_MAX\` marks an upper bound.
 - A setting marked *secret* may be read from a file instead: \`DATABASE_URL_FILE=/run/secrets/database\`. Berth never
   prints its value.
 - If \`SERVER_KEY\` is set, Berth also reads the settings of dify-plugin-daemon

@@ -16,8 +16,8 @@ export const SERVER = {
   ),
   BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "Least severe level to log"),
   BERTH_METRICS: oneOf(["on", "off"], "on", "`off` removes `/metrics`"),
-  BERTH_ENDPOINTS: oneOf(["on", "off"], "on", "`off` closes the URLs of endpoints, `/e/...`"),
-  BERTH_HOOK_BODY_MB_MAX: whole(1, 256, "10", "Maximum body of a request to an endpoint (MiB)"),
+  BERTH_ENDPOINTS: oneOf(["on", "off"], "on", "`off` closes all hooks, the URLs `/e/...`"),
+  BERTH_HOOK_BODY_MB_MAX: whole(1, 256, "10", "Maximum size of the body of a hook request (MiB)"),
   BERTH_HTTP_CONNECTIONS_MAX: whole(1, 100_000, "4096", "Maximum number of open connections to the API"),
   BERTH_HTTP_IDLE_SECONDS: decimal(
     0.1,
