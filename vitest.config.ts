@@ -12,7 +12,7 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: 60_000 } },
+      { test: { name: "unit", include: ["src/**/*.test.ts", "scripts/**/*.test.ts"], testTimeout: 60_000 } },
       ...["contract", "integration", "e2e"].map((name) => onTheEngine(name, 120_000)),
       // Its attackers take the machine's processors away from everything that they wait for.
       onTheEngine("hostile", 300_000),
