@@ -14,7 +14,7 @@ import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } 
 import { removeInstance, testEngine } from "./build.ts";
 import { placeEmbeddedDatabase } from "./embedded-database.ts";
 import { type Ended, endOf } from "./ended.ts";
-import { startPostgres } from "./postgres.ts";
+import { createDatabase } from "./shared-postgres.ts";
 
 /** Both databases that Berth runs on. */
 export const SITES = [{ database: "embedded" }, { database: "postgres" }] as const;
@@ -61,7 +61,9 @@ export async function openSite(
   try {
     const dataFolder = scope.use(await makeDataFolder()).path;
     const databaseUrl =
-      options.database === "postgres" ? await scope.use(await startPostgres()).createDatabase() : undefined;
+      options.database === "postgres"
+        ? scope.use(await createDatabase({ isEmpty: options.isUntouched ?? false })).url
+        : undefined;
     const isEmbedded = databaseUrl === undefined && options.env?.["DATABASE_URL"] === undefined;
     if (isEmbedded && !options.isUntouched) await placeEmbeddedDatabase(dataFolder);
     const engine = scope.use(testEngine());

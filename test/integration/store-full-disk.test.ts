@@ -8,7 +8,7 @@ import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { placeEmbeddedDatabase } from "../harness/embedded-database.ts";
-import { makeFolder, ownerOfServer, startPostgres } from "../harness/postgres.ts";
+import { makeFolder, ownerOfServer, startServer } from "../harness/postgres.ts";
 import { mountSmallDisk, type SmallDisk } from "../harness/small-disk.ts";
 import { aPackage } from "../harness/tenant-rows.ts";
 
@@ -62,10 +62,7 @@ test("a PostgreSQL whose disk is full refuses what needs room, and keeps what it
   // The server's user is not ours.
   await chmod(folder, 0o755);
   const disk = scope.use(await mountSmallDisk(join(folder, "disk"), { mib: 64 }));
-  const databaseUrl = await onTheDisk(
-    await scope.use(await startPostgres()).createDatabase(),
-    join(folder, "disk/space"),
-  );
+  const databaseUrl = await onTheDisk(await startServer(scope), join(folder, "disk/space"));
   await using store = await openStore({
     ...{ databaseUrl, dataFolder: folder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
   });
