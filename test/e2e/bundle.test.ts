@@ -11,7 +11,7 @@ import {
   type TaskJson,
   toolTexts,
 } from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/site.ts";
 
 const packNamed = (name: string): Promise<PackedPlugin> =>
   packPlugin("echo", {
@@ -39,7 +39,7 @@ interface TaskDetail extends TaskJson {
   readonly children: readonly (TaskJson & { readonly parent_id: string; readonly identifier: string })[];
 }
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let plugins: readonly [PackedPlugin, PackedPlugin];

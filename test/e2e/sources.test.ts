@@ -1,4 +1,4 @@
-/** Installs from a marketplace, a release and a URL, over the API and on both databases. */
+/** Installs from a marketplace, a release and a URL, over the API. */
 import { randomUUID } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import {
   toolTexts,
   upload,
 } from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/site.ts";
 import {
   file,
   json,
@@ -38,7 +38,7 @@ interface Answer {
   readonly created: boolean;
 }
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   const scope = new Scope();
   let site: Site;
   let berth: BerthProcess;

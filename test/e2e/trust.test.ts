@@ -17,7 +17,7 @@ import {
   toolTexts,
 } from "../harness/client.ts";
 import { SIGNER_KEY, signed, wronglySigned } from "../harness/signing.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/site.ts";
 
 interface TrustJson {
   readonly verdict: string;
@@ -47,7 +47,7 @@ beforeAll(async () => {
 
 const checksumOf = ({ identifier }: PackedPlugin) => identifier.slice(identifier.indexOf("@") + 1);
 
-describe.each(SITES)("trust on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let first: AcceptedInstall;

@@ -1,4 +1,4 @@
-/** Wrong input, on both databases: each refusal says which field, what it held and what is accepted, and leaves nothing. */
+/** Wrong input: each refusal says which field, what it held and what is accepted, and leaves nothing. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,9 +13,9 @@ import {
   type PackedPlugin,
   packPlugin,
 } from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/site.ts";
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let echo: AcceptedInstall;

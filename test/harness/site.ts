@@ -19,6 +19,9 @@ import { createDatabase } from "./shared-postgres.ts";
 /** Both databases that Berth runs on. */
 export const SITES = [{ database: "embedded" }, { database: "postgres" }] as const;
 
+/** For tests of what stands on the Store: what differs between databases is tested on both. */
+export const ON_POSTGRES = SITES.filter(({ database }) => database === "postgres");
+
 type Database = (typeof SITES)[number]["database"];
 type Env = Readonly<Record<string, string>>;
 

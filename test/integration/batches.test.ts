@@ -11,7 +11,7 @@ import { aTenant, type InstallRig, useInstallRig } from "../harness/installer.ts
 import { length } from "../harness/lengths.ts";
 import { mortalStore } from "../harness/mortal-store.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { ON_POSTGRES } from "../harness/stores.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
@@ -19,8 +19,7 @@ const STRIDE = length({ short: 16, soak: 1 });
 const by = BERTH_ITSELF;
 const PAGE = { page: 1, pageSize: 10 };
 
-// What the rows say is tested on both databases; this is about the order of work.
-describe.each(DATABASES.filter(({ name }) => name === "postgres"))("a batch, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let tenantId: TenantId;

@@ -10,13 +10,13 @@ import { aTenant, type InstallRig, useInstallRig } from "../harness/installer.ts
 import { length } from "../harness/lengths.ts";
 import { mortalStore } from "../harness/mortal-store.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { ON_POSTGRES } from "../harness/stores.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
 const STRIDE = length({ short: 20, soak: 1 });
 
-describe.each(DATABASES)("a worker that dies at any moment, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let packages: { readonly base: string; readonly top: string };

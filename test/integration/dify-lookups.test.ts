@@ -1,4 +1,4 @@
-/** What a platform that knows the daemon asks about what is installed, on both databases, without an engine. */
+/** What a platform that knows the daemon asks about what is installed, without an engine. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -14,7 +14,7 @@ import { Scope } from "../../src/util/scope.ts";
 import * as models from "../harness/dify-models.ts";
 import { openShelf, publish, type Shelf } from "../harness/dify-shelf.ts";
 import { inPieces } from "../harness/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { ON_POSTGRES, type TestDatabase } from "../harness/stores.ts";
 import { LIMITS } from "../harness/tenant-rows.ts";
 
 const MINE = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000a");
@@ -43,7 +43,7 @@ const management = (path: string, tenant: string = MINE) => `/plugin/${tenant}/m
 const identifiersOf = (items: readonly { readonly plugin_unique_identifier: string }[]) =>
   items.map((item) => item.plugin_unique_identifier);
 
-describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let shelf: Shelf;

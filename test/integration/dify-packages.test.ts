@@ -1,4 +1,4 @@
-/** How a platform that knows the daemon brings packages and asks about them, on both databases, without an engine. */
+/** How a platform that knows the daemon brings packages and asks about them, without an engine. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -14,7 +14,7 @@ import * as models from "../harness/dify-models.ts";
 import { openShelf, publish, type Shelf, sentForm, takeApart } from "../harness/dify-shelf.ts";
 import { DIFY_KEY } from "../harness/door.ts";
 import { SIGNER_KEY, signed, wronglySigned } from "../harness/signing.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { DATABASES, ON_POSTGRES, type TestDatabase } from "../harness/stores.ts";
 
 const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000a");
 const ABSENT = `acme/absent:0.0.1@${"0".repeat(64)}`;
@@ -54,7 +54,7 @@ function bundleOf(dependencies: readonly object[], assets: Readonly<Record<strin
 }
 const packaged = (path: string) => ({ type: "package", value: { path } });
 
-describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let shelf: Shelf;

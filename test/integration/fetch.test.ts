@@ -15,9 +15,9 @@ import {
   useInstallRig,
   type WorkerOptions,
 } from "../harness/installer.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { ON_POSTGRES } from "../harness/stores.ts";
 
-describe.each(DATABASES)("a fetch on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;

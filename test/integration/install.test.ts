@@ -5,9 +5,9 @@ import { createTaskWatch } from "../../src/installation/tasks/watch.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
 import { LocalQueue } from "../harness/local-queue.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { ON_POSTGRES } from "../harness/stores.ts";
 
-describe.each(DATABASES)("an install on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;

@@ -11,7 +11,7 @@ import {
 } from "../../src/packages/test-zip.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { inPieces, openIntake, type TestIntake } from "../harness/intake.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { ON_POSTGRES } from "../harness/stores.ts";
 
 const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
 const never = new AbortController().signal;
@@ -135,7 +135,7 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
   ["is larger than allowed", () => Buffer.alloc(BYTES_MAX + 1), "payload_too_large"],
 ];
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("on $name", ({ create }) => {
   const scope = new Scope();
   let intake: TestIntake;
   let before: Awaited<ReturnType<TestIntake["left"]>>;
