@@ -116,7 +116,7 @@ module.exports = {
       name: "adapters-do-not-know-each-other",
       comment: "Any adapter must be replaceable without touching another.",
       severity: "error",
-      from: { path: `^src/(${adapters})/`, pathNot: `^src/packages/s3/|${tests}` },
+      from: { path: `^src/(${adapters})/`, pathNot: `^src/storage/s3/|${tests}` },
       to: { path: `^src/(${adapters})/`, pathNot: "^src/$1/" },
     },
     {
@@ -164,7 +164,7 @@ module.exports = {
       comment:
         "Requests to other hosts go through util/outbound-request.ts; the S3 client has its vendor's agent.",
       severity: "error",
-      from: { path: "^src/", pathNot: `^src/util/outbound-request[.]ts$|^src/packages/s3/|${tests}` },
+      from: { path: "^src/", pathNot: `^src/util/outbound-request[.]ts$|^src/storage/s3/|${tests}` },
       to: { path: "^(node:)?https$" },
     },
     {
