@@ -10,12 +10,13 @@ import { uuid7 } from "../client/uuid7.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";
-import { toAnswer, toInstallation, toTask } from "../rows.ts";
+import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkInstallations, lineUp } from "../tenants/tenant-quotas.ts";
 import { arrivalOf, taken } from "./accept-change.ts";
-import { claimKey, keepAnswer } from "./idempotency.ts";
+import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
+import { toInstallation } from "./installation-row.ts";
 
 /** The transaction behind `acceptInstall`. */
 export async function acceptInstall(

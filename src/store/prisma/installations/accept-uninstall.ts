@@ -6,11 +6,12 @@ import type { UninstallRequest } from "../../contracts/installations.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toEnding, toInstallation, toTask } from "../rows.ts";
+import { toEnding, toTask } from "../tasks/task-row.ts";
 import { endTask, noteEnding } from "../tasks/task-writes.ts";
 import { holdKey } from "../tenants/audit.ts";
 import { touch, withNewTask } from "./accept-install.ts";
 import { dependentsOf } from "./dependents.ts";
+import { toInstallation } from "./installation-row.ts";
 import { unpublishRows } from "./publication.ts";
 
 /**

@@ -1,9 +1,10 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { ImageRows } from "../../contracts/images.ts";
+import type { ImageRecord, ImageRows } from "../../contracts/images.ts";
 import { type Database, jsonValue } from "../client/database.ts";
+import { toCause } from "../client/json-columns.ts";
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
-import { toImage } from "../rows.ts";
+import type * as rows from "../generated/client.ts";
 
 export function createImageRows(db: Database): ImageRows {
   return {
@@ -96,4 +97,17 @@ export function createImageRows(db: Database): ImageRows {
 function assertHeld(rows: number, key: string): void {
   if (rows === 0)
     throw new Fault("lease_lost", `The build of the image ${key} belongs to another holder by now.`);
+}
+
+function toImage(row: rows.Image): ImageRecord {
+  return {
+    key: row.key,
+    layer: row.layer as ImageRecord["layer"],
+    state: row.state as ImageRecord["state"],
+    imageRef: row.imageRef ?? undefined,
+    bytes: row.bytes === null ? undefined : Number(row.bytes),
+    warnings: row.warnings as string[],
+    cause: toCause(row.cause),
+    createdAt: row.createdAt,
+  };
 }

@@ -5,8 +5,8 @@ import { uuid7 } from "../client/uuid7.ts";
 import type * as rows from "../generated/client.ts";
 import { undoChange } from "../installations/undo-change.ts";
 import { settleBatch } from "../platform/batch-end.ts";
-import { toEnding } from "../rows.ts";
 import { freeWaiters } from "./free-waiters.ts";
+import { toEnding } from "./task-row.ts";
 import { type EndedTask, settle } from "./task-settlement.ts";
 
 /** Whoever writes to a task says on which attempt: a stale one is refused with `lease_lost`. */
