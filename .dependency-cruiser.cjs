@@ -116,7 +116,7 @@ module.exports = {
       name: "adapters-do-not-know-each-other",
       comment: "Any adapter must be replaceable without touching another.",
       severity: "error",
-      from: { path: `^src/(${adapters})/`, pathNot: `^src/storage/s3/|${tests}` },
+      from: { path: `^src/(${adapters})/`, pathNot: `^src/packages/s3/|${tests}` },
       to: { path: `^src/(${adapters})/`, pathNot: "^src/$1/" },
     },
     {
