@@ -15,14 +15,14 @@ const START_MS_MAX = 30_000;
 
 export interface BareImage {
   readonly root: string;
-  /** `NAME=value`, what the Container has. */
+  /** `NAME=value`, what the container has. */
   readonly env: readonly string[];
 }
 
-/** Unpacks the image of the running Container below the folder. */
+/** Unpacks the image of the running container below the folder. */
 export async function unpackImage(container: string, root: string): Promise<BareImage> {
   const inspect = (format: string) => output("docker", ["inspect", "-f", format, container]);
-  // A name without a value is one that the Container was told to forget.
+  // A name without a value is one that the container was told to forget.
   const env = (await inspect("{{range .Config.Env}}{{println .}}{{end}}"))
     .split("\n")
     .filter((line) => line.includes("="));

@@ -328,7 +328,7 @@ async function firstLog(child: ChildProcess, file: string, op: string): Promise<
   throw new Error(`Berth did not log ${op} within ${START_MS_MAX} ms`);
 }
 
-/** What the Engine still holds of one Berth. An image goes only after those made of it. */
+/** What the engine still holds of one Berth. An image goes only after those made of it. */
 async function removeAll(label: string): Promise<void> {
   const list = async (args: string[]) =>
     (await output("docker", [...args, "--filter", `label=${label}`]))

@@ -1,4 +1,4 @@
-/** What the kernel says of processes, and where a Container's are found. */
+/** What the kernel says of processes, and where a container's are found. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -31,7 +31,7 @@ export interface ContainerProcesses {
   readonly plugin: number;
 }
 
-/** The processes of the one running Container with this label. */
+/** The processes of the one running container with this label. */
 export async function containerProcesses(label: string): Promise<ContainerProcesses> {
   const id = await output("docker", ["ps", "-q", "--filter", `label=${label}`]);
   if (!/^\w+$/.test(id))

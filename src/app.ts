@@ -41,7 +41,7 @@ export interface Berth {
   readonly adminKeyFile: string | undefined;
   /** Resolves where this Berth must not go on: the caller stops it, and says why. */
   readonly lost: Promise<Fault>;
-  /** Stops all parts. Plugins' Containers run on, unless `removeContainers` says otherwise. */
+  /** Stops all parts. Plugins' containers run on, unless `removeContainers` says otherwise. */
   stop(options: { removeContainers: boolean }): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ interface Door {
   readonly adminKeyFile: string | undefined;
 }
 
-/** Resolves when the process listens; throws a Fault that says what is missing or wrong. */
+/** Resolves when the process listens; throws a fault that says what is missing or wrong. */
 export async function startBerth({
   config,
   log: given,

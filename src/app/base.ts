@@ -33,7 +33,7 @@ const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsM
 
 /**
  * `serve`: everything in one process. `api`: the doors and this process's links to running plugins. `worker`: what
- * builds, starts and keeps plugins; the only one that knows the Engine.
+ * builds, starts and keeps plugins; the only one that knows the engine.
  */
 export type Role = "serve" | "api" | "worker";
 

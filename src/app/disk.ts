@@ -49,7 +49,7 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
     }),
     createImageArea({
       ...{ store, engine, queue, clock, holder: processId },
-      // One call of the Engine ends before that.
+      // One call of the engine ends before that.
       settings: {
         ...budget(s.BERTH_DISK_IMAGES_MB),
         removalLeaseMs: Math.max(leaseMs, 60_000),

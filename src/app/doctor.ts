@@ -18,7 +18,7 @@ import { type NetworkSide, networkDeps, openEngine } from "./worker.ts";
 const PROBE_FILE = join(import.meta.dirname, "../../runtime-images/python/probe.py");
 
 /**
- * Looks, beside all else that a start does, whether the limits of plugins hold on this Engine, and removes what commands
+ * Looks, beside all else that a start does, whether the limits of plugins hold on this engine, and removes what commands
  * left that were killed.
  */
 export function startDoctor(base: Base, side: NetworkSide): void {

@@ -1,5 +1,5 @@
 /**
- * `berth doctor` makes a network and a guard of its own. A mark on the Engine stands before the first of them and goes
+ * `berth doctor` makes a network and a guard of its own. A mark on the engine stands before the first of them and goes
  * after the last: it names the process, so that whoever comes later removes what a killed one left, and nothing of one
  * that is at work.
  */
@@ -62,7 +62,7 @@ export async function beginDoctor(
   };
 }
 
-/** Of every Berth on this Engine. Never throws: what cannot be removed now is logged, and the next one tries again. */
+/** Of every Berth on this engine. Never throws: what cannot be removed now is logged, and the next one tries again. */
 export async function removeLeftDoctors(deps: LeftDoctorsDeps, signal: AbortSignal): Promise<void> {
   const { engine, log } = deps;
   const tell = (error: unknown) => {

@@ -14,7 +14,7 @@ import { type EngineSide, openEngine } from "./worker.ts";
 /** Older than any transfer takes. */
 const LEFTOVER_AGE_MS = 24 * 3_600_000;
 
-/** Exports and imports, in a process that has the Engine. */
+/** Exports and imports, in a process that has the engine. */
 export async function createTransfers(base: Base, { engine }: EngineSide): Promise<PackageTransfers> {
   const { config, log, store, queue, packages, reader, trust, caBundle } = base;
   const stagingFolder = join(config.dataFolder, "transfers");
@@ -26,7 +26,7 @@ export async function createTransfers(base: Base, { engine }: EngineSide): Promi
     packageStore: packages,
     uploads: createIntake(base).uploads,
     archives: archiveSettings(config),
-    // No Container of a transfer has a network.
+    // No container of a transfer has a network.
     settings: buildSettings(config, { network: "none", caBundle }),
     bounds: exportBounds(config),
     instanceId: store.instanceId,

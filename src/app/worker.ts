@@ -46,18 +46,18 @@ import {
 } from "./settings.ts";
 import { storagePlace } from "./storage-place.ts";
 
-/** An Engine that is busy with the Containers of others takes its time over a mark. */
+/** An engine that is busy with the containers of others takes its time over a mark. */
 const CLAIM_MS = 60_000;
 
-/** The Engine, once it has answered. */
+/** The engine, once it has answered. */
 export interface EngineSide {
   readonly engine: Engine;
   readonly info: EngineInfo;
 }
 
 /**
- * Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder, or maps the users of
- * Containers to others.
+ * Throws `engine_unavailable`, and `config_invalid` where the engine does not see this data folder, or maps the users of
+ * containers to others.
  */
 export async function openEngine({ config, log, scope, starting }: StartParts) {
   const { settings } = config;
@@ -90,7 +90,7 @@ function usersRemapped({ settings }: Config): Fault {
   );
 }
 
-/** The Engine answered before; one that takes for ever now is as good as away, and the start says in what. */
+/** The engine answered before; one that takes for ever now is as good as away, and the start says in what. */
 async function inTime(what: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -130,10 +130,10 @@ export interface Ending {
   readonly onLost: (fault: Fault) => void;
 }
 
-/** The Engine behind the rules of the plugins' network. */
+/** The engine behind the rules of the plugins' network. */
 export interface NetworkSide extends EngineSide {
   readonly network: PluginNetwork;
-  /** By which this Berth holds its instance id on the Engine. */
+  /** By which this Berth holds its instance id on the engine. */
   readonly claim: { readonly instanceId: string; readonly holder: InstanceHolder };
 }
 
@@ -172,7 +172,7 @@ export async function openNetwork(
   return { engine: network.engine, info, network, claim };
 }
 
-/** Supervision of Pools: resolves when what ran is being adopted. */
+/** Supervision of pools: resolves when what ran is being adopted. */
 export async function startSupervision(
   base: Base,
   { engine, info, network, claim }: NetworkSide,

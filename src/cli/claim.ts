@@ -5,7 +5,7 @@ import { createLog } from "../observe/log.ts";
 import { describeHolder } from "../runtime/claim.ts";
 
 /**
- * Takes the instance id over on this Engine, after a move or a restore: shows what stands there, and with `--yes`
+ * Takes the instance id over on this engine, after a move or a restore: shows what stands there, and with `--yes`
  * removes it. Throws `instance_claimed` where there is something to take over and `--yes` is missing.
  */
 export async function claim({ config, yes }: { config: Config; yes: boolean }): Promise<void> {

@@ -5,7 +5,7 @@ import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
 
 /**
- * `berth doctor`: shows which limits of plugins hold on the Engine of the settings, one line each, or all as JSON.
+ * `berth doctor`: shows which limits of plugins hold on the engine of the settings, one line each, or all as JSON.
  * Throws where one does not hold.
  */
 export async function doctor({ config, json }: { config: Config; json: boolean }): Promise<void> {

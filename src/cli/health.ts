@@ -3,7 +3,7 @@ import { Fault } from "../domain/fault.ts";
 import { urlOf } from "./instance.ts";
 
 /**
- * `berth health`: resolves when the process that listens by the same settings says that it lives; throws a Fault that
+ * `berth health`: resolves when the process that listens by the same settings says that it lives; throws a fault that
  * says what it said instead. For the health check of a container.
  */
 export async function checkHealth({

@@ -6,7 +6,7 @@ import { createLog, type Log } from "../observe/log.ts";
 const LAST_MS_MAX = 30_000;
 
 /**
- * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. Throws
+ * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' containers run on. Throws
  * `instance_claimed` where another Berth has taken its place, `internal` where its own state is in doubt.
  */
 export async function serveUntilSignal({ config, role }: { config: Config; role: Role }): Promise<void> {

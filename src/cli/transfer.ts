@@ -1,6 +1,6 @@
 /**
  * `berth export` and `berth import`: packages with their images, as files. Asked of the Berth that runs by the same
- * settings; where that is split, of its parts, because what has the doors has no Engine.
+ * settings; where that is split, of its parts, because what has the doors has no engine.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";

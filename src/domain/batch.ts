@@ -1,11 +1,11 @@
-/** A batch: installs and upgrades that were asked for together and that do not depend on each other. */
+/** A batch: installs and upgrades that are asked for together and do not depend on each other. */
 import { z } from "zod";
 
 const BatchItem = z.object({
   identifier: z.string(),
-  /** Of an upgrade: what it leaves. */
+  /** Of an upgrade: the identifier that it replaces. */
   original: z.string().optional(),
-  /** As it was given, in any words. */
+  /** Where it comes from, in the client's own words. */
   source: z.string(),
   meta: z.record(z.string(), z.unknown()),
 });

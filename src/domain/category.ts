@@ -1,6 +1,6 @@
 import type { ProviderKind } from "./package.ts";
 
-/** What a Package is filed under: its most telling kind. Without a kind that has a category of its own, `extension`. */
+/** What a package is filed under: the first of its kinds in this order, else `extension`. */
 export const CATEGORIES = ["tool", "model", "datasource", "agent-strategy", "trigger", "extension"] as const;
 export type Category = (typeof CATEGORIES)[number];
 
@@ -12,7 +12,7 @@ const BY_KIND = [
   ["trigger", "trigger"],
 ] as const satisfies readonly (readonly [ProviderKind, Category])[];
 
-/** The category of what offers these kinds: a Package has no say in it. */
+/** The category that follows from the kinds of providers; a package cannot choose it. */
 export function categoryOf(kinds: readonly ProviderKind[]): Category {
   return BY_KIND.find(([kind]) => kinds.includes(kind))?.[1] ?? "extension";
 }

@@ -1,16 +1,16 @@
 import type { InstallationId } from "./ids.ts";
 import { formatNeed, type PluginNeed } from "./plugin-need.ts";
 
-/** An Installation that needs another, with what it has now or with what is being installed. */
+/** An installation that needs another one, by its current package or by the one that is being installed. */
 export interface Dependent {
   readonly installationId: InstallationId;
   readonly pluginId: string;
-  /** The Package that says so. */
+  /** The package that declares the need. */
   readonly identifier: string;
   readonly need: PluginNeed;
 }
 
-/** As a refusal shows it. */
+/** As an error answer shows it. */
 export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
   return {
     ...{ installation_id: installationId, plugin_id: pluginId, identifier },

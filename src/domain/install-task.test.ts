@@ -121,7 +121,7 @@ describe("a task", () => {
     const left = abandoned({ ...aTask(A, B), items: [{ ...a, status: "success", message: "installed" }, b] });
     expect(left.status).toBe("failed");
     expect(left.items.map(({ status }) => status)).toEqual(["success", "failed"]);
-    expect(left.items[1]?.message).toContain("ask for it again");
+    expect(left.items[1]?.message).toContain("install it again");
   });
 
   test.each([null, "", "null", "{}", "[1,null,[]]", "{broken"])("of items %j has none", (text) => {

@@ -1,4 +1,4 @@
-/** An object of JSON whose members nobody has read yet. */
+/** A JSON object whose members are not checked yet. */
 export type JsonMap = Readonly<Record<string, unknown>>;
 
 export function isMap(value: unknown): value is JsonMap {

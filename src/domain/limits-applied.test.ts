@@ -16,7 +16,7 @@ const planOf = (changes: Partial<Limits>, containers: Parameters<typeof planLimi
   planLimits(limits, { ...limits, ...changes }, containers);
 
 describe("limits that change", () => {
-  it("come into force in the Container that runs: CPU, processes and more memory", () => {
+  it("come into force in the container that runs: CPU, processes and more memory", () => {
     const plan = planOf({ cpuMillis: 500, pidsMax: 64, memoryBytes: 512, timeoutMs: 1 });
     expect(plan).toEqual({ cpuMillis: "live", pidsMax: "live", memoryBytes: "live", timeoutMs: "next_call" });
     expect(changesContainers(plan)).toBe(true);
@@ -42,13 +42,13 @@ describe("limits that change", () => {
     expect(asRolling({ ...plan, cpuMillis: "live" })).toEqual({ ...plan, cpuMillis: "rolling" });
   });
 
-  it("on calls change no Container", () => {
+  it("on calls change no container", () => {
     const plan = planOf({ concurrencyMax: 1, timeoutMs: 5 });
     expect(plan).toEqual({ concurrencyMax: "next_call", timeoutMs: "next_call" });
     expect(changesContainers(plan)).toBe(false);
   });
 
-  it("wait for the next start where nothing runs, and are nobody's own in a shared Pool", () => {
+  it("wait for the next start where nothing runs, and are nobody's own in a shared pool", () => {
     expect(planOf({ pidsMax: 64 }, "stopped")).toEqual({ pidsMax: "next_start" });
     expect(planOf({ pidsMax: 64 }, "new")).toEqual({ pidsMax: "rolling" });
     expect(planOf({ pidsMax: 64, timeoutMs: 5 }, "shared")).toEqual({ timeoutMs: "next_call" });

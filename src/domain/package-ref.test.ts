@@ -23,7 +23,7 @@ describe("package references", () => {
     );
   });
 
-  it("answers any text with its parts or a named Fault", () => {
+  it("answers any text with its parts or a named fault", () => {
     const near = fc.stringMatching(/^[a-zA-Z0-9_./:@-]{0,80}$/);
     fc.assert(
       fc.property(fc.oneof(fc.string(), near), (text) => {

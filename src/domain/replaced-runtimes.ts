@@ -1,11 +1,11 @@
 import type { RuntimeRecord } from "./runtime.ts";
 
-/** Of the Runtimes that serve a Pool: how many have taken the place of another one. */
+/** How many of the runtimes that serve a pool have replaced an earlier one. */
 export type Replaced = "none" | "some" | "all";
 
 /**
- * What has been replaced since then, by the newest Runtimes of the Pool, those that serve and those that did. One more
- * than there were has replaced none. Whoever asks later, after a crash, finds the same.
+ * How many serving runtimes have replaced an earlier one since then. An additional runtime replaces none. The answer
+ * depends on rows only, so it is the same after a crash.
  */
 export function replacedSince(runtimes: readonly RuntimeRecord[], since: Date): Replaced {
   const serving = runtimes.filter(({ state }) => state === "ready");

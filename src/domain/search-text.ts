@@ -1,9 +1,9 @@
 import type { Package } from "./package.ts";
 
-/** What a list is searched in, in small letters: plugin id, label and description in every language. */
+/** The text that a list is searched in, in lower case: plugin id, label and description in every language. */
 export function searchText({ pluginId, declaration }: Pick<Package, "pluginId" | "declaration">): string {
   const texts = ["label", "description"].flatMap((key) => textsOf(declaration[key]));
-  // a text column holds no such character
+  // a text column cannot hold this character
   return [pluginId, ...texts].join("\n").replaceAll("\0", "").toLowerCase().slice(0, CHARS_MAX);
 }
 

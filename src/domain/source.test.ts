@@ -9,7 +9,7 @@ const URL_SOURCE = {
   sha256: "b".repeat(64),
 } as const;
 
-test("what an Installation keeps of its source is what the platform reads, and nothing secret", () => {
+test("what an installation keeps of its source is what the platform reads, and nothing secret", () => {
   expect(sourceMeta({ type: "marketplace", identifier: IDENTIFIER })).toEqual({
     plugin_unique_identifier: IDENTIFIER,
   });

@@ -70,7 +70,7 @@ function holds(value: unknown, { name }: SettingField, keys: readonly string[]):
 }
 
 /**
- * Throws `invalid_input` for the first field that breaks its rule, in the order of the Declaration; the Fault's context
+ * Throws `invalid_input` for the first field that breaks its rule, in the order of the declaration; the fault's context
  * holds the daemon's own text as `rule`. Settings that are not declared are left alone. No value is told: it may be a
  * secret.
  */

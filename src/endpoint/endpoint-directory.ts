@@ -17,7 +17,7 @@ import { Semaphore } from "../util/semaphore.ts";
 import { waitOrAbort } from "../util/wait.ts";
 import type { SecretKeeper } from "./secret-settings/secrets.ts";
 
-/** A topic of the queue: an Endpoint has changed. The message is its hook id. */
+/** A topic of the queue: an endpoint has changed. The message is its hook id. */
 const ENDPOINTS_TOPIC = "endpoints";
 
 /** What stands behind an address. */
@@ -25,7 +25,7 @@ export interface FoundEndpoint {
   readonly endpoint: EndpointRecord;
   /** Its plugin, as far as this process knows; undefined where it is not installed. */
   readonly installed: InstalledPlugin | undefined;
-  /** Throws `installation_not_found` where the plugin, or its Endpoints, are gone; else what SecretKeeper throws. */
+  /** Throws `installation_not_found` where the plugin, or its endpoints, are gone; else what SecretKeeper throws. */
   openSettings(signal: AbortSignal): Promise<JsonMap>;
 }
 
@@ -130,7 +130,7 @@ class CachedEndpointDirectory implements EndpointDirectory {
     entry.reading.then((row) => row === undefined && drop(), drop);
   }
 
-  /** While the database is away, what is known stays in use, as Installations do. */
+  /** While the database is away, what is known stays in use, as installations do. */
   async #readRow(
     hookId: string,
     before: Promise<EndpointRecord | undefined> | undefined,

@@ -1,4 +1,4 @@
-/** What a Tenant does with its Endpoints. Settings are shown masked, always; what comes back masked stays what it is. */
+/** What a tenant does with its endpoints. Settings are shown masked, always; what comes back masked stays what it is. */
 import type { Actor } from "../domain/audit.ts";
 import {
   type EndpointId,
@@ -20,12 +20,12 @@ import type { EndpointDirectory } from "./endpoint-directory.ts";
 import { looksMasked, maskSettings, secretNames, unmaskSettings } from "./secret-settings/mask.ts";
 import type { SecretKeeper, SettingsOwner } from "./secret-settings/secrets.ts";
 
-/** An Endpoint as its Tenant may see it. */
+/** An endpoint as its tenant may see it. */
 export interface ShownEndpoint {
   readonly record: Omit<EndpointRecord, "settings" | "revision">;
   /** Secrets are masked; those that cannot be opened are left out. Empty where the plugin is not installed. */
   readonly settings: JsonMap;
-  /** What its plugin offers now; undefined where it is not installed, or offers no Endpoints any more. */
+  /** What its plugin offers now; undefined where it is not installed, or offers no endpoints any more. */
   readonly offer: EndpointOffer | undefined;
   /** Why secrets are left out. */
   readonly cause: FaultJson | undefined;
@@ -33,7 +33,7 @@ export interface ShownEndpoint {
 
 export interface NewEndpointRequest {
   readonly tenantId: TenantId;
-  /** `author/name`, or the identifier of exactly the Package that the Tenant is to have. */
+  /** `author/name`, or the identifier of exactly the package that the tenant is to have. */
   readonly plugin: string;
   readonly userId: string;
   readonly name: string;
@@ -52,7 +52,7 @@ export interface EndpointUpdate extends EndpointAt {
 
 /**
  * Failures beside those of the Store: `endpoint_not_found`, `installation_not_found` where the plugin is not installed,
- * `permission_denied` and `operation_not_found` for one that may have, or has, no Endpoints, `invalid_input` for settings
+ * `permission_denied` and `operation_not_found` for one that may have, or has, no endpoints, `invalid_input` for settings
  * against their rules, and what SecretKeeper throws.
  */
 export interface Endpoints {
@@ -201,7 +201,7 @@ async function openCurrent(
 /** What the platform was asked to do, for a door that names it. */
 export type PlatformWork = "encrypt" | "decrypt" | "clear";
 
-/** Notes in a Fault's context what was being done when it happened. */
+/** Notes in a fault's context what was being done when it happened. */
 function said(work: PlatformWork): (error: unknown) => never {
   return (error) => {
     if (!isFault(error)) throw error;
@@ -275,7 +275,7 @@ async function getEndpoint(store: Rows, at: EndpointAt): Promise<EndpointRecord>
   return record;
 }
 
-/** The Installation of a plugin, or of exactly that Package; one that was never ready is none. */
+/** The installation of a plugin, or of exactly that package; one that was never ready is none. */
 async function getInstalled(store: Rows, tenantId: TenantId, plugin: string): Promise<Installation> {
   const isIdentifier = plugin.includes("@");
   const { author, name } = isIdentifier ? parsePackageRef(plugin) : { author: "", name: "" };

@@ -69,7 +69,7 @@ export interface HttpAppOptions {
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
   readonly limitsPolicy: LimitsPolicy;
-  /** The most that an Installation may reach. */
+  /** The most that an installation may reach. */
   readonly egressCeiling: EgressPolicy;
   /** What must answer for the process to be ready. */
   readonly parts: HealthParts;

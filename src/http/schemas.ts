@@ -145,7 +145,7 @@ export const AcceptedSchema = z
   .object({ installation: InstallationSchema, task: TaskSchema, created: z.boolean() })
   .openapi("Accepted");
 
-/** Of a request to install: what has to be fetched first is no Installation yet. */
+/** Of a request to install: what has to be fetched first is no installation yet. */
 export const InstallAcceptedSchema = z
   .object({ installation: InstallationSchema.nullable(), task: TaskSchema, created: z.boolean() })
   .openapi("InstallAccepted");

@@ -11,7 +11,7 @@ export interface BuildWaitsDeps {
   readonly installations: Pick<InstallationDirectory, "find" | "onChange">;
   readonly buildPriority: BuildPriority;
   readonly clock: Clock;
-  /** Calls that wait for one Installation at most; any other is told at once where it stands. */
+  /** Calls that wait for one installation at most; any other is told at once where it stands. */
   readonly waitersMax: number;
 }
 

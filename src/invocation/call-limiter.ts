@@ -1,14 +1,14 @@
 import { Fault } from "../domain/fault.ts";
 
 export interface CallLimit {
-  /** What the Installation is granted, over all processes. */
+  /** What the installation is granted, over all processes. */
   readonly granted: number;
   /** How many processes answer calls: each lets in its share, rounded up. */
   readonly processes: number;
 }
 
 /**
- * How many Invocations of one Installation run at once in this process, and the queue before them. Entering is
+ * How many invocations of one installation run at once in this process, and the queue before them. Entering is
  * synchronous while there is room. Places are handed on in the order of asking.
  */
 export class CallLimiter {

@@ -1,6 +1,6 @@
 /**
- * Backwards calls: what a plugin asks of the host while it works on an Invocation. Each is checked against the
- * permissions of the plugin's own manifest, acts for the Session's Tenant and nobody else, and is always answered:
+ * Backwards calls: what a plugin asks of the host while it works on an invocation. Each is checked against the
+ * permissions of the plugin's own manifest, acts for the session's tenant and nobody else, and is always answered:
  * a call that this Berth cannot serve gets an error that says so, not silence.
  */
 import { Fault, invalidInput, toFault } from "../domain/fault.ts";
@@ -14,7 +14,7 @@ import { HOST_CALLS, type HostCallRequest, type HostCallRule, operationFields } 
 import type { InstallationDirectory } from "./installation-directory.ts";
 import type { PluginCatalog } from "./plugin-catalog.ts";
 
-/** The Session that a call comes from. */
+/** The session that a call comes from. */
 export interface HostCallContext {
   readonly tenantId: TenantId;
   readonly catalog: PluginCatalog;
@@ -23,11 +23,11 @@ export interface HostCallContext {
   readonly requestId: string;
   readonly sessionId: string;
   readonly depth: number;
-  /** Until the Session's granted deadline. */
+  /** Until the session's granted deadline. */
   readonly remainingMs: number;
-  /** Aborts with the end of the Session. */
+  /** Aborts with the end of the session. */
   readonly signal: AbortSignal;
-  /** Writes a line to the plugin; does nothing once the Session has ended. Throws `frame_too_large`. */
+  /** Writes a line to the plugin; does nothing once the session has ended. Throws `frame_too_large`. */
   readonly send: (line: string) => void;
 }
 
@@ -47,7 +47,7 @@ export interface HostCallsOptions {
   readonly storage: HostStorage;
   readonly log: Log;
   readonly settings: {
-    /** Open at once, per Session. */
+    /** Open at once, per session. */
     readonly openMax: number;
     /** A plugin that calls a plugin that calls a plugin. */
     readonly depthMax: number;
@@ -226,7 +226,7 @@ class BerthHostCalls implements HostCalls {
     return promise.finally(() => context.signal.removeEventListener("abort", onGone));
   }
 
-  /** `author/plugin/provider`, or a provider's own name where one plugin of the Tenant has it. */
+  /** `author/plugin/provider`, or a provider's own name where one plugin of the tenant has it. */
   #findProvider(
     kind: "tool" | "model",
     given: unknown,

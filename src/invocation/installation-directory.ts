@@ -1,6 +1,6 @@
 /**
- * The Installations in memory, so that a warm call asks neither database nor Redis. Polled; `refresh` brings it up to
- * date at once. An Installation keeps its breaker for as long as it is here, whatever else of it changes.
+ * The installations in memory, so that a warm call asks neither database nor Redis. Polled; `refresh` brings it up to
+ * date at once. An installation keeps its breaker for as long as it is here, whatever else of it changes.
  */
 import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
@@ -14,7 +14,7 @@ import { Refresh } from "../util/refresh.ts";
 import { type CallLimit, CallLimiter } from "./call-limiter.ts";
 import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.ts";
 
-/** A topic of the queue: something about an Installation has changed. The message is its id. */
+/** A topic of the queue: something about an installation has changed. The message is its id. */
 export const INSTALLATIONS_TOPIC = "installations";
 
 export interface InstalledPlugin {
@@ -36,7 +36,7 @@ export interface InstallationDirectory extends AsyncDisposable {
   onChange(listener: () => void): () => void;
 }
 
-/** How many processes answer calls now, this one included: each lets in its share of an Installation's calls. */
+/** How many processes answer calls now, this one included: each lets in its share of an installation's calls. */
 export interface Sharers {
   readonly apis: number;
   onChange(listener: () => void): () => void;

@@ -1,5 +1,5 @@
 /**
- * Session → breaker → least loaded Runtime → Transport → ordered events → exactly one terminal event. A warm call is
+ * Session → breaker → least loaded runtime → Transport → ordered events → exactly one terminal event. A warm call is
  * synchronous up to the written line and asks neither database nor Redis.
  */
 import { randomUUID } from "node:crypto";
@@ -20,11 +20,11 @@ import { Session, type SessionSettings } from "./session.ts";
 import { TenantCalls } from "./tenant-calls.ts";
 
 export interface InvokerSettings extends SessionSettings {
-  /** Open Invocations may end by themselves for so long when the invoker is closed. */
+  /** Open invocations may end by themselves for so long when the invoker is closed. */
   readonly drainMs: number;
   /** A call to what is not known to serve waits so long for a look at the Store, then for none. */
   readonly refreshTimeoutMs: number;
-  /** Calls that wait at most for the image of one Installation that an earlier daemon had. */
+  /** Calls that wait at most for the image of one installation that an earlier daemon had. */
   readonly buildWaitersMax: number;
 }
 
@@ -38,7 +38,7 @@ export interface InvokerOptions {
   readonly settings: InvokerSettings;
 }
 
-/** Disposing refuses new Invocations with `shutting_down` and lets open ones end, for `drainMs` at most. */
+/** Disposing refuses new invocations with `shutting_down` and lets open ones end, for `drainMs` at most. */
 export interface Invoker extends AsyncDisposable {
   /**
    * Undefined where the plugin serves, by what is known here. Otherwise resolves once it does, after a look at the
@@ -48,13 +48,13 @@ export interface Invoker extends AsyncDisposable {
   admit(plugin: PluginName, signal?: AbortSignal): Promise<void> | undefined;
   /** Never throws: every refusal and failure is the sink's terminal event. */
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation;
-  /** Ends what is open with `shutting_down`, and refuses new Invocations. */
+  /** Ends what is open with `shutting_down`, and refuses new invocations. */
   endAll(): void;
-  /** Resolves when what the Store holds of Installations now is in force here. */
+  /** Resolves when what the Store holds of installations now is in force here. */
   refresh(): Promise<void>;
-  /** What this process knows of a Tenant's plugin, without asking anybody. */
+  /** What this process knows of a tenant's plugin, without asking anybody. */
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
-  /** Calls of a Tenant that run or wait in this process. */
+  /** Calls of a tenant that run or wait in this process. */
   callsOf(tenantId: TenantId): number;
   /** Sessions whose place in a breaker or a queue is taken. */
   readonly openSessions: number;
@@ -296,7 +296,7 @@ function timeoutOf(
   return Math.min(grantedMs, timeoutMs ?? grantedMs);
 }
 
-/** In `crash_loop` the Pool itself refuses, with its cause: it may have been restarted since. */
+/** In `crash_loop` the pool itself refuses, with its cause: it may have been restarted since. */
 function isServing({ installation: { desired, state, poolKey } }: InstalledPlugin): boolean {
   return desired === "enabled" && poolKey !== undefined && (state === "ready" || state === "crash_loop");
 }

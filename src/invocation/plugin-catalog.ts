@@ -1,4 +1,4 @@
-/** What the warm path needs of a Declaration, kept in memory for every Installation. */
+/** What the warm path needs of a declaration, kept in memory for every installation. */
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
 
@@ -49,7 +49,7 @@ export function readCatalog(pkg: Package): PluginCatalog {
   };
 }
 
-/** Of a Package that is not here: it offers nothing and may do nothing. */
+/** Of a package that is not here: it offers nothing and may do nothing. */
 export function emptyCatalog({
   identifier,
   pluginId,

@@ -11,7 +11,7 @@ import { oneLine } from "../util/json/json-source.ts";
 import type { CatalogProvider, PluginCatalog } from "./plugin-catalog.ts";
 
 /**
- * Checks the request against its operation's row and the plugin's Declaration and formats the line, without a line
+ * Checks the request against its operation's row and the plugin's declaration and formats the line, without a line
  * end. Throws `invalid_input`, `operation_not_found`, `provider_not_found`, `tool_not_found`, `not_found`.
  */
 export function formatRequestLine(

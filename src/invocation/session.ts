@@ -1,12 +1,12 @@
 /**
- * The host's side of one Invocation: from the wait for a place to the end of the plugin's work.
+ * The host's side of one invocation: from the wait for a place to the end of the plugin's work.
  *
  * Two ends are kept apart. The caller's end is whatever comes first: the plugin's end, an error, a clock, the caller
- * leaving; it is told to the sink once. The Session's own end gives its place in the breaker back, and comes with the
- * plugin's `end`, with the loss of the Runtime, or when the granted deadline and the grace have passed; only that last
- * one retires the Runtime.
+ * leaving; it is told to the sink once. The session's own end gives its place in the breaker back, and comes with the
+ * plugin's `end`, with the loss of the runtime, or when the granted deadline and the grace have passed; only that last
+ * one retires the runtime.
  *
- * Three clocks: `start` (the wait for a ready Runtime), `idle` (the plugin's silence), `total` (from arrival).
+ * Three clocks: `start` (the wait for a ready runtime), `idle` (the plugin's silence), `total` (from arrival).
  */
 import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
@@ -26,11 +26,11 @@ import { userOf } from "./request-line.ts";
 const STATUS_WAIT_MS = 1_000;
 
 export interface SessionSettings {
-  /** Wait for a ready Runtime at most. */
+  /** Wait for a ready runtime at most. */
   readonly startTimeoutMs: number;
   /** Silence of the plugin at most. */
   readonly idleTimeoutMs: number;
-  /** After the granted deadline, before the Runtime is taken for broken. */
+  /** After the granted deadline, before the runtime is taken for broken. */
   readonly overrunGraceMs: number;
   /** What may wait for a slow caller; a single larger frame may too. */
   readonly callerBufferBytesMax: number;
@@ -46,7 +46,7 @@ export interface SessionDeps {
   readonly onGone: (session: Session) => void;
   /** This one included. */
   readonly openSessions: () => number;
-  /** The Pool that serves the Installation by now. Throws what a new call would be refused with. */
+  /** The pool that serves the installation by now. Throws what a new call would be refused with. */
   readonly locate: (plugin: InstalledPlugin) => Promise<string>;
 }
 
@@ -58,7 +58,7 @@ export interface SessionInput {
   /** The request as a line of the wire, without a line end. */
   readonly line: string;
   readonly sink: InvocationSink;
-  /** How many Sessions stand above this one: a plugin that calls a plugin that calls a plugin. */
+  /** How many sessions stand above this one: a plugin that calls a plugin that calls a plugin. */
   readonly depth: number;
 }
 
@@ -192,7 +192,7 @@ export class Session implements SessionListener {
     this.#arm();
   }
 
-  /** The Installation may have moved to another Pool since the call came in: it follows. */
+  /** The installation may have moved to another pool since the call came in: it follows. */
   async #reach(signal: AbortSignal): Promise<ReachableRuntime> {
     for (;;) {
       const poolKey = this.#poolKey;
@@ -233,14 +233,14 @@ export class Session implements SessionListener {
     try {
       this.#input.sink.end(end);
     } catch (error) {
-      // the place, the timer and the link's memory of the Session are given back all the same
+      // the place, the timer and the link's memory of the session are given back all the same
       this.#outcome = { ok: false, code: "internal" };
       this.#deps.log.error({ op: "session.end_failed", session_id: this.#input.id, err: toFault(error) });
     }
     if (this.#phase === "open") this.#arm();
   }
 
-  /** The Session's own end; the place goes to the next in the queue. */
+  /** The session's own end; the place goes to the next in the queue. */
   #leave(end?: InvocationEnd): void {
     const { phase, runtime, plugin } = {
       phase: this.#phase,
@@ -349,7 +349,7 @@ export class Session implements SessionListener {
     };
   }
 
-  /** An answer for a Session that has ended, or a link that is down, has nobody to go to. */
+  /** An answer for a session that has ended, or a link that is down, has nobody to go to. */
   #send(line: string): void {
     if (this.#phase !== "open" || this.#runtime === undefined) return;
     this.#lastEventAt = performance.now();

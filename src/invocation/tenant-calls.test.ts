@@ -5,7 +5,7 @@ import { TenantCalls } from "./tenant-calls.ts";
 
 const aTenant = () => TenantId.parse(crypto.randomUUID());
 
-describe("calls of a Tenant", () => {
+describe("calls of a tenant", () => {
   it("are refused beyond its quota, which may change meanwhile, and never those of others", () => {
     let quota: CallsQuota | undefined = { callsMax: 2, processes: 1 };
     const calls = new TenantCalls(() => quota);

@@ -3,7 +3,7 @@ import type { TenantId } from "../domain/ids.ts";
 import { type CallsQuota, refuseCall } from "../domain/tenant-quotas.ts";
 
 /**
- * Calls of each Tenant, over all its plugins, that run or wait in this process: also those that plugins make of each other
+ * Calls of each tenant, over all its plugins, that run or wait in this process: also those that plugins make of each other
  * and those whose callers have left. A place is taken and given back without asking anybody.
  */
 export class TenantCalls {

@@ -117,7 +117,7 @@ test("two processes that write at once stay within one quota, and use it up", as
   expect(counted.at(-1)).toMatchObject({ bytes: 1_000 });
 });
 
-test("of a Tenant that is bounded is reserved before it is written, and stays as it was where it has no room", async () => {
+test("of a tenant that is bounded is reserved before it is written, and stays as it was where it has no room", async () => {
   const bounded = { ...OWNER, tenantIsBounded: true };
   const storage = aProcess();
   await storage.serve(bounded, set("a", 300));

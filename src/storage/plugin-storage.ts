@@ -1,5 +1,5 @@
 /**
- * The key-value storage that a plugin has per Tenant: files in the storage, bounded by a quota, under the names that
+ * The key-value storage that a plugin has per tenant: files in the storage, bounded by a quota, under the names that
  * dify-plugin-daemon gives them.
  */
 import { createHash } from "node:crypto";
@@ -35,7 +35,7 @@ export interface StorageOwner {
   readonly pluginId: string;
   /** What the manifest asks for. */
   readonly bytesMax: number;
-  /** Its Tenant has a quota of disk: what is to be kept is reserved before it is written. */
+  /** Its tenant has a quota of disk: what is to be kept is reserved before it is written. */
   readonly tenantIsBounded?: boolean;
 }
 

@@ -7,9 +7,9 @@
 export interface StorageFolders {
   /** Archives by identifier, as they were uploaded. */
   readonly packages: string;
-  /** The same bytes under the same names, while some Tenant has the Package installed. */
+  /** The same bytes under the same names, while some tenant has the package installed. */
   readonly installed: string;
-  /** Icons, by the names under which Declarations show them. */
+  /** Icons, by the names under which declarations show them. */
   readonly assets: string;
   /** What plugins keep: `TENANT/AUTHOR/NAME/KEY`. */
   readonly persistence: string;

@@ -20,7 +20,7 @@ export interface StoragePlace {
   readonly sizes: StorageSizes;
 }
 
-/** What one plugin keeps for one Tenant in the former layout. */
+/** What one plugin keeps for one tenant in the former layout. */
 export class FormerStorage {
   readonly #folder: string;
   readonly #tenantFolder: string;

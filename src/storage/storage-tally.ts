@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** How many values one plugin keeps for one Tenant, and how large they are together. */
+/** How many values one plugin keeps for one tenant, and how large they are together. */
 export interface Tally {
   readonly keys: number;
   readonly bytes: number;
@@ -57,7 +57,7 @@ export class StorageTally {
     if (!this.#countedAt.has(path)) this.#countedAt.set(path, performance.now());
   }
 
-  /** Of all plugins of the Tenant. */
+  /** Of all plugins of the tenant. */
   async forgetAll(tenantId: string): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names)

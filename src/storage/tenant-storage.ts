@@ -1,4 +1,4 @@
-/** What all plugins of one Tenant keep in `host-storage.ts`, as a whole: how much it is, and its removal. */
+/** What all plugins of one tenant keep in `host-storage.ts`, as a whole: how much it is, and its removal. */
 import type { TenantId } from "../domain/ids.ts";
 import { FormerStorage, type StoragePlace } from "./storage-place.ts";
 import { StorageTally } from "./storage-tally.ts";

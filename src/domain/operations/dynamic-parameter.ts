@@ -5,7 +5,7 @@ export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
   operation(
     {
       ...{ type: "dynamic_parameter", action: "fetch_parameter_options", kinds: ["trigger", "tool"] },
-      summary: "Options of a dynamic parameter.",
+      summary: "Lists the options of a dynamic parameter.",
     },
     {
       fields: {

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { bag, hex, name, type Operation, type OperationRow, operation } from "./operation.ts";
 
 export const OAUTH_OPERATIONS: readonly Operation[] = [
-  oauth("get_authorization_url", "Where a user grants access.", {
+  oauth("get_authorization_url", "Returns the URL where a user grants access.", {
     fields: {},
   }),
   oauth("get_credentials", "Turns a callback into credentials.", {

@@ -105,7 +105,7 @@ test.each([
   [{ result: "abc" }, "result"],
   ["text", "the answer"],
   [null, "the answer"],
-])("%j is no piece of an answer, and the Fault says why", (piece, field) => {
+])("%j is no piece of an answer, and the fault says why", (piece, field) => {
   const take = () => new HookResponse().take(piece);
   expect(take).toThrow(
     expect.objectContaining({ code: "plugin_protocol", details: expect.objectContaining({ field }) }),

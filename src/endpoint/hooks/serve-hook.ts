@@ -1,5 +1,5 @@
 /**
- * A request to an Endpoint's address becomes an Invocation of the plugin behind it. The checks come in the order in
+ * A request to an endpoint's address becomes an invocation of the plugin behind it. The checks come in the order in
  * which callers of the daemon know them; each has a code of its own, so that a door can say it in its own words.
  */
 import { Fault } from "../../domain/fault.ts";
@@ -16,7 +16,7 @@ export interface HooksOptions {
   readonly invoker: Pick<Invoker, "invoke" | "admit">;
 }
 
-/** An Endpoint that takes requests now. */
+/** An endpoint that takes requests now. */
 export interface OpenHook {
   readonly endpoint: EndpointRecord;
   /** Of its package. */
@@ -35,7 +35,7 @@ export interface HookCall {
 export interface Hooks {
   /**
    * Throws `endpoint_not_found`; what the Invoker refuses a call to its plugin with; `endpoint_disabled`;
-   * `operation_not_found` where the plugin, in the version that is installed now, has no Endpoints.
+   * `operation_not_found` where the plugin, in the version that is installed now, has no endpoints.
    */
   open(hookId: string): Promise<OpenHook>;
 }

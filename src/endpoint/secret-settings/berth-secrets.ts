@@ -1,6 +1,6 @@
 /**
- * Secrets that Berth keeps by itself: each one sealed with AES-256-GCM under a nonce of its own, bound to its Tenant,
- * its Endpoint and its name, so that it opens nowhere else. The key's id stands beside it, so that keys can change.
+ * Secrets that Berth keeps by itself: each one sealed with AES-256-GCM under a nonce of its own, bound to its tenant,
+ * its endpoint and its name, so that it opens nowhere else. The key's id stands beside it, so that keys can change.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { Fault } from "../../domain/fault.ts";

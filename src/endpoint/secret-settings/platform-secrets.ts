@@ -1,4 +1,4 @@
-/** Secrets that the platform keeps: its inner API encrypts and decrypts them with a key of each Tenant that only it has. */
+/** Secrets that the platform keeps: its inner API encrypts and decrypts them with a key of each tenant that only it has. */
 import { Fault } from "../../domain/fault.ts";
 import { isMap, type JsonMap } from "../../domain/json.ts";
 import { isSealedByBerth, unreadable } from "./berth-secrets.ts";

@@ -1,4 +1,4 @@
-/** The secrets among an Endpoint's settings: whoever keeps them, they are never stored as they are. */
+/** The secrets among an endpoint's settings: whoever keeps them, they are never stored as they are. */
 import type { EndpointId, SettingField } from "../../domain/endpoint.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { JsonMap } from "../../domain/json.ts";
@@ -10,7 +10,7 @@ export interface SettingsOwner {
   /** Who asks, as the platform knows its users; empty where nobody does. */
   readonly userId: string;
   readonly fields: readonly SettingField[];
-  /** The fields as the Declaration has them: what the platform is told. */
+  /** The fields as the declaration has them: what the platform is told. */
   readonly declared: readonly unknown[];
 }
 

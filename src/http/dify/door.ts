@@ -94,7 +94,7 @@ export class DifyDoor {
     return this.#table;
   }
 
-  /** The handler answers `data` of the envelope, or a whole Response. Refusals are Faults. */
+  /** The handler answers `data` of the envelope, or a whole Response. Refusals are faults. */
   add<T>(route: DifyRoute<T>, handle: (input: DifyInput<T>) => Promise<unknown> | unknown): void {
     this.on(route, async (c) => {
       const startedAt = performance.now();

@@ -46,7 +46,7 @@ const PLATFORM_WORK = {
   clear: "failed to clear credentials cache",
 } as const satisfies Record<PlatformWork, string>;
 
-/** `otherwise`: what was being done where the Fault does not say it. */
+/** `otherwise`: what was being done where the fault does not say it. */
 export function secretFailures(otherwise: PlatformWork): Telling {
   const told: Told = (fault) => {
     const { work } = fault.context;

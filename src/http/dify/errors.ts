@@ -1,6 +1,6 @@
 /**
- * The daemon's error types and what a Fault is among them. Handlers throw Faults; one table says what each is called on
- * this door. Where a client reads an exact text or another type, `refusal` makes the Fault that carries it.
+ * The daemon's error types and what a fault is among them. Handlers throw faults; one table says what each is called on
+ * this door. Where a client reads an exact text or another type, `refusal` makes the fault that carries it.
  */
 import { Fault, type FaultCode } from "../../domain/fault.ts";
 
@@ -39,7 +39,7 @@ export function refusal(type: ErrorType, message: string, status?: number): Faul
   return new Fault(ERROR_TYPES[type].fault, message, { context: { errorType: type, status } });
 }
 
-/** What is told of a Fault: its own type where it carries one, else that of its code. */
+/** What is told of a fault: its own type where it carries one, else that of its code. */
 export function toDaemonError(fault: Fault): DaemonError {
   const { errorType, status } = fault.context;
   const type = isErrorType(errorType) ? errorType : typeOf(fault);

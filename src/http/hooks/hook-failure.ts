@@ -1,4 +1,4 @@
-/** Failures of hooks, as callers of the daemon know them. What it does not know has the status of its Fault. */
+/** Failures of hooks, as callers of the daemon know them. What it does not know has the status of its fault. */
 import type { Fault, FaultCode } from "../../domain/fault.ts";
 import { type DaemonError, type ErrorType, KILLED, NOT_RUNNING, toDaemonError } from "../dify/errors.ts";
 
@@ -7,9 +7,9 @@ export type HookError = DaemonError & { readonly status: number };
 interface Row {
   readonly status: number;
   readonly type: ErrorType;
-  /** In place of the Fault's own. */
+  /** In place of the fault's own. */
   readonly text?: string;
-  /** Before the Fault's own. */
+  /** Before the fault's own. */
   readonly start?: string;
 }
 

@@ -1,7 +1,7 @@
 /**
  * The addresses that anybody may call: `/e/<hook id>/...`. The warm path stands apart from other routes as that of
  * calls does: the request is read from Node's own, the answer written to Node's own, one wide event in the end. The
- * hook id is the secret of its Endpoint and stands in no log; nor does the path, which is the plugin's to give sense.
+ * hook id is the secret of its endpoint and stands in no log; nor does the path, which is the plugin's to give sense.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";

@@ -2,7 +2,7 @@ import { Fault } from "../../domain/fault.ts";
 import { RequestFailed } from "./bucket.ts";
 import type { BucketSettings } from "./settings.ts";
 
-/** Does work with a bucket; requests that failed become Faults. */
+/** Does work with a bucket; requests that failed become faults. */
 export type Speak = <T>(work: () => Promise<T>) => Promise<T>;
 
 export function speakTo({ endpoint, bucket }: BucketSettings): Speak {

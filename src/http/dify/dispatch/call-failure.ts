@@ -14,7 +14,7 @@ export type CallFailure = DaemonError;
 
 const INTERNAL = "PluginDaemonInternalServerError";
 
-/** States of an Installation or a Pool that end by somebody's doing only. */
+/** States of an installation or a pool that end by somebody's doing only. */
 const LASTING: readonly unknown[] = ["crash_loop", "failed", "disabled"];
 
 /** The plugin was never asked. */
@@ -51,7 +51,7 @@ export function brokenCall(fault: Fault): CallFailure {
   return invokeError({ args: details, error_type: errorType, message });
 }
 
-/** One that is told under its identifier: whatever else the Tenant has, this is not running. */
+/** One that is told under its identifier: whatever else the tenant has, this is not running. */
 export function refusedVersion(fault: Fault, identifier: string): CallFailure {
   if (fault.code !== "installation_not_found") return refusedCall(fault);
   return failure(INTERNAL, `${NOT_RUNNING}: the tenant does not have ${identifier}.`, 404);

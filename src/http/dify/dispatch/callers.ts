@@ -42,7 +42,7 @@ export class StreamCaller implements InvocationSink {
       const chunk = this.#options.chunks.read(readJson(data));
       if (chunk !== undefined) this.#answer.add(event(successText(chunk)));
     } catch (error) {
-      // the response's close ends the Invocation for this caller
+      // the response's close ends the invocation for this caller
       this.#fail(brokenCall(toFault(error)));
     }
   }

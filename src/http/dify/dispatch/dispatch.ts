@@ -1,7 +1,7 @@
 /**
- * The calls of plugins, one route for each operation, under a Tenant's path and, for callers that hold an identifier,
+ * The calls of plugins, one route for each operation, under a tenant's path and, for callers that hold an identifier,
  * under `/v2/invoke`. This is the warm path: no middleware, the body read from Node's request, the answer written to
- * Node's response, one wide event (the Session's own).
+ * Node's response, one wide event (the session's own).
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -71,7 +71,7 @@ function add(route: Route, path: string, handle: (route: Route, exchange: Exchan
   });
 }
 
-/** What never became an Invocation has no wide event of its own yet. */
+/** What never became an invocation has no wide event of its own yet. */
 function refuse(
   door: DifyDoor,
   c: Context<HttpEnv>,
@@ -94,7 +94,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return typeof value === "string" ? value : undefined;
 }
 
-/** Of a Tenant's path and the plugin's name; whatever version is installed answers. */
+/** Of a tenant's path and the plugin's name; whatever version is installed answers. */
 async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> {
   const { incoming, tenant } = exchange;
   const pluginId = headerOf(incoming, "x-plugin-id");
@@ -107,7 +107,7 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
   start(route, exchange, { ...name, content: wireOf(call) });
 }
 
-/** Of an identifier, for the Tenant that the body names: it must be what that Tenant runs. */
+/** Of an identifier, for the tenant that the body names: it must be what that tenant runs. */
 async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   const { incoming } = exchange;
   const identifier = identifierOfHeader(headerOf(incoming, "x-plugin-unique-identifier"));

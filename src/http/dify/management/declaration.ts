@@ -35,7 +35,7 @@ export interface ReadableDeclaration extends JsonMap {
   readonly verified: boolean;
 }
 
-/** Every field that clients need is there and of its type; `stored` undefined: there is no Declaration. */
+/** Every field that clients need is there and of its type; `stored` undefined: there is no declaration. */
 export function readableDeclaration(
   stored: DeclarationJson | undefined,
   { author, name, version }: IdentifierParts,

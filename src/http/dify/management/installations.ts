@@ -1,4 +1,4 @@
-/** What a Tenant has installed, as the platform lists it. */
+/** What a tenant has installed, as the platform lists it. */
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { TenantId } from "../../../domain/ids.ts";
 import { isMap } from "../../../domain/json.ts";
@@ -164,7 +164,7 @@ async function idsOf(store: Platform, tenantId: TenantId, category: Category): P
   return ids;
 }
 
-/** All that the Tenant has, newest first, in pieces. */
+/** All that the tenant has, newest first, in pieces. */
 async function* all(store: Platform, tenantId: TenantId): AsyncGenerator<Described> {
   for (let page = 1; ; page += 1) {
     const rows = await store.platform.listInstallations(tenantId, { page, pageSize: SCANNED });

@@ -1,4 +1,4 @@
-/** What a Tenant's plugins offer, kind by kind. */
+/** What a tenant's plugins offer, kind by kind. */
 
 import type { PlatformProvider, PlatformProviderKind } from "../../../store/contracts/platform.ts";
 import type { Store } from "../../../store/store.ts";

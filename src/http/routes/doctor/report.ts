@@ -22,7 +22,7 @@ const ReportSchema = z
   })
   .openapi("DoctorReport");
 
-/** What the last start that had something to check found of the limits on its Engine. */
+/** What the last start that had something to check found of the limits on its engine. */
 export type ReadDoctorReport = () => Promise<DoctorReport | undefined>;
 
 export function addDoctorReport(

@@ -1,4 +1,4 @@
-/** An Endpoint as it is shown. */
+/** An endpoint as it is shown. */
 import { z } from "@hono/zod-openapi";
 import { EndpointId } from "../../../domain/endpoint.ts";
 import { TenantId } from "../../../domain/ids.ts";

@@ -1,4 +1,4 @@
-/** What all changes of an Installation have in common at the door. */
+/** What all changes of an installation have in common at the door. */
 import { z } from "zod";
 import type { FaultCode } from "../../../domain/fault.ts";
 import type {
@@ -28,7 +28,7 @@ export interface ChangeRouteDeps {
 }
 
 export interface ChangeRoute<B extends z.ZodType> {
-  /** Below the Installation: `/restart`; empty for a PATCH of it. */
+  /** Below the installation: `/restart`; empty for a PATCH of it. */
   readonly path: string;
   readonly summary: string;
   readonly body?: B;

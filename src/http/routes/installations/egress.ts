@@ -19,7 +19,7 @@ const Shown = Choice.extend({
 const answers = { 200: { description: "The network", content: { "application/json": Shown } } };
 const path = "/v1/tenants/{tenant}/installations/{id}/egress";
 
-/** What an Installation's plugin may reach. The Containers follow within a few seconds, without a task. */
+/** What an installation's plugin may reach. The containers follow within a few seconds, without a task. */
 export function addInstallationEgress(
   routes: Routes,
   {

@@ -1,4 +1,4 @@
-/** An Installation as it is shown: our own words for it, and beside them the platform's. */
+/** An installation as it is shown: our own words for it, and beside them the platform's. */
 import { z } from "@hono/zod-openapi";
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { Installation } from "../../../domain/installation.ts";
@@ -13,7 +13,7 @@ export interface EntitySettings {
   readonly declarationBytesMax: number;
 }
 
-/** What says which Package an Installation has and how it does, wherever it is named. */
+/** What says which package an installation has and how it does, wherever it is named. */
 export const OWNER_FIELDS = {
   plugin_id: z.string(),
   plugin_unique_identifier: z.string().meta({ description: "`author/name:version@checksum`" }),

@@ -1,4 +1,4 @@
-/** The caller's end of an Invocation, written to Node's own response: measurably cheaper than a web stream. */
+/** The caller's end of an invocation, written to Node's own response: measurably cheaper than a web stream. */
 import type { ServerResponse } from "node:http";
 import { Fault } from "../../../domain/fault.ts";
 import type { JsonText } from "../../../domain/frame.ts";

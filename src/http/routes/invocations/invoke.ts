@@ -1,6 +1,6 @@
 /**
  * The invoke routes. They stand apart from the others because they are the warm path: no middleware, the body read
- * from Node's request, the answer written to Node's response, one wide event (the Session's own).
+ * from Node's request, the answer written to Node's response, one wide event (the session's own).
  */
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -145,7 +145,7 @@ function unknownOperation(type: string, action: string): never {
   );
 }
 
-/** What never became an Invocation has no wide event of its own yet. */
+/** What never became an invocation has no wide event of its own yet. */
 function refuse(c: Context<HttpEnv>, id: string, routes: Routes, fault: Fault): Response {
   routes.options.log[fault.rule.log]({
     op: "http.request",

@@ -1,5 +1,5 @@
 /**
- * A model as its provider describes it while it runs, in the words of a package's Declaration: the same members, the
+ * A model as its provider describes it while it runs, in the words of a package's declaration: the same members, the
  * same templates of parameters. The readers of a package's files are others, for they speak of files and lines.
  */
 import { RULE_TEMPLATES } from "../../../../domain/model-parameters.ts";

@@ -10,7 +10,7 @@ export interface ChunkReader {
 }
 
 export interface ChunkKindRow {
-  /** For one Invocation: a reader may remember what came before. */
+  /** For one invocation: a reader may remember what came before. */
   open(): ChunkReader;
 }
 

@@ -9,7 +9,7 @@ export interface Dispatch {
   /** The body's `data`: what is in it and in no other shape reaches the plugin. */
   readonly data: Shape<JsonMap>;
   readonly chunk: ChunkKind;
-  /** Answered with one JSON document, and only below a Tenant's path. */
+  /** Answered with one JSON document, and only below a tenant's path. */
   readonly isPolled?: true;
 }
 
