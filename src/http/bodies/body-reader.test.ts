@@ -103,12 +103,12 @@ test("each tenant has its bound and all have one; who comes on top is told the n
   const first = reader.readFields(TOOL, large(), ONE);
   await expect(reader.readFields(TOOL, large(), ONE)).rejects.toMatchObject({
     code: "busy",
-    message: expect.stringMatching(/this tenant's calls hold 3\d{5} bytes already; accepted: at most 500000/),
+    message: expect.stringMatching(/of this tenant's calls already use 3\d{5} of 500000 bytes/),
   });
   const second = reader.readFields(TOOL, large(), OTHER);
   await expect(reader.readFields(TOOL, call(`"${"x".repeat(150_000)}"`), ONE)).rejects.toMatchObject({
     code: "busy",
-    message: expect.stringMatching(/all calls hold 6\d{5} bytes already; accepted: at most 700000/),
+    message: expect.stringMatching(/of all calls already use 6\d{5} of 700000 bytes/),
   });
   // a small one does not wait for the large ones
   expect(await reader.readFields(TOOL, call("1"), ONE)).toMatchObject({ fields: { provider: "p" } });

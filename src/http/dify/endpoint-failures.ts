@@ -1,4 +1,4 @@
-/** What the use cases refuse, in the texts that the platform shows to its users. */
+/** What use cases refuse, in the texts that the platform shows to its users. */
 
 import { type Fault, type FaultCode, isFault } from "../../domain/fault.ts";
 import type { PlatformWork } from "../../endpoint/endpoints.ts";
@@ -6,10 +6,10 @@ import { type ErrorType, refusal } from "./errors.ts";
 
 type Told = (fault: Fault) => Fault;
 
-/** By code; what is not here is told as every other route tells it. */
+/** By code. A code that is not listed is reported as on every other route. */
 export type Telling = Readonly<Partial<Record<FaultCode, Told>>>;
 
-/** Throws what the route tells of a failure. */
+/** Throws the route's error for a failure. */
 export function telling(table: Telling): (error: unknown) => never {
   return (error) => {
     const told = isFault(error) ? table[error.code] : undefined;
@@ -21,7 +21,7 @@ export function as(type: ErrorType, message: string): Told {
   return () => refusal(type, message);
 }
 
-/** With the cause behind it, as whoever failed says it. */
+/** Appends the cause, in the words of the part that failed. */
 export function because(type: ErrorType, message: string): Told {
   return (fault) => refusal(type, `${message}: ${whyOf(fault)}`);
 }
@@ -32,7 +32,7 @@ export const NO_PERMISSION = as(
 );
 export const NO_ENDPOINTS = as("PluginDaemonBadRequestError", "plugin does not have an endpoint");
 
-/** Settings against their rules are the caller's mistake; texts that no column holds were the database's word. */
+/** Settings that break their rules are the caller's error; other invalid input was a database error in the daemon. */
 export function wrongInput(work: "setup" | "update"): Told {
   return (fault) =>
     typeof fault.context["rule"] === "string"
@@ -46,7 +46,7 @@ const PLATFORM_WORK = {
   clear: "failed to clear credentials cache",
 } as const satisfies Record<PlatformWork, string>;
 
-/** `otherwise`: what was being done where the fault does not say it. */
+/** `otherwise`: what was being done where the fault does not say. */
 export function secretFailures(otherwise: PlatformWork): Telling {
   const told: Told = (fault) => {
     const { work } = fault.context;

@@ -101,7 +101,7 @@ function addLists(door: DifyDoor, { endpoints, store }: Deps): void {
     const shown = await endpoints
       .listPage({ tenantId, pluginId: input.plugin_id }, page, signal)
       .catch(telling(secretFailures("decrypt")));
-    // an empty list says nothing of the plugin: as it always was
+    // an empty list stays an empty list even where the plugin is missing, as in the daemon
     const isOwnerless = shown.length > 0 && shown.every(({ offer }) => offer === undefined);
     if (isOwnerless && (await store.installations.findByPlugin(tenantId, input.plugin_id)) === undefined)
       throw refusal("PluginDaemonNotFoundError", `failed to find plugin installation: ${NO_ROW}`);

@@ -1,10 +1,10 @@
 import type { Connections } from "../server/connections.ts";
 import type { DifyDoor } from "./door.ts";
 
-/** What a process is busy with, as its own answers tell it. */
+/** How busy the process is, from the listener's counts. */
 export type Business = Pick<Connections, "requests" | "connectionsMax">;
 
-/** Asks nothing of database and Redis: `/health/ready` does. No key, no envelope, always 200. */
+/** Checks neither database nor Redis; `/health/ready` does. No key, no envelope, always 200. */
 export function addHealthCheck(
   door: DifyDoor,
   deps: {
@@ -17,7 +17,7 @@ export function addHealthCheck(
     const { requests, connectionsMax } = deps.business() ?? { requests: 0, connectionsMax: 0 };
     return Response.json({
       status: "ok",
-      // the daemon's pool are its workers; each connection is served at once here
+      // the daemon's pool is its workers; here each connection is served at once
       pool_status: { free: connectionsMax - requests, busy: requests, total: connectionsMax },
       version: deps.version,
       build_time: "",

@@ -1,4 +1,4 @@
-/** Installs, upgrades and uninstalls as the platform asks for them, and the tasks in which it follows them. */
+/** Installs, upgrades and uninstalls as the platform asks for them, and the tasks that it polls. */
 import { isFault } from "../../domain/fault.ts";
 import { InstallationId, TaskId } from "../../domain/ids.ts";
 import { type InstallTask, itemJson } from "../../domain/install-task.ts";
@@ -126,7 +126,7 @@ async function upgrade(
   return { all_installed: false, task_id: taskId };
 }
 
-/** What others depend on goes too: this platform keeps no account of that. */
+/** Uninstalls even where other plugins depend on it: the platform does not track dependencies. */
 async function uninstall(
   { store, requests, invoker }: DifyDeps,
   { input, tenantId, by }: Asked<typeof UninstallInput>,
@@ -137,12 +137,12 @@ async function uninstall(
   await requests.uninstall(found.id, { by, force: true }).catch((error: unknown) => {
     if (!isFault(error, "installation_not_found")) throw error;
   });
-  // the poll would see it too, later
+  // polling would see it too, but later
   await invoker.refresh();
   return true;
 }
 
-/** Whoever reads of an end finds here what has come of it. */
+/** The tasks as JSON. Where one has ended, this process first refreshes what it knows of the tenant's plugins. */
 async function told({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promise<unknown[]> {
   if (tasks.some(({ status }) => status === "success" || status === "failed")) await invoker.refresh();
   return tasks.map((task) => ({
@@ -155,7 +155,7 @@ async function told({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promi
   }));
 }
 
-/** Undefined for one that no row can have. */
+/** Undefined for a UUID that no row can have. */
 function taskIdOf(given: string): TaskId | undefined {
   const parsed = TaskId.safeParse(idOf(given));
   return parsed.success ? parsed.data : undefined;

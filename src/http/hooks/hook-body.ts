@@ -1,9 +1,9 @@
-/** Bodies of hooks: each has its bound, and so has what all of them hold at once. */
+/** Bodies of hooks: bounded each, and bounded together. */
 import type { IncomingMessage } from "node:http";
 import { Fault } from "../../domain/fault.ts";
 import { checkContentLength, tooLarge } from "../middleware/body.ts";
 
-/** What bodies under way may hold together: whoever comes on top of it is told to come again. */
+/** Memory for the bodies of hooks under way; a body beyond it is refused with `busy`. */
 export class BodyRoom {
   readonly #bytesMax: number;
   #bytes = 0;
@@ -15,7 +15,7 @@ export class BodyRoom {
   /** Throws `busy`. */
   take(bytes: number): void {
     if (this.#bytes + bytes > this.#bytesMax) {
-      throw new Fault("busy", "The hooks that are being answered hold too much already; ask again.", {
+      throw new Fault("busy", "Too many hook bodies in memory; retry.", {
         details: { value: this.#bytes, accepted: `at most ${this.#bytesMax} bytes` },
       });
     }
@@ -28,8 +28,8 @@ export class BodyRoom {
 }
 
 /**
- * The whole body, whose bytes stay taken: the caller gives them back. Throws `payload_too_large` as soon as it is,
- * `busy`, and `invalid_input` where it breaks off; nothing is taken then.
+ * The whole body. Its bytes stay reserved in `room` until the caller gives them back. Throws `payload_too_large`,
+ * `busy`, or `invalid_input` where the body ends early, and then reserves nothing.
  */
 export async function readHookBody(
   incoming: IncomingMessage,
@@ -49,7 +49,8 @@ export async function readHookBody(
       reject(error);
     }
   };
-  const onBroken = () => reject(new Fault("invalid_input", "The request broke off."));
+  const onBroken = () =>
+    reject(new Fault("invalid_input", "The request ended before its body was complete."));
   incoming.on("data", onData).once("end", resolve).on("error", onBroken).once("close", onBroken);
   if (incoming.destroyed) onBroken();
   try {

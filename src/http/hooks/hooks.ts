@@ -1,7 +1,7 @@
 /**
- * The addresses that anybody may call: `/e/<hook id>/...`. The warm path stands apart from other routes as that of
- * calls does: the request is read from Node's own, the answer written to Node's own, one wide event in the end. The
- * hook id is the secret of its endpoint and stands in no log; nor does the path, which is the plugin's to give sense.
+ * The public addresses of endpoints: `/e/<hook id>/...`. Like the routes of calls this is a warm path of its own: it
+ * reads Node's request, writes Node's response, and logs one wide event at the end. The hook id is the secret of its endpoint,
+ * so no log has it; no log has the path either, which may be a secret of the plugin's.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -26,9 +26,9 @@ import { HookCaller } from "./hook-caller.ts";
 import { hookFailure } from "./hook-failure.ts";
 
 export interface HookSettings {
-  /** Undefined: there are no hooks. */
+  /** Undefined: hooks are off. */
   readonly hookBodyBytesMax: number | undefined;
-  /** Of all hooks whose request is on its way to a plugin. */
+  /** Bytes of all hook requests that are on their way to a plugin. */
   readonly hookBodiesBytesMax: number;
 }
 
@@ -41,7 +41,7 @@ export interface HookDeps {
 
 const METHODS = ["HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"] as const;
 
-/** Also where the door of platforms is closed: Endpoints are set up over `/v1` as well. */
+/** Also where the Dify door is closed: endpoints can be set up over `/v1` as well. */
 export function addHooks(door: DifyDoor, { hooks, life, log, settings }: HookDeps): void {
   const { hookBodyBytesMax } = settings;
   if (hookBodyBytesMax === undefined) return;
@@ -86,7 +86,7 @@ class Exchange {
   async answer(address: HookAddress | "malformed"): Promise<Response> {
     try {
       if (address === "malformed")
-        throw new Fault("malformed_request", "The address has an escape that cannot be read.");
+        throw new Fault("malformed_request", "The address has an invalid percent-escape.");
       if (address.path === "") return this.#redirect(withSlash(address));
       this.#hook = await this.#deps.hooks.open(address.hookId);
       await this.#send(this.#hook, address);
@@ -131,7 +131,7 @@ class Exchange {
     }
   }
 
-  /** Of requests that no plugin has seen. */
+  /** For requests that no plugin has seen. */
   #refuse(fault: Fault): Response {
     const error = hookFailure(fault);
     if (error.status >= 500) {

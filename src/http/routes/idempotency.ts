@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { invalidInput } from "../../domain/fault.ts";
 import type { IdempotencyClaim } from "../../store/contracts/answers.ts";
 
-/** What the `Idempotency-Key` of a request claims, of one holder. Throws `invalid_input` for a key against the rule. */
+/** The claim of a request's `Idempotency-Key` for one holder. Throws `invalid_input` for an invalid key. */
 export function idempotencyClaim(
   holder: string,
   key: string | undefined,

@@ -31,7 +31,7 @@ import {
 } from "./declaration.ts";
 
 const MANY_MAX = 256;
-/** Installations that are looked at at a time. */
+/** Installations read per query while a list is filtered. */
 const SCANNED = 256;
 
 const TAGS = (
@@ -92,7 +92,7 @@ interface Described {
   readonly declaration: ReadableDeclaration;
 }
 
-/** What has no identifier that says anything is left out: there is nothing that a client could do with it. */
+/** Leaves out rows whose identifier cannot be read: a client could do nothing with them. */
 async function described(
   { platform }: Platform,
   rows: readonly PlatformInstallation[],
@@ -154,7 +154,7 @@ function knownCategory(given: string): Category {
   throw refusal("PluginDaemonBadRequestError", "invalid plugin category");
 }
 
-/** An extension is what has none of the tables of its own. */
+/** Extensions are those without a table of their own. */
 async function idsOf(store: Platform, tenantId: TenantId, category: Category): Promise<readonly string[]> {
   if (category === "agent-strategy") return await store.platform.pluginIds(tenantId, "agent_strategy");
   if (category !== "extension") return await store.platform.pluginIds(tenantId, category);
@@ -164,7 +164,7 @@ async function idsOf(store: Platform, tenantId: TenantId, category: Category): P
   return ids;
 }
 
-/** All that the tenant has, newest first, in pieces. */
+/** All installations of the tenant, newest first, page by page. */
 async function* all(store: Platform, tenantId: TenantId): AsyncGenerator<Described> {
   for (let page = 1; ; page += 1) {
     const rows = await store.platform.listInstallations(tenantId, { page, pageSize: SCANNED });

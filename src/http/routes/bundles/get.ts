@@ -14,7 +14,7 @@ export function addGetBundle(
       path: "/v1/bundles/{identifier}",
       pattern: "/v1/bundles/:identifier{.+}",
       tag: "bundles",
-      summary: "One bundle: what it lists, in its order.",
+      summary: "Returns a bundle with its dependencies, in their order.",
       access: { opens: "any", scope: "read" },
       params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
       answers: { 200: { description: "The bundle", content: { "application/json": BundleDetailSchema } } },
@@ -22,7 +22,7 @@ export function addGetBundle(
     },
     async ({ params: { identifier }, principal: { tenantId } }) => {
       const stored = await store.bundles.find(identifier);
-      // a bundle of somebody else's is not told apart from one that is not there
+      // a bundle of another tenant looks like one that does not exist
       const isVisible =
         stored !== undefined &&
         (tenantId === undefined || (await store.bundles.isVisibleTo(identifier, tenantId)));

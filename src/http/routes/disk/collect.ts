@@ -9,7 +9,7 @@ const Query = z.strictObject({
   dryRun: z
     .enum(["true", "false"])
     .optional()
-    .meta({ description: "`true`: takes nothing, and says what it would take" }),
+    .meta({ description: "`true`: removes nothing, and reports what it would remove" }),
 });
 const content = { "application/json": DiskCollectionSchema };
 
@@ -19,12 +19,12 @@ export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, 
       method: "post",
       path: "/v1/disk/gc",
       tag: "disk",
-      summary: "Takes away what nothing needs.",
+      summary: "Removes unreferenced data.",
       access: { opens: "operator", scope: "packages:write" },
       query: Query,
       answers: {
-        200: { description: "What it took", content },
-        202: { description: "It goes on: `Location` tells where to ask", content },
+        200: { description: "What was removed", content },
+        202: { description: "Still running; poll `Location`", content },
       },
       faults: ["invalid_input"],
     },
@@ -36,10 +36,10 @@ export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, 
       method: "get",
       path: "/v1/disk/gc/{id}",
       tag: "disk",
-      summary: "A collection that was asked for.",
+      summary: "Returns a collection that was started earlier.",
       access: { opens: "operator", scope: "read" },
       params: z.object({ id: z.uuid() }),
-      answers: { 200: { description: "What it took, or that it goes on", content } },
+      answers: { 200: { description: "What was removed, or that it is still running", content } },
       faults: ["invalid_input", "not_found"],
     },
     async ({ params: { id } }) => {
@@ -59,7 +59,7 @@ function answer(run: DiskRun, unfinished = 202): Response {
 }
 
 function notFound(id: string): Fault {
-  return new Fault("not_found", `There is no collection ${id}; the last ones are kept.`, {
+  return new Fault("not_found", `There is no collection ${id}; only the latest ones are stored.`, {
     details: { field: "id", value: id, accepted: "the id of an earlier answer" },
   });
 }

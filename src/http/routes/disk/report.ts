@@ -9,7 +9,7 @@ export function addDiskReport(routes: Routes, { disk }: { disk: Pick<DiskCare, "
       method: "get",
       path: "/v1/disk",
       tag: "disk",
-      summary: "What Berth keeps on disk: how much of what, its budget, what may go, and who needs the rest.",
+      summary: "Reports disk use: size and budget of each kind, what can be removed, and who needs the rest.",
       access: { opens: "operator", scope: "read" },
       answers: { 200: { description: "The report", content: { "application/json": DiskReportSchema } } },
       faults: ["answer_timeout"],

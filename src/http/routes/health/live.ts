@@ -6,12 +6,12 @@ export function addHealth(routes: Routes): void {
     method: "get",
     path: "/health",
     tag: "health",
-    summary: "The process answers.",
+    summary: "Answers while the process is alive.",
     access: "public",
     answers: {
-      200: { description: "It does", content: { "application/json": z.object({ status: z.literal("ok") }) } },
+      200: { description: "Alive", content: { "application/json": z.object({ status: z.literal("ok") }) } },
     },
   });
-  // not logged: it is asked every few seconds for ever
+  // not logged: it is requested every few seconds
   routes.on("get", "/health", () => Response.json({ status: "ok" }));
 }

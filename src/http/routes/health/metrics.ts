@@ -1,6 +1,6 @@
 import type { Metrics } from "../../../observe/metrics/metrics.ts";
 
-/** Where the metrics are: scrapers are told one or the other. Not logged: they are asked every few seconds for ever. */
+/** Under both paths, because scrapers are configured with either. Not logged: they are requested every few seconds. */
 export function addMetrics(
   metrics: Pick<Metrics, "text" | "contentType"> | undefined,
   add: (path: "/metrics" | "/metrics/", handler: () => Promise<Response>) => void,

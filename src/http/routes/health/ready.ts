@@ -4,10 +4,10 @@ import { waitOrAbort } from "../../../util/wait.ts";
 import type { DoorLife } from "../../door-life.ts";
 import type { Routes } from "../../route.ts";
 
-/** A part of the house that a ready process needs; rejects while it cannot be reached. */
+/** A part that a ready process needs: resolves while it can be reached, else rejects. */
 export type HealthParts = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 
-/** Live processes, this one included, as it saw them last; one that does everything counts as both. */
+/** Live processes, this one included, as last seen; `berth serve` counts as both. */
 export interface ProcessCounts {
   readonly apis: number;
   readonly workers: number;
@@ -38,8 +38,7 @@ export function addReady(
     method: "get",
     path: "/health/ready",
     tag: "health",
-    summary:
-      "All parts that this process needs answer; each is named. How many processes live is told beside it.",
+    summary: "Checks every part that this process needs, and reports the number of live processes.",
     access: "public",
     answers: { 200: { description: "Ready", content }, 503: { description: "Not ready", content } },
   });

@@ -2,7 +2,7 @@ import type { Accepted } from "../../../store/contracts/answers.ts";
 import type { TaskAccepted } from "../../../store/contracts/tasks.ts";
 import { installationJson, taskJson } from "../../schemas.ts";
 
-/** 202: the work is written down; where to watch it stands in `Location`. */
+/** 202: the task is stored; `Location` says where to follow it. */
 export function acceptedResponse(accepted: Accepted | TaskAccepted): Response {
   const { task, created } = accepted;
   const installation = "installation" in accepted ? installationJson(accepted.installation) : null;

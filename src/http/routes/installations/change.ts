@@ -1,4 +1,4 @@
-/** What all changes of an installation have in common at the door. */
+/** What the routes of all changes to an installation share. */
 import { z } from "zod";
 import type { FaultCode } from "../../../domain/fault.ts";
 import type {
@@ -18,7 +18,7 @@ const ForceQuery = z.strictObject({
   force: z
     .enum(["true", "false"])
     .default("false")
-    .meta({ description: "Also where others need the version that it has" }),
+    .meta({ description: "Even where other installations need its current version" }),
 });
 
 export interface ChangeRouteDeps {
@@ -32,7 +32,7 @@ export interface ChangeRoute<B extends z.ZodType> {
   readonly path: string;
   readonly summary: string;
   readonly body?: B;
-  /** It may be kept from it by others that need the version that is there. */
+  /** It is refused where other installations need the current version, unless it is forced. */
   readonly isForceable?: boolean;
   readonly faults?: readonly FaultCode[];
   readonly accept: (
@@ -73,7 +73,7 @@ export function addChange<B extends z.ZodType>(
         ...(idempotency !== undefined && { idempotency }),
       };
       const accepted = await accept(changes, request, given as z.output<B>);
-      // the poll would see it too, later
+      // polling would see it too, but later
       await invoker.refresh();
       return acceptedResponse(accepted);
     },

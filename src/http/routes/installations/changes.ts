@@ -7,7 +7,7 @@ import { addRollbackInstallation } from "./rollback.ts";
 import { addUpdateInstallation } from "./update.ts";
 import { addUpgradeInstallation } from "./upgrade.ts";
 
-/** Every change of what is installed. */
+/** Every route that changes an installation. */
 export function addChanges(routes: Routes, deps: ChangeRouteDeps): void {
   addUpdateInstallation(routes, deps);
   addUpgradeInstallation(routes, deps);

@@ -4,7 +4,7 @@ import { addChange, type ChangeRouteDeps } from "./change.ts";
 export function addDisableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/disable",
-    summary: "Calls are refused from now on; containers stop with their last call. Everything else stays.",
+    summary: "Disables an installation: calls are refused, containers drain and stop. Everything else stays.",
     accept: (changes, request) => changes.disable(request),
   });
 }

@@ -6,7 +6,7 @@ import type { Store } from "../../../store/store.ts";
 
 export const InstallationParams = z.object({ tenant: TenantId, id: InstallationId });
 
-/** Throws `installation_not_found`, also for one of another tenant. */
+/** Throws `installation_not_found`, also for an installation of another tenant. */
 export async function getInstallation(
   store: Pick<Store, "installations">,
   { tenant, id }: z.output<typeof InstallationParams>,

@@ -4,7 +4,7 @@ import { addChange, type ChangeRouteDeps } from "./change.ts";
 export function addRestartInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/restart",
-    summary: "A new container in place of the old one, which ends with its last call. Ends `crash_loop`.",
+    summary: "Replaces the running containers, which drain first. Ends `crash_loop`.",
     faults: ["plugin_disabled", "forbidden"],
     accept: (changes, request) => changes.restart(request),
   });

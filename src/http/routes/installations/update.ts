@@ -13,11 +13,11 @@ const Limits = z.object({
   replicas_min: Limit,
   replicas_max: Limit,
 });
-// What is wrong in it is said with the operator's ceiling beside it, which no schema knows.
+// The handler checks it: errors name the operator's ceiling, which a schema does not know.
 const Body = z.strictObject({
   limits: z.unknown().meta({
     ...z.toJSONSchema(Limits, { io: "input" }),
-    description: "Up to the operator's ceiling; what is not named stays, null takes a choice back",
+    description: "Up to the operator's ceiling. A limit that is left out stays; null undoes a choice",
   }),
 });
 
@@ -25,7 +25,7 @@ export function addUpdateInstallation(routes: Routes, deps: ChangeRouteDeps): vo
   addChange(routes, deps, {
     path: "",
     summary:
-      "Changes its limits, in the container that runs or with a new one; `task.applied` says which. What cannot be had changes nothing.",
+      "Changes the limits, in the running container or with a new one; `task.applied` says which. If it fails, nothing changes.",
     body: Body,
     faults: ["invalid_json", "unsupported_media_type"],
     accept: (changes, request, { limits }) => changes.limits({ ...request, limits }),

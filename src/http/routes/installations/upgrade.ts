@@ -11,14 +11,14 @@ const Body = z.strictObject({
   verifySignature: z
     .boolean()
     .optional()
-    .meta({ description: "Makes the signature policy `require` for this upgrade" }),
+    .meta({ description: "Sets the signature policy to `require` for this upgrade" }),
 });
 
 export function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/upgrade",
     summary:
-      "Moves it to another package of its plugin. What is installed serves until the new one has passed its start probe.",
+      "Switches to another package of the same plugin. The current one serves until the new one has passed its start probe.",
     body: Body,
     isForceable: true,
     faults: ["dependency_in_use", "package_not_found", "invalid_json", "unsupported_media_type"],

@@ -7,9 +7,9 @@ import { KeySchema, keyJson } from "../../schemas.ts";
 
 const Body = z.strictObject({
   name: z.string().min(1).max(100),
-  tenant_id: TenantId.optional().meta({ description: "Absent: an operator's key" }),
-  scopes: z.array(Scope).min(1).max(10).optional().meta({ description: "Absent: all" }),
-  expires_at: z.iso.datetime({ offset: true }).optional().meta({ description: "Absent: never" }),
+  tenant_id: TenantId.optional().meta({ description: "If absent: an operator's key" }),
+  scopes: z.array(Scope).min(1).max(10).optional().meta({ description: "If absent: all" }),
+  expires_at: z.iso.datetime({ offset: true }).optional().meta({ description: "If absent: never" }),
 });
 
 export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "create"> }): void {
@@ -18,7 +18,7 @@ export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       method: "post",
       path: "/v1/keys",
       tag: "keys",
-      summary: "Makes a key. The answer shows it this once.",
+      summary: "Creates a key. It is shown only in this answer.",
       access: "admin",
       body: Body,
       answers: {

@@ -11,7 +11,7 @@ export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring
       method: "get",
       path: "/v1/keys",
       tag: "keys",
-      summary: "Lists keys, newest first, expired and revoked ones too; never the keys themselves.",
+      summary: "Lists keys, newest first, including expired and revoked ones; never the secrets themselves.",
       access: "admin",
       query: Query,
       answers: { 200: { description: "A page", content: { "application/json": listOf(KeySchema) } } },

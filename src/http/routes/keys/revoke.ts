@@ -9,7 +9,7 @@ export function addRevokeKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       method: "delete",
       path: "/v1/keys/{id}",
       tag: "keys",
-      summary: "Revokes a key; it opens nothing within 5 s, wherever Berth runs. Repeated, it does nothing.",
+      summary: "Revokes a key; every process refuses it within 5 s. Repeating it changes nothing.",
       access: "admin",
       params: z.object({ id: z.string().min(1).max(100) }),
       answers: { 200: { description: "The revoked key", content: { "application/json": KeySchema } } },

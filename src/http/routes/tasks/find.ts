@@ -6,7 +6,7 @@ import type { Store } from "../../../store/store.ts";
 
 export const TaskParams = z.object({ tenant: TenantId, id: TaskId });
 
-/** Throws `task_not_found`, also for one of another tenant. */
+/** Throws `task_not_found`, also for a task of another tenant. */
 export async function getTask(
   store: Pick<Store, "tasks">,
   { tenant, id }: z.output<typeof TaskParams>,

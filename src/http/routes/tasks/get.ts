@@ -14,7 +14,7 @@ export function addGetTask(
       method: "get",
       path: "/v1/tenants/{tenant}/tasks/{id}",
       tag: "tasks",
-      summary: "One task: state, the cause where it failed, and the tasks below it.",
+      summary: "Returns a task: state, the cause where it failed, and its child tasks.",
       access: { opens: "tenant", scope: "read" },
       params: TaskParams,
       answers: { 200: { description: "The task", content: { "application/json": TaskDetailSchema } } },
@@ -22,7 +22,7 @@ export function addGetTask(
     },
     async ({ params }) => {
       const task = await getTask(store, params);
-      // Whoever sees the end here calls what came of it next.
+      // A client that sees the end here may call the plugin next.
       if (isTaskEnded(task.state)) await invoker.refresh().catch(() => undefined);
       const children = await store.tasks.children(task.id);
       return Response.json({ ...taskJson(task), children: children.map(taskJson) });

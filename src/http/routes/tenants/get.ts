@@ -9,7 +9,7 @@ export function addGetTenant(routes: Routes, { tenants }: { tenants: Pick<Tenant
       method: "get",
       path: "/v1/tenants/{tenant}",
       tag: "tenants",
-      summary: "One tenant: what it has and uses.",
+      summary: "Returns a tenant with its installations and usage.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers: { 200: { description: "The tenant", content: { "application/json": TenantSchema } } },

@@ -10,7 +10,7 @@ export const TenantSchema = z
     removing_task_id: z
       .string()
       .nullable()
-      .meta({ description: "The task that removes the tenant, also one that failed: ask again then" }),
+      .meta({ description: "The task that removes the tenant; if it failed, repeat the request" }),
     installations: z.object({
       total: Count,
       ...{
@@ -24,12 +24,14 @@ export const TenantSchema = z
     }),
     packages_uploaded: Count,
     keys: Count.meta({ description: "Neither revoked nor expired" }),
-    runtimes_running: Count.meta({ description: "In pools of its own; those of shared pools are nobody's" }),
+    runtimes_running: Count.meta({
+      description: "In its own pools; runtimes of shared pools count for no tenant",
+    }),
     usage: z.object({
       package_bytes: Count.meta({
-        description: "Archives that it uploaded; others may have uploaded them too",
+        description: "Archives that it uploaded; other tenants may have uploaded them too",
       }),
-      storage_bytes: Count.meta({ description: "What its plugins keep in their storage" }),
+      storage_bytes: Count.meta({ description: "Data in its plugins' storage" }),
     }),
   })
   .openapi("Tenant");

@@ -9,7 +9,7 @@ export function addListTenants(routes: Routes, { tenants }: { tenants: Pick<Tena
       method: "get",
       path: "/v1/tenants",
       tag: "tenants",
-      summary: "Lists tenants with what they have and use, newest first.",
+      summary: "Lists tenants with their installations and usage, newest first.",
       access: { opens: "operator", scope: "read" },
       query: PageQuery,
       answers: { 200: { description: "A page", content: { "application/json": listOf(TenantSchema) } } },

@@ -1,4 +1,4 @@
-/** Fields that several operations have in common, as the daemon's structs have them. */
+/** Fields that several operations share, as the daemon's structs have them. */
 import { field, map, needed, omitted, text } from "../shape.ts";
 
 export const CREDENTIALS = { credentials: field(map), credential_type: omitted(text) };
