@@ -11,15 +11,15 @@ import { openEngine } from "./worker.ts";
 export interface FoundClaim extends AsyncDisposable {
   readonly instanceId: string;
   readonly self: InstanceHolder;
-  /** Undefined where nobody else does. */
+  /** Undefined where no other Berth holds it. */
   readonly other: InstanceHolder | undefined;
-  /** Names of the containers that stand under the id. */
+  /** Names of the containers with this instance id. */
   readonly left: readonly string[];
-  /** Takes the id and removes them; their rows are ended by the next start, which looks for them. */
+  /** Takes the id and removes the containers; the next start ends their rows. */
   take(): Promise<void>;
 }
 
-/** Opens what it needs of a Berth that does not run: data folder, database, engine. */
+/** Opens data folder, database and engine of a Berth that does not run. */
 export async function claimBerth({ config, log }: { config: Config; log: Log }): Promise<FoundClaim> {
   const scope = new Scope();
   try {

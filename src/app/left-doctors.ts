@@ -1,7 +1,7 @@
 /**
- * `berth doctor` makes a network and a guard of its own. A mark on the engine stands before the first of them and goes
- * after the last: it names the process, so that whoever comes later removes what a killed one left, and nothing of one
- * that is at work.
+ * `berth doctor` makes a network and a guard of its own. Before the first of them it sets a mark on the engine, and
+ * removes it after the last. The mark names the process, so that a later command can remove what a killed one left, and
+ * nothing of one that still runs.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -26,15 +26,15 @@ const DoctorProcess = z.object({
   pid: z.int().positive(),
   startTime: z.string(),
   bootId: z.string(),
-  /** Where its pid means something. */
+  /** The namespace in which its pid is valid. */
   namespace: z.string(),
   startedAt: z.number(),
 });
 
-/** Far longer than one takes: for those whose processes cannot be seen from here. */
+/** Far longer than a doctor runs; decides for processes that cannot be seen from here. */
 const WORK_MS_MAX = 10 * 60_000;
 
-/** The folder of its own, until disposed: then all else that it made must be gone. */
+/** A folder for one doctor. Dispose it last, after everything else that the doctor made is removed. */
 export async function beginDoctor(
   { engine, clock, dataFolder }: LeftDoctorsDeps,
   instanceId: string,
@@ -62,7 +62,7 @@ export async function beginDoctor(
   };
 }
 
-/** Of every Berth on this engine. Never throws: what cannot be removed now is logged, and the next one tries again. */
+/** For every Berth on this engine. Never throws: a failure is logged, and the next run tries again. */
 export async function removeLeftDoctors(deps: LeftDoctorsDeps, signal: AbortSignal): Promise<void> {
   const { engine, log } = deps;
   const tell = (error: unknown) => {
@@ -103,7 +103,7 @@ async function removeAll(
   signal: AbortSignal,
 ): Promise<void> {
   const { engine, dataFolder } = deps;
-  // The guard takes its rules away as it ends. Where its folder is on another disk, the next guard does that.
+  // The guard removes its rules as it ends. Where its folder is on another disk, the next guard does that.
   if (folder !== undefined) await removeGuard({ ...deps, instanceId: instance, dataFolder: folder }, signal);
   for (const { id } of await engine.listContainers(formatLabelFilter({ instance }), signal))
     await engine.removeContainer(id, signal);

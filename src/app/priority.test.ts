@@ -12,7 +12,7 @@ test("whoever may not set it is told so in the log, and goes on", () => {
   expect(info.mock.calls).toEqual([
     [
       { op: "process.priority", ok: false, nice: -5, err: refused },
-      "Berth keeps the priority it was started with.",
+      "Berth keeps the priority that it was started with.",
     ],
   ]);
 });
