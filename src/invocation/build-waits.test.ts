@@ -76,7 +76,7 @@ describe("a call to what is not built yet", () => {
     const { wait, listeners } = directory({ place: 3, of: 12 });
     await expect(wait(1)).rejects.toMatchObject({
       ...BUILDING,
-      message: "acme/a is building: place 3 of 12 in the queue.",
+      message: "acme/a is being built: place 3 of 12 in the queue.",
     });
     expect(listeners.size).toBe(0);
   });

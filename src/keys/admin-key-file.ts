@@ -9,8 +9,8 @@ export interface AdminKeyFile {
 }
 
 /**
- * The operator's key as it stands in the data folder, made at the first start. The file is readable by its owner
- * alone and is written once: two starters agree on the key of the faster one.
+ * The operator's key from the file in the data folder, which the first start creates. Only its owner can read the file,
+ * and it is written once: of two processes that start together, both use the key of the faster one.
  */
 export async function readOrMakeAdminKey(dataFolder: string): Promise<AdminKeyFile> {
   const path = join(dataFolder, "admin-key");
