@@ -1,4 +1,4 @@
-/** The rules of settings, told in the words that the platform's daemon has for them. */
+/** The rules for settings, with their errors in the daemon's words. */
 import type { SettingField } from "../domain/endpoint.ts";
 import { Fault } from "../domain/fault.ts";
 import { isMap, type JsonMap } from "../domain/json.ts";
@@ -6,7 +6,7 @@ import { isMap, type JsonMap } from "../domain/json.ts";
 const SETTINGS_MAX = 64;
 
 interface Broken {
-  /** As the daemon says it. */
+  /** In the daemon's words. */
   readonly rule: string;
   readonly accepted: string;
 }
@@ -36,11 +36,11 @@ const isModel: Rule = (value, field) => {
   if (Object.hasOwn(BY_SCOPE, scope)) return holds(value, field, BY_SCOPE[scope] ?? []);
   return {
     rule: `setting ${name} is not a valid model config scope`,
-    accepted: `nothing: the plugin declares it with the scope ${scope}`,
+    accepted: `no value, because the plugin declares the unknown scope ${scope}`,
   };
 };
 
-/** What a model of that scope needs beside its name. */
+/** Members that a model of that scope needs beside its name. */
 const BY_SCOPE: Readonly<Record<string, readonly string[]>> = {
   all: [],
   llm: [],
@@ -52,7 +52,7 @@ const BY_SCOPE: Readonly<Record<string, readonly string[]>> = {
   vision: ["completion_params"],
 };
 
-/** Types that are not here accept anything. */
+/** Types that are missing here accept any value. */
 const BY_TYPE: Readonly<Record<string, Rule>> = {
   "text-input": isText,
   "secret-input": isText,
@@ -71,8 +71,8 @@ function holds(value: unknown, { name }: SettingField, keys: readonly string[]):
 
 /**
  * Throws `invalid_input` for the first field that breaks its rule, in the order of the declaration; the fault's context
- * holds the daemon's own text as `rule`. Settings that are not declared are left alone. No value is told: it may be a
- * secret.
+ * has the daemon's own text as `rule`. Settings that are not declared are not checked. The fault never contains a
+ * value: it may be a secret.
  */
 export function checkSettings(settings: JsonMap, fields: readonly SettingField[]): void {
   const count = Object.keys(settings).length;

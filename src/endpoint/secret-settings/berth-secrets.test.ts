@@ -80,14 +80,14 @@ test("a secret whose key is gone names the key, and no value", async () => {
     .open(OWNER, sealed, never)
     .catch((error: unknown) => error);
   if (!isFault(refused, "secret_unreadable")) throw new Error("it opened");
-  expect(refused.message).toContain("the key k1, which BERTH_SECRET_KEYS does not hold");
+  expect(refused.message).toContain("the key k1, which BERTH_SECRET_KEYS does not contain");
   expect(refused.message).not.toContain(String(sealed["key"]));
 });
 
 test("a key of the same id that is another one is told apart from a missing one", async () => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   await expect(secretsOf(`k1:${base64()}`).open(OWNER, sealed, never)).rejects.toThrow(
-    "k1 is another key now",
+    "k1 now names another key",
   );
 });
 
@@ -100,12 +100,12 @@ test("without a platform, what it encrypted says where to decrypt it, and what n
 });
 
 test.each([
-  ["", "holds no key"],
+  ["", "contains no key"],
   ["k1", 'no id of letters, digits, "_" and "-"'],
   ["k 1:abc", 'no id of letters, digits, "_" and "-"'],
   [`k1:${randomBytes(16).toString("base64")}`, "is not 32 bytes"],
   [`k1:${"A".repeat(42)}!=`, "is not 32 bytes"],
-  [`k1:${base64()},k1:${base64()}`, "two keys of the same id"],
+  [`k1:${base64()},k1:${base64()}`, "two keys with the same id"],
 ])("the keys %j are refused", (text, problem) => {
   expect(() => keysOf(text)).toThrow(problem);
 });
