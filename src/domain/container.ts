@@ -3,7 +3,9 @@
  * The engine adapter translates this and nothing else, so no container can get more than is written here.
  */
 export interface ContainerSpec {
-  /** `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 200 characters. Deterministic, so that a lost create reply is found again. */
+  /**
+   * `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 200 characters. Deterministic, so that a lost create reply is found again.
+   */
   readonly name: string;
   /** Id or reference of a local image. */
   readonly image: string;

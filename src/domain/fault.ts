@@ -9,8 +9,8 @@ export interface FaultRule {
   /** A task, or other work in the background, that failed with this code is tried again. */
   readonly retry: boolean;
   /**
-   * A start of a runtime that fails with this code counts as interrupted: the pool backs off and starts again. False: the
-   * start counts as a failure of the plugin, and enough of those end in a crash loop.
+   * A start of a runtime that fails with this code counts as interrupted: the pool backs off and starts again. False:
+   * the start counts as a failure of the plugin, and enough of those end in a crash loop.
    */
   readonly backOff: boolean;
   /** The Dify door answers in words after which a platform asks again (`no available node`). */
@@ -190,8 +190,8 @@ export function isFault(error: unknown, code?: FaultCode): error is Fault {
 }
 
 /**
- * Turns anything thrown into a fault. A write that failed for a full disk becomes `disk_full`, anything else that is not
- * a fault becomes `internal`; its own text goes to the log only.
+ * Turns anything thrown into a fault. A write that failed for a full disk becomes `disk_full`, anything else that is
+ * not a fault becomes `internal`; its own text goes to the log only.
  */
 export function toFault(error: unknown): Fault {
   if (isFault(error)) return error;

@@ -6,8 +6,8 @@ import type { TrustDecision } from "./trust.ts";
 export type DesiredState = "enabled" | "disabled" | "removed";
 
 /**
- * `installing` until its first `ready`; `failed` after an install that failed; `crash_loop` while its pool has given up;
- * `removing` until the uninstall is done.
+ * `installing` until its first `ready`; `failed` after an install that failed; `crash_loop` while its pool has given
+ * up; `removing` until the uninstall is done.
  */
 export type InstallationState = (typeof INSTALLATION_STATES)[number];
 export const INSTALLATION_STATES = [

@@ -7,8 +7,8 @@ import { fitsVersion } from "./version-range.ts";
 const CHECKSUM = /^[a-f0-9]{64}$/;
 
 /**
- * Another plugin: by one of the three ways of a bundle's list, by the checksum of its package alone, or by an identifier
- * of the marketplace, from which the package is fetched where it has not been uploaded.
+ * Another plugin: by one of the three ways of a bundle's list, by the checksum of its package alone, or by an
+ * identifier of the marketplace, from which the package is fetched where it has not been uploaded.
  */
 export const PluginNeed = z.union([
   PluginDependency,

@@ -54,8 +54,8 @@ export type Source = z.infer<typeof Source>;
 export type SourceOf<T extends Source["type"]> = Extract<Source, { type: T }>;
 
 /**
- * What the installation stores about its source, under the platform's own names where it has some. The query of a URL is
- * left out: signed addresses carry their secret there.
+ * What the installation stores about its source, under the platform's own names where it has some. The query of a URL
+ * is left out: signed addresses carry their secret there.
  */
 export function sourceMeta(source: Source): Readonly<Record<string, unknown>> {
   switch (source.type) {

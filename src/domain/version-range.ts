@@ -7,9 +7,9 @@ const PLACES = /^(?:\d{1,4}|[xX])(?:\.(?:\d{1,4}|[xX])){2}$/;
 
 /**
  * Whether a version is in a range of a dependency: `1.2.3` is only itself, `~1.2.3` ends below 1.3.0, `^1.2.3` below
- * 2.0.0 (`^0.2.3` below 0.3.0, `^0.0.3` below 0.0.4), an x in `1.x.x` stands for any number, `1.0.0-2.0.0` includes both
- * ends. A version with a tag, `1.3.0-beta`, is in a range only where the range has a tag with the same three numbers.
- * False where the text is not a range.
+ * 2.0.0 (`^0.2.3` below 0.3.0, `^0.0.3` below 0.0.4), an x in `1.x.x` stands for any number, `1.0.0-2.0.0` includes
+ * both ends. A version with a tag, `1.3.0-beta`, is in a range only where the range has a tag with the same three
+ * numbers. False where the text is not a range.
  */
 export function fitsVersion(range: string, version: string): boolean {
   if (EXACT.test(range)) return compareVersions(range, version) === 0;

@@ -307,7 +307,8 @@ function isObject(value: unknown): value is object {
 
 const RULE = /^Key: '([\w.[\]]+)' Error:Field validation for '(\w+|\w+\[\d+\])' failed on the '\w+' tag$/;
 /** Text that no row holds is refused at the edge, before the daemon's rules are asked. */
-const STORABLE = /^\S+ (is|holds) .+; accepted: text (without U\+0000|in which every character can be stored)/;
+const STORABLE =
+  /^\S+ (is|holds) .+; accepted: text (without U\+0000|in which every character can be stored)/;
 
 function expectFieldNamed(message: string): void {
   for (const line of message.split("\n"))

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 
 /**
- * A streamed answer with status 200, written to Node's own response. What is added in one turn of the event loop is sent
- * in one write, together with the headers. Adding after the end does nothing.
+ * A streamed answer with status 200, written to Node's own response. What is added in one turn of the event loop is
+ * sent in one write, together with the headers. Adding after the end does nothing.
  */
 export class GatheredAnswer {
   readonly #response: ServerResponse;

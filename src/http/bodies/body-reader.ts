@@ -1,6 +1,6 @@
 /**
- * Reads bodies of calls. A small one is read at once; a large one, which may take a second to parse, in a thread, one at
- * a time. The bytes that wait there are bounded, per tenant and in all.
+ * Reads bodies of calls. A small one is read at once; a large one, which may take a second to parse, in a thread, one
+ * at a time. The bytes that wait there are bounded, per tenant and in all.
  */
 import { Worker } from "node:worker_threads";
 import { Fault, toFault } from "../../domain/fault.ts";
@@ -24,7 +24,9 @@ export interface BodySettings {
   readonly bodiesBytesMax: number;
 }
 
-/** Up to this size a body is read on the event loop: 64 KiB of empty lists take 5 ms, typical bodies a tenth of that. */
+/**
+ * Up to this size a body is read on the event loop: 64 KiB of empty lists take 5 ms, typical bodies a tenth of that.
+ */
 const SMALL_BYTES = 64 * 1024;
 /** Enough heap for the objects of the largest accepted body with the most accepted values. */
 const WORKER_MIB = 512;

@@ -1,6 +1,6 @@
 /**
- * Binds a request to the input of its route, as the daemon does: what cannot be read counts as absent, and the rules are
- * checked afterwards. A GET reads its query, and a JSON body too where it announces one.
+ * Binds a request to the input of its route, as the daemon does: what cannot be read counts as absent, and the rules
+ * are checked afterwards. A GET reads its query, and a JSON body too where it announces one.
  */
 import type { Context } from "hono";
 import { type Fault, isFault, toFault } from "../../domain/fault.ts";

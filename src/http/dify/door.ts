@@ -1,6 +1,7 @@
 /**
  * The door for platforms that speak to dify-plugin-daemon: its paths, its keys, its envelopes. It has no state and no
- * rules of its own: each route binds its input, calls the use cases that `/v1` calls, and answers in the daemon's words.
+ * rules of its own: each route binds its input, calls the use cases that `/v1` calls, and answers in the daemon's
+ * words.
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";

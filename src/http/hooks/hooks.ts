@@ -1,7 +1,7 @@
 /**
  * The public addresses of endpoints: `/e/<hook id>/...`. Like the routes of calls this is a warm path of its own: it
- * reads Node's request, writes Node's response, and logs one wide event at the end. The hook id is the secret of its endpoint,
- * so no log has it; no log has the path either, which may be a secret of the plugin's.
+ * reads Node's request, writes Node's response, and logs one wide event at the end. The hook id is the secret of its
+ * endpoint, so no log has it; no log has the path either, which may be a secret of the plugin's.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";

@@ -231,8 +231,8 @@ function refuseRequest(incoming: IncomingMessage, outgoing: ServerResponse, faul
 }
 
 /**
- * Node accepts one connection per turn of the event loop. If the listener closed before, connections that the kernel has
- * already accepted would be reset, and their first requests lost.
+ * Node accepts one connection per turn of the event loop. If the listener closed before, connections that the kernel
+ * has already accepted would be reset, and their first requests lost.
  */
 async function acceptBacklog(connections: Connections, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs;

@@ -1,6 +1,6 @@
 /**
- * How the Dify door reports a call that failed. A call that never reached the plugin gets an answer with its own status;
- * a later failure is the last event of a stream that began with 200.
+ * How the Dify door reports a call that failed. A call that never reached the plugin gets an answer with its own
+ * status; a later failure is the last event of a stream that began with 200.
  *
  * Clients retry after two texts: `no available node` and `plugin runtime not found`. They stand in front of errors that
  * may pass when the same request is sent again, and nowhere else.

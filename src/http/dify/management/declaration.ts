@@ -1,7 +1,7 @@
 /**
  * Declarations that clients of every version can read. One unreadable declaration must not break a whole list, nor hide
- * the plugin from a user who wants to remove it: missing members are filled in from the plugin's identifier, and a block
- * that no client accepts is left out.
+ * the plugin from a user who wants to remove it: missing members are filled in from the plugin's identifier, and a
+ * block that no client accepts is left out.
  */
 import { categoryOf } from "../../../domain/category.ts";
 import { isMap, type JsonMap } from "../../../domain/json.ts";

@@ -1,7 +1,7 @@
 /**
  * Shapes of JSON on the wire. They read what the daemon's structs would hold of a request, a plugin's chunk or an
- * answer, so that Berth accepts and refuses what the daemon does. The YAML files of packages have readers of their own (`Reader`
- * of the declarations), which use the same words and name the file and line of a mistake.
+ * answer, so that Berth accepts and refuses what the daemon does. The YAML files of packages have readers of their own
+ * (`Reader` of the declarations), which use the same words and name the file and line of a mistake.
  */
 
 /**

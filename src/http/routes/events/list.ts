@@ -19,11 +19,9 @@ const AuditEventSchema = z
     id: z.string(),
     at: z.string().meta({ format: "date-time" }),
     kind: z.string(),
-    key_id: z
-      .string()
-      .meta({
-        description: "Id of the key; `admin` for the admin key, `berth` for what Berth did on its own",
-      }),
+    key_id: z.string().meta({
+      description: "Id of the key; `admin` for the admin key, `berth` for what Berth did on its own",
+    }),
     key_name: z.string(),
     request_id: z.string(),
     tenant_id: z.string().nullable(),

@@ -12,13 +12,9 @@ const Query = z.strictObject({
     .enum(["true", "false"])
     .default("false")
     .meta({ description: "Even where other installations need it" }),
-  purge: z
-    .enum(["true", "false"])
-    .default("false")
-    .meta({
-      description:
-        "Also removes the plugin's stored data and its endpoints, which a reinstall would use again",
-    }),
+  purge: z.enum(["true", "false"]).default("false").meta({
+    description: "Also removes the plugin's stored data and its endpoints, which a reinstall would use again",
+  }),
 });
 
 export function addRemoveInstallation(

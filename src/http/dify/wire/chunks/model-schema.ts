@@ -1,6 +1,6 @@
 /**
- * A model as its provider describes it at run time, with the members and parameter templates of a package's declaration.
- * The readers of package files are separate, because their errors name files and lines.
+ * A model as its provider describes it at run time, with the members and parameter templates of a package's
+ * declaration. The readers of package files are separate, because their errors name files and lines.
  */
 import { RULE_TEMPLATES } from "../../../../domain/model-parameters.ts";
 import {
