@@ -24,12 +24,25 @@ const vendor = (name, packages, folder) => ({
 });
 
 const words = ["domain/", "util/", "observe/"];
+const adapters = [
+  "engine/docker",
+  "transport/socket",
+  "store/prisma",
+  "queue/bullmq",
+  "packages/disk",
+  "packages/s3",
+  "storage/disk",
+  "storage/s3",
+].join("|");
 const contracts = [
   "engine/[^/]+[.]ts",
   "transport/[^/]+[.]ts",
   "store/[^/]+[.]ts",
+  "store/contracts/",
+  "storage/[^/]+[.]ts",
   "queue/[^/]+[.]ts",
   "packages/[^/]+[.]ts",
+  "packages/archive/",
   "packages/bundle/",
   "packages/declaration/",
   "packages/signature/",
@@ -38,7 +51,11 @@ const contracts = [
 
 module.exports = {
   forbidden: [
-    only("domain", [], "domain is words and rules: it imports zod and itself."),
+    only(
+      "domain",
+      [],
+      "domain is rules alone. What emulates the daemon's structs stands behind the HTTP door that speaks to its clients.",
+    ),
     {
       name: "domain-is-pure",
       comment: "domain does no I/O and knows no package but zod.",
@@ -51,9 +68,14 @@ module.exports = {
     only("engine", words, "A contract and its adapters know domain, util and observe."),
     only("transport", words, "A contract and its adapters know domain, util and observe."),
     only("store", words, "A contract and its adapters know domain, util and observe."),
-    only("packages", words, "A contract and its adapters know domain, util and observe."),
+    only(
+      "storage",
+      [...words, "store/[^/]+[.]ts", "store/contracts/"],
+      "What plugins keep: files, and the Store's count of their bytes.",
+    ),
+    only("packages", [...words, "storage/"], "Packages lie in the storage, beside what plugins keep."),
     only("sources", words, "Fetching an archive knows domain, util and observe."),
-    only("queue", [...words, "installation/"], "A worker calls the use cases of installation."),
+    only("queue", words, "A queue hands jobs to handlers; it does not know what they do."),
     only("runtime", [...words, ...contracts], "Supervision stands on the contracts."),
     only("egress", [...words, ...contracts, "runtime/"], "The network of plugins stands on supervision."),
     only("invocation", [...words, ...contracts, "runtime/"], "Invocation stands on supervision."),
@@ -87,23 +109,44 @@ module.exports = {
       comment:
         "An implementation folder is imported by the composition root, by itself and by tests; all others know the contract.",
       severity: "error",
-      from: {
-        path: "^src/",
-        pathNot: `^src/(app|main)[.]ts$|^src/app/|^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk|packages/s3)/|${tests}`,
-      },
-      to: {
-        path: "^src/(engine/docker|engine/memory|transport/socket|transport/memory|store/prisma|queue/bullmq|queue/memory|packages/disk|packages/s3)/",
-      },
+      from: { path: "^src/", pathNot: `^src/(app|main)[.]ts$|^src/app/|^src/(${adapters})/|${tests}` },
+      to: { path: `^src/(${adapters})/` },
     },
     {
       name: "adapters-do-not-know-each-other",
       comment: "Any adapter must be replaceable without touching another.",
       severity: "error",
-      from: { path: "^src/(engine|transport|store|queue|packages)/([^/]+)/", pathNot: tests },
-      to: {
-        path: "^src/(engine|transport|store|queue|packages)/[^/]+/",
-        pathNot: "^src/($1/$2|packages/declaration)/",
-      },
+      from: { path: `^src/(${adapters})/`, pathNot: `^src/packages/s3/|${tests}` },
+      to: { path: `^src/(${adapters})/`, pathNot: "^src/$1/" },
+    },
+    {
+      name: "s3-packages-share-the-bucket",
+      comment: "Packages and what plugins keep lie in one bucket: its client belongs to storage/s3.",
+      severity: "error",
+      from: { path: "^src/packages/s3/", pathNot: tests },
+      to: { path: `^src/(${adapters})/`, pathNot: "^src/(packages|storage)/s3/" },
+    },
+    {
+      name: "wire-is-difys",
+      comment:
+        "What emulates the daemon's structs serves the door for Dify; bodies/ reads its calls in a thread.",
+      severity: "error",
+      from: { path: "^src/http/", pathNot: `^src/http/(dify|bodies)/|${tests}` },
+      to: { path: "^src/http/dify/wire/" },
+    },
+    {
+      name: "supervision-is-on-top",
+      comment: "Supervision launches, reaches, watches and logs Runtimes; none of these knows who asks.",
+      severity: "error",
+      from: { path: "^src/runtime/(launch|reach|health|logs|doctor)/", pathNot: tests },
+      to: { path: "^src/runtime/supervise/" },
+    },
+    {
+      name: "requests-run-no-step",
+      comment: "A request is accepted into the Store and the queue; the steps of its task run on a worker.",
+      severity: "error",
+      from: { path: "^src/installation/(requests|packages|trust|images|dependencies)/", pathNot: tests },
+      to: { path: "^src/installation/steps/" },
     },
     vendor("docker", "dockerode|docker-modem|@types/dockerode", "engine/docker/"),
     vendor("queue", "bullmq|ioredis", "queue/bullmq/"),
@@ -113,7 +156,7 @@ module.exports = {
       "store/prisma/",
     ),
     vendor("http", "hono|@hono|@fastify/busboy", "http/"),
-    vendor("s3", "@aws-sdk|@smithy", "packages/s3/"),
+    vendor("s3", "@aws-sdk|@smithy", "storage/s3/"),
     vendor("metrics", "prom-client", "observe/metrics/"),
     vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
     {

@@ -10,8 +10,8 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { packPlugin } from "../test/harness/client.ts";
-import { startLoadOf } from "../test/harness/load.ts";
+import { packPlugin } from "../test/harness/clients/client.ts";
+import { startLoadOf } from "../test/harness/clients/load.ts";
 import { type Call, callTool, install, uninstallAll } from "./dify-door.ts";
 import { ATTACKS, type Attack } from "./peer-attacks.ts";
 import {

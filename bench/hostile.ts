@@ -8,8 +8,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { cpus, setPriority } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { change } from "../test/harness/changes.ts";
-import { accept, askTool, aTenant, follow, packPlugin, uninstall } from "../test/harness/client.ts";
+import { change } from "../test/harness/clients/changes.ts";
+import { accept, askTool, aTenant, follow, packPlugin, uninstall } from "../test/harness/clients/client.ts";
+import type { Load } from "../test/harness/clients/load.ts";
 import {
   type Attack,
   type Attacker,
@@ -17,8 +18,7 @@ import {
   installAttackers,
   openHostileSite,
   servesAgain,
-} from "../test/harness/hostile.ts";
-import type { Load } from "../test/harness/load.ts";
+} from "../test/harness/rigs/hostile.ts";
 import { ATTACKS } from "../test/hostile/attacks.ts";
 import { residentMb } from "./processes.ts";
 import { median, quantile } from "./statistics.ts";

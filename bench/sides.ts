@@ -4,7 +4,7 @@
  */
 import { readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { processesIn } from "../test/harness/hostile.ts";
+import { processesIn } from "../test/harness/rigs/hostile.ts";
 import { Berth } from "./berth.ts";
 import type { Door } from "./dify-door.ts";
 import { childrenOf, containerProcesses, output } from "./processes.ts";

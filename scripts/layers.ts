@@ -12,7 +12,7 @@ const root = new URL("..", import.meta.url).pathname;
 
 /** Rule -> the planted file and what it imports. */
 const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>> = {
-  "domain-looks-down": ["domain/p1.ts", "../util/leaf.ts"],
+  "domain-looks-down": ["domain/p1.ts", "../http/dify/wire/shape.ts"],
   "domain-is-pure": ["domain/p2.ts", "node:fs"],
   "util-looks-down": ["util/p3.ts", "../domain/word.ts"],
   "observe-looks-down": ["observe/p4.ts", "../store/store.ts"],
@@ -20,7 +20,8 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "transport-looks-down": ["transport/p6.ts", "../runtime/pool.ts"],
   "store-looks-down": ["store/p7.ts", "../queue/queue.ts"],
   "packages-looks-down": ["packages/p8.ts", "../store/store.ts"],
-  "queue-looks-down": ["queue/bullmq/p9.ts", "../../runtime/pool.ts"],
+  "storage-looks-down": ["storage/p31.ts", "../packages/pack.ts"],
+  "queue-looks-down": ["queue/bullmq/p9.ts", "../../installation/install.ts"],
   "sources-looks-down": ["sources/p28.ts", "../store/store.ts"],
   "runtime-looks-down": ["runtime/p10.ts", "../invocation/invoke.ts"],
   "egress-looks-down": ["egress/p30.ts", "../invocation/invoke.ts"],
@@ -30,8 +31,12 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "doors-are-on-top": ["runtime/p14.ts", "../http/door.ts"],
   "http-is-only-a-door": ["http/p26.ts", "../app.ts"],
   "adapters-are-picked-in-app": ["runtime/p15.ts", "../engine/docker/client.ts"],
-  "adapters-do-not-know-each-other": ["engine/docker/p16.ts", "../memory/fake.ts"],
-  "vendor-docker": ["engine/memory/p17.ts", "dockerode"],
+  "adapters-do-not-know-each-other": ["engine/docker/p16.ts", "../../transport/socket/link.ts"],
+  "s3-packages-share-the-bucket": ["packages/s3/p32.ts", "../../storage/disk/files.ts"],
+  "wire-is-difys": ["http/routes/p33.ts", "../dify/wire/shape.ts"],
+  "supervision-is-on-top": ["runtime/launch/p34.ts", "../supervise/keeper.ts"],
+  "requests-run-no-step": ["installation/requests/p35.ts", "../steps/install.ts"],
+  "vendor-docker": ["engine/p17.ts", "dockerode"],
   "vendor-queue": ["queue/p18.ts", "ioredis"],
   "vendor-database": ["store/p19.ts", "@prisma/client"],
   "vendor-http": ["runtime/p20.ts", "hono"],
@@ -54,7 +59,12 @@ const INNOCENT = [
   "src/installation/install.ts",
   "src/http/door.ts",
   "src/engine/docker/client.ts",
-  "src/engine/memory/fake.ts",
+  "src/http/dify/wire/shape.ts",
+  "src/installation/steps/install.ts",
+  "src/packages/pack.ts",
+  "src/runtime/supervise/keeper.ts",
+  "src/storage/disk/files.ts",
+  "src/transport/socket/link.ts",
   "test/helper.ts",
 ];
 

@@ -1,27 +1,27 @@
 import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/ready.ts";
-import { serve } from "../http/serve.ts";
+import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
-import { createInstallationChanges } from "../installation/changes/changes.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
-import { createNeeds } from "../installation/takeover/needs.ts";
-import { createTaskWatch } from "../installation/tasks/watch.ts";
+import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
+import { createBuildPriority } from "../installation/takeover/build-priority.ts";
+import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
-import { createHostStorage } from "../invocation/host-storage.ts";
-import { openInstallationDirectory } from "../invocation/installations.ts";
+import { openInstallationDirectory } from "../invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../invocation/invoke.ts";
-import { createTenantStorage } from "../invocation/tenant-storage.ts";
 import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
 import { createKeyring } from "../keys/keyring.ts";
 import type { Metrics } from "../observe/metrics/metrics.ts";
-import { startRuntimeDirectory } from "../runtime/directory.ts";
 import { readReport } from "../runtime/doctor/doctor.ts";
 import { createRuntimeLogs } from "../runtime/logs/runtime-logs.ts";
+import { startRuntimeDirectory } from "../runtime/reach/runtime-directory.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../runtime/settings.ts";
+import { createHostStorage } from "../storage/plugin-storage.ts";
+import { createTenantStorage } from "../storage/tenant-storage.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import { openEndpoints } from "./endpoints.ts";
@@ -53,7 +53,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
       clock: systemClock,
       log,
       sharers: processes,
-      news: queue,
+      pubSub: queue,
       settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
     }),
   );
@@ -74,7 +74,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   return scope.use(
     createInvoker({
       ...{ installations, runtimes, hostCalls, log, settings: invokerSettings(config) },
-      needs: createNeeds({ store, queue }),
+      buildPriority: createBuildPriority({ store, queue }),
     }),
   );
 }
@@ -96,7 +96,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     await createKeyring({
       store,
       adminKey,
-      news: queue,
+      pubSub: queue,
       clock,
       log,
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },

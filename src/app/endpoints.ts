@@ -1,11 +1,11 @@
-import { createBerthSecrets } from "../endpoint/berth-secrets.ts";
-import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/directory.ts";
+import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import { createEndpoints, type Endpoints } from "../endpoint/endpoints.ts";
-import { createInnerApi } from "../endpoint/inner-api.ts";
-import { createPlatformSecrets, withoutPlatform } from "../endpoint/platform-secrets.ts";
-import { resealAll } from "../endpoint/reseal.ts";
-import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-keys.ts";
-import type { SecretKeeper } from "../endpoint/secrets.ts";
+import { createBerthSecrets } from "../endpoint/secret-settings/berth-secrets.ts";
+import { createInnerApi } from "../endpoint/secret-settings/inner-api.ts";
+import { createPlatformSecrets, withoutPlatform } from "../endpoint/secret-settings/platform-secrets.ts";
+import { resealAll } from "../endpoint/secret-settings/reseal.ts";
+import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
+import type { SecretKeeper } from "../endpoint/secret-settings/secrets.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import { systemClock } from "../util/clock.ts";
 import { openTlsContext } from "../util/tls-context.ts";
@@ -23,7 +23,7 @@ export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">):
   const secrets = await openSecrets(base);
   const directory = scope.use(
     await openEndpointDirectory({
-      ...{ store, secrets, news: queue, clock: systemClock, log },
+      ...{ store, secrets, pubSub: queue, clock: systemClock, log },
       installations: invoker,
       settings: endpointDirectorySettings(config),
     }),

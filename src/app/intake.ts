@@ -1,10 +1,10 @@
 import type { InstallationRequests, PackageUploads } from "../installation/contracts.ts";
-import { createPackageDecoder, type PackageDecoder } from "../installation/decode-package.ts";
-import { createInstallationRequests } from "../installation/install.ts";
-import { createPackageAssets, type PackageAssets } from "../installation/package-assets.ts";
-import { createPackageTexts, type PackageTexts } from "../installation/package-texts.ts";
-import { createPackageUploads } from "../installation/upload.ts";
-import { type BundleUploads, createBundleUploads } from "../installation/upload-bundle.ts";
+import { type BundleUploads, createBundleUploads } from "../installation/packages/bundle-uploads.ts";
+import { createPackageAssets, type PackageAssets } from "../installation/packages/package-assets.ts";
+import { createPackageDecoder, type PackageDecoder } from "../installation/packages/package-decoder.ts";
+import { createPackageTexts, type PackageTexts } from "../installation/packages/package-texts.ts";
+import { createPackageUploads } from "../installation/packages/package-uploads.ts";
+import { createInstallationRequests } from "../installation/requests/installation-requests.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import { archiveSettings, bundleSettings, storageLayout } from "./settings.ts";

@@ -3,11 +3,11 @@ import { access, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { aContainerSpec, within } from "../../test/harness/engine.ts";
+import { aContainerSpec, within } from "../../test/harness/rigs/test-engine.ts";
+import { MemoryEngine } from "../../test/support/engine-memory/memory-engine.ts";
 import { formatLabels } from "../engine/labels.ts";
-import { MemoryEngine } from "../engine/memory/memory-engine.ts";
 import { silentLog } from "../observe/log.ts";
-import { networkSpec } from "../runtime/profile.ts";
+import { networkSpec } from "../runtime/launch/profile.ts";
 import { systemClock } from "../util/clock.ts";
 import { beginDoctor, type LeftDoctorsDeps, removeLeftDoctors } from "./left-doctors.ts";
 

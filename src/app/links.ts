@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { createRuntimeFolders, type RuntimeFolders } from "../runtime/folder.ts";
-import { RuntimeLinks } from "../runtime/links.ts";
+import { createRuntimeFolders, type RuntimeFolders } from "../runtime/launch/runtime-folders.ts";
+import { RuntimeLinks } from "../runtime/reach/runtime-links.ts";
 import { createSocketTransport } from "../transport/socket/socket-transport.ts";
 import type { Base } from "./base.ts";
 import { profileSettings, requestBytesMax } from "./settings.ts";

@@ -1,14 +1,14 @@
 import { join } from "node:path";
 import type { Config } from "../config.ts";
 import type { Log } from "../observe/log.ts";
-import { createDiskFiles } from "../packages/disk/disk-files.ts";
 import { listDiskPackages, openDiskPackages } from "../packages/disk/disk-packages.ts";
 import { moveFormerArchives } from "../packages/disk/former-layout.ts";
-import type { FileStore } from "../packages/file-store.ts";
-import { withFormerFiles } from "../packages/former-files.ts";
 import { type CopyOptions, copyFormer, withFormer } from "../packages/former-packages.ts";
 import type { PackageStore } from "../packages/package-store.ts";
-import { BUCKET_DEFAULTS, type BucketSettings, type CacheSettings } from "../packages/s3/settings.ts";
+import { createDiskFiles } from "../storage/disk/disk-files.ts";
+import type { FileStore } from "../storage/file-store.ts";
+import { withFormerFiles } from "../storage/former-files.ts";
+import { BUCKET_DEFAULTS, type BucketSettings, type CacheSettings } from "../storage/s3/settings.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
 import { storageLayout } from "./settings.ts";

@@ -8,27 +8,26 @@ import { destinationOf } from "../domain/destination.ts";
 import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
 import type { EgressSettings } from "../egress/settings.ts";
-import type { EndpointDirectorySettings } from "../endpoint/directory.ts";
-import type { InnerApiSettings } from "../endpoint/inner-api.ts";
+import type { EndpointDirectorySettings } from "../endpoint/endpoint-directory.ts";
+import type { InnerApiSettings } from "../endpoint/secret-settings/inner-api.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { HttpAppSettings } from "../http/options.ts";
-import type { ServeSettings } from "../http/serve.ts";
+import type { ServeSettings } from "../http/server/serve.ts";
 import {
   BUILD_LIMITS_DEFAULTS,
   type BuildSettings,
   INDEX_DEFAULTS,
   type IndexSettings,
-} from "../installation/build/settings.ts";
-import type { IsolationSettings } from "../installation/pool-of.ts";
+} from "../installation/images/build/settings.ts";
+import type { BundleSettings } from "../installation/packages/bundle-uploads.ts";
+import type { IsolationSettings } from "../installation/steps/pool-shape.ts";
 import type { TakeoverSettings } from "../installation/takeover/takeover.ts";
-import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/tasks/runner.ts";
+import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-engine/runner.ts";
 import type { ExportBounds } from "../installation/transfer/read-export.ts";
-import type { TrustSettings } from "../installation/trust.ts";
-import type { BundleSettings } from "../installation/upload-bundle.ts";
+import type { TrustSettings } from "../installation/trust/trust.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
-import type { StorageLayout } from "../packages/storage-layout.ts";
-import type { CaBundle } from "../runtime/ca-bundle.ts";
+import type { CaBundle } from "../runtime/launch/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
   type DirectorySettings,
@@ -40,6 +39,7 @@ import {
   type SupervisionSettings,
 } from "../runtime/settings.ts";
 import type { SourceSettings } from "../sources/sources.ts";
+import type { StorageLayout } from "../storage/storage-layout.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { StoragePlace } from "../invocation/storage-place.ts";
+import type { StoragePlace } from "../storage/storage-place.ts";
 import type { Base } from "./base.ts";
 import { storageLayout } from "./settings.ts";
 

@@ -1,5 +1,5 @@
 import { invalidInput } from "../domain/fault.ts";
-import { packFolder } from "../packages/pack.ts";
+import { packFolder } from "../packages/archive/pack.ts";
 
 /** `berth pack DIR [-o FILE]`: prints the identifier and the file. */
 export async function pack({

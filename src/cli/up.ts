@@ -10,7 +10,7 @@ import { type Berth, startBerth } from "../app.ts";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
-import { packFolder } from "../packages/pack.ts";
+import { packFolder } from "../packages/archive/pack.ts";
 import { readEvents, type ServerEvent } from "./event-stream.ts";
 import { abortedBy, nextSignal, stopBerth } from "./serve.ts";
 

@@ -2,10 +2,11 @@
  * An install task as clients of dify-plugin-daemon read it: one item per package, each with a status and a message. Berth
  * makes it from the tasks of its own that do the work.
  */
+
 import type { FaultJson } from "./fault.ts";
 import type { TaskId, TenantId } from "./ids.ts";
+import { isMap, type JsonMap } from "./json.ts";
 import type { DeclarationJson } from "./package.ts";
-import { isMap, type JsonMap } from "./shape.ts";
 import type { TaskState } from "./task.ts";
 
 export type InstallStatus = "pending" | "running" | "success" | "failed";

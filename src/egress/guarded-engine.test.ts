@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import { MemoryEngine } from "../../test/support/engine-memory/memory-engine.ts";
 import { Fault } from "../domain/fault.ts";
-import { MemoryEngine } from "../engine/memory/memory-engine.ts";
 import { guardedEngine } from "./guarded-engine.ts";
 
 const guarding = { admit: async () => "none" as const, onStarted: async () => undefined };

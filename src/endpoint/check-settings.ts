@@ -1,7 +1,7 @@
 /** The rules of settings, told in the words that the platform's daemon has for them. */
 import type { SettingField } from "../domain/endpoint.ts";
 import { Fault } from "../domain/fault.ts";
-import { isMap, type JsonMap } from "../domain/shape.ts";
+import { isMap, type JsonMap } from "../domain/json.ts";
 
 const SETTINGS_MAX = 64;
 

@@ -9,15 +9,16 @@ import {
 import { Fault, type FaultJson, formatFault, invalidInput, isFault } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
+import type { JsonMap } from "../domain/json.ts";
 import type { DeclarationJson } from "../domain/package.ts";
 import { parsePackageRef } from "../domain/package-ref.ts";
-import type { JsonMap } from "../domain/shape.ts";
-import type { EndpointAt, EndpointFilter, EndpointRecord } from "../store/endpoint-rows.ts";
-import type { Page, PageRequest, Store } from "../store/store.ts";
+import type { Page, PageRequest } from "../store/contracts/answers.ts";
+import type { EndpointAt, EndpointFilter, EndpointRecord } from "../store/contracts/endpoints.ts";
+import type { Store } from "../store/store.ts";
 import { checkSettings } from "./check-settings.ts";
-import type { EndpointDirectory } from "./directory.ts";
-import { looksMasked, maskSettings, secretNames, unmaskSettings } from "./mask.ts";
-import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
+import type { EndpointDirectory } from "./endpoint-directory.ts";
+import { looksMasked, maskSettings, secretNames, unmaskSettings } from "./secret-settings/mask.ts";
+import type { SecretKeeper, SettingsOwner } from "./secret-settings/secrets.ts";
 
 /** An Endpoint as its Tenant may see it. */
 export interface ShownEndpoint {

@@ -1,17 +1,17 @@
 /** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
-import { createHooks } from "../endpoint/serve-hook.ts";
+import { createHooks } from "../endpoint/hooks/serve-hook.ts";
 import type { Log } from "../observe/log.ts";
+import { faultResponse } from "./answers/fault-response.ts";
+import { PingHub } from "./answers/ping-hub.ts";
 import { BodyReader } from "./bodies/body-reader.ts";
-import { addDify } from "./dify/all.ts";
 import { DifyDoor } from "./dify/door.ts";
-import { addHealthCheck, type Business } from "./dify/health/check.ts";
-import { faultResponse } from "./fault-response.ts";
+import { addHealthCheck, type Business } from "./dify/health-check.ts";
+import { addDify } from "./dify/routes.ts";
+import { DoorLife } from "./door-life.ts";
 import { addHooks } from "./hooks/hooks.ts";
-import { DoorLife } from "./life.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { hookAddress, unstorable } from "./middleware/storable-url.ts";
 import type { HttpAppOptions } from "./options.ts";
-import { PingHub } from "./ping-hub.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle } from "./routes/bundles/get.ts";
 import { addListBundles } from "./routes/bundles/list.ts";
@@ -58,7 +58,7 @@ import { addRemoveTenant } from "./routes/tenants/remove.ts";
 import { addTenantSettings } from "./routes/tenants/settings.ts";
 import { addExportPackage } from "./routes/transfer/export.ts";
 import { addImportPackage } from "./routes/transfer/import.ts";
-import { addTrust } from "./routes/trust/all.ts";
+import { addTrust } from "./routes/trust/routes.ts";
 
 export interface HttpApp extends Disposable {
   /** What there is, and who may use it: the table that authorisation and the document are made from. */

@@ -1,7 +1,7 @@
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { HttpApp } from "./app.ts";
-import { DoorLife } from "./life.ts";
+import { DoorLife } from "./door-life.ts";
 import { Routes } from "./route.ts";
 import { addHealth } from "./routes/health/live.ts";
 import { addMetrics } from "./routes/health/metrics.ts";

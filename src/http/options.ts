@@ -1,19 +1,19 @@
 /** What the HTTP doors are made of: their use cases and settings. */
 import type { EgressPolicy } from "../domain/egress.ts";
 import type { LimitsPolicy } from "../domain/limits.ts";
-import type { EndpointDirectory } from "../endpoint/directory.ts";
+import type { EndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import type { Endpoints } from "../endpoint/endpoints.ts";
 import type { Batches } from "../installation/batch/batches.ts";
-import type { InstallationChanges } from "../installation/changes/changes.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
-import type { PackageDecoder } from "../installation/decode-package.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
-import type { PackageAssets } from "../installation/package-assets.ts";
-import type { PackageTexts } from "../installation/package-texts.ts";
+import type { BundleUploads } from "../installation/packages/bundle-uploads.ts";
+import type { PackageAssets } from "../installation/packages/package-assets.ts";
+import type { PackageDecoder } from "../installation/packages/package-decoder.ts";
+import type { PackageTexts } from "../installation/packages/package-texts.ts";
+import type { InstallationChanges } from "../installation/requests/installation-changes.ts";
 import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
-import type { Trust } from "../installation/trust.ts";
-import type { BundleUploads } from "../installation/upload-bundle.ts";
+import type { Trust } from "../installation/trust/trust.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";

@@ -11,7 +11,8 @@ import { minimumPlatformVersion, platformWarnings } from "../domain/platform-ver
 import { formatNeed } from "../domain/plugin-need.ts";
 import { Scope } from "../domain/scope.ts";
 import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
-import type { ApiKey, StoredPackage } from "../store/store.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { StoredPackage } from "../store/contracts/packages.ts";
 import { TrustSchema, trustJson } from "./trust-schema.ts";
 
 const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from "vitest";
-import { ManualClock } from "../../test/harness/manual-clock.ts";
+import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
 import { silentLog } from "../observe/log.ts";
 import { startEventRetention } from "./event-retention.ts";

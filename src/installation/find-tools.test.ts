@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { InstallationId, TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
-import type { Installed } from "../store/installed-rows.ts";
+import type { Installed } from "../store/contracts/installed.ts";
 import type { Store } from "../store/store.ts";
 import { findTools } from "./find-tools.ts";
 

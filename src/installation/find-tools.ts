@@ -1,6 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import { PluginId, type TenantId } from "../domain/ids.ts";
-import type { Installed } from "../store/installed-rows.ts";
+import type { Installed } from "../store/contracts/installed.ts";
 import type { Store } from "../store/store.ts";
 
 const FORM = "organisation/plugin/provider";

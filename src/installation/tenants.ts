@@ -2,12 +2,13 @@
 import type { Actor } from "../domain/audit.ts";
 import { tenantNotFound } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
-import type { TenantStorage } from "../invocation/tenant-storage.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
-import type { Page, PageRequest, Store } from "../store/store.ts";
-import type { RemovalAccepted, TenantRecord } from "../store/tenant-rows.ts";
-import { handOver } from "./tasks/hand-over.ts";
+import type { TenantStorage } from "../storage/tenant-storage.ts";
+import type { Page, PageRequest } from "../store/contracts/answers.ts";
+import type { RemovalAccepted, TenantRecord } from "../store/contracts/tenants.ts";
+import type { Store } from "../store/store.ts";
+import { enqueueTask } from "./task-engine/enqueue-task.ts";
 
 export interface TenantUse extends TenantRecord {
   /** What its plugins keep in their storage. */
@@ -49,7 +50,7 @@ export function createTenants({ store, storage, queue, log }: TenantsDeps): Tena
     },
     remove: async (id, by) => {
       const accepted = await store.tenants.acceptRemoval(id, by);
-      await handOver({ queue, log }, accepted);
+      await enqueueTask({ queue, log }, accepted);
       return accepted;
     },
   };

@@ -1,5 +1,5 @@
 /** What plugins may ask of the host: which permission each type needs, and the operation that serves it. */
-import type { PluginPermission } from "./catalog.ts";
+import type { PluginPermission } from "./plugin-catalog.ts";
 
 export interface HostCallRule {
   /** What the manifest must say, for the refusal. */

@@ -9,10 +9,10 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import { indexOperations } from "../domain/operations/operations.ts";
 import type { Log } from "../observe/log.ts";
-import type { PluginCatalog } from "./catalog.ts";
+import type { HostStorage } from "../storage/plugin-storage.ts";
 import { HOST_CALLS, type HostCallRequest, type HostCallRule, operationFields } from "./host-call-table.ts";
-import type { HostStorage } from "./host-storage.ts";
-import type { InstallationDirectory } from "./installations.ts";
+import type { InstallationDirectory } from "./installation-directory.ts";
+import type { PluginCatalog } from "./plugin-catalog.ts";
 
 /** The Session that a call comes from. */
 export interface HostCallContext {

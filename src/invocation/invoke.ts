@@ -8,13 +8,13 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
+import type { BuildPriority } from "./build-priority.ts";
+import { BuildWaits } from "./build-waits.ts";
 import type { HostCalls } from "./host-calls.ts";
-import type { InstallationDirectory, InstalledPlugin } from "./installations.ts";
-import type { Needs } from "./needs.ts";
+import type { InstallationDirectory, InstalledPlugin } from "./installation-directory.ts";
 import { formatRequestLine } from "./request-line.ts";
 import { Session, type SessionSettings } from "./session.ts";
 import { TenantCalls } from "./tenant-calls.ts";
-import { BuildWaits } from "./until-built.ts";
 
 export interface InvokerSettings extends SessionSettings {
   /** Open Invocations may end by themselves for so long when the invoker is closed. */
@@ -29,7 +29,7 @@ export interface InvokerOptions {
   readonly installations: InstallationDirectory;
   readonly runtimes: RuntimeDirectory;
   readonly hostCalls: HostCalls;
-  readonly needs: Needs;
+  readonly buildPriority: BuildPriority;
   readonly log: Log;
   readonly settings: InvokerSettings;
 }
@@ -88,9 +88,9 @@ class SessionInvoker implements Invoker {
       openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
-    const { installations, needs } = options;
+    const { installations, buildPriority } = options;
     this.#calls = new TenantCalls((tenantId) => installations.callsQuotaOf(tenantId));
-    this.#builds = new BuildWaits({ installations, needs, waitersMax: settings.buildWaitersMax });
+    this.#builds = new BuildWaits({ installations, buildPriority, waitersMax: settings.buildWaitersMax });
     hostCalls.connect((request, sink, depth) => this.#invoke(request, sink, depth), options.installations);
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { TenantId } from "../domain/ids.ts";
 import type { CallerFields } from "../domain/invocation.ts";
 import { indexOperations } from "../domain/operations/operations.ts";
-import type { PluginCatalog } from "./catalog.ts";
+import type { PluginCatalog } from "./plugin-catalog.ts";
 import { formatRequestLine } from "./request-line.ts";
 
 const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");

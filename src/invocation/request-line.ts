@@ -6,9 +6,9 @@ import { Fault, invalidInput } from "../domain/fault.ts";
 import { parseInput } from "../domain/input.ts";
 import type { CallerFields, InvocationRequest, WireData } from "../domain/invocation.ts";
 import type { Operation } from "../domain/operations/operation.ts";
-import { membersWithout, placesIn } from "../util/json-places.ts";
-import { oneLine } from "../util/json-source.ts";
-import type { CatalogProvider, PluginCatalog } from "./catalog.ts";
+import { membersWithout, placesIn } from "../util/json/json-places.ts";
+import { oneLine } from "../util/json/json-source.ts";
+import type { CatalogProvider, PluginCatalog } from "./plugin-catalog.ts";
 
 /**
  * Checks the request against its operation's row and the plugin's Declaration and formats the line, without a line

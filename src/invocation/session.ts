@@ -16,7 +16,7 @@ import type { Log } from "../observe/log.ts";
 import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
 import type { SessionListener } from "../transport/transport.ts";
 import type { HostCallContext, HostCalls } from "./host-calls.ts";
-import type { InstalledPlugin } from "./installations.ts";
+import type { InstalledPlugin } from "./installation-directory.ts";
 import { userOf } from "./request-line.ts";
 
 /** How long the state of a plugin that is not ready is asked for, once its time is over. */
@@ -94,12 +94,12 @@ export class Session implements SessionListener {
 
   /** Takes a place or waits for one. Failures go to the sink. */
   begin(): void {
-    const { breaker } = this.#input.plugin;
-    if (breaker.tryEnter()) {
+    const { limiter } = this.#input.plugin;
+    if (limiter.tryEnter()) {
       this.#entered();
     } else {
       try {
-        this.#stopWaiting = breaker.wait(() => this.#entered());
+        this.#stopWaiting = limiter.wait(() => this.#entered());
       } catch (busy) {
         this.#leave({ ok: false, fault: toFault(busy) });
       }
@@ -253,7 +253,7 @@ export class Session implements SessionListener {
     runtime?.link.closeSession(this.#input.id);
     this.#log();
     this.#deps.onGone(this);
-    if (this.#enteredAt !== undefined) plugin.breaker.leave();
+    if (this.#enteredAt !== undefined) plugin.limiter.leave();
   }
 
   /** One timer for all clocks: it fires at the nearest of them and looks which one has run out. */
@@ -281,7 +281,7 @@ export class Session implements SessionListener {
     if (now + 1 < this.#dueAt()) this.#arm();
     else if (this.#callerEndedAt !== undefined) this.#overrun();
     else if (this.#phase === "queued") {
-      const busy = this.#input.plugin.breaker.busy(Math.round(now - this.#startedAt));
+      const busy = this.#input.plugin.limiter.busy(Math.round(now - this.#startedAt));
       this.#leave({ ok: false, fault: busy });
     } else if (now + 1 >= this.#startedAt + this.#totalMs) {
       this.#timedOut("total", this.#totalMs, `The call did not end within ${this.#totalMs} ms`);

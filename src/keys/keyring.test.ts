@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
-import { LocalQueue } from "../../test/harness/local-queue.ts";
-import { ManualClock } from "../../test/harness/manual-clock.ts";
+import { LocalQueue } from "../../test/harness/doubles/local-queue.ts";
+import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
 import { SCOPES } from "../domain/scope.ts";
 import { silentLog } from "../observe/log.ts";
-import type { ApiKey, Store } from "../store/store.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { Store } from "../store/store.ts";
 import { createKeyring, type Keyring } from "./keyring.ts";
 
 const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
@@ -57,7 +58,7 @@ interface House {
   readonly table: KeyTable;
   readonly clock: ManualClock;
   /** Another process on the same rows. */
-  join(news?: LocalQueue): Promise<Keyring>;
+  join(pubSub?: LocalQueue): Promise<Keyring>;
 }
 
 function aHouse(): House {
@@ -66,9 +67,9 @@ function aHouse(): House {
   return {
     table,
     clock,
-    join: async (news = new LocalQueue()) => {
+    join: async (pubSub = new LocalQueue()) => {
       const settings = { keyPollMs: POLL_MS, useWriteMs: WRITE_MS };
-      const options = { store: table, adminKey: ADMIN_KEY, news, clock, log: silentLog, settings };
+      const options = { store: table, adminKey: ADMIN_KEY, pubSub, clock, log: silentLog, settings };
       const keyring = await createKeyring(options);
       onTestFinished(() => keyring[Symbol.asyncDispose]());
       return keyring;
@@ -128,8 +129,8 @@ test("a revoked key opens nothing here at once, and nowhere after the next poll"
 
 test("other processes that hear of it look at once, without waiting for their poll", async () => {
   const { clock, join } = aHouse();
-  const news = new LocalQueue();
-  const [one, other] = [await join(news), await join(news)];
+  const pubSub = new LocalQueue();
+  const [one, other] = [await join(pubSub), await join(pubSub)];
   const { key, record } = await one.create(aKey);
   await clock.until(() => other.find(key) !== undefined, POLL_MS / 2);
   await one.revoke(record.id);

@@ -10,7 +10,9 @@ import type { TenantId } from "../domain/ids.ts";
 import { SCOPES, type Scope } from "../domain/scope.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
-import type { ApiKey, Page, PageRequest, Store } from "../store/store.ts";
+import type { Page, PageRequest } from "../store/contracts/answers.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
 import { checkAdminKey } from "./admin-key.ts";
 import { KeyUses } from "./key-uses.ts";
@@ -51,7 +53,7 @@ export interface Keyring extends AsyncDisposable {
 }
 
 /** Tells other processes that there is something to read. Best effort: everybody polls too. */
-export interface KeyNews {
+export interface KeyPubSub {
   publish(topic: string, message: string): Promise<void>;
   subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
 }
@@ -59,7 +61,7 @@ export interface KeyNews {
 export interface KeyringOptions {
   readonly store: { readonly keys: Store["keys"] };
   readonly adminKey: string;
-  readonly news: KeyNews;
+  readonly pubSub: KeyPubSub;
   readonly clock: Clock;
   readonly log: Log;
   readonly settings: {
@@ -183,7 +185,7 @@ class StoredKeyring implements Keyring {
 
   /** While the database is away, keys that are known stay valid: calls to running plugins go on. */
   async start(): Promise<void> {
-    const { clock, log, news, settings } = this.#options;
+    const { clock, log, pubSub, settings } = this.#options;
     const { signal } = this.#stop;
     const reads = new Outage(log, "keyring.refresh");
     const read = () => reads.run(() => this.refresh());
@@ -193,10 +195,10 @@ class StoredKeyring implements Keyring {
       repeat({ clock, everyMs: settings.keyPollMs }, read, signal),
       repeat({ clock, everyMs: settings.useWriteMs }, write, signal),
     ]);
-    const onNews = () => {
+    const onPublished = () => {
       read().catch((error: unknown) => log.error({ op: "keyring.refresh", ok: false, err: error }));
     };
-    this.#subscription = await news.subscribe(TOPIC, onNews).catch(() => undefined);
+    this.#subscription = await pubSub.subscribe(TOPIC, onPublished).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -215,7 +217,7 @@ class StoredKeyring implements Keyring {
   }
 
   async #tell(): Promise<void> {
-    await this.#options.news.publish(TOPIC, "").catch(() => undefined);
+    await this.#options.pubSub.publish(TOPIC, "").catch(() => undefined);
   }
 }
 

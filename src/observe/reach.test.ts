@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ManualClock } from "../../test/harness/manual-clock.ts";
+import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Log } from "./log.ts";
 import { type ReachOptions, reach } from "./reach.ts";

@@ -1,6 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { Dialect } from "../domain/package.ts";
-import type { PackageFiles } from "./archive.ts";
+import type { PackageFiles } from "./archive/archive.ts";
 import type { Findings } from "./findings.ts";
 import { manifestInvalid } from "./manifest-fault.ts";
 import { parseYaml, type Source } from "./yaml-source.ts";

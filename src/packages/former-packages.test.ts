@@ -1,13 +1,13 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/test-zip.ts";
 import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
 import { systemClock } from "../util/clock.ts";
 import { listDiskPackages, openDiskPackages } from "./disk/disk-packages.ts";
 import { copyFormer, withFormer } from "./former-packages.ts";
 import type { PackageStore } from "./package-store.ts";
-import { temporaryFolder } from "./test-zip.ts";
 
 const identifiers = ["ab", "cd", "ef"].map((digits) => `acme/echo:1.0.0@${digits.repeat(32)}`);
 const [first = "", second = "", third = ""] = identifiers;

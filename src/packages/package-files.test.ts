@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { type RawEntry, rawZip, realFiles, temporaryFolder } from "../../test/support/test-zip.ts";
 import { packageFiles } from "./package-files.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
-import { type RawEntry, rawZip, realFiles, temporaryFolder } from "./test-zip.ts";
 
 test("modes of an archive's entries neither change the checksum nor reach the image", async () => {
   await using folder = await temporaryFolder();

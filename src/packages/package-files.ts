@@ -1,7 +1,7 @@
 import type { Readable } from "node:stream";
 import { Fault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
-import { type Archive, openArchive, type PackageFiles } from "./archive.ts";
+import { type Archive, openArchive, type PackageFiles } from "./archive/archive.ts";
 import { Findings } from "./findings.ts";
 import { openDialect, type ReadPackageOptions } from "./read-package.ts";
 

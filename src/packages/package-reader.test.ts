@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { packFolder } from "./pack.ts";
+import { packFolder } from "./archive/pack.ts";
 import { createPackageReader } from "./package-reader.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
 

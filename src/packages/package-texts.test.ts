@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Archive, openArchive } from "./archive.ts";
+import { realFiles, temporaryFolder, zipOf } from "../../test/support/test-zip.ts";
+import { type Archive, openArchive } from "./archive/archive.ts";
 import { chooseReadme, findAsset, readPrivacy, readReadmes } from "./package-texts.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
-import { realFiles, temporaryFolder, zipOf } from "./test-zip.ts";
 
 const files: Record<string, string | Buffer> = {
   ...realFiles(),

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { storableText } from "../util/storable.ts";
-import type { PackageFiles } from "./archive.ts";
+import type { PackageFiles } from "./archive/archive.ts";
 
 const ASSETS = "_assets/";
 const ASSET_ID = /^[0-9a-f]{64}(\.[^/]*)?$/;

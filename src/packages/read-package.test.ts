@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { length } from "../../test/harness/lengths.ts";
+import { length } from "../../test/harness/samples/lengths.ts";
+import { REAL_MANIFEST, realFiles, seedFiles, temporaryFolder, zipOf } from "../../test/support/test-zip.ts";
 import { isFault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
-import { REAL_MANIFEST, realFiles, seedFiles, temporaryFolder, zipOf } from "./test-zip.ts";
 
 const uploadedAt = new Date("2026-01-02T03:04:05.678Z");
 

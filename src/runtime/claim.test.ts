@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { MemoryEngine } from "../../test/support/engine-memory/memory-engine.ts";
 import type { Fault } from "../domain/fault.ts";
-import { MemoryEngine } from "../engine/memory/memory-engine.ts";
 import { silentLog } from "../observe/log.ts";
 import { systemClock } from "../util/clock.ts";
 import { claimInstance, findHolder, seizeInstance, watchClaim } from "./claim.ts";

@@ -1,6 +1,6 @@
 /** What the operator chooses about Runtimes, grouped by who reads it. Periods are milliseconds, sizes bytes. */
 import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
-import type { CaBundle } from "./ca-bundle.ts";
+import type { CaBundle } from "./launch/ca-bundle.ts";
 
 /** Read by the profile: what every plugin Container looks like. */
 export interface ProfileSettings {

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { FRAME_DEPTH_MAX, type JsonText, type ProtocolBreach, type SessionFrame } from "../domain/frame.ts";
-import { JsonCursor } from "../util/json-cursor.ts";
+import { JsonCursor } from "../util/json/json-cursor.ts";
 
 export interface SessionLine {
   readonly sessionId: string;

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ContainerSpec } from "../../src/domain/container.ts";
 import { isFault } from "../../src/domain/fault.ts";
 import type { Engine, EngineEvent } from "../../src/engine/engine.ts";
-import { within } from "../harness/engine.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 
 export interface EngineSubject extends AsyncDisposable {
   readonly engine: Engine;

@@ -10,7 +10,7 @@ import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../src/engine/doc
 import type { Engine } from "../../src/engine/engine.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { aContainerSpec, within } from "../harness/engine.ts";
+import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
 
 const ID = "ab".repeat(32);
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;

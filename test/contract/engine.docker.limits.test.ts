@@ -3,7 +3,7 @@ import { chmod, glob, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openTestEngine, type TestEngine, within } from "../harness/engine.ts";
+import { openTestEngine, type TestEngine, within } from "../harness/rigs/test-engine.ts";
 
 const MIB = 1 << 20;
 let t: TestEngine;

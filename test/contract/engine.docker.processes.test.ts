@@ -4,7 +4,7 @@ import { buffer } from "node:stream/consumers";
 import { extract, pack } from "tar-stream";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CommitSpec, ExecSpec, LogChunk } from "../../src/engine/engine.ts";
-import { openTestEngine, type TestEngine, within } from "../harness/engine.ts";
+import { openTestEngine, type TestEngine, within } from "../harness/rigs/test-engine.ts";
 
 let t: TestEngine;
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-import { openTestEngine } from "../harness/engine.ts";
+import { openTestEngine } from "../harness/rigs/test-engine.ts";
 import { engineContract } from "./engine.contract.ts";
 
 engineContract(

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { MemoryEngine } from "../../src/engine/memory/memory-engine.ts";
-import { aContainerSpec, within } from "../harness/engine.ts";
+import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
+import { MemoryEngine } from "../support/engine-memory/memory-engine.ts";
 import { engineContract } from "./engine.contract.ts";
 
 const labels = { "berth.test": "memory" };

@@ -1,5 +1,5 @@
 import { openDiskPackages } from "../../src/packages/disk/disk-packages.ts";
-import { makeFolder } from "../harness/postgres.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
 import { packageStoreContract } from "./package-store.contract.ts";
 
 packageStoreContract("folder", async () => {

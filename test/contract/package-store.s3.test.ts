@@ -2,8 +2,8 @@ import { silentLog } from "../../src/observe/log.ts";
 import { openS3Storage } from "../../src/packages/s3/open-storage.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { makeFolder } from "../harness/postgres.ts";
-import { startS3Server } from "../harness/s3-server.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
+import { startS3Server } from "../harness/servers/s3-server.ts";
 import { packageStoreContract } from "./package-store.contract.ts";
 
 packageStoreContract("bucket", async () => {

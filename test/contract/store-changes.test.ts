@@ -4,10 +4,12 @@ import { isFault } from "../../src/domain/fault.ts";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
-import type { AcceptChange, Accepted, ChangeKind, Store } from "../../src/store/store.ts";
-import { length } from "../harness/lengths.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage } from "../harness/tenant-rows.ts";
+import type { Accepted } from "../../src/store/contracts/answers.ts";
+import type { AcceptChange, ChangeKind } from "../../src/store/contracts/installations.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { aPackage } from "../harness/samples/tenant-rows.ts";
 
 const LIMITS: Limits = {
   ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },

@@ -2,8 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/runtime-rows.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
+import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 const LEASE_MS = 10_000;
 /** What a holder has written whose clock was an hour ahead. */

@@ -3,10 +3,11 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import type { AcceptInstall, Store } from "../../src/store/store.ts";
-import { length } from "../harness/lengths.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import type { AcceptInstall } from "../../src/store/contracts/installations.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const ROUNDS = length({ short: 10, soak: 200 });
@@ -304,9 +305,9 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.leases.isTaken(name)).toBe(false);
       expect(await store.leases.take(name, "next", LEASE_MS)).toBe(true);
       await expect(store.leases.renew(name, holder, LEASE_MS)).rejects.toMatchObject({ code: "lease_lost" });
-      await store.leases.giveBack(name, holder);
+      await store.leases.release(name, holder);
       expect(await store.leases.isTaken(name)).toBe(true);
-      await store.leases.giveBack(name, "next");
+      await store.leases.release(name, "next");
       expect(await store.leases.isTaken(name)).toBe(false);
     });
   });

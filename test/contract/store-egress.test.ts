@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { EgressPolicy } from "../../src/domain/egress.ts";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const POLICY: EgressPolicy = { mode: "list", allow: ["api.example.com:443", "10.0.0.0/8"] };
 

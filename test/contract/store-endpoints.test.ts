@@ -1,13 +1,14 @@
 /** Rows of Endpoints and the counters beside them, on both databases. */
 import { describe, expect, it } from "vitest";
-import { createBerthSecrets } from "../../src/endpoint/berth-secrets.ts";
-import { resealAll } from "../../src/endpoint/reseal.ts";
-import { parseSecretKeys } from "../../src/endpoint/secret-keys.ts";
+import { createBerthSecrets } from "../../src/endpoint/secret-settings/berth-secrets.ts";
+import { resealAll } from "../../src/endpoint/secret-settings/reseal.ts";
+import { parseSecretKeys } from "../../src/endpoint/secret-settings/secret-keys.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import type { EndpointRecord } from "../../src/store/endpoint-rows.ts";
-import type { Accepted, Store } from "../../src/store/store.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import type { Accepted } from "../../src/store/contracts/answers.ts";
+import type { EndpointRecord } from "../../src/store/contracts/endpoints.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const WORKER = "worker-1";
 const never = new AbortController().signal;

@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/runtime-rows.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
+import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 const MIB = 1 << 20;
 const BUDGET = { memoryBytes: 64 * MIB, budgetBytes: 200 * MIB };

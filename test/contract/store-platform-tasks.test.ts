@@ -5,11 +5,11 @@ import type { BatchItem } from "../../src/domain/batch.ts";
 import { TaskId, type TenantId } from "../../src/domain/ids.ts";
 import { newItem } from "../../src/domain/install-task.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/connection.ts";
-import { plainSql } from "../../src/store/prisma/sql.ts";
+import { openConnection } from "../../src/store/prisma/client/connection.ts";
+import { plainSql } from "../../src/store/prisma/client/sql.ts";
 import type { Store } from "../../src/store/store.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const A = `acme/a:1.0.0@${"a".repeat(64)}`;
 const B = `acme/b:1.0.0@${"b".repeat(64)}`;

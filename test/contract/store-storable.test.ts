@@ -3,8 +3,8 @@ import { describe, expect, it } from "vitest";
 import type { FaultJson } from "../../src/domain/fault.ts";
 import { RuntimeId, TaskId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 /** A character that no database takes, two halves of a pair that do not belong together, the escape in letters. */
 const TEXT = "a\0b \udc00\ud800 \\u0000";

@@ -1,7 +1,7 @@
 import { Client } from "pg";
 import { expect, it } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
 
 const [tenantId, other] = [TenantId.parse(crypto.randomUUID()), TenantId.parse(crypto.randomUUID())];
 

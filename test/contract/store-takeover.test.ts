@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, type TaskId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Store } from "../../src/store/store.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import {
   type DaemonInstallation,
   daemonTables,
@@ -13,9 +14,8 @@ import {
   installTaskRow,
   pluginRow,
   speak,
-} from "../harness/daemon-database.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+} from "../harness/samples/daemon-database.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const KINDS = [{ table: "tool_installations", provider: "clock" }];
 const GRANTED = { limitsAsked: { memoryIsHard: false }, limits: LIMITS, warnings: ["a warning"] };
@@ -188,9 +188,9 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     const { unread: left, waiting, building } = await store.takeover.progress();
     expect([waiting, building]).toEqual([3, 1]);
     const place = { place: 2, of: left + waiting + building };
-    expect(await store.takeover.need(ids.last)).toEqual(place);
+    expect(await store.takeover.raise(ids.last)).toEqual(place);
     expect(await handOut()).toEqual([pkgs.last.identifier]);
-    expect(await store.takeover.need(ids.last)).toEqual(place);
+    expect(await store.takeover.raise(ids.last)).toEqual(place);
     expect(await store.tasks.listClaimable(10)).toHaveLength(2);
   });
 
@@ -212,7 +212,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
       state: "failed",
       cause: CAUSE,
     });
-    expect(await store.takeover.need(first ?? missing())).toBeUndefined();
+    expect(await store.takeover.raise(first ?? missing())).toBeUndefined();
     expect(await store.takeover.arrived(10)).toEqual([]);
     await store.packages.put(pkgs.lost, {});
     const arrived = await store.takeover.arrived(10);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 const LEASE_MS = 60_000;
 const LONG_MS = 3_600_000;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { AcceptTask } from "../../src/store/contracts/tasks.ts";
 import type { Store } from "../../src/store/store.ts";
-import type { AcceptTask } from "../../src/store/task-rows.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {
   const tenantId = TenantId.parse(crypto.randomUUID());

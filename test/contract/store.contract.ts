@@ -2,8 +2,10 @@ import { describe, expect, it } from "vitest";
 import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { Package } from "../../src/domain/package.ts";
-import type { Accepted, AcceptInstall, Store } from "../../src/store/store.ts";
-import { type TestDatabase, useStore } from "../harness/stores.ts";
+import type { Accepted } from "../../src/store/contracts/answers.ts";
+import type { AcceptInstall } from "../../src/store/contracts/installations.ts";
+import type { Store } from "../../src/store/store.ts";
+import { type TestDatabase, useStore } from "../harness/rigs/stores.ts";
 
 const LEASE_MS = 60_000;
 const LIMITS: Limits = {

@@ -1,5 +1,5 @@
 import { describe } from "vitest";
-import { DATABASES } from "../harness/stores.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
 import { storeContract } from "./store.contract.ts";
 
 describe.each(DATABASES)("the Store on $name", ({ create }) => storeContract(create));

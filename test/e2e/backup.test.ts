@@ -2,7 +2,6 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BerthProcess, makeDataFolder } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -17,9 +16,10 @@ import {
   streamTool,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { copyDatabase } from "../harness/pg-dump.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { type BerthProcess, makeDataFolder } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { copyDatabase } from "../harness/servers/pg-dump.ts";
 
 /** Keeps a value in its storage, and reads it again. */
 const KEEPER = `import json

@@ -1,7 +1,5 @@
 /** A bundle of two plugins over the API: killed on the way, cancelled, and refused to be taken apart by nobody's force. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { zipOf } from "../../src/packages/test-zip.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   aTenant,
   eventually,
@@ -10,8 +8,10 @@ import {
   packPlugin,
   type TaskJson,
   toolTexts,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { zipOf } from "../support/test-zip.ts";
 
 const packNamed = (name: string): Promise<PackedPlugin> =>
   packPlugin("echo", {

@@ -1,7 +1,6 @@
 /** Changes where apis and workers are processes of their own, and one of them dies in the middle. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { acceptChange, change, changeLimits, followChange, packEcho } from "../harness/changes.ts";
+import { acceptChange, change, changeLimits, followChange, packEcho } from "../harness/clients/changes.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -13,10 +12,11 @@ import {
   type PackedPlugin,
   streamTool,
   toolTexts,
-} from "../harness/client.ts";
-import { startLoad } from "../harness/load.ts";
-import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { makeRedisServer, type RedisServer } from "../harness/servers/redis-server.ts";
 
 const MIB = 1_048_576;
 

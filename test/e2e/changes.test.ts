@@ -1,7 +1,6 @@
 /** What becomes of calls, Containers, data and answers when what is installed changes. */
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   acceptChange,
   acceptLimits,
@@ -10,7 +9,7 @@ import {
   followChange,
   packEcho,
   pathOf,
-} from "../harness/changes.ts";
+} from "../harness/clients/changes.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -24,10 +23,11 @@ import {
   type TaskJson,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { length, SOON_MS } from "../harness/lengths.ts";
-import { startLoad } from "../harness/load.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length, SOON_MS } from "../harness/samples/lengths.ts";
 
 const MIB = 1_048_576;
 const PER_SECOND = 50;

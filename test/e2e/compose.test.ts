@@ -10,15 +10,22 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ContainerState } from "../../src/domain/container.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { networkName } from "../../src/runtime/profile.ts";
+import { networkName } from "../../src/runtime/launch/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthDoor } from "../harness/berth.ts";
-import { removeInstance, testEngine } from "../harness/build.ts";
-import { aTenant, eventually, install, packPlugin, type ToolCall, toolTexts } from "../harness/client.ts";
-import { type ComposeProject, openComposeProject } from "../harness/compose.ts";
-import { parseComposeFile } from "../harness/compose-file.ts";
-import { within } from "../harness/engine.ts";
-import { buildBerth, ensureStandIns, PLANTED } from "../harness/stand-ins.ts";
+import {
+  aTenant,
+  eventually,
+  install,
+  packPlugin,
+  type ToolCall,
+  toolTexts,
+} from "../harness/clients/client.ts";
+import type { BerthDoor } from "../harness/rigs/berth.ts";
+import { removeInstance, testEngine } from "../harness/rigs/build.ts";
+import { type ComposeProject, openComposeProject } from "../harness/rigs/compose.ts";
+import { parseComposeFile } from "../harness/rigs/compose-file.ts";
+import { buildBerth, ensureStandIns, PLANTED } from "../harness/rigs/stand-ins.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 
 const run = promisify(execFile);
 const IMAGE = `berth-test-berth:${randomBytes(4).toString("hex")}`;

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   eventually,
@@ -12,8 +11,9 @@ import {
   packPlugin,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const KEY = "a-key-of-our-own";
 

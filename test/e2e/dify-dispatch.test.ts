@@ -1,12 +1,12 @@
 /** The calls of a platform that knows the daemon, answered by a real plugin in its own Container. */
 import { request } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { type AcceptedInstall, aTenant, install, packPlugin } from "../harness/client.ts";
-import { eventsOf, toldBy } from "../harness/dify.ts";
-import { length, SOON_MS } from "../harness/lengths.ts";
-import { rssBytes } from "../harness/resident.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import { type AcceptedInstall, aTenant, install, packPlugin } from "../harness/clients/client.ts";
+import { eventsOf, toldBy } from "../harness/clients/dify.ts";
+import { rssBytes } from "../harness/processes/resident.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length, SOON_MS } from "../harness/samples/lengths.ts";
 
 const KEY = "a platform's key";
 const MIB = 1024 * 1024;

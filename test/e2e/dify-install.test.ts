@@ -1,10 +1,10 @@
 /** The sequence of a Dify API server: upload, install, poll, call, upgrade, call, uninstall; and what goes wrong in it. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { packEcho } from "../harness/changes.ts";
-import { aTenant, eventually, type PackedPlugin, packPlugin } from "../harness/client.ts";
-import { type Envelope, eventsOf, toldBy } from "../harness/dify.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import { packEcho } from "../harness/clients/changes.ts";
+import { aTenant, eventually, type PackedPlugin, packPlugin } from "../harness/clients/client.ts";
+import { type Envelope, eventsOf, toldBy } from "../harness/clients/dify.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const KEY = "a key of the platform";
 

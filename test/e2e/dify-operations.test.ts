@@ -1,15 +1,14 @@
 /** Every operation, asked of a real plugin through both doors: what reaches it, and what its caller gets. */
 import { type IncomingMessage, request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ChunkKind } from "../../src/domain/chunks/chunks.ts";
-import type { Dispatch, Operation } from "../../src/domain/operations/operation.ts";
-import { OPERATIONS } from "../../src/domain/operations/operations.ts";
-import type { BerthProcess } from "../harness/berth.ts";
-import { aTenant, eventually, install } from "../harness/client.ts";
-import { type Envelope, eventsOf, toldBy } from "../harness/dify.ts";
-import { EVERY_KIND, type EveryKind, packEveryKind } from "../harness/every-kind.ts";
-import { recorded, withLists } from "../harness/recorded.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import type { ChunkKind } from "../../src/http/dify/wire/chunks/chunks.ts";
+import { DISPATCHED, type Dispatched } from "../../src/http/dify/wire/operations/dispatched.ts";
+import { aTenant, eventually, install } from "../harness/clients/client.ts";
+import { type Envelope, eventsOf, toldBy } from "../harness/clients/dify.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { EVERY_KIND, type EveryKind, packEveryKind } from "../harness/samples/every-kind.ts";
+import { recorded, withLists } from "../harness/samples/recorded.ts";
 
 const KEY = "a key of the platform";
 const TENANT = aTenant();
@@ -25,10 +24,8 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]());
 
 type Json = Readonly<Record<string, unknown>>;
-type Row = Operation & { readonly dispatch: Dispatch };
 
-const isDispatched = (row: Operation): row is Row => row.dispatch !== undefined;
-const ROWS = OPERATIONS.filter(isDispatched).map((row) => ({ ...row, path: row.dispatch.path }));
+const ROWS = DISPATCHED.map((row) => ({ ...row, path: row.dispatch.path }));
 const STREAMED = ROWS.filter(({ dispatch }) => dispatch.isPolled !== true);
 
 const KINDS: Readonly<Record<string, EveryKind>> = {
@@ -54,7 +51,7 @@ function chunksOf(kind: ChunkKind): { readonly sent: readonly unknown[]; readonl
 }
 
 function post(
-  row: Pick<Row, "type"> & { path: string },
+  row: Pick<Dispatched, "type"> & { path: string },
   context: Json,
   signal?: AbortSignal,
 ): Promise<Response> {
@@ -68,7 +65,7 @@ function post(
 }
 
 async function stream(
-  row: Pick<Row, "type"> & { path: string },
+  row: Pick<Dispatched, "type"> & { path: string },
   context: Json,
 ): Promise<readonly Envelope[]> {
   const answer = await post(row, context);

@@ -1,12 +1,12 @@
 /** One Tenant's path with another's ids, on every route; and bodies that nobody should send, on every route. */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { aTenant, eventually, type PackedPlugin, packPlugin } from "../harness/client.ts";
-import { type Envelope, eventsOf, toldBy } from "../harness/dify.ts";
-import { DIFY_ROUTES } from "../harness/dify-routes.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import { aTenant, eventually, type PackedPlugin, packPlugin } from "../harness/clients/client.ts";
+import { type Envelope, eventsOf, toldBy } from "../harness/clients/dify.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { DIFY_ROUTES } from "../harness/samples/dify-routes.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const KEY = "a key of the platform";
 const MINE = aTenant();

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -16,10 +15,11 @@ import {
   type TaskEventJson,
   uninstall,
   upload,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { readTraces } from "../harness/traces.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { readTraces } from "../harness/rigs/traces.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const ROUNDS = length({ short: 2, soak: 20 });
 const RACES = length({ short: 2, soak: 15 });

@@ -1,8 +1,8 @@
 /** `berth doctor`, and the look at the limits that a first start takes by itself. */
 import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { eventually } from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import { eventually } from "../harness/clients/client.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 interface Report {
   readonly checked_at: string | null;

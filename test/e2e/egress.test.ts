@@ -2,16 +2,16 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { networkName, networkSpec } from "../../src/runtime/profile.ts";
+import { networkName, networkSpec } from "../../src/runtime/launch/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   eventually,
   install,
   type PackedPlugin,
   packPlugin,
-} from "../harness/client.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
 import {
   connectFrom,
   hostAddresses,
@@ -20,8 +20,8 @@ import {
   type OutsideHost,
   openOutsideHost,
   serveIn,
-} from "../harness/connect-matrix.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/rigs/connect-matrix.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const scope = new Scope();
 let site: Site;

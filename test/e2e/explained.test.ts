@@ -5,7 +5,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -17,11 +16,17 @@ import {
   packPlugin,
   type TaskEventJson,
   upload,
-} from "../harness/client.ts";
-import { freePort } from "../harness/free-port.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { bridgeAddress, startWheelIndex, type TestWheel, type WheelIndex } from "../harness/wheel-index.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
+import { freePort } from "../harness/servers/free-port.ts";
+import {
+  bridgeAddress,
+  startWheelIndex,
+  type TestWheel,
+  type WheelIndex,
+} from "../harness/servers/wheel-index.ts";
 
 const MIB = 1 << 20;
 const START_SECONDS = 8;

@@ -1,7 +1,6 @@
 /** Plugins that die, flood, crash or never come up: told apart to the caller, and harmless to everybody else. */
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -15,9 +14,10 @@ import {
   install,
   packPlugin,
   toolTexts,
-} from "../harness/client.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
 
 let site: Site;
 let berth: BerthProcess;

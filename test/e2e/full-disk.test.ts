@@ -8,7 +8,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -20,10 +19,11 @@ import {
   packVersion,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { mountSmallDisk, type SmallDisk } from "../harness/small-disk.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { mountSmallDisk, type SmallDisk } from "../harness/rigs/small-disk.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const FOLDERS = ["storage", "run", "redis", "logs"] as const;
 

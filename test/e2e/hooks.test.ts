@@ -1,7 +1,6 @@
 /** Addresses of endpoints with a real plugin in its Container: what goes in, what comes out, and what it costs. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { change } from "../harness/changes.ts";
+import { change } from "../harness/clients/changes.ts";
 import {
   type AcceptedInstall,
   eventually,
@@ -9,12 +8,13 @@ import {
   install,
   type PackedPlugin,
   packPlugin,
-} from "../harness/client.ts";
-import { callHook, errorOf, type HookRequest } from "../harness/hook.ts";
-import { length } from "../harness/lengths.ts";
-import { startLoadOf } from "../harness/load.ts";
-import { rssBytes } from "../harness/resident.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoadOf } from "../harness/clients/load.ts";
+import { rssBytes } from "../harness/processes/resident.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { callHook, errorOf, type HookRequest } from "../harness/rigs/hook.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const MIB = 1_048_576;
 const DIFY_KEY = "the platform's key";

@@ -1,6 +1,5 @@
 /** The memory of the host, as an operator sets it: an install that does not fit is refused, and fits once there is room. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -10,8 +9,9 @@ import {
   packPlugin,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const RETRIES = { BERTH_INSTALL_RETRIES_MAX: "1", BERTH_INSTALL_RETRY_SECONDS: "0.05" };
 

@@ -2,7 +2,6 @@
 import { spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   callTool,
@@ -12,9 +11,10 @@ import {
   install,
   packPlugin,
   toolTexts,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 /** Whatever else the machine does, the waits end. */
 const SHORT_CLOCKS = {

@@ -1,7 +1,7 @@
 /** A plugin that nobody calls is stopped where the operator wants it, and comes back for whoever calls next. */
 import { expect, test } from "vitest";
-import { eventually, historyOf, install, packPlugin, toolTexts } from "../harness/client.ts";
-import { openSite } from "../harness/site.ts";
+import { eventually, historyOf, install, packPlugin, toolTexts } from "../harness/clients/client.ts";
+import { openSite } from "../harness/rigs/site.ts";
 
 test("a stopped plugin is started once for 50 calls that come at once, and answers all of them", async () => {
   await using site = await openSite({ env: { BERTH_IDLE_STOP_SECONDS: "1" } });

@@ -6,7 +6,6 @@ import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -20,10 +19,11 @@ import {
   type TaskJson,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { KILL_POINTS, type WritePoint } from "../harness/kill-points.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { KILL_POINTS, type WritePoint } from "../harness/samples/kill-points.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const PLUGIN_ID = "berth-tests/echo";
 /** Which points a short run takes: another number takes others. */

@@ -1,6 +1,5 @@
 /** Berth is killed at any moment, on both databases: it goes on where it was, with one image and one Container. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   accept,
   eventually,
@@ -13,8 +12,9 @@ import {
   type TaskEventJson,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
 
 const STEPS = ["queued", "fetching", "verifying", "resolving", "building", "starting"] as const;
 

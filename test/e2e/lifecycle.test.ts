@@ -1,7 +1,6 @@
 /** The life of an Installation on both databases: what is there after each turn, on the Engine, in rows and in answers. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -17,8 +16,9 @@ import {
   toolTexts,
   uninstall,
   upload,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
 
 describe.each(SITES)("on $database", ({ database }) => {
   let site: Site;

@@ -1,7 +1,6 @@
 /** Limits that change while a plugin runs: what the kernel holds then, in which container, and what calls notice. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { acceptLimits, followChange, packEcho } from "../harness/changes.ts";
+import { acceptLimits, followChange, packEcho } from "../harness/clients/changes.ts";
 import {
   type AcceptedInstall,
   eventually,
@@ -10,10 +9,11 @@ import {
   type PackedPlugin,
   streamTool,
   toolTexts,
-} from "../harness/client.ts";
-import { within } from "../harness/engine.ts";
-import { startLoad } from "../harness/load.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 
 const MIB = 1_048_576;
 const SPARE = 16 * MIB;

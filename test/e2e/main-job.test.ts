@@ -1,6 +1,5 @@
 /** The main job on the examples: a real package goes in, a streamed answer comes out of its own limited Container. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -14,9 +13,10 @@ import {
   streamTool,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
 
 let site: Site;
 let berth: BerthProcess;

@@ -3,9 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFile, open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { SIGNER } from "../../src/packages/signature/test-key.ts";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   aTenant,
   eventually,
@@ -14,12 +12,14 @@ import {
   packPlugin,
   toolRequest,
   toolTexts,
-} from "../harness/client.ts";
-import { type OfflineHost, openOfflineHost } from "../harness/offline-host.ts";
-import { makeRedisServer } from "../harness/redis-server.ts";
-import { signed } from "../harness/signing.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { startWheelIndex, type WheelIndex } from "../harness/wheel-index.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { type OfflineHost, openOfflineHost } from "../harness/rigs/offline-host.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { signed } from "../harness/samples/signing.ts";
+import { makeRedisServer } from "../harness/servers/redis-server.ts";
+import { startWheelIndex, type WheelIndex } from "../harness/servers/wheel-index.ts";
+import { SIGNER } from "../support/test-key.ts";
 
 const scope = new Scope();
 let site: Site;

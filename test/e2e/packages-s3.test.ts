@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -15,9 +14,10 @@ import {
   packVersion,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { S3_CREDENTIALS, type S3Server, startS3Server } from "../harness/s3-server.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { S3_CREDENTIALS, type S3Server, startS3Server } from "../harness/servers/s3-server.ts";
 
 let site: Site;
 let server: S3Server;

@@ -1,9 +1,9 @@
 /** Packages and bundles over the API: several kinds in one, each callable; what a package says for people. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { zipOf } from "../../src/packages/test-zip.ts";
-import type { BerthProcess } from "../harness/berth.ts";
-import { type AcceptedInstall, install, type PackedPlugin, packPlugin } from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+import { type AcceptedInstall, install, type PackedPlugin, packPlugin } from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { zipOf } from "../support/test-zip.ts";
 
 let site: Site;
 let berth: BerthProcess;

@@ -5,9 +5,8 @@
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/connection.ts";
-import { plainSql } from "../../src/store/prisma/sql.ts";
-import type { BerthProcess } from "../harness/berth.ts";
+import { openConnection } from "../../src/store/prisma/client/connection.ts";
+import { plainSql } from "../../src/store/prisma/client/sql.ts";
 import {
   aTenant,
   eventually,
@@ -16,9 +15,10 @@ import {
   type PackedPlugin,
   packPlugin,
   uninstall,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
-import { file, type SourceServer, startSourceServer } from "../harness/source-server.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { file, type SourceServer, startSourceServer } from "../harness/servers/source-server.ts";
 
 const PUBLIC_URL = "https://plugins.example/berth";
 

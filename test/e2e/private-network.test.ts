@@ -8,8 +8,6 @@ import { createServer } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   eventually,
   failInstall,
@@ -19,10 +17,12 @@ import {
   packPlugin,
   packVersion,
   toolTexts,
-} from "../harness/client.ts";
-import { type RecordingProxy, startRecordingProxy } from "../harness/recording-proxy.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { bridgeAddress, startWheelIndex } from "../harness/wheel-index.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { type RecordingProxy, startRecordingProxy } from "../harness/servers/recording-proxy.ts";
+import { bridgeAddress, startWheelIndex } from "../harness/servers/wheel-index.ts";
 
 const CLIENTS = ["requests", "httpx", "urllib", "aiohttp", "aiohttp(trust_env)"];
 const INSIDE = "inside.example";

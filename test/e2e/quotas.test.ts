@@ -1,6 +1,5 @@
 /** What a tenant may have, as an operator sets it for all and for one: what is refused, with which numbers, and what is shown. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -10,8 +9,9 @@ import {
   packPlugin,
   streamTool,
   toolTexts,
-} from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const MIB = 1_048_576;
 

@@ -6,8 +6,6 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { BERTH_MAIN, type BerthProcess, inherited } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -19,12 +17,14 @@ import {
   type PackedPlugin,
   packPlugin,
   toolTexts,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { makeFolder } from "../harness/postgres.ts";
-import { makePostgresServer, type PostgresServer } from "../harness/postgres-server.ts";
-import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { BERTH_MAIN, type BerthProcess, inherited } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
+import { makePostgresServer, type PostgresServer } from "../harness/servers/postgres-server.ts";
+import { makeRedisServer, type RedisServer } from "../harness/servers/redis-server.ts";
 
 const PASSWORD = "p@ss:w/o?r#d%41";
 const SECRET = encodeURIComponent(PASSWORD);

@@ -1,6 +1,5 @@
 /** The embedded Redis is away: what was accepted goes on afterwards, and running plugins do not notice. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -10,9 +9,10 @@ import {
   type PackedPlugin,
   packPlugin,
   toolTexts,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 let site: Site;
 let berth: BerthProcess;

@@ -2,7 +2,6 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   aTenant,
   eventually,
@@ -12,8 +11,9 @@ import {
   packPlugin,
   type TaskJson,
   toolTexts,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
 
 /** Keeps a value in its storage, then takes its time to stop. */
 const MAIN = `import signal

@@ -2,8 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
-import { change, changeLimits, pathOf } from "../harness/changes.ts";
+import { change, changeLimits, pathOf } from "../harness/clients/changes.ts";
 import {
   type AcceptedInstall,
   eventually,
@@ -14,9 +13,10 @@ import {
   packVersion,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { startLoad } from "../harness/load.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const PER_SECOND = 20;
 

@@ -1,8 +1,6 @@
 /** `berth api` and `berth worker` while PostgreSQL, or Redis, is cut off for a while: a network that fails, not a server. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { makeAuthority } from "../harness/authority.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -16,13 +14,15 @@ import {
   packVersion,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { length } from "../harness/lengths.ts";
-import { startLoad } from "../harness/load.ts";
-import { makePostgresServer } from "../harness/postgres-server.ts";
-import { makeRedisServer } from "../harness/redis-server.ts";
-import { Relay } from "../harness/relay.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { makeAuthority } from "../harness/servers/authority.ts";
+import { makePostgresServer } from "../harness/servers/postgres-server.ts";
+import { makeRedisServer } from "../harness/servers/redis-server.ts";
+import { Relay } from "../harness/servers/relay.ts";
 
 const AWAY_SECONDS = length({ short: 3, soak: 60 });
 const CALLS_PER_SECOND = 5;

@@ -1,6 +1,5 @@
 /** What an operator chooses by setting, and how the commands begin and end. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   eventually,
   failInstall,
@@ -9,8 +8,9 @@ import {
   packPlugin,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 let site: Site;
 let echo: PackedPlugin;

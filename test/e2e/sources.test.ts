@@ -4,8 +4,6 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { makeAuthority } from "../harness/authority.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   aTenant,
   type ErrorJson,
@@ -17,8 +15,10 @@ import {
   type TaskJson,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { makeAuthority } from "../harness/servers/authority.ts";
 import {
   file,
   json,
@@ -27,7 +27,7 @@ import {
   sha256,
   startSourceServer,
   status,
-} from "../harness/source-server.ts";
+} from "../harness/servers/source-server.ts";
 
 const MARKETPLACE = "/api/v1/plugins/download";
 const SECRETS = ["market-token-hush", "github-token-hush", "signature-hush"];

@@ -1,7 +1,5 @@
 /** Two apis and two workers on one host, one PostgreSQL, one Redis: any of them may go, nobody's call is lost. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startBalancer } from "../harness/balancer.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -24,12 +22,14 @@ import {
   toolTexts,
   uninstall,
   upload,
-} from "../harness/client.ts";
-import { freePort } from "../harness/free-port.ts";
-import { length } from "../harness/lengths.ts";
-import { type LoadOptions, startLoad } from "../harness/load.ts";
-import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { type LoadOptions, startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { startBalancer } from "../harness/servers/balancer.ts";
+import { freePort } from "../harness/servers/free-port.ts";
+import { makeRedisServer, type RedisServer } from "../harness/servers/redis-server.ts";
 
 const LEASE_MS = 4_000;
 const POLL_MS = 300;

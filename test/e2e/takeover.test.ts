@@ -8,7 +8,6 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   aTenant,
   eventually,
@@ -18,7 +17,9 @@ import {
   packPlugin,
   toolTexts,
   upload,
-} from "../harness/client.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 import {
   type DaemonPackage,
   daemonTables,
@@ -27,8 +28,7 @@ import {
   installationRows,
   installTaskRow,
   pluginRow,
-} from "../harness/daemon-database.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/samples/daemon-database.ts";
 
 const DIFY_KEY = "a key of the platform";
 const [one, two, three] = [aTenant(), aTenant(), aTenant()];

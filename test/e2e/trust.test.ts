@@ -2,8 +2,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { SIGNER } from "../../src/packages/signature/test-key.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -15,9 +13,11 @@ import {
   packPlugin,
   packVersion,
   toolTexts,
-} from "../harness/client.ts";
-import { SIGNER_KEY, signed, wronglySigned } from "../harness/signing.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { SIGNER_KEY, signed, wronglySigned } from "../harness/samples/signing.ts";
+import { SIGNER } from "../support/test-key.ts";
 
 interface TrustJson {
   readonly verdict: string;

@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   follow,
@@ -10,9 +9,10 @@ import {
   packPlugin,
   type TaskJson,
   toolTexts,
-} from "../harness/client.ts";
-import { openSite, type Site } from "../harness/site.ts";
-import { type SourceServer, silence, startSourceServer } from "../harness/source-server.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { type SourceServer, silence, startSourceServer } from "../harness/servers/source-server.ts";
 
 const PLANT = pathToFileURL(join(import.meta.dirname, "../fixtures/plant-faults.ts")).href;
 

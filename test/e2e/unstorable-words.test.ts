@@ -4,7 +4,6 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   askTool,
   type ErrorJson,
@@ -14,9 +13,10 @@ import {
   install,
   packPlugin,
   toolTexts,
-} from "../harness/client.ts";
-import { makeRedisServer } from "../harness/redis-server.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
+import { makeRedisServer } from "../harness/servers/redis-server.ts";
 
 /** NUL, a byte that is no UTF-8, and half of a surrogate pair as WTF-8 would write it. */
 const LAST_WORDS = 'import os\nos.write(2, b"last\\0words \\xff \\xed\\xa0\\x80\\n")\n';

@@ -2,8 +2,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { seedFiles, zipOf } from "../../src/packages/test-zip.ts";
-import type { BerthProcess, RequestOptions } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   aTenant,
@@ -12,8 +10,10 @@ import {
   install,
   type PackedPlugin,
   packPlugin,
-} from "../harness/client.ts";
-import { openSite, SITES, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess, RequestOptions } from "../harness/rigs/berth.ts";
+import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { seedFiles, zipOf } from "../support/test-zip.ts";
 
 describe.each(SITES)("on $database", ({ database }) => {
   let site: Site;

@@ -1,6 +1,7 @@
 /** Each attack alone, then all at once, beside a sibling under steady load: it hurts the attacker and nobody else. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { uninstall } from "../harness/client.ts";
+import { uninstall } from "../harness/clients/client.ts";
+import type { Load } from "../harness/clients/load.ts";
 import {
   type Attack,
   type Attacker,
@@ -10,8 +11,7 @@ import {
   processesIn,
   servesAgain,
   tracesOfPlugins,
-} from "../harness/hostile.ts";
-import type { Load } from "../harness/load.ts";
+} from "../harness/rigs/hostile.ts";
 import { ATTACKS } from "./attacks.ts";
 
 /** What Berth may hold more after all attacks than before them, garbage left out. */

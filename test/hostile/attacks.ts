@@ -4,8 +4,7 @@
  */
 import { deepStrictEqual, ok, partialDeepStrictEqual } from "node:assert";
 import type { ServerEvent } from "../../src/cli/event-stream.ts";
-import type { BerthDoor } from "../harness/berth.ts";
-import { change } from "../harness/changes.ts";
+import { change } from "../harness/clients/changes.ts";
 import {
   askTool,
   callTool,
@@ -17,9 +16,10 @@ import {
   toolRequest,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { type Attack, processesIn } from "../harness/hostile.ts";
-import { length } from "../harness/lengths.ts";
+} from "../harness/clients/client.ts";
+import type { BerthDoor } from "../harness/rigs/berth.ts";
+import { type Attack, processesIn } from "../harness/rigs/hostile.ts";
+import { length } from "../harness/samples/lengths.ts";
 import { BAD_CALLERS } from "./bad-callers.ts";
 
 /** One call, and the texts of an answer that ends well, or what must stand in its JSON objects. */

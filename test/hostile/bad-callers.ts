@@ -2,8 +2,8 @@
 import { deepStrictEqual } from "node:assert";
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
-import { eventually, toolRequest, toolTexts } from "../harness/client.ts";
-import type { Attack, Attacker, HostileSite } from "../harness/hostile.ts";
+import { eventually, toolRequest, toolTexts } from "../harness/clients/client.ts";
+import type { Attack, Attacker, HostileSite } from "../harness/rigs/hostile.ts";
 
 /** Those of one Installation at once. */
 const CLIENTS = 10;

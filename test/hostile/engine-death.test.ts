@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ContainerState } from "../../src/domain/container.ts";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -14,10 +13,11 @@ import {
   packVersion,
   toolTexts,
   upload,
-} from "../harness/client.ts";
-import { startLoad } from "../harness/load.ts";
-import { makeOwnEngine, type OwnEngine } from "../harness/own-engine.ts";
-import { openSite, type Site } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import { startLoad } from "../harness/clients/load.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { makeOwnEngine, type OwnEngine } from "../harness/rigs/own-engine.ts";
+import { openSite, type Site } from "../harness/rigs/site.ts";
 
 const PLUGIN_ID = "berth-tests/echo";
 

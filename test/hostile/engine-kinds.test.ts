@@ -1,9 +1,8 @@
 /** Engines that Berth cannot use, or not for all that is asked: it says so by name, and says what to change. */
 import { randomBytes } from "node:crypto";
 import { expect, test } from "vitest";
-import { networkSpec } from "../../src/runtime/profile.ts";
+import { networkSpec } from "../../src/runtime/launch/profile.ts";
 import { Scope } from "../../src/util/scope.ts";
-import type { BerthProcess } from "../harness/berth.ts";
 import {
   type AcceptedInstall,
   accept,
@@ -13,9 +12,10 @@ import {
   type TaskEventJson,
   toolTexts,
   uninstall,
-} from "../harness/client.ts";
-import { makeOwnEngine } from "../harness/own-engine.ts";
-import { openSite } from "../harness/site.ts";
+} from "../harness/clients/client.ts";
+import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { makeOwnEngine } from "../harness/rigs/own-engine.ts";
+import { openSite } from "../harness/rigs/site.ts";
 
 test("an Engine that maps users to others is refused at the start, which names what to change", async () => {
   await using scope = new Scope();

@@ -4,9 +4,15 @@ import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { childNamed } from "../harness/child-named.ts";
-import { streamTool } from "../harness/client.ts";
-import { type Attacker, type HostileSite, openHostileSite, processesIn, report } from "../harness/hostile.ts";
+import { streamTool } from "../harness/clients/client.ts";
+import { childNamed } from "../harness/processes/child-named.ts";
+import {
+  type Attacker,
+  type HostileSite,
+  openHostileSite,
+  processesIn,
+  report,
+} from "../harness/rigs/hostile.ts";
 
 /** The plugin looks for what all of these begin with. */
 const secret = (number: number) => `PlantedSecret${number}`;

@@ -4,14 +4,14 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BERTH_ITSELF } from "../../src/domain/audit.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import { createBatches } from "../../src/installation/batch/batches.ts";
-import { acceptChange } from "../../src/installation/changes/accept-change.ts";
+import { acceptChange } from "../../src/installation/requests/accept-change.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aTenant, type InstallRig, useInstallRig } from "../harness/installer.ts";
-import { length } from "../harness/lengths.ts";
-import { mortalStore } from "../harness/mortal-store.ts";
-import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { mortalStore } from "../harness/doubles/mortal-store.ts";
+import { aTenant, type InstallRig, useInstallRig } from "../harness/rigs/installer.ts";
+import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */

@@ -1,8 +1,8 @@
 import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { type BuildRig, openBuildRig } from "../harness/build.ts";
-import { startWheelIndex, type TestWheel } from "../harness/wheel-index.ts";
+import { type BuildRig, openBuildRig } from "../harness/rigs/build.ts";
+import { startWheelIndex, type TestWheel } from "../harness/servers/wheel-index.ts";
 
 const SPY: TestWheel = {
   name: "spy",

@@ -4,10 +4,10 @@ import { TenantId } from "../../src/domain/ids.ts";
 import type { StagedFile } from "../../src/packages/package-store.ts";
 import type { ReadPackageOptions } from "../../src/packages/read-package.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
-import { REAL_MANIFEST, realFiles, temporaryFolder, zipOf } from "../../src/packages/test-zip.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { type IntakeChanges, inPieces, openIntake } from "../harness/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { type IntakeChanges, inPieces, openIntake } from "../harness/rigs/intake.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { REAL_MANIFEST, realFiles, temporaryFolder, zipOf } from "../support/test-zip.ts";
 
 const tenantId = TenantId.parse("33333333-3333-4333-8333-333333333333");
 const never = new AbortController().signal;
@@ -286,7 +286,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
 /** By the rule of packages, said a second time. */
 async function bundleChecksum(bytes: Buffer): Promise<string> {
-  const { openArchive } = await import("../../src/packages/archive.ts");
+  const { openArchive } = await import("../../src/packages/archive/archive.ts");
   const { createHash } = await import("node:crypto");
   const sha = (data: string | Buffer) => createHash("sha256").update(data).digest();
   await using folder = await temporaryFolder();

@@ -4,12 +4,12 @@ import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
-import { createInstallationChanges } from "../../src/installation/changes/changes.ts";
+import { createInstallationChanges } from "../../src/installation/requests/installation-changes.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Sources } from "../../src/sources/sources.ts";
-import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
-import { type NeedsRig, openNeedsRig } from "../harness/needs-rig.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
+import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
 
 /** Names of its own for each test, so that none finds what another has uploaded. */
 function names() {

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { readConfig } from "../../src/config.ts";
 import { destinationOf } from "../../src/domain/destination.ts";
-import { filledCompose, readEnvFile } from "../harness/compose-file.ts";
+import { filledCompose, readEnvFile } from "../harness/rigs/compose-file.ts";
 
 const EXAMPLE = join(import.meta.dirname, "../../examples/dify");
 const DIFYS = join(import.meta.dirname, "../fixtures/dify-compose.yml");

@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
-import { OPERATIONS } from "../../src/domain/operations/operations.ts";
-import { ask, dispatch, type Envelope, eventsOf, refusalOf, toldBy } from "../harness/dify.ts";
+import { DISPATCHED } from "../../src/http/dify/wire/operations/dispatched.ts";
+import { ask, dispatch, type Envelope, eventsOf, refusalOf, toldBy } from "../harness/clients/dify.ts";
 import {
   anInstallation,
   DIFY_ADMIN_KEY,
@@ -16,7 +16,7 @@ import {
   OTHER_TENANT,
   openDoor,
   TENANT,
-} from "../harness/door.ts";
+} from "../harness/rigs/door.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const LLM = { provider: "echo", model: "m", model_type: "llm", prompt_messages: [] };
@@ -347,7 +347,7 @@ describe("what the plugin is sent", () => {
 
   test("no body out of the shape of any route is an error of the server", async () => {
     const door = await aDoor();
-    const paths = OPERATIONS.flatMap((one) => one.dispatch?.path ?? []);
+    const paths = DISPATCHED.map(({ dispatch }) => dispatch.path);
     const wrong = [null, 5, "x", [], {}, { data: null }, { data: [1] }, { data: { provider: {}, texts: 5 } }];
     for (const path of paths)
       for (const body of wrong)

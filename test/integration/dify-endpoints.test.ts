@@ -2,13 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { createInnerApi } from "../../src/endpoint/inner-api.ts";
-import { createPlatformSecrets } from "../../src/endpoint/platform-secrets.ts";
-import type { StoredPackage } from "../../src/store/store.ts";
+import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts";
+import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
+import type { StoredPackage } from "../../src/store/contracts/packages.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
-import { anInstallation, DIFY_KEY, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/door.ts";
-import { testSecrets } from "../harness/endpoint-rows.ts";
-import { type FakeInnerApi, useInnerApi } from "../harness/inner-api.ts";
+import { testSecrets } from "../harness/doubles/endpoint-rows.ts";
+import { anInstallation, DIFY_KEY, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { type FakeInnerApi, useInnerApi } from "../harness/servers/inner-api.ts";
 
 const PLUGIN = "acme/hooks";
 const UID = `${PLUGIN}:1.0.0@${"cd".repeat(32)}`;

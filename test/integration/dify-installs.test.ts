@@ -1,6 +1,6 @@
 /** Installs, upgrades, uninstalls and tasks as clients of dify-plugin-daemon ask for them: every answer and refusal. */
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { DIFY_KEY, type Door, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/door.ts";
+import { DIFY_KEY, type Door, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
 
 const NEXT = IDENTIFIER.replace("0.0.1", "0.0.2");
 const OTHER = IDENTIFIER.replace("echo", "other");

@@ -1,7 +1,7 @@
 /** The routes that clients of dify-plugin-daemon know: one that is missing here or there fails. */
 import { describe, expect, test } from "vitest";
-import { DIFY_ROUTES } from "../harness/dify-routes.ts";
-import { DIFY_KEY, openDoor, TENANT } from "../harness/door.ts";
+import { DIFY_KEY, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { DIFY_ROUTES } from "../harness/samples/dify-routes.ts";
 
 /** Whatever a parameter is called, and however one that takes slashes is written. */
 function plain({ method, path }: { readonly method: string; readonly path: string }): string {

@@ -10,8 +10,8 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { type DoctorDeps, examine, examineOnce, readReport } from "../../src/runtime/doctor/doctor.ts";
 import { PROFILE_DEFAULTS } from "../../src/runtime/settings.ts";
-import { testEngine } from "../harness/build.ts";
-import { within } from "../harness/engine.ts";
+import { testEngine } from "../harness/rigs/build.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 
 const PROBE_FILE = join(import.meta.dirname, "../../runtime-images/python/probe.py");
 

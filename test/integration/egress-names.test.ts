@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scope } from "../../src/util/scope.ts";
-import { eventually } from "../harness/client.ts";
+import { eventually } from "../harness/clients/client.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const scope = new Scope();
@@ -17,7 +17,7 @@ const resolver = new Resolver({ timeout: 10_000, tries: 1 });
 beforeAll(async () => {
   const port = await startServer();
   const names = spawn("python3", [
-    join(ROOT, "test/harness/guard-names.py"),
+    join(ROOT, "test/harness/rigs/guard-names.py"),
     join(ROOT, "runtime-images/python/egress"),
     String(port),
     ...["api.example.com:443", "*.wide.example:443", "10.0.0.0/8"],

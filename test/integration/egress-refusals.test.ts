@@ -8,14 +8,14 @@ import type { ContainerState } from "../../src/domain/container.ts";
 import { startPluginNetwork } from "../../src/egress/plugin-network.ts";
 import { type BerthLabels, formatLabels } from "../../src/engine/labels.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import { listRuntimeImages } from "../../src/runtime/runtime-image.ts";
+import { listRuntimeImages } from "../../src/runtime/launch/runtime-image.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { testEngine } from "../harness/build.ts";
-import { eventually } from "../harness/client.ts";
-import { connectFrom } from "../harness/connect-matrix.ts";
-import { aContainerSpec, within } from "../harness/engine.ts";
-import { aPool } from "../harness/runtime-rows.ts";
+import { eventually } from "../harness/clients/client.ts";
+import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { testEngine } from "../harness/rigs/build.ts";
+import { connectFrom } from "../harness/rigs/connect-matrix.ts";
+import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
 
 /** Longer than what happens here, so that one report holds it all. */
 const REPORT_MS = 15_000;

@@ -4,13 +4,13 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
-import { EmbeddedDatabase } from "../../src/store/prisma/embedded-database.ts";
-import { embeddedClient } from "../../src/store/prisma/embedded-sessions.ts";
+import { EmbeddedDatabase } from "../../src/store/prisma/client/embedded-database.ts";
+import { embeddedClient } from "../../src/store/prisma/client/embedded-sessions.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { placeEmbeddedDatabase } from "../harness/embedded-database.ts";
-import { makeFolder } from "../harness/postgres.ts";
+import { placeEmbeddedDatabase } from "../harness/servers/embedded-database.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
 
-const THREAD = new URL("../../src/store/prisma/embedded-thread.ts", import.meta.url);
+const THREAD = new URL("../../src/store/prisma/client/embedded-thread.ts", import.meta.url);
 const LONG = "SELECT count(*)::int AS n FROM generate_series(1, 2000000)";
 
 async function openDatabase(scope: Scope) {

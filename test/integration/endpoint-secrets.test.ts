@@ -4,13 +4,13 @@ import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { EndpointId } from "../../src/domain/endpoint.ts";
 import { isFault } from "../../src/domain/fault.ts";
-import { createInnerApi } from "../../src/endpoint/inner-api.ts";
-import { createPlatformSecrets } from "../../src/endpoint/platform-secrets.ts";
-import type { SettingsOwner } from "../../src/endpoint/secrets.ts";
+import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts";
+import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
+import type { SettingsOwner } from "../../src/endpoint/secret-settings/secrets.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
-import { TENANT } from "../harness/door.ts";
-import { testSecrets } from "../harness/endpoint-rows.ts";
-import { type FakeInnerApi, useInnerApi } from "../harness/inner-api.ts";
+import { testSecrets } from "../harness/doubles/endpoint-rows.ts";
+import { TENANT } from "../harness/rigs/door.ts";
+import { type FakeInnerApi, useInnerApi } from "../harness/servers/inner-api.ts";
 
 const never = new AbortController().signal;
 const DECLARED = [

@@ -7,15 +7,15 @@ import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Source } from "../../src/domain/source.ts";
 import type { InstallationRequests } from "../../src/installation/contracts.ts";
 import type { Sources } from "../../src/sources/sources.ts";
-import { eventually, type PackedPlugin, packVersion } from "../harness/client.ts";
+import { eventually, type PackedPlugin, packVersion } from "../harness/clients/client.ts";
 import {
   aTenant,
   type InstallRig,
   progressOf,
   useInstallRig,
   type WorkerOptions,
-} from "../harness/installer.ts";
-import { DATABASES } from "../harness/stores.ts";
+} from "../harness/rigs/installer.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
 
 describe.each(DATABASES)("a fetch on $name", ({ create }) => {
   let rig: InstallRig;

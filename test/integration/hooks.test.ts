@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { createHealthApp } from "../../src/http/health-app.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { createMetrics, type Metrics } from "../../src/observe/metrics/metrics.ts";
-import type { FakeSession } from "../harness/door.ts";
-import { anInstallation } from "../harness/door.ts";
+import { lastOf, RawClient } from "../harness/clients/raw-client.ts";
+import type { FakeSession } from "../harness/rigs/door.ts";
+import { anInstallation } from "../harness/rigs/door.ts";
 import {
   callHook,
   ENDPOINT,
@@ -14,8 +15,7 @@ import {
   hex,
   openHookDoor,
   sayHello,
-} from "../harness/hook.ts";
-import { lastOf, RawClient } from "../harness/raw-client.ts";
+} from "../harness/rigs/hook.ts";
 
 const BAD = { code: -400, type: "PluginDaemonBadRequestError", data: null, args: null };
 const INTERNAL = { code: -500, type: "PluginDaemonInternalServerError", data: null, args: null };

@@ -3,8 +3,8 @@
  * and never does what follows on the connection count as a request of its own where one reader of two would take it so.
  */
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/door.ts";
-import { type Answer, RawClient } from "../harness/raw-client.ts";
+import { type Answer, RawClient } from "../harness/clients/raw-client.ts";
+import { ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/rigs/door.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const JSON_TYPE = "Content-Type: application/json\r\n";

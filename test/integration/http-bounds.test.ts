@@ -1,7 +1,7 @@
 /** What clients may cost the door, over raw sockets: each bound has a test that crosses it. */
 import { describe, expect, onTestFinished, test } from "vitest";
-import { ADMIN_KEY, type Door, type DoorOptions, openDoor, TENANT } from "../harness/door.ts";
-import { answersIn, lastOf, RawClient } from "../harness/raw-client.ts";
+import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
+import { ADMIN_KEY, type Door, type DoorOptions, openDoor, TENANT } from "../harness/rigs/door.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const LIST = `/v1/tenants/${TENANT}/installations`;

@@ -10,7 +10,7 @@ import {
   openDoor,
   parseEvents,
   TENANT,
-} from "../harness/door.ts";
+} from "../harness/rigs/door.ts";
 
 async function aDoor() {
   const door = await openDoor();

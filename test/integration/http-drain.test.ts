@@ -1,8 +1,8 @@
 /** How the door stops, over real sockets: nothing that was begun is lost without a word. */
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
-import { ADMIN_KEY, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/door.ts";
-import { answersIn, lastOf, RawClient } from "../harness/raw-client.ts";
+import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
+import { ADMIN_KEY, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/rigs/door.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { anInstallation, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/door.ts";
+import { anInstallation, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
 
 const PLUGIN = "acme/hooks";
 const UID = `${PLUGIN}:1.0.0@${"cd".repeat(32)}`;

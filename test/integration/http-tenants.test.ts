@@ -2,7 +2,14 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { AuditEvent } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
-import { ADMIN_KEY, anInstallation, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/door.ts";
+import {
+  ADMIN_KEY,
+  anInstallation,
+  IDENTIFIER,
+  OTHER_TENANT,
+  openDoor,
+  TENANT,
+} from "../harness/rigs/door.ts";
 
 async function aDoor() {
   const door = await openDoor();

@@ -5,14 +5,14 @@ import { Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { startSweeper } from "../../src/installation/tasks/sweeper.ts";
+import { startSweeper } from "../../src/installation/task-engine/sweeper.ts";
 import { createLog, silentLog } from "../../src/observe/log.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { buildSettings } from "../harness/build.ts";
-import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
-import { LocalQueue } from "../harness/local-queue.ts";
-import { DATABASES } from "../harness/stores.ts";
-import { startWheelIndex } from "../harness/wheel-index.ts";
+import { LocalQueue } from "../harness/doubles/local-queue.ts";
+import { buildSettings } from "../harness/rigs/build.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
+import { startWheelIndex } from "../harness/servers/wheel-index.ts";
 
 const PLAIN = { name: "plain", version: "1.0", files: { "plain.py": "VALUE = 8\n" } };
 

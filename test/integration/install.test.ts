@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { TaskStep } from "../../src/domain/task.ts";
-import { createTaskWatch } from "../../src/installation/tasks/watch.ts";
+import { createTaskWatch } from "../../src/installation/task-engine/task-watch.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/installer.ts";
-import { LocalQueue } from "../harness/local-queue.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { LocalQueue } from "../harness/doubles/local-queue.ts";
+import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
 
 describe.each(DATABASES)("an install on $name", ({ create }) => {
   let rig: InstallRig;

@@ -15,8 +15,8 @@ import {
   parseEvents,
   request,
   TENANT,
-} from "../harness/door.ts";
-import { SOON_MS } from "../harness/lengths.ts";
+} from "../harness/rigs/door.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const PLUGIN = `/v1/tenants/${TENANT}/plugins/berth/echo`;
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };

@@ -6,15 +6,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { createLog } from "../../src/observe/log.ts";
 import type { PackageStore } from "../../src/packages/package-store.ts";
 import { openS3Storage } from "../../src/packages/s3/open-storage.ts";
-import type { BucketSettings, CacheSettings } from "../../src/packages/s3/settings.ts";
+import type { BucketSettings, CacheSettings } from "../../src/storage/s3/settings.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { anIdentifier, keepText, readText } from "../contract/package-store.contract.ts";
-import { makeAuthority } from "../harness/authority.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { makeFolder } from "../harness/postgres.ts";
-import { type S3Front, startS3Front } from "../harness/s3-front.ts";
-import { S3_CREDENTIALS, type S3Server, startS3Server } from "../harness/s3-server.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
+import { makeAuthority } from "../harness/servers/authority.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
+import { type S3Front, startS3Front } from "../harness/servers/s3-front.ts";
+import { S3_CREDENTIALS, type S3Server, startS3Server } from "../harness/servers/s3-server.ts";
 
 const TEXT = "0123456789abcdef".repeat(200_000);
 const UNAVAILABLE = { code: "package_store_unavailable" };

@@ -5,11 +5,11 @@
  */
 import fc from "fast-check";
 import { expect, onTestFinished, test } from "vitest";
-import { type AnyLine, anyLines, SESSION } from "../harness/any-lines.ts";
-import { CALLERS, callAs } from "../harness/four-callers.ts";
-import { type HookDoor, openHookDoor } from "../harness/hook.ts";
-import { length } from "../harness/lengths.ts";
-import { type RawPlugin, rawTransport, startRawPlugin } from "../harness/raw-plugin.ts";
+import { CALLERS, callAs } from "../harness/clients/four-callers.ts";
+import { type RawPlugin, rawTransport, startRawPlugin } from "../harness/clients/raw-plugin.ts";
+import { type HookDoor, openHookDoor } from "../harness/rigs/hook.ts";
+import { type AnyLine, anyLines, SESSION } from "../harness/samples/any-lines.ts";
+import { length } from "../harness/samples/lengths.ts";
 
 const KB = 1024;
 const NOBODY = "0b51e4a3-6f5f-4c9e-a2f3-0c6f4f6f1b1a";

@@ -1,15 +1,15 @@
 /** A PostgreSQL as operators have it: on TCP, with TLS under a private authority, with passwords, at times away. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { createLog, type Log, silentLog } from "../../src/observe/log.ts";
-import type { ConnectionOptions } from "../../src/store/prisma/connection.ts";
+import type { ConnectionOptions } from "../../src/store/prisma/client/connection.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { freePort } from "../harness/free-port.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { makeFolder } from "../harness/postgres.ts";
-import { makePostgresServer, type PostgresServer } from "../harness/postgres-server.ts";
-import { Relay } from "../harness/relay.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { freePort } from "../harness/servers/free-port.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
+import { makePostgresServer, type PostgresServer } from "../harness/servers/postgres-server.ts";
+import { Relay } from "../harness/servers/relay.ts";
 
 const PASSWORD = "p@ss:w/o?r#d %41'é";
 const POOL = 4;

@@ -4,13 +4,18 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { NO_PROXIES } from "../../src/domain/proxy.ts";
-import type { IndexSettings } from "../../src/installation/build/settings.ts";
-import { readCaBundle } from "../../src/runtime/ca-bundle.ts";
+import type { IndexSettings } from "../../src/installation/images/build/settings.ts";
+import { readCaBundle } from "../../src/runtime/launch/ca-bundle.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { type BuildRig, openBuildRig } from "../harness/build.ts";
-import { type RecordingProxy, startRecordingProxy } from "../harness/recording-proxy.ts";
-import { bridgeAddress, startWheelIndex, type TestWheel, type WheelIndex } from "../harness/wheel-index.ts";
+import { type BuildRig, openBuildRig } from "../harness/rigs/build.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { type RecordingProxy, startRecordingProxy } from "../harness/servers/recording-proxy.ts";
+import {
+  bridgeAddress,
+  startWheelIndex,
+  type TestWheel,
+  type WheelIndex,
+} from "../harness/servers/wheel-index.ts";
 
 const MIRROR = "mirror.example";
 const wheel = (name: string): TestWheel => ({

@@ -7,11 +7,11 @@ import { reachRedis } from "../../src/queue/bullmq/redis-server.ts";
 import type { RedisServer as Reached } from "../../src/queue/bullmq/redis-url.ts";
 import type { Queue } from "../../src/queue/queue.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { freePort } from "../harness/free-port.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { makeRedisServer, type RedisServer } from "../harness/redis-server.ts";
-import { Relay } from "../harness/relay.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { freePort } from "../harness/servers/free-port.ts";
+import { makeRedisServer, type RedisServer } from "../harness/servers/redis-server.ts";
+import { Relay } from "../harness/servers/relay.ts";
 
 const PASSWORD = "p@ss:w/o?r#d%41";
 const SECRET = encodeURIComponent(PASSWORD);

@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { HANDED_OUT_KEY, keptKeyFile, RunnerKey } from "../../src/transport/runner-key.ts";
-import { Door, type Pair } from "../../src/transport/socket/door.ts";
+import { type Pair, RunnerListener } from "../../src/transport/socket/runner-listener.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
-import { listenRaw } from "../harness/raw-host.ts";
-import { callTool, makeRunFolder, openLink, startRunner, texts } from "../harness/runner-process.ts";
+import { callTool, makeRunFolder, openLink, startRunner, texts } from "../harness/rigs/runner-process.ts";
+import { listenRaw } from "../harness/servers/raw-host.ts";
 
 interface Keyed {
   readonly folder: string;
@@ -140,12 +140,12 @@ async function hellosOf({ folder }: Keyed): Promise<SayHello> {
 }
 
 /** A door, and whoever holds the key on its other side. */
-async function aDoor(refusedWindowMs = 1_000) {
+async function aListener(refusedWindowMs = 1_000) {
   const keyed = await aKeyedFolder();
   const path = join(keyed.folder, "h-one.sock");
   const pairs: Pair[] = [];
   const notices: Record<string, unknown>[] = [];
-  const door = new Door({
+  const runnerListener = new RunnerListener({
     path,
     helloTimeoutMs: 10_000,
     refusedWindowMs,
@@ -154,19 +154,19 @@ async function aDoor(refusedWindowMs = 1_000) {
     onNotice: (notice) => void notices.push(notice),
   });
   onTestFinished(() => {
-    door.close();
+    runnerListener.close();
     for (const { data, control } of pairs) for (const socket of [data, control]) socket.destroy();
   });
-  await door.open();
-  return { door, path, pairs, notices, hello: await hellosOf(keyed) };
+  await runnerListener.open();
+  return { runnerListener, path, pairs, notices, hello: await hellosOf(keyed) };
 }
 
 test("a hello is taken once: said again it lets nobody in, and one for another process's socket never does", async () => {
-  const { door, path, pairs, notices, hello } = await aDoor();
+  const { runnerListener, path, pairs, notices, hello } = await aListener();
   const first = await Promise.all([dial(path, hello("data", 1)), dial(path, hello("control", 2))]);
   await expect.poll(() => pairs.length).toBe(1);
   for (const socket of first) socket.destroy();
-  await door.open();
+  await runnerListener.open();
   for (const text of [hello("data", 1), hello("control", 2), hello("data", 3, "h-two.sock")]) {
     await once(await dial(path, text), "close");
   }
@@ -176,7 +176,7 @@ test("a hello is taken once: said again it lets nobody in, and one for another p
 });
 
 test("connections that are held open without a word keep nobody out, and are bounded", async () => {
-  const { path, pairs, hello } = await aDoor();
+  const { path, pairs, hello } = await aListener();
   const held: Socket[] = [];
   // One after the other: more at once than the kernel queues for a process are turned away by it.
   for (let count = 0; count < 12; count++) held.push(await dial(path, ""));
@@ -188,7 +188,7 @@ test("connections that are held open without a word keep nobody out, and are bou
 });
 
 test("a runner that lost one of its connections dials both again and takes the place of what it had", async () => {
-  const { path, pairs, hello } = await aDoor();
+  const { path, pairs, hello } = await aListener();
   const stale = await dial(path, hello("data", 1));
   await expect.poll(() => stale.readyState).toBe("open");
   await dial(path, hello("data", 2));
@@ -198,7 +198,7 @@ test("a runner that lost one of its connections dials both again and takes the p
 });
 
 test("who keeps dialling without the key is cut off after 32 connections until the window ends, with one notice", async () => {
-  const { path, pairs, notices, hello } = await aDoor(3_000);
+  const { path, pairs, notices, hello } = await aListener(3_000);
   for (let count = 0; count < 32; count++) await once(await dial(path, "no\n"), "close");
   // The door is shut: its socket is gone until the window is over.
   expect(await readdir(join(path, ".."))).toEqual([HANDED_OUT_KEY]);

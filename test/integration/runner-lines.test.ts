@@ -1,9 +1,9 @@
 /** The real runner and whatever a plugin prints: it stays alive, keeps to its memory, and loses nobody else's lines. */
 import { readFile, rm } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { listenRaw } from "../harness/raw-host.ts";
-import { rawLines } from "../harness/raw-lines.ts";
-import { makeRunFolder, requestLine, startRunner } from "../harness/runner-process.ts";
+import { makeRunFolder, requestLine, startRunner } from "../harness/rigs/runner-process.ts";
+import { rawLines } from "../harness/samples/raw-lines.ts";
+import { listenRaw } from "../harness/servers/raw-host.ts";
 
 const MB = 1024 * 1024;
 const SIBLING_MESSAGES = 60;

@@ -10,12 +10,12 @@ import type { SupervisionSettings } from "../../src/runtime/settings.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
 import type { RuntimeLink, Transport } from "../../src/transport/transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { openTestEngine, type TestEngine, within } from "../harness/engine.ts";
-import { LocalQueue } from "../harness/local-queue.ts";
-import { makePluginImage } from "../harness/plugin-image.ts";
-import { callTool } from "../harness/runner-process.ts";
-import { type RuntimeParts, startRuntimeParts } from "../harness/runtime-parts.ts";
-import { aPool, MemoryRows } from "../harness/runtime-rows.ts";
+import { LocalQueue } from "../harness/doubles/local-queue.ts";
+import { aPool, MemoryRows } from "../harness/doubles/runtime-rows.ts";
+import { makePluginImage } from "../harness/rigs/plugin-image.ts";
+import { callTool } from "../harness/rigs/runner-process.ts";
+import { type RuntimeParts, startRuntimeParts } from "../harness/rigs/runtime-parts.ts";
+import { openTestEngine, type TestEngine, within } from "../harness/rigs/test-engine.ts";
 
 const KEY = aPool().key;
 const FIXTURE = `

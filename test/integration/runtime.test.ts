@@ -10,12 +10,16 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { ReachableRuntime } from "../../src/runtime/runtimes.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
-import { openTestEngine, type TestEngine, within } from "../harness/engine.ts";
-import { SOON_MS } from "../harness/lengths.ts";
-import { LocalQueue } from "../harness/local-queue.ts";
-import { makePluginImage } from "../harness/plugin-image.ts";
-import { type RuntimeParts, type RuntimePartsOptions, startRuntimeParts } from "../harness/runtime-parts.ts";
-import { aPool, MemoryRows } from "../harness/runtime-rows.ts";
+import { LocalQueue } from "../harness/doubles/local-queue.ts";
+import { aPool, MemoryRows } from "../harness/doubles/runtime-rows.ts";
+import { makePluginImage } from "../harness/rigs/plugin-image.ts";
+import {
+  type RuntimeParts,
+  type RuntimePartsOptions,
+  startRuntimeParts,
+} from "../harness/rigs/runtime-parts.ts";
+import { openTestEngine, type TestEngine, within } from "../harness/rigs/test-engine.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const MIB = 1 << 20;
 const KEY = aPool().key;

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { checkSharedFolder } from "../../src/runtime/shared-folder.ts";
-import { testEngine } from "../harness/build.ts";
-import { within } from "../harness/engine.ts";
+import { checkSharedFolder } from "../../src/runtime/launch/shared-folder.ts";
+import { testEngine } from "../harness/rigs/build.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 
 let engine: Engine;
 let dataFolder: string;

@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parsePublicKey } from "../../src/packages/signature/keys.ts";
-import { SIGNER } from "../../src/packages/signature/test-key.ts";
-import { BERTH_MAIN, inherited } from "../harness/berth.ts";
-import { type PackedPlugin, packPlugin } from "../harness/client.ts";
-import { endOf } from "../harness/ended.ts";
-import { wronglySigned } from "../harness/signing.ts";
+import { type PackedPlugin, packPlugin } from "../harness/clients/client.ts";
+import { endOf } from "../harness/processes/ended.ts";
+import { BERTH_MAIN, inherited } from "../harness/rigs/berth.ts";
+import { wronglySigned } from "../harness/samples/signing.ts";
+import { SIGNER } from "../support/test-key.ts";
 
 let folder: string;
 let echo: PackedPlugin;

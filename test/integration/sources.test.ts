@@ -9,8 +9,8 @@ import type { Source } from "../../src/domain/source.ts";
 import { createSources, type SourcesDeps } from "../../src/sources/create-sources.ts";
 import type { FetchHooks, SourceSettings } from "../../src/sources/sources.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
-import { type Authority, makeAuthority } from "../harness/authority.ts";
-import { startRecordingProxy } from "../harness/recording-proxy.ts";
+import { type Authority, makeAuthority } from "../harness/servers/authority.ts";
+import { startRecordingProxy } from "../harness/servers/recording-proxy.ts";
 import {
   file,
   json,
@@ -20,8 +20,8 @@ import {
   silence,
   startSourceServer,
   status,
-} from "../harness/source-server.ts";
-import { bridgeAddress } from "../harness/wheel-index.ts";
+} from "../harness/servers/source-server.ts";
+import { bridgeAddress } from "../harness/servers/wheel-index.ts";
 
 const BYTES = randomBytes(300_000);
 const MARKETPLACE = "/api/v1/plugins/download";

@@ -3,11 +3,11 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { Pool } from "pg";
 import { expect, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
-import { Database, type Tx } from "../../src/store/prisma/database.ts";
+import { Database, type Tx } from "../../src/store/prisma/client/database.ts";
 import { PrismaClient } from "../../src/store/prisma/generated/client.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { startPostgres } from "../harness/postgres.ts";
+import { startPostgres } from "../harness/servers/postgres.ts";
 
 test("transactions that cross each other both end well, each once", async () => {
   await using scope = new Scope();

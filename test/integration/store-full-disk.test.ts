@@ -7,10 +7,10 @@ import { silentLog } from "../../src/observe/log.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { placeEmbeddedDatabase } from "../harness/embedded-database.ts";
-import { makeFolder, ownerOfServer, startPostgres } from "../harness/postgres.ts";
-import { mountSmallDisk, type SmallDisk } from "../harness/small-disk.ts";
-import { aPackage } from "../harness/tenant-rows.ts";
+import { mountSmallDisk, type SmallDisk } from "../harness/rigs/small-disk.ts";
+import { aPackage } from "../harness/samples/tenant-rows.ts";
+import { placeEmbeddedDatabase } from "../harness/servers/embedded-database.ts";
+import { makeFolder, ownerOfServer, startPostgres } from "../harness/servers/postgres.ts";
 
 /** Resolves with the identifiers of what the Store said that it keeps: from before, during and after. */
 async function keepOnFullDisk(store: Store, disk: SmallDisk): Promise<readonly string[]> {

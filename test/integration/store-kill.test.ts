@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { lockDataFolder } from "../../src/store/data-folder-lock.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
-import { length } from "../harness/lengths.ts";
-import { makeFolder } from "../harness/postgres.ts";
+import { length } from "../harness/samples/lengths.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
 
 const WRITER = fileURLToPath(new URL("../fixtures/store-writer.ts", import.meta.url));
 const SETTINGS = { log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 };

@@ -2,12 +2,12 @@ import { readFile } from "node:fs/promises";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
-import { type Catalogue, readCatalogue } from "../../src/store/prisma/catalogue.ts";
-import { openConnection } from "../../src/store/prisma/connection.ts";
-import { readMigrations } from "../../src/store/prisma/migrations.ts";
-import { plainSql } from "../../src/store/prisma/sql.ts";
-import { CATALOGUES, daemonTables } from "../harness/daemon-database.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { openConnection } from "../../src/store/prisma/client/connection.ts";
+import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { type Catalogue, readCatalogue } from "../../src/store/prisma/migration/catalogue.ts";
+import { readMigrations } from "../../src/store/prisma/migration/migrations.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { CATALOGUES, daemonTables } from "../harness/samples/daemon-database.ts";
 
 interface Expected {
   readonly columns: Record<string, unknown>;

@@ -5,7 +5,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { makeFolder, startPostgres } from "../harness/postgres.ts";
+import { makeFolder, startPostgres } from "../harness/servers/postgres.ts";
 
 const SOCKET = ".s.PGSQL.5432";
 

@@ -1,12 +1,12 @@
 /** Calls to what an earlier daemon had installed and that is not built yet, through both doors. */
 import { afterEach, expect, test } from "vitest";
-import type { Needs } from "../../src/invocation/needs.ts";
-import { dispatch } from "../harness/dify.ts";
-import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/door.ts";
+import type { BuildPriority } from "../../src/invocation/build-priority.ts";
+import { dispatch } from "../harness/clients/dify.ts";
+import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/rigs/door.ts";
 
 let asked = 0;
-const needs: Needs = {
-  need: async () => {
+const buildPriority: BuildPriority = {
+  raise: async () => {
     asked += 1;
     return { place: 3, of: 12 };
   },
@@ -19,7 +19,7 @@ afterEach(() => door[Symbol.asyncDispose]());
 /** Its package has not been read yet. */
 async function open({ timeoutMs }: { readonly timeoutMs: number }): Promise<void> {
   asked = 0;
-  door = await openDoor({ needs });
+  door = await openDoor({ buildPriority });
   const limitsGranted = { ...LIMITS, timeoutMs };
   const unread = { pluginId: "berth/later", identifier: "berth/later:0.0.1@00", poolKey: undefined };
   door.memory.installations[0] = anInstallation({ state: "installing", limitsGranted, ...unread });

@@ -1,9 +1,9 @@
 /** Calls of a Tenant at once, over all its plugins and all doors, on a Runtime that does what a test says. */
 import { expect, test } from "vitest";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
-import { dispatch, refusalOf } from "../harness/dify.ts";
-import { ADMIN_KEY, type FakeSession, parseEvents, request, TENANT } from "../harness/door.ts";
-import { callHook, errorOf, openHookDoor, sayHello } from "../harness/hook.ts";
+import { dispatch, refusalOf } from "../harness/clients/dify.ts";
+import { ADMIN_KEY, type FakeSession, parseEvents, request, TENANT } from "../harness/rigs/door.ts";
+import { callHook, errorOf, openHookDoor, sayHello } from "../harness/rigs/hook.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };

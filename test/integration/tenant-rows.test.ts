@@ -5,11 +5,11 @@ import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/connection.ts";
-import { plainSql } from "../../src/store/prisma/sql.ts";
-import { eventually } from "../harness/client.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import { openConnection } from "../../src/store/prisma/client/connection.ts";
+import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { eventually } from "../harness/clients/client.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
 

@@ -4,9 +4,11 @@ import type { Actor } from "../../src/domain/audit.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
-import type { Accepted, ApiKey, Page, PageRequest, Store } from "../../src/store/store.ts";
-import { DATABASES, useStore } from "../harness/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/tenant-rows.ts";
+import type { Accepted, Page, PageRequest } from "../../src/store/contracts/answers.ts";
+import type { ApiKey } from "../../src/store/contracts/keys.ts";
+import type { Store } from "../../src/store/store.ts";
+import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };

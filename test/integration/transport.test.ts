@@ -12,7 +12,6 @@ import {
   type SocketTransportOptions,
 } from "../../src/transport/socket/socket-transport.ts";
 import type { RuntimeLink } from "../../src/transport/transport.ts";
-import { SOON_MS } from "../harness/lengths.ts";
 import {
   callTool,
   makeRunFolder,
@@ -22,7 +21,8 @@ import {
   startRunner,
   texts,
   type WatchedLink,
-} from "../harness/runner-process.ts";
+} from "../harness/rigs/runner-process.ts";
+import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const MB = 1024 * 1024;
 /** A busy machine may read so much later than a runner would wait for a host that has stopped reading. */
@@ -133,9 +133,13 @@ test("a call streams its messages in order and ends once", async () => {
 test("a host killed in the middle of a 5 MB request leaves nothing behind: the next call is right", async () => {
   const folder = await makeFolder();
   const runner = await run("echo", folder);
-  const host = spawn(process.execPath, [resolve(import.meta.dirname, "../harness/dying-host.ts"), folder], {
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+  const host = spawn(
+    process.execPath,
+    [resolve(import.meta.dirname, "../harness/processes/dying-host.ts"), folder],
+    {
+      stdio: ["ignore", "ignore", "inherit"],
+    },
+  );
   const [, signal] = await once(host, "exit");
   expect(signal).toBe("SIGKILL");
   const { link, seen } = await openLink(makeTransport(), folder);

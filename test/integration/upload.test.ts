@@ -2,10 +2,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
-import { packFolder } from "../../src/packages/pack.ts";
+import { packFolder } from "../../src/packages/archive/pack.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { inPieces, openIntake } from "../harness/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/stores.ts";
+import { inPieces, openIntake } from "../harness/rigs/intake.ts";
+import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 
 const ECHO = join(import.meta.dirname, "../plugins/echo");
 const tenantId = TenantId.parse("11111111-1111-4111-8111-111111111111");

@@ -1,17 +1,10 @@
 /** Every way in which an archive can be wrong: refused by name, and neither file nor row is left of it. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
-import {
-  type RawEntry,
-  REAL_MANIFEST,
-  rawZip,
-  realFiles,
-  seedFiles,
-  zipOf,
-} from "../../src/packages/test-zip.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { inPieces, openIntake, type TestIntake } from "../harness/intake.ts";
-import { DATABASES } from "../harness/stores.ts";
+import { inPieces, openIntake, type TestIntake } from "../harness/rigs/intake.ts";
+import { DATABASES } from "../harness/rigs/stores.ts";
+import { type RawEntry, REAL_MANIFEST, rawZip, realFiles, seedFiles, zipOf } from "../support/test-zip.ts";
 
 const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
 const never = new AbortController().signal;

@@ -1,4 +1,3 @@
-import { field, map, needed, struct, text } from "../shape.ts";
 import { bag, name, type Operation, operation } from "./operation.ts";
 
 export const AGENT_OPERATIONS: readonly Operation[] = [
@@ -11,15 +10,6 @@ export const AGENT_OPERATIONS: readonly Operation[] = [
       fields: { agent_strategy_provider: name, agent_strategy: name, agent_strategy_params: bag },
       providerField: "agent_strategy_provider",
       item: { field: "agent_strategy", code: "not_found" },
-      dispatch: {
-        path: "agent_strategy/invoke",
-        data: struct({
-          agent_strategy_provider: needed(text),
-          agent_strategy: needed(text),
-          agent_strategy_params: field(map),
-        }),
-        chunk: "agent_message",
-      },
     },
   ),
 ];

@@ -1,11 +1,4 @@
-import type { ChunkKind } from "../chunks/chunks.ts";
-import { field, type JsonMap, map, needed, optionalText, type Shape, struct, text, whole } from "../shape.ts";
 import { bag, credentials, name, type Operation, operation } from "./operation.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
-
-const NAMED_FIELDS = { ...CREDENTIALS, ...PROVIDER, datasource: needed(text) };
-
-const WITH_PARAMETERS = struct({ ...NAMED_FIELDS, datasource_parameters: needed(map) });
 
 export const DATASOURCE_OPERATIONS: readonly Operation[] = [
   operation(
@@ -16,67 +9,23 @@ export const DATASOURCE_OPERATIONS: readonly Operation[] = [
     {
       fields: { provider: name, credentials },
       defaults: { credentials: {} },
-      dispatch: {
-        path: "datasource/validate_credentials",
-        data: struct({ ...CREDENTIALS, ...PROVIDER }),
-        chunk: "verdict",
-      },
     },
   ),
-  datasource("invoke_website_datasource_get_crawl", "Crawls a website.", {
-    ...{ path: "get_website_crawl", field: "datasource_parameters" },
-    ...{ data: WITH_PARAMETERS, chunk: "website_crawl" },
-  }),
-  datasource("invoke_online_document_datasource_get_pages", "Lists pages.", {
-    ...{ path: "get_online_document_pages", field: "datasource_parameters" },
-    ...{ data: WITH_PARAMETERS, chunk: "document_pages" },
-  }),
-  datasource("invoke_online_document_datasource_get_page_content", "Reads a page.", {
-    ...{ path: "get_online_document_page_content", field: "page" },
-    data: struct({ ...NAMED_FIELDS, page: needed(map) }),
-    chunk: "message",
-  }),
-  datasource("invoke_online_drive_browse_files", "Lists files of a drive.", {
-    ...{ path: "online_drive_browse_files", field: "request" },
-    data: struct({
-      ...NAMED_FIELDS,
-      request: field(
-        struct({
-          bucket: field(optionalText),
-          prefix: field(text),
-          max_keys: needed(whole),
-          next_page_parameters: field(map),
-        }),
-      ),
-    }),
-    chunk: "drive_files",
-  }),
-  datasource("invoke_online_drive_download_file", "Reads a file of a drive.", {
-    ...{ path: "online_drive_download_file", field: "request" },
-    data: struct({
-      ...NAMED_FIELDS,
-      request: field(struct({ bucket: field(optionalText), id: needed(text) })),
-    }),
-    chunk: "message",
-  }),
+  datasource("invoke_website_datasource_get_crawl", "Crawls a website.", "datasource_parameters"),
+  datasource("invoke_online_document_datasource_get_pages", "Lists pages.", "datasource_parameters"),
+  datasource("invoke_online_document_datasource_get_page_content", "Reads a page.", "page"),
+  datasource("invoke_online_drive_browse_files", "Lists files of a drive.", "request"),
+  datasource("invoke_online_drive_download_file", "Reads a file of a drive.", "request"),
 ];
 
-interface DatasourceRow {
-  readonly path: string;
-  /** Holds what is asked for. */
-  readonly field: string;
-  readonly data: Shape<JsonMap>;
-  readonly chunk: ChunkKind;
-}
-
-function datasource(action: string, summary: string, row: DatasourceRow): Operation {
+/** `field` holds what is asked for. */
+function datasource(action: string, summary: string, field: string): Operation {
   return operation(
     { type: "datasource", action, kinds: ["datasource"], summary },
     {
-      fields: { provider: name, credentials, datasource: name, [row.field]: bag },
+      fields: { provider: name, credentials, datasource: name, [field]: bag },
       defaults: { credentials: {} },
       item: { field: "datasource", code: "not_found" },
-      dispatch: { path: `datasource/${row.path}`, data: row.data, chunk: row.chunk },
     },
   );
 }

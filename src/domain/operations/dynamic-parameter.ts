@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { map, needed, omitted, struct, text } from "../shape.ts";
 import { credentials, name, type Operation, operation } from "./operation.ts";
-import { PROVIDER } from "./wire-fields.ts";
 
 export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
   operation(
@@ -18,17 +16,6 @@ export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
         credential_type: z.string().optional(),
       },
       defaults: { credentials: {}, credential_type: "unauthorized" },
-      dispatch: {
-        path: "dynamic_select/fetch_parameter_options",
-        data: struct({
-          credentials: needed(map),
-          credential_type: omitted(text),
-          ...PROVIDER,
-          provider_action: needed(text),
-          parameter: needed(text),
-        }),
-        chunk: "options",
-      },
     },
   ),
 ];

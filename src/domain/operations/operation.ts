@@ -2,13 +2,11 @@
  * What a row of the table of operations says: one (type, action) pair of the wire protocol, for both doors.
  *
  * `schema` is what callers of `/v1` send; it checks that what the SDK needs is there and says nothing about keys that
- * it does not know. `dispatch` is the same operation as platforms that know the daemon ask for it.
+ * it does not know.
  */
 import { z } from "zod";
-import type { ChunkKind } from "../chunks/chunks.ts";
 import type { FaultCode } from "../fault.ts";
 import type { ProviderKind } from "../package.ts";
-import type { JsonMap, Shape } from "../shape.ts";
 
 export interface Operation {
   readonly type: string;
@@ -27,19 +25,6 @@ export interface Operation {
   /** The wire's field that always holds the Session's own tenant. */
   readonly tenantField: string | undefined;
   readonly schema: z.ZodObject;
-  /** Undefined: the daemon has no route for it. */
-  readonly dispatch: Dispatch | undefined;
-}
-
-/** The operation as a route of the daemon's. */
-export interface Dispatch {
-  /** Below `/dispatch/`. */
-  readonly path: string;
-  /** The body's `data`: what is in it and in no other shape reaches the plugin. */
-  readonly data: Shape<JsonMap>;
-  readonly chunk: ChunkKind;
-  /** Answered with one JSON document, and only below a Tenant's path. */
-  readonly isPolled?: true;
 }
 
 export const name = z.string().min(1);
@@ -70,7 +55,6 @@ export interface OperationName {
 export interface OperationRow
   extends Partial<Pick<Operation, "item" | "aliases" | "defaults" | "tenantField" | "providerField">> {
   readonly fields: z.ZodRawShape;
-  readonly dispatch?: Dispatch;
 }
 
 export function operation({ type, action, kinds, summary }: OperationName, row: OperationRow): Operation {
@@ -82,6 +66,5 @@ export function operation({ type, action, kinds, summary }: OperationName, row: 
     defaults: row.defaults ?? {},
     tenantField: row.tenantField,
     schema: z.looseObject({ ...ENVELOPE, ...row.fields }),
-    dispatch: row.dispatch,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Everything that can be asked of a plugin. The table drives both doors: the invoke routes of `/v1` and their document,
- * the dispatch routes of platforms that know the daemon, and the checks before a request is sent.
+ * Everything that can be asked of a plugin. The table drives the invoke routes of `/v1` and their document, and the
+ * checks before a request is sent. The HTTP door for Dify adds the route and the body of each operation.
  */
 import { AGENT_OPERATIONS } from "./agent-strategy.ts";
 import { DATASOURCE_OPERATIONS } from "./datasource.ts";

@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { field, map, needed, struct, text } from "../shape.ts";
 import { bag, credentials, name, type Operation, type OperationRow, operation } from "./operation.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const NAMED = {
   item: { field: "tool", code: "tool_not_found" },
@@ -9,8 +7,6 @@ const NAMED = {
 } as const;
 
 const toolName = { tool: name.optional(), tool_name: name.optional() };
-
-const NAMED_FIELDS = { ...PROVIDER, tool: needed(text) };
 
 export const TOOL_OPERATIONS: readonly Operation[] = [
   tool("invoke_tool", "Runs a tool; items are its messages.", {
@@ -21,28 +17,13 @@ export const TOOL_OPERATIONS: readonly Operation[] = [
       tool_parameters: bag.optional(),
     },
     defaults: { tool_parameters: {} },
-    dispatch: {
-      path: "tool/invoke",
-      data: struct({ ...NAMED_FIELDS, tool_parameters: field(map), ...CREDENTIALS }),
-      chunk: "message",
-    },
   }),
   tool("validate_tool_credentials", "Checks a tool provider's credentials.", {
     fields: {},
-    dispatch: {
-      path: "tool/validate_credentials",
-      data: struct({ ...PROVIDER, credentials: field(map) }),
-      chunk: "verdict",
-    },
   }),
   tool("get_tool_runtime_parameters", "A tool's parameters that depend on credentials.", {
     ...NAMED,
     fields: toolName,
-    dispatch: {
-      path: "tool/get_runtime_parameters",
-      data: struct({ ...NAMED_FIELDS, credentials: field(map) }),
-      chunk: "runtime_parameters",
-    },
   }),
 ];
 

@@ -3,8 +3,9 @@ import { Fault, type FaultCode, type FaultDetails, toFault } from "../../domain/
 import type { TenantId } from "../../domain/ids.ts";
 import type { CallerFields } from "../../domain/invocation.ts";
 import type { Operation } from "../../domain/operations/operation.ts";
-import { indexOperations, OPERATIONS } from "../../domain/operations/operations.ts";
-import { callShape, isDispatched, type PreparedCall, prepareCall } from "../dify/dispatch/call-body.ts";
+import { indexOperations } from "../../domain/operations/operations.ts";
+import { callShape, type PreparedCall, prepareCall } from "../dify/dispatch/call-body.ts";
+import { DISPATCHED } from "../dify/wire/operations/dispatched.ts";
 import { callerFields, sparseFields } from "./caller-fields.ts";
 
 /** The operation by its names: an operation itself does not go to another thread. */
@@ -20,11 +21,8 @@ export interface DispatchedWork extends BodyWork {
 }
 
 const find = indexOperations();
-const DISPATCHED = new Map(
-  OPERATIONS.filter(isDispatched).map((operation) => [
-    nameOf(operation),
-    { operation, shape: callShape(operation) },
-  ]),
+const ROUTES = new Map(
+  DISPATCHED.map((operation) => [nameOf(operation), { operation, shape: callShape(operation) }]),
 );
 
 /** Throws `invalid_json` and `invalid_input`. */
@@ -34,7 +32,7 @@ export function readFields(work: BodyWork, body: Buffer): CallerFields {
 
 /** Throws what the daemon's door tells of JSON that cannot be taken. */
 export function readDispatched(work: DispatchedWork, body: Buffer): PreparedCall {
-  const route = DISPATCHED.get(nameOf(work));
+  const route = ROUTES.get(nameOf(work));
   if (route === undefined) throw new Error(`nothing dispatches ${nameOf(work)}`);
   return prepareCall(route, { ...work, body });
 }

@@ -3,8 +3,8 @@ import { invalidInput, toFault } from "../../domain/fault.ts";
 import { parseInput } from "../../domain/input.ts";
 import type { CallerFields, TextPlace } from "../../domain/invocation.ts";
 import type { Operation } from "../../domain/operations/operation.ts";
-import { placeInText } from "../../util/json-places.ts";
-import type { JsonMember } from "../../util/json-scan.ts";
+import { placeInText } from "../../util/json/json-places.ts";
+import type { JsonMember } from "../../util/json/json-scan.ts";
 import { parseJsonObject, SENT } from "../middleware/json-body.ts";
 
 /** Ids that are kept and logged, and names that are looked up beside those that the operation itself knows. */

@@ -1,9 +1,9 @@
 import { Hono } from "hono";
 import { expect, test } from "vitest";
 import { isFault } from "../../domain/fault.ts";
-import { field, flag, list, max, min, needed, struct, text, whole } from "../../domain/shape.ts";
 import type { HttpEnv } from "../env.ts";
 import { bind } from "./bind.ts";
+import { field, flag, list, max, min, needed, struct, text, whole } from "./wire/shape.ts";
 
 const Input = struct({
   page: needed(whole, min(1), max(9)),

@@ -4,13 +4,14 @@
  */
 import type { Context } from "hono";
 import { type Fault, isFault, toFault } from "../../domain/fault.ts";
-import { type JsonMap, Reading, type Shape } from "../../domain/shape.ts";
-import type { JsonText } from "../../util/json-scan.ts";
+import type { JsonMap } from "../../domain/json.ts";
+import type { JsonText } from "../../util/json/json-scan.ts";
 import type { HttpEnv } from "../env.ts";
 import { checkContentLength, readBytes, readIncoming } from "../middleware/body.ts";
 import { checkJson, type JsonRules, STORED } from "../middleware/json-body.ts";
 import { unstorable } from "../middleware/storable-url.ts";
 import { refusal } from "./errors.ts";
+import { Reading, type Shape } from "./wire/shape.ts";
 
 /** Throws what names the fields that break a rule, with status 400. */
 export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: number): Promise<T> {

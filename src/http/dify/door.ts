@@ -7,17 +7,17 @@ import type { Context } from "hono";
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, type FaultCode, toFault } from "../../domain/fault.ts";
 import { TenantId } from "../../domain/ids.ts";
-import type { Shape } from "../../domain/shape.ts";
 import type { Log } from "../../observe/log.ts";
-import { answerInTime } from "../answer-in-time.ts";
+import { answerInTime } from "../answers/answer-in-time.ts";
+import { faultResponse } from "../answers/fault-response.ts";
+import type { DoorLife } from "../door-life.ts";
 import type { HttpEnv } from "../env.ts";
-import { faultResponse } from "../fault-response.ts";
-import type { DoorLife } from "../life.ts";
 import { requestId } from "../middleware/request-id.ts";
 import type { Routes } from "../route.ts";
 import { bind, statusOf } from "./bind.ts";
 import { failureResponse, jsonResponse, successResponse } from "./envelope.ts";
 import { notUuid, refusal, toDaemonError } from "./errors.ts";
+import type { Shape } from "./wire/shape.ts";
 
 export interface DifyDoorSettings {
   /** What `X-Api-Key` must hold; undefined: the door is closed. */

@@ -1,7 +1,7 @@
 /** What routes take in more than one place. */
 import { IDENTIFIER_PATTERN } from "../../domain/package-ref.ts";
-import { max, min, needed, type Rule, struct, text, whole } from "../../domain/shape.ts";
 import { refusal } from "./errors.ts";
+import { max, min, needed, type Rule, struct, text, whole } from "./wire/shape.ts";
 
 export const MANAGEMENT = "/plugin/:tenant_id/management";
 

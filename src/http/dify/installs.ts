@@ -3,11 +3,11 @@ import { isFault } from "../../domain/fault.ts";
 import { InstallationId, TaskId } from "../../domain/ids.ts";
 import { type InstallTask, itemJson } from "../../domain/install-task.ts";
 import { pluginIdOf } from "../../domain/package-ref.ts";
-import { field, list, map, max, named, needed, struct, type TypeOf, text } from "../../domain/shape.ts";
 import type { DifyDeps } from "./deps.ts";
 import type { DifyDoor, DifyInput } from "./door.ts";
 import { notUuid, refusal } from "./errors.ts";
 import { isIdentifier, MANAGEMENT, PageInput } from "./inputs.ts";
+import { field, list, map, max, named, needed, struct, type TypeOf, text } from "./wire/shape.ts";
 
 const GATED = { gate: "key" } as const;
 

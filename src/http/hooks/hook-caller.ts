@@ -7,7 +7,7 @@ import type { ServerResponse } from "node:http";
 import { type Fault, type FaultCode, toFault } from "../../domain/fault.ts";
 import { type JsonText, readJson } from "../../domain/frame.ts";
 import type { InvocationEnd, InvocationSink } from "../../domain/invocation.ts";
-import { HookResponse } from "../../endpoint/hook-response.ts";
+import { HookResponse } from "../../endpoint/hooks/hook-response.ts";
 import { failureText } from "../dify/envelope.ts";
 import { hookFailure } from "./hook-failure.ts";
 

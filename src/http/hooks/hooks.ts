@@ -13,13 +13,13 @@ import {
   type HookAddress,
   parseHookAddress,
   withSlash,
-} from "../../endpoint/raw-request.ts";
-import type { Hooks, OpenHook } from "../../endpoint/serve-hook.ts";
+} from "../../endpoint/hooks/raw-request.ts";
+import type { Hooks, OpenHook } from "../../endpoint/hooks/serve-hook.ts";
 import type { Log } from "../../observe/log.ts";
 import type { DifyDoor } from "../dify/door.ts";
 import { failureText, jsonResponse } from "../dify/envelope.ts";
+import type { DoorLife } from "../door-life.ts";
 import type { HttpEnv } from "../env.ts";
-import type { DoorLife } from "../life.ts";
 import { requestId } from "../middleware/request-id.ts";
 import { BodyRoom, readHookBody } from "./hook-body.ts";
 import { HookCaller } from "./hook-caller.ts";

@@ -10,7 +10,7 @@ import {
   type JsonPath,
   type JsonText,
   scanJson,
-} from "../../util/json-scan.ts";
+} from "../../util/json/json-scan.ts";
 
 /** What is read on the event loop holds no more than these, which take some 3 ms. */
 const VALUES_MAX = 20_000;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { invalidInput } from "../../domain/fault.ts";
-import type { IdempotencyClaim } from "../../store/store.ts";
+import type { IdempotencyClaim } from "../../store/contracts/answers.ts";
 
 /** What the `Idempotency-Key` of a request claims, of one holder. Throws `invalid_input` for a key against the rule. */
 export function idempotencyClaim(

@@ -19,12 +19,12 @@ import { pluginIdOf } from "../../domain/package-ref.ts";
 import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { BatchProgress } from "../../store/platform-task-rows.ts";
+import type { BatchProgress } from "../../store/contracts/platform-tasks.ts";
 import type { Store } from "../../store/store.ts";
-import { acceptChange } from "../changes/accept-change.ts";
 import type { InstallationRequests, Origin } from "../contracts.ts";
-import { waitsFor } from "../tasks/children.ts";
-import type { TaskJournal } from "../tasks/journal.ts";
+import { acceptChange } from "../requests/accept-change.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
 
 export interface BatchStepDeps {
   readonly store: Store;

@@ -9,7 +9,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import { storableText } from "../../util/storable.ts";
-import { handOver } from "../tasks/hand-over.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
 
 export interface BatchWish {
   readonly identifier: string;
@@ -87,7 +87,7 @@ async function accept(
   request: Parameters<Store["platformTasks"]["accept"]>[0],
 ): Promise<TaskId> {
   const accepted = await deps.store.platformTasks.accept(request);
-  await handOver(deps, accepted);
+  await enqueueTask(deps, accepted);
   return accepted.task.id;
 }
 

@@ -3,12 +3,12 @@ import { Fault } from "../../domain/fault.ts";
 import type { TaskStep, TenantTask } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { StoredBundle } from "../../store/bundle-rows.ts";
+import type { StoredBundle } from "../../store/contracts/bundles.ts";
+import type { TaskAccepted } from "../../store/contracts/tasks.ts";
 import type { Store } from "../../store/store.ts";
-import type { TaskAccepted } from "../../store/task-rows.ts";
 import type { BundleRequest } from "../contracts.ts";
-import { handOver } from "../tasks/hand-over.ts";
-import type { TaskJournal } from "../tasks/journal.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
 import { type InstallNeedsDeps, installNeeds, NeedsInput } from "./install-needs.ts";
 
 /** The input of a `bundle` task. */
@@ -34,7 +34,7 @@ export async function acceptBundle(deps: BundleDeps, request: BundleRequest): Pr
     ...(idempotency === undefined ? {} : { idempotency }),
     ...(by === undefined ? {} : { by }),
   });
-  await handOver(deps, accepted);
+  await enqueueTask(deps, accepted);
   return accepted;
 }
 

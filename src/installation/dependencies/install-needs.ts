@@ -14,9 +14,9 @@ import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests } from "../contracts.ts";
-import { waitsFor } from "../tasks/children.ts";
-import { handOver } from "../tasks/hand-over.ts";
-import type { TaskJournal } from "../tasks/journal.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
 import { type Choice, type PlanRequest, planNeeds } from "./plan.ts";
 import { failed } from "./refusals.ts";
 
@@ -156,7 +156,7 @@ async function fetched(deps: InstallNeedsDeps, step: Step, source: Source): Prom
       },
       ...(source.type === "marketplace" && { identifier: source.identifier }),
     });
-    await handOver(deps, accepted);
+    await enqueueTask(deps, accepted);
     if (accepted.created) journal.progress(`fetching ${formatSource(source)}, which is needed`);
     return { running: accepted.task };
   }

@@ -1,11 +1,11 @@
 import type { Actor } from "../../domain/audit.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { DiskRun, DiskRunKind } from "../../store/disk-rows.ts";
+import type { DiskRun, DiskRunKind } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
-import { DISK_TOPICS } from "../tasks/topics.ts";
+import { DISK_TOPICS } from "../task-engine/topics.ts";
 
 /** The doors' side of looking after the disk: what is asked for is a row, and a worker answers it. */
 export interface DiskCare {

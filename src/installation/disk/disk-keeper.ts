@@ -8,13 +8,13 @@ import { formatFault, isFault, toFault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { DiskAnswer, DiskRun } from "../../store/disk-rows.ts";
+import type { DiskAnswer, DiskRun } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { underLease } from "../tasks/lease.ts";
-import { DISK_TOPICS } from "../tasks/topics.ts";
+import { DISK_TOPICS } from "../task-engine/topics.ts";
+import { underLease } from "../task-engine/under-lease.ts";
 import type { Area, Found } from "./area.ts";
 import { describeArea, type Planned, plan, sum, toReclaimable } from "./plan.ts";
 
@@ -82,7 +82,7 @@ async function pass(
     if (signal.aborted || isFault(error, "lease_lost")) return false;
     throw error;
   } finally {
-    await store.leases.giveBack(LEASE, holder).catch(() => undefined);
+    await store.leases.release(LEASE, holder).catch(() => undefined);
   }
 }
 

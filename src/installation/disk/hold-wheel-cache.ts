@@ -3,9 +3,9 @@ import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter } from "../../engine/labels.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { WHEEL_CACHE_LEASE } from "../build/build-image.ts";
-import { isWheelsContainer } from "../build/wheel-cache.ts";
-import { underLease } from "../tasks/lease.ts";
+import { isWheelsContainer } from "../images/build/wheel-cache.ts";
+import { WHEEL_CACHE_LEASE } from "../images/build-image.ts";
+import { underLease } from "../task-engine/under-lease.ts";
 
 export interface HoldWheelCacheDeps {
   readonly store: Pick<Store, "disk" | "leases" | "instanceId">;
@@ -34,7 +34,7 @@ export async function holdWheelCache(
     await underLease({ clock, leaseMs, renew }, signal, work);
     return undefined;
   } finally {
-    await store.leases.giveBack(WHEEL_CACHE_LEASE, holder).catch(() => undefined);
+    await store.leases.release(WHEEL_CACHE_LEASE, holder).catch(() => undefined);
   }
 }
 

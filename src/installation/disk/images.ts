@@ -6,10 +6,10 @@ import { isFault } from "../../domain/fault.ts";
 import type { Engine, EngineImage } from "../../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { ImageUse } from "../../store/disk-rows.ts";
+import type { ImageUse } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { imageTopic } from "../tasks/topics.ts";
+import { imageTopic } from "../task-engine/topics.ts";
 import type { Area, AreaSettings, Found } from "./area.ts";
 
 export interface ImageAreaDeps {

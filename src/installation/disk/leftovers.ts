@@ -3,7 +3,7 @@ import { lstat, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
-import type { ImageUse } from "../../store/disk-rows.ts";
+import type { ImageUse } from "../../store/contracts/disk.ts";
 import type { Area, AreaSettings, Found } from "./area.ts";
 import { diskUsage } from "./disk-usage.ts";
 import { type HoldWheelCacheDeps, holdWheelCache } from "./hold-wheel-cache.ts";

@@ -1,9 +1,9 @@
 /** Archives of Packages, in the folder or the bucket, with their rows. */
 import type { PackageStore, StoredArchive } from "../../packages/package-store.ts";
-import type { PackageUse } from "../../store/disk-rows.ts";
+import type { PackageUse } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { ARCHIVE_LEASE, tryWithArchive } from "../archive-lease.ts";
+import { ARCHIVE_LEASE, tryWithArchive } from "../packages/archive-lease.ts";
 import type { Area, AreaSettings, Found } from "./area.ts";
 
 export interface PackageAreaDeps {

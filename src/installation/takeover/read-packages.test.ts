@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LIMITS } from "../../../test/harness/tenant-rows.ts";
+import { LIMITS } from "../../../test/harness/samples/tenant-rows.ts";
 import { Fault, type FaultJson } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { silentLog } from "../../observe/log.ts";
@@ -56,7 +56,7 @@ function shelf(
           return { created: true };
         },
       },
-      leases: { take: async () => true, renew: async () => undefined, giveBack: async () => undefined },
+      leases: { take: async () => true, renew: async () => undefined, release: async () => undefined },
     },
     packages: {
       has: async (identifier: string) => !(archives[identifier] instanceof Fault),

@@ -7,7 +7,7 @@ import { Fault, type FaultJson, formatFault, isFault, toFault } from "../../doma
 import { grantLimits, type LimitsPolicy } from "../../domain/limits.ts";
 import type { Package } from "../../domain/package.ts";
 import { platformWarnings } from "../../domain/platform-version.ts";
-import { INSTALLATIONS_TOPIC } from "../../invocation/installations.ts";
+import { INSTALLATIONS_TOPIC } from "../../invocation/installation-directory.ts";
 import type { Log } from "../../observe/log.ts";
 import type { PackageReader } from "../../packages/package-reader.ts";
 import type { PackageStore } from "../../packages/package-store.ts";
@@ -15,8 +15,8 @@ import type { ReadPackage } from "../../packages/read-package.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { ARCHIVE_LEASE, tryWithArchive } from "../archive-lease.ts";
-import type { Trust } from "../trust.ts";
+import { ARCHIVE_LEASE, tryWithArchive } from "../packages/archive-lease.ts";
+import type { Trust } from "../trust/trust.ts";
 
 export interface ReadPackagesDeps {
   readonly store: Pick<Store, "takeover" | "packages" | "leases" | "trust">;

@@ -4,10 +4,10 @@
  * of this is followed by the next one that looks.
  */
 import { toFault } from "../../domain/fault.ts";
-import { INSTALLATIONS_TOPIC } from "../../invocation/installations.ts";
+import { INSTALLATIONS_TOPIC } from "../../invocation/installation-directory.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { TakeoverProgress } from "../../store/takeover-rows.ts";
+import type { TakeoverProgress } from "../../store/contracts/takeover.ts";
 import { Bell } from "../../util/bell.ts";
 import { Scope } from "../../util/scope.ts";
 import type { InstallationRequests } from "../contracts.ts";

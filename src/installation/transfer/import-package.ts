@@ -5,15 +5,15 @@ import { join } from "node:path";
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
 import type { ReadPackage } from "../../packages/read-package.ts";
-import { underTotalClock } from "../build/build-clock.ts";
-import { Removals } from "../build/build-container.ts";
-import { checkArch, type ImageBuilderDeps } from "../build/build-image.ts";
-import { importedImageKey } from "../build/keys.ts";
-import { buildPackageLayer } from "../build/layers.ts";
-import { ensureSharedImage } from "../build/shared-image.ts";
 import type { PackageUploads } from "../contracts.ts";
-import { type PackageAccessDeps, verifyPackage } from "../package-access.ts";
-import type { Trust } from "../trust.ts";
+import { underTotalClock } from "../images/build/build-clock.ts";
+import { Removals } from "../images/build/build-container.ts";
+import { buildPackageLayer } from "../images/build/layers.ts";
+import { checkArch, type ImageBuilderDeps } from "../images/build-image.ts";
+import { importedImageKey } from "../images/image-keys.ts";
+import { ensureSharedImage } from "../images/shared-image.ts";
+import { type PackageAccessDeps, verifyPackage } from "../packages/verify-package.ts";
+import type { Trust } from "../trust/trust.ts";
 import type { ImportedPackage } from "./contracts.ts";
 import {
   type ExportManifest,

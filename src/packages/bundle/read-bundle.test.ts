@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { length } from "../../../test/harness/lengths.ts";
+import { length } from "../../../test/harness/samples/lengths.ts";
+import { temporaryFolder, zipOf } from "../../../test/support/test-zip.ts";
 import { isFault } from "../../domain/fault.ts";
 import { DEFAULT_READ_OPTIONS } from "../read-package.ts";
-import { temporaryFolder, zipOf } from "../test-zip.ts";
 import { readBundle } from "./read-bundle.ts";
 
 const MANIFEST = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { REAL_MANIFEST, temporaryFolder, zipOf } from "../../../test/support/test-zip.ts";
 import { formatDecimal } from "../../domain/decimal.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
-import { REAL_MANIFEST, temporaryFolder, zipOf } from "../test-zip.ts";
 import { matchGlob } from "./glob.ts";
 import { formatTimestamp } from "./timestamp.ts";
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
-import type { PackageFiles } from "../archive.ts";
+import type { PackageFiles } from "../archive/archive.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import type { Json, JsonObject } from "../yaml-source.ts";
 

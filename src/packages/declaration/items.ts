@@ -1,4 +1,4 @@
-import type { PackageFiles } from "../archive.ts";
+import type { PackageFiles } from "../archive/archive.ts";
 import type { Findings } from "../findings.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import { type Json, parseYaml, type Source } from "../yaml-source.ts";

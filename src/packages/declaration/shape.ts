@@ -1,4 +1,4 @@
-import { compareUtf8 } from "../checksum.ts";
+import { compareUtf8 } from "../archive/checksum.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 
 /**

@@ -6,10 +6,10 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { temporaryFolder } from "../../../test/support/test-zip.ts";
 import { categoryOf } from "../../domain/category.ts";
-import { packFolder } from "../pack.ts";
+import { packFolder } from "../archive/pack.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
-import { temporaryFolder } from "../test-zip.ts";
 
 const FOLDER = join(import.meta.dirname, "../../../test/fixtures/declarations");
 const Expected = z.object({ identifier: z.string(), category: z.string(), declaration: z.unknown() });

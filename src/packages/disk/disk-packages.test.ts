@@ -1,7 +1,7 @@
 import { readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { temporaryFolder } from "../test-zip.ts";
+import { temporaryFolder } from "../../../test/support/test-zip.ts";
 import { openDiskPackages } from "./disk-packages.ts";
 
 const identifier = `acme/echo:1.0.0@${"ab".repeat(32)}`;

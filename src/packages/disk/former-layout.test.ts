@@ -1,8 +1,8 @@
 import { access, chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
+import { temporaryFolder } from "../../../test/support/test-zip.ts";
 import { createLog } from "../../observe/log.ts";
-import { temporaryFolder } from "../test-zip.ts";
 import { listDiskPackages, openDiskPackages } from "./disk-packages.ts";
 import { moveFormerArchives } from "./former-layout.ts";
 

@@ -1,15 +1,15 @@
 /** A bucket as the storage: its archives, those of the layout of earlier releases, and its other files. */
 import type { Log } from "../../observe/log.ts";
-import type { FileStore } from "../file-store.ts";
+import type { FileStore } from "../../storage/file-store.ts";
+import { Bucket } from "../../storage/s3/bucket.ts";
+import { type ReachBucketOptions, reachBucket } from "../../storage/s3/reach-bucket.ts";
+import { createS3Files } from "../../storage/s3/s3-files.ts";
+import type { BucketSettings, CacheSettings } from "../../storage/s3/settings.ts";
+import { speakTo } from "../../storage/s3/speak.ts";
 import type { FormerPackages } from "../former-packages.ts";
 import type { PackageStore } from "../package-store.ts";
-import { Bucket } from "./bucket.ts";
 import { openPackageCache } from "./package-cache.ts";
-import { type ReachBucketOptions, reachBucket } from "./reach-bucket.ts";
-import { createS3Files } from "./s3-files.ts";
 import { S3Packages } from "./s3-packages.ts";
-import type { BucketSettings, CacheSettings } from "./settings.ts";
-import { speakTo } from "./speak.ts";
 
 export interface S3StorageOptions extends ReachBucketOptions {
   readonly settings: BucketSettings & CacheSettings;

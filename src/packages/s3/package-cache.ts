@@ -8,10 +8,10 @@ import { createHash, randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../../observe/log.ts";
+import { digestOf, type FileDigest } from "../../storage/s3/file-digest.ts";
+import type { CacheSettings } from "../../storage/s3/settings.ts";
 import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage } from "../package-store.ts";
-import { digestOf, type FileDigest } from "./file-digest.ts";
-import type { CacheSettings } from "./settings.ts";
 
 export interface PackageCacheOptions {
   /** Made when it is not there. */

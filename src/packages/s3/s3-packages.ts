@@ -6,12 +6,12 @@ import { rm } from "node:fs/promises";
 import { Fault, isFault } from "../../domain/fault.ts";
 import { IDENTIFIER_PATTERN, parsePackageRef } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
+import type { Bucket } from "../../storage/s3/bucket.ts";
+import { digestOf } from "../../storage/s3/file-digest.ts";
+import type { Speak } from "../../storage/s3/speak.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
 import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
-import type { Bucket } from "./bucket.ts";
-import { digestOf } from "./file-digest.ts";
 import type { PackageCache } from "./package-cache.ts";
-import type { Speak } from "./speak.ts";
 
 export interface S3PackagesParts {
   readonly bucket: Bucket;

@@ -1,11 +1,11 @@
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { seedFiles, temporaryFolder, zipOf } from "../../../test/support/test-zip.ts";
 import { isFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { dependencySource, packageFiles } from "../package-files.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
-import { seedFiles, temporaryFolder, zipOf } from "../test-zip.ts";
 
 interface Built {
   readonly pkg: Package;

@@ -1,6 +1,6 @@
 import type { LimitsAsked } from "../../domain/limits.ts";
 import type { PluginNeed } from "../../domain/plugin-need.ts";
-import type { PackageFiles } from "../archive.ts";
+import type { PackageFiles } from "../archive/archive.ts";
 import { isObject } from "../declaration/icons.ts";
 import { isBareName, isYamlPath } from "../dialect.ts";
 import type { Findings } from "../findings.ts";

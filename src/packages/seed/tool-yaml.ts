@@ -1,6 +1,6 @@
 import { type Document, isMap } from "yaml";
 import { Fault } from "../../domain/fault.ts";
-import type { PackageFiles } from "../archive.ts";
+import type { PackageFiles } from "../archive/archive.ts";
 import { cleanPath } from "../declaration/items.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import { type Json, parseYamlDocument, type Source } from "../yaml-source.ts";

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { SIGNATURE_CATEGORIES, type SignatureCategory } from "../../domain/trust.ts";
-import type { Archive } from "../archive.ts";
+import type { Archive } from "../archive/archive.ts";
 import { type ArchiveSignature, parseSignatureComment } from "./comment.ts";
 
 /** The entry in which a signer says what the package is. */

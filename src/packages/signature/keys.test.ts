@@ -1,10 +1,10 @@
 import { createHash, createPublicKey, generateKeyPairSync } from "node:crypto";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { temporaryFolder } from "../test-zip.ts";
+import { SIGNER } from "../../../test/support/test-key.ts";
+import { temporaryFolder } from "../../../test/support/test-zip.ts";
 import { readKeyFiles } from "./key-files.ts";
 import { generateKeyPair, parsePrivateKey, parsePublicKey } from "./keys.ts";
-import { SIGNER } from "./test-key.ts";
 
 const spki = (pem: string) => createPublicKey(pem).export({ type: "spki", format: "pem" }).toString();
 

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { ZipFile } from "yazl";
 import type { SignatureCategory } from "../../domain/trust.ts";
-import { type Archive, type ArchiveLimits, openArchive } from "../archive.ts";
+import { type Archive, type ArchiveLimits, openArchive } from "../archive/archive.ts";
 import { formatSignatureComment } from "./comment.ts";
 import { CATEGORY_RECORD, formatRecord, signedData } from "./evidence.ts";
 

@@ -3,12 +3,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SIGNER } from "../../../test/support/test-key.ts";
+import { rawZip, temporaryFolder, zipOf } from "../../../test/support/test-zip.ts";
 import { isFault } from "../../domain/fault.ts";
 import type { SignatureCategory } from "../../domain/trust.ts";
-import { openArchive } from "../archive.ts";
-import { checksumOf, digestsOf } from "../checksum.ts";
+import { openArchive } from "../archive/archive.ts";
+import { checksumOf, digestsOf } from "../archive/checksum.ts";
 import { DEFAULT_READ_OPTIONS } from "../read-package.ts";
-import { rawZip, temporaryFolder, zipOf } from "../test-zip.ts";
 import { formatSignatureComment, parseSignatureComment } from "./comment.ts";
 import {
   CATEGORY_RECORD,
@@ -19,7 +20,6 @@ import {
 } from "./evidence.ts";
 import { parsePrivateKey, parsePublicKey } from "./keys.ts";
 import { type SignRequest, signArchive } from "./sign.ts";
-import { SIGNER } from "./test-key.ts";
 import { findSigner } from "./verify.ts";
 
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex");

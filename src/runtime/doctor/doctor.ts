@@ -10,8 +10,8 @@ import { Fault, toFault } from "../../domain/fault.ts";
 import type { EngineInfo } from "../../engine/engine.ts";
 import type { Log } from "../../observe/log.ts";
 import { replaceFile } from "../../util/replace-file.ts";
-import { profileHash } from "../profile.ts";
-import { listRuntimeImages } from "../runtime-image.ts";
+import { profileHash } from "../launch/profile.ts";
+import { listRuntimeImages } from "../launch/runtime-image.ts";
 import { judgeProbe } from "./judge.ts";
 import { type ProbeDeps, probePool, runProbe } from "./probe-container.ts";
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { DOCTOR_CHECKS } from "../../domain/doctor.ts";
 import { RuntimeId } from "../../domain/ids.ts";
-import { containerSpec } from "../profile.ts";
+import { containerSpec } from "../launch/profile.ts";
 import { PROFILE_DEFAULTS } from "../settings.ts";
 import { judgeProbe } from "./judge.ts";
 import { probePool } from "./probe-container.ts";

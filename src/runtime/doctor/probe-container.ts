@@ -9,7 +9,7 @@ import { RuntimeId } from "../../domain/ids.ts";
 import type { Pool } from "../../domain/runtime.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter, formatLabels } from "../../engine/labels.ts";
-import { containerSpec, networkSpec } from "../profile.ts";
+import { containerSpec, networkSpec } from "../launch/profile.ts";
 import type { ProfileSettings } from "../settings.ts";
 import type { ProbeEnd } from "./judge.ts";
 

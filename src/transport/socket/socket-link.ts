@@ -19,12 +19,12 @@ import type {
   RuntimeLink,
   SessionListener,
 } from "../transport.ts";
-import type { ControlMessage } from "./control-message.ts";
-import { Door, type Pair } from "./door.ts";
+import type { ControlMessage } from "./control/control-message.ts";
+import { Pings } from "./control/pings.ts";
 import { exitFault, frameTooLarge, linkLost } from "./exit-fault.ts";
-import type { LargeFrames, Room } from "./large-frames.ts";
-import { LivePair } from "./pair.ts";
-import { Pings } from "./pings.ts";
+import type { LargeFrames, Room } from "./frames/large-frames.ts";
+import { LivePair } from "./live-pair.ts";
+import { type Pair, RunnerListener } from "./runner-listener.ts";
 import { Sessions } from "./sessions.ts";
 
 export interface SocketLinkSettings {
@@ -65,7 +65,7 @@ export interface SocketLinkDeps {
 export class SocketLink implements RuntimeLink {
   readonly runtimeId: RuntimeId;
   readonly #deps: SocketLinkDeps;
-  readonly #door: Door;
+  readonly #runnerListener: RunnerListener;
   readonly #sessions: Sessions;
   readonly #pings: Pings;
   #pair: LivePair | undefined;
@@ -82,7 +82,7 @@ export class SocketLink implements RuntimeLink {
     this.runtimeId = deps.options.runtimeId;
     this.#sessions = new Sessions((sessionId, error) => this.#logThrow(error, sessionId));
     this.#pings = new Pings(deps.settings.pingTimeoutMs);
-    this.#door = new Door({
+    this.#runnerListener = new RunnerListener({
       path: deps.path,
       key: deps.key,
       helloTimeoutMs: deps.settings.helloTimeoutMs,
@@ -104,7 +104,7 @@ export class SocketLink implements RuntimeLink {
   }
 
   listen(): Promise<void> {
-    return this.#door.open();
+    return this.#runnerListener.open();
   }
 
   openSession(sessionId: string, line: string, listener: SessionListener): void {
@@ -143,7 +143,7 @@ export class SocketLink implements RuntimeLink {
     this.#closed = true;
     this.#up = false;
     clearTimeout(this.#settling);
-    this.#door.close();
+    this.#runnerListener.close();
     this.#detach()?.destroy();
     this.#endAll(this.#exit === undefined ? linkLost("Berth closed the connection.") : exitFault(this.#exit));
     this.#deps.onClosed();
@@ -348,7 +348,7 @@ export class SocketLink implements RuntimeLink {
     if (exit !== undefined) this.#tell((listener) => listener.onExit(exit));
     this.#tell((listener) => listener.onDown());
     if (this.#closed) return;
-    this.#door.open().catch((error: Error) => {
+    this.#runnerListener.open().catch((error: Error) => {
       this.#tell((listener) => listener.onNotice({ kind: "listen_failed", error: error.message }));
     });
   }

@@ -3,7 +3,7 @@ import { Fault, invalidInput } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import { RunnerKey } from "../runner-key.ts";
 import { hostSocketName, type LinkOptions, type RuntimeLink, type Transport } from "../transport.ts";
-import { LargeFrames } from "./large-frames.ts";
+import { LargeFrames } from "./frames/large-frames.ts";
 import { SocketLink, type SocketLinkSettings } from "./socket-link.ts";
 
 export interface SocketTransportOptions extends Partial<SocketLinkSettings> {

@@ -2,11 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { isFault } from "../../../domain/fault.ts";
 import { TenantId } from "../../../domain/ids.ts";
-import { OPERATIONS } from "../../../domain/operations/operations.ts";
 import { toDaemonError } from "../errors.ts";
-import { callShape, type Dispatched, prepareCall } from "./call-body.ts";
+import { DISPATCHED } from "../wire/operations/dispatched.ts";
+import { callShape, prepareCall } from "./call-body.ts";
 
-const DISPATCHED = OPERATIONS.filter((one): one is Dispatched => one.dispatch !== undefined);
 const TENANT = TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001");
 const LINE = /^Key: 'Data\.[\w.[\]]+' Error:Field validation for '\w+(\[\d+\])?' failed on the '\w+' tag$/;
 

@@ -2,25 +2,17 @@
 import { type Fault, toFault } from "../../../domain/fault.ts";
 import type { TenantId } from "../../../domain/ids.ts";
 import type { WireData } from "../../../domain/invocation.ts";
-import type { Dispatch, Operation } from "../../../domain/operations/operation.ts";
+import type { JsonMap } from "../../../domain/json.ts";
 import {
-  field,
-  type JsonMap,
-  map,
-  named,
-  needed,
-  optionalText,
-  Reading,
-  type Shape,
-  struct,
-  text,
-} from "../../../domain/shape.ts";
-import { type JsonSource, oneLine, parseWithSource, writeWithSource } from "../../../util/json-source.ts";
+  type JsonSource,
+  oneLine,
+  parseWithSource,
+  writeWithSource,
+} from "../../../util/json/json-source.ts";
 import { SENT } from "../../middleware/json-body.ts";
 import { checked, jsonText } from "../bind.ts";
-
-/** An operation that has a route. */
-export type Dispatched = Operation & { readonly dispatch: Dispatch };
+import type { Dispatched } from "../wire/operations/dispatched.ts";
+import { field, map, named, needed, optionalText, Reading, type Shape, struct, text } from "../wire/shape.ts";
 
 export interface CallBody {
   readonly tenant_id: string;
@@ -31,10 +23,6 @@ export interface CallBody {
   readonly endpoint_id: string | null;
   readonly context: JsonMap | null;
   readonly data: JsonMap;
-}
-
-export function isDispatched(operation: Operation): operation is Dispatched {
-  return operation.dispatch !== undefined;
 }
 
 /** Made once for each route. */

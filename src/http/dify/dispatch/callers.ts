@@ -3,12 +3,12 @@
  * event: clients time the first event by it.
  */
 import type { ServerResponse } from "node:http";
-import type { ChunkReader } from "../../../domain/chunks/reader.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
 import { type JsonText, readJson } from "../../../domain/frame.ts";
 import type { InvocationEnd, InvocationSink } from "../../../domain/invocation.ts";
-import { GatheredAnswer } from "../../gathered-answer.ts";
+import { GatheredAnswer } from "../../answers/gathered-answer.ts";
 import { failureText, successText } from "../envelope.ts";
+import type { ChunkReader } from "../wire/chunks/reader.ts";
 import { brokenCall, type CallFailure, refusedCall } from "./call-failure.ts";
 
 export interface CallerOptions {

@@ -6,11 +6,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Context } from "hono";
-import { CHUNKS } from "../../../domain/chunks/chunks.ts";
 import { Fault, toFault } from "../../../domain/fault.ts";
 import { TenantId } from "../../../domain/ids.ts";
 import type { InvocationRequest, WireData } from "../../../domain/invocation.ts";
-import { OPERATIONS } from "../../../domain/operations/operations.ts";
 import { pluginIdOf } from "../../../domain/package-ref.ts";
 import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
 import type { BodyReader } from "../../bodies/body-reader.ts";
@@ -21,7 +19,9 @@ import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";
 import { identifierOfHeader } from "../inputs.ts";
-import { type Dispatched, isDispatched, type PreparedCall } from "./call-body.ts";
+import { CHUNKS } from "../wire/chunks/chunks.ts";
+import { DISPATCHED, type Dispatched } from "../wire/operations/dispatched.ts";
+import type { PreparedCall } from "./call-body.ts";
 import { refusedCall, refusedVersion } from "./call-failure.ts";
 import { PolledCaller, StreamCaller } from "./callers.ts";
 
@@ -32,7 +32,7 @@ export interface DispatchDeps {
 }
 
 export function addDispatch(door: DifyDoor, deps: DispatchDeps): void {
-  for (const operation of OPERATIONS.filter(isDispatched)) {
+  for (const operation of DISPATCHED) {
     const { path, isPolled } = operation.dispatch;
     const call = { door, deps, operation };
     add(call, `/plugin/:tenant_id/dispatch/${path}`, callOfInstalled);

@@ -1,11 +1,11 @@
 /** Files of packages. What is not there is an answer without a byte: clients take any other for a failure. */
 import { Readable } from "node:stream";
-import { needed, struct, text } from "../../../domain/shape.ts";
-import type { PackageAssets } from "../../../installation/package-assets.ts";
-import type { PackageTexts } from "../../../installation/package-texts.ts";
+import type { PackageAssets } from "../../../installation/packages/package-assets.ts";
+import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
 import { isIdentifier } from "../inputs.ts";
+import { needed, struct, text } from "../wire/shape.ts";
 import { causeText } from "./packages.ts";
 
 const AssetInput = struct({ id: needed(text) });

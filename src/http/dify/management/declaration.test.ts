@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { DeclarationModel } from "../../../../test/harness/dify-models.ts";
+import { DeclarationModel } from "../../../../test/harness/samples/dify-models.ts";
 import { categoryOfDeclaration, identifierParts, readableDeclaration } from "./declaration.ts";
 
 const IDENTIFIER = `acme/echo:1.2.3@${"a".repeat(64)}`;

@@ -4,8 +4,8 @@
  * and a block that no client would take is left out.
  */
 import { categoryOf } from "../../../domain/category.ts";
+import { isMap, type JsonMap } from "../../../domain/json.ts";
 import { type DeclarationJson, PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
-import { isMap, type JsonMap } from "../../../domain/shape.ts";
 
 /** What an identifier says by itself. */
 export interface IdentifierParts {

@@ -1,9 +1,14 @@
 /** What a Tenant has installed, as the platform lists it. */
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { TenantId } from "../../../domain/ids.ts";
+import { isMap } from "../../../domain/json.ts";
 import { pluginIdOf } from "../../../domain/package-ref.ts";
+import type { PlatformInstallation } from "../../../store/contracts/platform.ts";
+import type { Store } from "../../../store/store.ts";
+import type { DifyDoor } from "../door.ts";
+import { refusal } from "../errors.ts";
+import { isIdentifier, MANAGEMENT, PageInput } from "../inputs.ts";
 import {
-  isMap,
   list,
   max,
   min,
@@ -16,12 +21,7 @@ import {
   type TypeOf,
   text,
   whole,
-} from "../../../domain/shape.ts";
-import type { PlatformInstallation } from "../../../store/platform-rows.ts";
-import type { Store } from "../../../store/store.ts";
-import type { DifyDoor } from "../door.ts";
-import { refusal } from "../errors.ts";
-import { isIdentifier, MANAGEMENT, PageInput } from "../inputs.ts";
+} from "../wire/shape.ts";
 import {
   categoryOfDeclaration,
   type IdentifierParts,

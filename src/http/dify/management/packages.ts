@@ -1,12 +1,12 @@
 /** What can be known of a package by its identifier. */
 import { isFault, toFault } from "../../../domain/fault.ts";
-import { field, needed, struct, text } from "../../../domain/shape.ts";
-import type { DecodedPackage, PackageDecoder } from "../../../installation/decode-package.ts";
-import type { PackageTexts } from "../../../installation/package-texts.ts";
+import type { DecodedPackage, PackageDecoder } from "../../../installation/packages/package-decoder.ts";
+import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
 import { IdentifierInput, identifierOfHeader, isIdentifier, MANAGEMENT, NOTHING } from "../inputs.ts";
+import { field, needed, struct, text } from "../wire/shape.ts";
 import { identifierParts, readableDeclaration } from "./declaration.ts";
 
 const LANGUAGE_DEFAULT = "en_US";

@@ -1,10 +1,11 @@
 /** What a Tenant's plugins offer, kind by kind. */
-import { list, named, needed, struct, text } from "../../../domain/shape.ts";
-import type { PlatformProvider, PlatformProviderKind } from "../../../store/platform-rows.ts";
+
+import type { PlatformProvider, PlatformProviderKind } from "../../../store/contracts/platform.ts";
 import type { Store } from "../../../store/store.ts";
 import type { DifyDoor } from "../door.ts";
 import { refusal } from "../errors.ts";
 import { MANAGEMENT, NOTHING, PageInput, ProviderInput } from "../inputs.ts";
+import { list, named, needed, struct, text } from "../wire/shape.ts";
 import { identifierParts, type ReadableDeclaration, readableDeclaration } from "./declaration.ts";
 
 /** The plural's route lists, the singular's answers one; there is none for a single provider of models. */

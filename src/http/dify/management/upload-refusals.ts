@@ -1,6 +1,6 @@
 /** What is wrong with an upload, in the words of the step that finds it. */
 import { type Fault, type FaultCode, isFault } from "../../../domain/fault.ts";
-import type { FormRefusals } from "../../multipart.ts";
+import type { FormRefusals } from "../../bodies/form-file.ts";
 import { refusal } from "../errors.ts";
 
 const bad = (message: string) => refusal("PluginDaemonBadRequestError", message);

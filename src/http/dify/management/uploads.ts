@@ -1,8 +1,8 @@
 /** Packages and bundles as platforms send them: a form with one file. */
 import type { PackageUploads } from "../../../installation/contracts.ts";
-import type { BundleUploads } from "../../../installation/upload-bundle.ts";
+import type { BundleUploads } from "../../../installation/packages/bundle-uploads.ts";
 import type { Store } from "../../../store/store.ts";
-import { type FormFile, openFormFile } from "../../multipart.ts";
+import { type FormFile, openFormFile } from "../../bodies/form-file.ts";
 import { bundleDetailJson } from "../../routes/bundles/json.ts";
 import type { DifyDoor, DifyInput } from "../door.ts";
 import { NOTHING } from "../inputs.ts";

@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { PluginDependency } from "../../../domain/dependency.ts";
 import type { DeclarationJson } from "../../../domain/package.ts";
-import type { StoredBundle } from "../../../store/bundle-rows.ts";
+import type { StoredBundle } from "../../../store/contracts/bundles.ts";
 import type { Store } from "../../../store/store.ts";
 
 const Json = z.record(z.string(), z.unknown());

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { BundleUploads } from "../../../installation/upload-bundle.ts";
+import type { BundleUploads } from "../../../installation/packages/bundle-uploads.ts";
 import type { Store } from "../../../store/store.ts";
 import { checkContentType } from "../../middleware/body.ts";
 import type { Routes } from "../../route.ts";

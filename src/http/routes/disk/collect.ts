@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { Fault } from "../../../domain/fault.ts";
 import { type DiskCare, faultOf } from "../../../installation/disk/disk-care.ts";
-import type { DiskRun } from "../../../store/disk-rows.ts";
+import type { DiskRun } from "../../../store/contracts/disk.ts";
 import type { Routes } from "../../route.ts";
 import { collectionJson, DiskCollectionSchema } from "./json.ts";
 

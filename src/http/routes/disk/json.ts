@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { DISK_KINDS, type DiskArea, type DiskCollection, type Reclaimable } from "../../../domain/disk.ts";
-import type { DiskRun } from "../../../store/disk-rows.ts";
+import type { DiskRun } from "../../../store/contracts/disk.ts";
 
 const Bytes = z.int();
 const ReclaimableSchema = z.object({

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { toFault } from "../../../domain/fault.ts";
-import type { DoorLife } from "../../life.ts";
+import type { DoorLife } from "../../door-life.ts";
 import type { Routes } from "../../route.ts";
 
 /** A part of the house that a ready process needs; rejects while it cannot be reached. */

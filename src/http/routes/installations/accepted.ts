@@ -1,5 +1,5 @@
-import type { Accepted } from "../../../store/store.ts";
-import type { TaskAccepted } from "../../../store/task-rows.ts";
+import type { Accepted } from "../../../store/contracts/answers.ts";
+import type { TaskAccepted } from "../../../store/contracts/tasks.ts";
 import { installationJson, taskJson } from "../../schemas.ts";
 
 /** 202: the work is written down; where to watch it stands in `Location`. */

@@ -1,9 +1,13 @@
 /** What all changes of an Installation have in common at the door. */
 import { z } from "zod";
 import type { FaultCode } from "../../../domain/fault.ts";
-import type { ChangeRequest, InstallationChanges } from "../../../installation/changes/changes.ts";
+import type {
+  ChangeRequest,
+  InstallationChanges,
+} from "../../../installation/requests/installation-changes.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
-import type { Accepted, Store } from "../../../store/store.ts";
+import type { Accepted } from "../../../store/contracts/answers.ts";
+import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
 import { idempotencyClaim } from "../idempotency.ts";

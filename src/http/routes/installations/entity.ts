@@ -3,7 +3,7 @@ import { z } from "@hono/zod-openapi";
 import { CATEGORIES } from "../../../domain/category.ts";
 import type { Installation } from "../../../domain/installation.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
-import type { Installed } from "../../../store/installed-rows.ts";
+import type { Installed } from "../../../store/contracts/installed.ts";
 import { InstallationSchema, installationJson, TaskSchema } from "../../schemas.ts";
 
 export interface EntitySettings {

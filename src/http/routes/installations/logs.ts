@@ -2,8 +2,8 @@ import { z } from "zod";
 import { Fault, formatFault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeLogLine, RuntimeLogs } from "../../../runtime/runtimes.ts";
 import type { Store } from "../../../store/store.ts";
+import { sseResponse } from "../../answers/sse.ts";
 import type { RouteInput, Routes } from "../../route.ts";
-import { sseResponse } from "../../sse.ts";
 import { getInstallation, InstallationParams } from "./find.ts";
 
 const Query = z.strictObject({

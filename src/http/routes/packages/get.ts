@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { grantLimits, type LimitsPolicy } from "../../../domain/limits.ts";
-import type { Trust } from "../../../installation/trust.ts";
+import type { Trust } from "../../../installation/trust/trust.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { limitsJson, PackageDetailSchema, type PlatformSettings, packageJson } from "../../schemas.ts";

@@ -1,7 +1,7 @@
 /** What a package says for people: READMEs in their languages, and the privacy notice. */
 import { z } from "@hono/zod-openapi";
 import { Fault } from "../../../domain/fault.ts";
-import type { PackageTexts } from "../../../installation/package-texts.ts";
+import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { visiblePackage } from "./visible.ts";

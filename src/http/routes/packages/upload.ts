@@ -1,6 +1,6 @@
 import { z } from "zod";
-import type { InstallationChanges } from "../../../installation/changes/changes.ts";
 import type { PackageUploads } from "../../../installation/contracts.ts";
+import type { InstallationChanges } from "../../../installation/requests/installation-changes.ts";
 import { checkContentType } from "../../middleware/body.ts";
 import type { Routes } from "../../route.ts";
 import {

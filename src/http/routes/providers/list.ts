@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { PROVIDER_KINDS } from "../../../domain/package.ts";
-import type { InstalledProvider } from "../../../store/installed-rows.ts";
+import type { InstalledProvider } from "../../../store/contracts/installed.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { listOf, PageQuery, pageRequest, TenantParams } from "../../schemas.ts";

@@ -3,8 +3,8 @@ import { formatFault, invalidInput, toFault } from "../../../domain/fault.ts";
 import type { TaskEvent } from "../../../domain/task.ts";
 import type { TaskWatch } from "../../../installation/contracts.ts";
 import type { Store } from "../../../store/store.ts";
+import { sseResponse, wantsJson } from "../../answers/sse.ts";
 import type { Routes } from "../../route.ts";
-import { sseResponse, wantsJson } from "../../sse.ts";
 import { getTask, TaskParams } from "./find.ts";
 
 const EventSchema = z.looseObject({ seq: z.int(), at: z.string(), type: z.string() });

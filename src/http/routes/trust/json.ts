@@ -1,7 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { SIGNATURE_CATEGORIES, type TrustedKey } from "../../../domain/trust.ts";
-import type { PackageTrust } from "../../../installation/trust.ts";
-import type { Admission } from "../../../store/trust-rows.ts";
+import type { PackageTrust } from "../../../installation/trust/trust.ts";
+import type { Admission } from "../../../store/contracts/trust.ts";
 
 const Time = z.string().meta({ format: "date-time" });
 

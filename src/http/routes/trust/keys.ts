@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Fault } from "../../../domain/fault.ts";
-import type { Trust } from "../../../installation/trust.ts";
+import type { Trust } from "../../../installation/trust/trust.ts";
 import { parsePublicKey } from "../../../packages/signature/keys.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { TenantId } from "../../../domain/ids.ts";
 import { SIGNATURE_CATEGORIES, SIGNATURE_POLICIES } from "../../../domain/trust.ts";
-import type { Trust } from "../../../installation/trust.ts";
+import type { Trust } from "../../../installation/trust/trust.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { TenantParams } from "../../schemas.ts";

@@ -1,0 +1,88 @@
+/**
+ * A request to an Endpoint's address becomes an Invocation of the plugin behind it. The checks come in the order in
+ * which callers of the daemon know them; each has a code of its own, so that a door can say it in its own words.
+ */
+import { Fault } from "../../domain/fault.ts";
+import type { Invocation, InvocationSink } from "../../domain/invocation.ts";
+import type { JsonMap } from "../../domain/json.ts";
+import type { Operation } from "../../domain/operations/operation.ts";
+import { indexOperations } from "../../domain/operations/operations.ts";
+import type { Invoker } from "../../invocation/invoke.ts";
+import type { EndpointRecord } from "../../store/contracts/endpoints.ts";
+import type { EndpointDirectory, FoundEndpoint } from "../endpoint-directory.ts";
+
+export interface HooksOptions {
+  readonly endpoints: Pick<EndpointDirectory, "find">;
+  readonly invoker: Pick<Invoker, "invoke" | "admit">;
+}
+
+/** An Endpoint that takes requests now. */
+export interface OpenHook {
+  readonly endpoint: EndpointRecord;
+  /** Of its package. */
+  readonly identifier: string;
+  /** Resolves when the request is on its way to the plugin. `raw`: the request as bytes of HTTP/1.1. */
+  send(call: HookCall, sink: InvocationSink): Promise<Invocation>;
+}
+
+export interface HookCall {
+  readonly raw: Buffer;
+  readonly requestId: string;
+  /** Ends the wait for the settings. */
+  readonly signal: AbortSignal;
+}
+
+export interface Hooks {
+  /**
+   * Throws `endpoint_not_found`; what the Invoker refuses a call to its plugin with; `endpoint_disabled`;
+   * `operation_not_found` where the plugin, in the version that is installed now, has no Endpoints.
+   */
+  open(hookId: string): Promise<OpenHook>;
+}
+
+export function createHooks({ endpoints, invoker }: HooksOptions): Hooks {
+  const operation = indexOperations()("endpoint", "invoke_endpoint");
+  if (operation === undefined) throw new Error("no operation serves hooks");
+  const find = async (hookId: string): Promise<FoundEndpoint> => {
+    const found = await endpoints.find(hookId);
+    if (found !== undefined) return found;
+    throw new Fault("endpoint_not_found", "There is no such endpoint.");
+  };
+  return {
+    async open(hookId) {
+      let found = await find(hookId);
+      const admission = invoker.admit(found.endpoint);
+      if (admission !== undefined) {
+        await admission;
+        found = await find(hookId);
+      }
+      const { endpoint, installed } = found;
+      if (!endpoint.enabled) throw new Fault("endpoint_disabled", "The endpoint is disabled.");
+      if (installed?.catalog.endpoint === undefined)
+        throw new Fault("operation_not_found", `${endpoint.pluginId} has no endpoints any more.`);
+      const { openSettings } = found;
+      return {
+        endpoint,
+        identifier: installed.catalog.identifier,
+        async send(call, sink) {
+          const settings = await openSettings(call.signal);
+          return invoker.invoke(request(endpoint, { operation, settings, call }), sink);
+        },
+      };
+    },
+  };
+}
+
+function request(
+  { id, tenantId, pluginId }: EndpointRecord,
+  { operation, settings, call }: { operation: Operation; settings: JsonMap; call: HookCall },
+) {
+  const { type, action } = operation;
+  const head = JSON.stringify({ user_id: "", type, action, settings });
+  // hex holds nothing that JSON would escape, and may be long
+  const data = `${head.slice(0, -1)},"raw_http_request":"${call.raw.toString("hex")}"}`;
+  return {
+    ...{ tenantId, pluginId, operation, requestId: call.requestId },
+    content: { form: "wire", userId: "", data, about: { endpoint_id: id } },
+  } as const;
+}

@@ -1,0 +1,46 @@
+import { Fault } from "../../../domain/fault.ts";
+import type { BuildLimits } from "./settings.ts";
+
+/** Runs the work under the total clock: past it, its signal aborts with `build_timeout`. */
+export async function underTotalClock<T>(
+  { totalMs }: Pick<BuildLimits, "totalMs">,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const clock = new AbortController();
+  const timer = setTimeout(() => {
+    const details = { totalMs };
+    clock.abort(new Fault("build_timeout", `The build took longer than ${totalMs} ms.`, { details }));
+  }, totalMs);
+  try {
+    return await work(AbortSignal.any([signal, clock.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Aborts its signal with `build_no_progress` when `noProgressMs` pass without a call of `progress`. */
+export class ProgressClock implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor({ noProgressMs }: Pick<BuildLimits, "noProgressMs">) {
+    this.#timer = setTimeout(() => {
+      const details = { noProgressMs };
+      const message = `The build did nothing for ${noProgressMs} ms: it neither printed, nor received, nor wrote.`;
+      this.#controller.abort(new Fault("build_no_progress", message, { details }));
+    }, noProgressMs);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  progress(): void {
+    if (!this.#controller.signal.aborted) this.#timer.refresh();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}

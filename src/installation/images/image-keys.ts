@@ -1,0 +1,52 @@
+import { createHash } from "node:crypto";
+import { publicIndexUrls } from "./build/index-env.ts";
+import type { Dependencies } from "./build/requirements.ts";
+import type { IndexSettings } from "./build/settings.ts";
+
+/** Grows with every change of what a build does with the same input. */
+export const BUILDER_VERSION = "2";
+
+/** What both keys are made of beside the package: another value of any of these is another image. */
+export interface BuildBase {
+  /** `sha256:...` of the runtime image. */
+  readonly runtimeImageId: string;
+  readonly arch: string;
+  readonly settingsHash: string;
+}
+
+/** Key of a Package's image: whoever installs the same Package under the same settings shares it. */
+export function imageKey(base: BuildBase, checksum: string): string {
+  return sha256(
+    ["image", checksum, base.runtimeImageId, BUILDER_VERSION, base.arch, base.settingsHash].join("\n"),
+  );
+}
+
+/** Key of an image that came from another Berth: its own id stands for all that it was made of. */
+export function importedImageKey(imageId: string, checksum: string): string {
+  return sha256(["imported", checksum, imageId, BUILDER_VERSION].join("\n"));
+}
+
+/** Key of the dependency layer: the bytes that lock them, so that a new version with the same ones reuses it. */
+export function dependencyKey(base: BuildBase, dependencies: Dependencies): string {
+  const files = dependencies.files.map(({ name, content }) => `${name}:${sha256(content)}`);
+  return sha256(
+    [
+      "dependencies",
+      dependencies.kind,
+      ...files,
+      base.runtimeImageId,
+      BUILDER_VERSION,
+      base.arch,
+      base.settingsHash,
+    ].join("\n"),
+  );
+}
+
+/** Hash over where wheels come from and whom is trusted there; passwords are left out. */
+export function indexSettingsHash(index: IndexSettings): string {
+  return sha256(JSON.stringify([publicIndexUrls(index), index.caBundle?.digest ?? ""]));
+}
+
+function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
+}

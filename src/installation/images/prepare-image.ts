@@ -1,0 +1,69 @@
+import type { Package } from "../../domain/package.ts";
+import type { TaskStep } from "../../domain/task.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import {
+  checkArch,
+  ensurePackageImage,
+  type ImageBuilderDeps,
+  type PackageImage,
+  type PackageSource,
+} from "./build-image.ts";
+import { baseOf, useImported } from "./ready-image.ts";
+import { pickRuntimeImage } from "./runtime-image.ts";
+
+export interface ImageWanted {
+  readonly pkg: Package;
+  readonly source: PackageSource;
+  /** Those of the upload: whoever reads only the task sees what was left out of the package too. */
+  readonly warnings: readonly string[];
+  readonly journal: TaskJournal;
+  readonly enter: (step: TaskStep) => Promise<void>;
+  readonly holder: string;
+}
+
+export interface PreparedImage {
+  readonly image: PackageImage;
+  /** Of the runtime image and of the build. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The steps `resolving` and `building`: what the package runs on, and its image. Throws `arch_not_supported`,
+ * `python_not_available`, the Faults of a build.
+ */
+export async function prepareImage(
+  deps: ImageBuilderDeps,
+  { pkg, source, warnings, journal, enter, holder }: ImageWanted,
+  signal: AbortSignal,
+): Promise<PreparedImage> {
+  await enter("resolving");
+  const { arch } = await deps.engine.info(signal);
+  const { version, arch: arches } = pkg.runner;
+  const runsOn = arches.length === 0 ? "any architecture" : arches.join(", ");
+  journal.log(`it asks for Python ${version} on ${runsOn}; this Engine is ${arch}`);
+  checkArch(pkg, arch);
+  const imported = await useImported(deps, { pkg, holder }, signal);
+  if (imported !== undefined) {
+    for (const warning of new Set(warnings)) journal.warning(warning);
+    await enter("building");
+    journal.progress("the image came from another Berth");
+    return { image: imported, warnings: imported.warnings };
+  }
+  const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings.python, signal);
+  for (const warning of new Set([...warnings, ...runtime.warnings])) journal.warning(warning);
+
+  await enter("building");
+  const image = await ensurePackageImage(
+    deps,
+    {
+      ...{ pkg, source, holder, runtimeImage: runtime.id },
+      base: baseOf(deps.settings, { runtime, arch }),
+      onLog: (text) => journal.log(text),
+      onProgress: (message) => journal.progress(message),
+    },
+    signal,
+  );
+  for (const warning of image.warnings) journal.warning(warning);
+  journal.progress(image.built ? "the image is built" : "the image was there already");
+  return { image, warnings: [...runtime.warnings, ...image.warnings] };
+}

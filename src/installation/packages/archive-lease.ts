@@ -1,0 +1,50 @@
+import { randomUUID } from "node:crypto";
+import type { Store } from "../../store/store.ts";
+import type { Clock } from "../../util/clock.ts";
+import { underLease } from "../task-engine/under-lease.ts";
+
+export interface ArchiveLeaseDeps {
+  readonly store: Pick<Store, "leases">;
+  readonly clock: Clock;
+  /** How long the archive stays taken when its holder dies. */
+  readonly leaseMs: number;
+}
+
+/** Keeping or removing one archive takes milliseconds in a folder, seconds in a bucket. */
+export const ARCHIVE_LEASE = Object.freeze({ leaseMs: 10_000, pollMs: 50 });
+
+/**
+ * Does the work while nobody else, in whichever process, keeps or removes the archive of this identifier: it and its
+ * row come and go together. Looks each `pollMs` while another one is at work.
+ */
+export async function withArchive<T>(
+  deps: ArchiveLeaseDeps & { readonly pollMs: number },
+  identifier: string,
+  work: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  for (;;) {
+    const done = await tryWithArchive(deps, identifier, work, signal);
+    if (done !== undefined) return done.result;
+    await deps.clock.sleep(deps.pollMs, signal);
+  }
+}
+
+/** The same, once: undefined where another one is at work. */
+export async function tryWithArchive<T>(
+  { store, clock, leaseMs }: ArchiveLeaseDeps,
+  identifier: string,
+  work: (signal: AbortSignal) => Promise<T>,
+  signal: AbortSignal,
+): Promise<{ readonly result: T } | undefined> {
+  const name = `archive ${identifier}`;
+  const holder = randomUUID();
+  if (!(await store.leases.take(name, holder, leaseMs))) return undefined;
+  const renew = () => store.leases.renew(name, holder, leaseMs);
+  try {
+    return { result: await underLease({ clock, leaseMs, renew }, signal, work) };
+  } finally {
+    // One that cannot be given back runs out.
+    await store.leases.release(name, holder).catch(() => undefined);
+  }
+}

@@ -1,0 +1,78 @@
+import { Fault, isFault, toFault } from "../../domain/fault.ts";
+import type { Package } from "../../domain/package.ts";
+import { dependencySource, packageFiles } from "../../packages/package-files.ts";
+import type { PackageReader } from "../../packages/package-reader.ts";
+import type { ReadPackage, ReadPackageOptions } from "../../packages/read-package.ts";
+import type { DependencyFiles } from "../images/build/requirements.ts";
+import type { PackageSource } from "../images/build-image.ts";
+
+export interface PackageAccessDeps {
+  readonly reader: PackageReader;
+  readonly archives: ReadPackageOptions;
+}
+
+/** What an install takes from an archive that was read again. */
+export interface VerifiedPackage extends PackageSource {
+  readonly read: ReadPackage;
+}
+
+/**
+ * Reads an archive again at install: what was checked at upload may have been damaged on disk since. Safety, manifest
+ * and checksum must still give the Package's identifier; `package_damaged` where they do not.
+ */
+export async function verifyPackage(
+  { archivePath, pkg }: { readonly archivePath: string; readonly pkg: Package },
+  { reader, archives: options }: PackageAccessDeps,
+  signal: AbortSignal,
+): Promise<VerifiedPackage> {
+  const read = await reader.read(archivePath, new Date(0), signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    // Says nothing about the archive: another try may tell.
+    if (isFault(error, "busy")) throw error;
+    throw damaged(pkg, error);
+  });
+  if (read.identifier !== pkg.identifier)
+    throw damaged(pkg, new Error(`its content is that of ${read.identifier}`));
+  return {
+    read,
+    files: () => packageFiles(archivePath, pkg, options),
+    dependencyFiles: () => dependencyFiles(archivePath, pkg, options),
+  };
+}
+
+function damaged({ identifier }: Package, error: unknown): Fault {
+  const found = isFault(error) ? toFault(error).code : undefined;
+  return new Fault(
+    "package_damaged",
+    `The stored archive is not that of ${identifier} any more: upload it again.`,
+    {
+      details: { field: "identifier", value: identifier, ...(found === undefined ? {} : { found }) },
+      cause: error,
+    },
+  );
+}
+
+async function dependencyFiles(
+  archivePath: string,
+  pkg: Package,
+  options: ReadPackageOptions,
+): Promise<DependencyFiles> {
+  const none: DependencyFiles = { pyproject: undefined, lock: undefined, requirements: undefined };
+  try {
+    const source = await dependencySource(archivePath, pkg, options);
+    switch (source.kind) {
+      case "uv-lock":
+        return { ...none, pyproject: source.pyproject, lock: source.lock };
+      case "pyproject":
+        return { ...none, pyproject: source.pyproject };
+      case "requirements":
+        return { ...none, requirements: source.requirements };
+      default:
+        return source satisfies never;
+    }
+  } catch (error) {
+    // A package that names no dependencies has none.
+    if (isFault(error, "manifest_missing")) return none;
+    throw error;
+  }
+}

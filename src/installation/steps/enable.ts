@@ -1,0 +1,14 @@
+import type { StepContext } from "./install.ts";
+import { startKnown } from "./known-image.ts";
+import type { ChangeStepDeps } from "./upgrade.ts";
+
+/** Starts and probes it again. Where that fails it is disabled as before, and shows why. */
+export async function runEnable(
+  deps: ChangeStepDeps,
+  context: StepContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { poolKey } = context.installation;
+  const pool = poolKey === undefined ? undefined : await deps.store.pools.find(poolKey);
+  await startKnown(deps, context, pool?.imageKey, signal);
+}

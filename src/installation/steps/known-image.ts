@@ -1,0 +1,48 @@
+import { announceChange } from "../task-engine/announce-change.ts";
+import { needsOfPackage, type StepContext } from "./install.ts";
+import { startPool } from "./start-pool.ts";
+import { asWanted, type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
+
+interface KnownImage {
+  readonly imageKey: string;
+  readonly imageRef: string;
+  readonly warnings: readonly string[];
+}
+
+/** The image under that key, where the Engine still has it. */
+export async function findKnownImage(
+  { store, engine }: Pick<ChangeStepDeps, "store" | "engine">,
+  imageKey: string | undefined,
+  signal: AbortSignal,
+): Promise<KnownImage | undefined> {
+  const row = imageKey === undefined ? undefined : await store.images.find(imageKey);
+  if (row?.state !== "ready" || row.imageRef === undefined) return undefined;
+  const { key, imageRef, warnings } = row;
+  if ((await engine.findImage(imageRef, signal)) === undefined) return undefined;
+  return { imageKey: key, imageRef, warnings };
+}
+
+/**
+ * Starts the task's package from the image that it was started from before: neither network nor archive is asked for.
+ * Where that image is gone, or was never there, the package is prepared as an upgrade prepares it.
+ */
+export async function startKnown(
+  deps: ChangeStepDeps,
+  context: StepContext,
+  imageKey: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  const { task, journal } = context;
+  const image = await findKnownImage(deps, imageKey, signal);
+  const pkg = await deps.store.packages.find(task.identifier);
+  if (image === undefined || pkg === undefined) return await runUpgrade(deps, context, signal);
+  await needsOfPackage(deps, context, pkg);
+  await context.enter("starting");
+  const wanted = await asWanted(deps, context);
+  const warnings = [...new Set([...wanted.installation.warnings, ...image.warnings])];
+  await startPool(deps, wanted, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
+  await journal.flush();
+  signal.throwIfAborted();
+  await deps.store.installations.publishReady(task.id, task.attempt, { ...wanted.change, warnings });
+  await announceChange(deps, context.installation);
+}

@@ -1,0 +1,82 @@
+import { isFault } from "../../domain/fault.ts";
+import type { Installation } from "../../domain/installation.ts";
+import type { Limits } from "../../domain/limits.ts";
+import type { InstallationTask } from "../../domain/task.ts";
+import { poolKey } from "../../runtime/pool-key.ts";
+import type { PoolKeeper } from "../../runtime/runtimes.ts";
+import type { Store } from "../../store/store.ts";
+import type { PackageImage } from "../images/build-image.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import { type IsolationSettings, poolShape } from "./pool-shape.ts";
+
+export interface StartPoolDeps {
+  readonly store: Store;
+  readonly keeper: PoolKeeper;
+  readonly isolation: IsolationSettings;
+  /** Limits of Pools that Tenants share. */
+  readonly sharedLimits: Limits;
+}
+
+export interface PoolContext {
+  readonly task: Pick<InstallationTask, "kind">;
+  readonly installation: Installation;
+  readonly journal: Pick<TaskJournal, "log">;
+}
+
+export interface PoolWanted {
+  readonly image: Pick<PackageImage, "imageKey" | "imageRef">;
+  readonly entrypoint: string;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Makes the Pool and resolves with its key once it has passed its start probe; that of a disabled Installation is not
+ * started. What serves meanwhile goes on serving: only the end of the task moves the Installation to the new Pool.
+ */
+export async function startPool(
+  deps: StartPoolDeps,
+  { task, installation, journal }: PoolContext,
+  { image, entrypoint, warnings }: PoolWanted,
+  signal: AbortSignal,
+): Promise<string> {
+  const { store } = deps;
+  const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
+  const key = poolKey(image.imageKey, shape.tenantId);
+  // Before the Pool is there: whoever is about to remove one that nobody needs sees that somebody does.
+  if (task.kind === "install") await store.installations.setPool(installation.id, key, warnings);
+  else if (key !== installation.poolKey) await store.installations.setNextPool(installation.id, key);
+  const isEnabled = installation.desired === "enabled";
+  await store.pools.ensure({
+    key,
+    ...shape,
+    pluginId: installation.pluginId,
+    identifier: installation.identifier,
+    imageKey: image.imageKey,
+    imageRef: image.imageRef,
+    runner: { entrypoint },
+    wanted: isEnabled || (await store.pools.find(key))?.wanted === true,
+  });
+  if (!isEnabled) return key;
+  try {
+    await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
+  } catch (error) {
+    // What the plugin said last is part of the task's log, like what the build said.
+    for (const line of lastWords(error)) journal.log(line);
+    // A worker that stops, or whose lease is lost, leaves the Pool to the one that goes on.
+    if (!signal.aborted) await unwant(deps, key);
+    throw error;
+  }
+  return key;
+}
+
+export function lastWords(error: unknown): readonly string[] {
+  const lines = isFault(error) ? error.details["logs"] : undefined;
+  return Array.isArray(lines) ? lines.map(String) : [];
+}
+
+/** A Pool whose first start failed is not started again by supervision, unless it serves somebody already. */
+async function unwant({ store }: StartPoolDeps, key: string): Promise<void> {
+  const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
+  if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;
+  await store.pools.setWanted(key, false);
+}

@@ -1,0 +1,55 @@
+import { Fault } from "../../domain/fault.ts";
+import { isTaskEnded } from "../../domain/task.ts";
+import type { Log } from "../../observe/log.ts";
+import type { Queue } from "../../queue/queue.ts";
+import type { PoolKeeper } from "../../runtime/runtimes.ts";
+import type { TenantStorage } from "../../storage/tenant-storage.ts";
+import type { Store } from "../../store/store.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
+import type { StepContext } from "./install.ts";
+
+export interface UninstallStepDeps {
+  readonly store: Store;
+  readonly keeper: PoolKeeper;
+  readonly storage: Pick<TenantStorage, "removeOf">;
+  readonly queue: Queue;
+  readonly log: Log;
+}
+
+/**
+ * Ends what still installs it, then removes the Pool's Containers where nobody else needs them, then the rows. The
+ * image stays for the next install, and so does what the plugin stored, unless the task is to purge it. Repeated, each
+ * part finds its work done.
+ */
+export async function runUninstall(
+  deps: UninstallStepDeps,
+  context: StepContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { store, keeper } = deps;
+  const { task, journal } = context;
+  await endOthers(deps, context);
+  // Read again: the install that was just ended may have given it its Pool.
+  const installation = (await store.installations.find(task.installationId)) ?? context.installation;
+  await journal.flush();
+  if (installation.poolKey !== undefined) await keeper.removeIfUnused(installation.poolKey, signal);
+  if (task.input["purge"] === true) await deps.storage.removeOf(installation.tenantId, installation.pluginId);
+  await store.installations.publishRemoved(task.id, task.attempt);
+}
+
+/** The request for the uninstall has asked for their ends; one that has something below it undoes that first. */
+async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promise<void> {
+  const { tenantId, installationId } = task;
+  const { items } = await deps.store.tasks.list({ tenantId, installationId }, { limit: 100 });
+  const others = items.filter(({ id, state }) => id !== task.id && !isTaskEnded(state));
+  if (others.length === 0) return;
+  for (const other of others) await enqueueTask(deps, { task: other });
+  throw waitsFor(others);
+}
+
+const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;
+
+export function cancelled(): Fault {
+  return new Fault(CANCELLED_CAUSE.code, CANCELLED_CAUSE.message);
+}

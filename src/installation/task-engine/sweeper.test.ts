@@ -1,0 +1,23 @@
+import { expect, test } from "vitest";
+import { LocalQueue } from "../../../test/harness/doubles/local-queue.ts";
+import { TaskId } from "../../domain/ids.ts";
+import { silentLog } from "../../observe/log.ts";
+import { JOBS } from "../../queue/jobs.ts";
+import type { Store } from "../../store/store.ts";
+import { systemClock } from "../../util/clock.ts";
+import { startSweeper } from "./sweeper.ts";
+
+test("what stays unclaimed is handed over under another name, ever more seldom", async () => {
+  const waits = [0, 4_999, 5_000, 9_999, 10_000, 39_999, 40_000];
+  const id = TaskId.parse(crypto.randomUUID());
+  const found = waits.map((waitedMs) => ({ id, kind: "install" as const, attempt: 3, waitedMs }));
+  const queue = new LocalQueue();
+  const store = { tasks: { listClaimable: () => Promise.resolve(found) } } as unknown as Store;
+  const settings = { sweepMs: 60_000, batch: 10, againMs: 5_000 };
+  await using _sweeper = startSweeper({ store, queue, clock: systemClock, log: silentLog, ...settings });
+  await expect.poll(() => queue.jobs.length).toBe(waits.length);
+  const names = queue.jobs.map(({ payload }) =>
+    JOBS["task.run"].dedupeKey(JOBS["task.run"].payload.parse(payload)),
+  );
+  expect(names).toEqual([0, 0, 1, 1, 2, 3, 4].map((again) => `${id}.3.${again}`));
+});

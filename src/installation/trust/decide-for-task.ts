@@ -1,0 +1,28 @@
+import type { Installation } from "../../domain/installation.ts";
+import type { InstallationTask } from "../../domain/task.ts";
+import type { TrustDecision } from "../../domain/trust.ts";
+import type { ReadPackage } from "../../packages/read-package.ts";
+import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { Trust } from "./trust.ts";
+
+/**
+ * Decides about the package that a task makes ready, by what is trusted now and what the task was asked for; the
+ * decision is recorded with the Installation, a warning told in the task. Throws `signature_required`, `signature_wrong`.
+ */
+export async function decideForTask(
+  { trust }: { readonly trust: Trust },
+  read: ReadPackage,
+  context: {
+    readonly task: Pick<InstallationTask, "input" | "kind">;
+    readonly installation: Pick<Installation, "id" | "tenantId">;
+    readonly journal: Pick<TaskJournal, "warning">;
+  },
+): Promise<TrustDecision> {
+  const { id, tenantId } = context.installation;
+  const verifySignature = context.task.input["verifySignature"] === true;
+  const decision = await trust.decide({ read, tenantId, verifySignature, from: "store" });
+  // What a change would bring is not yet what the Installation has.
+  if (context.task.kind === "install") await trust.record(id, decision);
+  if (decision.warning !== undefined) context.journal.warning(decision.warning);
+  return decision;
+}

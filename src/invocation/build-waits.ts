@@ -1,0 +1,91 @@
+/** A call to what an earlier daemon had installed waits, within its own deadline, for the image that is being built. */
+import { Fault } from "../domain/fault.ts";
+import type { InvocationRequest } from "../domain/invocation.ts";
+import type { BuildPriority } from "./build-priority.ts";
+import type { InstallationDirectory, InstalledPlugin } from "./installation-directory.ts";
+
+export interface BuildWaitsDeps {
+  readonly installations: Pick<InstallationDirectory, "find" | "onChange">;
+  readonly buildPriority: BuildPriority;
+  /** Calls that wait for one Installation at most; any other is told at once where it stands. */
+  readonly waitersMax: number;
+}
+
+export class BuildWaits {
+  readonly #deps: BuildWaitsDeps;
+  readonly #waiters = new Map<string, number>();
+
+  constructor(deps: BuildWaitsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves with the plugin as soon as it is not `installing` any more (undefined: it is gone), and at once where it is
+   * none of those that were taken over. Throws `plugin_not_ready` with `state: "building"`, place and number when
+   * `timeoutMs` have passed, and the signal's reason.
+   */
+  async wait(
+    plugin: InstalledPlugin,
+    { tenantId, pluginId }: Pick<InvocationRequest, "tenantId" | "pluginId">,
+    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<InstalledPlugin | undefined> {
+    const { id } = plugin.installation;
+    const place = await this.#raise(plugin);
+    if (place === undefined) return plugin;
+    const waiting = this.#waiters.get(id) ?? 0;
+    if (waiting >= this.#deps.waitersMax) throw building(plugin, place);
+    this.#waiters.set(id, waiting + 1);
+    try {
+      const find = () => this.#deps.installations.find(tenantId, pluginId);
+      const isOver = () => {
+        const found = find();
+        return found?.installation.id !== id || found.installation.state !== "installing";
+      };
+      if (await this.#until(isOver, { timeoutMs, signal })) return find();
+    } finally {
+      const left = (this.#waiters.get(id) ?? 1) - 1;
+      if (left > 0) this.#waiters.set(id, left);
+      else this.#waiters.delete(id);
+    }
+    throw building(plugin, (await this.#raise(plugin)) ?? place);
+  }
+
+  /** Without the Store nobody knows: then it is as any other that is being installed. */
+  async #raise({ installation: { id, state } }: InstalledPlugin) {
+    if (state !== "installing") return undefined;
+    return await this.#deps.buildPriority.raise(id).catch(() => undefined);
+  }
+
+  /** True once it holds, false when the time is over. */
+  #until(
+    holds: () => boolean,
+    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        stop();
+        clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const onAbort = () => finish(() => reject(signal.reason));
+      const onChange = () => {
+        if (holds()) finish(() => resolve(true));
+      };
+      const stop = this.#deps.installations.onChange(onChange);
+      const timer = setTimeout(() => finish(() => resolve(false)), timeoutMs);
+      signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      else onChange();
+    });
+  }
+}
+
+function building(
+  { installation: { pluginId } }: InstalledPlugin,
+  { place, of }: { place: number; of: number },
+): Fault {
+  return new Fault("plugin_not_ready", `${pluginId} is building: place ${place} of ${of} in the queue.`, {
+    details: { state: "building", place, of },
+  });
+}

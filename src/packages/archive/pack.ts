@@ -1,0 +1,87 @@
+import { randomUUID } from "node:crypto";
+import { createWriteStream } from "node:fs";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { ZipFile } from "yazl";
+import { invalidInput } from "../../domain/fault.ts";
+import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
+import { compareUtf8 } from "./checksum.ts";
+import { type Ignores, readIgnoreFile } from "./ignore-file.ts";
+
+export interface PackRequest {
+  readonly folder: string;
+  /** File to write; by default `NAME-VERSION.difypkg` in the working directory. One that is there is replaced. */
+  readonly output?: string;
+}
+
+export interface Packed {
+  readonly identifier: string;
+  /** Where it was written. */
+  readonly output: string;
+  /** Of the archive. */
+  readonly bytes: number;
+  /** In the archive, in its order. */
+  readonly files: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Makes a package of a folder, honouring its ignore file. The same files give the same bytes. What was written is
+ * read back with the rules of an upload before it takes its name, so that a file which is named and ignored is found
+ * here. Throws `invalid_input` for the folder, else what reading a package throws; nothing is left then.
+ */
+export async function packFolder({ folder, output }: PackRequest): Promise<Packed> {
+  const root = resolve(folder);
+  const found = await stat(root).catch(() => undefined);
+  if (found === undefined || !found.isDirectory())
+    throw invalidInput("folder", folder, "a folder that exists");
+  const ignores = await readIgnoreFile(root);
+  const skipped = output === undefined ? undefined : resolve(output);
+  const files = (await listFiles(root, "", ignores))
+    .filter((path) => join(root, path) !== skipped)
+    .sort(compareUtf8);
+  const target = output === undefined ? process.cwd() : dirname(resolve(output));
+  const draft = join(target, `.${randomUUID()}.difypkg.part`);
+  try {
+    await writeArchive(root, files, draft);
+    const pkg = await readPackage(draft, new Date(0), DEFAULT_READ_OPTIONS);
+    const written =
+      output === undefined ? join(target, `${pkg.name}-${pkg.version}.difypkg`) : resolve(output);
+    await rename(draft, written);
+    return { identifier: pkg.identifier, output: written, bytes: pkg.bytes, files, warnings: pkg.warnings };
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/** Files below the folder. Linked files are read through, linked folders are not entered. */
+async function listFiles(root: string, below: string, ignores: Ignores): Promise<string[]> {
+  const files: string[] = [];
+  for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
+    const path = below === "" ? entry.name : `${below}/${entry.name}`;
+    if (entry.isDirectory()) {
+      if (!ignores(`${path}/`)) files.push(...(await listFiles(root, path, ignores)));
+    } else if (!ignores(path) && (await stat(join(root, path))).isFile()) {
+      files.push(path);
+    }
+  }
+  return files;
+}
+
+/** One time and one mode for all: an archive says what is in the files, not when or by whom they were written. */
+async function writeArchive(root: string, files: readonly string[], path: string): Promise<void> {
+  const zip = new ZipFile();
+  const failed = Promise.withResolvers<never>();
+  zip.on("error", failed.reject);
+  const mtime = new Date(1980, 0, 1);
+  for (const file of files)
+    zip.addFile(join(root, file), file, { mtime, mode: 0o100644, forceDosTimestamp: true });
+  const out = createWriteStream(path, { flags: "wx" });
+  zip.end();
+  try {
+    await Promise.race([pipeline(zip.outputStream, out), failed.promise]);
+  } finally {
+    out.destroy();
+  }
+}

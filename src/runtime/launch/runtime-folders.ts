@@ -1,0 +1,86 @@
+/**
+ * Host folders of Runtimes: what the Container sees read-only as `/run/berth`. The path follows from the data
+ * folder and the Runtime's id alone, so that any process finds it and opens its own socket there.
+ */
+import { chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { RuntimeId } from "../../domain/ids.ts";
+import { keptKeyFile, parseKeptKeyFile, RunnerKey } from "../../transport/runner-key.ts";
+import { hostSocketName, parseHostSocketName } from "../../transport/transport.ts";
+import { replaceFile } from "../../util/replace-file.ts";
+import type { CaBundle } from "./ca-bundle.ts";
+
+export interface RuntimeFolders {
+  pathOf(id: RuntimeId): string;
+  /** Makes the folder of a new Runtime: what `prepare` places, and the key of its runner. To be called once. */
+  create(id: RuntimeId): Promise<string>;
+  /** Brings runner and CA bundle up to date, also below a Container that runs. */
+  prepare(id: RuntimeId): Promise<string>;
+  remove(id: RuntimeId): Promise<void>;
+  list(): Promise<readonly RuntimeId[]>;
+  /** Each process that has, or left, a socket in the Runtime's folder. */
+  listHosts(id: RuntimeId): Promise<readonly string[]>;
+  /** Takes away what a process that died left there: its runner would dial it for ever. */
+  removeHost(id: RuntimeId, processId: string): Promise<void>;
+}
+
+export function createRuntimeFolders({
+  dataFolder,
+  runnerFile,
+  caBundle,
+}: {
+  readonly dataFolder: string;
+  readonly runnerFile: string;
+  readonly caBundle: CaBundle | undefined;
+}): RuntimeFolders {
+  const root = join(dataFolder, "run");
+  const pathOf = (id: RuntimeId) => join(root, id);
+  const prepare = async (id: RuntimeId): Promise<string> => {
+    const folder = pathOf(id);
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    // A plugin runs as a uid of its own: whatever the umask was, it must be able to look in, never to write.
+    await chmod(folder, 0o755);
+    await place(await readFile(runnerFile), join(folder, "runner.py"));
+    if (caBundle !== undefined) await place(caBundle.pem, join(folder, "ca.pem"));
+    return folder;
+  };
+  return {
+    pathOf,
+    prepare,
+    async create(id) {
+      await mkdir(root, { recursive: true });
+      const folder = pathOf(id);
+      const key = await RunnerKey.keepNew(folder);
+      await prepare(id);
+      await key.handOut();
+      return folder;
+    },
+    async remove(id) {
+      await rm(pathOf(id), { recursive: true, force: true });
+      await rm(keptKeyFile(pathOf(id)), { force: true });
+    },
+    async list() {
+      const names = await readdir(root).catch(() => []);
+      const ids = names.flatMap((name) => {
+        const id = RuntimeId.safeParse(parseKeptKeyFile(name) ?? name);
+        return id.success ? [id.data] : [];
+      });
+      return [...new Set(ids)];
+    },
+    async listHosts(id) {
+      const names = await readdir(pathOf(id)).catch(() => []);
+      return names.flatMap((name) => parseHostSocketName(name) ?? []);
+    },
+    removeHost: (id, processId) => rm(join(pathOf(id), hostSocketName(processId)), { force: true }),
+  };
+}
+
+/**
+ * Put in place whole: a plugin that opens the file meanwhile reads the old one or the new one, never half of one. What
+ * is there already is not written again: a full disk keeps nobody from adopting a Container that runs.
+ */
+async function place(content: Buffer | string, path: string): Promise<void> {
+  const there = await readFile(path).catch(() => undefined);
+  if (there?.equals(Buffer.from(content))) return;
+  await replaceFile(path, content);
+}

@@ -1,0 +1,220 @@
+/**
+ * This process's view of the Runtimes: a link to each live one, picked without any I/O. Rows are the truth, read
+ * again after each word of a change and on a timer; links follow them.
+ */
+import { Fault, toFault } from "../../domain/fault.ts";
+import type { RuntimeId } from "../../domain/ids.ts";
+import type { Log } from "../../observe/log.ts";
+import { Outage } from "../../observe/outage.ts";
+import type { Store } from "../../store/store.ts";
+import { abortable } from "../../util/abortable.ts";
+import { type Clock, repeat } from "../../util/clock.ts";
+import { Scope } from "../../util/scope.ts";
+import type { PoolStatus, ReachableRuntime, RuntimeDirectory } from "../runtimes.ts";
+import type { DirectorySettings } from "../settings.ts";
+import { type Announcer, announce, TOPICS } from "./announce.ts";
+import { parseExit } from "./exit-message.ts";
+import type { RuntimeLinks } from "./runtime-links.ts";
+
+export interface DirectoryDeps {
+  readonly store: Pick<Store, "pools" | "runtimes">;
+  readonly links: RuntimeLinks;
+  readonly queue: Announcer;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly settings: DirectorySettings;
+}
+
+export interface RunningRuntimeDirectory extends RuntimeDirectory, AsyncDisposable {}
+
+/** Resolves once every Runtime that lives now has its link; the links stay the caller's to close. */
+export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<RunningRuntimeDirectory> {
+  const directory = new PolledRuntimeDirectory(deps);
+  try {
+    await directory.start();
+  } catch (error) {
+    await directory[Symbol.asyncDispose]();
+    throw error;
+  }
+  return directory;
+}
+
+class PolledRuntimeDirectory implements RunningRuntimeDirectory {
+  readonly #deps: DirectoryDeps;
+  readonly #scope = new Scope();
+  readonly #changes = new Set<() => void>();
+  #used = new Set<string>();
+  #refreshing: Promise<void> | undefined;
+  #isStale = false;
+  readonly #outage: Outage;
+
+  constructor(deps: DirectoryDeps) {
+    this.#deps = deps;
+    this.#outage = new Outage(deps.log, "runtime.directory");
+  }
+
+  async start(): Promise<void> {
+    const { queue, links, settings } = this.#deps;
+    this.#scope.add(links.onEvent(() => this.#changed()));
+    this.#scope.use(await queue.subscribe(TOPICS.changed, () => this.#refreshSoon()));
+    this.#scope.use(await queue.subscribe(TOPICS.exited, (text) => this.#exited(text)));
+    await this.#refresh();
+    this.#loop(settings.directoryPollMs, () => this.#refresh());
+    if (settings.usageReportMs !== undefined) this.#loop(settings.usageReportMs, () => this.#reportUsage());
+  }
+
+  pick(poolKey: string): ReachableRuntime | undefined {
+    if (this.#deps.settings.usageReportMs !== undefined) this.#used.add(poolKey);
+    return this.#deps.links.pick(poolKey);
+  }
+
+  async wait(poolKey: string, signal: AbortSignal): Promise<ReachableRuntime> {
+    for (;;) {
+      signal.throwIfAborted();
+      const changed = this.#nextChange(signal);
+      // Whatever comes between the look and the wait for it has been subscribed to already.
+      changed.catch(() => undefined);
+      const found = this.pick(poolKey);
+      if (found !== undefined) return found;
+      const status = await abortable(this.status(poolKey), signal);
+      if (status.state === "crash_loop" || status.state === "absent") throw notReady(status);
+      // Room comes when other plugins stop, and that may take any time.
+      if (status.state === "backoff" && lacksRoom(status)) throw notReady(status);
+      if (status.state === "idle") await abortable(this.#askForStart(poolKey), signal);
+      await changed;
+    }
+  }
+
+  async status(poolKey: string): Promise<PoolStatus> {
+    const pool = await this.#deps.store.pools.find(poolKey);
+    if (pool === undefined || !pool.wanted) {
+      return { state: "absent", cause: undefined, nextStartAt: undefined };
+    }
+    return { state: pool.state, cause: pool.cause, nextStartAt: pool.nextStartAt };
+  }
+
+  retire(id: RuntimeId, reason: string): void {
+    const { links, store, queue, log } = this.#deps;
+    const held = links.find(id);
+    links.stopAccepting(id);
+    log.warn({ op: "runtime.retire", ok: true, runtime: id, pool: held?.poolKey, reason });
+    store.runtimes
+      .setState(id, "draining")
+      .then(() => (held === undefined ? undefined : announce(queue, TOPICS.asked, held.poolKey)))
+      .catch((error: unknown) =>
+        log.error({ op: "runtime.retire", ok: false, runtime: id, err: toFault(error) }),
+      );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#scope.close(new Fault("shutting_down", "Berth is shutting down."));
+    await this.#refreshing;
+  }
+
+  /** The row is the request, so that it reaches a keeper even where the word of it does not. */
+  async #askForStart(poolKey: string): Promise<void> {
+    await this.#deps.store.pools.setState(poolKey, {
+      state: "starting",
+      cause: undefined,
+      nextStartAt: undefined,
+    });
+    await announce(this.#deps.queue, TOPICS.asked, poolKey);
+  }
+
+  /** One refresh at a time; what is asked for meanwhile is one more behind it. */
+  /** Nobody waits for it. */
+  #refreshSoon(): void {
+    this.#refresh().catch((error: unknown) =>
+      this.#deps.log.error({ op: "runtime.directory", ok: false, err: toFault(error) }),
+    );
+  }
+
+  #refresh(): Promise<void> {
+    this.#isStale = true;
+    this.#refreshing ??= this.#refreshAll().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #refreshAll(): Promise<void> {
+    while (this.#isStale && !this.#scope.signal.aborted) {
+      this.#isStale = false;
+      await this.#outage.run(() => this.#syncLinks());
+      this.#changed();
+    }
+  }
+
+  async #syncLinks(): Promise<void> {
+    const { store, links, log } = this.#deps;
+    // Links that exist before the rows are read cannot belong to rows that are made after it.
+    const held = links.ids();
+    const live = await store.runtimes.listLive();
+    const liveIds = new Set(live.map(({ id }) => id));
+    await Promise.all(held.filter((id) => !liveIds.has(id)).map((id) => links.close(id)));
+    for (const { id, state } of live) if (state === "draining") links.stopAccepting(id);
+    // A row that has no Container yet may have no folder yet: its keeper links it, others find it by the next word.
+    const ready = live.filter(({ id, state }) => state !== "starting" && links.find(id) === undefined);
+    await Promise.all(
+      ready.map((record) =>
+        links.open(record).catch((error: unknown) => {
+          log.warn({ op: "runtime.link", ok: false, runtime: record.id, err: toFault(error) });
+        }),
+      ),
+    );
+    for (const { id, state } of live) if (state === "draining") links.stopAccepting(id);
+  }
+
+  #exited(text: string): void {
+    const { links } = this.#deps;
+    const message = parseExit(text);
+    if (message === undefined) return;
+    const { exitCode, signal, oom, hung } = message.exit;
+    links.noteExit(message.id, { exitCode, signal, oom, ...(hung === undefined ? {} : { hung }) });
+  }
+
+  #nextChange(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        this.#changes.delete(onChange);
+        signal.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const onChange = () => finish(resolve);
+      const onAbort = () => finish(() => reject(signal.reason));
+      this.#changes.add(onChange);
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  #changed(): void {
+    for (const listener of [...this.#changes]) listener();
+  }
+
+  async #reportUsage(): Promise<void> {
+    const used = this.#used;
+    this.#used = new Set();
+    for (const poolKey of used) await announce(this.#deps.queue, TOPICS.used, poolKey);
+  }
+
+  #loop(everyMs: number, work: () => Promise<void>): void {
+    const running = repeat({ clock: this.#deps.clock, everyMs }, work, this.#scope.signal);
+    this.#scope.add(() => running);
+  }
+}
+
+function notReady({ state, cause, nextStartAt }: PoolStatus): Fault {
+  const what =
+    cause !== undefined && lacksRoom({ cause })
+      ? cause.message
+      : state === "crash_loop"
+        ? "It ended too often and is not started again."
+        : "It is not running.";
+  return new Fault("plugin_not_ready", `The plugin is not ready. ${what}`, {
+    details: { state, cause: cause ?? null, nextStartAt: nextStartAt?.toISOString() ?? null },
+  });
+}
+
+function lacksRoom({ cause }: Pick<PoolStatus, "cause">): boolean {
+  return cause?.code === "host_full" || cause?.code === "quota_memory";
+}

@@ -1,0 +1,68 @@
+/**
+ * The Engine's events as calls: subscribed before anything is listed, taken up again after each break from a little
+ * before the last one seen, each told once. An event is a hint; `onSubscribed` is where the truth is looked up.
+ */
+import { isFault, toFault } from "../../domain/fault.ts";
+import type { Engine, EngineEvent, LabelFilter } from "../../engine/engine.ts";
+import type { Log } from "../../observe/log.ts";
+import { backoffMs } from "../../util/backoff.ts";
+import type { Clock } from "../../util/clock.ts";
+
+const REPLAY_MS = 5_000;
+const RETRY = { firstMs: 500, maxMs: 15_000 };
+
+/** Resolves when the signal aborts. */
+export async function watchEngine(
+  deps: {
+    readonly engine: Pick<Engine, "events">;
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly labels: LabelFilter;
+    readonly onEvent: (event: EngineEvent) => void;
+    readonly onSubscribed: () => void;
+    /** The stream broke, or did not come up. */
+    readonly onBroken?: () => void;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const seen = new RecentEvents();
+  let failures = 0;
+  while (!signal.aborted) {
+    try {
+      const since = seen.lastAt === undefined ? {} : { since: new Date(seen.lastAt - REPLAY_MS) };
+      const events = deps.engine.events(deps.labels, since, signal)[Symbol.asyncIterator]();
+      // The first request for an event is what subscribes.
+      const first = events.next();
+      deps.onSubscribed();
+      for (let next = await first; !next.done; next = await events.next()) {
+        if (failures > 0) deps.log.info({ op: "engine.events", ok: true });
+        failures = 0;
+        if (seen.isNew(next.value)) deps.onEvent(next.value);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (failures === 0) {
+        deps.log.error({ op: "engine.events", ok: false, code: toFault(error).code });
+        if (!isFault(error)) throw error;
+      }
+    }
+    failures += 1;
+    deps.onBroken?.();
+    await deps.clock.sleep(backoffMs(failures, RETRY), signal).catch(() => undefined);
+  }
+}
+
+class RecentEvents {
+  readonly #keys = new Map<string, number>();
+  lastAt: number | undefined;
+
+  isNew(event: EngineEvent): boolean {
+    const at = event.at.getTime();
+    this.lastAt = Math.max(at, this.lastAt ?? 0);
+    for (const [key, time] of this.#keys) if (time < this.lastAt - 2 * REPLAY_MS) this.#keys.delete(key);
+    const key = `${event.containerId} ${event.action} ${at}`;
+    if (this.#keys.has(key)) return false;
+    this.#keys.set(key, at);
+    return true;
+  }
+}

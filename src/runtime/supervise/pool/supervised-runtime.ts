@@ -1,0 +1,231 @@
+/** One live Runtime as its keeper sees it: watched for health while it serves, drained and buried at its end. */
+import type { ContainerState, LiveResources } from "../../../domain/container.ts";
+import { isFault, toFault } from "../../../domain/fault.ts";
+import type { RuntimeEnd } from "../../../domain/runtime.ts";
+import type { RuntimeExit } from "../../../transport/transport.ts";
+import type { HealthJudge } from "../../health/judge.ts";
+import { type HealthListener, watchHealth } from "../../health/watch-health.ts";
+import { type EndedRuntime, endOf, exitOf, lastLines } from "../../launch/exit-cause.ts";
+import { type LaunchDeps, type LiveRuntime, waitStopped } from "../../launch/launch.ts";
+import { announce, TOPICS } from "../../reach/announce.ts";
+import { formatExit } from "../../reach/exit-message.ts";
+import type { SupervisionSettings } from "../../settings.ts";
+
+export interface SupervisedRuntimeDeps extends LaunchDeps {
+  readonly supervision: SupervisionSettings;
+  /** One for all Runtimes of this process. */
+  readonly judge: HealthJudge;
+}
+
+/** Why a Runtime is asked to go. */
+export type EndAsked = "replaced" | "retired" | "idle" | "scaled_in" | "stopped";
+
+/** How long the Engine may take to notice that a Container ended, after its runner said so. */
+const EXIT_WAIT_MS = 1_000;
+
+export class SupervisedRuntime {
+  readonly #deps: SupervisedRuntimeDeps;
+  readonly live: LiveRuntime;
+  /** What the Engine grants its Container now. */
+  resources: LiveResources;
+  /** A change of these, or of what is reserved for them, was begun and not seen to its end. */
+  isUncertain = false;
+  readonly readyAt: number;
+  readonly #stop = new AbortController();
+  /** Set once it must go; `reason` undefined means that it ended by itself. */
+  #failure:
+    | { readonly reason: RuntimeEnd["reason"] | undefined; readonly hung?: string; readonly at: number }
+    | undefined;
+  /** Why it was asked to go; also where the Engine did not do it yet. */
+  #asked: EndAsked | undefined;
+  #draining = false;
+  /** Questions of a drain in a row that had no answer. */
+  #unanswered = 0;
+
+  constructor(deps: SupervisedRuntimeDeps, live: LiveRuntime, readyAt: number) {
+    this.#deps = deps;
+    this.live = live;
+    this.resources = live.resources;
+    this.readyAt = readyAt;
+  }
+
+  /** Its place among the Runtimes of the Pool. */
+  get slot(): number {
+    return this.live.record.slot;
+  }
+
+  /** It has ended, or its end was begun. */
+  get isEnding(): boolean {
+    return this.#failure !== undefined || this.#asked !== undefined;
+  }
+
+  get isHung(): boolean {
+    return this.#failure?.reason === "unhealthy";
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  watch(listener: HealthListener): void {
+    const { clock, supervision, judge, log, links } = this.#deps;
+    const { id } = this.live.record;
+    const link = links.find(id)?.link;
+    if (link === undefined) return;
+    const deps = { id, link, judge, clock, settings: supervision };
+    watchHealth(deps, listener, this.#stop.signal).catch((error: unknown) =>
+      log.error({ op: "runtime.health", runtime: id, err: toFault(error) }),
+    );
+  }
+
+  /** The first reason stays. `hung`: what it did not do. */
+  markFailed(reason: RuntimeEnd["reason"] | undefined, hung?: string): void {
+    const at = this.#deps.clock.now();
+    this.#failure ??= { reason, at, ...(hung === undefined ? {} : { hung }) };
+    this.#stop.abort();
+    this.#deps.links.stopAccepting(this.live.record.id);
+  }
+
+  /** No longer watched; what runs, runs on. */
+  release(): void {
+    this.#stop.abort();
+  }
+
+  /**
+   * Takes no new calls, waits for the open ones as long as calls may take, then ends it. In one that is retired a call
+   * has outstayed even that: the others get `retireMs`.
+   */
+  async drain(reason: EndAsked): Promise<EndedRuntime> {
+    const { links, clock, supervision, lifetime, store, queue } = this.#deps;
+    const { record } = this.live;
+    this.#draining = true;
+    this.#stop.abort();
+    links.stopAccepting(record.id);
+    await store.runtimes.setState(record.id, "draining");
+    void announce(queue, TOPICS.changed, record.poolKey);
+    // A process that has not heard of it yet may still send a call: it is waited for before none open means none.
+    if (!this.isEnding) await clock.sleep(supervision.drainNoticeMs, lifetime);
+    const limitMs = reason === "retired" ? supervision.retireMs : supervision.drainMs;
+    for (const until = clock.now() + limitMs; clock.now() < until && !this.isEnding; ) {
+      if ((await this.#openSessions()) === 0) break;
+      await clock.sleep(supervision.drainPollMs, lifetime);
+    }
+    return await this.end(reason);
+  }
+
+  /**
+   * Stops and removes the Container, ends link, folder and row, and tells how it ended. Throws where the Engine does not
+   * answer: then it is to be asked again. What the Engine refuses is left to the sweeper, which tries again and again.
+   */
+  async end(asked?: EndAsked): Promise<EndedRuntime> {
+    const { engine, links, folders, logs, store, settings, queue } = this.#deps;
+    const { record, containerId } = this.live;
+    this.#stop.abort();
+    links.stopAccepting(record.id);
+    const never = new AbortController().signal;
+    const failure = this.#failure;
+    if (failure === undefined) {
+      this.#asked ??= asked;
+      const graceMs = this.#deps.profile.graceMs;
+      await this.#try(() => engine.stopContainer(containerId, { graceMs }, never));
+    } else if (failure.reason === "unhealthy") {
+      this.#tellHung(failure.hung);
+      await this.#try(() => engine.killContainer(containerId, never));
+    }
+    const state = await waitStopped(this.#deps, containerId, EXIT_WAIT_MS);
+    const said = links.exitOf(record.id);
+    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : said, state);
+    links.noteExit(record.id, exit);
+    // A Runtime that was asked to go needs no explanation; reading its log would only hold up who waits for the end.
+    const lines =
+      failure === undefined ? [] : await lastLines(this.#deps, containerId, settings.logLinesKept);
+    const reason = this.#asked ?? failure?.reason ?? this.#outside(exit, state);
+    const end = endOf(exit, { reason, hung: failure?.hung, lines });
+    await logs.finish(record.id, EXIT_WAIT_MS);
+    await this.#try(() => engine.removeContainer(containerId, never));
+    // The row first: while it lives, every process's directory opens the link that is closed here.
+    await store.runtimes.end(record.id, end);
+    await links.close(record.id);
+    await folders.remove(record.id);
+    void announce(queue, TOPICS.changed, record.poolKey);
+    this.#logEnd(end);
+    return { id: record.id, end, logs: lines };
+  }
+
+  #logEnd({ logs: _lines, ...end }: RuntimeEnd): void {
+    const { id: runtime, poolKey: pool } = this.live.record;
+    // A stop that was asked for is no failure, also where its exit was seen before the Engine had answered.
+    const ok = this.#asked !== undefined || this.#failure === undefined;
+    this.#deps.log[ok ? "info" : "warn"]({ op: "runtime.end", ok, runtime, pool, ...end });
+  }
+
+  /** Whose doing an end was that neither Berth asked for nor the kernel's memory limit brought. */
+  #outside(exit: RuntimeExit, state: ContainerState | undefined): RuntimeEnd["reason"] | undefined {
+    const { engineHistory, links, clock } = this.#deps;
+    const { record, containerId } = this.live;
+    if (exit.oom) return undefined;
+    const said = links.exitOf(record.id);
+    const isGone = state === undefined && said?.exitCode === undefined && said?.signal === undefined;
+    const at = this.#failure?.at ?? clock.now();
+    return engineHistory.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
+  }
+
+  /** An Engine that refuses to end or remove one Container must not keep its Pool from having another. */
+  async #try(step: () => Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      if (!isFault(error, "engine_refused") && !isFault(error, "conflict")) throw error;
+      const { id: runtime, poolKey: pool } = this.live.record;
+      this.#deps.log.warn({ op: "runtime.end", ok: false, runtime, pool, err: error });
+    }
+  }
+
+  /** Before it is killed: everybody who waits for an answer hears why, and not how a killed process ends. */
+  #tellHung(hung = "it did not answer"): void {
+    const { links, queue } = this.#deps;
+    const { id } = this.live.record;
+    const exit = { exitCode: undefined, signal: undefined, oom: false, hung };
+    links.noteExit(id, exit);
+    void announce(queue, TOPICS.exited, formatExit({ id, exit }));
+  }
+
+  /** As `openCalls`; a Runtime that does not answer has none worth waiting for. */
+  async #openSessions(): Promise<number> {
+    const { links, clock, supervision, judge } = this.#deps;
+    const held = links.find(this.live.record.id);
+    if (held === undefined) return 0;
+    const askedAt = clock.now();
+    const open = await this.openCalls();
+    if (open !== undefined) {
+      this.#unanswered = 0;
+      return open;
+    }
+    // On a host without time for an answer, silence is nobody's fault: the open calls go on.
+    if (judge.strainBetween(askedAt, clock.now()) === undefined) this.#unanswered += 1;
+    // As silent as one that counts as dead while it serves: no answer of a call comes out of it any more.
+    const isSilent = this.#unanswered >= supervision.missesMax;
+    return held.link.up && !isSilent ? held.link.openSessions : 0;
+  }
+
+  /** As the runner counts them, for all processes; undefined where it does not answer. */
+  async openCalls(): Promise<number | undefined> {
+    const { links, clock, supervision } = this.#deps;
+    const held = links.find(this.live.record.id);
+    if (held === undefined) return undefined;
+    const limit = new AbortController();
+    const answered = new AbortController();
+    void clock.sleep(supervision.pingTimeoutMs, answered.signal).then(
+      () => limit.abort(new Error("no answer")),
+      () => undefined,
+    );
+    try {
+      const { openSessions } = await held.link.ping(limit.signal);
+      return Math.max(openSessions, held.link.openSessions);
+    } catch {
+      return undefined;
+    } finally {
+      answered.abort();
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import type { RuntimeRecord } from "../../../domain/runtime.ts";
+
+interface Waiter {
+  readonly onLog: (text: string) => void;
+  readonly resolve: (record: RuntimeRecord) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Those who wait for a Pool to become ready: installs, upgrades, restarts by hand. */
+export class Waiters {
+  readonly #waiting = new Set<Waiter>();
+
+  get any(): boolean {
+    return this.#waiting.size > 0;
+  }
+
+  /** `onGone` is called when an abort left nobody waiting. */
+  async wait(
+    { onLog, onGone }: { readonly onLog: (text: string) => void; readonly onGone: (reason: unknown) => void },
+    signal: AbortSignal,
+  ): Promise<RuntimeRecord> {
+    signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<RuntimeRecord>();
+    const waiter = { onLog, resolve, reject };
+    const onAbort = () => {
+      this.#waiting.delete(waiter);
+      reject(signal.reason);
+      if (!this.any) onGone(signal.reason);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    this.#waiting.add(waiter);
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      this.#waiting.delete(waiter);
+    }
+  }
+
+  tell(text: string): void {
+    for (const waiter of this.#waiting) waiter.onLog(text);
+  }
+
+  resolveAll(record: RuntimeRecord): void {
+    for (const waiter of this.#waiting) waiter.resolve(record);
+    this.#waiting.clear();
+  }
+
+  rejectAll(error: unknown): void {
+    for (const waiter of this.#waiting) waiter.reject(error);
+    this.#waiting.clear();
+  }
+}

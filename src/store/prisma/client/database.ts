@@ -1,0 +1,132 @@
+import { Fault, isFault } from "../../../domain/fault.ts";
+import { NO_QUOTAS, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
+import { storableJson } from "../../../util/storable.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
+import type { Connection } from "./connection.ts";
+
+export type Tx = Prisma.TransactionClient;
+
+/** The one way to the database: whatever goes wrong on it comes out as a Fault. */
+export class Database {
+  readonly #client: PrismaClient;
+  readonly #connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
+  readonly #waitMs: number;
+  /** Of what a Tenant may have where nothing was said of it. */
+  readonly tenantDefaults: TenantQuotas;
+
+  constructor(parts: {
+    client: PrismaClient;
+    connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
+    waitMs: number;
+    tenantDefaults?: TenantQuotas | undefined;
+  }) {
+    this.#client = parts.client;
+    this.#connection = parts.connection;
+    this.#waitMs = parts.waitMs;
+    this.tenantDefaults = parts.tenantDefaults ?? NO_QUOTAS;
+  }
+
+  /** Single statements, or reads that need not agree with each other. */
+  async run<T>(work: (client: PrismaClient) => Promise<T>): Promise<T> {
+    try {
+      return await work(this.#client);
+    } catch (error) {
+      throw this.#toFault(error);
+    }
+  }
+
+  /**
+   * One transaction. Inside it nothing but `tx`: on the embedded database everything else waits for its end. `work` is
+   * done again where the server broke a deadlock by giving this transaction up: nothing of it has happened then.
+   */
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#client.$transaction(work, { maxWait: this.#waitMs, timeout: this.#waitMs });
+      } catch (error) {
+        if (tries < TRIES_MAX && codesOf(error).some((code) => GIVEN_UP.test(code))) continue;
+        throw this.#toFault(error);
+      }
+    }
+  }
+
+  #toFault(error: unknown): unknown {
+    const fault = toStoreFault(error);
+    // Neither the server nor the network has refused anything: the time has gone by in the pool's own queue.
+    const isOurs = isFault(fault, "store_unavailable") && !codesOf(error).some((code) => REFUSED.test(code));
+    if (!isOurs || !this.#connection.isExhausted()) return fault;
+    const seconds = this.#connection.acquireTimeoutMs / 1000;
+    return new Fault(
+      "store_unavailable",
+      `All connections to the database are in use (BERTH_DATABASE_POOL), and none became free within ${seconds} s.`,
+      { cause: error },
+    );
+  }
+}
+
+const TRIES_MAX = 5;
+/** The server's codes, and Prisma's, for a transaction that it gave up for the sake of another. */
+const GIVEN_UP = /^(40001|40P01|P2034)$/;
+
+const DISK_FULL = "53100";
+
+/** Codes of the server and of the network. */
+const REFUSED = /^(08...|57...|53...|E[A-Z]+|P1.*)$/;
+
+/** Prisma's and the driver's codes for "no answer": connection, pool and transaction time-outs. */
+const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2034|P2037|08...|40...|57...|53...|E[A-Z]+)$/;
+
+/** What a unique rule refused is left as it is, for the one caller that expects it. */
+function toStoreFault(error: unknown): unknown {
+  if (isFault(error) || !(error instanceof Error)) return error;
+  const codes = codesOf(error);
+  const unavailable =
+    error instanceof Prisma.PrismaClientInitializationError ||
+    codes.some((code) => UNAVAILABLE.test(code)) ||
+    (codes.length === 0 && isFromDriver(error));
+  if (!unavailable) return error;
+  if (codes.includes(DISK_FULL))
+    return new Fault("disk_full", "The disk of the database is full.", { cause: error });
+  return new Fault("store_unavailable", "The database does not answer.", { cause: error });
+}
+
+/** The driver gives lost and timed-out connections no code, only refusals of the server; Prisma hands them on marked. */
+function isFromDriver(error: Error): boolean {
+  return Object.getPrototypeOf(error) === Error.prototype && "clientVersion" in error;
+}
+
+function codesOf(error: unknown): string[] {
+  const codes: string[] = [];
+  for (let at: unknown = error, depth = 0; at instanceof Object && depth < 5; depth += 1) {
+    const { code, originalCode, kind } = at as { code?: unknown; originalCode?: unknown; kind?: unknown };
+    for (const value of [code, originalCode]) if (typeof value === "string") codes.push(value);
+    if (kind === "DatabaseNotReachable" || kind === "ConnectionClosed" || kind === "SocketTimeout")
+      codes.push("P1001");
+    const { cause, meta, driverAdapterError } = at as {
+      cause?: unknown;
+      meta?: unknown;
+      driverAdapterError?: unknown;
+    };
+    at = cause ?? driverAdapterError ?? meta;
+  }
+  return codes;
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2002";
+}
+
+/** A value for a JSON column; undefined becomes the database's NULL. */
+export function json(value: unknown): Prisma.InputJsonValue | typeof Prisma.DbNull {
+  return value === undefined ? Prisma.DbNull : (JSON.parse(storableJson(value)) as Prisma.InputJsonValue);
+}
+
+/** The same for columns that are never NULL. */
+export function jsonValue(value: object): Prisma.InputJsonValue {
+  return JSON.parse(storableJson(value)) as Prisma.InputJsonValue;
+}
+
+/** The same for a statement of our own; undefined becomes SQL's NULL. */
+export function jsonText(value: unknown): string | null {
+  return value === undefined ? null : storableJson(value);
+}

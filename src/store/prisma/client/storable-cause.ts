@@ -1,0 +1,39 @@
+/**
+ * Why something failed holds what a plugin, a package or a build has said. Where the database refuses it for that, it
+ * is written as its bare code: what has failed must count as failed.
+ */
+import { type FaultJson, isFault } from "../../../domain/fault.ts";
+import type { TaskEventData } from "../../../domain/task.ts";
+
+/** Writes the cause, or else its bare code. Throws a Fault as it is, and what the second try throws. */
+export function writeCause<C extends FaultJson | undefined, T>(
+  cause: C,
+  write: (cause: C | FaultJson) => Promise<T>,
+): Promise<T> {
+  return writeOrBare<C | FaultJson, T>(cause, (full) => full && bareCause(full), write);
+}
+
+/** The same for what holds a cause. */
+export async function writeOrBare<V, T>(
+  full: V,
+  toBare: (full: V) => V,
+  write: (value: V) => Promise<T>,
+): Promise<T> {
+  try {
+    return await write(full);
+  } catch (error) {
+    if (isFault(error)) throw error;
+    return await write(toBare(full));
+  }
+}
+
+function bareCause({ code }: FaultJson): FaultJson {
+  return {
+    code,
+    message: "What was said of this failure could not be stored; its code is all that is kept.",
+  };
+}
+
+export function bareEvent(event: TaskEventData): TaskEventData {
+  return "cause" in event && event.cause !== undefined ? { ...event, cause: bareCause(event.cause) } : event;
+}

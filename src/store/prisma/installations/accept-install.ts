@@ -1,0 +1,165 @@
+import type { Actor } from "../../../domain/audit.ts";
+import { Fault } from "../../../domain/fault.ts";
+import type { TaskId } from "../../../domain/ids.ts";
+import type { Task } from "../../../domain/task.ts";
+import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { AcceptInstall } from "../../contracts/installations.ts";
+import { jsonValue, type Tx } from "../client/database.ts";
+import { uuid7 } from "../client/uuid7.ts";
+import type * as rows from "../generated/client.ts";
+import { Prisma } from "../generated/client.ts";
+import { holdPackage } from "../packages/packages.ts";
+import { toTask } from "../tasks/task-row.ts";
+import { createTask, holdParent } from "../tasks/task-writes.ts";
+import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
+import { checkInstallations, lineUp } from "../tenants/tenant-quotas.ts";
+import { arrivalOf, taken } from "./accept-change.ts";
+import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
+import { toInstallation } from "./installation-row.ts";
+
+/** The transaction behind `acceptInstall`. */
+export async function acceptInstall(
+  tx: Tx,
+  request: AcceptInstall,
+  defaults: TenantQuotas,
+): Promise<Accepted> {
+  const { idempotency, tenantId, by } = request;
+  // Several at once cannot each take the last place of a quota.
+  await lineUp(tx, tenantId);
+  await holdTenant(tx, tenantId);
+  await holdKey(tx, by);
+  await holdParent(tx, request.parentId);
+  if (idempotency === undefined) return accept(tx, request, defaults);
+  const earlier = await claimKey(tx, idempotency);
+  if (earlier !== undefined) return toAnswer(earlier);
+  const accepted = await accept(tx, request, defaults);
+  await keepAnswer(tx, idempotency, accepted);
+  return accepted;
+}
+
+async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): Promise<Accepted> {
+  const { tenantId, pluginId, identifier, source } = request;
+  const asked = {
+    limitsAsked: jsonValue(request.limitsAsked),
+    limitsGranted: jsonValue(request.limitsGranted),
+    warnings: jsonValue(request.warnings),
+  };
+  const { count } = await tx.installation.createMany({
+    data: {
+      ...{ id: await installationId(tx, request), tenantId, pluginId, identifier, source },
+      ...{ desired: "enabled", state: "installing", meta: jsonValue(request.meta), ...asked },
+    },
+    skipDuplicates: true,
+  });
+  const found = await lockByPlugin(tx, request);
+  await noteHold(tx, found.id, { parentId: request.parentId, isNew: count > 0 });
+  if (count > 0) {
+    await checkInstallations(tx, tenantId, defaults);
+    return withInstall(tx, found, request);
+  }
+  assertSame(found, request);
+  const known = await knownTask(tx, found);
+  if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
+  // What was chosen for it stands in place of what its manifest asks.
+  const limitsGranted = jsonValue({ ...request.limitsGranted, ...Object(found.limitsWanted) });
+  const again = await tx.installation.update({
+    where: { id: found.id },
+    data: { state: "installing", cause: Prisma.DbNull, ...asked, limitsGranted },
+  });
+  await touch(tx, found.id);
+  return withInstall(tx, again, request);
+}
+
+/** The task that installs it, or that brought what it has. Throws `conflict` while a change takes it elsewhere. */
+async function knownTask(tx: Tx, found: rows.Installation): Promise<rows.Task | null> {
+  const unfinished = await tx.task.findFirst({ where: { installationId: found.id, finishedAt: null } });
+  if (unfinished?.kind === "install") return unfinished;
+  if (unfinished !== null && (found.state === "failed" || unfinished.identifier !== found.identifier))
+    throw taken(unfinished);
+  if (found.state === "failed") return null;
+  return (await arrivalOf(tx, found)) ?? (await latestTask(tx, found.id));
+}
+
+/** What the daemon installed keeps its id: the rows are the same Installation. */
+async function installationId(tx: Tx, { tenantId, pluginId, identifier }: AcceptInstall): Promise<string> {
+  const installed = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
+  if (installed === null) return uuid7();
+  const value = installed.pluginUniqueIdentifier ?? "";
+  if (value !== identifier) throw otherVersion(identifier, value);
+  return installed.id;
+}
+
+async function lockByPlugin(tx: Tx, { tenantId, pluginId }: AcceptInstall): Promise<rows.Installation> {
+  await tx.$queryRaw`
+    SELECT id FROM berth_installations
+    WHERE tenant_id = ${tenantId}::uuid AND plugin_id = ${pluginId} FOR UPDATE`;
+  const row = await tx.installation.findUnique({ where: { tenantId_pluginId: { tenantId, pluginId } } });
+  // It was there a moment ago; an uninstall that ended in between makes the caller's next try succeed.
+  if (row === null) throw new Fault("conflict", `${pluginId} was being uninstalled; ask again.`);
+  return row;
+}
+
+function assertSame(found: rows.Installation, { identifier }: AcceptInstall): void {
+  if (found.desired === "removed")
+    throw new Fault("conflict", `${found.pluginId} is being uninstalled; ask again when that is done.`, {
+      details: { field: "identifier", value: identifier, installationId: found.id },
+    });
+  if (found.identifier !== identifier) throw otherVersion(identifier, found.identifier);
+}
+
+function otherVersion(value: string, installed: string): Fault {
+  return new Fault("conflict", `Another version of this plugin is installed: ${installed}.`, {
+    details: { field: "identifier", value, accepted: installed },
+  });
+}
+
+/**
+ * What is made for a task is there for it until that ends; what others are there for already, for it too. What somebody
+ * asks for by itself stays, whatever becomes of the tasks that it was made for.
+ */
+async function noteHold(
+  tx: Tx,
+  installationId: string,
+  { parentId, isNew }: { readonly parentId: string | undefined; readonly isNew: boolean },
+): Promise<void> {
+  if (parentId === undefined) await tx.taskHold.deleteMany({ where: { installationId } });
+  else if (isNew || (await tx.taskHold.count({ where: { installationId } })) > 0)
+    await tx.taskHold.createMany({ data: { taskId: parentId, installationId }, skipDuplicates: true });
+}
+
+/** Only what is there can be installed: from here on nobody removes it. */
+async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstall): Promise<Accepted> {
+  await holdPackage(tx, row.identifier);
+  return withNewTask(tx, row, "install", request);
+}
+
+interface Below {
+  readonly by?: Actor | undefined;
+  readonly parentId?: TaskId | undefined;
+  readonly input?: Task["input"] | undefined;
+}
+
+export async function withNewTask(
+  tx: Tx,
+  row: rows.Installation,
+  kind: "install" | "uninstall",
+  { by, parentId, input }: Below,
+): Promise<Accepted> {
+  const { id: installationId, tenantId, identifier } = row;
+  const task = await createTask(tx, { kind, tenantId, installationId, identifier, parentId, input });
+  await writeEvent(tx, {
+    kind: `installation.${kind}`,
+    ...{ by, tenantId, installationId, taskId: task.id, subject: identifier, result: "accepted" },
+  });
+  return { installation: toInstallation(row), task: toTask(task), created: true };
+}
+
+async function latestTask(tx: Tx, installationId: string): Promise<rows.Task | null> {
+  return tx.task.findFirst({ where: { installationId }, orderBy: [{ createdAt: "desc" }, { id: "desc" }] });
+}
+
+/** By the database's clock at the moment of writing: `changedSince` depends on it. */
+export async function touch(tx: Tx, id: string): Promise<void> {
+  await tx.$executeRaw`UPDATE berth_installations SET updated_at = clock_timestamp() WHERE id = ${id}::uuid`;
+}

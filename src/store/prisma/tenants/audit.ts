@@ -1,0 +1,100 @@
+/** The audit's lines, and the two rows that an acceptance holds: that of the key which asks, and that of its Tenant. */
+import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
+import { Fault } from "../../../domain/fault.ts";
+import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
+import type { EventRows } from "../../contracts/events.ts";
+import type { Database, Tx } from "../client/database.ts";
+import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
+import { uuid7 } from "../client/uuid7.ts";
+import type * as rows from "../generated/client.ts";
+import { Prisma } from "../generated/client.ts";
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export interface NewEvent {
+  readonly kind: AuditKind;
+  readonly by: Actor | undefined;
+  readonly tenantId?: string | null | undefined;
+  readonly installationId?: string;
+  readonly taskId?: string;
+  readonly subject: string;
+  readonly result: "accepted" | "done";
+}
+
+export async function writeEvent(tx: Tx, { by = BERTH_ITSELF, ...event }: NewEvent): Promise<void> {
+  const { kind, tenantId, installationId, taskId, subject, result } = event;
+  await tx.auditEvent.create({
+    data: {
+      ...{ id: uuid7(), kind, subject, result, ...by },
+      ...{ tenantId: tenantId ?? null, installationId: installationId ?? null, taskId: taskId ?? null },
+    },
+  });
+}
+
+/**
+ * Makes sure that the Tenant is there and stays until this transaction ends; `conflict` where it is being removed.
+ * Whoever holds both takes the Tenant first, then the key: the removal takes them in that order too.
+ */
+export async function holdTenant(tx: Tx, tenantId: string): Promise<void> {
+  for (;;) {
+    await tx.$executeRaw`INSERT INTO berth_tenants (id) VALUES (${tenantId}::uuid) ON CONFLICT (id) DO NOTHING`;
+    const [held] = await tx.$queryRaw<{ removing_task_id: string | null }[]>`
+      SELECT removing_task_id FROM berth_tenants WHERE id = ${tenantId}::uuid FOR SHARE`;
+    // it may have gone between the two statements: its removal has just ended, and it comes back as new
+    if (held === undefined) continue;
+    if (held.removing_task_id === null) return;
+    throw new Fault("conflict", "The tenant is being removed; ask again when that is done.", {
+      details: { field: "tenant", value: tenantId, taskId: held.removing_task_id },
+    });
+  }
+}
+
+/** `unauthorized` for a key that was revoked since the door let it in; until the transaction ends nobody can revoke it. */
+export async function holdKey(tx: Tx, by: Actor | undefined): Promise<void> {
+  if (by === undefined || !UUID.test(by.keyId)) return;
+  const held = await tx.$queryRaw<unknown[]>`
+    SELECT 1 AS one FROM berth_keys WHERE id = ${by.keyId}::uuid AND revoked_at IS NULL FOR SHARE`;
+  if (held.length === 0) throw new Fault("unauthorized", "The key was revoked a moment ago.");
+}
+
+export function createEventRows(db: Database): EventRows {
+  return {
+    list: ({ tenantId, installationId, kind, since }, page) =>
+      db.run(async (prisma) => {
+        const conditions = [
+          tenantId === undefined ? Prisma.empty : Prisma.sql`AND tenant_id = ${tenantId}::uuid`,
+          installationId === undefined
+            ? Prisma.empty
+            : Prisma.sql`AND installation_id = ${installationId}::uuid`,
+          kind === undefined ? Prisma.empty : Prisma.sql`AND kind = ${kind}`,
+          since === undefined ? Prisma.empty : Prisma.sql`AND created_at >= ${since}`,
+        ];
+        const placed = await prisma.$queryRaw<PlacedRow[]>`
+          SELECT id, ${PLACE_AT} FROM berth_events
+          WHERE true ${Prisma.join(conditions, " ")} ${pageSql(page, Prisma.sql`id`, Prisma.sql`uuid`)}`;
+        const rows = await prisma.auditEvent.findMany({ where: { id: { in: placed.map(({ id }) => id) } } });
+        return toPage(placed, page, new Map(rows.map((row) => [row.id, row])), toAuditEvent);
+      }),
+    purge: (olderThanDays, limit) =>
+      db.run(
+        (prisma) => prisma.$executeRaw`
+          DELETE FROM berth_events WHERE id IN (
+            SELECT id FROM berth_events WHERE created_at < clock_timestamp() - ${olderThanDays} * interval '1 day'
+            ORDER BY created_at LIMIT ${limit})`,
+      ),
+  };
+}
+
+function toAuditEvent(row: rows.AuditEvent): AuditEvent {
+  return {
+    id: row.id,
+    at: row.createdAt,
+    kind: row.kind,
+    actor: { keyId: row.keyId, keyName: row.keyName, requestId: row.requestId },
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    installationId: (row.installationId ?? undefined) as InstallationId | undefined,
+    taskId: (row.taskId ?? undefined) as TaskId | undefined,
+    subject: row.subject,
+    result: row.result,
+  };
+}

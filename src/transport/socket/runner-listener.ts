@@ -1,0 +1,210 @@
+import { chmod, rm } from "node:fs/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import type { RunnerKey } from "../runner-key.ts";
+import { type Hello, parseHello } from "./control/control-message.ts";
+import { Refusals } from "./refusals.ts";
+
+export interface RunnerListenerOptions {
+  readonly path: string;
+  /** A connection that is not one of a pair by then is shut. */
+  readonly helloTimeoutMs: number;
+  /** Refusals are counted, bounded and told once in each. Unset, a second. */
+  readonly refusedWindowMs?: number;
+  /** What a runner has to prove; undefined for one that was started before runners had keys. */
+  readonly key: RunnerKey | undefined;
+  /** Both connections stand. `early` holds what came on data behind its hello. */
+  readonly onPair: (pair: Pair) => void;
+  readonly onNotice: (notice: { readonly kind: string; readonly [field: string]: unknown }) => void;
+}
+
+export interface Pair {
+  readonly data: Socket;
+  readonly control: Socket;
+  readonly ready: boolean;
+  readonly early: Buffer;
+}
+
+interface Guest {
+  hello: Hello | undefined;
+  early: Buffer;
+  readonly timer: NodeJS.Timeout;
+}
+
+const HELLO_BYTES_MAX = 1024;
+/** Connections that may stand before a pair is made; one more takes the place of the oldest without a hello. */
+const GUESTS_MAX = 8;
+/** So many that are turned away within a window shut the door for the rest of it: each costs this process time. */
+const REFUSED_MAX = 32;
+
+/**
+ * Admits one pair of connections, then stops listening until it is opened again: while a Runtime has its link,
+ * nothing else in its Container can even connect. Where the Runtime has a key, only what proves it is admitted.
+ */
+export class RunnerListener {
+  readonly #options: RunnerListenerOptions;
+  readonly #refusals: Refusals;
+  #server: Server | undefined;
+  /** It is to be open: a pair is wanted. */
+  #wanted = false;
+  #closed = false;
+  #guests = new Map<Socket, Guest>();
+  /** The last hello that was taken, of each connection. */
+  readonly #counts = { data: -1, control: -1 };
+
+  constructor(options: RunnerListenerOptions) {
+    this.#options = options;
+    this.#refusals = new Refusals({
+      windowMs: options.refusedWindowMs ?? 1_000,
+      max: REFUSED_MAX,
+      onMany: () => this.#stopListening(),
+      onWindowEnd: ({ count, why }) => {
+        options.onNotice({ kind: "hello_refused", count, why });
+        if (this.#wanted && this.#server === undefined) this.#reopen();
+      },
+    });
+  }
+
+  async open(): Promise<void> {
+    this.#wanted = true;
+    // Only a process that was killed leaves one behind, and the name is this process's own.
+    await rm(this.#options.path, { force: true });
+    if (this.#closed || this.#refusals.isMany) return;
+    const server = createServer((socket) => this.#admit(socket));
+    this.#server = server;
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ path: this.#options.path, backlog: 4 }, resolve);
+    });
+    // This process may be out of file descriptors for a while: the runner dials again.
+    server.on("error", (error) => this.#options.onNotice({ kind: "accept_failed", error: error.message }));
+    // The runner has a user id of its own.
+    await chmod(this.#options.path, 0o666).catch((error: NodeJS.ErrnoException) => {
+      // The runner was quicker, and the pair it made took the socket away.
+      if (error.code !== "ENOENT") throw error;
+    });
+  }
+
+  /** For good. */
+  close(): void {
+    this.#closed = true;
+    this.#wanted = false;
+    this.#refusals.stop();
+    this.#stopListening();
+    this.#leaveNone();
+  }
+
+  #reopen(): void {
+    this.open().catch((error: Error) => {
+      this.#options.onNotice({ kind: "listen_failed", error: error.message });
+    });
+  }
+
+  #stopListening(): void {
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  #admit(socket: Socket): void {
+    if (this.#server === undefined) {
+      socket.destroy();
+      return;
+    }
+    if (this.#guests.size >= GUESTS_MAX) this.#refuseOldest();
+    const timer = setTimeout(() => this.#refuse(socket, "no pair in time"), this.#options.helloTimeoutMs);
+    const guest: Guest = { hello: undefined, early: Buffer.alloc(0), timer };
+    this.#guests.set(socket, guest);
+    socket.on("error", () => undefined);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      if (guest.hello === undefined) this.#refuse(socket, "closed without a hello");
+      this.#guests.delete(socket);
+    });
+    const onData = (chunk: Buffer): void => {
+      guest.early = Buffer.concat([guest.early, chunk]);
+      const end = guest.early.indexOf(10);
+      if (end < 0 && guest.early.length <= HELLO_BYTES_MAX) return;
+      socket.off("data", onData);
+      socket.pause();
+      this.#hear(socket, guest, end < 0 || end > HELLO_BYTES_MAX ? undefined : end);
+    };
+    socket.on("data", onData);
+  }
+
+  #hear(socket: Socket, guest: Guest, end: number | undefined): void {
+    const hello = end === undefined ? undefined : parseHello(guest.early.toString("utf8", 0, end));
+    const why = hello === undefined ? "not a hello" : this.#whyNot(hello);
+    if (hello === undefined || end === undefined || why !== undefined) {
+      this.#refuse(socket, why ?? "not a hello");
+      return;
+    }
+    guest.hello = hello;
+    guest.early = guest.early.subarray(end + 1);
+    this.#pair();
+  }
+
+  #whyNot(hello: Hello): string | undefined {
+    const { key, path } = this.#options;
+    const earlier = this.#find(hello.hello);
+    if (key === undefined) return earlier === undefined ? undefined : "a second hello of its kind";
+    const { count = -1, proof = "" } = hello;
+    if (!key.proves(path, { hello: hello.hello, count, proof })) return "no proof of the key";
+    if (count <= this.#counts[hello.hello]) return "a hello that was said before";
+    this.#counts[hello.hello] = count;
+    // The runner dialled again: what it had before is of no use to it.
+    if (earlier !== undefined) this.#forget(earlier.socket);
+    return undefined;
+  }
+
+  #pair(): void {
+    const data = this.#find("data");
+    const control = this.#find("control");
+    if (data === undefined || control === undefined) return;
+    this.#wanted = false;
+    this.#stopListening();
+    for (const { socket, timer } of [data, control]) {
+      clearTimeout(timer);
+      this.#guests.delete(socket);
+    }
+    this.#leaveNone();
+    const ready = control.hello.hello === "control" && control.hello.ready;
+    if (control.early.length > 0) control.socket.unshift(control.early);
+    this.#options.onPair({ data: data.socket, control: control.socket, ready, early: data.early });
+    this.#letStart(control.socket);
+  }
+
+  /** The runner starts its plugin when the copy of the key is gone, and looks at once when it is told. */
+  #letStart(control: Socket): void {
+    const { key, onNotice } = this.#options;
+    if (key === undefined) return;
+    const start = () => control.writable && control.write('{"op":"start"}\n');
+    key
+      .retire()
+      .then(start)
+      .catch((error: Error) => onNotice({ kind: "key_not_removed", error: error.message }));
+  }
+
+  #refuse(socket: Socket, why: string): void {
+    if (this.#forget(socket)) this.#refusals.add(why);
+  }
+
+  #refuseOldest(): void {
+    const oldest = [...this.#guests].find(([, { hello }]) => hello === undefined);
+    if (oldest !== undefined) this.#refuse(oldest[0], "too many connections");
+  }
+
+  #forget(socket: Socket): boolean {
+    socket.destroy();
+    return this.#guests.delete(socket);
+  }
+
+  #leaveNone(): void {
+    for (const socket of [...this.#guests.keys()]) this.#forget(socket);
+  }
+
+  #find(role: Hello["hello"]): (Guest & { readonly socket: Socket; readonly hello: Hello }) | undefined {
+    for (const [socket, { hello, early, timer }] of this.#guests) {
+      if (hello?.hello === role) return { socket, hello, early, timer };
+    }
+    return undefined;
+  }
+}

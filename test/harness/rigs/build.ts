@@ -1,0 +1,232 @@
+/** What a build needs around it, for one test: an Engine, folders, and image rows in memory with the Store's rules. */
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Fault, type FaultJson } from "../../../src/domain/fault.ts";
+import type { Package } from "../../../src/domain/package.ts";
+import { NO_PROXIES } from "../../../src/domain/proxy.ts";
+import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../../src/engine/docker/docker-engine.ts";
+import type { Engine } from "../../../src/engine/engine.ts";
+import type { DependencyFiles } from "../../../src/installation/images/build/requirements.ts";
+import type { BuildSettings } from "../../../src/installation/images/build/settings.ts";
+import {
+  ensurePackageImage,
+  type ImageBuilderDeps,
+  type PackageImage,
+} from "../../../src/installation/images/build-image.ts";
+import { pickRuntimeImage } from "../../../src/installation/images/runtime-image.ts";
+import { silentLog } from "../../../src/observe/log.ts";
+import type { ImageRecord, ImageRows } from "../../../src/store/contracts/images.ts";
+import type { Store } from "../../../src/store/store.ts";
+import { systemClock } from "../../../src/util/clock.ts";
+import { LocalQueue } from "../doubles/local-queue.ts";
+
+const MB = 1024 * 1024;
+
+export interface BuildRig extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly instanceId: string;
+  readonly settings: BuildSettings;
+  readonly deps: ImageBuilderDeps;
+  /** All that builds logged, and their progress. */
+  readonly lines: string[];
+  build(request: BuildInput, signal?: AbortSignal): Promise<PackageImage>;
+}
+
+export interface BuildInput {
+  readonly checksum?: string;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly requirements?: string;
+  readonly dependencies?: Partial<DependencyFiles>;
+  readonly settings?: Partial<BuildSettings>;
+  readonly holder?: string;
+}
+
+/** Settings of a build that a test may wait for: short clocks, the machine's own CA bundle. */
+export function buildSettings(folder: string): BuildSettings {
+  return {
+    cacheFolder: join(folder, "cache"),
+    workFolder: join(folder, "work"),
+    network: "bridge",
+    hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
+    python: "nearest-newer",
+    limits: {
+      memoryBytes: 512 * MB,
+      cpuMillis: 2000,
+      pidsMax: 128,
+      openFilesMax: 4096,
+      tmpBytes: 64 * MB,
+      diskBytes: 1024 * MB,
+      totalMs: 60_000,
+      noProgressMs: 20_000,
+    },
+    index: {
+      url: undefined,
+      extraUrls: [],
+      proxies: NO_PROXIES,
+      caBundle: undefined,
+      httpRetries: 0,
+      httpTimeoutMs: 15_000,
+    },
+  };
+}
+
+export function testEngine(): Engine {
+  const socketPath = process.env["BERTH_TEST_ENGINE_SOCKET"] ?? "/var/run/docker.sock";
+  return createDockerEngine({
+    socketPath,
+    log: silentLog,
+    clock: systemClock,
+    settings: DOCKER_ENGINE_SETTINGS,
+  });
+}
+
+export async function openBuildRig(): Promise<BuildRig> {
+  const engine = testEngine();
+  const instanceId = randomBytes(4).toString("hex");
+  const folder = await mkdtemp(join(tmpdir(), "berth-build-"));
+  const settings = buildSettings(folder);
+  const lines: string[] = [];
+  const leases = { isTaken: async () => false };
+  const store = { instanceId, images: memoryImages(), leases } as unknown as Store;
+  const deps: ImageBuilderDeps = {
+    engine,
+    store,
+    queue: new LocalQueue(),
+    clock: systemClock,
+    leaseMs: 5_000,
+    pollMs: 100,
+    instanceId,
+    cleanupMs: 10_000,
+    settings,
+  };
+  return {
+    engine,
+    instanceId,
+    settings,
+    deps,
+    lines,
+    build: (input, signal = AbortSignal.timeout(60_000)) => runBuild(deps, lines, input, signal),
+    async [Symbol.asyncDispose]() {
+      await removeInstance(engine, instanceId);
+      await engine[Symbol.asyncDispose]();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Removes every Container and image of the instance: Containers first, images children first. */
+export async function removeInstance(engine: Engine, instanceId: string): Promise<void> {
+  const signal = AbortSignal.timeout(60_000);
+  const labels = { "berth.instance": instanceId };
+  for (const { id } of await engine.listContainers(labels, signal)) await engine.removeContainer(id, signal);
+  await engine.removeMark(`berth-${instanceId}-claim`, signal);
+  for (let tries = 0; tries < 3; tries += 1) {
+    for (const image of await engine.listImages(labels, signal)) {
+      for (const tag of image.tags) await engine.removeImage(tag, signal).catch(() => undefined);
+    }
+  }
+}
+
+async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInput, signal: AbortSignal) {
+  const settings = { ...deps.settings, ...input.settings };
+  const pkg = {
+    checksum: input.checksum ?? randomBytes(32).toString("hex"),
+    runner: { language: "python", version: "3.13", entrypoint: "main", arch: [] },
+  } as unknown as Package;
+  const runtime = await pickRuntimeImage(deps.engine, pkg, settings.python, signal);
+  const requirements = input.requirements === undefined ? undefined : Buffer.from(input.requirements);
+  const source = {
+    async *files() {
+      for (const [path, text] of Object.entries(input.files ?? { "main.py": "print('here')\n" })) {
+        const content = Buffer.from(text);
+        yield { type: "file" as const, path, bytes: content.length, content };
+      }
+    },
+    dependencyFiles: async () => ({
+      pyproject: undefined,
+      lock: undefined,
+      requirements,
+      ...input.dependencies,
+    }),
+  };
+  const note = (text: string) => {
+    lines.push(text);
+  };
+  return await ensurePackageImage(
+    { ...deps, settings },
+    {
+      pkg,
+      source,
+      base: { runtimeImageId: runtime.id, arch: "amd64", settingsHash: deps.instanceId },
+      runtimeImage: runtime.id,
+      holder: input.holder ?? randomBytes(4).toString("hex"),
+      onLog: note,
+      onProgress: note,
+    },
+    signal,
+  );
+}
+
+interface ImageRow {
+  attempt: number;
+  holder: string | undefined;
+  expiresAt: number;
+  imageRef: string | undefined;
+  warnings: readonly string[];
+  cause?: FaultJson | undefined;
+}
+
+function failedImage(key: string, cause: FaultJson): ImageRecord {
+  const nothing = { imageRef: undefined, bytes: undefined, warnings: [] };
+  return { key, layer: "package", state: "failed", ...nothing, cause, createdAt: new Date(0) };
+}
+
+function memoryImages(): Pick<
+  ImageRows,
+  "claim" | "setBase" | "renew" | "publish" | "fail" | "forget" | "find"
+> {
+  const rows = new Map<string, ImageRow>();
+  const held = (key: string, attempt: number): ImageRow => {
+    const row = rows.get(key);
+    if (row === undefined || row.attempt !== attempt || row.holder === undefined) {
+      throw new Fault("lease_lost", "The lease is another's.");
+    }
+    return row;
+  };
+  return {
+    async claim(key, _layer, holder, leaseMs, { isWaiting = false } = {}) {
+      const row = rows.get(key);
+      if (isWaiting && row?.cause !== undefined) return { outcome: "failed", cause: row.cause };
+      if (row?.imageRef !== undefined)
+        return { outcome: "ready", imageRef: row.imageRef, warnings: row.warnings };
+      if (row?.holder !== undefined && row.expiresAt > Date.now()) {
+        return { outcome: "held", holder: row.holder, expiresAt: new Date(row.expiresAt) };
+      }
+      const attempt = (row?.attempt ?? 0) + 1;
+      rows.set(key, { attempt, holder, expiresAt: Date.now() + leaseMs, imageRef: undefined, warnings: [] });
+      return { outcome: "claimed", attempt };
+    },
+    async setBase(key, attempt) {
+      held(key, attempt);
+    },
+    async renew(key, attempt, leaseMs) {
+      held(key, attempt).expiresAt = Date.now() + leaseMs;
+    },
+    async publish(key, attempt, { imageRef, warnings }) {
+      Object.assign(held(key, attempt), { holder: undefined, imageRef, warnings });
+    },
+    async fail(key, attempt, cause) {
+      Object.assign(held(key, attempt), { holder: undefined, cause });
+    },
+    async find(key) {
+      const row = rows.get(key);
+      return row?.cause === undefined ? undefined : failedImage(key, row.cause);
+    },
+    async forget(key) {
+      const row = rows.get(key);
+      if (row !== undefined) row.imageRef = undefined;
+    },
+  };
+}

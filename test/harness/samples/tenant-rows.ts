@@ -1,0 +1,38 @@
+/** What tests of tenants' rows need: a tenant, a package, limits. */
+import { TenantId } from "../../../src/domain/ids.ts";
+import type { Limits } from "../../../src/domain/limits.ts";
+import type { Package } from "../../../src/domain/package.ts";
+
+/** The least of everything. */
+export const LIMITS: Limits = {
+  memoryBytes: 1,
+  storageBytes: 1,
+  cpuMillis: 1,
+  pidsMax: 1,
+  concurrencyMax: 1,
+  timeoutMs: 1,
+  replicasMin: 1,
+  replicasMax: 1,
+};
+
+export const aTenant = () => TenantId.parse(crypto.randomUUID());
+
+export function aPackage(bytes = 10): Package {
+  const name = `p${crypto.randomUUID().slice(0, 8)}`;
+  const checksum = "c".repeat(64);
+  return {
+    ...{ identifier: `acme/${name}:1.0.0@${checksum}`, pluginId: `acme/${name}`, author: "acme", name },
+    ...{
+      version: "1.0.0",
+      checksum,
+      bytes,
+      dialect: "real",
+      declaration: {},
+      dependencies: [],
+      warnings: [],
+    },
+    providers: [{ kind: "tool", name: "t" }],
+    runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
+    limitsAsked: { memoryIsHard: false },
+  };
+}
