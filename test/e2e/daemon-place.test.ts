@@ -82,7 +82,7 @@ test("its key opens the daemon's routes, and the log says what does nothing and 
     headers: { "x-api-key": KEY },
   });
   expect(await answer.json()).toMatchObject({ code: 0, data: { list: [{ plugin_id: echo.pluginId }] } });
-  expect(said()).toContain("UV_PATH does nothing here; in its place: the runtime image, which has its uv");
+  expect(said()).toContain("UV_PATH is ignored: the runtime image has its own uv");
   expect(said()).toContain("SERVER_PORT does nothing here: BERTH_PORT is set, and counts");
   expect(said().filter((line) => line.startsWith("Not there yet: remote debugging"))).toHaveLength(1);
 });

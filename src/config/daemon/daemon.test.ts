@@ -89,7 +89,7 @@ describe("the names of dify-plugin-daemon", () => {
     expect(Object.keys(DAEMON_NAMES).toSorted()).toEqual(NAMES_OF_THE_DAEMON.toSorted());
   });
 
-  it("stand in docs/dify-settings.md with what becomes of them", async () => {
+  it("are listed in docs/dify-settings.md with their use in Berth", async () => {
     const page = await readFile(join(import.meta.dirname, "../../../docs/dify-settings.md"), "utf8");
     const rows = page.split("\n").filter((line) => /^\| `[A-Z0-9_]+` \|/.test(line));
     expect(rows).toEqual(
@@ -265,11 +265,11 @@ describe("the names of dify-plugin-daemon", () => {
     });
   });
 
-  it("that do nothing get one line each, which says what does their work", () => {
+  it("that are ignored get one line each, which says why or what to use instead", () => {
     const env = { UV_PATH: "/uv", SENTRY_DSN: "", DB_MAX_IDLE_CONNS: "10" };
     expect(notesOf(env)).toEqual([
-      "UV_PATH does nothing here; in its place: the runtime image, which has its uv",
-      "DB_MAX_IDLE_CONNS does nothing here; in its place: BERTH_DATABASE_POOL",
+      "UV_PATH is ignored: the runtime image has its own uv",
+      "DB_MAX_IDLE_CONNS is ignored: use BERTH_DATABASE_POOL",
     ]);
   });
 
@@ -360,11 +360,11 @@ function showRule(rule: DaemonRule): string {
     case "part":
       return `part of ${rule.of.map((name) => `\`${name}\``).join(", ")}`;
     case "same":
-      return "read under this name";
-    case "replaced":
-      return `does nothing; in its place: ${rule.by}`;
+      return "same name";
+    case "ignored":
+      return `ignored: ${rule.why}`;
     case "waits":
-      return `waits for ${rule.for}`;
+      return `not supported yet: ${rule.for}`;
     case "refused":
       return `refused, unless: ${rule.accepted}`;
     default:

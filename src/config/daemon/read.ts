@@ -17,7 +17,7 @@ export interface DaemonSettings {
   readonly problems: readonly string[];
   /** Legal and probably not meant, one sentence each. */
   readonly warnings: readonly string[];
-  /** One for each name that does nothing here. */
+  /** One for each name that is ignored. */
   readonly notes: readonly string[];
 }
 
@@ -42,7 +42,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
     if (value === undefined) continue;
     if (rule.does === "refused" && !rule.unless.includes(value))
       problems.push(wrong(name, value, rule.accepted));
-    if (rule.does === "replaced") notes.push(`${name} does nothing here; in its place: ${rule.by}`);
+    if (rule.does === "ignored") notes.push(`${name} is ignored: ${rule.why}`);
   }
   // The daemon leaves its folder alone then.
   if (values.has("BERTH_STORAGE") && given.get("PLUGIN_STORAGE_TYPE") === "aws_s3")
