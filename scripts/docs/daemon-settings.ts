@@ -12,7 +12,7 @@ export function withDaemonSettings(page: string): string {
     HEADING,
     "<!-- Generated from src/config/daemon/names.ts by `npm run docs`. Do not edit. -->",
     "",
-    "| name | in Berth |",
+    "| name | use in Berth |",
     "| --- | --- |",
     ...rows,
     "",
@@ -30,8 +30,8 @@ function meaningOf(rule: DaemonRule): string {
       return `part of ${named(rule.of)}`;
     case "same":
       return "the same name";
-    case "replaced":
-      return `no effect: ${rule.by}`;
+    case "ignored":
+      return `ignored: ${rule.why}`;
     case "waits":
       return `not supported yet: ${rule.for}`;
     case "refused":

@@ -28,5 +28,5 @@ test("the page of the daemon's settings keeps its text and has a row for each na
   expect(page).not.toContain("old rows");
   expect(page.match(/^[|] `\w+` [|]/gm)).toHaveLength(Object.keys(DAEMON_NAMES).length);
   expect(page).toContain("| `SERVER_HOST` | `BERTH_HOST`; default `0.0.0.0` |");
-  expect(page).toContain("| `UV_PATH` | no effect: the runtime image has its own uv |");
+  expect(page).toContain("| `UV_PATH` | ignored: the runtime image has its own uv |");
 });

@@ -248,19 +248,19 @@ describe("the names of dify-plugin-daemon", () => {
     const env = { ...DATABASE, SERVER_PORT: "1", BERTH_PORT: "2", DATABASE_URL: "postgresql://own/own" };
     expect(settingsOf(env)).toMatchObject({ BERTH_PORT: 2, DATABASE_URL: "postgresql://own/own" });
     expect(notesOf(env)).toEqual([
-      "SERVER_PORT has no effect here: BERTH_PORT is set and overrides it",
-      expect.stringMatching(/^DB_USERNAME, .* has no effect here: DATABASE_URL is set and overrides it$/),
+      "SERVER_PORT is ignored: BERTH_PORT is set and overrides it",
+      expect.stringMatching(/^DB_USERNAME, .* is ignored: DATABASE_URL is set and overrides it$/),
     ]);
     expect(settingsOf({ FORCE_VERIFYING_SIGNATURE: "true", BERTH_SIGNATURE_POLICY: "off" })).toMatchObject({
       BERTH_SIGNATURE_POLICY: "off",
     });
   });
 
-  it("that do nothing get one line each, which says what does their work", () => {
+  it("that are ignored get one line each, which says why or what to use instead", () => {
     const env = { UV_PATH: "/uv", SENTRY_DSN: "", DB_MAX_IDLE_CONNS: "10" };
     expect(notesOf(env)).toEqual([
-      "UV_PATH has no effect here: the runtime image has its own uv",
-      "DB_MAX_IDLE_CONNS has no effect here: use BERTH_DATABASE_POOL",
+      "UV_PATH is ignored: the runtime image has its own uv",
+      "DB_MAX_IDLE_CONNS is ignored: use BERTH_DATABASE_POOL",
     ]);
   });
 

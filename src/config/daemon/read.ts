@@ -16,7 +16,7 @@ export interface DaemonSettings {
   readonly problems: readonly string[];
   /** Accepted but probably a mistake, one sentence each. */
   readonly warnings: readonly string[];
-  /** One for each name without effect. */
+  /** One for each name that is ignored. */
   readonly notes: readonly string[];
 }
 
@@ -41,7 +41,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
     if (value === undefined) continue;
     if (rule.does === "refused" && !rule.unless.includes(value))
       problems.push(wrong(name, value, rule.accepted));
-    if (rule.does === "replaced") notes.push(`${name} has no effect here: ${rule.by}`);
+    if (rule.does === "ignored") notes.push(`${name} is ignored: ${rule.why}`);
   }
   // The daemon leaves its folder alone then.
   if (values.has("BERTH_STORAGE") && given.get("PLUGIN_STORAGE_TYPE") === "aws_s3")
@@ -57,7 +57,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
   for (const to of [...values.keys()].filter((name) => isSet(env, name) || isSet(env, `${name}_FILE`))) {
     const from = origins.get(to);
     if (from !== undefined && isGiven(given, from))
-      notes.push(`${from} has no effect here: ${to} is set and overrides it`);
+      notes.push(`${from} is ignored: ${to} is set and overrides it`);
     values.delete(to);
   }
   return { values, origins, problems, warnings: waiting(given), notes };

@@ -20,8 +20,8 @@ export type DaemonRule =
   | { readonly does: "part"; readonly of: readonly SettingName[]; readonly isSecret?: true }
   /** A setting of Berth has this name too. */
   | { readonly does: "same" }
-  /** Without effect; one line at the start says what to use, or why nothing is needed. */
-  | { readonly does: "replaced"; readonly by: string }
+  /** Ignored; one line at the start says why, or what to use instead. */
+  | { readonly does: "ignored"; readonly why: string }
   /** Not supported yet; one warning at the start names all of them. */
   | { readonly does: "waits"; readonly for: "remote debugging" | "calls back to the platform" }
   /** The start is refused with any other value. */
@@ -102,6 +102,6 @@ export function secretPart(of: readonly SettingName[]): DaemonRule {
   return { does: "part", of, isSecret: true };
 }
 
-export function replaced(by: string): DaemonRule {
-  return { does: "replaced", by };
+export function ignored(why: string): DaemonRule {
+  return { does: "ignored", why };
 }
