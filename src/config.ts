@@ -5,8 +5,8 @@
  * A secret may stand in a file instead, which its name with `_FILE` behind it names.
  */
 import { resolve } from "node:path";
-import { PUBLISHED_KEYS } from "./config/daemon/published-keys.ts";
-import { type DaemonSettings, readDaemonSettings } from "./config/daemon/read.ts";
+import { type DaemonSettings, PUBLISHED_KEYS, readDaemonSettings } from "./config/daemon/read.ts";
+
 import {
   type Env,
   isSet,
