@@ -7,7 +7,7 @@ import { parseServerUrl } from "../../domain/server-url.ts";
 import { marketplaceKey } from "../../packages/signature/marketplace-key.ts";
 import type { Env } from "../environment.ts";
 import { DAEMON_NAMES } from "./names.ts";
-import { PUBLISHED_KEYS } from "./published-keys.ts";
+import { PUBLISHED_KEYS } from "./read.ts";
 
 /** What its configuration reads, and what its sample file holds beside that. */
 const NAMES_OF_THE_DAEMON = `

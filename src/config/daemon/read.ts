@@ -126,3 +126,9 @@ function waiting(given: Given): readonly string[] {
     `Not supported yet: remote debugging${of(debugging)}, and plugins' calls back to the platform${of(callsBack)}. Calls that Berth serves itself work: storage, other plugins' tools and models.`,
   ];
 }
+
+/** Keys that Dify's and the daemon's own example files hold: whoever left one as it was has no secret. */
+export const PUBLISHED_KEYS: readonly string[] = [
+  "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
+  "plugin-api-key",
+];

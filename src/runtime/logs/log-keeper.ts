@@ -12,9 +12,9 @@ import { backoffMs } from "../../util/backoff.ts";
 import type { Clock } from "../../util/clock.ts";
 import { errorCode } from "../../util/error-code.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
-import { formatLine } from "./format.ts";
 import { listLogFiles, logFile, logFolder } from "./paths.ts";
-import { readRuntime } from "./read-file.ts";
+import { formatLine, readRuntime } from "./read-file.ts";
+
 import { RotatedFile } from "./rotated-file.ts";
 
 /** Lines of two streams may lie out of order by less than this; so far back a resumed follower compares. */

@@ -1,7 +1,35 @@
 import { z } from "zod";
 import { toFault } from "../../../domain/fault.ts";
+import type { Metrics } from "../../../observe/metrics/metrics.ts";
 import type { DoorLife } from "../../door-life.ts";
 import type { Routes } from "../../route.ts";
+
+export function addHealth(routes: Routes): void {
+  routes.document({
+    method: "get",
+    path: "/health",
+    tag: "health",
+    summary: "The process answers.",
+    access: "public",
+    answers: {
+      200: { description: "It does", content: { "application/json": z.object({ status: z.literal("ok") }) } },
+    },
+  });
+  // not logged: it is asked every few seconds for ever
+  routes.on("get", "/health", () => Response.json({ status: "ok" }));
+}
+
+/** Where the metrics are: scrapers are told one or the other. Not logged: they are asked every few seconds for ever. */
+export function addMetrics(
+  metrics: Pick<Metrics, "text" | "contentType"> | undefined,
+  add: (path: "/metrics" | "/metrics/", handler: () => Promise<Response>) => void,
+): void {
+  if (metrics === undefined) return;
+  const handler = async () =>
+    new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } });
+  add("/metrics", handler);
+  add("/metrics/", handler);
+}
 
 /** A part of the house that a ready process needs; rejects while it cannot be reached. */
 export type HealthParts = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;

@@ -1,9 +1,11 @@
 import type { InstallationId } from "../../domain/ids.ts";
+import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Accepted } from "../../store/contracts/answers.ts";
-import type { UninstallRequest } from "../../store/contracts/installations.ts";
+import type { AcceptChange, UninstallRequest } from "../../store/contracts/installations.ts";
 import type { Store } from "../../store/store.ts";
-import { installationTopic } from "../task-engine/topics.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import { announceChange, installationTopic } from "../task-engine/topics.ts";
 
 /**
  * Accepts an uninstall: marks the Installation and writes the task. An install of it that is still running is told,
@@ -16,5 +18,20 @@ export async function acceptUninstall(
 ): Promise<Accepted> {
   const accepted = await store.installations.acceptUninstall(id, request);
   await queue.publish(installationTopic(id), "removed").catch(() => undefined);
+  return accepted;
+}
+
+export interface AcceptChangeDeps {
+  readonly store: Store;
+  readonly queue: Queue;
+  readonly log: Log;
+}
+
+/** As the Store accepts it; then everybody is told. */
+export async function acceptChange(deps: AcceptChangeDeps, change: AcceptChange): Promise<Accepted> {
+  const accepted = await deps.store.installations.acceptChange(change);
+  // Before the task is run: a call that comes now must not reach what is being disabled.
+  await announceChange(deps, accepted.installation);
+  await enqueueTask(deps, accepted);
   return accepted;
 }

@@ -3,7 +3,27 @@ import { Fault } from "../../../domain/fault.ts";
 import { type DiskCare, faultOf } from "../../../installation/disk/disk-care.ts";
 import type { DiskRun } from "../../../store/contracts/disk.ts";
 import type { Routes } from "../../route.ts";
-import { collectionJson, DiskCollectionSchema } from "./json.ts";
+import { collectionJson, DiskCollectionSchema, DiskReportSchema, reportJson } from "./json.ts";
+
+export function addDiskReport(routes: Routes, { disk }: { disk: Pick<DiskCare, "report"> }): void {
+  routes.add(
+    {
+      method: "get",
+      path: "/v1/disk",
+      tag: "disk",
+      summary: "What Berth keeps on disk: how much of what, its budget, what may go, and who needs the rest.",
+      access: { opens: "operator", scope: "read" },
+      answers: { 200: { description: "The report", content: { "application/json": DiskReportSchema } } },
+      faults: ["answer_timeout"],
+    },
+    async ({ signal }) => {
+      const run = await disk.report(signal);
+      const fault = faultOf(run);
+      if (fault !== undefined) throw fault;
+      return Response.json(reportJson(run.report?.areas ?? [], run.finishedAt ?? run.createdAt));
+    },
+  );
+}
 
 const Query = z.strictObject({
   dryRun: z
@@ -11,6 +31,7 @@ const Query = z.strictObject({
     .optional()
     .meta({ description: "`true`: takes nothing, and says what it would take" }),
 });
+
 const content = { "application/json": DiskCollectionSchema };
 
 export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, "collect" | "find"> }): void {

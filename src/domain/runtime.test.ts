@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { RuntimeId } from "./ids.ts";
-import { replacedSince } from "./replaced-runtimes.ts";
-import type { RuntimeEnd, RuntimeRecord } from "./runtime.ts";
+import { type RuntimeEnd, type RuntimeRecord, replacedSince } from "./runtime.ts";
 
 const ASKED_AT = 100;
 
