@@ -74,6 +74,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   return scope.use(
     createInvoker({
       ...{ installations, runtimes, hostCalls, log, settings: invokerSettings(config) },
+      clock: systemClock,
       buildPriority: createBuildPriority({ store, queue }),
     }),
   );

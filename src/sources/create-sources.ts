@@ -1,6 +1,8 @@
 import type { SecureContext } from "node:tls";
 import { Fault } from "../domain/fault.ts";
 import { formatSource, type SourceOf } from "../domain/source.ts";
+import { systemClock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
 import { createAddressPolicy, type Lookup, systemLookup } from "./address.ts";
 import { createDownloader, type Downloader } from "./download.ts";
 import { fetchFromGithub } from "./github.ts";
@@ -29,13 +31,9 @@ export function createSources({ settings, trust, lookup = systemLookup }: Source
   const tools = { ...settings, download: createDownloader({ client, settings }) };
   return {
     async fetch(request, hooks, signal) {
-      const late = new AbortController();
-      const timer = setTimeout(() => late.abort(tooSlow(request, totalMs)), totalMs);
-      try {
-        return await fetchOne(tools, request, hooks, AbortSignal.any([signal, late.signal]));
-      } finally {
-        clearTimeout(timer);
-      }
+      const late = () => tooSlow(request, totalMs);
+      using deadline = new Deadline({ clock: systemClock, ms: totalMs, late }, signal);
+      return await fetchOne(tools, request, hooks, deadline.signal);
     },
   };
 }

@@ -10,7 +10,7 @@ import type { Store } from "../../src/store/store.ts";
 import { mortalStore } from "../harness/doubles/mortal-store.ts";
 import { aTenant, type InstallRig, useInstallRig } from "../harness/rigs/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -19,8 +19,7 @@ const STRIDE = length({ short: 16, soak: 1 });
 const by = BERTH_ITSELF;
 const PAGE = { page: 1, pageSize: 10 };
 
-// What the rows say is tested on both databases; this is about the order of work.
-describe.each(DATABASES.filter(({ name }) => name === "postgres"))("a batch, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let tenantId: TenantId;

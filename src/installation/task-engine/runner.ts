@@ -15,9 +15,9 @@ import {
 import type { Log } from "../../observe/log.ts";
 import type { JobHandlers } from "../../queue/queue.ts";
 import type { TenantStorage } from "../../storage/tenant-storage.ts";
-import { abortable } from "../../util/abortable.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import { serveUnit } from "../../util/serving.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { runBatch } from "../batch/batch-steps.ts";
 import { runBundle } from "../dependencies/bundle.ts";
 import {
@@ -117,7 +117,7 @@ async function runClaimed(deps: TaskRunnerDeps, task: Task, signal: AbortSignal)
       const both = AbortSignal.any([held, broken.signal]);
       // Of work that has lost a callback to an exception nobody knows whether it ends: it is not waited for.
       await serveUnit({ kind: "task", fields, end }, () =>
-        abortable(walk(deps, task, journal, both), broken.signal),
+        waitOrAbort(walk(deps, task, journal, both), broken.signal),
       );
     });
     return { ending: "ready" };

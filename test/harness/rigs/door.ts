@@ -643,6 +643,7 @@ export async function openDoor(options: DoorOptions = {}): Promise<Door> {
       runtimes: options.runtimes ?? runtime,
       hostCalls,
       buildPriority: options.buildPriority ?? NOBODY_WAITS,
+      clock,
       log,
       settings,
     }),

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { toFault } from "../../../domain/fault.ts";
 import type { Metrics } from "../../../observe/metrics/metrics.ts";
+import { waitOrAbort } from "../../../util/wait.ts";
 import type { DoorLife } from "../../door-life.ts";
 import type { Routes } from "../../route.ts";
 
@@ -90,10 +91,8 @@ export function addReady(
 
 async function ask(check: HealthParts[string], timeoutMs: number): Promise<{ ok: boolean; code?: string }> {
   const signal = AbortSignal.timeout(timeoutMs);
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   try {
-    await Promise.race([check(signal), late]);
+    await waitOrAbort(check(signal), signal);
     return { ok: true };
   } catch (error) {
     return { ok: false, code: signal.aborted ? "timeout" : toFault(error).code };

@@ -1,4 +1,6 @@
 import { Fault } from "../../../domain/fault.ts";
+import { systemClock } from "../../../util/clock.ts";
+import { Deadline } from "../../../util/deadline.ts";
 import type { BuildLimits } from "./settings.ts";
 
 /** Runs the work under the total clock: past it, its signal aborts with `build_timeout`. */
@@ -7,16 +9,10 @@ export async function underTotalClock<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const clock = new AbortController();
-  const timer = setTimeout(() => {
-    const details = { totalMs };
-    clock.abort(new Fault("build_timeout", `The build took longer than ${totalMs} ms.`, { details }));
-  }, totalMs);
-  try {
-    return await work(AbortSignal.any([signal, clock.signal]));
-  } finally {
-    clearTimeout(timer);
-  }
+  const late = () =>
+    new Fault("build_timeout", `The build took longer than ${totalMs} ms.`, { details: { totalMs } });
+  using deadline = new Deadline({ clock: systemClock, ms: totalMs, late }, signal);
+  return await work(deadline.signal);
 }
 
 /** Aborts its signal with `build_no_progress` when `noProgressMs` pass without a call of `progress`. */
