@@ -1,11 +1,16 @@
+/**
+ * Readers of declarations: they read the YAML files of packages and bundles into the JSON that is stored and shown, and
+ * tell the plugin's author in which file and line a value is wrong. The JSON of the daemon's requests and answers is not
+ * read by these but by shapes (`Shape`), which use the same words and refuse nothing while they read.
+ */
 import { compareUtf8 } from "../checksum.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 
 /**
- * Readers of typed values. What is absent becomes its type's empty value and a value of a wrong type is refused;
- * everything else that a stricter validator would object to is a warning. `undefined` leaves a key out of a struct.
+ * Reads one value. What is absent becomes its type's empty value and a value of a wrong type is refused; everything
+ * else that a stricter validator would object to is a warning. `undefined` leaves a key out of a struct.
  */
-export type Read<T extends Json | undefined = Json | undefined> = (at: Source) => T;
+export type Reader<T extends Json | undefined = Json | undefined> = (at: Source) => T;
 
 export interface TextRules {
   /** Warns when it is empty. */
@@ -15,7 +20,7 @@ export interface TextRules {
   readonly pattern?: RegExp;
 }
 
-export function text(rules: TextRules = {}): Read<string> {
+export function text(rules: TextRules = {}): Reader<string> {
   return (at) => {
     if (at.isEmpty) {
       if (rules.needed === true) at.warn("is missing");
@@ -37,28 +42,28 @@ export function text(rules: TextRules = {}): Read<string> {
   };
 }
 
-export const flag: Read<boolean> = (at) => {
+export const flag: Reader<boolean> = (at) => {
   if (at.isEmpty) return false;
   const value = at.flag;
   if (value === undefined) throw at.refuse("true or false");
   return value;
 };
 
-export const number: Read<number> = (at) => {
+export const number: Reader<number> = (at) => {
   if (at.isEmpty) return 0;
   const value = at.number;
   if (value === undefined || !Number.isFinite(value)) throw at.refuse("a number without quotes");
   return value;
 };
 
-export const integer: Read<number> = (at) => {
+export const integer: Reader<number> = (at) => {
   const value = number(at);
   if (!Number.isSafeInteger(value)) throw at.refuse("a whole number");
   return value;
 };
 
 /** Any value, as JSON, with the keys of its maps in their order as bytes. */
-export const any: Read<Json> = (at) => sorted(at.toJson());
+export const any: Reader<Json> = (at) => sorted(at.toJson());
 
 function sorted(value: Json): Json {
   if (isList(value)) return value.map(sorted);
@@ -72,24 +77,24 @@ function isList(value: Json): value is readonly Json[] {
 }
 
 /** A map of anything. */
-export const anyMap: Read<JsonObject> = (at) => {
+export const anyMap: Reader<JsonObject> = (at) => {
   if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
   const entries = at.keys.toSorted(compareUtf8).map((key): [string, Json] => [key, any(at.get(key))]);
   return Object.fromEntries(entries);
 };
 
 /** null where nothing is written. */
-export function optional<T extends Json | undefined>(read: Read<T>): Read<T | null> {
+export function optional<T extends Json | undefined>(read: Reader<T>): Reader<T | null> {
   return (at) => (at.isEmpty ? null : read(at));
 }
 
 /** No key where nothing is written. */
-export function omitted<T extends Json | undefined>(read: Read<T>): Read<T | undefined> {
+export function omitted<T extends Json | undefined>(read: Reader<T>): Reader<T | undefined> {
   return (at) => (at.isEmpty ? undefined : read(at));
 }
 
 /** null where nothing is written; items that are null are not there. */
-export function list(read: Read<Json>, itemsMax?: number): Read<readonly Json[] | null> {
+export function list(read: Reader<Json>, itemsMax?: number): Reader<readonly Json[] | null> {
   return (at) => {
     if (at.isEmpty) return null;
     if (!at.isList) throw at.refuse("a list");
@@ -102,13 +107,13 @@ export function list(read: Read<Json>, itemsMax?: number): Read<readonly Json[] 
 }
 
 /** An empty list where nothing is written. */
-export function listOrEmpty(read: Read<Json>, itemsMax?: number): Read<readonly Json[]> {
+export function listOrEmpty(read: Reader<Json>, itemsMax?: number): Reader<readonly Json[]> {
   const inner = list(read, itemsMax);
   return (at) => inner(at) ?? [];
 }
 
 /** Keys in the order of the fields; keys that no field names are ignored. */
-export function struct(fields: Readonly<Record<string, Read>>): Read<JsonObject> {
+export function struct(fields: Readonly<Record<string, Reader>>): Reader<JsonObject> {
   const readers = Object.entries(fields);
   return (at) => {
     if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
@@ -125,7 +130,7 @@ const LANGUAGES = ["en_US", "ja_JP", "zh_Hans", "pt_BR"] as const;
 const I18N_CHARS_MAX = 1023;
 
 /** A text in up to four languages; others are dropped. `en_US` is always there. */
-export function i18n({ needed }: { needed: boolean }): Read<JsonObject> {
+export function i18n({ needed }: { needed: boolean }): Reader<JsonObject> {
   const read = text({ charsMax: I18N_CHARS_MAX });
   return (at) => {
     if (!at.isEmpty && !at.isMap) throw at.refuse("a map of languages, with en_US");
