@@ -51,7 +51,7 @@ export function endOf(
 export function startEnd(fault: Fault, isGivenUp: boolean): RuntimeEnd {
   const { exitCode, oom, logs } = fault.details;
   return {
-    reason: isGivenUp || fault.rule.retry ? "start_interrupted" : "start_failed",
+    reason: isGivenUp || fault.rule.backOff ? "start_interrupted" : "start_failed",
     ...(typeof exitCode === "number" ? { exitCode } : {}),
     oom: oom === true,
     message: isGivenUp ? "Nobody waited for the start any more." : fault.message,
