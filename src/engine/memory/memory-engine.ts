@@ -359,11 +359,6 @@ export class MemoryEngine implements Engine {
     return set;
   }
 
-  async findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined> {
-    this.#enter(undefined, signal);
-    return this.#marks.get(name);
-  }
-
   async listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]> {
     this.#enter(undefined, signal);
     const all = [...this.#marks].map(([name, found]) => ({ name, labels: found }));
