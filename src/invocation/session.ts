@@ -307,16 +307,9 @@ export class Session implements SessionListener {
     const limitMs = this.#deps.settings.startTimeoutMs;
     const refuse = (status: object) => {
       if (this.#phase !== "starting") return;
-      this.#leave({
-        ok: false,
-        fault: new Fault(
-          "plugin_not_ready",
-          `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`,
-          {
-            details: { clock: "start", limitMs, ...status },
-          },
-        ),
-      });
+      const text = `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`;
+      const details = { clock: "start", limitMs, ...status };
+      this.#leave({ ok: false, fault: new Fault("plugin_not_ready", text, { details }) });
     };
     this.#statusInTime().then(
       ({ state, nextStartAt, cause }) =>

@@ -65,12 +65,10 @@ export function createImageRows(db: Database): ImageRows {
     fail: (key, attempt, why) =>
       writeCause(why, (cause) =>
         db.run(async (prisma) => {
+          const kept = cause === undefined ? {} : { cause: jsonValue(cause) };
           const { count } = await prisma.image.updateMany({
             where: { key, attempt, state: "building" },
-            data: {
-              ...{ state: "failed", holder: null, leaseExpiresAt: null },
-              ...(cause === undefined ? {} : { cause: jsonValue(cause) }),
-            },
+            data: { state: "failed", holder: null, leaseExpiresAt: null, ...kept },
           });
           assertHeld(count, key);
         }),
