@@ -109,13 +109,8 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
 }
 
 function guardConnections({ server, connections, refusals }: Parts): void {
-  const [accept] = server.listeners("connection");
-  if (accept === undefined) throw new Error("Node's server has no listener for connections");
-  // Node's own listener must not see a socket that is refused: it would read requests from it
-  server.removeAllListeners("connection");
-  server.on("connection", (socket: Socket) => {
-    if (connections.admit(socket)) Reflect.apply(accept, server, [socket]);
-  });
+  // Node reads requests from a socket that is refused, too: `begin` knows none of them
+  server.on("connection", (socket: Socket) => connections.admit(socket));
   server.on("drop", () =>
     refusals.note("too_many_connections", "connections were dropped without an answer"),
   );
@@ -257,7 +252,7 @@ async function stop(
   await sleep(settings.drainDelayMs);
   await acceptBacklog(connections, settings.drainMs);
   const closed = new Promise<void>((resolve) => {
-    // that of the HTTP server would cut connections that just begin to send a request
+    // That of the HTTP server would cut idle connections at once, and with them requests that are on their way.
     Reflect.apply(NetServer.prototype.close, server, [() => resolve()]);
   });
   app.endStreams();
