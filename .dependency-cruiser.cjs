@@ -121,7 +121,7 @@ module.exports = {
       comment:
         "Requests to other hosts go through util/outbound-request.ts; the S3 client has its vendor's agent.",
       severity: "error",
-      from: { path: "^src/", pathNot: `^src/util/outbound-request[.]ts$|^src/packages/s3/|${tests}` },
+      from: { path: "^src/", pathNot: `^src/util/outbound-request[.]ts$|^src/[^/]+/s3/|${tests}` },
       to: { path: "^(node:)?https$" },
     },
     {
