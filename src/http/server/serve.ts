@@ -14,7 +14,7 @@ import { serveUnit } from "../../util/serving.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import { faultBody, faultResponse } from "../answers/fault-response.ts";
 import type { HttpApp } from "../app.ts";
-import { requestId } from "../middleware/request-id.ts";
+import { requestId } from "../env.ts";
 import { type ConnectionSettings, Connections } from "./connections.ts";
 import { refusalOf } from "./gate.ts";
 import { faultOfClientError, malformed, Refusals } from "./refusals.ts";
