@@ -1,6 +1,8 @@
 /** What a package or a bundle may need of its tenant's other plugins, and which packages meet the need. */
+
 import { z } from "zod";
 import { PluginDependency, parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
+import type { InstallationId } from "./ids.ts";
 import { IDENTIFIER_PATTERN, pluginIdOf } from "./package-ref.ts";
 import { fitsVersion } from "./version-range.ts";
 
@@ -102,4 +104,21 @@ export function parseNeed(text: string, type?: string): PluginNeed | undefined {
   if (CHECKSUM.test(text)) return { type: "checksum", checksum: text };
   if (isIdentifier) return { type: "package", identifier: text };
   return type === undefined ? (parseMarketplacePattern(text) ?? parseGithubPattern(text)) : undefined;
+}
+
+/** An installation that needs another one, by its current package or by the one that is being installed. */
+export interface Dependent {
+  readonly installationId: InstallationId;
+  readonly pluginId: string;
+  /** The package that declares the need. */
+  readonly identifier: string;
+  readonly need: PluginNeed;
+}
+
+/** As an error answer shows it. */
+export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
+  return {
+    ...{ installation_id: installationId, plugin_id: pluginId, identifier },
+    ...{ type: need.type, value: formatNeed(need) },
+  };
 }

@@ -4,7 +4,7 @@ import type { Limits } from "./limits.ts";
 
 /** The runtimes that serve one image for one tenant, or for all tenants where `tenantId` is undefined. */
 export interface Pool {
-  /** 16 hex digits derived from image key and tenant: `runtime/pool-key.ts`. */
+  /** 16 hex digits derived from image key and tenant: `installation/steps/pool-shape.ts`. */
   readonly key: string;
   readonly tenantId: TenantId | undefined;
   readonly pluginId: string;
@@ -111,4 +111,25 @@ export interface RuntimeEnd {
 export interface RuntimeAction {
   readonly kind: "start_now" | "start_later" | "give_up";
   readonly delayMs?: number;
+}
+
+/** How many of the runtimes that serve a pool have replaced an earlier one. */
+export type Replaced = "none" | "some" | "all";
+
+/**
+ * How many serving runtimes have replaced an earlier one since then. An additional runtime replaces none. The answer
+ * depends on rows only, so it is the same after a crash.
+ */
+export function replacedSince(runtimes: readonly RuntimeRecord[], since: Date): Replaced {
+  const serving = runtimes.filter(({ state }) => state === "ready");
+  const isNew = ({ startedAt }: RuntimeRecord) => startedAt >= since;
+  if (serving.every(isNew)) return "all";
+  return serving.some((one) => isNew(one) && hasReplaced(one, runtimes)) ? "some" : "none";
+}
+
+function hasReplaced({ slot, generation }: RuntimeRecord, runtimes: readonly RuntimeRecord[]): boolean {
+  const [before] = runtimes
+    .filter((other) => other.slot === slot && other.generation < generation)
+    .sort((a, b) => b.generation - a.generation);
+  return before !== undefined && before.end?.reason !== "scaled_in";
 }

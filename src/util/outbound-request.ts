@@ -1,7 +1,7 @@
 /**
  * One HTTP request from Berth to another host. This file alone handles connection, TLS, proxy, abort, connect timeout
- * and answer size. The caller decides which hosts may be asked and what an answer means: `sources/http-client.ts`
- * follows the URLs of strangers, `endpoint/secret-settings/inner-api.ts` asks the platform.
+ * and answer size. The caller decides which hosts may be asked and what an answer means: `createHttpClient` follows the
+ * URLs of strangers, `createInnerApi` asks the platform.
  *
  * Each request has its own connection, which ends with it: a kept one may be closed by the server while a request is on
  * its way, or may have been opened for another host or with another token.

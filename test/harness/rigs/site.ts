@@ -65,7 +65,7 @@ export async function openSite(
     const dataFolder = scope.use(await makeDataFolder()).path;
     const databaseUrl =
       options.database === "postgres"
-        ? scope.use(await createDatabase({ isEmpty: options.isUntouched ?? false })).url
+        ? await createDatabase({ isEmpty: options.isUntouched ?? false })
         : undefined;
     const isEmbedded = databaseUrl === undefined && options.env?.["DATABASE_URL"] === undefined;
     if (isEmbedded && !options.isUntouched) await placeEmbeddedDatabase(dataFolder);

@@ -3,9 +3,14 @@
  * the plugin from a user who wants to remove it: missing members are filled in from the plugin's identifier, and a
  * block that no client accepts is left out.
  */
-import { categoryOf } from "../../../domain/category.ts";
+
 import { isMap, type JsonMap } from "../../../domain/json.ts";
-import { type DeclarationJson, PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
+import {
+  categoryOf,
+  type DeclarationJson,
+  PROVIDER_KINDS,
+  type ProviderKind,
+} from "../../../domain/package.ts";
 
 /** The parts of an identifier. */
 export interface IdentifierParts {

@@ -9,7 +9,7 @@ import {
 import { TenantId } from "../../../domain/ids.ts";
 import type { RuntimeRecord } from "../../../domain/runtime.ts";
 import { formatLabelFilter } from "../../../engine/labels.ts";
-import { newRuntimeId } from "../../launch/runtime-id.ts";
+import { newRuntimeId } from "../../launch/profile.ts";
 
 const KEY = aPool().key;
 const never = new AbortController().signal;
