@@ -13,7 +13,9 @@ export interface FaultRule {
    * the start counts as a failure of the plugin, and enough of those end in a crash loop.
    */
   readonly backOff: boolean;
-  /** The Dify door answers in words after which a platform asks again (`no available node`). */
+  /**
+   * The Dify door answers in words after which a platform asks again (`no available node`). False: as a lasting error.
+   */
   readonly passing: boolean;
   readonly log: "error" | "warn" | "info";
 }

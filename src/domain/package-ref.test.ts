@@ -53,7 +53,7 @@ describe("package references", () => {
     );
   });
 
-  it("names both numbers for an identifier that no column holds", () => {
+  it("names both numbers for an identifier that is too long for its column", () => {
     const long = { author: "a".repeat(64), name: "n".repeat(128), version: "1.0.0", checksum };
     expect(() => formatPackageRef(long)).toThrow(
       expect.objectContaining({
