@@ -11,7 +11,7 @@ import { prepareDataFolder } from "../store/data-folder.ts";
 import { systemClock } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Base, openCaBundle } from "./base.ts";
-import { beginDoctor, removeLeftDoctors } from "./left-doctors.ts";
+import { beginDoctor, removeDoctorLeftovers } from "./doctor-leftovers.ts";
 import { profileSettings } from "./settings.ts";
 import { type NetworkSide, networkDeps, openEngine } from "./worker.ts";
 
@@ -27,7 +27,7 @@ export function startDoctor(base: Base, side: NetworkSide): void {
   const stop = new AbortController();
   const run = async () => {
     const { dataFolder } = side.claim.holder;
-    await removeLeftDoctors({ engine: side.engine, log, clock: systemClock, dataFolder }, stop.signal);
+    await removeDoctorLeftovers({ engine: side.engine, log, clock: systemClock, dataFolder }, stop.signal);
     if (config.settings.BERTH_DOCTOR === "off" || stop.signal.aborted) return;
     await examineOnce(doctorDeps({ config, log, side, instanceId, caBundle }), stop.signal);
   };
@@ -44,7 +44,7 @@ export async function consultDoctor({ config, log }: { config: Config; log: Log 
   await using scope = new Scope();
   const { engine, info } = await openEngine({ config, log, scope, starting: scope.signal });
   const left = { engine, log, clock: systemClock, dataFolder: await realpath(config.dataFolder) };
-  await removeLeftDoctors(left, scope.signal);
+  await removeDoctorLeftovers(left, scope.signal);
   // Eight characters, like any instance id: names of bridges and tables have no room for more.
   const instanceId = `dr${randomBytes(3).toString("hex")}`;
   const caBundle = await openCaBundle(config, log);

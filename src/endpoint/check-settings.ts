@@ -79,7 +79,7 @@ export function checkSettings(settings: JsonMap, fields: readonly SettingField[]
   if (count > SETTINGS_MAX)
     throw wrong("settings", {
       ...{ rule: "too many setting fields", accepted: `at most ${SETTINGS_MAX} settings` },
-      ...{ told: `has ${count} settings`, value: count },
+      ...{ problem: `has ${count} settings`, value: count },
     });
   for (const field of fields) {
     const value = Object.hasOwn(settings, field.name) ? settings[field.name] : undefined;
@@ -88,19 +88,19 @@ export function checkSettings(settings: JsonMap, fields: readonly SettingField[]
     if (isMissing && field.isRequired)
       throw wrong(at, {
         ...{ rule: `missing required setting: ${field.name}`, accepted: `a value of type ${field.type}` },
-        ...{ told: "is missing", value: null },
+        ...{ problem: "is missing", value: null },
       });
     if (isMissing) continue;
     const rule = Object.hasOwn(BY_TYPE, field.type) ? BY_TYPE[field.type] : undefined;
     const broken = rule?.(value, field);
     if (broken !== undefined)
-      throw wrong(at, { ...broken, told: `is ${kindOf(value)}`, value: kindOf(value) });
+      throw wrong(at, { ...broken, problem: `is ${kindOf(value)}`, value: kindOf(value) });
   }
 }
 
-function wrong(field: string, said: Broken & { readonly told: string; readonly value: unknown }): Fault {
-  const { rule, accepted, told, value } = said;
-  return new Fault("invalid_input", `${field} ${told}: ${rule}; accepted: ${accepted}.`, {
+function wrong(field: string, broken: Broken & { readonly problem: string; readonly value: unknown }): Fault {
+  const { rule, accepted, problem, value } = broken;
+  return new Fault("invalid_input", `${field} ${problem}: ${rule}; accepted: ${accepted}.`, {
     details: { field, value, accepted },
     context: { rule },
   });

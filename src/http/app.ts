@@ -5,7 +5,7 @@ import { faultResponse } from "./answers/fault-response.ts";
 import { PingHub } from "./answers/sse.ts";
 import { BodyReader } from "./bodies/body-reader.ts";
 import { DifyDoor } from "./dify/door.ts";
-import { addHealthCheck, type Business } from "./dify/health-check.ts";
+import { addHealthCheck, type ServerLoad } from "./dify/health-check.ts";
 import { addDify } from "./dify/routes.ts";
 import { DoorLife } from "./door-life.ts";
 import { requestId } from "./env.ts";
@@ -63,7 +63,7 @@ export interface HttpApp extends Disposable {
   readonly dify: Pick<DifyDoor, "table">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
   /** Called once by the listener, with the counts of open connections and requests. */
-  watch?(business: Business): void;
+  watch?(load: ServerLoad): void;
   /** From now on `/health/ready` answers 503; nothing else changes. */
   makeUnready(): void;
   /** Ends streams of control routes with an `error` event, `shutting_down`: they might never end otherwise. */
@@ -93,8 +93,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     settings,
   });
   addMetrics(options.metrics, (path, handler) => dify.on({ method: "GET", path, gate: "open" }, handler));
-  const business = createBusiness(options);
-  if (settings.dify.key !== undefined) addHealthCheck(dify, business);
+  const load = createLoad(options);
+  if (settings.dify.key !== undefined) addHealthCheck(dify, load);
   addDify(dify, { ...options, pings, bodies });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
@@ -102,7 +102,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     routes,
     dify,
     fetch: (request, env) => refuseUnstorable(request, dify, log) ?? routes.app.fetch(request, env ?? {}),
-    watch: business.watch,
+    watch: load.watch,
     makeUnready: () => life.makeUnready(),
     endStreams: () => life.endStreams(),
     [Symbol.dispose]() {
@@ -127,15 +127,15 @@ function refuseUnstorable({ url, headers, method }: Request, dify: DifyDoor, log
 }
 
 /** Open calls and requests of this process, for `/metrics` and `/health/check`; zero before the listener starts. */
-function createBusiness({ invoker, metrics, settings }: HttpAppOptions) {
-  let watched: Business | undefined;
+function createLoad({ invoker, metrics, settings }: HttpAppOptions) {
+  let watched: ServerLoad | undefined;
   const calls = () => invoker.openSessions;
   metrics?.gauge("berth_calls_open", "Calls of plugins that run or wait", calls);
   metrics?.gauge("berth_http_requests_open", "Requests under way", () => watched?.requests ?? 0);
   return {
-    ...{ calls, version: settings.version, business: () => watched },
-    watch(business: Business) {
-      watched = business;
+    ...{ calls, version: settings.version, load: () => watched },
+    watch(load: ServerLoad) {
+      watched = load;
     },
   };
 }

@@ -88,7 +88,7 @@ class SessionInvoker implements Invoker {
     const { runtimes, hostCalls, log, settings } = options;
     this.#deps = {
       ...{ runtimes, hostCalls, log, settings },
-      onGone: (session: Session) => this.#onGone(session),
+      onEnded: (session: Session) => this.#onEnded(session),
       openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
@@ -274,7 +274,7 @@ class SessionInvoker implements Invoker {
     return NOTHING_TO_DETACH;
   }
 
-  #onGone(session: Session): void {
+  #onEnded(session: Session): void {
     if (this.#sessions.delete(session)) this.#calls.leave(session.tenantId);
     if (this.#sessions.size === 0) this.#drained?.();
   }

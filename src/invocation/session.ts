@@ -43,7 +43,7 @@ export interface SessionDeps {
   readonly hostCalls: HostCalls;
   readonly log: Log;
   readonly settings: SessionSettings;
-  readonly onGone: (session: Session) => void;
+  readonly onEnded: (session: Session) => void;
   /** Including this one. */
   readonly openSessions: () => number;
   /** The pool that serves the installation now. Throws the fault that a new call would get. */
@@ -255,7 +255,7 @@ export class Session implements SessionListener {
     this.#controller?.abort(new Fault("cancelled", "The call has ended."));
     runtime?.link.closeSession(this.#input.id);
     this.#log();
-    this.#deps.onGone(this);
+    this.#deps.onEnded(this);
     if (this.#enteredAt !== undefined) plugin.limiter.leave();
   }
 

@@ -160,7 +160,7 @@ class StoredKeyring implements Keyring {
     const left = new Map(this.#entries);
     left.delete(record.hash);
     this.#entries = left;
-    await this.#tell();
+    await this.#publishChange();
     return record;
   }
 
@@ -170,7 +170,7 @@ class StoredKeyring implements Keyring {
   }
 
   async changed(): Promise<void> {
-    await Promise.all([this.refresh(), this.#tell()]);
+    await Promise.all([this.refresh(), this.#publishChange()]);
   }
 
   refresh(): Promise<void> {
@@ -210,7 +210,7 @@ class StoredKeyring implements Keyring {
     this.#entries = new Map(keys.map((key) => [key.hash, toEntry(key)]));
   }
 
-  async #tell(): Promise<void> {
+  async #publishChange(): Promise<void> {
     await this.#options.pubSub.publish(TOPIC, "").catch(() => undefined);
   }
 }

@@ -121,16 +121,16 @@ class PlacedStorage implements HostStorage {
       const bytes = usedBytes + value.length;
       // Bytes that cannot be reserved are not written where a quota applies.
       if (owner.tenantIsBounded) await this.#options.place.sizes.reserve({ tenantId, pluginId, bytes });
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       try {
         await this.#files.write(path, value);
       } catch (error) {
-        if (owner.tenantIsBounded) await this.#tell(owner, usedBytes + (before ?? 0));
+        if (owner.tenantIsBounded) await this.#reportSize(owner, usedBytes + (before ?? 0));
         throw error;
       }
       await this.#former(owner).remove(key.given);
-      await this.#tally.keep(owner, { keys: others.keys + 1, bytes: others.bytes + value.length });
-      if (!owner.tenantIsBounded) await this.#tell(owner, bytes);
+      await this.#tally.write(owner, { keys: others.keys + 1, bytes: others.bytes + value.length });
+      if (!owner.tenantIsBounded) await this.#reportSize(owner, bytes);
     });
   }
 
@@ -190,7 +190,7 @@ class PlacedStorage implements HostStorage {
       } catch {
         return value;
       }
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       await this.#files.write(path, value);
       await former.remove(key.given);
       return value;
@@ -202,17 +202,17 @@ class PlacedStorage implements HostStorage {
       const path = this.#pathOf(owner, key);
       const before = await this.#files.size(path);
       const rest = without(await this.#count(owner), before);
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       const wasHere = await this.#files.remove(path);
       const wasThere = await this.#former(owner).remove(key.given);
-      await this.#tally.keep(owner, rest);
+      await this.#tally.write(owner, rest);
       if (!wasHere && !wasThere) throw missing(key);
-      await this.#tell(owner, rest.bytes + sum(await this.#former(owner).sizes(key.given)));
+      await this.#reportSize(owner, rest.bytes + sum(await this.#former(owner).sizes(key.given)));
     });
   }
 
   /** Reports the total size with each write, so that a lost report is corrected by the next one. */
-  async #tell({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
+  async #reportSize({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
     await this.#counting.run(() => this.#options.place.sizes.set({ tenantId, pluginId, bytes }));
   }
 

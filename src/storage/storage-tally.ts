@@ -31,7 +31,7 @@ export class StorageTally {
     this.#folder = lockFolder;
   }
 
-  /** Undefined: the caller must count, and then `keep` the result. */
+  /** Undefined: the caller must count, and then `write` the result. */
   async read(owner: TallyOwner): Promise<Tally | undefined> {
     const path = this.#pathOf(owner);
     const countedAt = this.#countedAt.get(path);
@@ -43,12 +43,12 @@ export class StorageTally {
     return bytes === undefined ? undefined : { keys: Number(keys), bytes: Number(bytes) };
   }
 
-  /** Called before the storage is changed: until `keep`, its size is not known. */
-  async forget(owner: TallyOwner): Promise<void> {
+  /** Called before the storage is changed: until `write`, its size is not known. */
+  async clear(owner: TallyOwner): Promise<void> {
     await rm(this.#pathOf(owner), { force: true });
   }
 
-  async keep(owner: TallyOwner, { keys, bytes }: Tally): Promise<void> {
+  async write(owner: TallyOwner, { keys, bytes }: Tally): Promise<void> {
     const path = this.#pathOf(owner);
     await mkdir(this.#folder, { recursive: true });
     // a half-written line lacks its end
@@ -58,7 +58,7 @@ export class StorageTally {
   }
 
   /** For all plugins of the tenant. */
-  async forgetAll(tenantId: string): Promise<void> {
+  async clearAll(tenantId: string): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names)
       if (name.startsWith(`${tenantId}.`)) await rm(join(this.#folder, name), { force: true });

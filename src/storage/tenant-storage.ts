@@ -26,14 +26,14 @@ export function createTenantStorage(place: StoragePlace): TenantStorage {
   return {
     usedBytes,
     removeOf: async (tenantId, pluginId) => {
-      await tally.forget({ tenantId, pluginId });
+      await tally.clear({ tenantId, pluginId });
       await files.removeFolder(`${folder}/${tenantId}/${pluginId}`);
       await new FormerStorage(place, tenantId, pluginId).removeAll();
       await sizes.remove({ tenantId, pluginId });
     },
     remove: async (tenantId) => {
       const bytes = await usedBytes(tenantId);
-      await tally.forgetAll(tenantId);
+      await tally.clearAll(tenantId);
       await files.removeFolder(`${folder}/${tenantId}`);
       await new FormerStorage(place, tenantId).removeAll();
       await sizes.remove({ tenantId });

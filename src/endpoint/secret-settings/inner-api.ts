@@ -28,7 +28,7 @@ export interface InnerApiSettings {
 }
 
 /** Characters of a failed answer that are passed on. */
-const TOLD_MAX = 1000;
+const SHOWN_MAX = 1000;
 
 export function createInnerApi(settings: InnerApiSettings): InnerApi {
   const { key, trust, connectTimeoutMs } = settings;
@@ -58,11 +58,11 @@ export function createInnerApi(settings: InnerApiSettings): InnerApi {
 }
 
 function dataOf(status: number, text: string): unknown {
-  const told = text.length > TOLD_MAX ? `${text.slice(0, TOLD_MAX)}...` : text;
+  const shown = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}...` : text;
   if (status !== 200)
     throw unavailable(
       `it answered with status ${status}${status === 404 ? ": its address or key may be wrong" : ""}`,
-      `request failed with status code: ${status} and respond with: ${told}`,
+      `request failed with status code: ${status} and respond with: ${shown}`,
     );
   const answer = parse(text);
   if (!isMap(answer)) throw unavailable("its answer is not JSON", "the answer is no JSON object");
@@ -80,8 +80,8 @@ function parse(text: string): unknown {
   }
 }
 
-function unavailable(told: string, why: string, cause?: unknown): Fault {
-  return new Fault("platform_unavailable", `The platform's inner API is unavailable: ${told}.`, {
+function unavailable(problem: string, why: string, cause?: unknown): Fault {
+  return new Fault("platform_unavailable", `The platform's inner API is unavailable: ${problem}.`, {
     context: { why },
     ...(cause !== undefined && { cause }),
   });

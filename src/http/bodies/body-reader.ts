@@ -83,7 +83,7 @@ export class BodyReader implements Disposable {
   ): Promise<CallerFields | PreparedCall> {
     // calls whose path names no tenant share one tenant's bound
     const holder = tenantId ?? "";
-    this.#take(holder, body.length);
+    this.#reserve(holder, body.length);
     const { length } = body;
     try {
       const { promise, resolve, reject } = Promise.withResolvers<PostedAnswer>();
@@ -95,11 +95,11 @@ export class BodyReader implements Disposable {
       if (!answer.ok) throw receivedFault(answer.fault);
       return { ...answer.answer, refusal: answer.refusal && receivedFault(answer.refusal) };
     } finally {
-      this.#give(holder, length);
+      this.#release(holder, length);
     }
   }
 
-  #take(holder: string, bytes: number): void {
+  #reserve(holder: string, bytes: number): void {
     if (this.#isOver) throw new Fault("shutting_down", "Berth is stopping.");
     const { tenantBodiesBytesMax, bodiesBytesMax } = this.#settings;
     const own = this.#bytesOf.get(holder) ?? 0;
@@ -109,7 +109,7 @@ export class BodyReader implements Disposable {
     this.#bytesOf.set(holder, own + bytes);
   }
 
-  #give(holder: string, bytes: number): void {
+  #release(holder: string, bytes: number): void {
     this.#bytes -= bytes;
     const left = (this.#bytesOf.get(holder) ?? 0) - bytes;
     if (left > 0) this.#bytesOf.set(holder, left);

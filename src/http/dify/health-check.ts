@@ -2,19 +2,19 @@ import type { Connections } from "../server/connections.ts";
 import type { DifyDoor } from "./door.ts";
 
 /** How busy the process is, from the listener's counts. */
-export type Business = Pick<Connections, "requests" | "connectionsMax">;
+export type ServerLoad = Pick<Connections, "requests" | "connectionsMax">;
 
 /** Checks neither database nor Redis; `/health/ready` does. No key, no envelope, always 200. */
 export function addHealthCheck(
   door: DifyDoor,
   deps: {
-    readonly business: () => Business | undefined;
+    readonly load: () => ServerLoad | undefined;
     readonly calls: () => number;
     readonly version: string;
   },
 ): void {
   door.on({ method: "GET", path: "/health/check", gate: "open" }, () => {
-    const { requests, connectionsMax } = deps.business() ?? { requests: 0, connectionsMax: 0 };
+    const { requests, connectionsMax } = deps.load() ?? { requests: 0, connectionsMax: 0 };
     return Response.json({
       status: "ok",
       // the daemon's pool is its workers; here each connection is served at once

@@ -48,7 +48,7 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
   const post = { ...GATED, method: "POST" } as const;
   door.add({ ...get, path: `${MANAGEMENT}/install/tasks`, input: PageInput }, async ({ input, tenantId }) => {
     const page = { page: input.page, pageSize: input.page_size };
-    return await told(deps, await platformTasks.list(tenantId, page));
+    return await tasksJson(deps, await platformTasks.list(tenantId, page));
   });
   door.add(
     { ...get, path: `${MANAGEMENT}/install/tasks/:id`, input: TaskInput },
@@ -56,7 +56,7 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
       const id = taskIdOf(input.id);
       const found = id === undefined ? undefined : await platformTasks.find(tenantId, id);
       if (found === undefined) throw refusal("PluginDaemonInternalServerError", "record not found");
-      return (await told(deps, [found])).at(0);
+      return (await tasksJson(deps, [found])).at(0);
     },
   );
   door.add(
@@ -143,7 +143,7 @@ async function uninstall(
 }
 
 /** The tasks as JSON. Where one has ended, this process first refreshes what it knows of the tenant's plugins. */
-async function told({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promise<unknown[]> {
+async function tasksJson({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promise<unknown[]> {
   if (tasks.some(({ status }) => status === "success" || status === "failed")) await invoker.refresh();
   return tasks.map((task) => ({
     id: task.id,

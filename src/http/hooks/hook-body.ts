@@ -4,7 +4,7 @@ import { Fault } from "../../domain/fault.ts";
 import { checkContentLength, tooLarge } from "../middleware/body.ts";
 
 /** Memory for the bodies of hooks under way; a body beyond it is refused with `busy`. */
-export class BodyRoom {
+export class BodyBudget {
   readonly #bytesMax: number;
   #bytes = 0;
 
@@ -13,7 +13,7 @@ export class BodyRoom {
   }
 
   /** Throws `busy`. */
-  take(bytes: number): void {
+  reserve(bytes: number): void {
     if (this.#bytes + bytes > this.#bytesMax) {
       throw new Fault("busy", "Too many hook bodies in memory; retry.", {
         details: { value: this.#bytes, accepted: `at most ${this.#bytesMax} bytes` },
@@ -22,18 +22,18 @@ export class BodyRoom {
     this.#bytes += bytes;
   }
 
-  give(bytes: number): void {
+  release(bytes: number): void {
     this.#bytes -= bytes;
   }
 }
 
 /**
- * The whole body. Its bytes stay reserved in `room` until the caller gives them back. Throws `payload_too_large`,
+ * The whole body. Its bytes stay reserved in `budget` until the caller gives them back. Throws `payload_too_large`,
  * `busy`, or `invalid_input` where the body ends early, and then reserves nothing.
  */
 export async function readHookBody(
   incoming: IncomingMessage,
-  { bytesMax, room }: { readonly bytesMax: number; readonly room: BodyRoom },
+  { bytesMax, budget }: { readonly bytesMax: number; readonly budget: BodyBudget },
 ): Promise<Buffer> {
   checkContentLength(incoming.headers["content-length"], bytesMax);
   const pieces: Buffer[] = [];
@@ -42,7 +42,7 @@ export async function readHookBody(
   const onData = (piece: Buffer) => {
     try {
       if (bytes + piece.length > bytesMax) throw tooLarge(bytes + piece.length, bytesMax);
-      room.take(piece.length);
+      budget.reserve(piece.length);
       bytes += piece.length;
       pieces.push(piece);
     } catch (error) {
@@ -56,7 +56,7 @@ export async function readHookBody(
   try {
     await promise;
   } catch (error) {
-    room.give(bytes);
+    budget.release(bytes);
     throw error;
   } finally {
     incoming.off("data", onData).off("close", onBroken);

@@ -21,7 +21,7 @@ import { failureText, jsonResponse } from "../dify/envelope.ts";
 import type { DoorLife } from "../door-life.ts";
 import { type HttpEnv, requestId } from "../env.ts";
 
-import { BodyRoom, readHookBody } from "./hook-body.ts";
+import { BodyBudget, readHookBody } from "./hook-body.ts";
 import { HookCaller } from "./hook-caller.ts";
 import { hookFailure } from "./hook-failure.ts";
 
@@ -45,13 +45,17 @@ const METHODS = ["HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"] as const;
 export function addHooks(door: DifyDoor, { hooks, life, log, settings }: HookDeps): void {
   const { hookBodyBytesMax } = settings;
   if (hookBodyBytesMax === undefined) return;
-  const room = new BodyRoom(settings.hookBodiesBytesMax);
+  const budget = new BodyBudget(settings.hookBodiesBytesMax);
   const serve = (c: Context<HttpEnv>) => {
     const { incoming, outgoing } = c.env;
     if (incoming === undefined || outgoing === undefined) throw new Error("hooks need Node's own server");
     const address = parseHookAddress(incoming.url ?? "");
     if (address === undefined) return c.notFound();
-    const exchange = new Exchange({ hooks, life, log, bytesMax: hookBodyBytesMax, room }, incoming, outgoing);
+    const exchange = new Exchange(
+      { hooks, life, log, bytesMax: hookBodyBytesMax, budget },
+      incoming,
+      outgoing,
+    );
     return exchange.answer(address);
   };
   for (const method of METHODS) door.on({ method, path: "/e/:hook_id/*", gate: "open" }, serve);
@@ -62,7 +66,7 @@ interface ExchangeDeps {
   readonly life: DoorLife;
   readonly log: Log;
   readonly bytesMax: number;
-  readonly room: BodyRoom;
+  readonly budget: BodyBudget;
 }
 
 /** One request to a hook. */
@@ -98,8 +102,8 @@ class Exchange {
 
   async #send(hook: OpenHook, address: HookAddress): Promise<void> {
     const incoming = this.#incoming;
-    const { room, bytesMax, life } = this.#deps;
-    const body = await readHookBody(incoming, { bytesMax, room });
+    const { budget, bytesMax, life } = this.#deps;
+    const body = await readHookBody(incoming, { bytesMax, budget });
     this.#bytesIn = body.length;
     try {
       const raw = formatRawRequest(
@@ -127,7 +131,7 @@ class Exchange {
         caller.fail(toFault(error));
       }
     } finally {
-      room.give(body.length);
+      budget.release(body.length);
     }
   }
 

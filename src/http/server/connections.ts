@@ -46,7 +46,7 @@ export class Connections implements Disposable {
   /** Connections without a request, longest idle first. */
   readonly #idle = new Set<Connection>();
   readonly #timer: NodeJS.Timeout;
-  #isLast = false;
+  #isClosing = false;
   #admitted = 0;
   #requests = 0;
   #onEmpty: (() => void) | undefined;
@@ -101,7 +101,7 @@ export class Connections implements Disposable {
     this.#idle.delete(connection);
     outgoing.once("close", () => this.#end(connection, exchange));
     const isLast = ++connection.requests >= this.#settings.requestsPerConnectionMax;
-    if (isLast || this.#isLast) outgoing.setHeader("connection", "close");
+    if (isLast || this.#isClosing) outgoing.setHeader("connection", "close");
     return true;
   }
 
@@ -110,7 +110,7 @@ export class Connections implements Disposable {
   }
 
   /** No further request is served on it: it is closed after the answers that are due. */
-  mute(socket: Socket): void {
+  stopServing(socket: Socket): void {
     const connection = this.#all.get(socket);
     if (connection !== undefined) connection.isRefused = true;
   }
@@ -125,8 +125,8 @@ export class Connections implements Disposable {
   }
 
   /** From now on every answer is the last of its connection, and says so. */
-  makeLast(): void {
-    this.#isLast = true;
+  closeAfterAnswers(): void {
+    this.#isClosing = true;
     for (const { exchanges } of this.#all.values()) {
       for (const { outgoing } of exchanges)
         if (!outgoing.headersSent) outgoing.setHeader("connection", "close");
@@ -139,7 +139,7 @@ export class Connections implements Disposable {
   }
 
   /** Resolves when the last connection has closed. */
-  async empty(): Promise<void> {
+  async drained(): Promise<void> {
     if (this.#all.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty = resolve;
@@ -147,7 +147,7 @@ export class Connections implements Disposable {
   }
 
   /** Closes the remaining connections. */
-  cut(): void {
+  destroyAll(): void {
     for (const socket of this.#all.keys()) socket.destroy();
   }
 
@@ -173,7 +173,7 @@ export class Connections implements Disposable {
     connection.bytesWhenIdle = socket.bytesRead;
     this.#idle.add(connection);
     // an answer that had begun before the stop could not say that it was the last
-    if (this.#isLast) setImmediate(() => hasNothingNew(connection) && socket.end());
+    if (this.#isClosing) setImmediate(() => hasNothingNew(connection) && socket.end());
   }
 
   #forget(connection: Connection): void {
@@ -208,7 +208,7 @@ export class Connections implements Disposable {
   }
 
   #cutExchange(socket: Socket, fault: Fault): void {
-    this.mute(socket);
+    this.stopServing(socket);
     if (this.isAnswering(socket)) {
       this.#refusals.note(fault.code, fault.message);
       socket.destroy();

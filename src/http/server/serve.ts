@@ -126,7 +126,7 @@ function guardConnections({ server, connections, refusals }: Parts): void {
       refusals.note(fault.code, fault.message);
       socket.destroy();
     } else {
-      connections.mute(socket);
+      connections.stopServing(socket);
       refusals.refuse(socket, fault);
     }
   });
@@ -170,7 +170,7 @@ function listenToRequests(
       serveRequest({ answer, log }, incoming, outgoing);
       return;
     }
-    connections.mute(incoming.socket);
+    connections.stopServing(incoming.socket);
     refusals.note(fault.code, fault.message);
     refuseRequest(incoming, outgoing, fault);
   });
@@ -254,7 +254,7 @@ async function stop(
 ): Promise<void> {
   const startedAt = performance.now();
   app.makeUnready();
-  connections.makeLast();
+  connections.closeAfterAnswers();
   await sleep(settings.drainDelayMs);
   await acceptBacklog(connections, settings.drainMs);
   const closed = new Promise<void>((resolve) => {
@@ -262,14 +262,14 @@ async function stop(
     Reflect.apply(NetServer.prototype.close, server, [() => resolve()]);
   });
   app.endStreams();
-  const empty = connections.empty();
+  const drained = connections.drained();
   const linger = setTimeout(() => setImmediate(() => connections.endIdle()), settings.idleLingerMs);
   using deadline = new Deadline({ clock: systemClock, ms: settings.drainMs });
-  await waitOrAbort(empty, deadline.signal).catch(() => undefined);
+  await waitOrAbort(drained, deadline.signal).catch(() => undefined);
   clearTimeout(linger);
   app[Symbol.dispose]();
-  const lastWord = setTimeout(() => connections.cut(), settings.lastWordMs);
-  await empty;
+  const lastWord = setTimeout(() => connections.destroyAll(), settings.lastWordMs);
+  await drained;
   clearTimeout(lastWord);
   await closed;
   // stops Node's own timer for time-outs

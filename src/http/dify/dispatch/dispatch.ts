@@ -78,8 +78,8 @@ function refuse(
   { error, id }: { readonly error: unknown; readonly id: string },
 ): Response {
   const fault = toFault(error);
-  const told = toDaemonError(fault);
-  const answer = failureResponse(told, fault.rule.status);
+  const daemonError = toDaemonError(fault);
+  const answer = failureResponse(daemonError, fault.rule.status);
   answer.headers.set("x-request-id", id);
   const isOurs = fault.code === "internal" && fault.cause !== undefined;
   door.options.log[isOurs ? "error" : "info"]({
@@ -103,7 +103,7 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
   const tenantId = tenantOf(tenant, 500);
   const call = await readCall(route, incoming, tenantId);
   const name = { tenantId, pluginId };
-  await admitted(route, exchange, { name, tell: refusedCall });
+  await admitted(route, exchange, { name, toError: refusedCall });
   start(route, exchange, { ...name, content: wireOf(call) });
 }
 
@@ -116,8 +116,8 @@ async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   // without a tenant no plugin can be found, so the body's rules say what is missing
   if (tenantId === undefined) throw call.refusal ?? refusal("PluginDaemonBadRequestError", NO_TENANT, 400);
   const name = { tenantId, pluginId: pluginIdOf(identifier) };
-  const tell = (fault: Fault) => refusedVersion(fault, identifier);
-  await admitted(route, exchange, { name: { ...name, identifier }, tell });
+  const toError = (fault: Fault) => refusedVersion(fault, identifier);
+  await admitted(route, exchange, { name: { ...name, identifier }, toError });
   start(route, exchange, { ...name, content: wireOf(call) });
 }
 
@@ -146,7 +146,7 @@ async function readCall(
 async function admitted(
   { deps }: Route,
   { outgoing }: Exchange,
-  { name, tell }: { readonly name: PluginName; readonly tell: (fault: Fault) => DaemonError },
+  { name, toError }: { readonly name: PluginName; readonly toError: (fault: Fault) => DaemonError },
 ): Promise<void> {
   const leaving = new AbortController();
   const waiting = deps.invoker.admit(name, leaving.signal);
@@ -157,7 +157,7 @@ async function admitted(
     await waiting;
   } catch (error) {
     const fault = toFault(error);
-    const { type, message, status } = tell(fault);
+    const { type, message, status } = toError(fault);
     throw new Fault(fault.code, message, { context: { errorType: type, status }, cause: fault });
   } finally {
     outgoing.off("close", leave);

@@ -9,13 +9,13 @@ import { formatLabels } from "../engine/labels.ts";
 import { silentLog } from "../observe/log.ts";
 import { networkSpec } from "../runtime/launch/profile.ts";
 import { systemClock } from "../util/clock.ts";
-import { beginDoctor, type LeftDoctorsDeps, removeLeftDoctors } from "./left-doctors.ts";
+import { beginDoctor, type DoctorLeftoversDeps, removeDoctorLeftovers } from "./doctor-leftovers.ts";
 
 const ID = "drabcdef";
 const MARK = `berth-${ID}-doctor`;
 const HOUR_MS = 3_600_000;
 let engine: MemoryEngine;
-let deps: LeftDoctorsDeps;
+let deps: DoctorLeftoversDeps;
 
 beforeEach(async () => {
   engine = new MemoryEngine({ now: () => Date.now() });
@@ -76,7 +76,7 @@ it.each([
   ],
 ])("removes everything that a killed doctor left: %s", async (_, gone) => {
   await leave(gone());
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(NOTHING);
 });
 
@@ -85,13 +85,13 @@ it.each([
   ["another container's, where pids mean nothing here", () => ({ namespace: "pid:[1]", pid: 1 })],
 ])("leaves a running doctor alone: %s", async (_, atWork) => {
   await leave(atWork());
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(ALL);
 });
 
 it("leaves alone a mark that cannot be read", async () => {
   await leave({ pid: "none" });
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(ALL);
 });
 

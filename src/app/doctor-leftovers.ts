@@ -14,7 +14,7 @@ import type { Log } from "../observe/log.ts";
 import type { Clock } from "../util/clock.ts";
 import { isRunning, markOwnProcess, readBootId, readPidNamespace } from "../util/process-mark.ts";
 
-export interface LeftDoctorsDeps {
+export interface DoctorLeftoversDeps {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,7 +36,7 @@ const WORK_MS_MAX = 10 * 60_000;
 
 /** A folder for one doctor. Dispose it last, after everything else that the doctor made is removed. */
 export async function beginDoctor(
-  { engine, clock, dataFolder }: LeftDoctorsDeps,
+  { engine, clock, dataFolder }: DoctorLeftoversDeps,
   instanceId: string,
   signal: AbortSignal,
 ): Promise<AsyncDisposable & { readonly path: string }> {
@@ -63,21 +63,21 @@ export async function beginDoctor(
 }
 
 /** For every Berth on this engine. Never throws: a failure is logged, and the next run tries again. */
-export async function removeLeftDoctors(deps: LeftDoctorsDeps, signal: AbortSignal): Promise<void> {
+export async function removeDoctorLeftovers(deps: DoctorLeftoversDeps, signal: AbortSignal): Promise<void> {
   const { engine, log } = deps;
-  const tell = (error: unknown) => {
+  const logFailure = (error: unknown) => {
     if (!signal.aborted) log.warn({ op: "doctor.leftover", ok: false, err: toFault(error) });
   };
   try {
     const marks = await engine.listMarks(formatLabelFilter({ kind: "doctor" }), signal);
-    for (const mark of marks) await removeIfGone(deps, mark, signal).catch(tell);
+    for (const mark of marks) await removeIfGone(deps, mark, signal).catch(logFailure);
   } catch (error) {
-    tell(error);
+    logFailure(error);
   }
 }
 
 async function removeIfGone(
-  deps: LeftDoctorsDeps,
+  deps: DoctorLeftoversDeps,
   { name, labels }: EngineMark,
   signal: AbortSignal,
 ): Promise<void> {
@@ -98,7 +98,7 @@ async function isGone(text: string | undefined, now: number): Promise<boolean> {
 }
 
 async function removeAll(
-  deps: LeftDoctorsDeps,
+  deps: DoctorLeftoversDeps,
   { instance, folder }: { readonly instance: string; readonly folder: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
