@@ -167,7 +167,7 @@ describe("a dump and a copied folder", () => {
 });
 
 test("an embedded Berth is backed up by copying its folder while it is stopped; during its drain delay it answers", async () => {
-  await using site = await openSite();
+  await using site = await openSite({ database: "embedded" });
   await using copy = await makeDataFolder();
   const echo = await packPlugin("echo");
   const first = await site.start();
