@@ -95,7 +95,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     const said: string[] = [];
     const asked = second.keeper.ensureReady(KEY, { onLog: (text) => said.push(text) }, never);
     expect(await workers.finish(asked)).toMatchObject({ poolKey: KEY, state: "ready", generation: 1 });
-    expect(said).toEqual(["another worker keeps this pool: it is asked to start it"]);
+    expect(said).toEqual(["another worker holds this pool's lease and is asked to start it"]);
     expect(workers.holder).toBe("first");
   });
 
