@@ -35,7 +35,7 @@ function nameAddresses(error: unknown): never {
   if (!isFault(error, "engine_refused") || !/no available IPv4 addresses/i.test(error.message)) throw error;
   throw new Fault(
     "host_full",
-    "All addresses of the plugins' network are in use: stop plugins that nobody needs, or name a larger subnet in " +
+    "All addresses of the plugins' network are in use: stop unused plugins, or set a larger subnet in " +
       "BERTH_EGRESS_SUBNET.",
     { cause: error },
   );

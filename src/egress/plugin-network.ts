@@ -337,7 +337,7 @@ class GuardedNetwork implements PluginNetwork {
 function whyNot(state: GuardState): string {
   return state.is === "refused"
     ? state.why
-    : "no runtime image is on the Engine to run their guard from; runtime-images/python/build makes it";
+    : "the Engine has no runtime image to run their guard; build it with runtime-images/python/build";
 }
 
 /** The Engine says it in words of its own, in which no setting of ours stands, and calls used-up pools "not found". */
@@ -346,8 +346,8 @@ function nameSubnet(error: unknown): never {
   if (!isRefused || !/address pool|overlap|subnet/i.test(error.message)) throw error;
   throw new Fault(
     "config_invalid",
-    `The Engine has no addresses for the plugins' network: ${error.message} Remove networks that nobody needs ` +
-      "(docker network prune), or name a free one in BERTH_EGRESS_SUBNET.",
+    `The Engine has no addresses for the plugins' network: ${error.message} Remove unused networks ` +
+      "(docker network prune), or set a free one in BERTH_EGRESS_SUBNET.",
     { cause: error },
   );
 }

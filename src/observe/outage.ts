@@ -24,7 +24,7 @@ export class Outage {
       this.#isFailing = true;
       return;
     }
-    if (this.#isFailing) this.#log.info({ op: this.#op, ok: true }, "it is done again");
+    if (this.#isFailing) this.#log.info({ op: this.#op, ok: true }, "Recovered");
     this.#isFailing = false;
   }
 }

@@ -85,6 +85,6 @@ function tryWrite(fd: number, text: string): void {
 
 function lostLine(lines: number): string {
   const time = new Date().toISOString();
-  const message = "lines were dropped: whoever reads this log does not keep up";
+  const message = "Log lines dropped: the reader is too slow";
   return `${JSON.stringify({ level: "warn", time, op: "log.drop", ok: false, lines, msg: message })}\n`;
 }

@@ -40,8 +40,8 @@ describe("reaching a server", () => {
     expect(await reached).toBe("here");
     expect(attempts).toBe(5);
     expect(said).toEqual([
-      "Thing at here:1 cannot be used: refused. It is tried for 10 s in all.",
-      "Thing at here:1 cannot be used: starting. It is tried for 10 s in all.",
+      "Thing at here:1 cannot be used: refused. Retrying for 10 s in all.",
+      "Thing at here:1 cannot be used: starting. Retrying for 10 s in all.",
       "Thing at here:1 answers",
     ]);
   });
@@ -62,7 +62,7 @@ describe("reaching a server", () => {
     });
     const outcome = expect(reached).rejects.toMatchObject({
       code: "store_unavailable",
-      message: "Thing at here:1 cannot be used: refused. It was tried for 10 s.",
+      message: "Thing at here:1 cannot be used: refused. Gave up after 10 s.",
     });
     await clock.advance(15_000);
     await outcome;

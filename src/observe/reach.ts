@@ -44,11 +44,11 @@ export async function reach<T>(options: ReachOptions, attempt: () => Promise<T>)
       const leftMs = endAt - clock.now();
       if (isFinal) throw new Fault(code, sentence, { cause });
       if (leftMs <= 0) {
-        const tried = waitMs === 0 ? "" : ` It was tried for ${waitMs / 1000} s.`;
+        const tried = waitMs === 0 ? "" : ` Gave up after ${waitMs / 1000} s.`;
         throw new Fault(code, sentence + tried, { cause });
       }
       if (reason !== logged)
-        log.warn({ op, ok: false, code, reason }, `${sentence} It is tried for ${waitMs / 1000} s in all.`);
+        log.warn({ op, ok: false, code, reason }, `${sentence} Retrying for ${waitMs / 1000} s in all.`);
       logged = reason;
       await clock.sleep(Math.min(leftMs, backoffMs(failures, PAUSE)), signal);
     }

@@ -52,10 +52,10 @@ function whyInDoubt(
   error: unknown,
   { isUnderLock, isTooOften }: { readonly isUnderLock: boolean; readonly isTooOften: boolean },
 ): string | undefined {
-  if (isUnderLock) return "it was thrown under a lock, which others wait for";
+  if (isUnderLock) return "it was thrown while holding a lock";
   if (error instanceof Error && error.name === "RuntimeError") return "the embedded database broke";
   const thrownAt =
     error instanceof Error ? error.stack?.split("\n").find((line) => /^\s+at /.test(line)) : undefined;
   if (thrownAt !== undefined && DRIVERS.test(thrownAt)) return "it was thrown inside the database driver";
-  return isTooOften ? "there were too many of them within a minute" : undefined;
+  return isTooOften ? "there were too many exceptions within a minute" : undefined;
 }

@@ -234,7 +234,7 @@ function negotiate({ ApiVersion, MinAPIVersion }: z.infer<typeof Version>): stri
   if (older(chosen, API_OLDEST)) {
     throw new Fault(
       "engine_refused",
-      `The Engine is too old: ${known}. Docker Engine 20.10 is the oldest that serves.`,
+      `The Engine is too old: ${known}. Docker Engine 20.10 is the oldest supported.`,
     );
   }
   if (MinAPIVersion !== undefined && older(chosen, MinAPIVersion)) {

@@ -32,8 +32,7 @@ export function checkName(kind: keyof typeof PATTERNS, value: string): string {
 /** What an answer of 400 or more means; the text is the Engine's own. */
 export function refusal(status: number, what: string, text: string): Fault {
   const options = { context: { status, what } };
-  if (status === 404)
-    return new Fault("not_found", `The Engine has no such thing (${what}): ${text}`, options);
+  if (status === 404) return new Fault("not_found", `The Engine did not find it (${what}): ${text}`, options);
   if (status === 409)
     return new Fault("conflict", `The Engine reports a conflict (${what}): ${text}`, options);
   if (status === 503)
@@ -57,7 +56,7 @@ export function cut(what: string, cause: unknown): Fault {
 }
 
 export function unexpected(what: string, cause?: unknown): Fault {
-  return new Fault("engine_refused", `The Engine's answer is not what its API promises (${what}).`, {
+  return new Fault("engine_refused", `The Engine's answer does not match its API (${what}).`, {
     cause,
   });
 }

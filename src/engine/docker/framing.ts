@@ -34,7 +34,7 @@ export async function* demultiplex(
       const data = bytes.take(length);
       wanted = undefined;
       if (type === 3)
-        throw new Fault("engine_refused", `The Engine broke off the stream: ${data.toString("utf8")}`);
+        throw new Fault("engine_refused", `The Engine aborted the stream: ${data.toString("utf8")}`);
       if (type !== 0) yield { stream: type === 1 ? "stdout" : "stderr", data };
     }
   }

@@ -133,7 +133,7 @@ export async function commitContainer(
   const { id, spec, timeoutMs } = options;
   const { repository, tag } = splitReference(checkName("image", spec.reference));
   const before = await inspectContainer(client, id, signal);
-  if (before === undefined) throw new Fault("not_found", `There is no Container ${id}.`);
+  if (before === undefined) throw new Fault("not_found", `The Engine has no Container ${id}.`);
   // The Engine ends what it has begun, whoever hangs up meanwhile: so nobody does.
   const { body } = await client.call(
     {

@@ -110,7 +110,7 @@ async function find(
     subnet,
   };
   if (JSON.stringify(wanted) === JSON.stringify(actual)) return { subnet, gateway };
-  throw new Fault("conflict", `Network ${spec.name} is there, but is not what Berth needs.`, {
+  throw new Fault("conflict", `Network ${spec.name} exists with other settings than Berth needs.`, {
     details: { field: "network", value: actual, accepted: wanted },
   });
 }

@@ -80,23 +80,23 @@ const EVENTS: readonly CountedEvent[] = [
     durationBy: ["type", "action"],
   },
   {
-    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to endpoints" },
+    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to hooks" },
     labels: { status: "0", code: "ok" },
     durationBy: [],
     sums: {
-      bytes_in: "Bodies of requests to endpoints, in bytes",
-      bytes_out: "Bodies of answers of endpoints, in bytes",
+      bytes_in: "Bodies of requests to hooks, in bytes",
+      bytes_out: "Bodies of answers of hooks, in bytes",
     },
   },
   {
-    ...{ op: "http.request", name: "berth_http_requests", help: "Requests that are no calls of plugins" },
+    ...{ op: "http.request", name: "berth_http_requests", help: "HTTP requests other than calls of plugins" },
     labels: { method: "", route: "call", status: "0" },
     durationBy: ["route"],
   },
   {
     op: "egress.refused",
     name: "berth_egress_refused",
-    help: "Connections of plugins that their network's rules refused",
+    help: "Connections of plugins that the network's rules refused",
     labels: { plugin: "" },
     durationBy: [],
     countedBy: "count",
@@ -110,7 +110,7 @@ const EVENTS: readonly CountedEvent[] = [
     countedBy: "count",
   },
   {
-    ...{ op: "process.exception", name: "berth_exceptions", help: "Exceptions that nobody caught" },
+    ...{ op: "process.exception", name: "berth_exceptions", help: "Uncaught exceptions" },
     labels: { unit: "unknown", verdict: "" },
     durationBy: [],
   },
@@ -123,11 +123,11 @@ const EVENTS: readonly CountedEvent[] = [
     ...{
       op: "runtime.notice",
       name: "berth_runtime_notices",
-      help: "What is worth a look on a link to a plugin",
+      help: "Irregular events on links to plugins",
     },
     labels: { kind: "" },
     durationBy: [],
-    sums: { count: "Hellos and control messages that were refused" },
+    sums: { count: "Refused hellos and control messages" },
   },
 ];
 
@@ -136,7 +136,7 @@ function countsOf(event: CountedEvent, registry: Registry): (fields: object) => 
   const registers = [registry];
   const total = new Counter({ name: `${name}_total`, help, labelNames: Object.keys(labels), registers });
   const seconds = new Histogram({
-    ...{ name: `${name}_duration_seconds`, help: `${help}: their time`, labelNames: [...durationBy] },
+    ...{ name: `${name}_duration_seconds`, help: `${help}: duration`, labelNames: [...durationBy] },
     ...{ buckets: SECONDS, registers },
   });
   const added = Object.entries(sums).map(([field, about]) => {

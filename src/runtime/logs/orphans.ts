@@ -4,8 +4,8 @@ import type { Store } from "../../store/store.ts";
 import { logFolder } from "./paths.ts";
 
 /**
- * Removes the logs of Pools that are gone: whoever removed such a Pool was killed before it came to them. A Pool's row
- * is there before its first log is; so the folders are listed before the rows.
+ * Removes the logs of Pools without a row: the process that removed such a Pool was killed before it removed the logs.
+ * A Pool's row exists before its first log, so the folders are listed before the rows.
  */
 export async function removeOrphanLogs({
   dataFolder,

@@ -2,7 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { RuntimeId } from "../../domain/ids.ts";
 
-/** Where the logs of a Pool stand: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
+/** The folder with the logs of a Pool: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
 export function logFolder(dataFolder: string, poolKey: string): string {
   return join(dataFolder, "logs", poolKey);
 }
@@ -13,7 +13,7 @@ export function logFile(folder: string, runtimeId: RuntimeId, age = 0): string {
 
 export interface LogFile {
   readonly runtimeId: RuntimeId;
-  /** 0 is the one that is written to. */
+  /** 0: the current file. */
   readonly age: number;
   readonly path: string;
 }

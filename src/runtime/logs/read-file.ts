@@ -8,7 +8,7 @@ import { inodeOf, listLogFiles, logFile } from "./paths.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** A place in a Runtime's log that can be read on from: survives the rotation of the file it stands in. */
+/** A position in a Runtime's log; reading continues from it, also after the file was rotated. */
 export class LogCursor implements AsyncDisposable {
   readonly #folder: string;
   readonly runtimeId: RuntimeId;
@@ -22,14 +22,14 @@ export class LogCursor implements AsyncDisposable {
     this.runtimeId = runtimeId;
   }
 
-  /** Lines that have come since the last call, oldest file first. */
+  /** Lines since the last call, oldest file first. */
   async *read(signal: AbortSignal): AsyncGenerator<LogChunk, void, undefined> {
     if (this.#handle === undefined) await this.#open(await this.#oldest());
     while (this.#handle !== undefined) {
       yield* this.#drain(this.#handle, signal);
       const next = await this.#next();
       if (next === undefined) return;
-      // What came between the last read and the rotation is still in the old file.
+      // Lines between the last read and the rotation are still in the old file.
       yield* this.#drain(this.#handle, signal);
       await this.#open(next);
     }
@@ -76,12 +76,12 @@ export class LogCursor implements AsyncDisposable {
     const files = (await listLogFiles(this.#folder)).filter((file) => file.runtimeId === this.runtimeId);
     const inodes = await Promise.all(files.map(({ path }) => inodeOf(path)));
     const position = inodes.indexOf(this.#inode ?? -1);
-    // Rotated out of existence: the oldest that is left comes next.
+    // If the open file was rotated away, the oldest that is left comes next.
     return files[position + 1]?.path;
   }
 }
 
-/** All lines of a Runtime that are kept. */
+/** All kept lines of a Runtime. */
 export async function* readRuntime(
   folder: string,
   runtimeId: RuntimeId,

@@ -27,7 +27,11 @@ export function linkLost(message = "The connection to the plugin was lost during
 }
 
 export function frameTooLarge(bytes: number, frameBytesMax: number): Fault {
-  return new Fault("frame_too_large", `A message of ${bytes} bytes or more; accepted: ${frameBytesMax}.`, {
-    details: { field: "message", value: bytes, accepted: frameBytesMax },
-  });
+  return new Fault(
+    "frame_too_large",
+    `The message has at least ${bytes} bytes; accepted: at most ${frameBytesMax}.`,
+    {
+      details: { field: "message", value: bytes, accepted: frameBytesMax },
+    },
+  );
 }

@@ -107,7 +107,7 @@ export class LivePair {
 
   #fail(error: unknown): void {
     this.#options.onThrow(error);
-    this.#end("Berth failed on what came");
+    this.#end("Berth failed to handle what it received");
   }
 
   #flush(): void {

@@ -110,7 +110,10 @@ export class RunnerListener {
       return;
     }
     if (this.#guests.size >= GUESTS_MAX) this.#refuseOldest();
-    const timer = setTimeout(() => this.#refuse(socket, "no pair in time"), this.#options.helloTimeoutMs);
+    const timer = setTimeout(
+      () => this.#refuse(socket, "no second connection in time"),
+      this.#options.helloTimeoutMs,
+    );
     const guest: Guest = { hello: undefined, early: Buffer.alloc(0), timer };
     this.#guests.set(socket, guest);
     socket.on("error", () => undefined);
@@ -145,10 +148,10 @@ export class RunnerListener {
   #whyNot(hello: Hello): string | undefined {
     const { key, path } = this.#options;
     const earlier = this.#find(hello.hello);
-    if (key === undefined) return earlier === undefined ? undefined : "a second hello of its kind";
+    if (key === undefined) return earlier === undefined ? undefined : "a second hello of the same kind";
     const { count = -1, proof = "" } = hello;
     if (!key.proves(path, { hello: hello.hello, count, proof })) return "no proof of the key";
-    if (count <= this.#counts[hello.hello]) return "a hello that was said before";
+    if (count <= this.#counts[hello.hello]) return "a hello that was used before";
     this.#counts[hello.hello] = count;
     // The runner dialled again: what it had before is of no use to it.
     if (earlier !== undefined) this.#forget(earlier.socket);

@@ -1,4 +1,4 @@
-/** Gives Containers that run the limits which their Pool is to have, without another start. */
+/** Changes the limits of running Containers, without another start. */
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { Pool } from "../../../domain/runtime.ts";
 import { liveResources } from "../../launch/profile.ts";
@@ -7,9 +7,9 @@ import type { SupervisedRuntime } from "./supervised-runtime.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /**
- * The memory is reserved, for all of them, before the Engine grants it to one. A keeper that ends in between leaves more
- * reserved than granted; the next one compares each Container with the Pool when it adopts it, and goes on from there.
- * One that goes on does so in its next turn (`reconcileReservations`), whether anybody still asks for the limits or not.
+ * Reserves the memory for all of them before the Engine grants it to one. A keeper that ends in between leaves more
+ * reserved than granted: the next keeper compares each Container with the Pool when it adopts it, and this one does so in
+ * its next pass (`reconcileReservations`), whether somebody still asks for the limits or not.
  * Answers those that the Engine refused to change, which stay as they are. Throws `host_full` and `quota_memory` with
  * the arithmetic: then nothing has changed.
  */
@@ -44,7 +44,7 @@ export async function applyLive(
   return refused;
 }
 
-/** What the Engine did not answer to, or the Store did not take back, is made to agree again: by what is granted now. */
+/** After a change with an unknown outcome: reserves what the Engine grants the Container now. */
 export async function reconcileReservations(
   deps: SupervisorDeps,
   runtimes: readonly SupervisedRuntime[],
@@ -53,7 +53,7 @@ export async function reconcileReservations(
   for (const runtime of runtimes.filter(({ isUncertain }) => isUncertain)) {
     const { record, containerId } = runtime.live;
     const resources = (await engine.findContainer(containerId, lifetime))?.resources;
-    // One that is gone reserves nothing from its end on.
+    // The reservation of one that is gone ended with its row.
     if (resources !== undefined) {
       await store.runtimes.reserve(record.id, resources.memoryBytes, undefined);
       runtime.resources = resources;
@@ -62,7 +62,7 @@ export async function reconcileReservations(
   }
 }
 
-/** Answers false where the Engine does not do it. */
+/** Answers false if the Engine refuses. */
 async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRuntime): Promise<boolean> {
   const { engine, log, lifetime } = deps;
   const { record, containerId } = runtime.live;
@@ -71,7 +71,7 @@ async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRunti
   try {
     await engine.updateContainer(containerId, wanted, lifetime);
   } catch (error) {
-    // An Engine that did not answer may have done it: what is reserved stays until the next turn has asked again.
+    // An Engine that did not answer may have done it: the reservation stays until the next pass asks again.
     if (lifetime.aborted || isFault(error, "engine_unavailable")) throw error;
     await releaseReservation(deps, runtime);
     log.warn({ ...said, ok: false, code: toFault(error).code });
@@ -83,7 +83,7 @@ async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRunti
   return true;
 }
 
-/** What a Store that is away does not take back now, the next turn does. */
+/** What a Store that is away does not release now, the next pass does. */
 async function releaseReservations(
   deps: SupervisorDeps,
   runtimes: readonly SupervisedRuntime[],

@@ -1,6 +1,6 @@
 import type { Semaphore } from "../../../util/semaphore.ts";
 
-/** A Pool's turn to replace an outdated Container: all Pools share one lane, so that one at a time is replaced. */
+/** A Pool's turn to replace an outdated Container: all Pools of this process share one permit. */
 export class RolloutTurn {
   readonly #lane: Semaphore;
   readonly #closed = new AbortController();
@@ -13,7 +13,7 @@ export class RolloutTurn {
     this.#onGranted = onGranted;
   }
 
-  /** True while it is this Pool's turn; asks for one otherwise. */
+  /** True while it is this Pool's turn; otherwise asks for it, and `onGranted` is called when it comes. */
   take(): boolean {
     if (this.#state === "none") this.#ask();
     return this.#state === "granted";
@@ -41,7 +41,7 @@ export class RolloutTurn {
       this.#onGranted();
       await promise;
     };
-    // closed, it waits for no turn any more
+    // Closing aborts the wait.
     this.#lane.run(turn, this.#closed.signal).catch(() => undefined);
   }
 }

@@ -53,7 +53,7 @@ export class ControlReader {
     this.#waiting = this.#waiting.concat(lines);
     if (this.#rest.length > LINE_CHARS_MAX) {
       this.#rest = "";
-      this.#options.onBroken("a control message too long to be one");
+      this.#options.onBroken("a control message over the size limit");
       return;
     }
     this.#takeWaiting(socket);

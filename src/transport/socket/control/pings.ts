@@ -21,7 +21,7 @@ export class Pings {
     const id = this.#nextId++;
     const asked = Promise.withResolvers<RuntimeHealth>();
     const ms = this.#timeoutMs;
-    const late = () => linkLost(`The plugin gave no sign within ${ms} ms.`);
+    const late = () => linkLost(`The plugin did not answer a ping within ${ms} ms.`);
     using deadline = new Deadline({ clock: systemClock, ms, late }, signal);
     this.#asked.set(id, asked);
     try {

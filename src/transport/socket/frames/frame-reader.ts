@@ -67,7 +67,7 @@ export class FrameReader {
     const length = (end < 0 ? chunk.length : end) - at;
     if (this.#restBytes + length > this.#options.lineBytesMax) {
       this.#broken = true;
-      this.#options.onBroken(`a line of over ${this.#options.lineBytesMax} bytes came unannounced`);
+      this.#options.onBroken(`an unannounced line of more than ${this.#options.lineBytesMax} bytes`);
       return chunk.length;
     }
     if (end < 0) {
