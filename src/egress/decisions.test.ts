@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../observe/log.ts";
-import { parseDecisions, tellDecisions } from "./decisions.ts";
+import { logDecisions, parseDecisions } from "./decisions.ts";
 
 const STARTED = 1_000;
 const senders = new Map([["172.18.0.3", { plugin: "ann/mail", pool: "p1", startedAt: STARTED }]]);
@@ -9,7 +9,7 @@ function told(text: string): object[] {
   const lines: object[] = [];
   const write = (fields: object) => void lines.push(fields);
   const decisions = parseDecisions(text);
-  if (decisions !== undefined) tellDecisions(decisions, senders, { ...silentLog, info: write, warn: write });
+  if (decisions !== undefined) logDecisions(decisions, senders, { ...silentLog, info: write, warn: write });
   return lines;
 }
 
