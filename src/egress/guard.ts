@@ -180,13 +180,13 @@ async function ready({ engine, clock }: GuardDeps, id: string, signal: AbortSign
   for (;;) {
     const found = await engine.findContainer(id, signal);
     if (found === undefined) throw removed();
-    const words = await said(engine, id, signal);
+    const lines = await said(engine, id, signal);
     if (found.phase === "running") {
       const ranMs = clock.now() - (found.startedAt?.getTime() ?? clock.now());
-      if (ranMs > SETTLED_MS || words.some(({ op }) => op === "ready"))
+      if (ranMs > SETTLED_MS || lines.some(({ op }) => op === "ready"))
         return { is: "guarding", containerId: id };
     } else if (found.phase !== "created") {
-      const why = words.find(({ op }) => op === "failed")?.why;
+      const why = lines.find(({ op }) => op === "failed")?.why;
       // By force: another worker removed it to start another one.
       if (why === undefined && (found.exitCode === undefined || found.exitCode === 137)) throw removed();
       return { is: "refused", why: why ?? `its guard ended with exit code ${found.exitCode}` };
@@ -206,15 +206,15 @@ async function said(
   id: string,
   signal: AbortSignal,
 ): Promise<readonly z.infer<typeof GuardLine>[]> {
-  const words: z.infer<typeof GuardLine>[] = [];
+  const lines: z.infer<typeof GuardLine>[] = [];
   for await (const { text, stream } of engine.logs(id, { follow: false, tail: 200 }, signal)) {
-    const word = stream === "stdout" ? parseWord(text) : undefined;
-    if (word !== undefined) words.push(word);
+    const line = stream === "stdout" ? parseGuardLine(text) : undefined;
+    if (line !== undefined) lines.push(line);
   }
-  return words;
+  return lines;
 }
 
-function parseWord(text: string): z.infer<typeof GuardLine> | undefined {
+function parseGuardLine(text: string): z.infer<typeof GuardLine> | undefined {
   try {
     return GuardLine.parse(JSON.parse(text));
   } catch {

@@ -1,7 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeExit } from "../transport.ts";
 
-/** What the sessions of a plugin that ended are told: the cause, as far as it is known. */
+/** The Fault of the open sessions of a plugin that ended, with the cause as far as it is known. */
 export function exitFault({ exitCode, signal, oom, hung }: RuntimeExit): Fault {
   if (hung !== undefined) return unhealthy(hung);
   const how = oom

@@ -6,7 +6,7 @@ import type { RuntimeHealth } from "../../transport.ts";
 import { linkLost } from "../exit-fault.ts";
 import type { ControlMessage } from "./control-message.ts";
 
-/** Pings under way on one link. Each ends: by its answer, its signal, the time limit, or the end of the link. */
+/** Open pings of one link. Each ends by its answer, its signal, the time limit, or the end of the link. */
 export class Pings {
   readonly #timeoutMs: number;
   readonly #asked = new Map<number, PromiseWithResolvers<RuntimeHealth>>();
