@@ -39,7 +39,7 @@ export interface PluginNetwork extends AsyncDisposable {
   readonly profile: Pick<ProfileSettings, "network" | "subnet" | "hosts" | "listDns" | "networkOf">;
   /** The network of builds. */
   readonly buildNetwork: string;
-  /** Makes no Container on the bridges before their rules stand. */
+  /** Makes no Container on the bridges before their rules are set. */
   readonly engine: Engine;
   /** Removes networks, rules and guard, for a Berth without Containers. */
   remove(signal: AbortSignal): Promise<void>;

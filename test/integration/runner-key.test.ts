@@ -99,7 +99,7 @@ test("a runner that is started a second time says that its key is gone", async (
   await keyed.key.retire();
   const runner = await startKeyed(keyed);
   expect(await runner.exited).toEqual({ code: 78, signal: null });
-  expect(runner.stderr()).toContain("a Container is started once, its key is gone after that");
+  expect(runner.stderr()).toContain("a Container can be started only once, because its key is removed then");
 });
 
 const ZEROS = "0".repeat(64);

@@ -83,7 +83,7 @@ function superviseEnded(
 ): void {
   const { readyAt, state } = live.record;
   const runtime = supervise(context, live, readyAt?.getTime() ?? context.deps.clock.now());
-  // Whoever drained it had begun its end: that is no failure.
+  // An end that a drain had begun is no failure.
   const begun = state === "draining" ? "replaced" : undefined;
   runtime.markFailed(begun ?? (wasKilled ? "lost" : undefined));
 }

@@ -18,7 +18,7 @@ export class Replicas {
   readonly #context: PoolContext;
   readonly #count: ReplicaCount;
   readonly #side: SideStart;
-  /** By the clock that nobody sets: no start before then. */
+  /** By the monotonic clock, in milliseconds: no start before then. */
   #notBefore = 0;
 
   constructor(context: PoolContext) {

@@ -20,7 +20,7 @@ export class Rollout {
   readonly #replicas: Replicas;
   readonly #starts: PoolStarts;
   readonly #turn: RolloutTurn;
-  /** By the clock that nobody sets: after a failure nothing is changed unasked before then. */
+  /** By the monotonic clock, in milliseconds: after a failure nothing is changed unasked before then. */
   #notBefore = 0;
 
   constructor(context: PoolContext, { replicas, starts }: { replicas: Replicas; starts: PoolStarts }) {
