@@ -180,7 +180,7 @@ async function ready({ engine, clock }: GuardDeps, id: string, signal: AbortSign
   for (;;) {
     const found = await engine.findContainer(id, signal);
     if (found === undefined) throw removed();
-    const lines = await said(engine, id, signal);
+    const lines = await readLines(engine, id, signal);
     if (found.phase === "running") {
       const ranMs = clock.now() - (found.startedAt?.getTime() ?? clock.now());
       if (ranMs > SETTLED_MS || lines.some(({ op }) => op === "ready"))
@@ -201,7 +201,7 @@ function removed(): Fault {
   return new Fault("conflict", "The guard of the plugins' network was removed.");
 }
 
-async function said(
+async function readLines(
   engine: Engine,
   id: string,
   signal: AbortSignal,

@@ -68,8 +68,8 @@ export class RunnerKey {
     const expected = createHmac("sha256", this.#key)
       .update(`${basename(socketPath)}\n${hello}\n${count}`)
       .digest();
-    const said = Buffer.from(proof, "hex");
-    return said.length === expected.length && timingSafeEqual(said, expected);
+    const given = Buffer.from(proof, "hex");
+    return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
   /** Removes the copy: after that the key cannot be read in the Container. Harmless if it is removed already. */

@@ -16,7 +16,7 @@ const ENDING_SIGNALS = [2, 3, 9, 15];
 export class EngineHistory {
   readonly #clock: Clock;
   /** Containers that somebody ended, and when the event came. */
-  readonly #told = new Map<string, number>();
+  readonly #endedAt = new Map<string, number>();
   #away: { readonly from: number; until: number } | undefined;
 
   constructor(clock: Clock) {
@@ -28,8 +28,8 @@ export class EngineHistory {
     const isEnding = action === "kill" && (signal === undefined || ENDING_SIGNALS.includes(signal));
     if (!isEnding && action !== "destroy") return;
     const now = this.#clock.now();
-    for (const [id, at] of this.#told) if (now - at > KEPT_MS) this.#told.delete(id);
-    this.#told.set(containerId, now);
+    for (const [id, at] of this.#endedAt) if (now - at > KEPT_MS) this.#endedAt.delete(id);
+    this.#endedAt.set(containerId, now);
   }
 
   /** The stream of events broke, or could not be opened again. */
@@ -46,7 +46,7 @@ export class EngineHistory {
     endedAt: number,
     state: Pick<ContainerState, "finishedAt"> | undefined,
   ): Extract<RuntimeEnd["reason"], "ended_outside" | "engine_restarted"> | undefined {
-    if (this.#told.has(containerId)) return "ended_outside";
+    if (this.#endedAt.has(containerId)) return "ended_outside";
     const isAway = [endedAt, state?.finishedAt?.getTime()].some(
       (at) => at !== undefined && this.#wasAway(at),
     );

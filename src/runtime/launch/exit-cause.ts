@@ -14,11 +14,11 @@ const KEPT_LINES = 20;
 const KEPT_CHARACTERS = 500;
 
 /** The runner knows the plugin's exit code better; it ran out of memory if either of them saw that. */
-export function exitOf(said: RuntimeExit | undefined, state: ContainerState | undefined): RuntimeExit {
+export function exitOf(reported: RuntimeExit | undefined, state: ContainerState | undefined): RuntimeExit {
   return {
-    exitCode: said === undefined ? state?.exitCode : said.exitCode,
-    signal: said?.signal,
-    oom: said?.oom === true || state?.oomKilled === true,
+    exitCode: reported === undefined ? state?.exitCode : reported.exitCode,
+    signal: reported?.signal,
+    oom: reported?.oom === true || state?.oomKilled === true,
   };
 }
 

@@ -246,7 +246,7 @@ async function readyOrExit(
   const { engine, links, clock, settings } = deps;
   const done = new AbortController();
   const both = AbortSignal.any([limit.signal, done.signal]);
-  const word = waitFor<{ exit: RuntimeExit | undefined }>(
+  const outcome = waitFor<{ exit: RuntimeExit | undefined }>(
     {
       look: () => {
         const exit = links.exitOf(record.id);
@@ -262,10 +262,10 @@ async function readyOrExit(
   });
   const watch = watchExit({ engine, clock, everyMs: settings.startCheckMs }, containerId, both);
   try {
-    return await Promise.race([word, timeout, watch]);
+    return await Promise.race([outcome, timeout, watch]);
   } finally {
     done.abort(new Error("the start is decided"));
-    await Promise.allSettled([word, timeout, watch]);
+    await Promise.allSettled([outcome, timeout, watch]);
   }
 }
 
@@ -331,10 +331,10 @@ async function look(engine: Engine, containerId: string, signal: AbortSignal) {
 }
 
 /** Waits until the runner has ended too: only then the Engine has the memory flag and the whole log. */
-async function crashFault(deps: LaunchDeps, live: LiveRuntime, said: RuntimeExit): Promise<Fault> {
+async function crashFault(deps: LaunchDeps, live: LiveRuntime, reported: RuntimeExit): Promise<Fault> {
   const { engine, clock, settings, engineHistory } = deps;
   const state = await waitStopped({ engine, clock }, live.containerId, settings.startCheckMs);
-  const exit = exitOf(said, state);
+  const exit = exitOf(reported, state);
   const outside =
     engineHistory.explain(live.containerId, clock.now(), state) ??
     (state === undefined ? "ended_outside" : undefined);

@@ -4,7 +4,7 @@ export interface RefusalsOptions {
   readonly max?: number;
   /** The window has reached `max`; called once in each. */
   readonly onMany?: () => void;
-  readonly onWindowEnd: (told: { readonly count: number; readonly why: string }) => void;
+  readonly onWindowEnd: (refused: { readonly count: number; readonly why: string }) => void;
 }
 
 /** Counts refusals and reports them once per window, so that a plugin that keeps trying causes one line a second. */
@@ -38,8 +38,8 @@ export class Refusals {
   }
 
   #end(): void {
-    const told = { count: this.#count, why: this.#why };
+    const refused = { count: this.#count, why: this.#why };
     this.stop();
-    this.#options.onWindowEnd(told);
+    this.#options.onWindowEnd(refused);
   }
 }

@@ -67,19 +67,19 @@ async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRunti
   const { engine, log, lifetime } = deps;
   const { record, containerId } = runtime.live;
   const wanted = liveResources(desiredSpec(pool));
-  const said = { op: "runtime.limits", runtime: record.id, pool: pool.key };
+  const fields = { op: "runtime.limits", runtime: record.id, pool: pool.key };
   try {
     await engine.updateContainer(containerId, wanted, lifetime);
   } catch (error) {
     // An Engine that did not answer may have done it: the reservation stays until the next pass asks again.
     if (lifetime.aborted || isFault(error, "engine_unavailable")) throw error;
     await releaseReservation(deps, runtime);
-    log.warn({ ...said, ok: false, code: toFault(error).code });
+    log.warn({ ...fields, ok: false, code: toFault(error).code });
     return false;
   }
   runtime.resources = wanted;
   runtime.isUncertain = false;
-  log.info({ ...said, ok: true, ...wanted });
+  log.info({ ...fields, ok: true, ...wanted });
   return true;
 }
 

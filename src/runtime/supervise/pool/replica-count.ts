@@ -69,11 +69,11 @@ export class ReplicaCount {
 
   async #look(signal: AbortSignal): Promise<void> {
     const { clock, settings, serving } = this.#options;
-    const said = await Promise.all(serving().map((member) => member.openCalls()));
+    const answers = await Promise.all(serving().map((runtime) => runtime.openCalls()));
     if (signal.aborted) return;
-    const openCalls = said.filter((calls) => calls !== undefined);
+    const openCalls = answers.filter((calls) => calls !== undefined);
     // The load is unknown if one does not answer; the health checks decide whether it serves.
-    if (openCalls.length < said.length) {
+    if (openCalls.length < answers.length) {
       this.#trend = NO_TREND;
       return;
     }

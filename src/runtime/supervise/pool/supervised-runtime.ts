@@ -137,8 +137,8 @@ export class SupervisedRuntime {
       await this.#try(() => engine.killContainer(containerId, never));
     }
     const state = await waitStopped(this.#deps, containerId, EXIT_WAIT_MS);
-    const said = links.exitOf(record.id);
-    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : said, state);
+    const reported = links.exitOf(record.id);
+    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : reported, state);
     links.noteExit(record.id, exit);
     // An end on purpose needs no explanation; reading the log would only delay it.
     const lines =
@@ -168,8 +168,8 @@ export class SupervisedRuntime {
     const { engineHistory, links, clock } = this.#deps;
     const { record, containerId } = this.live;
     if (exit.oom) return undefined;
-    const said = links.exitOf(record.id);
-    const isGone = state === undefined && said?.exitCode === undefined && said?.signal === undefined;
+    const reported = links.exitOf(record.id);
+    const isGone = state === undefined && reported?.exitCode === undefined && reported?.signal === undefined;
     const at = this.#failure?.at ?? clock.now();
     return engineHistory.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
   }

@@ -179,11 +179,11 @@ export class LargeFrames implements AsyncDisposable {
     return worker;
   }
 
-  #settle(tell: (job: Job) => void): void {
+  #settle(settle: (job: Job) => void): void {
     const current = this.#current;
     this.#current = undefined;
     clearTimeout(current?.timer);
-    if (current !== undefined) tell(current.job);
+    if (current !== undefined) settle(current.job);
     if (!this.#isClosed) this.#next();
   }
 }
