@@ -5,8 +5,8 @@
  * A secret may be in a file instead: `NAME_FILE` is the file's path.
  */
 import { resolve } from "node:path";
-import { PUBLISHED_KEYS } from "./config/daemon/published-keys.ts";
-import { type DaemonSettings, readDaemonSettings } from "./config/daemon/read.ts";
+import { type DaemonSettings, PUBLISHED_KEYS, readDaemonSettings } from "./config/daemon/read.ts";
+
 import {
   type Env,
   isSet,

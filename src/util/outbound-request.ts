@@ -1,7 +1,7 @@
 /**
  * One HTTP request of Berth's own to another host: the one place for its connection, TLS, proxy, abort, connect time and
- * answer size. Which hosts may be asked and what an answer means is the caller's: `sources/http-client.ts` follows the
- * URLs of strangers, `endpoint/inner-api.ts` asks the platform.
+ * answer size. Which hosts may be asked and what an answer means is the caller's: `createHttpClient` follows the URLs of
+ * strangers, `createInnerApi` asks the platform.
  *
  * Each request has a connection of its own, which ends with it: a kept one may be closed by the server while a request
  * is on its way, or have been opened for another host or by another's token.

@@ -36,7 +36,10 @@ beforeAll(async () => {
     ]),
   );
   site = scope.use(
-    await openSite({ env: { BERTH_PACKAGE_INDEX_URL: index.url, no_proxy: new URL(index.url).hostname } }),
+    await openSite({
+      database: "embedded",
+      env: { BERTH_PACKAGE_INDEX_URL: index.url, no_proxy: new URL(index.url).hostname },
+    }),
   );
   berth = await site.start();
   plugin = await signed(

@@ -8,10 +8,13 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { Fault, toFault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
+import { systemClock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { serveUnit } from "../../util/serving.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { faultBody, faultResponse } from "../answers/fault-response.ts";
 import type { HttpApp } from "../app.ts";
-import { requestId } from "../middleware/request-id.ts";
+import { requestId } from "../env.ts";
 import { type ConnectionSettings, Connections } from "./connections.ts";
 import { refusalOf } from "./gate.ts";
 import { faultOfClientError, malformed, Refusals } from "./refusals.ts";
@@ -258,12 +261,8 @@ async function stop(
   app.endStreams();
   const empty = connections.empty();
   const linger = setTimeout(() => setImmediate(() => connections.endIdle()), settings.idleLingerMs);
-  const deadline = new AbortController();
-  await Promise.race([
-    empty,
-    sleep(settings.drainMs, undefined, { signal: deadline.signal }).catch(() => undefined),
-  ]);
-  deadline.abort();
+  using deadline = new Deadline({ clock: systemClock, ms: settings.drainMs });
+  await waitOrAbort(empty, deadline.signal).catch(() => undefined);
   clearTimeout(linger);
   app[Symbol.dispose]();
   const lastWord = setTimeout(() => connections.cut(), settings.lastWordMs);

@@ -22,9 +22,8 @@ import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { LaunchSettings, ProfileSettings } from "../settings.ts";
 import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
-import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
+import { containerName, containerSpec, liveResources, newRuntimeId, profileHash } from "./profile.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
-import { newRuntimeId } from "./runtime-id.ts";
 
 export interface LaunchDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes">;

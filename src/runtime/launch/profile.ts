@@ -2,9 +2,9 @@
  * Computes the specification of a plugin's Container from its Pool and the operator's settings: limits, user, mounts,
  * network. No I/O. The limits are the granted ones; a package cannot change anything else.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
-import type { RuntimeId } from "../../domain/ids.ts";
+import { RuntimeId } from "../../domain/ids.ts";
 import { containerMemory } from "../../domain/limits.ts";
 import { proxyVariables } from "../../domain/proxy.ts";
 import type { Pool } from "../../domain/runtime.ts";
@@ -230,4 +230,10 @@ function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<str
 function certificates({ caBundle }: ProfileSettings): Readonly<Record<string, string>> {
   if (caBundle === undefined) return {};
   return Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_FILE]));
+}
+
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+export function newRuntimeId(): RuntimeId {
+  return RuntimeId.parse(Array.from({ length: 10 }, () => ALPHABET[randomInt(ALPHABET.length)]).join(""));
 }

@@ -14,9 +14,8 @@ import { Deadline } from "../../util/deadline.ts";
 import { errorCode } from "../../util/error-code.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
-import { formatLine } from "./format.ts";
 import { listLogFiles, logFile, logFolder } from "./paths.ts";
-import { readRuntime } from "./read-file.ts";
+import { formatLine, readRuntime } from "./read-file.ts";
 import { RotatedFile } from "./rotated-file.ts";
 
 /** Lines of two streams may be out of order by less than this; a resumed follower compares that far back. */
