@@ -363,7 +363,7 @@ describe("the start", () => {
     await server.kill();
     await expect(open({ endpoint: server.endpoint, startWaitMs: 300 })).rejects.toMatchObject({
       code: "package_store_unavailable",
-      message: `The bucket ${bucket} at ${server.endpoint} cannot be used: connection refused (ECONNREFUSED). It was tried for 0.3 s.`,
+      message: `The bucket ${bucket} at ${server.endpoint} cannot be used: connection refused (ECONNREFUSED). Gave up after 0.3 s.`,
     });
   });
 

@@ -236,7 +236,7 @@ describe("a start that waits", () => {
   test("gives up when its time is over, with the last reason, and at once for what waiting does not mend", async () => {
     const port = await freePort();
     await expect(open({ port }, { startWaitMs: 500 })).rejects.toThrow(
-      /connection refused \(ECONNREFUSED\)\. It was tried for 0\.5 s/,
+      /connection refused \(ECONNREFUSED\)\. Gave up after 0\.5 s/,
     );
     const { log, lines } = heard();
     await expect(open({ host: "127.0.0.1" }, { log, startWaitMs: 60_000 })).rejects.toThrow(

@@ -239,7 +239,7 @@ describe("a server that is away", () => {
     expect(lines.slice(1)).toMatchObject([{ op: "queue.connect", ok: true }]);
     await late.signal("SIGTERM");
     await expect(reachUrl(`redis://localhost:${late.port}`, { waitMs: 300 })).rejects.toThrow(
-      "It was tried for 0.3 s",
+      "Gave up after 0.3 s",
     );
   });
 

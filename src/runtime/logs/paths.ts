@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { RuntimeId } from "../../domain/ids.ts";
 import type { Store } from "../../store/store.ts";
 
-/** Where the logs of a Pool stand: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
+/** The folder with the logs of a Pool: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
 export function logFolder(dataFolder: string, poolKey: string): string {
   return join(dataFolder, "logs", poolKey);
 }
@@ -14,7 +14,7 @@ export function logFile(folder: string, runtimeId: RuntimeId, age = 0): string {
 
 export interface LogFile {
   readonly runtimeId: RuntimeId;
-  /** 0 is the one that is written to. */
+  /** 0: the current file. */
   readonly age: number;
   readonly path: string;
 }
@@ -37,8 +37,8 @@ export async function inodeOf(path: string): Promise<number | undefined> {
 }
 
 /**
- * Removes the logs of Pools that are gone: whoever removed such a Pool was killed before it came to them. A Pool's row
- * is there before its first log is; so the folders are listed before the rows.
+ * Removes the logs of Pools without a row: the process that removed such a Pool was killed before it removed the logs.
+ * A Pool's row exists before its first log, so the folders are listed before the rows.
  */
 export async function removeOrphanLogs({
   dataFolder,
