@@ -6,12 +6,12 @@ import type { Queue } from "../../queue/queue.ts";
 import type { StoredPackage } from "../../store/contracts/packages.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests } from "../contracts.ts";
-import { acceptBundle } from "../dependencies/bundle.ts";
 import type { NeedsInput } from "../dependencies/install-needs.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
 import { cancelTask } from "../task-engine/cancel-task.ts";
 import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { checkRepeated } from "../trust/trust-refusals.ts";
+import { acceptBundle } from "./accept-bundle.ts";
 import { acceptFetch, originOf } from "./accept-fetch.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
 

@@ -1,5 +1,5 @@
 import type { StepContext } from "./install.ts";
-import { startKnown } from "./known-image.ts";
+import { startKnown } from "./start-known.ts";
 import type { ChangeStepDeps } from "./upgrade.ts";
 
 /** Starts and probes it again. Where that fails it is disabled as before, and shows why. */

@@ -11,14 +11,14 @@ import { Fault, isFault, toFault } from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
 import type { Package } from "../../domain/package.ts";
 import { formatSource, type Source } from "../../domain/source.ts";
-import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
+import { isTaskEnded, type Task, type TenantTask } from "../../domain/task.ts";
 import type { Sources } from "../../sources/sources.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, PackageUploads } from "../contracts.ts";
 import { FetchInput, mayHave, originOf } from "../requests/accept-fetch.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
-import { cancelled } from "./uninstall.ts";
+import { cancelled } from "../task-engine/while-wanted.ts";
 
 export interface FetchStepDeps {
   readonly store: Store;
@@ -28,11 +28,7 @@ export interface FetchStepDeps {
   readonly dataFolder: string;
 }
 
-export interface FetchContext {
-  readonly task: TenantTask;
-  readonly journal: TaskJournal;
-  readonly enter: (step: TaskStep) => Promise<void>;
-}
+type FetchContext = TaskContext<TenantTask>;
 
 export async function runFetch(
   deps: FetchStepDeps,

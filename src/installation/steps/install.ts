@@ -5,14 +5,14 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { Package } from "../../domain/package.ts";
-import type { InstallationTask, TaskStep } from "../../domain/task.ts";
+import type { InstallationTask } from "../../domain/task.ts";
 import type { PackageStore } from "../../packages/package-store.ts";
 import type { Published } from "../../store/contracts/installations.ts";
 import { type InstallNeedsDeps, installNeeds } from "../dependencies/install-needs.ts";
 import type { ImageBuilderDeps } from "../images/build-image.ts";
-import { prepareImage } from "../images/prepare-image.ts";
+import { ensureImage } from "../images/ensure-image.ts";
 import { type PackageAccessDeps, verifyPackage } from "../packages/verify-package.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { decideForTask } from "../trust/decide-for-task.ts";
 import type { Trust } from "../trust/trust.ts";
 import { type StartPoolDeps, startPool } from "./start-pool.ts";
@@ -26,14 +26,8 @@ export interface InstallStepDeps
   readonly trust: Trust;
 }
 
-export interface StepContext {
-  readonly task: InstallationTask;
+export interface StepContext extends TaskContext<InstallationTask> {
   readonly installation: Installation;
-  readonly journal: TaskJournal;
-  /** Enters a step: recorded with its time, unless the task had reached it before. */
-  readonly enter: (step: TaskStep) => Promise<void>;
-  /** Names this worker and this run of the task. */
-  readonly holder: string;
   /** What the Installation gets with the end of the task, beside what the steps find. */
   readonly change?: Published;
 }
@@ -57,7 +51,7 @@ export async function runInstall(
 
   await enter("resolving");
   await needsOfPackage(deps, context, pkg);
-  const { image, warnings: found } = await prepareImage(
+  const { image, warnings: found } = await ensureImage(
     deps,
     { ...context, pkg, source, warnings: context.installation.warnings },
     signal,

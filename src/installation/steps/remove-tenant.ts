@@ -4,7 +4,6 @@
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
-import type { TaskId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { TenantTask } from "../../domain/task.ts";
 import type { Queue } from "../../queue/queue.ts";
@@ -14,7 +13,7 @@ import type { TenantStorage } from "../../storage/tenant-storage.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
 import { acceptUninstall } from "../requests/accept-uninstall.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 
 export interface RemoveTenantDeps {
   readonly store: Store;
@@ -25,14 +24,9 @@ export interface RemoveTenantDeps {
   readonly clock: Clock;
   /** How often an uninstall that another worker has is looked at. */
   readonly pollMs: number;
-  /** Runs a task to its end, unless another worker has it. */
-  readonly runTask: (id: TaskId, signal: AbortSignal) => Promise<void>;
 }
 
-export interface RemoveTenantContext {
-  readonly task: TenantTask;
-  readonly journal: TaskJournal;
-}
+type RemoveTenantContext = TaskContext<TenantTask>;
 
 interface Uninstalling {
   readonly installation: Installation;
@@ -45,17 +39,18 @@ const AT_ONCE = 4;
 
 export async function runRemoveTenant(
   deps: RemoveTenantDeps,
-  { task, journal }: RemoveTenantContext,
+  context: RemoveTenantContext,
   signal: AbortSignal,
 ): Promise<void> {
   const { store, keeper, storage, dataFolder } = deps;
+  const { task, journal } = context;
   const { tenantId } = task;
   const begun = new Set<string>();
   for (;;) {
     const { items } = await store.installations.list({ tenantId }, { limit: AT_ONCE });
     if (items.length === 0) break;
     await Promise.all(
-      items.map((installation) => uninstall(deps, { task, journal, installation, begun }, signal)),
+      items.map((installation) => uninstall(deps, { ...context, installation, begun }, signal)),
     );
   }
   for (const pool of await store.pools.list())
@@ -74,7 +69,7 @@ export async function runRemoveTenant(
  */
 async function uninstall(
   deps: RemoveTenantDeps,
-  { task, journal, installation, begun }: RemoveTenantContext & Uninstalling,
+  { task, journal, runTask, installation, begun }: RemoveTenantContext & Uninstalling,
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
@@ -83,7 +78,7 @@ async function uninstall(
   if (accepted === undefined) return;
   if (!begun.has(installation.id)) journal.progress(`uninstalling ${installation.identifier}`);
   begun.add(installation.id);
-  await deps.runTask(accepted.task.id, signal);
+  await runTask(accepted.task.id, signal);
   const after = await deps.store.tasks.find(accepted.task.id);
   if (after?.state === "failed") throw failed(installation, after.cause?.message);
   // another worker has it, or it waits for its next try

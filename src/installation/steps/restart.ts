@@ -1,6 +1,6 @@
+import { findKnownImage } from "../images/ready-image.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
 import type { StepContext } from "./install.ts";
-import { findKnownImage } from "./known-image.ts";
 import { replacePool } from "./replace-pool.ts";
 import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 

@@ -1,5 +1,5 @@
 import type { StepContext } from "./install.ts";
-import { startKnown } from "./known-image.ts";
+import { startKnown } from "./start-known.ts";
 import type { ChangeStepDeps } from "./upgrade.ts";
 
 /** Back to the version before, from its own image; what serves now goes on until that one serves. */

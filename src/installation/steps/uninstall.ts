@@ -1,4 +1,3 @@
-import { Fault } from "../../domain/fault.ts";
 import { isTaskEnded } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
@@ -46,10 +45,4 @@ async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promis
   if (others.length === 0) return;
   for (const other of others) await enqueueTask(deps, { task: other });
   throw waitsFor(others);
-}
-
-const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;
-
-export function cancelled(): Fault {
-  return new Fault(CANCELLED_CAUSE.code, CANCELLED_CAUSE.message);
 }

@@ -5,7 +5,6 @@ import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { cancelled } from "../steps/uninstall.ts";
 import { cancelTopic, installationTopic } from "./topics.ts";
 
 export interface WantedDeps {
@@ -57,4 +56,9 @@ async function whyNot({ store }: WantedDeps, { id, installationId }: Task): Prom
   if (installationId === undefined) return undefined;
   const installation = await store.installations.find(installationId);
   return installation === undefined || installation.desired === "removed" ? cancelled() : undefined;
+}
+
+/** Ends a task whose Installation was removed, or is about to be. */
+export function cancelled(): Fault {
+  return new Fault("cancelled", "The Installation was removed.");
 }

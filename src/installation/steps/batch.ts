@@ -16,28 +16,24 @@ import {
 import { TaskId } from "../../domain/ids.ts";
 import { type Installation, SOURCES } from "../../domain/installation.ts";
 import { pluginIdOf } from "../../domain/package-ref.ts";
-import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
+import { isTaskEnded, type Task, type TenantTask } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { BatchProgress } from "../../store/contracts/platform-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, Origin } from "../contracts.ts";
 import { acceptChange } from "../requests/accept-change.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
 
-export interface BatchStepDeps {
+interface BatchStepDeps {
   readonly store: Store;
   readonly queue: Queue;
   readonly log: Log;
   readonly requests: InstallationRequests;
 }
 
-export interface BatchContext {
-  readonly task: TenantTask;
-  readonly journal: TaskJournal;
-  readonly enter: (step: TaskStep) => Promise<void>;
-}
+type BatchContext = TaskContext<TenantTask>;
 
 /** Throws `waitsFor` what is under way, and `install_failed` once all has ended and not all has come. */
 export async function runBatch(

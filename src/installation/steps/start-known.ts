@@ -1,26 +1,8 @@
+import { findKnownImage } from "../images/ready-image.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
 import { needsOfPackage, type StepContext } from "./install.ts";
 import { startPool } from "./start-pool.ts";
 import { asWanted, type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
-
-interface KnownImage {
-  readonly imageKey: string;
-  readonly imageRef: string;
-  readonly warnings: readonly string[];
-}
-
-/** The image under that key, where the Engine still has it. */
-export async function findKnownImage(
-  { store, engine }: Pick<ChangeStepDeps, "store" | "engine">,
-  imageKey: string | undefined,
-  signal: AbortSignal,
-): Promise<KnownImage | undefined> {
-  const row = imageKey === undefined ? undefined : await store.images.find(imageKey);
-  if (row?.state !== "ready" || row.imageRef === undefined) return undefined;
-  const { key, imageRef, warnings } = row;
-  if ((await engine.findImage(imageRef, signal)) === undefined) return undefined;
-  return { imageKey: key, imageRef, warnings };
-}
 
 /**
  * Starts the task's package from the image that it was started from before: neither network nor archive is asked for.

@@ -9,11 +9,11 @@ import { isTaskEnded, type Task, type TaskEnding } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
-import { cancelTask } from "./cancel-task.ts";
-import { enqueueTask } from "./enqueue-task.ts";
-import type { TaskJournal } from "./task-journal.ts";
-import { waitsFor } from "./task-waits.ts";
-import { installationTopic } from "./topics.ts";
+import { cancelTask } from "../task-engine/cancel-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import type { Undoing } from "../task-engine/steps.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
+import { installationTopic } from "../task-engine/topics.ts";
 
 export interface UndoTaskDeps {
   readonly store: Store;
@@ -21,16 +21,10 @@ export interface UndoTaskDeps {
   readonly log: Log;
 }
 
-interface EndingTask {
-  readonly task: Task;
-  readonly journal: TaskJournal;
-  readonly ending: TaskEnding;
-}
-
 /** Resolves with how it has ended, once it has; throws `waitsFor` what has to end before. */
 export async function undoTask(
   deps: UndoTaskDeps,
-  { task, journal, ending }: EndingTask,
+  { task, journal, ending }: Undoing,
 ): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const children = await store.tasks.children(task.id);
@@ -78,7 +72,7 @@ async function isForOthers({ store }: UndoTaskDeps, task: Task, child: Task): Pr
 
 async function dropHolds(
   deps: UndoTaskDeps,
-  { task, journal, children, held }: Omit<EndingTask, "ending"> & TaskTies,
+  { task, journal, children, held }: Omit<Undoing, "ending"> & TaskTies,
 ): Promise<void> {
   const removals: Task[] = [];
   for (const id of await dependentsFirst(deps, held)) {
@@ -140,7 +134,7 @@ async function dropNeeds({ store }: UndoTaskDeps, { installationId, identifier }
 }
 
 /** A cancelled install leaves nothing: what it was to bring is uninstalled. Its task has ended in the same moment. */
-async function end(deps: UndoTaskDeps, { task, ending }: EndingTask): Promise<TaskEnding["state"]> {
+async function end(deps: UndoTaskDeps, { task, ending }: Undoing): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const installation =
     task.kind === "install" ? await store.installations.find(task.installationId) : undefined;
