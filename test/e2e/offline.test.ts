@@ -114,7 +114,7 @@ describe("on a host with no route", () => {
     await writeFile(broken, (await readFile(file)).subarray(0, Math.floor(size / 2)));
     expect((await host.run(["import", broken])).errors).toContain("not a whole tar file");
     await writeFile(broken, plugin.bytes);
-    expect((await host.run(["import", broken])).errors).toContain("This is no export");
+    expect((await host.run(["import", broken])).errors).toContain("This is not an export");
     expect(offlineImages()).toEqual([]);
   });
 

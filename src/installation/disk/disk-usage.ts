@@ -1,7 +1,7 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Bytes on disk of a file, or of a folder with all that is in it; what goes meanwhile counts as nothing. */
+/** Bytes on disk of a file, or of a folder with its contents. What disappears meanwhile counts as nothing. */
 export async function diskUsage(path: string, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
   const found = await lstat(path).catch(() => undefined);

@@ -16,7 +16,7 @@ import { ensureSharedImage } from "./shared-image.ts";
 export interface ImageWanted {
   readonly pkg: Package;
   readonly source: PackageSource;
-  /** Those of the upload: whoever reads only the task sees what was left out of the package too. */
+  /** Those of the upload, repeated in the task so that its readers see what was left out of the package. */
   readonly warnings: readonly string[];
   readonly journal: TaskJournal;
   readonly enter: (step: TaskStep) => Promise<void>;
@@ -42,7 +42,7 @@ export async function ensureImage(
   const { arch } = await deps.engine.info(signal);
   const { version, arch: arches } = pkg.runner;
   const runsOn = arches.length === 0 ? "any architecture" : arches.join(", ");
-  journal.log(`it asks for Python ${version} on ${runsOn}; this Engine is ${arch}`);
+  journal.log(`the package asks for Python ${version} on ${runsOn}; this engine runs ${arch}`);
   checkArch(pkg, arch);
   const imported = await useImported(deps, { pkg, holder }, signal);
   if (imported !== undefined) {
@@ -71,8 +71,8 @@ export async function ensureImage(
 }
 
 /**
- * The image that was imported for the Package and this arch, counted as used. Undefined where there is none, where the
- * Engine has lost it, and where one that was built here is ready: that one has the newer base.
+ * The image that was imported for the Package and this arch; it counts as used now. Undefined where there is none, where
+ * the Engine has lost it, and where an image that was built here is ready: that one has the newer base.
  */
 async function useImported(
   deps: ImageBuilderDeps,

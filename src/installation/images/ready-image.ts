@@ -19,7 +19,7 @@ export interface ReadyImageDeps {
 export interface ReadyImage {
   readonly imageRef: string;
   readonly arch: string;
-  /** Undefined for one that was imported: nobody here has what it stands on. */
+  /** Undefined for an imported image: its runtime image is not here. */
   readonly runtimeImageId: string | undefined;
 }
 

@@ -18,7 +18,7 @@ export interface BundleDeps {
   readonly log: Log;
 }
 
-/** Accepts the install of all that an uploaded bundle lists. Throws `bundle_not_found`. */
+/** Accepts the install of everything that an uploaded bundle lists, in one task. Throws `bundle_not_found`. */
 export async function acceptBundle(deps: BundleDeps, request: BundleRequest): Promise<TaskAccepted> {
   const { tenantId, asTenant, verifySignature, idempotency, by } = request;
   const { identifier } = await visibleBundle(deps.store, request);

@@ -12,10 +12,10 @@ export interface AcceptChangeDeps {
   readonly log: Log;
 }
 
-/** As the Store accepts it; then everybody is told. */
+/** Accepts a change as the Store does, announces it to all processes and enqueues its task. Throws what the Store throws. */
 export async function acceptChange(deps: AcceptChangeDeps, change: AcceptChange): Promise<Accepted> {
   const accepted = await deps.store.installations.acceptChange(change);
-  // Before the task is run: a call that comes now must not reach what is being disabled.
+  // Before the task runs: a call that comes now must not reach a plugin that is being disabled.
   await announceChange(deps, accepted.installation);
   await enqueueTask(deps, accepted);
   return accepted;

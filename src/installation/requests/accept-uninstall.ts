@@ -6,8 +6,8 @@ import type { Store } from "../../store/store.ts";
 import { installationTopic } from "../task-engine/topics.ts";
 
 /**
- * Accepts an uninstall: marks the Installation and writes the task. An install of it that is still running is told,
- * so that its build is killed now and not at its next look at the row. Throws `installation_not_found`, `dependency_in_use`.
+ * Accepts an uninstall: marks the Installation and writes the task; the caller enqueues it. A notification makes a
+ * running install kill its build at once, not at its next poll. Throws `installation_not_found`, `dependency_in_use`.
  */
 export async function acceptUninstall(
   { store, queue }: { store: Store; queue: Queue },

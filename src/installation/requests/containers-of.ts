@@ -2,7 +2,7 @@ import type { Installation } from "../../domain/installation.ts";
 import type { ContainersOf } from "../../domain/limits-applied.ts";
 import type { Pool } from "../../domain/runtime.ts";
 
-/** What changed limits of its Containers would mean. */
+/** Which containers a change of the Installation's limits would apply to. */
 export function containersOf(
   { state, desired }: Pick<Installation, "state" | "desired">,
   pool: Pick<Pool, "tenantId"> | undefined,

@@ -1,13 +1,13 @@
-/** The limits that a Tenant chooses for one Installation: as they are asked for, checked, and kept. */
+/** The limits that a Tenant chooses for one Installation: as requested, checked, and stored. */
 import { z } from "zod";
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import { LIMIT_KEYS, LIMIT_NAMES, type Limits, type LimitsWanted } from "../../domain/limits.ts";
 
-/** Null takes a choice back: the manifest's number counts again. */
+/** Null undoes a choice: the manifest's number applies again. */
 export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undefined };
 
 const MIB = 1_048_576;
-/** The least that an engine, or a plugin, can be given. */
+/** The smallest values with which an engine and a plugin work. */
 const FLOOR: Limits = {
   ...{ memoryBytes: 16 * MIB, storageBytes: MIB, cpuMillis: 10 },
   ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000, replicasMin: 1, replicasMax: 1 },
@@ -42,7 +42,7 @@ function checked(key: keyof Limits, value: unknown, ceiling: Limits): number {
   throw invalidInput(`limits.${LIMIT_NAMES[key]}`, value, accepted);
 }
 
-/** Throws `invalid_input` where a plugin is always to have more Containers than it may have at most. */
+/** Throws `invalid_input` where the minimum of replicas exceeds the maximum. */
 export function assertReplicas(
   patch: LimitsPatch,
   { replicasMin, replicasMax }: Limits,
@@ -64,7 +64,7 @@ export function assertReplicas(
   );
 }
 
-/** Throws `invalid_input` for a limit of the Containers, which in a shared Pool are everybody's. */
+/** Throws `invalid_input` for a limit of containers in a shared Pool, which belong to all Tenants. */
 export function assertOwn(patch: LimitsPatch): void {
   const foreign = LIMIT_KEYS.find(
     (key) => patch[key] !== undefined && key !== "concurrencyMax" && key !== "timeoutMs",
@@ -84,7 +84,7 @@ export function assertOwn(patch: LimitsPatch): void {
 
 const Kept = z.partialRecord(z.enum(LIMIT_KEYS), z.number().nullable());
 
-/** As a task keeps it. */
+/** Reads the limits from a task's input. */
 export function readPatch(kept: unknown): LimitsPatch {
   return Kept.parse(kept);
 }

@@ -1,6 +1,6 @@
 /**
- * The steps of a `batch` task: one ordinary install or upgrade below it for each item. None of them waits for another,
- * and one that fails stops none. What has been begun is looked for first, so that a worker which takes over goes on
+ * The steps of a `batch` task: one ordinary install or upgrade below it for each item. None waits for another, and a
+ * failed one stops no other. It first looks for what was started before, so that a worker which takes over continues
  * where the last one stopped.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
@@ -35,7 +35,7 @@ interface BatchStepDeps {
 
 type BatchContext = TaskContext<TenantTask>;
 
-/** Throws `waitsFor` what is under way, and `install_failed` once all has ended and not all has come. */
+/** Throws `waitsFor` the unfinished tasks, and `install_failed` once all have ended and some have failed. */
 export async function runBatch(
   deps: BatchStepDeps,
   context: BatchContext,
@@ -57,7 +57,7 @@ export async function runBatch(
   await journal.flush();
   signal.throwIfAborted();
   if (running.length > 0) throw waitsFor(running);
-  assertAllCame(await store.platformTasks.progress(task.id));
+  assertNoneFailed(await store.platformTasks.progress(task.id));
   await store.tasks.finishReady(task.id, task.attempt);
 }
 
@@ -67,7 +67,7 @@ interface Walk extends BatchContext {
   readonly children: readonly Task[];
 }
 
-/** Answers the task that the item waits for; undefined once the item has ended. */
+/** Starts or follows one item. Answers the task that it waits for; undefined once the item has ended. */
 async function advance(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Task | undefined> {
   const { store } = deps;
   const { task, progress, children } = walk;
@@ -87,12 +87,12 @@ async function advance(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promis
   return undefined;
 }
 
-/** Where an item stands: ended, or at a task, which does its work or has to end before that can begin. */
+/** State of an item: ended, or at a task, either its own or one that has to end first. */
 type Found =
   | { readonly task: Task; readonly isOurs: boolean }
   | { readonly task: undefined; readonly cause: FaultJson | undefined };
 
-/** The latest of its tasks: below the batch, or one that was there already. */
+/** The latest task of the item: one below the batch, or an earlier one that it joined. */
 async function findBegun(
   { store }: BatchStepDeps,
   children: readonly Task[],
@@ -111,7 +111,7 @@ function causeOf({ cause }: Task): FaultJson {
   return cause ?? { code: "internal", message: "It failed for no known reason." };
 }
 
-/** What is refused for good has ended with that; what the worker cannot do now is thrown. */
+/** A final refusal ends the item; a cause that may pass is thrown, and the batch retries. */
 async function begin(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Found> {
   const installation = await deps.store.installations.findByPlugin(
     walk.task.tenantId,
@@ -135,7 +135,7 @@ interface Beginning {
   readonly installation: Installation | undefined;
 }
 
-/** Any version that is installed will do. One that has never become ready is brought to the version asked for. */
+/** Any installed version is enough. One that was never ready changes to the requested version. */
 async function install(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
   const { task, journal, items } = walk;
   const { identifier } = item;
@@ -175,7 +175,7 @@ async function change(
   return { task: accepted.task, isOurs: true };
 }
 
-/** A change of the same Installation that is under way: the item is looked at again once that has ended. */
+/** The unfinished change of the same Installation that the item has to wait for. */
 async function findBlocker(
   { store }: BatchStepDeps,
   { walk, item, error }: Omit<Beginning, "installation"> & { readonly error: unknown },
@@ -192,13 +192,13 @@ async function findBlocker(
   return removal === undefined ? undefined : { task: removal, isOurs: false };
 }
 
-/** The platform's words stay in its own rows; ours knows its own sources only. */
+/** The platform's names of sources stay in its rows; an Installation names Berth's own. */
 function originOf({ source, meta }: BatchItem): Origin {
   const ours = SOURCES.find((known) => known === source);
   return ours === undefined ? { source: "package", meta, platformSource: source } : { source: ours, meta };
 }
 
-function assertAllCame(progress: readonly BatchProgress[]): void {
+function assertNoneFailed(progress: readonly BatchProgress[]): void {
   const failed = progress.filter(({ state }) => state === "failed");
   if (failed.length === 0) return;
   const causes = failed.map(({ identifier, cause }) => `${identifier}: ${cause?.message ?? "unknown"}`);

@@ -3,7 +3,7 @@ import { type InstallNeedsDeps, installNeeds } from "../dependencies/install-nee
 import { BundleInput, bundleNotUploaded } from "../requests/accept-bundle.ts";
 import type { TaskContext } from "../task-engine/steps.ts";
 
-/** All that the bundle lists, each by a task below this one; where one of them fails, none stays. */
+/** Installs everything that the bundle lists, each in a task below this one; where one fails, none stays. */
 export async function runBundle(
   deps: InstallNeedsDeps,
   context: TaskContext<TenantTask>,

@@ -2,10 +2,10 @@ import { announceChange } from "../task-engine/announce-change.ts";
 import type { StepContext } from "./install.ts";
 import type { ChangeStepDeps } from "./upgrade.ts";
 
-/** How long the task waits for calls that are open: their Container stops with the last of them in any case. */
+/** How long the task waits for open calls; the container stops with the last of them in any case. */
 const STOP_WAIT_MS = 10_000;
 
-/** Calls are refused since the acceptance. Image, rows, storage and endpoints stay. */
+/** Stops the containers. Calls are refused since the request was accepted; image, rows, storage and endpoints stay. */
 export async function runDisable(
   deps: ChangeStepDeps,
   { task, installation, journal }: StepContext,

@@ -2,7 +2,7 @@ import type { StepContext } from "./install.ts";
 import { startKnown } from "./start-known.ts";
 import type { ChangeStepDeps } from "./upgrade.ts";
 
-/** Starts and probes it again. Where that fails it is disabled as before, and shows why. */
+/** Starts and probes the plugin again. Where that fails it stays disabled and shows the cause. */
 export async function runEnable(
   deps: ChangeStepDeps,
   context: StepContext,

@@ -1,6 +1,6 @@
 /**
- * The steps of an install, in order, each idempotent: a worker that takes over walks them again from the start, and
- * what was done already answers at once. Only `publishReady` at the end makes anything visible to others.
+ * The steps of an install, in order, each idempotent: a worker that takes over runs them again from the start, and
+ * finished ones return at once. Only `publishReady` at the end makes the result visible to others.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
@@ -28,7 +28,7 @@ export interface InstallStepDeps
 
 export interface StepContext extends TaskContext<InstallationTask> {
   readonly installation: Installation;
-  /** What the Installation gets with the end of the task, beside what the steps find. */
+  /** What `publishReady` writes to the Installation beside the results of the steps. */
   readonly change?: Published;
 }
 
@@ -69,7 +69,7 @@ export async function runInstall(
   await deps.store.installations.publishReady(task.id, task.attempt, { ...context.change, warnings, trust });
 }
 
-/** What the Package needs is ready when this resolves; it throws `waitsFor` until then. */
+/** Resolves once the Package's dependencies are ready; throws `waitsFor` the tasks that install them until then. */
 export async function needsOfPackage(
   deps: InstallNeedsDeps,
   { task, installation, journal }: Pick<StepContext, "task" | "installation" | "journal">,

@@ -1,6 +1,6 @@
 /**
- * Removes a Tenant: its Installations one by one, each by a task of its own, then what is left of it on disk, then its
- * rows. A worker that takes over begins again, and finds what was done already gone.
+ * Removes a Tenant: its Installations, each by a task of its own, then its data on disk, then its rows. A worker that
+ * takes over starts again and finds the finished parts gone.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
@@ -22,7 +22,7 @@ export interface RemoveTenantDeps {
   readonly storage: TenantStorage;
   readonly dataFolder: string;
   readonly clock: Clock;
-  /** How often an uninstall that another worker has is looked at. */
+  /** How often an uninstall that another worker runs is checked. */
   readonly pollMs: number;
 }
 
@@ -30,11 +30,11 @@ type RemoveTenantContext = TaskContext<TenantTask>;
 
 interface Uninstalling {
   readonly installation: Installation;
-  /** Ids of those that were tried before: each is said once, however often it is tried. */
+  /** Ids that the task's log already names: each is named once, however often it is tried. */
   readonly begun: Set<string>;
 }
 
-/** Uninstalls that run at once: each waits for its plugin to stop. */
+/** Uninstalls that run at the same time: each waits for its plugin to stop. */
 const AT_ONCE = 4;
 
 export async function runRemoveTenant(
@@ -64,8 +64,8 @@ export async function runRemoveTenant(
 }
 
 /**
- * It runs within this task's place among the worker's jobs: removals that fill all places, each waiting for an
- * uninstall that finds none, would wait for ever.
+ * Runs within this task's job: removals that occupy all jobs of the worker, each waiting for an uninstall that needs
+ * one, would wait forever.
  */
 async function uninstall(
   deps: RemoveTenantDeps,
@@ -81,7 +81,7 @@ async function uninstall(
   await runTask(accepted.task.id, signal);
   const after = await deps.store.tasks.find(accepted.task.id);
   if (after?.state === "failed") throw failed(installation, after.cause?.message);
-  // another worker has it, or it waits for its next try
+  // Another worker runs it, or it waits for its next try.
   if (after?.state !== "ready") await deps.clock.sleep(deps.pollMs, signal);
 }
 
@@ -91,7 +91,11 @@ function gone(error: unknown): undefined {
 }
 
 function failed({ identifier, id }: Installation, why = "unknown"): Fault {
-  return new Fault("conflict", `${identifier} could not be uninstalled: ${why} Ask again to go on.`, {
-    details: { field: "installation", value: id },
-  });
+  return new Fault(
+    "conflict",
+    `${identifier} could not be uninstalled: ${why} Repeat the request to continue.`,
+    {
+      details: { field: "installation", value: id },
+    },
+  );
 }

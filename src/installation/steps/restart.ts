@@ -4,7 +4,7 @@ import type { StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
 import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
-/** A new Container beside the old one, which ends with its last call. Ends `crash_loop`. */
+/** Starts a new container; the old one ends with its last call. Ends `crash_loop`. */
 export async function runRestart(
   deps: ChangeStepDeps,
   context: StepContext,

@@ -2,7 +2,7 @@ import type { StepContext } from "./install.ts";
 import { startKnown } from "./start-known.ts";
 import type { ChangeStepDeps } from "./upgrade.ts";
 
-/** Back to the version before, from its own image; what serves now goes on until that one serves. */
+/** Returns to the previous version from its own image; the current one serves until that is ready. */
 export async function runRollback(
   deps: ChangeStepDeps,
   context: StepContext,

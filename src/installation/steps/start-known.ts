@@ -5,8 +5,8 @@ import { startPool } from "./start-pool.ts";
 import { asWanted, type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
 /**
- * Starts the task's package from the image that it was started from before: neither network nor archive is asked for.
- * Where that image is gone, or was never there, the package is prepared as an upgrade prepares it.
+ * Starts the task's package from the image under that key, which needs neither network nor archive. Where there is no
+ * such image, it prepares the package as an upgrade does.
  */
 export async function startKnown(
   deps: ChangeStepDeps,

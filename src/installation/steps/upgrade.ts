@@ -10,8 +10,8 @@ export interface ChangeStepDeps extends InstallStepDeps {
 }
 
 /**
- * The steps of an install beside what is installed: it serves until the new Pool has passed its start probe, and goes
- * on where any of them fails. What its Tenant chose of the limits is kept.
+ * Runs the steps of an install beside the installed version, which serves until the new Pool has passed its start probe,
+ * and goes on serving where a step fails. Limits that the Tenant chose are kept.
  */
 export async function runUpgrade(
   deps: ChangeStepDeps,
@@ -22,7 +22,7 @@ export async function runUpgrade(
   await announceChange(deps, context.installation);
 }
 
-/** The Installation as it is to be once the task is ready, and what that brings. */
+/** The context with the Installation as it is to be once the task is ready. */
 export async function asWanted(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
   const { task, installation } = context;
   const { identifier } = task;
@@ -38,7 +38,7 @@ export async function asWanted(deps: ChangeStepDeps, context: StepContext): Prom
   };
 }
 
-/** Where an upgrade says that its Package came from. */
+/** The part of an upgrade's input that names the origin of its Package. */
 const OriginInput = z.object({
   origin: z.object({ source: z.string(), meta: z.record(z.string(), z.unknown()) }).optional(),
 });

@@ -11,13 +11,13 @@ export interface WantedDeps {
   readonly store: Pick<Store, "tasks" | "installations">;
   readonly queue: Queue;
   readonly clock: Clock;
-  /** How often the rows are read where the queue tells nothing. */
+  /** How often the rows are read where the queue notifies of nothing. */
   readonly pollMs: number;
 }
 
 /**
- * Aborts the work with `cancelled` when the task is cancelled or its Installation is removed: told by the queue, made
- * sure of by the rows.
+ * Runs the work, and aborts it with `cancelled` when the task is cancelled or its Installation is removed. The queue
+ * notifies at once; polling the rows guarantees it.
  */
 export async function whileWanted(
   deps: WantedDeps,

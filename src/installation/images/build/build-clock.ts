@@ -3,7 +3,7 @@ import { systemClock } from "../../../util/clock.ts";
 import { Deadline } from "../../../util/deadline.ts";
 import type { BuildLimits } from "./settings.ts";
 
-/** Runs the work under the total clock: past it, its signal aborts with `build_timeout`. */
+/** Runs the work; after `totalMs` its signal aborts with `build_timeout`. */
 export async function underTotalClock<T>(
   { totalMs }: Pick<BuildLimits, "totalMs">,
   signal: AbortSignal,
@@ -23,7 +23,7 @@ export class ProgressClock implements Disposable {
   constructor({ noProgressMs }: Pick<BuildLimits, "noProgressMs">) {
     this.#timer = setTimeout(() => {
       const details = { noProgressMs };
-      const message = `The build did nothing for ${noProgressMs} ms: it neither printed, nor received, nor wrote.`;
+      const message = `The build made no progress for ${noProgressMs} ms: it printed, received and wrote nothing.`;
       this.#controller.abort(new Fault("build_no_progress", message, { details }));
     }, noProgressMs);
   }
