@@ -13,9 +13,9 @@ import { fetchFromUrl } from "./url.ts";
 
 export interface SourcesDeps {
   readonly settings: SourceSettings;
-  /** What servers' certificates are checked against. */
+  /** Authorities for the servers' certificates. */
   readonly trust: SecureContext;
-  /** Finds the addresses of a name; the system's look-up unless a test has its own. */
+  /** Finds the addresses of a name; by default the system's lookup. */
   readonly lookup?: Lookup;
 }
 
@@ -54,7 +54,7 @@ async function fetchOne(
 function tooSlow({ source }: FetchRequest, totalMs: number): Fault {
   return new Fault(
     "source_timeout",
-    `${formatSource(source)} was not there after ${totalMs} ms; what has come is kept for the next try.`,
+    `${formatSource(source)} was not complete after ${totalMs} ms; the next try continues with what has arrived.`,
     { details: { clock: "total", limit_ms: totalMs } },
   );
 }

@@ -2,7 +2,7 @@ import type { SourceOf } from "../domain/source.ts";
 import type { Downloader } from "./download.ts";
 import type { FetchedArchive, FetchHooks, FetchRequest, MarketplaceSettings } from "./sources.ts";
 
-/** The marketplace serves an archive under its identifier; that the archive is the one that it names, reading tells. */
+/** Downloads an archive by its identifier. The caller checks that it is that package by reading it. */
 export function fetchFromMarketplace(
   { download, marketplace }: { readonly download: Downloader; readonly marketplace: MarketplaceSettings },
   { source, folder }: FetchRequest<SourceOf<"marketplace">>,

@@ -7,11 +7,14 @@ import type { DownloadSettings } from "./sources.ts";
 
 export interface Repeating {
   readonly url: string;
-  /** Answers whether the try has brought something all the same. */
+  /** Answers whether the failed try made progress. */
   readonly onFailure: (fault: Fault) => Promise<boolean> | boolean;
 }
 
-/** Tries again what may pass, each try under a clock of silence. The caller's signal ends it all. */
+/**
+ * Retries `source_unreachable` until `triesMax` tries in a row made no progress, each under its own idle clock. Throws the
+ * last Fault, any other at once, and the signal's reason.
+ */
 export async function repeat<T>(
   { idleMs, triesMax, retryFirstMs, retryMaxMs }: DownloadSettings,
   { url, onFailure }: Repeating,
@@ -33,7 +36,7 @@ export async function repeat<T>(
   }
 }
 
-/** Aborts what has been silent for too long. */
+/** Its signal aborts with `source_unreachable` after `idleMs` without a byte. */
 export class IdleClock implements Disposable {
   readonly signal: AbortSignal;
   readonly #timer: NodeJS.Timeout;
@@ -47,6 +50,7 @@ export class IdleClock implements Disposable {
     this.signal = AbortSignal.any([signal, silent.signal]);
   }
 
+  /** To be called for each chunk that arrives. */
   heard(): void {
     this.#timer.refresh();
   }

@@ -2,7 +2,7 @@ import type { SourceOf } from "../domain/source.ts";
 import type { Downloader } from "./download.ts";
 import type { FetchedArchive, FetchHooks, FetchRequest } from "./sources.ts";
 
-/** An address with the digest of what must come from there. No token goes to an address that a tenant names. */
+/** Downloads from an address with a digest. No token is sent to an address that a tenant names. */
 export function fetchFromUrl(
   { download }: { readonly download: Downloader },
   { source, folder }: FetchRequest<SourceOf<"url">>,
