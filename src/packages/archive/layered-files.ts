@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import { fileTooLarge, type PackageFiles } from "./archive.ts";
 
-/** The files with others laid over them: one that is in both is the overlay's. */
+/** Both sets of files as one; a file in both is the overlay's. */
 export function layerFiles(below: PackageFiles, overlay: ReadonlyMap<string, Buffer>): PackageFiles {
   const added = [...overlay.keys()].filter((path) => !below.has(path));
   return {
