@@ -22,7 +22,7 @@ export type DroppedHold =
 
 /**
  * Dependencies between Installations, and the holds of unfinished tasks. A task holds the Installations that were made for
- * it: once it is `ready` they stay, or its parent holds them; where it is undone, its holds are dropped.
+ * it: once it is `ready` they stay, or the tasks that it was made for hold them; where it is undone, it drops its holds.
  */
 export interface DependencyRows {
   /** Records a dependency; repeated, it changes nothing. Throws `conflict` where the needed one is being uninstalled, or is gone. */

@@ -35,11 +35,10 @@ import { createStorageSizes } from "./tenants/storage-sizes.ts";
 import { createTenantRows } from "./tenants/tenants.ts";
 
 /**
- * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and brings it to the newest
- * migration. Throws `config_invalid` for a URL that is of no use, `store_mismatch` for a server that is too old or
- * tables that Berth cannot use, `data_folder_locked` where another process has the embedded database open,
- * `store_unavailable`, with what was tried where and why it failed, when none answered in time. A start that fails
- * leaves nothing open.
+ * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and applies all migrations. Throws
+ * `config_invalid` for an unusable URL, `store_mismatch` for a server that is too old or tables that Berth cannot use,
+ * `data_folder_locked` where another process has the embedded database open, and `store_unavailable`, with the server and
+ * the reason, where none answered in time. A failed start leaves nothing open.
  */
 export async function openStore(options: ConnectionOptions): Promise<Store> {
   const scope = new Scope();
@@ -101,7 +100,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
   }
 }
 
-/** Of several processes that start on an empty database one makes the id and all read it. */
+/** Of several processes that start on an empty database one writes the id, and all read it. */
 async function makeSureOfInstanceId(db: Database): Promise<string> {
   const value = Array.from({ length: 8 }, () => randomInt(36).toString(36)).join("");
   return db.run(async (prisma) => {

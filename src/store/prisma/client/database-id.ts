@@ -1,9 +1,9 @@
 import type { Database } from "./database.ts";
 
 /**
- * Tells the databases of servers apart, also a copy from its original: the id that a server is given when it is made
- * (a physical copy keeps it), and the database's own number in it, which a dump does not hold. A server that hides its
- * id is told by the number alone.
+ * An id that differs between databases, also between a copy and its original: the id that a server gets when it is
+ * created (a physical copy keeps it), and the database's number in it, which a dump does not contain. Where a server hides
+ * its id, only the number counts.
  */
 export async function readDatabaseId(db: Database): Promise<string> {
   const [{ oid } = { oid: 0 }] = await db.run(

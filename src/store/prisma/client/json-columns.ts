@@ -1,11 +1,10 @@
 /**
- * JSON columns that several aggregates have. Those of `berth_*` tables are written by this folder alone, so their shape
- * is taken from there with `as`.
+ * JSON columns of several aggregates. This folder alone writes those of `berth_*` tables, so they are read with `as`.
  */
 import type { FaultJson } from "../../../domain/fault.ts";
 import type { Limits } from "../../../domain/limits.ts";
 
-/** Rows of earlier releases do not say how many Runtimes: there was one. */
+/** Rows of earlier releases have no number of Runtimes: it was one. */
 export function readLimits(kept: unknown): Limits {
   return { replicasMin: 1, replicasMax: 1, ...(kept as Omit<Limits, "replicasMin" | "replicasMax">) };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-/** A UUID of version 7, as the daemon gives them: rows sort by the millisecond in which they were made. */
+/** A UUID of version 7, as in the daemon's rows: rows sort by the millisecond of their creation. */
 export function uuid7(now: number = Date.now()): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(now, 0, 6);

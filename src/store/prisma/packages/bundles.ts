@@ -65,7 +65,7 @@ async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, def
     await holdTenant(tx, tenantId);
   }
   await holdKey(tx, by);
-  // In one order for all: two bundles with packages in common wait for each other, and never both.
+  // In the same order for all: two bundles with packages in common do not deadlock.
   const ordered = packages.toSorted((a, b) => (a.identifier < b.identifier ? -1 : 1));
   for (const pkg of ordered) await putPackage(tx, pkg, uploader, defaults);
   const { identifier, author, name, version, checksum, bytes } = bundle;

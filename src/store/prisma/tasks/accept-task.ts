@@ -10,7 +10,7 @@ import { createTask, holdParent } from "./task-writes.ts";
 /** The transaction behind `accept`. */
 export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const { idempotency, tenantId, by } = request;
-  // Two of the same make one task.
+  // Two equal requests make one task.
   await lineUp(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);

@@ -3,8 +3,8 @@ import type { Tx } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 
 /**
- * Frees those that wait for a task whose end this transaction has just written: at once where it did not end well, and
- * where nothing else is left that they wait for.
+ * Makes tasks claimable that wait for one whose end this transaction has just written: where it is not `ready`, or where
+ * they wait for no other unfinished task.
  */
 export async function freeWaiters(tx: Tx, id: string, state: TaskState): Promise<void> {
   await tx.taskWait.deleteMany({ where: { taskId: id } });
