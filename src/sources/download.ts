@@ -88,7 +88,7 @@ async function textOnce(
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      clock.heard();
+      clock.onBytes();
       bytes += chunk.length;
       if (bytes > TEXT_BYTES_MAX)
         throw unusable(`${withoutQuery(answer.url)} answers with more than ${TEXT_BYTES_MAX} bytes.`);

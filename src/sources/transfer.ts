@@ -32,16 +32,16 @@ export async function transfer(
   const range = from === 0 ? {} : { range: `bytes=${from}-`, "if-range": validator ?? "" };
   const answer = await client.get({ ...download, headers: { ...download.headers, ...range } }, clock.signal);
   try {
-    const bytes = await place({ answer, part, download, from });
+    const bytes = await prepare({ answer, part, download, from });
     const total = (await part.find(download.key))?.total ?? totalOf(answer);
-    await take({ answer, part, hooks, clock, settings }, { bytes, total });
+    await receive({ answer, part, hooks, clock, settings }, { bytes, total });
   } finally {
     answer.body.destroy();
   }
 }
 
 /** Prepares the file for the answer's bytes; resolves with the number of bytes before them. */
-async function place({
+async function prepare({
   answer,
   part,
   download,
@@ -78,7 +78,7 @@ async function place({
   return 0;
 }
 
-interface Taking {
+interface Receiving {
   readonly answer: HttpAnswer;
   readonly part: PartialFile;
   readonly hooks: FetchHooks;
@@ -86,8 +86,8 @@ interface Taking {
   readonly settings: TransferDeps["settings"];
 }
 
-async function take(
-  { answer, part, hooks, clock, settings }: Taking,
+async function receive(
+  { answer, part, hooks, clock, settings }: Receiving,
   { bytes, total }: { readonly bytes: number; readonly total: number | undefined },
 ): Promise<void> {
   const { bytesMax, progressMs } = settings;
@@ -97,7 +97,7 @@ async function take(
   const report = () => hooks.onProgress(total === undefined ? { done } : { done, total });
   async function* counted() {
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      clock.heard();
+      clock.onBytes();
       // Before it is written: the disk never holds more than the limit.
       if (done + chunk.length > bytesMax) throw tooLarge(answer.url, bytesMax);
       yield chunk;

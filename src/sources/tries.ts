@@ -51,7 +51,7 @@ export class IdleClock implements Disposable {
   }
 
   /** To be called for each chunk that arrives. */
-  heard(): void {
+  onBytes(): void {
     this.#timer.refresh();
   }
 

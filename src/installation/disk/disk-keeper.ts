@@ -185,7 +185,7 @@ async function takeAll(
   const takeEach = async (held: AbortSignal) => {
     for (const one of planned) {
       held.throwIfAborted();
-      const why = await area.take(one.found, held).catch((error: unknown) => whyNot(error, held));
+      const why = await area.take(one.found, held).catch((error: unknown) => reasonOf(error, held));
       if (why === undefined) taken.push(toReclaimable(area, one));
       else leave(one, why);
     }
@@ -196,7 +196,7 @@ async function takeAll(
 }
 
 /** One thing that cannot be removed stops no other: the next pass tries it again. */
-function whyNot(error: unknown, signal: AbortSignal): string {
+function reasonOf(error: unknown, signal: AbortSignal): string {
   signal.throwIfAborted();
   if (isFault(error)) return error.message;
   return error instanceof Error && "code" in error

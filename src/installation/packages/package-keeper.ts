@@ -74,7 +74,7 @@ async function keepAll<T>(
     }
     return await write();
   } catch (failure) {
-    for (const identifier of added) await takeBack(deps, identifier);
+    for (const identifier of added) await removeAdded(deps, identifier);
     throw failure;
   }
 }
@@ -97,7 +97,7 @@ async function removeDamaged(
 }
 
 /** Where the Store does not answer, the archive stays: without a row nobody sees it. */
-async function takeBack({ packages, store }: PackageKeeperDeps, identifier: string): Promise<void> {
+async function removeAdded({ packages, store }: PackageKeeperDeps, identifier: string): Promise<void> {
   try {
     if ((await store.packages.find(identifier)) === undefined) await packages.remove(identifier);
   } catch {

@@ -47,7 +47,7 @@ export async function acceptFetch(
   if (
     known !== undefined &&
     idempotency === undefined &&
-    (await mayHave(deps.store, { ...request, identifier: known }))
+    (await mayInstall(deps.store, { ...request, identifier: known }))
   )
     return await install(known);
   const accepted = await deps.store.tasks.accept({
@@ -69,7 +69,7 @@ export async function acceptFetch(
  * Whether the package is stored and the caller may install it. Knowing the identifier of another tenant's package is not
  * enough; a package of the marketplace is open to all.
  */
-export async function mayHave(
+export async function mayInstall(
   { packages }: Pick<Store, "packages">,
   {
     identifier,

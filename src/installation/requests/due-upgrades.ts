@@ -22,7 +22,7 @@ export interface DueUpgrades {
 const AT_ONCE = 200;
 
 /** Accepts the upgrades to an uploaded package, and answers those of the Tenant. Never throws: the rest is accepted later. */
-export async function takeDueUpgrades(
+export async function acceptUploadedUpgrades(
   deps: AcceptChangeDeps,
   { identifier, tenantId }: { readonly identifier: string; readonly tenantId: TenantId | undefined },
 ): Promise<DueUpgrades> {

@@ -13,7 +13,7 @@ import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
 import { containersOf } from "./containers-of.ts";
-import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
+import { acceptUploadedUpgrades, type DueUpgrades } from "./due-upgrades.ts";
 import { assertOwn, assertReplicas, mergeLimits, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
@@ -92,7 +92,7 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
       const limitsApplied = planLimits(installation.limitsGranted, next, containers);
       return await accept(request, { kind: "limits", input: { limits, limitsApplied } });
     },
-    due: (identifier, tenantId) => takeDueUpgrades(deps, { identifier, tenantId }),
+    due: (identifier, tenantId) => acceptUploadedUpgrades(deps, { identifier, tenantId }),
   };
 }
 

@@ -74,8 +74,8 @@ async function advance(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promis
   const known = progress.find(({ identifier }) => identifier === item.identifier);
   if (known === undefined || known.state !== "pending") return undefined;
   const batch = { id: task.id, attempt: task.attempt, identifier: item.identifier };
-  const begun = await findBegun(deps, children, known);
-  const found = begun ?? (await begin(deps, walk, item));
+  const started = await findStarted(deps, children, known);
+  const found = started ?? (await start(deps, walk, item));
   if (found.task === undefined) {
     await store.platformTasks.noteEnd(batch, found.cause);
     return undefined;
@@ -93,7 +93,7 @@ type Found =
   | { readonly task: undefined; readonly cause: FaultJson | undefined };
 
 /** The latest task of the item: one below the batch, or an earlier one that it joined. */
-async function findBegun(
+async function findStarted(
   { store }: BatchStepDeps,
   children: readonly Task[],
   { identifier, taskId }: BatchProgress,
@@ -112,7 +112,7 @@ function causeOf({ cause }: Task): FaultJson {
 }
 
 /** A final refusal ends the item; a cause that may pass is thrown, and the batch retries. */
-async function begin(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Found> {
+async function start(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Found> {
   const installation = await deps.store.installations.findByPlugin(
     walk.task.tenantId,
     pluginIdOf(item.identifier),
@@ -129,14 +129,14 @@ async function begin(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<
   }
 }
 
-interface Beginning {
+interface Start {
   readonly walk: Walk;
   readonly item: BatchItem;
   readonly installation: Installation | undefined;
 }
 
 /** Any installed version is enough. One that was never ready changes to the requested version. */
-async function install(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
+async function install(deps: BatchStepDeps, { walk, item, installation }: Start): Promise<Found> {
   const { task, journal, items } = walk;
   const { identifier } = item;
   if (installation !== undefined && installation.desired !== "removed") {
@@ -146,14 +146,14 @@ async function install(deps: BatchStepDeps, { walk, item, installation }: Beginn
   }
   const chosen = Object.fromEntries(items.map((one) => [pluginIdOf(one.identifier), one.identifier]));
   const accepted = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: inTheNameOf(task) },
+    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: actorOf(task) },
     ...{ origin: originOf(item), chosen },
   });
   if (accepted.created) journal.progress(`installing ${identifier}`);
   return { task: accepted.task, isOurs: true };
 }
 
-async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
+async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Start): Promise<Found> {
   if (installation === undefined || installation.desired === "removed")
     throw new Fault("installation_not_found", `${pluginIdOf(item.identifier)} is not installed any more.`);
   if ((await deps.store.packages.find(item.identifier)) === undefined)
@@ -163,13 +163,13 @@ async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Beginn
 
 async function change(
   deps: BatchStepDeps,
-  { walk, item, installation }: Beginning & { readonly installation: Installation },
+  { walk, item, installation }: Start & { readonly installation: Installation },
 ): Promise<Found> {
   const { task, journal } = walk;
   const { platformSource, ...origin } = originOf(item);
   const accepted = await acceptChange(deps, {
     ...{ id: installation.id, kind: "upgrade", identifier: item.identifier, parentId: task.id },
-    ...{ by: inTheNameOf(task), input: { origin, ...(platformSource && { platformSource }) } },
+    ...{ by: actorOf(task), input: { origin, ...(platformSource && { platformSource }) } },
   });
   if (accepted.created) journal.progress(`bringing ${installation.identifier} to ${item.identifier}`);
   return { task: accepted.task, isOurs: true };
@@ -178,7 +178,7 @@ async function change(
 /** The unfinished change of the same Installation that the item has to wait for. */
 async function findBlocker(
   { store }: BatchStepDeps,
-  { walk, item, error }: Omit<Beginning, "installation"> & { readonly error: unknown },
+  { walk, item, error }: Omit<Start, "installation"> & { readonly error: unknown },
 ): Promise<Found | undefined> {
   if (!isFault(error, "conflict")) return undefined;
   const named = TaskId.safeParse(error.details["task_id"]);
@@ -209,6 +209,6 @@ function assertNoneFailed(progress: readonly BatchProgress[]): void {
   );
 }
 
-function inTheNameOf(task: Task): Actor {
+function actorOf(task: Task): Actor {
   return { ...BERTH_ITSELF, requestId: task.id };
 }

@@ -15,7 +15,7 @@ import { isTaskEnded, type Task, type TenantTask } from "../../domain/task.ts";
 import type { Sources } from "../../sources/sources.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, PackageUploads } from "../contracts.ts";
-import { FetchInput, mayHave, originOf } from "../requests/accept-fetch.ts";
+import { FetchInput, mayInstall, originOf } from "../requests/accept-fetch.ts";
 import type { TaskContext } from "../task-engine/steps.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
 import { cancelled } from "../task-engine/while-wanted.ts";
@@ -41,10 +41,10 @@ export async function runFetch(
   const [below] = (await store.tasks.children(task.id)).slice(-1);
   if (below !== undefined) return await endAs(deps, task, below);
   await enter("fetching");
-  const identifier = (await hereAlready(deps, task)) ?? (await obtain(deps, context, signal));
+  const identifier = (await findStored(deps, task)) ?? (await obtain(deps, context, signal));
   await enter("resolving");
   const { task: child } = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: inTheNameOf(task) },
+    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: actorOf(task) },
     origin: originOf(source),
     ...(verifySignature === undefined ? {} : { verifySignature }),
   });
@@ -54,10 +54,10 @@ export async function runFetch(
 }
 
 /** The identifier where nothing has to be fetched: this task stored the Package before, or it is one of the marketplace. */
-async function hereAlready({ store }: FetchStepDeps, task: TenantTask): Promise<string | undefined> {
+async function findStored({ store }: FetchStepDeps, task: TenantTask): Promise<string | undefined> {
   const { identifier, tenantId } = task;
   if (identifier === undefined) return undefined;
-  return (await mayHave(store, { identifier, tenantId, asTenant: true })) ? identifier : undefined;
+  return (await mayInstall(store, { identifier, tenantId, asTenant: true })) ? identifier : undefined;
 }
 
 /** Fetches, checks and stores the Package; resolves with its identifier. */
@@ -76,7 +76,7 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
     const { stored } = await deps.uploads.receive(
       createReadStream(path),
       {
-        ...{ tenantId: task.tenantId, by: inTheNameOf(task), accepts: asNamed(source) },
+        ...{ tenantId: task.tenantId, by: actorOf(task), accepts: refuseUnlessNamed(source) },
         verifySignature,
         fromMarketplace: source.type === "marketplace",
       },
@@ -94,7 +94,7 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
 }
 
 /** Refuses what the marketplace sent unless it is the Package that was asked for, to the last byte. */
-function asNamed(source: Source): (pkg: Package) => void {
+function refuseUnlessNamed(source: Source): (pkg: Package) => void {
   return ({ identifier }) => {
     if (source.type !== "marketplace" || source.identifier === identifier) return;
     throw new Fault(
@@ -105,7 +105,7 @@ function asNamed(source: Source): (pkg: Package) => void {
   };
 }
 
-function inTheNameOf(task: Task): Actor {
+function actorOf(task: Task): Actor {
   return { ...BERTH_ITSELF, requestId: task.id };
 }
 

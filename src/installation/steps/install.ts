@@ -58,8 +58,8 @@ export async function runInstall(
   );
 
   await enter("starting");
-  const said = [...context.installation.warnings, ...(trust.warning === undefined ? [] : [trust.warning])];
-  const warnings = [...new Set([...said, ...found])];
+  const known = [...context.installation.warnings, ...(trust.warning === undefined ? [] : [trust.warning])];
+  const warnings = [...new Set([...known, ...found])];
   const key = await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   const before = context.installation.poolKey;
   if (task.kind === "install" && before !== undefined && before !== key)

@@ -1,6 +1,6 @@
 /**
  * Removes a Tenant: its Installations, each by a task of its own, then its data on disk, then its rows. A worker that
- * takes over starts again and finds the finished parts gone.
+ * takes over starts again and finds the finished parts unlessGone.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
@@ -74,7 +74,7 @@ async function uninstall(
 ): Promise<void> {
   signal.throwIfAborted();
   const by: Actor = { ...BERTH_ITSELF, requestId: task.id };
-  const accepted = await acceptUninstall(deps, installation.id, { by, force: true }).catch(gone);
+  const accepted = await acceptUninstall(deps, installation.id, { by, force: true }).catch(unlessGone);
   if (accepted === undefined) return;
   if (!begun.has(installation.id)) journal.progress(`uninstalling ${installation.identifier}`);
   begun.add(installation.id);
@@ -85,7 +85,7 @@ async function uninstall(
   if (after?.state !== "ready") await deps.clock.sleep(deps.pollMs, signal);
 }
 
-function gone(error: unknown): undefined {
+function unlessGone(error: unknown): undefined {
   if (isFault(error, "installation_not_found")) return undefined;
   throw error;
 }

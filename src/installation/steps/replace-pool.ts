@@ -2,7 +2,7 @@ import type { Limits } from "../../domain/limits.ts";
 import { type Replaced, replacedSince } from "../../domain/replaced-runtimes.ts";
 import type { RuntimeRecord } from "../../domain/runtime.ts";
 import type { StepContext } from "./install.ts";
-import { lastWords, type StartPoolDeps } from "./start-pool.ts";
+import { lastOutput, type StartPoolDeps } from "./start-pool.ts";
 
 const MESSAGES: Readonly<Record<Replaced, string>> = {
   none: "the running containers have the new limits",
@@ -24,7 +24,7 @@ export async function replacePool(
   try {
     runtimes = await keeper.replace(poolKey, limits === undefined ? {} : { limits }, signal);
   } catch (error) {
-    for (const line of lastWords(error)) journal.log(line);
+    for (const line of lastOutput(error)) journal.log(line);
     throw error;
   }
   const replaced = limits === undefined ? "all" : replacedSince(runtimes, task.createdAt);

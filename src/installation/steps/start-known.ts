@@ -2,7 +2,7 @@ import { findKnownImage } from "../images/ready-image.ts";
 import { announceChange } from "../task-engine/announce-change.ts";
 import { needsOfPackage, type StepContext } from "./install.ts";
 import { startPool } from "./start-pool.ts";
-import { asWanted, type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
+import { asDesired, type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
 /**
  * Starts the task's package from the image under that key, which needs neither network nor archive. Where there is no
@@ -20,7 +20,7 @@ export async function startKnown(
   if (image === undefined || pkg === undefined) return await runUpgrade(deps, context, signal);
   await needsOfPackage(deps, context, pkg);
   await context.enter("starting");
-  const wanted = await asWanted(deps, context);
+  const wanted = await asDesired(deps, context);
   const warnings = [...new Set([...wanted.installation.warnings, ...image.warnings])];
   await startPool(deps, wanted, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   await journal.flush();

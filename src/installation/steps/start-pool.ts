@@ -61,21 +61,21 @@ export async function startPool(
     await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
   } catch (error) {
     // The plugin's last output belongs to the task's log, like that of the build.
-    for (const line of lastWords(error)) journal.log(line);
+    for (const line of lastOutput(error)) journal.log(line);
     // A worker that stops, or has lost its lease, leaves the Pool to the one that takes over.
-    if (!signal.aborted) await unwant(deps, key);
+    if (!signal.aborted) await setUnwanted(deps, key);
     throw error;
   }
   return key;
 }
 
-export function lastWords(error: unknown): readonly string[] {
+export function lastOutput(error: unknown): readonly string[] {
   const lines = isFault(error) ? error.details["logs"] : undefined;
   return Array.isArray(lines) ? lines.map(String) : [];
 }
 
 /** Keeps supervision from starting a Pool again whose first start failed, unless another Installation uses it. */
-async function unwant({ store }: StartPoolDeps, key: string): Promise<void> {
+async function setUnwanted({ store }: StartPoolDeps, key: string): Promise<void> {
   const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
   if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;
   await store.pools.setWanted(key, false);

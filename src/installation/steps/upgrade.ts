@@ -18,12 +18,12 @@ export async function runUpgrade(
   context: StepContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await runInstall(deps, await asWanted(deps, context), signal);
+  await runInstall(deps, await asDesired(deps, context), signal);
   await announceChange(deps, context.installation);
 }
 
 /** The context with the Installation as it is to be once the task is ready. */
-export async function asWanted(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
+export async function asDesired(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
   const { task, installation } = context;
   const { identifier } = task;
   const pkg = await deps.store.packages.find(identifier);

@@ -89,7 +89,7 @@ class Pass {
   /** A task that cannot be enqueued now is found by the sweeper: it is claimable already. */
   async #releaseTasks(): Promise<void> {
     const { store, queue, log, settings } = this.#deps;
-    for (const { id, attempt } of await store.takeover.handOut(settings))
+    for (const { id, attempt } of await store.takeover.releaseTasks(settings))
       await queue.enqueue("task.run", { taskId: id, attempt }).catch((error: unknown) => {
         log.warn({ op: "task.enqueue", ok: false, task_id: id, code: toFault(error).code });
       });

@@ -37,7 +37,7 @@ export async function whileWanted(
   }
   const watching = (async () => {
     while (!done.signal.aborted) {
-      const why = await whyNot(deps, task).catch(() => undefined);
+      const why = await causeToStop(deps, task).catch(() => undefined);
       if (why !== undefined) return unwanted.abort(why);
       await bell.wait(deps.clock, deps.pollMs, done.signal);
     }
@@ -50,7 +50,7 @@ export async function whileWanted(
   }
 }
 
-async function whyNot({ store }: WantedDeps, { id, installationId }: Task): Promise<Fault | undefined> {
+async function causeToStop({ store }: WantedDeps, { id, installationId }: Task): Promise<Fault | undefined> {
   const ending = (await store.tasks.find(id))?.ending;
   if (ending !== undefined) return new Fault(ending.cause.code, ending.cause.message);
   if (installationId === undefined) return undefined;

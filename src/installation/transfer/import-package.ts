@@ -55,7 +55,7 @@ export async function importPackage(
   await keepSignatures(deps, { read, folder }, by);
   await trust.decide({ read, tenantId: undefined, from: "upload" });
 
-  const image = await takeImage(deps, { manifest, read, folder }, signal);
+  const image = await buildImported(deps, { manifest, read, folder }, signal);
   const archive = createReadStream(join(folder, PACKAGE));
   const { stored } = await uploads.receive(archive, by === undefined ? {} : { by }, signal);
   const { id, runtime_image_id, builder_version } = manifest.image;
@@ -101,7 +101,7 @@ interface Taking {
  * Builds the image that runs here: the dependencies of the imported image, and on top of them the files of the checked
  * archive in place of the image's own. Configuration, user and labels are those of this Berth.
  */
-async function takeImage(deps: ImportDeps, { manifest, read, folder }: Taking, signal: AbortSignal) {
+async function buildImported(deps: ImportDeps, { manifest, read, folder }: Taking, signal: AbortSignal) {
   const key = importedImageKey(manifest.image.id, read.checksum);
   const source = await verifyPackage({ archivePath: join(folder, PACKAGE), pkg: read }, deps, signal);
   const quiet = () => undefined;

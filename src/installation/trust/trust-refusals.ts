@@ -28,7 +28,7 @@ export function signatureRequired(verdict: TrustVerdict, refusal: Refusal): Faul
   const { policyFrom, checksum } = refusal;
   const commands = [ADD_KEY, admit(checksum)];
   const message =
-    `${said(verdict, refusal)}, and the policy of ${OWNERS[policyFrom]} is require. ` +
+    `${describe(verdict, refusal)}, and the policy of ${OWNERS[policyFrom]} is require. ` +
     `Wanted: ${wanted(refusal)}. An operator trusts another key with \`${ADD_KEY}\`, ` +
     `or admits this package alone with \`${admit(checksum)}\`.`;
   return new Fault("signature_required", message, { details: details(refusal, commands) });
@@ -38,7 +38,7 @@ export function signatureRequired(verdict: TrustVerdict, refusal: Refusal): Faul
 export function vendorSignatureRequired(verdict: TrustVerdict, refusal: Refusal): Fault {
   const commands = [ADD_KEY, admit(refusal.checksum)];
   const message =
-    `${said(verdict, refusal)}, and its author's name is the vendor's. Wanted: ${wanted(refusal)}. ` +
+    `${describe(verdict, refusal)}, and its author's name is the vendor's. Wanted: ${wanted(refusal)}. ` +
     "BERTH_SIGNATURE_LANGGENIUS=no turns this check off.";
   return new Fault("signature_required", message, {
     details: { ...details(refusal, commands), refused_for: "vendor" },
@@ -48,7 +48,7 @@ export function vendorSignatureRequired(verdict: TrustVerdict, refusal: Refusal)
 /** Refuses a signature that no trusted key made over these contents. */
 export function signatureWrong(refusal: Refusal): Fault {
   const message =
-    `${said("wrong", refusal)}: it was changed after it ` +
+    `${describe("wrong", refusal)}: it was changed after it ` +
     `was signed, or signed with another key. Wanted: ${wanted(refusal)}. ` +
     `An operator trusts another key with \`${ADD_KEY}\`.`;
   return new Fault("signature_wrong", message, { details: details(refusal, [ADD_KEY]) });
@@ -56,7 +56,7 @@ export function signatureWrong(refusal: Refusal): Fault {
 
 /** One sentence for the policy `warn`. */
 export function warningOf(verdict: TrustVerdict, refusal: Refusal): string {
-  return `${said(verdict, refusal)}; the policy require would refuse it.`;
+  return `${describe(verdict, refusal)}; the policy require would refuse it.`;
 }
 
 /**
@@ -76,7 +76,7 @@ export function checkRepeated({ installation, task, created }: Accepted): void {
 
 const OWNERS = { instance: "this instance", tenant: "the tenant", request: "the request" } as const;
 
-function said(verdict: TrustVerdict, { identifier, category }: Refusal): string {
+function describe(verdict: TrustVerdict, { identifier, category }: Refusal): string {
   switch (verdict) {
     case "category_missing":
       return `${identifier} is signed by a trusted key, but not with the category ${category}, which its author's name needs`;

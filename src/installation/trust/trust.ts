@@ -171,7 +171,7 @@ async function decide(
     throw vendorSignatureRequired(verdict, refusal);
   return {
     ...{ identifier, verdict, policy, policyFrom },
-    ...(verified !== undefined && saidBy(verified)),
+    ...(verified !== undefined && signerOf(verified)),
     ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
     decidedAt: new Date(clock.now()).toISOString(),
   };
@@ -264,7 +264,7 @@ function verdictOf(found: {
   return isSigned ? "unjudged" : "unsigned";
 }
 
-function saidBy({ key, category, time }: Verified) {
+function signerOf({ key, category, time }: Verified) {
   const signedAt = new Date(time * 1000);
   return {
     ...{ keyId: key.id, keyName: key.name },

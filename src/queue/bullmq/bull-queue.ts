@@ -267,7 +267,7 @@ class BullQueue implements Queue {
       ...(connectionName === undefined ? {} : { connectionName }),
       ...behaviour,
     });
-    return clients === undefined ? quiet(client) : note(client, clients);
+    return clients === undefined ? quiet(client) : track(client, clients);
   }
 }
 
@@ -275,14 +275,14 @@ function quiet(client: Redis): Redis {
   return client.on("error", () => undefined);
 }
 
-function note(client: Redis, clients: Redis[]): Redis {
+function track(client: Redis, clients: Redis[]): Redis {
   const duplicate = client.duplicate.bind(client);
   const { connectionName } = client.options;
   client.duplicate = (override) => {
     const copy = duplicate(override);
     // The library gives the duplicate another name; the name is sent once it is connected.
     Object.assign(copy.options, { connectionName });
-    return note(copy, clients);
+    return track(copy, clients);
   };
   clients.push(quiet(client));
   return client;

@@ -54,7 +54,7 @@ async function readInfo(server: RedisServer): Promise<RedisInfo> {
 /** The first Sentinel that knows the master decides. Throws `NoMaster` with the reason of each where none does. */
 async function askSentinels(server: RedisServer): Promise<RedisOptions> {
   const { master = "", addresses = [] } = server.sentinel ?? {};
-  const said: NetworkFailure[] = [];
+  const failures: NetworkFailure[] = [];
   for (const address of addresses) {
     try {
       const found = await withClient(server.optionsOf(address, "sentinel"), (client) =>
@@ -62,25 +62,25 @@ async function askSentinels(server: RedisServer): Promise<RedisOptions> {
       );
       const [host, port] = Array.isArray(found) ? found : [];
       if (typeof host === "string") return server.optionsOf({ host, port: Number(port) }, "server");
-      said.push({
+      failures.push({
         reason: `Sentinel ${address.host}:${address.port} knows no master ${master}`,
         isFinal: false,
       });
     } catch (error) {
       const { reason, isFinal } = explainRedis(error, server);
-      said.push({ reason: `Sentinel ${address.host}:${address.port}: ${reason}`, isFinal });
+      failures.push({ reason: `Sentinel ${address.host}:${address.port}: ${reason}`, isFinal });
     }
   }
-  throw new NoMaster(said);
+  throw new NoMaster(failures);
 }
 
 /** Carries the failure of each Sentinel. */
 class NoMaster extends Error {
-  readonly said: readonly NetworkFailure[];
+  readonly failures: readonly NetworkFailure[];
 
-  constructor(said: readonly NetworkFailure[]) {
+  constructor(failures: readonly NetworkFailure[]) {
     super("no Sentinel names the master");
-    this.said = said;
+    this.failures = failures;
   }
 }
 
@@ -153,8 +153,8 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function explainRedis(error: unknown, { usesTls }: RedisServer): NetworkFailure {
   if (error instanceof NoMaster) {
-    const reason = error.said.map((one) => one.reason).join("; ");
-    return { reason, isFinal: error.said.every((one) => one.isFinal) };
+    const reason = error.failures.map((one) => one.reason).join("; ");
+    return { reason, isFinal: error.failures.every((one) => one.isFinal) };
   }
   if (isFault(error)) return { reason: "it is a replica, which takes no writes", isFinal: false };
   if (error instanceof Error && error.name === "ReplyError") {

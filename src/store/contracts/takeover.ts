@@ -42,7 +42,7 @@ export interface TakeoverPlace {
 
 /**
  * Installations of dify-plugin-daemon. Each is taken over once, whichever process starts: one transaction writes its row,
- * where there is none, and the task that makes it ready. Such a task cannot be claimed until `handOut` releases it.
+ * where there is none, and the task that makes it ready. Such a task cannot be claimed until `releaseTasks` releases it.
  */
 export interface TakeoverRows {
   /**
@@ -87,7 +87,7 @@ export interface TakeoverRows {
    * Releases the next tasks: as many as make at most `neededMax` run of those that calls wait for, and `othersMax` of the
    * others.
    */
-  handOut(bounds: {
+  releaseTasks(bounds: {
     readonly neededMax: number;
     readonly othersMax: number;
   }): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;

@@ -54,7 +54,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
     });
     const instanceId = await connection.reached(async () => {
       await db.run(() =>
-        connection.unhurried(async (pool) =>
+        connection.withoutTimeLimit(async (pool) =>
           migrate({ adapter: await new PrismaPg(pool).connect(), log: options.log }),
         ),
       );

@@ -46,7 +46,7 @@ export interface Connection extends AsyncDisposable {
   /** Retries the work until the server answers or the start's time is over. */
   reached<T>(work: () => Promise<T>): Promise<T>;
   /** A connection for work without a time limit. It counts as one of the pool, which nothing else uses yet. */
-  unhurried<T>(work: (pool: Pool) => Promise<T>): Promise<T>;
+  withoutTimeLimit<T>(work: (pool: Pool) => Promise<T>): Promise<T>;
 }
 
 /** Grace, at most, after the statement timeout, at which the server itself gives up. */
@@ -89,7 +89,7 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
     statement_timeout: statementTimeoutMs,
     // Shorter than the silence limit, which is for sockets that owe an answer.
     idleTimeoutMillis: Math.min(statementTimeoutMs, 30_000),
-    stream: () => impatientSocket(statementTimeoutMs + Math.min(statementTimeoutMs, OVERDUE_MS_MAX)),
+    stream: () => socketWithSilenceLimit(statementTimeoutMs + Math.min(statementTimeoutMs, OVERDUE_MS_MAX)),
   });
   const signal = options.signal ?? new AbortController().signal;
   return {
@@ -113,7 +113,7 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
         },
       );
     },
-    unhurried: async (work) => {
+    withoutTimeLimit: async (work) => {
       await using own = new Scope();
       return await work(watchedPool(own, log, { ...common, max: 1 }).pool);
     },
@@ -143,7 +143,7 @@ async function openEmbedded(
     ...pool,
     acquireTimeoutMs: statementTimeoutMs,
     reached: (work) => work(),
-    unhurried: (work) => work(pool.pool),
+    withoutTimeLimit: (work) => work(pool.pool),
     [Symbol.asyncDispose]: () => scope.close(),
   };
 }
@@ -171,7 +171,7 @@ function watchedPool(scope: Scope, log: Log, config: PoolConfig): Pick<Connectio
 }
 
 /** While data is unacknowledged, the kernel notices a peer that disappeared only after a quarter of an hour. */
-function impatientSocket(silenceMs: number): Socket {
+function socketWithSilenceLimit(silenceMs: number): Socket {
   const socket = new Socket();
   return socket.setTimeout(silenceMs, () => {
     const error = new Error(`PostgreSQL has been silent for ${silenceMs} ms`);

@@ -40,7 +40,7 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
     orderBy: [{ createdAt: "desc" }, { id: "desc" }],
   });
   if (unfinished !== null) {
-    if (!isSame(unfinished, request)) throw taken(unfinished);
+    if (!isSame(unfinished, request)) throw otherChangeRunning(unfinished);
     await forgetDue(tx, request);
     return { installation: toInstallation(found), task: toTask(unfinished), created: false };
   }
@@ -48,7 +48,8 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   assertPossible(found, request);
   if (identifier !== found.identifier) await holdPackage(tx, identifier);
   await forgetDue(tx, request);
-  const known = kind === "upgrade" && identifier === found.identifier ? await arrivalOf(tx, found) : null;
+  const known =
+    kind === "upgrade" && identifier === found.identifier ? await taskThatInstalled(tx, found) : null;
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
   const changed = await applyAtOnce(tx, found, request);
   const task = await createTask(tx, {
@@ -116,7 +117,10 @@ function assertPossible(found: rows.Installation, { kind }: AcceptChange): void 
 }
 
 /** The task that installed its identifier; null where Berth did not install it. */
-export async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): Promise<rows.Task | null> {
+export async function taskThatInstalled(
+  tx: Tx,
+  { id, identifier }: rows.Installation,
+): Promise<rows.Task | null> {
   return await tx.task.findFirst({
     where: {
       installationId: id,
@@ -129,7 +133,7 @@ export async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): 
 }
 
 /** Refuses a change while that task is unfinished. */
-export function taken({ id, kind, installationId }: rows.Task): Fault {
+export function otherChangeRunning({ id, kind, installationId }: rows.Task): Fault {
   return new Fault("conflict", `Another change of this installation is running: ${kind}.`, {
     details: { task_id: id, kind, installation_id: installationId },
   });

@@ -13,8 +13,8 @@ import { holdPackage } from "../packages/packages.ts";
 import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { checkInstallations, lineUp } from "../tenants/tenant-quotas.ts";
-import { arrivalOf, taken } from "./accept-change.ts";
+import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts";
+import { otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
 import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
 import { toInstallation } from "./installation-row.ts";
 
@@ -26,7 +26,7 @@ export async function acceptInstall(
 ): Promise<Accepted> {
   const { idempotency, tenantId, by } = request;
   // Serialises requests of a Tenant, so that simultaneous ones do not exceed a quota together.
-  await lineUp(tx, tenantId);
+  await serializeTenant(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
   await holdParent(tx, request.parentId);
@@ -76,9 +76,9 @@ async function knownTask(tx: Tx, found: rows.Installation): Promise<rows.Task | 
   const unfinished = await tx.task.findFirst({ where: { installationId: found.id, finishedAt: null } });
   if (unfinished?.kind === "install") return unfinished;
   if (unfinished !== null && (found.state === "failed" || unfinished.identifier !== found.identifier))
-    throw taken(unfinished);
+    throw otherChangeRunning(unfinished);
   if (found.state === "failed") return null;
-  return (await arrivalOf(tx, found)) ?? (await latestTask(tx, found.id));
+  return (await taskThatInstalled(tx, found)) ?? (await latestTask(tx, found.id));
 }
 
 /** An Installation of the daemon keeps its id: it is the same Installation. */

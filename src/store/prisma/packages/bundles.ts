@@ -10,7 +10,7 @@ import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { lineUp } from "../tenants/tenant-quotas.ts";
+import { serializeTenant } from "../tenants/tenant-quotas.ts";
 import { putPackage } from "./packages.ts";
 
 type Upload = Parameters<BundleRows["put"]>[0];
@@ -61,7 +61,7 @@ async function remove(tx: Tx, identifier: string, by: Actor | undefined): Promis
 async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, defaults: TenantQuotas) {
   const { tenantId, by } = uploader;
   if (tenantId !== undefined) {
-    await lineUp(tx, tenantId);
+    await serializeTenant(tx, tenantId);
     await holdTenant(tx, tenantId);
   }
   await holdKey(tx, by);

@@ -13,7 +13,7 @@ import { Prisma } from "../generated/client.ts";
 import { noteUpgradesDue } from "../installations/upgrades.ts";
 
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { checkDisk, lineUp } from "../tenants/tenant-quotas.ts";
+import { checkDisk, serializeTenant } from "../tenants/tenant-quotas.ts";
 
 type Uploader = Parameters<PackageStoreRows["put"]>[1];
 
@@ -58,7 +58,7 @@ export async function putPackage(
   defaults: TenantQuotas,
 ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }> {
   if (tenantId !== undefined) {
-    await lineUp(tx, tenantId);
+    await serializeTenant(tx, tenantId);
     await holdTenant(tx, tenantId);
   }
   await holdKey(tx, by);

@@ -35,7 +35,7 @@ export async function adopt(
   const last = found.at(-1)?.id;
   if (last === undefined) return { installations: 0, countsMended: 0, endpointCountsMended: 0, last };
   const adopted = await insert(tx, storableJson(await ofTenantsThatStay(tx, found)), storableJson(limits));
-  return { installations: adopted.length, ...(await mend(tx, adopted)), last };
+  return { installations: adopted.length, ...(await correctCounts(tx, adopted)), last };
 }
 
 /** Leaves out Tenants that are being removed: a takeover must not create them again. */
@@ -69,7 +69,7 @@ const ROWS = (records: string) => Prisma.sql`
   jsonb_to_recordset(${records}::jsonb) AS r(id uuid, tenant_id uuid, plugin_id text, identifier text, source text,
     meta jsonb, created_at timestamptz, task_id uuid, event_id uuid)`;
 
-/** Answers the ids of the rows that this call has written. Their tasks are not claimable until `handOut` releases them. */
+/** Answers the ids of the rows that this call has written. Their tasks are not claimable until `releaseTasks` releases them. */
 async function insert(tx: Tx, records: string, limits: string): Promise<readonly string[]> {
   const made = await tx.$queryRaw<{ id: string }[]>`
     INSERT INTO berth_installations (id, tenant_id, plugin_id, identifier, desired, state, generation, limits_asked,
@@ -100,7 +100,7 @@ async function insert(tx: Tx, records: string, limits: string): Promise<readonly
   return made.map(({ id }) => id);
 }
 
-async function mend(tx: Tx, adopted: readonly string[]): Promise<Omit<Adopted, "installations">> {
+async function correctCounts(tx: Tx, adopted: readonly string[]): Promise<Omit<Adopted, "installations">> {
   if (adopted.length === 0) return { countsMended: 0, endpointCountsMended: 0 };
   const ids = Prisma.join(adopted.map((id) => Prisma.sql`${id}::uuid`));
   const theirs = Prisma.sql`(SELECT o.plugin_unique_identifier FROM plugin_installations o WHERE o.id IN (${ids}))`;

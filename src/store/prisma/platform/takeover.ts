@@ -21,7 +21,7 @@ export function createTakeoverRows(db: Database): TakeoverRows {
     keepPackage: (pkg, granted) => db.transaction((tx) => keepPackage(tx, pkg, granted)),
     fail: (identifier, why) =>
       writeCause(why, (cause) => db.transaction((tx) => fail(tx, identifier, cause))),
-    handOut: (bounds) => db.transaction((tx) => handOut(tx, bounds)),
+    releaseTasks: (bounds) => db.transaction((tx) => releaseTasks(tx, bounds)),
     raise: (id) =>
       db.run(async (prisma) => {
         await prisma.$executeRaw`
@@ -160,7 +160,7 @@ async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fai
   return rows.length;
 }
 
-async function handOut(tx: Tx, { neededMax, othersMax }: Parameters<TakeoverRows["handOut"]>[0]) {
+async function releaseTasks(tx: Tx, { neededMax, othersMax }: Parameters<TakeoverRows["releaseTasks"]>[0]) {
   // One worker at a time releases tasks: every database has this row, and locks on it are short.
   await tx.$queryRaw`SELECT 1 AS one FROM berth_meta WHERE key = 'instance_id' FOR UPDATE`;
   // An upgrade that the platform requested waits for the install.

@@ -3,7 +3,7 @@ import { jsonText, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { claimKey, keepAnswer, toTaskAnswer } from "../installations/idempotency.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { lineUp } from "../tenants/tenant-quotas.ts";
+import { serializeTenant } from "../tenants/tenant-quotas.ts";
 import { toTenantTask } from "./task-row.ts";
 import { createTask, holdParent } from "./task-writes.ts";
 
@@ -11,7 +11,7 @@ import { createTask, holdParent } from "./task-writes.ts";
 export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const { idempotency, tenantId, by } = request;
   // Two equal requests make one task.
-  await lineUp(tx, tenantId);
+  await serializeTenant(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
   await holdParent(tx, request.parentId);

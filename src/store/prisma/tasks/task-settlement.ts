@@ -16,13 +16,13 @@ export async function settle(tx: Tx, task: EndedTask, state: TaskState): Promise
   if (state === "ready") {
     if (task.kind === "uninstall") await forget(tx, task.installation_id);
     else await settleNeeds(tx, task.installation_id);
-    await handOn(tx, task);
+    await passHolds(tx, task);
   }
   await tx.taskHold.deleteMany({ where: { taskId: task.id } });
 }
 
 /** Passes its holds to the tasks that it was made for; where there are none, its Installations stay for good. */
-async function handOn(tx: Tx, { id, parent_id: parentId, installation_id: installationId }: EndedTask) {
+async function passHolds(tx: Tx, { id, parent_id: parentId, installation_id: installationId }: EndedTask) {
   const held = await tx.taskHold.findMany({ where: { taskId: id } });
   if (held.length === 0) return;
   const receivers =

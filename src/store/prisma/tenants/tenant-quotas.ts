@@ -39,7 +39,7 @@ export function createTenantQuotas(
       }),
     setQuotas: (tenantId, changes, by) =>
       db.transaction(async (tx) => {
-        await lineUp(tx, tenantId);
+        await serializeTenant(tx, tenantId);
         await holdTenant(tx, tenantId);
         await holdKey(tx, by);
         const data = {
@@ -94,13 +94,13 @@ export const reservedBytes = Prisma.sql`coalesce(r.memory_bytes, (p.limits ->> '
   + (p.limits ->> 'storageBytes')::bigint + ${SPARE_MEMORY_BYTES}::bigint, 0)`;
 
 /** Serialises transactions of one Tenant until they end. To be called before any other lock of the Tenant. */
-export async function lineUp(tx: Tx, tenantId: string): Promise<void> {
+export async function serializeTenant(tx: Tx, tenantId: string): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO berth_tenants AS known (id) VALUES (${tenantId}::uuid)
     ON CONFLICT (id) DO UPDATE SET removing_task_id = known.removing_task_id`;
 }
 
-/** Throws `quota_exceeded` where the Installation that this transaction has written exceeds the quota. Call `lineUp` first. */
+/** Throws `quota_exceeded` where the Installation that this transaction has written exceeds the quota. Call `serializeTenant` first. */
 export async function checkInstallations(
   tx: Tx,
   tenantId: TenantId,
@@ -126,7 +126,7 @@ export async function memoryQuotaOf(
   return row === undefined ? undefined : (numberOf(row.max) ?? memoryBytesMax);
 }
 
-/** Throws `quota_disk` where that many more bytes exceed the quota. Call `lineUp` first. */
+/** Throws `quota_disk` where that many more bytes exceed the quota. Call `serializeTenant` first. */
 export async function checkDisk(
   tx: Tx,
   { tenantId, moreBytes }: { readonly tenantId: string; readonly moreBytes: number },
