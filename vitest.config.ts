@@ -38,9 +38,9 @@ export default defineConfig({
       onTheEngine("contract", { group: 1, workers: 2 }),
       onTheEngine("integration", { group: 1, workers: 2 }),
       // They wait for containers and short clocks.
-      onTheEngine("e2e", { group: 2, workers: 3 }),
+      onTheEngine("e2e", { group: 2, workers: 4 }),
       // Its attackers take the machine's processors away from everything that they wait for.
-      onTheEngine("hostile", { group: 3, workers: 1, shortMs: 300_000 }),
+      onTheEngine("hostile", { group: 3, workers: 2, shortMs: 300_000 }),
     ],
   },
 });

@@ -1,5 +1,8 @@
-/** `npm run docs`: writes the pages of `docs/` that are generated from the code. A unit test compares them. */
-import { writeFileSync } from "node:fs";
-import { SETTINGS_PAGE, settingsPage } from "./docs/settings-page.ts";
+/** `npm run docs`: writes what is generated from the code into the pages of `docs/`. A unit test compares them. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { GENERATED } from "./docs/generated.ts";
 
-writeFileSync(SETTINGS_PAGE, settingsPage());
+for (const [page, generate] of Object.entries(GENERATED)) {
+  const path = new URL(`../${page}`, import.meta.url);
+  writeFileSync(path, generate(readFileSync(path, "utf8")));
+}

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 /** Seconds that a file takes in a whole run on 2 quiet cores. Files of a project that are not named take this at most. */
 const PROJECT_SECONDS: Readonly<Record<string, number>> = {
   src: 4,
+  scripts: 4,
   contract: 10,
   integration: 12,
   e2e: 25,
@@ -21,7 +22,7 @@ const REFERENCE_MS = 250;
 /** Milliseconds that a file takes on the machine of the measurements; `file` is relative to the project's root. */
 export function expectedMs(file: string): number {
   const [top = "", project = ""] = file.split("/");
-  const seconds = FILE_SECONDS[file] ?? PROJECT_SECONDS[top === "src" ? top : project] ?? 0;
+  const seconds = FILE_SECONDS[file] ?? PROJECT_SECONDS[top === "test" ? project : top] ?? 0;
   return seconds * 1000;
 }
 

@@ -1,4 +1,4 @@
-"""Runs into every limit of the Container that it stands in, and says what happened: one JSON object a line.
+"""Tries to exceed every limit of its Container and prints what happened, one JSON object a line.
 
 It is mounted where the runner of a plugin would be, and needs the standard library alone. What an answer means is for
 `src/runtime/doctor/judge.ts` to say; the last check may kill this process, so that each line is written at once.
@@ -18,10 +18,10 @@ import time
 
 PAGE = 4096
 MIB = 1 << 20
-# Of the system call keyctl, which the Engine's own profile forbids and any user may make without it.
+# Numbers of the system call keyctl, which the Engine's seccomp profile forbids and any user may make without it.
 KEYCTL = {"x86_64": 250, "aarch64": 219}
 STAT_FILES = ("/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpu/cpu.stat")
-# Everything of the image that a plugin must not change, and the places that anybody could write otherwise.
+# Parts of the image that a plugin must not change, and places that are writable for everybody otherwise.
 ROOT_FOLDERS = ("/", "/etc", "/usr/local/bin", "/var/tmp", "/run", "/run/berth", "/opt", "/home")
 
 
@@ -52,12 +52,12 @@ def identity():
 
 
 def forbidden_call():
-    """True: refused; False: the kernel made it; None: not known on this processor."""
+    """True: refused; False: the kernel executed it; None: unknown on this processor."""
     number = KEYCTL.get(platform.machine())
     if number is None:
         return None
     libc = ctypes.CDLL(None, use_errno=True)
-    # KEYCTL_GET_KEYRING_ID of this process's own keyring, made if need be.
+    # KEYCTL_GET_KEYRING_ID of this process's keyring, which is made if it does not exist.
     if libc.syscall(number, 0, -2, 1) >= 0:
         return False
     return ctypes.get_errno() in (errno.EPERM, errno.ENOSYS)
@@ -77,7 +77,7 @@ def root():
 
 
 def scratch(expected):
-    """How many bytes and how many files /tmp takes; a little over the limit is tried, never more."""
+    """How many bytes and files /tmp takes; tries a little more than the limit and stops there."""
     path, block, written = "/tmp/.berth-probe", b"x" * (256 * 1024), 0
     try:
         with open(path, "wb", buffering=0) as file:
@@ -186,7 +186,7 @@ def default_gateway():
 
 
 def memory(limit):
-    """A child takes twice the limit, a piece at a time, each page of it written; its last words are in a pipe."""
+    """A child takes up to twice the limit, piece by piece, and writes each page; it reports through a pipe."""
     reader, writer = os.pipe()
 
     def grow():
@@ -209,7 +209,7 @@ def memory(limit):
 
 def main():
     expected = json.loads(sys.argv[1])
-    # Whatever happens, this Container does not stay.
+    # Ends this Container in any case.
     signal.alarm(expected["secondsMax"])
     identity()
     root()

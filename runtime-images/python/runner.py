@@ -1,24 +1,24 @@
-"""The runner: the plugin's parent inside its Container, and its only way to the outside.
+"""The runner: the plugin's parent process inside its Container, and the plugin's only connection to Berth.
 
-It starts the plugin on pipes, dials every Berth process that has a socket in the folder, and carries JSON lines both
-ways. What must hold, whatever plugin and hosts do:
+It starts the plugin on pipes, dials every Berth process that has a socket in the folder, and passes JSON lines both
+ways. Guarantees, whatever plugin and hosts do:
 
-* the plugin's stdout and stderr are always drained, so neither a slow host nor a log flood freezes it;
-* only whole lines are passed on, in both directions: a host that dies in mid-line leaves nothing behind;
+* the plugin's stdout and stderr are always read, so neither a slow host nor a log flood freezes it;
+* only whole lines are passed on, in both directions, also if a host dies in mid-line;
 * memory is bounded: one unfinished line (frame limit) plus one buffer per host;
-* the end of the plugin is reported on every control connection before anything else is done.
+* the end of the plugin is reported on every control connection before anything else happens.
 
-One thread, one epoll loop, standard library only, Python 3.11 and newer. To be started as `python3 -I -S runner.py`
-by an init that is PID 1: the SDK ends itself when its parent is PID 1, so the runner refuses to be that.
+One thread, one epoll loop, standard library only, Python 3.11 and newer. An init with PID 1 starts it as
+`python3 -I -S runner.py`: the SDK ends itself if its parent has PID 1, so the runner refuses to have it.
 
-The two connections of a host. Each begins with a line from the runner: {"hello":"data"} or {"hello":"control", ...}.
+Each host has two connections. Each begins with a line from the runner: {"hello":"data"} or {"hello":"control", ...}.
 Data then carries request lines in and `session` lines out; a line over ANNOUNCED_BYTES is preceded by
 {"berth":"frame","session_id":...,"bytes":N}, N counting the line with its newline, so that the host can make room
 before it reads. Control carries pings and start in and pongs, ready, exit, frame_too_large, dropped and notice out.
 
-The plugin has the runner's user id: it can stop the runner and dial the hosts itself. So each hello proves a key (an
-HMAC over the socket's name, the connection's and the hello's number) that the plugin cannot learn: the runner makes
-itself unreadable, reads the key from its file, and starts the plugin when the hosts have taken that file away.
+The plugin has the runner's user id, so it can stop the runner and dial the hosts itself. Therefore each hello proves a
+key (an HMAC over the socket's name, the connection's and the hello's number) that the plugin cannot learn: the runner
+makes itself unreadable, reads the key from its file, and starts the plugin when the hosts have removed that file.
 """
 
 import ctypes
@@ -37,19 +37,19 @@ from collections import deque
 
 READ_BYTES = 262_144
 ANNOUNCED_BYTES = 262_144
-# While this much waits for the plugin's stdin, no host is read: the hosts feel a plugin that does not listen.
+# While this much waits for the plugin's stdin, no host is read, so that hosts notice a plugin that does not read.
 STDIN_BACKLOG_BYTES = 1_048_576
 CONTROL_LINE_BYTES = 65_536
 NOISE_BACKLOG_BYTES = 1_048_576
-# How much of either end of a line is looked at where the whole is too long to be parsed.
+# How much of either end of a line is searched if the line is too long to be parsed.
 END_BYTES = 4096
-# How many beginnings of a frame are tried in one line before it is noise.
+# After so many failed attempts to find a frame in a line it counts as noise.
 GLUED_TRIES = 4
-# Open sessions that are remembered; a plugin that never ends one loses the oldest.
+# Most open sessions; if a plugin never ends them, the oldest is forgotten.
 SESSIONS_MAX = 65_536
-# Session ids in one `dropped` message.
+# Most session ids in one `dropped` message.
 DROPPED_IDS_MAX = 256
-# A host whose socket file is gone and that does not come back is forgotten, with the sessions it had.
+# A host whose socket file is gone for so long is forgotten, with its sessions.
 FORGET_HOST_S = 30.0
 PR_SET_DUMPABLE = 4
 
@@ -59,7 +59,7 @@ SESSION_LINE = re.compile(
 )
 ANY_SESSION_ID = re.compile(rb'"session_id"\s*:\s*"([^"\\]*)"')
 SESSION_EVENT = re.compile(rb'"event"\s*:\s*"session"')
-# The head of an answer to what a plugin asked its host, as hosts write it.
+# The beginning of a host's answer to a request of the plugin, as hosts write it.
 ANSWER_LINE = re.compile(
     HOST_LINE.pattern
     + rb'(?:\s*,\s*"(?:conversation_id|message_id|app_id|endpoint_id|context)"\s*:\s*null)*'
@@ -90,7 +90,7 @@ class Options:
             "frame-bytes-max": "16777216",
             "buffer-bytes": "8388608",
             "grace-ms": "5000",
-            # A full buffer makes the plugin wait only while its host takes something at least this often.
+            # A full buffer makes the plugin wait only while its host reads something at least this often.
             "stall-ms": "1000",
             # How long the last lines of a plugin that ended may take to reach a host.
             "flush-ms": "300",
@@ -99,7 +99,7 @@ class Options:
             "noise-bytes-per-second": "262144",
             "noise-burst-bytes": "4194304",
             "oom-file": "",
-            # What each hello proves is read from here, and the plugin starts when the file is gone.
+            # The file with the key for the hellos; the plugin starts when the file is removed.
             "key-file": "",
         }
         rest = list(argv)
@@ -136,7 +136,7 @@ def fail(text):
 
 
 class OomCounter:
-    """How often the kernel killed something in this cgroup for memory, by either version of the cgroup files."""
+    """How often the kernel killed a process in this cgroup for memory, by either version of the cgroup files."""
 
     FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
@@ -163,7 +163,7 @@ class OomCounter:
 
 
 class Noise:
-    """What the plugin says besides the protocol, passed on to the Container's log without ever blocking.
+    """The plugin's output besides the protocol, passed on to the Container's log without ever blocking.
 
     A token bucket holds the log to its rate; whatever is over it, or finds the log's reader too slow, is counted
     and shows up as one line once there is room again.
@@ -197,7 +197,7 @@ class Noise:
         self.put(fd, data)
 
     def report(self, fd=2):
-        # Half a second's worth of room before saying so: one line for many drops, not one for each.
+        # Waits for half a second's worth of room, to report many drops in one line.
         if not self.dropped or self.tokens < min(self.rate / 2, self.burst) or self.backlog_bytes:
             return
         text = f"[berth] {self.dropped} bytes of output dropped: the log takes {self.rate} bytes a second\n".encode()
@@ -216,7 +216,7 @@ class Noise:
 
     @staticmethod
     def push(fd, data):
-        """Writes what fits and returns the rest. A log that nobody can read any more swallows everything."""
+        """Writes what fits and returns the rest. If the log is closed, everything is discarded."""
         try:
             return data[os.write(fd, data) :]
         except BlockingIOError:
@@ -245,7 +245,7 @@ class Noise:
 
 
 class Loop:
-    """epoll with a handler per file descriptor. A regular file cannot be watched and never blocks: it is left out."""
+    """epoll with a handler for each file descriptor. A regular file never blocks and cannot be watched."""
 
     def __init__(self):
         self.epoll = select.epoll()
@@ -271,7 +271,7 @@ class Loop:
 
 
 class Host:
-    """One Berth process, by the name of its socket. Survives a lost connection, so that whole lines can wait for it."""
+    """One Berth process, by the name of its socket. Outlives a lost connection, so that whole lines can wait for it."""
 
     def __init__(self, name):
         self.name = name
@@ -280,7 +280,7 @@ class Host:
         self.partial = bytearray()
         self.control_in = b""
         self.control_out = b""
-        # Lines for the host; `sent` bytes of the first one are out already.
+        # Lines for the host; `sent` bytes of the first one are sent already.
         self.lines = deque()
         self.line_bytes = 0
         self.sent = 0
@@ -359,7 +359,7 @@ class Runner:
             for fd in (stdin, stdout, stderr):
                 os.close(fd)
         try:
-            # When memory runs out, the kernel is to take the plugin and not the one that reports it.
+            # When memory runs out, the kernel must kill the plugin and not the runner that reports it.
             with open(f"/proc/{self.pid}/oom_score_adj", "w", encoding="ascii") as file:
                 file.write("900")
         except OSError:
@@ -370,7 +370,7 @@ class Runner:
             self.signal_group(signal.SIGTERM)  # asked to end while the plugin was being started
 
     def start_when_alone(self):
-        """Starts the plugin once the key cannot be read any more. A line of any host's wakes the loop to look again."""
+        """Starts the plugin when the key cannot be read any more. A line of any host wakes the loop to check again."""
         if self.kill_at is not None:
             self.status = signal.SIGTERM
         elif not self.options.key_file or not os.path.exists(self.options.key_file):
@@ -384,7 +384,7 @@ class Runner:
         except OSError:
             pass
         if self.status is None:
-            # It may have left the group that it was started in; until it is reaped the id is its own.
+            # It may have left its process group; until it is reaped its process id is not reused.
             try:
                 os.kill(self.pid, number)
             except OSError:
@@ -444,7 +444,7 @@ class Runner:
             self.pending = bytearray(rest)
             self.take_lines(lines)
         else:
-            # A large line is finished in place: it is never copied.
+            # A large line is completed in place and never copied.
             first = data.find(b"\n")
             line = self.pending
             line += data[:first]
@@ -467,7 +467,7 @@ class Runner:
             self.discarded_head = b""
 
     def discard(self, data):
-        """Goes on throwing the oversize line away; returns what follows it."""
+        """Discards the rest of the oversize line; returns what follows it."""
         end = data.find(b"\n")
         part = data if end < 0 else data[:end]
         self.discarding += len(part)
@@ -484,7 +484,7 @@ class Runner:
         return data[end + 1 :]
 
     def too_large(self, session_id, size):
-        """Nothing of the session follows: its end could overtake this on the other connection and pass for a good one."""
+        """Nothing more of the session is passed on: its end could overtake this message and look like a success."""
         host = self.sessions.pop(session_id, None)
         if host is not None:
             self.tell(host, {"op": "frame_too_large", "session_id": text_of(session_id), "bytes": size})
@@ -524,7 +524,7 @@ class Runner:
             self.deliver(target, batch)
 
     def take_other(self, line):
-        """A line that is not a session's in the usual form: (line, session id, kind) if it is one all the same.
+        """For a line that is no session line in the usual form: (line, session id, kind) if it is one all the same.
 
         Whether the line is right is the host's to judge: here it only has to be clear whose it is.
         """
@@ -536,7 +536,7 @@ class Runner:
             match = SESSION_LINE.match(text, at)
             message = None if match else parse(text[at:])
             if match or message is not None:
-                # A print without a newline stood before it.
+                # Output without a newline came before it.
                 if at:
                     self.noise.write(1, text[:at] + b"\n")
                 if match:
@@ -562,13 +562,13 @@ class Runner:
             if isinstance(level, str) and isinstance(said, str):
                 text = f"{level} {said}".encode(errors="replace")
         elif event is None and self.first_object:
-            self.first_object = False  # the manifest, which every SDK says first
+            self.first_object = False  # the manifest, which every SDK prints first
             return None
         self.noise.write(1, text + b"\n")
         return None
 
     def take_long(self, line):
-        """One too long to be parsed, which can take fifty times its size: a frame may stand behind a print here too."""
+        """A line too long to be parsed, which can take fifty times its size. Output may come before its frame too."""
         at = line.find(b'{"event"', 1, END_BYTES)
         match = SESSION_LINE.match(line, at) if at > 0 else None
         if match:
@@ -577,7 +577,7 @@ class Runner:
         return self.take_unreadable(line)
 
     def take_unreadable(self, line):
-        """By what its two ends say: a session is told of what it cannot read, everything else is noise."""
+        """Decides by its two ends: a session gets an error for its unreadable line, everything else is noise."""
         head, tail = bytes(line[:END_BYTES]), bytes(line[-END_BYTES:])
         start = head.lstrip()
         if start.startswith(b"{") and not start.startswith(b'{"berth"'):
@@ -595,7 +595,7 @@ class Runner:
             self.tell_all({"op": "ready"})
 
     def deliver(self, host, batch):
-        """Sends whole lines to their host, at once if nothing waits for it already."""
+        """Sends whole lines to their host, at once if no others wait for it."""
         lines = host.lines
         sent = 0
         if not lines and host.data is not None:
@@ -616,7 +616,7 @@ class Runner:
             full = host.line_bytes >= self.options.buffer_bytes
             if full and not sent and (host.data is None or host.stalled):
                 host.dropped_sessions.add(session_id)
-                # Its end could overtake the report of what is missing.
+                # Its end could overtake the report of the missing lines.
                 self.sessions.pop(session_id, None)
                 host.dropped_lines += 1
                 host.dropped_bytes += len(whole)
@@ -636,7 +636,7 @@ class Runner:
             self.report_dropped(host)
 
     def check_stall(self):
-        """The plugin waits for a host that is slow, never for one that has stopped reading."""
+        """The plugin waits for a slow host, but not for one that has stopped reading."""
         host = self.paused_for
         if host.data is not None and host.line_bytes >= self.options.buffer_bytes // 2:
             if now() - host.taken_at < self.options.stall_s:
@@ -713,7 +713,7 @@ class Runner:
         self.write_stdin(whole)
 
     def register(self, host, whole):
-        """Learns which sessions are the host's. The line of an answer to the plugin opens no session again."""
+        """Remembers which sessions the host has opened. An answer to a request of the plugin opens no session."""
         sessions = self.sessions
         start, end = 0, whole.find(b"\n")
         while end >= 0:
@@ -736,7 +736,7 @@ class Runner:
             except BlockingIOError:
                 sent = 0
             except OSError:
-                return  # the plugin closed its stdin; its end or its deadline will say the rest
+                return  # the plugin closed its stdin; its end or its deadline will follow
             if sent == len(data):
                 return
             data = memoryview(data)[sent:]
@@ -851,7 +851,7 @@ class Runner:
             names = {name for name in os.listdir(self.options.folder) if name[:2] == "h-" and name[-5:] == ".sock"}
         except OSError:
             return
-        # A change within the clock's own grain leaves the time as it is: such a reading is not remembered.
+        # A change within the clock's resolution does not change the time, so such a reading is not remembered.
         self.folder_read_at = at if time.time_ns() - at > 100_000_000 else -1
         for name in names - self.hosts.keys():
             self.hosts[name] = Host(name)
@@ -890,7 +890,7 @@ class Runner:
         return True
 
     def proof(self, host, role):
-        """Good for this hello alone: its number is part of what is proven, and no host takes a number twice."""
+        """Valid for this hello only: its number is part of the proof, and no host accepts a number twice."""
         if self.key is None:
             return {}
         self.hellos += 1
@@ -898,7 +898,7 @@ class Runner:
         return {"count": self.hellos, "proof": hmac.digest(self.key, said, "sha256").hex()}
 
     def lose(self, host):
-        """One of a host's connections is gone: the other goes too. Whole lines wait; the cut one is thrown away."""
+        """One connection of a host was lost: closes the other too. Whole lines wait; a partial one is discarded."""
         for connection in (host.data, host.control):
             if connection is not None:
                 self.by_fd.pop(connection.fileno(), None)
@@ -942,7 +942,7 @@ class Runner:
             pause = self.pause(dial_at)
             asleep_at = now()
             ready = poll(pause)
-            # Longer asleep than asked for: neither runner nor plugin had a processor.
+            # It slept longer than asked: neither runner nor plugin had a processor.
             self.late_s = max(self.late_s, now() - asleep_at - pause)
             for fd, events in ready:
                 handler = handlers.get(fd)
@@ -974,7 +974,7 @@ class Runner:
         report = self.exit_report()
         self.tell_all(report)
         self.signal_group(signal.SIGKILL)
-        # What the plugin said before it ended is in the pipes; a process that left the group may still write there.
+        # The plugin's last output is in the pipes; a process that left the group may still write to them.
         for fd, handler in ((self.stdout, self.on_stdout), (self.stderr, self.on_stderr)):
             for _ in range(64):
                 if fd is None or not handler(fd, IN):
@@ -994,7 +994,7 @@ class Runner:
 
 
 def framed(session_id, line):
-    """The line as the host gets it: with its newline, and announced if it is a large one."""
+    """The line for the host: with its newline, and with an announcement if it is large."""
     if len(line) < ANNOUNCED_BYTES:
         return line + b"\n"
     announcement = encode({"berth": "frame", "session_id": text_of(session_id), "bytes": len(line) + 1})
@@ -1006,7 +1006,7 @@ def framed(session_id, line):
 
 
 def parse(text):
-    """The object that the text is, with integers over 15 digits as 0; None for whatever else."""
+    """The text as an object, with integers over 15 digits as 0; None if it is no object."""
     if not text.startswith(b"{") or text.startswith(b'{"berth"'):
         return None
     try:
@@ -1032,7 +1032,7 @@ def signal_name(number):
 
 
 def is_stopped(pid):
-    """By a signal or a tracer. The name in front of the state may hold anything, also a bracket."""
+    """Stopped by a signal or a tracer. The name before the state may contain anything, also a bracket."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(") ")[2][:1] in ("T", "t")
@@ -1049,19 +1049,19 @@ def resident_bytes(pid):
 
 
 def take_key(path):
-    """The key that hellos prove. Nothing of this user can trace the runner or read its memory from before it is read."""
+    """The key for the hellos. Before it is read, no process of this user can trace the runner or read its memory."""
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         fail("cannot keep other processes of its user from reading its memory")
     try:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
-        fail(f"{path}: {error.strerror}; a Container is started once, its key is gone after that")
+        fail(f"{path}: {error.strerror}; a Container can be started only once, because its key is removed then")
 
 
 def main():
     if os.getpid() == 1:
-        fail("must not be PID 1, the plugin would end itself; run the Container with an init")
+        fail("must not be PID 1, because the plugin would end itself; run the Container with an init")
     options = Options(sys.argv[1:])
     if options.cwd:
         try:

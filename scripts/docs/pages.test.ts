@@ -50,18 +50,34 @@ test("the glossary has at most 30 words, each once", () => {
   expect(new Set(words).size).toBe(words.length);
 });
 
+test.each(PAGES)("every path of the repository that %s names exists", (page) => {
+  const missing = pathsNamed(read(page)).filter((path) => globSync(path, { cwd: ROOT }).length === 0);
+  expect(missing).toEqual([]);
+});
+
 test.each(["docs/explanation/architecture.md", "docs/develop.md"])(
-  "every path that %s names exists",
+  "%s names its files by whole paths",
   (page) => {
-    const paths = pathsNamed(read(page));
-    expect(paths.length).toBeGreaterThan(20);
-    expect(paths.filter((path) => globSync(path, { cwd: ROOT }).length === 0)).toEqual([]);
+    expect(pathsNamed(read(page)).length).toBeGreaterThan(50);
   },
 );
 
+test("each walk of the architecture page names a file once, and numbers its steps in order", () => {
+  const sections = read("docs/explanation/architecture.md").split(/^## /m);
+  const walks = sections
+    .map((section) => section.match(/^\d+[.] .*$/gm) ?? [])
+    .filter(({ length }) => length > 0);
+  expect(walks.length).toBe(4);
+  for (const steps of walks) {
+    const files = steps.map((step) => /^(\d+)[.] `([^`]+)`/.exec(step)?.slice(1));
+    expect(files.map((file) => Number(file?.[0]))).toEqual(steps.map((_, index) => index + 1));
+    expect(new Set(files.map((file) => file?.[1])).size).toBe(steps.length);
+  }
+});
+
 test("every page that code, scripts and examples name exists", () => {
   const files = globSync(
-    ["src/**/*.ts", "scripts/*", "bench/**/*.ts", "dev", "Dockerfile", "docker-compose.yml"],
+    ["src/**/*.ts", "scripts/*.ts", "bench/**/*.ts", "dev", "Dockerfile", "docker-compose.yml"],
     {
       cwd: ROOT,
       exclude: (path) => path.includes("generated") || path.endsWith(".test.ts"),

@@ -1,8 +1,6 @@
 import type { Setting } from "../../src/config/kinds.ts";
 import { SETTING_GROUPS } from "../../src/config/settings.ts";
 
-export const SETTINGS_PAGE = new URL("../../docs/reference/settings.md", import.meta.url);
-
 const INTRODUCTION = `# Settings
 
 All settings are environment variables. Berth checks them at start. If one is wrong or misspelt, it does not start and

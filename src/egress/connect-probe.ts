@@ -1,6 +1,6 @@
 /**
- * A command that tells, from inside a Container of a runtime image or a plugin, what can be connected to: one line of
- * JSON, target to `open` or the name of the error (`ECONNREFUSED` is what the rules answer).
+ * A command that tries, inside a Container of a runtime image or a plugin, which targets accept a connection. It prints
+ * one line of JSON: target to `open` or the name of the error (`ECONNREFUSED` is the answer of the rules).
  */
 export function connectProbe(
   targets: readonly string[],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../observe/log.ts";
-import { parseDecisions, tellDecisions } from "./decisions.ts";
+import { logDecisions, parseDecisions } from "./decisions.ts";
 
 const STARTED = 1_000;
 const senders = new Map([["172.18.0.3", { plugin: "ann/mail", pool: "p1", startedAt: STARTED }]]);
@@ -9,12 +9,12 @@ function told(text: string): object[] {
   const lines: object[] = [];
   const write = (fields: object) => void lines.push(fields);
   const decisions = parseDecisions(text);
-  if (decisions !== undefined) tellDecisions(decisions, senders, { ...silentLog, info: write, warn: write });
+  if (decisions !== undefined) logDecisions(decisions, senders, { ...silentLog, info: write, warn: write });
   return lines;
 }
 
 describe("decisions of the guard", () => {
-  it("name plugin and destination where refused, and are summed up where allowed", () => {
+  it("name plugin and destination if refused, and are summed up if allowed", () => {
     const text = JSON.stringify({
       op: "counts",
       refused: [["172.18.0.3", "169.254.169.254", 6, 80, 2, STARTED + 5]],
@@ -32,7 +32,7 @@ describe("decisions of the guard", () => {
     ]);
   });
 
-  it("are at most twenty lines and one with the rest, whatever a plugin tries", () => {
+  it("are at most twenty lines and one with the rest for each report", () => {
     const refused = Array.from({ length: 500 }, (_, port) => [
       "172.18.0.3",
       "192.0.2.1",
@@ -46,7 +46,7 @@ describe("decisions of the guard", () => {
     expect(lines.at(-1)).toMatchObject({ plugin: "ann/mail", destinations: 480, count: 480 });
   });
 
-  it("from before its Container started are not a plugin's own, also where it was refused the same later", () => {
+  it("from before its Container started do not count for a plugin, even if it is refused the same later", () => {
     const text = JSON.stringify({
       op: "counts",
       refused: [
@@ -66,7 +66,7 @@ describe("decisions of the guard", () => {
     ]);
   });
 
-  it("of unknown senders, and words that are none, are passed over", () => {
+  it("of unknown senders, and lines that are no report, are ignored", () => {
     expect(
       told(JSON.stringify({ op: "counts", refused: [["10.0.0.9", "192.0.2.1", 6, 1, 1, STARTED]] })),
     ).toEqual([]);

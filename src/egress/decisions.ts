@@ -1,12 +1,12 @@
-/** What the guard tells of its decisions, as lines of the log and as what is counted of each plugin. */
+/** Reads the guard's reports of its decisions and logs them; the metrics count the log lines of each plugin. */
 import { z } from "zod";
 import type { Log } from "../observe/log.ts";
 
-/** Sender, receiver, protocol, port, how many, and when the last of them was. */
+/** Sender, receiver, protocol, port, number of packets, time of the last one. */
 const Packets = z
   .array(z.tuple([z.string(), z.string(), z.number(), z.number(), z.number(), z.number()]))
   .default([]);
-const Told = z.object({
+const Report = z.object({
   op: z.literal("counts"),
   refused: Packets,
   allowed: Packets,
@@ -19,14 +19,14 @@ export interface Decisions {
 }
 
 interface Decision {
-  /** An address, which others may have had before. */
+  /** An address; another Container may have had it before. */
   readonly from: string;
   readonly to: string;
   readonly count: number;
   readonly lastAt: number;
 }
 
-/** Whose Container has an address, and since when. */
+/** The plugin whose Container has an address, and since when. */
 export interface Sender {
   readonly plugin: string;
   readonly pool: string;
@@ -36,20 +36,20 @@ export interface Sender {
 const LINES_MAX = 20;
 const PROTOCOLS: Readonly<Record<number, string>> = { 6: "tcp", 17: "udp" };
 
-/** Undefined for what is no report of decisions. */
+/** Undefined if the line is no report of decisions. */
 export function parseDecisions(text: string): Decisions | undefined {
-  const told = parse(text);
-  if (told === undefined) return undefined;
-  const names = told.names.map(([from, to, count, lastAt]) => ({ from, to, count, lastAt }));
-  return { refused: [...told.refused.map(packets), ...names], allowed: told.allowed.map(packets) };
+  const report = parse(text);
+  if (report === undefined) return undefined;
+  const names = report.names.map(([from, to, count, lastAt]) => ({ from, to, count, lastAt }));
+  return { refused: [...report.refused.map(packets), ...names], allowed: report.allowed.map(packets) };
 }
 
 /**
- * Logs one line for each plugin and destination that was refused, at most 20 a report, and what was left out as a
- * number. All of it counts. Those of unknown senders are another worker's to tell. What was last before a plugin's
- * Container started is none of the plugin's: the doctor's probe, a build or another plugin had its address then.
+ * Logs one line for each plugin and refused destination, at most 20 for a report, and the rest as a number; all of them
+ * count. Another worker logs those of unknown senders. Packets from before a plugin's Container started are left out: the
+ * doctor's probe, a build or another plugin had its address then.
  */
-export function tellDecisions(
+export function logDecisions(
   decisions: Decisions,
   senders: ReadonlyMap<string, Sender>,
   log: Pick<Log, "info" | "warn">,
@@ -62,7 +62,7 @@ export function tellDecisions(
     log.info({ op: "egress.allowed", ok: true, plugin, destinations: all.length, count: sum(all) });
 }
 
-/** One for each sender and destination: a report may hold several, as it is counted anew when a Container comes or goes. */
+/** One for each sender and destination. A report may hold several, because counting restarts when Containers come or go. */
 function sentBy(decisions: readonly Decision[], senders: ReadonlyMap<string, Sender>) {
   const own = decisions.filter(({ from, lastAt }) => lastAt >= (senders.get(from)?.startedAt ?? Infinity));
   return [...Map.groupBy(own, ({ from, to }) => `${from} ${to}`).values()].flatMap((all) => {
@@ -81,9 +81,9 @@ function sum(all: readonly { readonly count: number }[]): number {
   return all.reduce((total, { count }) => total + count, 0);
 }
 
-function parse(text: string): z.infer<typeof Told> | undefined {
+function parse(text: string): z.infer<typeof Report> | undefined {
   try {
-    return Told.safeParse(JSON.parse(text)).data;
+    return Report.safeParse(JSON.parse(text)).data;
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /**
- * The guard: one small Container per Berth and host, from the runtime image, in the host's network with the one
- * capability to set its rules. Berth itself needs no privilege. The rules stand in the kernel: they hold while Berth or
- * the guard is away, and go with `remove` alone.
+ * Runs the guard: one small Container per Berth and host, from the runtime image, in the host's network, with the one
+ * capability to set its rules. Berth itself needs no privilege. Guarantees: the rules are in the kernel, so they apply
+ * while Berth or the guard is away; only `removeGuard` removes them.
  */
 import { createHash } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -23,7 +23,7 @@ export interface GuardDeps {
   readonly instanceId: string;
   /** Absolute, and at the same path for the Engine. */
   readonly dataFolder: string;
-  /** Where the guard's program stands. */
+  /** Folder of the guard's program. */
   readonly programFolder: string;
   readonly settings: EgressSettings;
 }
@@ -37,16 +37,19 @@ export type GuardState =
 const INSIDE = "/berth";
 const MIB = 1 << 20;
 const TIMES = { readyMs: 60_000, pollMs: 50, endMs: 10_000 };
-/** One that has run for so long has not failed: it says so within its first second. */
+/** A guard that has run for so long has not failed: it reports a failure within its first second. */
 const SETTLED_MS = 15_000;
 
-const Word = z.object({ op: z.string(), why: z.string().optional() });
+const GuardLine = z.object({ op: z.string(), why: z.string().optional() });
 
 export function guardFolder(dataFolder: string): string {
   return join(dataFolder, "egress");
 }
 
-/** Starts it, or finds it running as it is wanted. Several workers of one host may do so at once. */
+/**
+ * Starts the guard unless it runs as desired. Several workers of one host may do so at once. Throws what the Engine
+ * refused, and `engine_unavailable` if the guard is not ready within 60 s.
+ */
 export async function ensureGuard(deps: GuardDeps, signal: AbortSignal): Promise<GuardState> {
   const digest = await placeProgram(deps);
   const until = deps.clock.now() + TIMES.readyMs;
@@ -54,7 +57,7 @@ export async function ensureGuard(deps: GuardDeps, signal: AbortSignal): Promise
     try {
       return await startGuard(deps, digest, signal);
     } catch (error) {
-      // Another worker made or removed it between two requests of ours. Its name is taken before it can be found by it.
+      // Another worker made or removed it between two of our requests. A name is taken before it can be found.
       const isRace = isFault(error, "conflict") || isFault(error, "not_found");
       if (!isRace || deps.clock.now() > until) throw error;
       await deps.clock.sleep(TIMES.pollMs, signal);
@@ -65,13 +68,13 @@ export async function ensureGuard(deps: GuardDeps, signal: AbortSignal): Promise
 async function startGuard(deps: GuardDeps, digest: string, signal: AbortSignal): Promise<GuardState> {
   const { engine } = deps;
   const found = await engine.findContainer(guardName(deps.instanceId), signal);
-  // A plugin's image would do as well, but what a plugin brought does not run with rights over the host.
+  // A plugin's image would work too, but no code of a plugin may run with rights over the host.
   const [image] = await listRuntimeImages(engine, signal);
   if (image === undefined) return { is: "waiting" };
   const spec = guardSpec(deps, { image: image.id, digest });
   const isWanted = found !== undefined && isSame(found, spec);
   if (isWanted && found.phase === "running") return await ready(deps, found.id, signal);
-  // One that another worker has made and not yet started is as good as our own.
+  // One that another worker has made but not started yet is as good as our own.
   const isMade = isWanted && found.phase === "created";
   if (found !== undefined && !isMade) await engine.removeContainer(found.id, signal);
   try {
@@ -84,7 +87,7 @@ async function startGuard(deps: GuardDeps, digest: string, signal: AbortSignal):
   }
 }
 
-/** Takes the rules, the Container and its folder away. */
+/** Removes the rules, the Container and its folder. */
 export async function removeGuard(
   {
     engine,
@@ -114,12 +117,12 @@ function isSame(found: ContainerState, spec: ContainerSpec): boolean {
   return parseLabels(found.labels)?.specHash === specHash(spec);
 }
 
-/** Copies the program to where the Engine sees it; resolves with its digest. */
+/** Copies the program to a folder that the Engine sees; resolves with its digest. */
 async function placeProgram({ programFolder, dataFolder }: GuardDeps): Promise<string> {
   const folder = guardFolder(dataFolder);
   for (const made of [folder, join(folder, "lists")]) {
     await mkdir(made, { recursive: true });
-    // The guard has no capability to look past a umask.
+    // The guard has no capability to override file modes, whatever the umask is.
     await chmod(made, 0o755);
   }
   await rm(join(folder, "end"), { force: true });
@@ -177,14 +180,14 @@ async function ready({ engine, clock }: GuardDeps, id: string, signal: AbortSign
   for (;;) {
     const found = await engine.findContainer(id, signal);
     if (found === undefined) throw removed();
-    const words = await said(engine, id, signal);
+    const lines = await readLines(engine, id, signal);
     if (found.phase === "running") {
       const ranMs = clock.now() - (found.startedAt?.getTime() ?? clock.now());
-      if (ranMs > SETTLED_MS || words.some(({ op }) => op === "ready"))
+      if (ranMs > SETTLED_MS || lines.some(({ op }) => op === "ready"))
         return { is: "guarding", containerId: id };
     } else if (found.phase !== "created") {
-      const why = words.find(({ op }) => op === "failed")?.why;
-      // By force, as it is removed by a worker that wants another one.
+      const why = lines.find(({ op }) => op === "failed")?.why;
+      // By force: another worker removed it to start another one.
       if (why === undefined && (found.exitCode === undefined || found.exitCode === 137)) throw removed();
       return { is: "refused", why: why ?? `its guard ended with exit code ${found.exitCode}` };
     }
@@ -198,22 +201,22 @@ function removed(): Fault {
   return new Fault("conflict", "The guard of the plugins' network was removed.");
 }
 
-async function said(
+async function readLines(
   engine: Engine,
   id: string,
   signal: AbortSignal,
-): Promise<readonly z.infer<typeof Word>[]> {
-  const words: z.infer<typeof Word>[] = [];
+): Promise<readonly z.infer<typeof GuardLine>[]> {
+  const lines: z.infer<typeof GuardLine>[] = [];
   for await (const { text, stream } of engine.logs(id, { follow: false, tail: 200 }, signal)) {
-    const word = stream === "stdout" ? parseWord(text) : undefined;
-    if (word !== undefined) words.push(word);
+    const line = stream === "stdout" ? parseGuardLine(text) : undefined;
+    if (line !== undefined) lines.push(line);
   }
-  return words;
+  return lines;
 }
 
-function parseWord(text: string): z.infer<typeof Word> | undefined {
+function parseGuardLine(text: string): z.infer<typeof GuardLine> | undefined {
   try {
-    return Word.parse(JSON.parse(text));
+    return GuardLine.parse(JSON.parse(text));
   } catch {
     return undefined;
   }

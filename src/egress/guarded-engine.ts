@@ -3,15 +3,15 @@ import { Fault, isFault } from "../domain/fault.ts";
 import type { Engine } from "../engine/engine.ts";
 
 export interface Guarding {
-  /** Sees to it that the rules of its network stand, and says on which network it is to be. */
+  /** Resolves with the network for the Container when that network's rules are set. */
   readonly admit: (spec: ContainerSpec, signal: AbortSignal) => Promise<ContainerSpec["network"]>;
-  /** A Container has its address by now. */
+  /** The Container has started and has its address. */
   readonly onStarted: (containerId: string, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * The Engine for whoever makes Containers: it asks before it makes one, and tells of a start before the start counts as
- * done. Everything else goes through.
+ * Wraps the Engine: `admit` runs before a Container is made, and `onStarted` before its start resolves. Everything else
+ * is passed on.
  */
 export function guardedEngine(engine: Engine, { admit, onStarted }: Guarding): Engine {
   const createContainer: Engine["createContainer"] = async (spec, signal) =>
@@ -30,12 +30,12 @@ export function guardedEngine(engine: Engine, { admit, onStarted }: Guarding): E
   });
 }
 
-/** The Engine says it in words of its own, in which no setting of ours stands. An address comes free with each Container that goes. */
+/** Names the setting, which the Engine's own message cannot. Each Container that ends frees an address. */
 function nameAddresses(error: unknown): never {
   if (!isFault(error, "engine_refused") || !/no available IPv4 addresses/i.test(error.message)) throw error;
   throw new Fault(
     "host_full",
-    "All addresses of the plugins' network are in use: stop plugins that nobody needs, or name a larger subnet in " +
+    "All addresses of the plugins' network are in use: stop unused plugins, or set a larger subnet in " +
       "BERTH_EGRESS_SUBNET.",
     { cause: error },
   );

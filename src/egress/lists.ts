@@ -1,4 +1,4 @@
-/** Tells the guard which Container may reach what: one small file each, which it reads within a tenth of a second. */
+/** Tells the guard what each Container may reach: one small file each, which the guard reads within a tenth of a second. */
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ContainerState } from "../domain/container.ts";
@@ -16,13 +16,13 @@ export interface ListDeps {
 /** What the Containers of a Pool may reach: `host:port` and networks. */
 export type AllowOf = (poolKey: string) => readonly string[];
 
-/** Brings the files to what runs now. Several workers may do so at once: they write the same. */
+/** Writes the files of all Containers that run now and removes the others. Several workers may do so at once: they write the same. */
 export async function writeLists(
   { engine, instanceId, dataFolder }: ListDeps,
   allowOf: AllowOf,
   signal: AbortSignal,
 ): Promise<void> {
-  // Before it is asked what runs: a file that comes later is that of a Container that another worker has started.
+  // Listed before the Containers: a later file belongs to a Container that another worker has started.
   const before = await readdir(listFolder(dataFolder));
   const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
   const containers = await engine.listContainers(labels, signal);
@@ -32,7 +32,7 @@ export async function writeLists(
   for (const container of containers) await writeListOf(dataFolder, container, allowOf);
 }
 
-/** Writes the file of one Container, which has its address by now. */
+/** Writes the file of one Container that has started. */
 export async function writeList(
   { engine, dataFolder }: ListDeps,
   containerId: string,
@@ -41,7 +41,7 @@ export async function writeList(
 ): Promise<void> {
   const container = await engine.findContainer(containerId, signal);
   if (container === undefined || parseLabels(container.labels)?.kind !== "runtime") return;
-  // Whoever had its address before may still have a file.
+  // A Container that had this address before may still have a file.
   const folder = listFolder(dataFolder);
   for (const name of await readdir(folder)) {
     const isOther = name !== fileName(container);
@@ -55,7 +55,7 @@ function readList(path: string): Promise<string | undefined> {
   return readFile(path, "utf8").catch(() => undefined);
 }
 
-/** Undefined where there is no such file any more. */
+/** Undefined if there is no such file any more. */
 function addressIn(text: string | undefined): unknown {
   return text === undefined ? undefined : Reflect.get(Object(JSON.parse(text)), "address");
 }

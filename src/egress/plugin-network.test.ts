@@ -99,7 +99,7 @@ const onBridge = (name: string, kind: "runtime" | "build" = "runtime"): Containe
   });
 
 describe("the network of plugins", () => {
-  it("is guarded before any Container is on it, by one with the host's network and one capability", async () => {
+  it("is guarded before any Container is on it; the guard has the host's network and one capability", async () => {
     await using network = await start({ hosts: { inside: "10.0.0.5", "host.docker.internal": "gateway" } });
     expect(network.profile).toMatchObject({
       network: "bridge",
@@ -113,7 +113,7 @@ describe("the network of plugins", () => {
     });
   });
 
-  it("is none for plugins where the rules cannot be set, and the start says why; builds take the Engine's own", async () => {
+  it("is none for plugins if the rules cannot be set, and the start logs why; builds use the Engine's own", async () => {
     word = '{"op":"failed","why":"Operation not permitted"}';
     await using network = await start();
     expect(network.profile.network).toBe("none");
@@ -125,7 +125,7 @@ describe("the network of plugins", () => {
     expect(engine.specOf("b").network).toBe("bridge");
   });
 
-  it("is none where the Engine gives no Container the host's network", async () => {
+  it("is none if the Engine gives no Container the host's network", async () => {
     engine.failNext(
       "start",
       new Fault("engine_refused", "The Engine answered 400: host mode is not allowed"),
@@ -134,7 +134,7 @@ describe("the network of plugins", () => {
     expect(network.profile.network).toBe("none");
   });
 
-  it("is none until there is a runtime image, a plugin's is not taken for it, and the bridge from then on", async () => {
+  it("is none until there is a runtime image, for which a plugin's image does not count, and then the bridge", async () => {
     const image = { "berth.kind": "runtime-image", "berth.runtime": "python" };
     engine = new MemoryEngine({
       now: () => Date.now(),
@@ -156,7 +156,7 @@ describe("the network of plugins", () => {
     );
   });
 
-  it("has its guard back before the next Container is made, whoever removed it", async () => {
+  it("starts a removed guard again before the next Container is made", async () => {
     await using network = await start();
     await engine.removeContainer(GUARD, within());
     await network.engine.createContainer(onBridge("next"), within());
@@ -164,7 +164,7 @@ describe("the network of plugins", () => {
   });
 
   it.each(["findContainer", "createContainer", "startContainer"] as const)(
-    "is started by two workers at once, also where one of them is late to %s",
+    "can be started by two workers at once, even if one of them is late to %s",
     async (operation) => {
       const late = overtaken(engine, operation);
       const networks = await Promise.all([start({}, late), start({}, late)]);
@@ -174,7 +174,7 @@ describe("the network of plugins", () => {
     },
   );
 
-  it("is tried again where another worker ended its guard by force", async () => {
+  it("is tried again if another worker removed its guard", async () => {
     let starts = 0;
     engine = new MemoryEngine({
       now: () => Date.now(),
@@ -190,7 +190,7 @@ describe("the network of plugins", () => {
     expect(starts).toBe(2);
   });
 
-  it("keeps the guard that runs as it is wanted, and replaces another one", async () => {
+  it("keeps a guard that runs as desired, and replaces any other", async () => {
     const ids: (string | undefined)[] = [];
     for (const allow of [[], [], ["10.0.0.1:80"]]) {
       await using _network = await start({ allow });
@@ -200,7 +200,7 @@ describe("the network of plugins", () => {
     expect(ids[2]).not.toBe(ids[0]);
   });
 
-  it("goes with its guard", async () => {
+  it("is removed with its guard", async () => {
     await using network = await start({ mode: "list" });
     expect(network.profile).toMatchObject({ network: "list", listDns: "198.51.100.1" });
     engine.crash(GUARD, { exitCode: 0 });
@@ -209,7 +209,7 @@ describe("the network of plugins", () => {
     expect(await engine.listNetworks({}, within())).toEqual([]);
   });
 
-  it("follows what is chosen for a Pool: the bridge with a list and its guard first, then none", async () => {
+  it("follows the policy of a Pool: first the bridge with a list and its guard, then none", async () => {
     await using network = await start({ hosts: { here: "gateway" } });
     const { networkOf } = network.profile;
     expect(networkOf("p1")).toMatchObject({ network: "bridge" });
@@ -225,7 +225,7 @@ describe("the network of plugins", () => {
   });
 
   it.each(["engine_refused", "not_found"] as const)(
-    "names the setting where the Engine has no addresses left, and says %s",
+    "names the setting when the Engine has no addresses left and answers %s",
     async (code) => {
       const refused = "The Engine said: could not find an available, non-overlapping IPv4 address pool";
       engine.ensureNetwork = async () => {

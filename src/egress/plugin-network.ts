@@ -1,6 +1,6 @@
 /**
- * The network that plugins and builds get: the bridges, their rules, and what is told of what they decide. No Container
- * is made on a bridge before the rules stand.
+ * The network of plugins and builds: the bridges, their rules, and the log of the rules' decisions. Guarantees: no
+ * Container is made on a bridge before its rules are set; where rules cannot be set, plugins get no network.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerSpec } from "../domain/container.ts";
@@ -15,7 +15,7 @@ import { watchEngine } from "../runtime/supervise/engine-watch.ts";
 import type { Store } from "../store/store.ts";
 import { repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
-import { type Decisions, parseDecisions, type Sender, tellDecisions } from "./decisions.ts";
+import { type Decisions, logDecisions, parseDecisions, type Sender } from "./decisions.ts";
 import { ensureGuard, type GuardDeps, type GuardState, removeGuard } from "./guard.ts";
 import { guardedEngine } from "./guarded-engine.ts";
 import { type AllowOf, writeList, writeLists } from "./lists.ts";
@@ -25,31 +25,31 @@ export interface PluginNetworkDeps extends GuardDeps {
     readonly pools: Pick<Store["pools"], "list">;
     readonly egress: Pick<Store["egress"], "list">;
   };
-  /** Of this process: it tells of the Pools that it keeps. */
+  /** This process; it logs the decisions about Pools whose lease it holds. */
   readonly holder: string;
   readonly log: Log;
-  /** How often it is looked whether the guard still runs. */
+  /** How often the guard is checked. */
   readonly everyMs: number;
-  /** How often it is looked what was chosen for Installations. */
+  /** How often the policies of Installations are read. */
   readonly pollMs: number;
 }
 
 export interface PluginNetwork extends AsyncDisposable {
-  /** What plugins get here; no network also where rules cannot be set. */
+  /** The network of plugins; none if rules cannot be set. */
   readonly profile: Pick<ProfileSettings, "network" | "subnet" | "hosts" | "listDns" | "networkOf">;
-  /** What builds get. */
+  /** The network of builds. */
   readonly buildNetwork: string;
-  /** Makes no Container on the bridges before their rules stand. */
+  /** Makes no Container on the bridges before their rules are set. */
   readonly engine: Engine;
-  /** Takes networks, rules and guard away: for a Berth whose Containers are gone. */
+  /** Removes networks, rules and guard, for a Berth without Containers. */
   remove(signal: AbortSignal): Promise<void>;
 }
 
-/** What a build gets where the bridge cannot be guarded: it runs no code of a package while it has a network. */
+/** The network of builds if rules cannot be set: a build runs no code of a package while it has a network. */
 const DEFAULT_BRIDGE = "bridge";
 const KINDS = ["open", "list"] as const satisfies readonly BridgeKind[];
 
-/** Resolves when the rules stand, or it is known and said that they cannot be set. */
+/** Resolves when the rules are set, or when it is logged that they cannot be set. Throws what the Engine refused. */
 export async function startPluginNetwork(deps: PluginNetworkDeps): Promise<PluginNetwork> {
   const network = new GuardedNetwork(deps);
   try {
@@ -66,7 +66,7 @@ class GuardedNetwork implements PluginNetwork {
   readonly #scope = new Scope();
   readonly engine: Engine;
   #state: GuardState | undefined;
-  /** Chosen for Pools, as read last. */
+  /** Policies by Pool, as read last. */
   #policies: ReadonlyMap<string, EgressPolicy> = new Map();
   #addresses: Partial<Record<BridgeKind, NetworkAddresses>> = {};
   #ensuring: Promise<GuardState> | undefined;
@@ -88,7 +88,7 @@ class GuardedNetwork implements PluginNetwork {
     return { ...this.#part(mode), subnet, networkOf: (key) => this.#part(this.#policyOf(key).mode) };
   }
 
-  /** What is chosen for a Pool, as far as the operator allows it. */
+  /** The policy of a Pool within what the operator allows. */
   #policyOf(poolKey: string): EgressPolicy {
     return withinCeiling(this.#policies.get(poolKey), this.#deps.settings);
   }
@@ -107,7 +107,7 @@ class GuardedNetwork implements PluginNetwork {
     };
   }
 
-  /** Whether any Container is to be on the bridge of those with a list. Once it is there, it stays. */
+  /** Whether the bridge for plugins with a list is needed. Once it exists, it stays. */
   get #hasLists(): boolean {
     const isListed = [this.#deps.settings, ...this.#policies.values()].some(({ mode }) => mode === "list");
     return isListed || this.#isListWanted;
@@ -129,7 +129,7 @@ class GuardedNetwork implements PluginNetwork {
   }
 
   async remove(signal: AbortSignal): Promise<void> {
-    // A look at the guard that comes in between would make it anew.
+    // A check of the guard meanwhile would start it again.
     await this.#scope.close();
     await removeGuard(this.#deps, signal);
     await this.#removeNetworks(() => true, signal);
@@ -139,7 +139,7 @@ class GuardedNetwork implements PluginNetwork {
     return this.#scope.close();
   }
 
-  /** Also those of a subnet that was chosen before; one that a Container is on stays. */
+  /** Also networks of an earlier subnet. A network with Containers on it stays. */
   async #removeNetworks(isUnwanted: (name: string) => boolean, signal: AbortSignal): Promise<void> {
     const { engine, instanceId } = this.#deps;
     const labels = formatLabelFilter({ instance: instanceId, kind: "network" });
@@ -164,14 +164,14 @@ class GuardedNetwork implements PluginNetwork {
     throw new Fault("egress_unguarded", `The rules of the plugins' network cannot be set: ${whyNot(state)}.`);
   }
 
-  /** Asked of the Engine: somebody may have removed it. */
+  /** Asks the Engine, because somebody may have removed the guard. */
   async #isGuarding(signal: AbortSignal): Promise<boolean> {
     if (this.#state?.is !== "guarding") return false;
     const found = await this.#deps.engine.findContainer(this.#state.containerId, signal);
     return found?.phase === "running";
   }
 
-  /** One at a time, whoever asks. */
+  /** Concurrent callers share one run. */
   #ensure(signal: AbortSignal): Promise<GuardState> {
     this.#ensuring ??= this.#ensureNow(signal).finally(() => {
       this.#ensuring = undefined;
@@ -181,7 +181,7 @@ class GuardedNetwork implements PluginNetwork {
 
   async #ensureNow(signal: AbortSignal): Promise<GuardState> {
     const { engine, log } = this.#deps;
-    // The bridges first: a guard takes the rules of bridges that are not there for forgotten ones.
+    // The bridges first: a guard removes the rules of bridges that do not exist.
     for (const kind of this.#hasLists ? KINDS : (["open"] as const)) {
       const addresses = await engine.ensureNetwork(this.#spec(kind), signal).catch(nameSubnet);
       this.#addresses = { ...this.#addresses, [kind]: addresses };
@@ -219,7 +219,7 @@ class GuardedNetwork implements PluginNetwork {
     const wanted = KINDS.map((kind) => this.#spec(kind).name);
     try {
       await this.#removeNetworks((name) => !wanted.includes(name), signal);
-      // A kernel that refuses will do so again; an image may come.
+      // A kernel that refused would do so again; a missing runtime image may have been built.
       if (this.#state?.is === "refused" || (await this.#isGuarding(signal))) return;
       await this.#ensure(signal);
     } catch (error) {
@@ -227,7 +227,7 @@ class GuardedNetwork implements PluginNetwork {
     }
   }
 
-  /** The keeper sees by the hash of a Pool's profile that its Runtimes are outdated. */
+  /** A changed policy changes the hash of the Pool's profile, by which the keeper finds outdated Runtimes. */
   async #readPolicies(): Promise<void> {
     const { store, log } = this.#deps;
     const { signal } = this.#scope;
@@ -236,7 +236,7 @@ class GuardedNetwork implements PluginNetwork {
       if (isDeepStrictEqual(policies, this.#policies)) return;
       const isListed = [...policies.values()].some(({ mode }) => mode === "list");
       if (isListed && !this.#hasLists) {
-        // The bridge and its rules first: no profile names them before they stand.
+        // The bridge and its rules first: no profile may name them before they exist.
         this.#isListWanted = true;
         await this.#ensure(signal);
       }
@@ -247,7 +247,7 @@ class GuardedNetwork implements PluginNetwork {
     }
   }
 
-  /** What happens while it writes makes it write once more. Resolves when all that was known by now is written. */
+  /** Resolves when everything known by now is written. A change while it writes makes it write once more. */
   #writeLists(): Promise<void> {
     this.#isToWrite = true;
     this.#writing ??= this.#writeAll().finally(() => {
@@ -274,16 +274,16 @@ class GuardedNetwork implements PluginNetwork {
   async #writeList(containerId: string, signal: AbortSignal): Promise<void> {
     if (!this.#hasLists) return;
     try {
-      // After what was read before it started.
+      // After a run that read the list of Containers before this one started.
       await this.#writing;
       await writeList(this.#deps, containerId, this.#allowOf, signal);
     } catch (error) {
-      // What runs without a list reaches nothing; the Engine's word of the start has them all written once more.
+      // A Container without its file reaches nothing; the Engine's event of the start writes all files once more.
       if (!signal.aborted) this.#deps.log.warn({ op: "egress.lists", ok: false, err: toFault(error) });
     }
   }
 
-  /** Tells what the guard tells, from guard to guard. */
+  /** Logs the reports of the guard, also of the next one after a replacement. */
   async #follow(): Promise<void> {
     const { engine, clock, log } = this.#deps;
     const { signal } = this.#scope;
@@ -298,7 +298,7 @@ class GuardedNetwork implements PluginNetwork {
           )) {
             since = new Date(at.getTime() + 1);
             const decisions = parseDecisions(text);
-            if (decisions !== undefined) tellDecisions(decisions, await this.#senders(decisions), log);
+            if (decisions !== undefined) logDecisions(decisions, await this.#senders(decisions), log);
           }
         }
       } catch (error) {
@@ -309,7 +309,7 @@ class GuardedNetwork implements PluginNetwork {
     }
   }
 
-  /** Of what was decided, those whose Pools this process keeps. */
+  /** The senders whose Pools this process holds. */
   async #senders({ refused, allowed }: Decisions): Promise<ReadonlyMap<string, Sender>> {
     const { engine, store, holder, instanceId } = this.#deps;
     const { signal } = this.#scope;
@@ -326,7 +326,7 @@ class GuardedNetwork implements PluginNetwork {
     for (const { id, address, labels: found } of containers) {
       const pool = kept.get(parseLabels(found)?.pool ?? "");
       if (address === undefined || pool === undefined || !asked.has(address)) continue;
-      // Not known of those that are listed. One that has ended since has no address any more.
+      // The list has no start times. A Container that has ended since has no address any more.
       const startedAt = (await engine.findContainer(id, signal))?.startedAt?.getTime();
       if (startedAt !== undefined) senders.set(address, { plugin: pool.pluginId, pool: pool.key, startedAt });
     }
@@ -337,17 +337,17 @@ class GuardedNetwork implements PluginNetwork {
 function whyNot(state: GuardState): string {
   return state.is === "refused"
     ? state.why
-    : "no runtime image is on the Engine to run their guard from; runtime-images/python/build makes it";
+    : "the Engine has no runtime image to run their guard; build it with runtime-images/python/build";
 }
 
-/** The Engine says it in words of its own, in which no setting of ours stands, and calls used-up pools "not found". */
+/** Names the setting, which the Engine's own message cannot; the Engine calls exhausted address pools "not found". */
 function nameSubnet(error: unknown): never {
   const isRefused = isFault(error, "engine_refused") || isFault(error, "not_found");
   if (!isRefused || !/address pool|overlap|subnet/i.test(error.message)) throw error;
   throw new Fault(
     "config_invalid",
-    `The Engine has no addresses for the plugins' network: ${error.message} Remove networks that nobody needs ` +
-      "(docker network prune), or name a free one in BERTH_EGRESS_SUBNET.",
+    `The Engine has no addresses for the plugins' network: ${error.message} Remove unused networks ` +
+      "(docker network prune), or set a free one in BERTH_EGRESS_SUBNET.",
     { cause: error },
   );
 }

@@ -1,10 +1,10 @@
 /**
- * The Engine contract: what Berth needs of whatever runs Containers. `docker/` is the real one, `memory/` serves
- * tests; `test/contract/engine.contract.ts` holds both to this page.
+ * The Engine contract: what Berth needs from the software that runs Containers. `docker/` implements it; an Engine in
+ * memory serves tests. `test/contract/engine.contract.ts` runs against both.
  *
- * Rules for every implementation: failures are Faults (`not_found`, `conflict`, `engine_unavailable` where nothing
- * answers, `engine_refused` with the Engine's own words otherwise); doing what is already done succeeds; a wait
- * that is aborted stops the work, and rejects with the signal's reason; nothing of the vendor's leaves the folder.
+ * Rules for every implementation: failures are Faults (`not_found`, `conflict`, `engine_unavailable` if nothing answers,
+ * otherwise `engine_refused` with the Engine's own text). Doing what is already done succeeds. An abort stops the work
+ * and rejects with the signal's reason. No type of the vendor leaves the folder.
  */
 import type { Readable } from "node:stream";
 import type { ContainerSpec, ContainerState, LiveResources } from "../domain/container.ts";
@@ -18,7 +18,7 @@ export interface EngineInfo {
   readonly cgroupVersion: "1" | "2";
   readonly cpus: number;
   readonly memoryBytes: number;
-  /** The users of its Containers are others on the host (`userns-remap`). */
+  /** Whether users in Containers are mapped to other users of the host (`userns-remap`). */
   readonly remapsUsers: boolean;
 }
 
@@ -27,22 +27,22 @@ export interface EngineImage {
   readonly id: string;
   readonly tags: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Of all its layers, also of those that other images share. */
+  /** Size of all its layers, also of those that it shares with other images. */
   readonly bytes: number;
   readonly createdAt: Date;
-  /** What it is made of, the lowest first. Known of an image that was found, not of those that were listed. */
+  /** Digests, the lowest first. Only `findImage` answers them. */
   readonly layers?: readonly string[];
 }
 
 export interface EngineEvent {
-  /** `kill`: somebody had a signal sent to it, Berth or another. */
+  /** `kill`: somebody sent it a signal, Berth or another. */
   readonly action: "start" | "die" | "oom" | "kill" | "destroy";
   readonly containerId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly at: Date;
   /** With `die`. */
   readonly exitCode?: number;
-  /** With `kill`, its number, where the Engine tells. */
+  /** With `kill`: its number, if the Engine says it. */
   readonly signal?: number;
 }
 
@@ -55,7 +55,7 @@ export interface LogChunk {
 
 export interface ExecSpec {
   readonly command: readonly string[];
-  /** Added to the Container's environment for this process only: in no image, no inspect answer of the Container. */
+  /** Added to the Container's environment for this process only: it appears in no image and no inspection. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly user: string;
@@ -65,7 +65,7 @@ export interface CommitSpec {
   /** `repository:tag` of the new image. */
   readonly reference: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Replace what the build Container had. */
+  /** These and the next three replace the values of the build Container. */
   readonly env: Readonly<Record<string, string>>;
   readonly command: readonly string[];
   readonly workingDir: string;
@@ -79,7 +79,7 @@ export interface NetworkSpec {
   readonly labels: Readonly<Record<string, string>>;
   /** False: Containers on it cannot reach one another. */
   readonly betweenContainers: boolean;
-  /** Undefined: the Engine picks one of its own. */
+  /** Undefined: the Engine chooses one. */
   readonly subnet?: string | undefined;
 }
 
@@ -103,11 +103,11 @@ export interface Engine extends AsyncDisposable {
   findImage(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
   /**
-   * By id: `conflict` where a Container uses it, running or not, a second reference names it, or another image stands
-   * on it. Nothing is forced.
+   * By reference or id. By id it throws `conflict` if a Container uses the image, running or not, a second reference
+   * names it, or another image is built on it. Nothing is forced.
    */
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
-  /** Makes an image of a tar of its files, which may hold none; resolves with its id. `reference` is `repository:tag`. */
+  /** Makes an image from a tar of its files, which may be empty; resolves with its id. `reference` is `repository:tag`. */
   importImage(
     spec: { readonly reference: string; readonly labels: Readonly<Record<string, string>> },
     tar: Readable,
@@ -115,38 +115,38 @@ export interface Engine extends AsyncDisposable {
   ): Promise<string>;
 
   /**
-   * The image by its id as a tar stream: its layers and configuration without any name, so that loading it takes no
-   * name from another image. The caller reads it to its end or destroys it.
+   * The image by its id as a tar stream: layers and configuration without a name, so that loading it takes no name from
+   * another image. The caller reads the stream to its end or destroys it.
    */
   saveImage(id: string, signal: AbortSignal): Promise<Readable>;
-  /** Takes such a tar; resolves when all of it is there. What was in it the caller looks up by the id it expects. */
+  /** Loads such a tar; resolves when the image exists. The caller finds it by the id that it expects. */
   loadImage(tar: Readable, signal: AbortSignal): Promise<void>;
 
   /**
-   * Nothing of the image's own environment (but `PATH`), labels or entry point reaches it. Resolves with the id.
-   * `conflict` when the name is taken: the caller inspects it and adopts or removes it. An abort leaves none behind:
-   * what the Engine has begun to make is removed before this rejects.
+   * Creates a Container and resolves with its id. It inherits nothing of the image's environment (except `PATH`), labels
+   * or entry point. Throws `conflict` if the name is taken: the caller inspects that Container and adopts or removes it.
+   * An abort leaves no Container: one that the Engine has begun to make is removed before this rejects.
    */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
   /**
-   * Gives a Container these limits, running or not; its processes go on. Less memory than it uses now may be refused
-   * (`engine_refused`): then nothing has changed.
+   * Changes the limits of a Container, running or not; its processes go on. The Engine may refuse less memory than it
+   * uses now (`engine_refused`): then nothing has changed.
    */
   updateContainer(id: string, resources: LiveResources, signal: AbortSignal): Promise<void>;
   /**
-   * TERM, then KILL after `graceMs` (an Engine may round it up to whole seconds). Resolves when it no longer runs;
-   * one that is gone no longer runs, here and for `killContainer`.
+   * TERM, then KILL after `graceMs` (an Engine may round it up to whole seconds). Resolves when the Container no longer
+   * runs. Like `killContainer`, it succeeds for one that does not exist.
    */
   stopContainer(id: string, options: { graceMs: number }, signal: AbortSignal): Promise<void>;
   killContainer(id: string, signal: AbortSignal): Promise<void>;
   /** Removes it with its anonymous volumes, running or not. */
   removeContainer(id: string, signal: AbortSignal): Promise<void>;
-  /** By id or name. */
+  /** By id or name; undefined if there is none. */
   findContainer(idOrName: string, signal: AbortSignal): Promise<ContainerState | undefined>;
   /**
-   * Running or not. Times other than `createdAt`, `exitCode` and `oomKilled` may be unknown (undefined, false) here:
-   * find the one you need.
+   * Running or not. Times other than `createdAt`, `exitCode` and `oomKilled` may be unknown here (undefined, false):
+   * use `findContainer` for them.
    */
   listContainers(labels: LabelFilter, signal: AbortSignal): Promise<readonly ContainerState[]>;
 
@@ -159,17 +159,17 @@ export interface Engine extends AsyncDisposable {
   ): Promise<{ readonly exitCode: number }>;
   /** Unpacks a tar stream below `path`; owner and mode are those in the tar. */
   putArchive(id: string, path: string, tar: Readable, signal: AbortSignal): Promise<void>;
-  /** Reads one path as a tar stream, from its mounts too, running or not; `not_found` where there is no such path. */
+  /** Reads one path as a tar stream, also from mounts, running or not. Throws `not_found` if there is no such path. */
   getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
   /**
-   * Makes an image of the Container's file system and resolves with its id, confirmed by looking it up. An abort leaves
-   * no image of that reference: one that the Engine was making is waited for and removed before this rejects.
+   * Makes an image of the Container's file system and resolves with its id when the image can be found. An abort leaves
+   * no image of that reference: one that the Engine is making is removed before this rejects.
    */
   commit(id: string, spec: CommitSpec, signal: AbortSignal): Promise<string>;
 
   /**
-   * Events of Containers with these labels, from now on (`since` also replays). Ends only by the signal or by
-   * throwing `engine_unavailable`; events may be missed across a reconnect, so a caller also lists.
+   * Events of Containers with these labels, from now on (`since` also replays). Ends only by the signal or by throwing
+   * `engine_unavailable`. Events may be lost between two streams, so a caller also lists.
    */
   events(labels: LabelFilter, options: { since?: Date }, signal: AbortSignal): AsyncIterable<EngineEvent>;
   /** Lines of both streams in order; with `follow`, until the Container ends. */
@@ -180,21 +180,22 @@ export interface Engine extends AsyncDisposable {
   ): AsyncIterable<LogChunk>;
 
   /**
-   * Sets a mark, a name with labels and nothing else, or finds it set; the labels answered are those of whoever was
-   * first. Of several who ask at once one is first.
+   * Sets a mark (a name with labels, nothing else) unless it exists. Answers the labels of the existing mark; of several
+   * concurrent calls exactly one sets it.
    */
   ensureMark(
     mark: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
     signal: AbortSignal,
   ): Promise<Readonly<Record<string, string>>>;
-  /** All with these labels. One whose labels the Engine has not read yet may be missing. */
+  /** Marks with these labels. A mark whose labels the Engine has not loaded yet may be missing. */
   listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]>;
-  /** One that is not there is removed already. */
+  /** Succeeds for a mark that does not exist. */
   removeMark(name: string, signal: AbortSignal): Promise<void>;
 
-  /** Resolves with its addresses. `conflict` where one of that name is another. */
+  /** Makes the network unless it exists, and resolves with its addresses. Throws `conflict` if one of that name differs. */
   ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<NetworkAddresses>;
-  /** The names of those that carry these labels. */
+  /** Names of networks with these labels. */
   listNetworks(labels: LabelFilter, signal: AbortSignal): Promise<readonly string[]>;
+  /** Throws `conflict` while Containers are on it. */
   removeNetwork(name: string, signal: AbortSignal): Promise<void>;
 }

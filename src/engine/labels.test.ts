@@ -49,7 +49,7 @@ test("labels read back as they were written, with or without the optional ones",
   });
 });
 
-test("what is not readably ours does not parse", () => {
+test("labels that are not ours or cannot be read do not parse", () => {
   expect(parseLabels({})).toBeUndefined();
   expect(parseLabels({ "berth.instance": "a", "berth.kind": "teapot" })).toBeUndefined();
   expect(parseLabels({ "berth.instance": "", "berth.kind": "runtime" })).toBeUndefined();
@@ -57,7 +57,7 @@ test("what is not readably ours does not parse", () => {
   expect(parseLabels(odd)).toBeUndefined();
 });
 
-test("a filter names only what it was given", () => {
+test("a filter has only the labels that it was given", () => {
   expect(formatLabelFilter({ instance: "a", kind: "runtime" })).toEqual({
     "berth.instance": "a",
     "berth.kind": "runtime",

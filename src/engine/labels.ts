@@ -1,6 +1,6 @@
 /**
- * Every label that marks something as ours is written and read here. An Engine may hold things of several Berths and
- * of strangers: what does not parse is not ours, and is left alone.
+ * Writes and reads all labels that mark something as Berth's. An Engine may hold things of several Berths and of others:
+ * labels that do not parse are not ours, and what carries them is left alone.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
@@ -23,12 +23,12 @@ const LABELS = {
   process: "berth.process",
 } as const satisfies Record<keyof BerthLabels, string>;
 
-/** Who made a Container, image or network, and for what. */
+/** Which Berth made a Container, image, network or mark, and for what. */
 export interface BerthLabels {
   /** The random id of one Berth, made once and kept in its database. */
   readonly instance: string;
   readonly kind: (typeof KINDS)[number];
-  /** Absent where Tenants share. */
+  /** Absent if Tenants share it. */
   readonly tenant?: string | undefined;
   readonly pool?: string | undefined;
   readonly runtime?: string | undefined;
@@ -38,11 +38,11 @@ export interface BerthLabels {
   /** Of the Berth that holds the instance id on this Engine. */
   readonly dataFolder?: string | undefined;
   readonly database?: string | undefined;
-  /** Which process made it, where it is nobody's once that has gone. */
+  /** The process that made it, if nothing else needs it after that process ends. */
   readonly process?: string | undefined;
 }
 
-// An image's labels come back as empty ones where they were taken away: empty means absent.
+// Labels that were removed from an image come back empty, so empty means absent.
 const text = z
   .string()
   .max(512)
@@ -71,12 +71,12 @@ export function formatLabels(labels: BerthLabels): Record<string, string> {
   return format(labels);
 }
 
-/** The filter that finds what carries all of these. */
+/** The filter for things that carry all of these labels. */
 export function formatLabelFilter(labels: Partial<BerthLabels>): LabelFilter {
   return format(labels);
 }
 
-/** `undefined` when the labels are not, or not readably, ours. */
+/** Undefined if the labels are not ours or cannot be read. */
 export function parseLabels(labels: Readonly<Record<string, string>>): BerthLabels | undefined {
   const raw = Object.fromEntries(Object.entries(LABELS).map(([field, label]) => [field, labels[label]]));
   const parsed = Parsed.safeParse(raw);

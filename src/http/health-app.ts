@@ -3,14 +3,18 @@ import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { HttpApp } from "./app.ts";
 import { DoorLife } from "./door-life.ts";
 import { Routes } from "./route.ts";
-import { addHealth } from "./routes/health/live.ts";
-import { addMetrics } from "./routes/health/metrics.ts";
-import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
+import {
+  addHealth,
+  addMetrics,
+  addReady,
+  type HealthParts,
+  type ProcessCounts,
+} from "./routes/health/health.ts";
 
 export interface HealthAppOptions {
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;
-  /** Undefined: there are none to be asked for. */
+  /** Undefined: metrics are off. */
   readonly metrics: Metrics | undefined;
   readonly log: Log;
   readonly settings: {
@@ -20,7 +24,7 @@ export interface HealthAppOptions {
   };
 }
 
-/** The door of a process without an API: `/health`, `/health/ready` and the metrics, no key opens anything else. */
+/** The HTTP door of a worker: `/health`, `/health/ready` and the metrics. There is nothing else, and no key. */
 export function createHealthApp({ parts, processes, metrics, log, settings }: HealthAppOptions): HttpApp {
   const keyring = { find: () => undefined };
   const life = new DoorLife();

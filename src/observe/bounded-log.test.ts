@@ -38,7 +38,7 @@ test("100,000 lines of one Runtime are two in that second and one in each that f
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("calls to the host are shown one by one as far as a person could read them", () => {
+test("calls to the host have a line each, up to the number that a person could read", () => {
   const { log, lines } = bounded();
   const call = { op: "invocation.host_call", tenant_id: "t", plugin: "p", type: "storage" };
   for (let n = 0; n < 1000; n++) log.child({ part: "x" }).info(call);
@@ -47,7 +47,7 @@ test("calls to the host are shown one by one as far as a person could read them"
   expect(lines.at(-1)).toEqual({ ...call, repeated: 980 });
 });
 
-test("what somebody asked for has its own line each; what a plugin asked of another is counted", () => {
+test("requests from outside have a line each; a plugin's calls of other plugins are counted", () => {
   const { log, lines } = bounded();
   const call = { op: "invocation.invoke", tenant_id: "t", plugin: "p" };
   for (let n = 0; n < 100; n++) log.info(call);
@@ -56,7 +56,7 @@ test("what somebody asked for has its own line each; what a plugin asked of anot
   expect(lines).toHaveLength(120);
 });
 
-test("what is still counted at the end is written", () => {
+test("counts that are left at the end are written", () => {
   const { log, lines } = bounded();
   for (let n = 0; n < 3; n++) log.info(notice("a", n));
   log[Symbol.dispose]();

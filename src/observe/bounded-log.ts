@@ -1,11 +1,11 @@
 import type { Log } from "./log.ts";
 
-/** Lines that a plugin can cause as often as it likes, and whose they are: the fields that tell one cause from another. */
+/** Lines that a plugin can cause at will. `by`: the fields that identify the cause. */
 interface Rule {
   readonly by: readonly string[];
-  /** Each second so many are written as they are; the rest are counted in one more. */
+  /** So many lines a second are written as they are; one more counts the rest. */
   readonly linesMax: number;
-  /** Where only some of the lines of the name are a plugin's doing. */
+  /** If a plugin causes only some of the lines with this name. */
   readonly appliesTo?: (fields: object) => boolean;
 }
 
@@ -14,7 +14,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "link.delivery_failed": { by: ["runtime"], linesMax: 1 },
   "session.end_failed": { by: [], linesMax: 1 },
   "invocation.host_call": { by: ["tenant_id", "plugin"], linesMax: 20 },
-  // a plugin's call of another plugin; each other call is somebody's request
+  // A plugin's call of another plugin; every other call is a request from outside.
   "invocation.invoke": {
     by: ["tenant_id", "plugin"],
     linesMax: 20,
@@ -23,14 +23,14 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 const PERIOD_MS = 1000;
-/** Of plugins that have written within a second; all further ones share a count. */
+/** Most causes that are counted apart within a second; all further ones share a count. */
 const WINDOWS_MAX = 10_000;
 
 type Level = "debug" | "info" | "warn" | "error";
 
 interface Window {
   lines: number;
-  /** The last line that was not written, and how many there were. */
+  /** The last line that was not written, and the number of such lines. */
   held: { readonly level: Level; readonly fields: object; readonly message: string | undefined } | undefined;
   heldLines: number;
 }
@@ -38,9 +38,9 @@ interface Window {
 export interface BoundedLog extends Log, Disposable {}
 
 /**
- * The same log, in which no plugin can write without end: of lines that it causes at will, so many stand there for each
- * second and plugin, and then one with the fields of the last and `repeated`, the number that it stands for. Disposing
- * it writes what is still counted.
+ * Wraps a log so that no plugin can flood it. Of the lines that a plugin can cause at will, it writes `linesMax` a second
+ * for each cause, then one with the fields of the last and `repeated`, the number of lines that it stands for. Disposing
+ * it writes the counts that are left.
  */
 export function boundLog(log: Log): BoundedLog {
   const windows = new Map<string, Window>();
@@ -49,7 +49,7 @@ export function boundLog(log: Log): BoundedLog {
     timer = undefined;
     for (const [key, window] of windows) {
       const { held, heldLines } = window;
-      // a window that saw nothing for a whole period is forgotten
+      // A window without a line for a whole period is removed.
       if (window.lines === 0) windows.delete(key);
       window.lines = 0;
       window.held = undefined;

@@ -22,7 +22,7 @@ test("a line carries its fields, its level as a word, and the time", () => {
   expect(Date.parse(String(lines[0]?.["time"]))).toBeGreaterThan(0);
 });
 
-test("secrets are redacted at the top, one level below, and in a child's fields; what was passed in stays whole", () => {
+test("secrets are redacted at the top, one level below, and in a child's fields; the caller's object is unchanged", () => {
   const { log, lines } = capture();
   const spec = { image: "a", env: { KEY: "hunter2" } };
   log.child({ authorization: "hunter2", op: "x" }).info({ spec, credentials: "hunter2" });
@@ -50,7 +50,7 @@ test("lines below the level are not written", () => {
   expect(lines).toEqual([]);
 });
 
-test("what was gathered is written when the process ends, in order", () => {
+test("buffered lines are written in order when the process ends", () => {
   const script = `
     import { createLog } from ${JSON.stringify(join(import.meta.dirname, "log.ts"))};
     const log = createLog({ level: "info" });

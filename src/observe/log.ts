@@ -19,8 +19,8 @@ const REDACTED = "[redacted]";
 const STDOUT = 1;
 
 /**
- * A log that writes to `destination`, or to standard output. There, lines are gathered for a moment; an error and the
- * end of the process write out what is there, so that only a killed process loses the last moment's lines.
+ * A log that writes to `destination`, or to standard output. There, lines are buffered for a moment; an error and the end
+ * of the process flush the buffer, so that only a killed process loses its last lines.
  */
 export function createLog({ level, destination }: { level: string; destination?: DestinationStream }): Log {
   const options = {
@@ -39,7 +39,7 @@ function gathered(options: LoggerOptions): Log {
   });
 }
 
-/** The library's own redaction, by paths, took twice as long as all the rest of a line. */
+/** The library's redaction by paths takes twice as long as the rest of a line. */
 function wrap(logger: Logger, written: (isUrgent: boolean) => void): Log {
   const write =
     (level: "debug" | "info" | "warn" | "error") =>
@@ -56,7 +56,7 @@ function wrap(logger: Logger, written: (isUrgent: boolean) => void): Log {
   };
 }
 
-/** The fields themselves where nothing in them is secret: that is nearly always, and costs no copy. */
+/** Answers the fields themselves if none is secret, which is nearly always and costs no copy. */
 function redact(fields: object, isNested = false): object {
   let copy: Record<string, unknown> | undefined;
   for (const [key, value] of Object.entries(fields)) {
@@ -72,7 +72,7 @@ function shownAs(key: string, value: unknown, isNested: boolean): unknown {
   return isPlain ? redact(value, true) : value;
 }
 
-/** A log that says nothing, for tests that do not look at it. */
+/** A log that writes nothing, for tests. */
 export const silentLog: Log = {
   debug: () => undefined,
   info: () => undefined,

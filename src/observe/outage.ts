@@ -1,19 +1,19 @@
 import { toFault } from "../domain/fault.ts";
 import type { Log } from "./log.ts";
 
-/** Work that is done again and again and may fail for a while: the first failure of a series is logged, and its end. */
+/** Repeated work that may fail for a while: logs the first failure of a series, and its end. */
 export class Outage {
   readonly #log: Log;
   readonly #op: string;
   #isFailing = false;
 
-  /** `op`: what the work is called in the log. */
+  /** `op`: the name of the work in the log. */
   constructor(log: Log, op: string) {
     this.#log = log;
     this.#op = op;
   }
 
-  /** Runs the work once. A failure is not thrown: whoever repeats the work tries again. */
+  /** Runs the work once. Never throws: the caller repeats the work anyway. */
   async run(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -24,7 +24,7 @@ export class Outage {
       this.#isFailing = true;
       return;
     }
-    if (this.#isFailing) this.#log.info({ op: this.#op, ok: true }, "it is done again");
+    if (this.#isFailing) this.#log.info({ op: this.#op, ok: true }, "Recovered");
     this.#isFailing = false;
   }
 }

@@ -1,20 +1,20 @@
 /**
- * Where the log goes: a descriptor whose reader may be slow, stuck or gone. None of that may cost Berth more than
- * lines of its log.
+ * Writes the log to a descriptor whose reader may be slow, stuck or gone. Guarantees: that costs Berth nothing but lines
+ * of its log.
  */
 import { fstatSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 
-/** Lines are gathered for so long, or to so many characters, before they are written: a system call each is dear. */
+/** Lines are buffered for so long, or up to so many characters, to save system calls. */
 const GATHER_MS = 100;
 const GATHER_CHARS = 8192;
-/** What a reader that does not keep up may leave waiting; what comes on top of it is dropped and counted. */
+/** Most characters that wait for a slow reader; further lines are dropped and counted. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
 export interface Output {
-  /** Whole lines, each with its end. Never throws, never waits. */
+  /** Takes whole lines, each with its line end. Never throws, never waits. */
   write(line: string): void;
-  /** Hands on what has been gathered. */
+  /** Writes the buffered lines. */
   flush(): void;
 }
 
@@ -33,7 +33,7 @@ export function createOutput(fd: number): Output {
     sink.write(text);
   };
   process.on("exit", () => {
-    // Nothing is waited for any more; a descriptor that takes nothing now gets nothing.
+    // The process ends: a descriptor that takes nothing now gets nothing.
     if (gathered !== "") tryWrite(fd, gathered);
   });
   return {
@@ -57,7 +57,7 @@ interface Sink {
   waitingBytes(): number;
 }
 
-/** Pipes and sockets have readers; a file or a terminal takes what it is given. */
+/** Pipes and sockets have readers; a file or a terminal takes everything at once. */
 function openSink(fd: number): Sink {
   const kind = fstatSync(fd);
   if (!kind.isFIFO() && !kind.isSocket()) {
@@ -79,12 +79,12 @@ function tryWrite(fd: number, text: string): void {
   try {
     writeSync(fd, text);
   } catch {
-    // A disk that is full, a terminal that has gone: there is nobody left to tell.
+    // A full disk or a closed terminal: there is nowhere left to report it.
   }
 }
 
 function lostLine(lines: number): string {
   const time = new Date().toISOString();
-  const message = "lines were dropped: whoever reads this log does not keep up";
+  const message = "Log lines dropped: the reader is too slow";
   return `${JSON.stringify({ level: "warn", time, op: "log.drop", ok: false, lines, msg: message })}\n`;
 }

@@ -26,7 +26,7 @@ function setUp(options: Partial<ReachOptions> = {}) {
 }
 
 describe("reaching a server", () => {
-  test("repeats until it answers, and says each reason and the end of the trouble once", async () => {
+  test("repeats until it answers, and logs each reason and the recovery once", async () => {
     const { clock, said, options } = setUp();
     const answers = ["refused", "refused", "starting", "starting", undefined];
     let attempts = 0;
@@ -40,19 +40,19 @@ describe("reaching a server", () => {
     expect(await reached).toBe("here");
     expect(attempts).toBe(5);
     expect(said).toEqual([
-      "Thing at here:1 cannot be used: refused. It is tried for 10 s in all.",
-      "Thing at here:1 cannot be used: starting. It is tried for 10 s in all.",
+      "Thing at here:1 cannot be used: refused. Retrying for 10 s in all.",
+      "Thing at here:1 cannot be used: starting. Retrying for 10 s in all.",
       "Thing at here:1 answers",
     ]);
   });
 
-  test("says nothing where the first attempt succeeds", async () => {
+  test("logs nothing if the first attempt succeeds", async () => {
     const { said, options } = setUp();
     expect(await reach(options, async () => 7)).toBe(7);
     expect(said).toEqual([]);
   });
 
-  test("ends with the last reason when its time is up, after one last attempt at that moment", async () => {
+  test("ends with the last reason when its time is over, after one last attempt at that moment", async () => {
     const { clock, options } = setUp();
     const began = clock.now();
     let last = 0;
@@ -62,14 +62,14 @@ describe("reaching a server", () => {
     });
     const outcome = expect(reached).rejects.toMatchObject({
       code: "store_unavailable",
-      message: "Thing at here:1 cannot be used: refused. It was tried for 10 s.",
+      message: "Thing at here:1 cannot be used: refused. Gave up after 10 s.",
     });
     await clock.advance(15_000);
     await outcome;
     expect(last).toBe(10_000);
   });
 
-  test("tries once where it may not wait", async () => {
+  test("tries once if it may not wait", async () => {
     const { said, options } = setUp({ waitMs: 0 });
     let attempts = 0;
     await expect(
@@ -81,7 +81,7 @@ describe("reaching a server", () => {
     expect([attempts, said]).toEqual([1, []]);
   });
 
-  test("ends at once for a reason that waiting does not mend, for another Fault and for a bug", async () => {
+  test("ends at once for a reason that waiting cannot change, for another Fault and for a bug", async () => {
     const { options } = setUp({ explain: () => ({ reason: "not trusted", isFinal: true }) });
     await expect(reach(options, () => Promise.reject(new Error("tls")))).rejects.toMatchObject({
       code: "store_unavailable",
@@ -94,7 +94,7 @@ describe("reaching a server", () => {
     await expect(reach(blind, () => Promise.reject(bug))).rejects.toBe(bug);
   });
 
-  test("ends when it is told to stop", async () => {
+  test("ends when its signal aborts", async () => {
     const stop = new AbortController();
     const { options } = setUp({ signal: stop.signal });
     const reached = reach(options, () => Promise.reject(new Error("refused")));

@@ -4,17 +4,17 @@ import type { Clock } from "../util/clock.ts";
 import type { Log } from "./log.ts";
 
 export interface ReachOptions {
-  /** Which server and where, without any secret: `PostgreSQL at db:5432 (database berth)`. */
+  /** The server and its address, without secrets: `PostgreSQL at db:5432 (database berth)`. */
   readonly server: string;
-  /** The code of the Fault when time is up. */
+  /** The code of the Fault after the last attempt. */
   readonly code: FaultCode;
   /** `op` in the log. */
   readonly op: string;
-  /** From the first attempt to the beginning of the last one; 0: one attempt. */
+  /** Time from the first attempt to the start of the last one; 0: one attempt. */
   readonly waitMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** Undefined for what says nothing about the server: it is thrown as it is. */
+  /** Undefined if the error says nothing about the server: then it is thrown unchanged. */
   readonly explain: (error: unknown) => { readonly reason: string; readonly isFinal: boolean } | undefined;
   readonly signal: AbortSignal;
 }
@@ -22,9 +22,9 @@ export interface ReachOptions {
 const PAUSE = { firstMs: 200, maxMs: 2000 };
 
 /**
- * Repeats an attempt to use a server until it succeeds or its time is up. Each reason is logged once, not once per
- * attempt. Throws a Fault with the last reason; a reason that waiting does not mend ends it at once, and so does a
- * Fault of another code, which is thrown as it is.
+ * Repeats an attempt to use a server until it succeeds or `waitMs` is over. Logs each reason once, not once per attempt.
+ * Throws a Fault with the last reason, at once for a reason that waiting cannot change. A Fault with another code is
+ * thrown unchanged.
  */
 export async function reach<T>(options: ReachOptions, attempt: () => Promise<T>): Promise<T> {
   const { server, code, op, waitMs, clock, log, explain, signal } = options;
@@ -44,11 +44,11 @@ export async function reach<T>(options: ReachOptions, attempt: () => Promise<T>)
       const leftMs = endAt - clock.now();
       if (isFinal) throw new Fault(code, sentence, { cause });
       if (leftMs <= 0) {
-        const tried = waitMs === 0 ? "" : ` It was tried for ${waitMs / 1000} s.`;
+        const tried = waitMs === 0 ? "" : ` Gave up after ${waitMs / 1000} s.`;
         throw new Fault(code, sentence + tried, { cause });
       }
       if (reason !== logged)
-        log.warn({ op, ok: false, code, reason }, `${sentence} It is tried for ${waitMs / 1000} s in all.`);
+        log.warn({ op, ok: false, code, reason }, `${sentence} Retrying for ${waitMs / 1000} s in all.`);
       logged = reason;
       await clock.sleep(Math.min(leftMs, backoffMs(failures, PAUSE)), signal);
     }

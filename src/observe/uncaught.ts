@@ -1,6 +1,6 @@
 /**
- * Exceptions and rejections that reach the top of the process. They are defects of Berth. One is logged with what it
- * was thrown for, and ends that; the process goes on, unless it is in doubt: then its caller stops it.
+ * Handles exceptions and rejections that nothing caught: defects of Berth. Each is logged and ends the unit of work in
+ * which it was thrown. The process goes on, unless its state is in doubt: then `onDoubt` stops it.
  */
 import type { Clock } from "../util/clock.ts";
 import { leaveServing } from "../util/serving.ts";
@@ -9,15 +9,15 @@ import type { Log } from "./log.ts";
 export interface UncaughtOptions {
   readonly log: Log;
   readonly clock: Clock;
-  /** More of them within a minute put the process in doubt. */
+  /** More exceptions within a minute put the process in doubt. */
   readonly perMinuteMax: number;
-  /** The process is in doubt, and why. Told once. */
+  /** Called once, with the reason, when the process is in doubt. */
   readonly onDoubt: (why: string) => void;
 }
 
 const MINUTE_MS = 60_000;
 
-/** Until it is disposed; then Node's own way holds again, which ends the process. */
+/** Until it is disposed; after that an exception ends the process, as Node does by default. */
 export function watchUncaught({ log, clock, perMinuteMax, onDoubt }: UncaughtOptions): Disposable {
   let times: number[] = [];
   let isInDoubt = false;
@@ -45,17 +45,17 @@ export function watchUncaught({ log, clock, perMinuteMax, onDoubt }: UncaughtOpt
   };
 }
 
-/** Code of the embedded database and of the driver: what they hold half done, later queries would meet. */
+/** Code of the embedded database and of the driver: later queries would meet their half-done state. */
 const DRIVERS = /node_modules\/(@electric-sql|@prisma|pg|pg-pool|pg-protocol)\//;
 
 function whyInDoubt(
   error: unknown,
   { isUnderLock, isTooOften }: { readonly isUnderLock: boolean; readonly isTooOften: boolean },
 ): string | undefined {
-  if (isUnderLock) return "it was thrown under a lock, which others wait for";
+  if (isUnderLock) return "it was thrown while holding a lock";
   if (error instanceof Error && error.name === "RuntimeError") return "the embedded database broke";
   const thrownAt =
     error instanceof Error ? error.stack?.split("\n").find((line) => /^\s+at /.test(line)) : undefined;
   if (thrownAt !== undefined && DRIVERS.test(thrownAt)) return "it was thrown inside the database driver";
-  return isTooOften ? "there were too many of them within a minute" : undefined;
+  return isTooOften ? "there were too many exceptions within a minute" : undefined;
 }

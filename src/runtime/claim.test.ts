@@ -21,21 +21,24 @@ describe("an instance id on an Engine", () => {
   it.each([
     ["another data folder", { ...here, dataFolder: "/srv/copy" }],
     ["another database", { ...here, database: "postgres:1/16385" }],
-  ])("is refused to a Berth with %s; the refusal names both and the way out", async (_what, holder) => {
-    const engine = anEngine();
-    await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
-    const refused = await claimInstance(engine, { instanceId: "abcd1234", holder }, never).catch(
-      (error: unknown) => error,
-    );
-    expect(refused).toMatchObject({
-      code: "instance_claimed",
-      message: expect.stringContaining("berth claim --yes"),
-      details: { value: holder, accepted: here },
-    });
-    await claimInstance(engine, { instanceId: "other123", holder }, never);
-  });
+  ])(
+    "is refused to a Berth with %s; the refusal names both holders and what to do",
+    async (_what, holder) => {
+      const engine = anEngine();
+      await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
+      const refused = await claimInstance(engine, { instanceId: "abcd1234", holder }, never).catch(
+        (error: unknown) => error,
+      );
+      expect(refused).toMatchObject({
+        code: "instance_claimed",
+        message: expect.stringContaining("berth claim --yes"),
+        details: { value: holder, accepted: here },
+      });
+      await claimInstance(engine, { instanceId: "other123", holder }, never);
+    },
+  );
 
-  it("can be taken over: its Containers are removed, and the old holder learns of it", async () => {
+  it("can be taken over: its Containers are removed, and the old holder notices", async () => {
     const engine = anEngine();
     const copy = { ...here, dataFolder: "/srv/copy" };
     await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
@@ -49,7 +52,7 @@ describe("an instance id on an Engine", () => {
     expect(await promise).toMatchObject({ code: "instance_claimed" });
   });
 
-  it("is not lost to a mark that names nobody, as an Engine shows it that has just started", async () => {
+  it("is not lost to a mark without labels, which an Engine shows that has just started", async () => {
     const engine = anEngine();
     await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
     const { promise: askedTwice, resolve } = Promise.withResolvers<void>();

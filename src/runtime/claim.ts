@@ -1,7 +1,7 @@
 /**
- * One instance id, one Berth on an Engine. Names and labels of all that Berth makes there carry the instance id, so two
- * Berths with one id (a copy started beside the original) would adopt and sweep each other's Containers. The Engine
- * itself is where both can see it: a mark says who holds the id.
+ * Guarantees that one Berth holds an instance id on an Engine. Names and labels of everything that Berth makes there
+ * carry the id, so two Berths with one id (a copy started beside the original) would adopt and sweep each other's
+ * Containers. A mark on the Engine, which both can see, names the holder.
  */
 import { Fault, isFault } from "../domain/fault.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -13,18 +13,18 @@ import { Scope } from "../util/scope.ts";
 
 const LOOK_MS_MAX = 10_000;
 
-/** Where a Berth keeps what is its own. All processes of one Berth agree on both. */
+/** Identifies a Berth by where its state is. All processes of one Berth agree on both. */
 export interface InstanceHolder {
   /** Real path of the data folder. */
   readonly dataFolder: string;
-  /** Another one for each database, also for a copy of it. */
+  /** Differs for each database, also for a copy of one. */
   readonly database: string;
 }
 
 /**
- * Takes the id, or finds that it is held already by this very holder. Throws `instance_claimed`, naming both, and
- * `engine_unavailable` where the mark names nobody: an Engine that has just started (20.10) answers so until it has
- * read what its marks say.
+ * Claims the id, or confirms this holder's claim. Throws `instance_claimed`, naming both holders, and
+ * `engine_unavailable` if the mark names nobody: an Engine that has just started (20.10) answers like this until it has
+ * read the labels of its marks.
  */
 export async function claimInstance(
   engine: Engine,
@@ -37,14 +37,14 @@ export async function claimInstance(
     throw new Fault(
       "engine_unavailable",
       `The Engine does not say who holds the instance ${instanceId}: its volume ${markName(instanceId)} has no labels. ` +
-        "An Engine that has just started answers so. If it goes on, somebody else made that volume: remove it.",
+        "An Engine that has just started answers like this. If this persists, somebody else made that volume: remove it.",
     );
   }
   if (isSame(other, holder)) return;
   throw new Fault(
     "instance_claimed",
-    `The instance ${instanceId} belongs, on this engine, to the Berth with ${describeHolder(other)}; ` +
-      `this is one with ${describeHolder(holder)}. Two of them would remove each other's containers. If the other one ` +
+    `On this engine, the instance ${instanceId} belongs to the Berth with ${describeHolder(other)}; ` +
+      `this one has ${describeHolder(holder)}. Two of them would remove each other's containers. If the other one ` +
       "is gone for good, or this one was moved or restored in its place, stop it and run: berth claim --yes",
     { details: { field: "instance", value: holder, accepted: other } },
   );
@@ -60,7 +60,7 @@ export async function findHolder(
   return claim === undefined ? undefined : holderOf(claim.labels);
 }
 
-/** What the instance has on the Engine beside images: names of Containers, of plugins and of builds. */
+/** The Containers that the instance has on the Engine, of plugins and of builds. */
 export async function listLeft(
   engine: Engine,
   instanceId: string,
@@ -70,15 +70,15 @@ export async function listLeft(
 }
 
 /**
- * Takes the id from whoever holds it, then removes the Containers that stand under it. The mark first: a holder that
- * still runs learns of it before it has started many new ones. Images and network stay, they are good for anybody.
+ * Takes the id from its holder, then removes the Containers with it. The mark comes first, so that a holder that still
+ * runs notices before it has started many new ones. Images and the network stay; the new holder can use them.
  */
 export async function seizeInstance(
   engine: Engine,
   claim: { readonly instanceId: string; readonly holder: InstanceHolder },
   signal: AbortSignal,
 ): Promise<void> {
-  // a holder that runs sets its mark again when it finds none: of several tries one is between two of its looks
+  // A holder that runs sets its mark again when it finds none; one of several tries falls between two of its checks.
   for (let triesLeft = 4; ; triesLeft--) {
     await engine.removeMark(markName(claim.instanceId), signal);
     try {
@@ -92,7 +92,7 @@ export async function seizeInstance(
     await engine.removeContainer(id, signal);
 }
 
-/** Asks each `everyMs` whether the id is still this holder's, and takes it anew where the mark was removed by hand. */
+/** Checks the claim every `everyMs`, and sets the mark again if somebody removed it. */
 export function watchClaim(
   { engine, clock, log }: { readonly engine: Engine; readonly clock: Clock; readonly log: Log },
   {
@@ -103,7 +103,7 @@ export function watchClaim(
     readonly instanceId: string;
     readonly holder: InstanceHolder;
     readonly everyMs: number;
-    /** Told `instance_claimed`, once: the process must end before it does harm to the other one's Containers. */
+    /** Called once, with `instance_claimed`: the process must end before it harms the other Berth's Containers. */
     readonly onLost: (fault: Fault) => void;
   },
 ): AsyncDisposable {
@@ -144,7 +144,7 @@ function markName(instanceId: string): string {
   return `berth-${instanceId}-claim`;
 }
 
-/** Undefined where the labels name nobody. */
+/** Undefined if the labels name nobody. */
 function holderOf(labels: Readonly<Record<string, string>>): InstanceHolder | undefined {
   const { dataFolder, database } = parseLabels(labels) ?? {};
   return dataFolder === undefined || database === undefined ? undefined : { dataFolder, database };

@@ -1,5 +1,6 @@
 /**
- * What invocation and installation need of the Runtimes: two contracts, implemented in this folder.
+ * The contracts of this folder: `RuntimeDirectory` for calls, `PoolKeeper` for installations, `RuntimeLogs` for readers
+ * of logs.
  */
 import type { FaultJson } from "../domain/fault.ts";
 import type { RuntimeId } from "../domain/ids.ts";
@@ -20,21 +21,22 @@ export interface PoolStatus {
   readonly nextStartAt: Date | undefined;
 }
 
-/** Every process has one: it holds this process's links. */
+/** Finds Runtimes for calls. Every process has one; it uses this process's links. */
 export interface RuntimeDirectory {
   /** The least loaded Runtime of the Pool that is up and ready; undefined when there is none. No I/O: safe on the warm path. */
   pick(poolKey: string): ReachableRuntime | undefined;
   /**
-   * Waits for one; asks for a start where the Pool is idle. Throws `plugin_not_ready` with `state`, `nextStartAt` and
-   * `cause` as details at once in `crash_loop`, and the signal's reason when that aborts first.
+   * Waits for one; asks for a start if the Pool is idle. Throws `plugin_not_ready` with `state`, `nextStartAt` and
+   * `cause` as details at once if the Pool is stopped, in a crash loop, or backs off because there is no memory for it.
+   * Rejects with the signal's reason when that aborts first.
    */
   wait(poolKey: string, signal: AbortSignal): Promise<ReachableRuntime>;
   status(poolKey: string): Promise<PoolStatus>;
-  /** A call broke its contract (it overran the last deadline): the Runtime takes no more calls, drains, and is replaced. */
+  /** For a call that overran its last deadline: the Runtime takes no more calls, drains, and is replaced. Never throws. */
   retire(id: RuntimeId, reason: string): void;
 }
 
-/** Only a worker has one: it owns the engine side of the Pools whose lease it holds. */
+/** Changes what runs. Only a worker has one; a Pool that another worker supervises is changed through its row. */
 export interface PoolKeeper {
   /**
    * Resolves when the Pool has a ready Runtime. Throws `start_crashed` or `start_timeout` with the last log lines as
@@ -46,10 +48,11 @@ export interface PoolKeeper {
     signal: AbortSignal,
   ): Promise<RuntimeRecord>;
   /**
-   * Replaces what serves by a new Container; the old one serves until the new one is ready, and ends with its last call.
-   * With `limits` the new one is under these, and there is none where the running one can be given them. Also ends
-   * `crash_loop`. Resolves with the newest Runtimes of the Pool, those that serve then and those that did. Throws as `ensureReady`, `host_full` and
-   * `quota_memory` also where more memory for the running one does not fit: then the old one serves on, as it was.
+   * Replaces each Container that serves by a new one; the old one serves until the new one is ready, and ends with its
+   * last call. With `limits` the Pool gets these, and no new Container if the running one can be changed. Also ends a
+   * crash loop. Resolves with the newest Runtimes of the Pool, those that serve then and those that did. Throws as
+   * `ensureReady`; also `host_full` and `quota_memory` if more memory for the running one does not fit. After a failure
+   * the old one serves on unchanged.
    */
   replace(
     poolKey: string,
@@ -57,8 +60,8 @@ export interface PoolKeeper {
     signal: AbortSignal,
   ): Promise<readonly RuntimeRecord[]>;
   /**
-   * Stops the Pool's Containers where no enabled Installation points to it, each with its last call. Answers false
-   * where one still runs after `waitMs`; it is stopped all the same.
+   * Drains and stops the Pool's Containers if no enabled Installation points to it. Answers false if one still runs
+   * after `waitMs`; it stops later all the same.
    */
   stopIfIdle(poolKey: string, options: { readonly waitMs: number }, signal: AbortSignal): Promise<boolean>;
   /** Stops and removes the Pool's Containers, folders and row when no Installation points to it any more. */
@@ -73,7 +76,7 @@ export interface RuntimeLogLine {
 }
 
 export interface RuntimeLogs {
-  /** Lines of all Runtimes that the Pool has had, oldest first, as far as they are kept; with `follow`, what comes after, until the signal. */
+  /** Kept lines of all Runtimes that the Pool has had, oldest first; with `follow`, also new lines until the signal aborts. */
   read(
     poolKey: string,
     options: { since?: Date; follow: boolean; tail?: number },

@@ -1,31 +1,31 @@
-/** What the operator chooses about Runtimes, grouped by who reads it. Periods are milliseconds, sizes bytes. */
+/** The operator's settings about Runtimes, grouped by the part that reads them. Periods are milliseconds, sizes bytes. */
 import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
 import type { CaBundle } from "./launch/ca-bundle.ts";
 
-/** Read by the profile: what every plugin Container looks like. */
+/** For the profile of plugin Containers. */
 export interface ProfileSettings {
-  /** `list`: the bridge of those that reach what is listed. */
+  /** `list`: the bridge of plugins with a list of destinations. */
   readonly network: "bridge" | "list" | "none";
-  /** Of the bridges together; undefined leaves the Engine's choice. */
+  /** Of the bridges together; undefined lets the Engine choose. */
   readonly subnet: string | undefined;
-  /** Name to address, in each plugin's file of hosts. */
+  /** Name to address, in each plugin's hosts file. */
   readonly hosts: Readonly<Record<string, string>>;
-  /** The server of names of those that have a list. */
+  /** The DNS server of plugins with a list. */
   readonly listDns: string | undefined;
-  /** What of these differs for one Pool, now. */
+  /** The values that differ for one Pool now. */
   readonly networkOf: (poolKey: string) => Partial<Pick<ProfileSettings, "network" | "hosts" | "listDns">>;
-  /** Undefined leaves the Engine's own parent. */
+  /** Undefined: the Engine's own parent. */
   readonly cgroupParent: string | undefined;
   readonly openFilesMax: number;
   readonly shmBytes: number;
-  /** What the Engine itself keeps of a Container's output. */
+  /** How much of a Container's output the Engine keeps. */
   readonly engineLog: { readonly bytesMax: number; readonly files: number };
   /** `MAX_WORKER` of the SDK: how many sessions it runs at once. */
   readonly workersMax: number;
   readonly frameBytesMax: number;
-  /** Between TERM and KILL. */
+  /** Time between TERM and KILL. */
   readonly graceMs: number;
-  /** Shown to plugins as `/run/berth/ca.pem`. */
+  /** Mounted into plugins as `/run/berth/ca.pem`. */
   readonly caBundle: CaBundle | undefined;
   readonly proxies: Proxies;
   readonly extraEnv: Readonly<Record<string, string>>;
@@ -34,21 +34,21 @@ export interface ProfileSettings {
 export interface LaunchSettings {
   /** From the Container's start to the plugin's first heartbeat. */
   readonly startTimeoutMs: number;
-  /** The same with the time that a busy host did not have for it. */
+  /** The same limit including time in which the host was too busy. */
   readonly startTimeoutBusyMs: number;
-  /** While a start is awaited: how often the Engine is asked whether the Container still runs. */
+  /** How often the Engine is asked during a start whether the Container still runs. */
   readonly startCheckMs: number;
-  /** Containers that are being created or started at the same time. */
+  /** Most Containers that are created or started at the same time. */
   readonly startsMax: number;
   /** Last lines of a Container's log that become part of a failure's details. */
   readonly logLinesKept: number;
-  /** What all Runtimes of the host may be granted together; undefined: it is not counted. */
+  /** Memory limits of all Runtimes of the host together; undefined: not counted. */
   readonly hostMemoryBytes: number | undefined;
 }
 
 export interface SupervisionSettings {
   readonly leaseMs: number;
-  /** How often rows are compared with what this process does. */
+  /** How often rows are compared with what this process supervises. */
   readonly rowPollMs: number;
   /** How often the Engine's list is compared with the rows. */
   readonly reconcileMs: number;
@@ -60,10 +60,10 @@ export interface SupervisionSettings {
   readonly heartbeatAgeMaxMs: number;
   readonly idleHeartbeatAgeMaxMs: number;
   readonly missesMax: number;
-  /** Silence that ends a Runtime however busy the host is. */
+  /** Silence that replaces a Runtime however busy the host is. */
   readonly healthPatienceMs: number;
   readonly healthReplacementsPerMinute: number;
-  /** A timer that fires later than that shows a process that did not run. */
+  /** A timer that fires later than this shows that the process did not run. */
   readonly lateMs: number;
   /** Share of the time in which work waits for a processor, from which on the host counts as busy. */
   readonly pressurePercentMax: number;
@@ -78,14 +78,14 @@ export interface SupervisionSettings {
   /** The same for one in which a call has outlived its last deadline. */
   readonly retireMs: number;
   readonly drainPollMs: number;
-  /** By then every process that calls it knows that it drains; 0 where this one alone does. */
+  /** After this time every process that calls it knows of the drain; 0 if there is only this process. */
   readonly drainNoticeMs: number;
   readonly orphanGraceMs: number;
-  /** Undefined: Pools never stop for want of calls. */
+  /** Pools without calls for so long stop; undefined: never. */
   readonly idleStopMs: number | undefined;
-  /** Of Pools that Tenants share; any other has its own in its limits. */
+  /** For Pools that Tenants share; any other Pool has its own in its limits. */
   readonly sharedReplicas: ReplicaRange;
-  /** When a Pool that may have more Runtimes gets one, and gives one up; `lookMs`: how often its load is looked at. */
+  /** When a Pool within its range gets one Runtime more or less; `lookMs`: how often its load is sampled. */
   readonly scaling: {
     readonly busyCalls: number;
     readonly busyMs: number;
@@ -94,7 +94,7 @@ export interface SupervisionSettings {
   };
 }
 
-/** Runtimes of one Pool: always, and while it is busy at most. */
+/** Number of Runtimes of one Pool: always at least, and while it is busy at most. */
 export interface ReplicaRange {
   readonly min: number;
   readonly max: number;
@@ -102,7 +102,7 @@ export interface ReplicaRange {
 
 export interface DirectorySettings {
   readonly directoryPollMs: number;
-  /** How often a process tells which Pools it used; undefined where nothing is stopped for idleness. */
+  /** How often a process announces which Pools had calls; undefined if idle Pools do not stop. */
   readonly usageReportMs: number | undefined;
 }
 

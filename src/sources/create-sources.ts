@@ -1,15 +1,20 @@
 import type { SecureContext } from "node:tls";
 import { Fault } from "../domain/fault.ts";
-import { formatSource } from "../domain/source.ts";
+import { formatSource, type SourceOf } from "../domain/source.ts";
 import { systemClock } from "../util/clock.ts";
 import { Deadline } from "../util/deadline.ts";
 import { createAddressPolicy, type Lookup, systemLookup } from "./address.ts";
 import { createDownloader, type Downloader } from "./download.ts";
 import { fetchFromGithub } from "./github.ts";
 import { createHttpClient } from "./http-client.ts";
-import { fetchFromMarketplace } from "./marketplace.ts";
-import type { FetchedArchive, FetchHooks, FetchRequest, SourceSettings, Sources } from "./sources.ts";
-import { fetchFromUrl } from "./url.ts";
+import type {
+  FetchedArchive,
+  FetchHooks,
+  FetchRequest,
+  MarketplaceSettings,
+  SourceSettings,
+  Sources,
+} from "./sources.ts";
 
 export interface SourcesDeps {
   readonly settings: SourceSettings;
@@ -57,4 +62,34 @@ function tooSlow({ source }: FetchRequest, totalMs: number): Fault {
     `${formatSource(source)} was not complete after ${totalMs} ms; the next try continues with what has arrived.`,
     { details: { clock: "total", limit_ms: totalMs } },
   );
+}
+
+/** Downloads an archive by its identifier. The caller checks that it is that package by reading it. */
+function fetchFromMarketplace(
+  { download, marketplace }: { readonly download: Downloader; readonly marketplace: MarketplaceSettings },
+  { source, folder }: FetchRequest<SourceOf<"marketplace">>,
+  hooks: FetchHooks,
+  signal: AbortSignal,
+): Promise<FetchedArchive> {
+  const url = new URL(`${marketplace.url}/api/v1/plugins/download`);
+  url.searchParams.set("unique_identifier", source.identifier);
+  return download.file(
+    {
+      ...{ url: url.href, folder, key: `marketplace ${url.href}`, token: marketplace.token },
+      tokenSetting: "BERTH_MARKETPLACE_TOKEN",
+    },
+    hooks,
+    signal,
+  );
+}
+
+/** Downloads from an address with a digest. No token is sent to an address that a tenant names. */
+function fetchFromUrl(
+  { download }: { readonly download: Downloader },
+  { source, folder }: FetchRequest<SourceOf<"url">>,
+  hooks: FetchHooks,
+  signal: AbortSignal,
+): Promise<FetchedArchive> {
+  const { url, sha256 } = source;
+  return download.file({ url, sha256, key: `url ${sha256} ${url}`, folder }, hooks, signal);
 }

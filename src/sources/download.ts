@@ -1,12 +1,13 @@
 /** Downloads one file over HTTP, bounded in size and time. It resumes an interrupted download, or starts over where it cannot. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
+import type { IdleClock } from "../util/idle-clock.ts";
 import { statusFault, unusable } from "./failures.ts";
 import type { HttpClient, HttpGet } from "./http-client.ts";
 import { PartialFile } from "./partial-file.ts";
 import type { DownloadSettings, FetchedArchive, FetchHooks } from "./sources.ts";
 import { transfer } from "./transfer.ts";
-import { type IdleClock, repeat } from "./tries.ts";
+import { repeat } from "./tries.ts";
 
 export interface Download extends HttpGet {
   /** Identifies the download: bytes of another key are not resumed. */
@@ -88,7 +89,7 @@ async function textOnce(
     const chunks: Buffer[] = [];
     let bytes = 0;
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      clock.onBytes();
+      clock.heard();
       bytes += chunk.length;
       if (bytes > TEXT_BYTES_MAX)
         throw unusable(`${withoutQuery(answer.url)} answers with more than ${TEXT_BYTES_MAX} bytes.`);

@@ -1,11 +1,11 @@
 /** One connection of a download: the request, and its answer to the last byte. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
+import type { IdleClock } from "../util/idle-clock.ts";
 import { statusFault, unusable } from "./failures.ts";
 import type { HttpAnswer, HttpClient, HttpGet } from "./http-client.ts";
 import type { PartialFile } from "./partial-file.ts";
 import type { DownloadSettings, FetchHooks } from "./sources.ts";
-import type { IdleClock } from "./tries.ts";
 
 export interface TransferDeps {
   readonly client: HttpClient;
@@ -97,7 +97,7 @@ async function receive(
   const report = () => hooks.onProgress(total === undefined ? { done } : { done, total });
   async function* counted() {
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      clock.onBytes();
+      clock.heard();
       // Before it is written: the disk never holds more than the limit.
       if (done + chunk.length > bytesMax) throw tooLarge(answer.url, bytesMax);
       yield chunk;

@@ -6,7 +6,7 @@ import { parseAnnouncement, parseSessionBytes, parseSessionLine } from "./codec.
 const envelope = (inner: string) => `{"event":"session","session_id":"a","data":${inner}}`;
 const ofType = (type: string, data: string) => envelope(`{"type":"${type}","data":${data}}`);
 
-test("what a plugin yields comes out as the text that it was", () => {
+test("an item of a plugin comes out as the original text", () => {
   fc.assert(
     fc.property(fc.uuid(), fc.json(), (id, json) => {
       const line = `{"event": "session", "session_id": "${id}", "data": {"type": "stream", "data": ${json} }}`;
@@ -35,7 +35,7 @@ test("no text and no bytes make the reader throw", () => {
 
 const deep = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 
-describe("a line that is no frame says whose it is, where it went wrong, and what would have been taken", () => {
+describe("a line that is no frame has its session, the wrong field, and what is accepted", () => {
   test.each([
     [ofType("stream", "1").slice(0, -2), "the line", /^what is not JSON at character \d+$/],
     [ofType("stream", "NaN"), "the line", /^what is not JSON at character \d+$/],
@@ -83,7 +83,7 @@ describe("a line that is no frame says whose it is, where it went wrong, and wha
     );
   });
 
-  test("also where it does not say whose it is", () => {
+  test("also if it names no session", () => {
     expect(parseSessionLine('{"event":"session","session_id":7,"data":{"type":"end"}}')).toMatchObject({
       sessionId: undefined,
       breach: { field: "session_id" },
@@ -94,7 +94,7 @@ describe("a line that is no frame says whose it is, where it went wrong, and wha
     });
   });
 
-  test("and where its bytes are no text", () => {
+  test("also if its bytes are no text", () => {
     const line = Buffer.from(ofType("stream", '"\u00e4"'));
     expect(parseSessionBytes(line).frame).toMatchObject({ data: { text: '"\u00e4"' } });
     line[line.indexOf(0xc3) + 1] = 0x20;
@@ -107,7 +107,7 @@ describe("a line that is no frame says whose it is, where it went wrong, and wha
   });
 });
 
-test("an error's parts are texts and an object, whatever of them is given", () => {
+test("an error's fields are texts and an object, and each may be missing", () => {
   const error = (data: string) => parseSessionLine(ofType("error", data)).frame;
   expect(error('{"error_type":"E","message":"m\\ud83d","args":{"a":1}}')).toEqual({
     type: "error",
@@ -120,7 +120,7 @@ test("an error's parts are texts and an object, whatever of them is given", () =
     });
 });
 
-test("a call's request stays text until it is served", () => {
+test("a call's request stays text until somebody serves it", () => {
   const line = ofType("invoke", '{"backwards_request_id":"1","type":"storage","request":{"n":1.0},"new":[]}');
   expect(parseSessionLine(line).frame).toEqual({
     type: "invoke",
@@ -130,7 +130,7 @@ test("a call's request stays text until it is served", () => {
   expect(bare.frame).toMatchObject({ call: { request: { text: "{}" } } });
 });
 
-test("unknown keys are stripped, a name counts however it is written, of a key twice the last counts", () => {
+test("unknown keys are stripped, escapes in names are decoded, and the last of equal keys counts", () => {
   const line =
     '{"\\u0065vent":"session","session_id":"b","session_id":"a","new":[1],"data":{"type":"end","newer":2}}';
   expect(parseSessionLine(line)).toEqual({ sessionId: "a", frame: { type: "end" } });
@@ -142,7 +142,7 @@ test("an item stays on one line: a carriage return between tokens becomes a spac
   });
 });
 
-test("what is as deep as may be is read, and what is too wide is passed on but not built", () => {
+test("data of the greatest depth is read, and data that is too wide is passed on but not built", () => {
   expect(parseSessionLine(ofType("stream", deep(FRAME_DEPTH_MAX))).frame?.type).toBe("stream");
   const { frame } = parseSessionLine(ofType("stream", `[${"[],".repeat(300_000)}1]`));
   if (frame?.type !== "stream") throw new Error("no item");

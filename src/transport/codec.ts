@@ -1,6 +1,6 @@
 /**
- * One line of a plugin, read once: what comes out of here is checked, so that nobody behind it has to ask again. Values
- * are built only where the host itself reads them; what is only passed on stays the text that it was.
+ * Parses a plugin's line once, into a frame that needs no further checks. Values are built only where the host itself
+ * reads them; data that is only passed on stays text.
  */
 import { isUtf8 } from "node:buffer";
 import { FRAME_DEPTH_MAX, type JsonText, type ProtocolBreach, type SessionFrame } from "../domain/frame.ts";
@@ -11,32 +11,32 @@ export interface SessionLine {
   readonly frame: SessionFrame;
 }
 
-/** A line that is no frame: whose it is, as far as it shows, and why. */
+/** A line that is no frame, with the reason, and its session as far as the line shows it. */
 export interface BrokenLine {
   readonly sessionId: string | undefined;
   readonly frame: undefined;
   readonly breach: ProtocolBreach;
 }
 
-/** What the runner says before a line that is large, so that room can be made before it is read. */
+/** The runner announces a large line, so that the host can make room before it reads it. */
 export interface Announcement {
   readonly sessionId: string;
-  /** Length of the line that follows, its newline included. */
+  /** Length of the line that follows, including its newline. */
   readonly bytes: number;
 }
 
 const ANNOUNCEMENT_START = Buffer.from('{"berth":"frame"');
-/** Ids are the host's own, types are words: what is longer is neither. */
+/** The host makes the ids, and types are words: neither is longer than this. */
 const NAME_LENGTH_MAX = 256;
-/** Lists, objects and members that an error may have: it is built, shown and thrown away. */
+/** Most lists, objects and members of an error, which is built as a value. */
 const ERROR_NODES_MAX = 10_000;
-/** The envelope stands around the data. */
+/** The envelope is around the data. */
 const LINE_DEPTH_MAX = FRAME_DEPTH_MAX + 2;
 
-/** The same for a line as it comes over the wire. Never throws, whatever the bytes. */
+/** As `parseSessionLine`, for the bytes of a line. Never throws. */
 export function parseSessionBytes(line: Buffer): SessionLine | BrokenLine {
   const text = line.toString("utf8");
-  // only what could not be read becomes this character, unless it is meant
+  // Bytes that cannot be decoded become this character, which may also be in the text itself.
   if (text.includes("\ufffd") && !isUtf8(line))
     return { sessionId: findSessionId(text), frame: undefined, breach: NOT_UTF8 };
   return parseSessionLine(text);
@@ -48,7 +48,7 @@ const NOT_UTF8: ProtocolBreach = {
   accepted: "UTF-8",
 };
 
-/** Never throws, whatever the text. */
+/** Never throws. */
 export function parseSessionLine(text: string): SessionLine | BrokenLine {
   const found = readEnvelope(text);
   const { sessionId } = found;
@@ -59,7 +59,7 @@ export function parseSessionLine(text: string): SessionLine | BrokenLine {
   return "field" in frame ? { sessionId, frame: undefined, breach: frame } : { sessionId, frame };
 }
 
-/** Undefined for any line that is not an announcement. The runner lets no line of a plugin begin like one. */
+/** Undefined for a line that is no announcement. The runner passes on no line of a plugin that begins like one. */
 export function parseAnnouncement(line: Buffer): Announcement | undefined {
   if (line[2] !== ANNOUNCEMENT_START[2] || line.indexOf(ANNOUNCEMENT_START) !== 0) return undefined;
   const value = parseObject(line.toString("utf8"));
@@ -78,17 +78,17 @@ function parseObject(text: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The session that a line which cannot be read speaks of, as far as its text shows. */
+/** The session of a line that cannot be parsed, as far as its text shows it. */
 function findSessionId(text: string): string | undefined {
   return /"session_id"\s*:\s*"([^"\\]{1,256})"/.exec(text)?.[1];
 }
 
-/** What stood at the places that count. */
+/** The values of the fields that matter. */
 interface Envelope {
   event: string | undefined;
   sessionId: string | undefined;
   type: string | undefined;
-  /** Undefined where there is none. */
+  /** Undefined if the field is missing. */
   data: JsonText | undefined;
   breach: ProtocolBreach | undefined;
 }
@@ -131,7 +131,7 @@ function readEnvelope(text: string): Envelope {
 const QUOTE = 0x22;
 const OPEN_OBJECT = 0x7b;
 
-/** What is no text, or too long for a name, counts as not given. */
+/** Anything but a text, and a text that is too long for a name, counts as missing. */
 function readName(take: (value: string | undefined) => void, cursor: JsonCursor): boolean {
   if (cursor.peek() !== QUOTE) {
     take(undefined);
@@ -172,7 +172,7 @@ function missing(accepted: string): ProtocolBreach {
   return { field: "data.data", found: "missing", accepted };
 }
 
-/** Walks the call without building what it asks for: that is for whoever serves it. */
+/** Checks the call without building its request; whoever serves the call parses that. */
 function readCall(data: JsonText | undefined): SessionFrame | ProtocolBreach {
   if (data === undefined) return missing("an object");
   const cursor = new JsonCursor(data.text, FRAME_DEPTH_MAX);
@@ -204,7 +204,7 @@ function readCall(data: JsonText | undefined): SessionFrame | ProtocolBreach {
   return { type: "invoke", call: { id, type, request } };
 }
 
-/** It is shown, and written to logs. */
+/** It is shown to callers and logged. */
 function isName(value: string | undefined): value is string {
   return value !== undefined && !/[\p{Cc}\p{Cs}]/u.test(value);
 }
@@ -218,7 +218,7 @@ function readError(data: JsonText | undefined): SessionFrame | ProtocolBreach {
     const found = `${data.nodes} lists, objects and members`;
     return { field: "data.data", found, accepted: `at most ${ERROR_NODES_MAX} of them` };
   }
-  // what is no object says nothing about the failure, which is one all the same
+  // Data that is no object does not describe the failure, but it is a failure all the same.
   const error = parseObject(data.text) ?? {};
   const { error_type: errorType, message, args } = error;
   const breach = (field: string, value: unknown, accepted: string) => ({
@@ -253,7 +253,7 @@ function shown(value: string | undefined): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-/** A carriage return can only be white space between tokens, and would end a line of an event stream. */
+/** A carriage return is only white space between tokens here, and would end a line of an event stream. */
 function oneLine(text: string): string {
   return text.includes("\r") ? text.replaceAll("\r", " ") : text;
 }

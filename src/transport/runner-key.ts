@@ -1,9 +1,9 @@
 /**
- * The key of one Runtime: what its runner proves itself with at each process's socket. Plugin and runner have one user
- * id, so that a plugin can stop its runner and dial in its place; what it can not do is learn the key.
+ * The key with which a Runtime's runner authenticates at the socket of each process. Plugin and runner have the same user
+ * id, so a plugin can stop its runner and dial in its place, but it cannot learn the key.
  *
- * The host keeps the key beside the Runtime's folder, where no Container sees it. A copy inside the folder is handed
- * out to the runner, which reads it before it starts the plugin and starts the plugin only when the copy is gone.
+ * The host stores the key beside the Runtime's folder, where no Container sees it. The runner reads a copy inside the
+ * folder, and starts the plugin only when that copy is removed.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
@@ -17,14 +17,14 @@ export function keptKeyFile(folder: string): string {
   return `${folder}.key`;
 }
 
-/** Whose kept key the file is; undefined for other files. */
+/** The Runtime whose stored key the file is; undefined for other files. */
 export function parseKeptKeyFile(name: string): string | undefined {
   return /^(.+)\.key$/.exec(name)?.[1];
 }
 
 export interface ProvenHello {
   readonly hello: "data" | "control";
-  /** Which of the runner's hellos it is: none is taken twice. */
+  /** Number of the hello; none is accepted twice. */
   readonly count: number;
   readonly proof: string;
 }
@@ -38,22 +38,22 @@ export class RunnerKey {
     this.#key = key;
   }
 
-  /** Makes a key and keeps it. To be called once in a Runtime's life, before anything else of it is there. */
+  /** Makes and stores a key. Call it once in a Runtime's life, before anything else of it exists. */
   static async keepNew(folder: string): Promise<RunnerKey> {
     const key = randomBytes(32).toString("hex");
     await writeFile(keptKeyFile(folder), key, { mode: 0o600 });
     return new RunnerKey(folder, Buffer.from(key));
   }
 
-  /** Puts the copy where the runner reads it. */
+  /** Writes the copy that the runner reads. */
   async handOut(): Promise<void> {
     const copy = join(this.#folder, HANDED_OUT_KEY);
     await writeFile(copy, this.#key, { mode: 0o644 });
-    // Whatever the umask was: the runner has a user id of its own.
+    // Whatever the umask is: the runner has another user id.
     await chmod(copy, 0o644);
   }
 
-  /** Undefined for a Runtime from before runners had keys; throws for one that is there and cannot be read. */
+  /** Undefined for a Runtime from before runners had keys; throws if the key cannot be read. */
   static async find(folder: string): Promise<RunnerKey | undefined> {
     try {
       return new RunnerKey(folder, await readFile(keptKeyFile(folder)));
@@ -63,16 +63,16 @@ export class RunnerKey {
     }
   }
 
-  /** Whether the key's holder said this hello, and said it to this socket. */
+  /** Whether the hello comes from the holder of the key and is meant for this socket. */
   proves(socketPath: string, { hello, count, proof }: ProvenHello): boolean {
     const expected = createHmac("sha256", this.#key)
       .update(`${basename(socketPath)}\n${hello}\n${count}`)
       .digest();
-    const said = Buffer.from(proof, "hex");
-    return said.length === expected.length && timingSafeEqual(said, expected);
+    const given = Buffer.from(proof, "hex");
+    return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
-  /** Takes the copy away: from here on the key cannot be read in the Container. Harmless when it is gone. */
+  /** Removes the copy: after that the key cannot be read in the Container. Harmless if it is removed already. */
   async retire(): Promise<void> {
     await rm(join(this.#folder, HANDED_OUT_KEY), { force: true });
   }

@@ -1,17 +1,17 @@
 /**
- * The Transport contract: the framed two-way channel between this process and one Runtime. The host listens, the
- * runner inside the Container dials; each process has its own link to each Runtime that it uses.
+ * The Transport contract: a framed two-way channel between this process and one Runtime. The host listens and the runner
+ * inside the Container dials. Each process has its own link to each Runtime that it uses.
  */
 import type { Fault } from "../domain/fault.ts";
 import type { SessionFrame } from "../domain/frame.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 
-/** The name that a process's socket has in each Runtime's folder: the runner dials all of this form. */
+/** The name of a process's socket in each Runtime's folder. The runner dials all sockets with such a name. */
 export function hostSocketName(processId: string): string {
   return `h-${processId}.sock`;
 }
 
-/** Whose socket it is; undefined for other files. */
+/** The process id in the name; undefined for other files. */
 export function parseHostSocketName(name: string): string | undefined {
   return /^h-(.+)\.sock$/.exec(name)?.[1];
 }
@@ -21,32 +21,32 @@ export interface LinkOptions {
   /** Host folder that the Container sees read-only as `/run/berth`; the socket is made in it. */
   readonly folder: string;
   readonly frameBytesMax: number;
-  /** Of a line to the plugin, where it may be longer than one from it. */
+  /** Limit of a line to the plugin, if it may be longer than one from it. */
   readonly requestBytesMax?: number;
   readonly listener: LinkListener;
 }
 
-/** All are called synchronously, never concurrently. What one throws is logged and changes nothing else. */
+/** Called synchronously, never concurrently. What a listener throws is logged and changes nothing else. */
 export interface LinkListener {
-  /** Data and control connections both stand. Called again after a reconnect. */
+  /** Data and control connections are both open. Called again after a reconnect. */
   onUp(): void;
-  /** A connection was lost; sessions open on the link have been told `link_lost` already. The runner may dial again. */
+  /** A connection was lost; open sessions have ended with `link_lost` before. The runner may dial again. */
   onDown(): void;
-  /** The plugin process said its first heartbeat (at once if it had before this link came up). */
+  /** The plugin process sent its first heartbeat (called at once if that was before this link came up). */
   onReady(): void;
-  /** The plugin process ended; sessions open on the link have been told `plugin_crashed` already. */
+  /** The plugin process ended; open sessions have ended with `plugin_crashed` before. */
   onExit(exit: RuntimeExit): void;
-  /** Something worth a log line: dropped frames, a bad line, discarded output. */
+  /** An irregular event for the log: dropped frames, a bad line, discarded output. */
   onNotice(notice: { readonly kind: string; readonly [field: string]: unknown }): void;
 }
 
 export interface RuntimeExit {
-  /** Exit code of the plugin process, undefined where a signal ended it. */
+  /** Exit code of the plugin process, undefined if a signal ended it. */
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
   /** The cgroup's OOM-kill counter went up during the life of the process. */
   readonly oom: boolean;
-  /** Set where Berth ended it because it hung: what it did not do. */
+  /** Set if Berth ended it because it hung: which answer it did not give. */
   readonly hung?: string;
 }
 
@@ -57,15 +57,15 @@ export interface RuntimeHealth {
   readonly residentBytes: number;
   readonly oomKills: number;
   readonly openSessions: number;
-  /** The plugin's process is stopped, by a signal or a tracer: it comes back by nobody's doing but theirs who stopped it. */
+  /** A signal or a tracer has stopped the plugin's process; only whoever stopped it can resume it. */
   readonly stopped?: boolean;
-  /** The longest time that the runner itself did not run, since it answered last. */
+  /** The longest time since its last answer in which the runner itself did not run, in milliseconds. */
   readonly lateMs?: number;
 }
 
 /**
- * One session's end of a link. Called synchronously as frames arrive, never after an `end` frame or `onLost`. What
- * `onFrame` throws ends the session: `onLost` follows with it, also after the `end` frame.
+ * Receives the frames of one session. Called synchronously as frames arrive, never after an `end` frame or `onLost`. An
+ * exception of `onFrame` ends the session: `onLost` follows with it, also after the `end` frame.
  */
 export interface SessionListener {
   /** `bytes`: the length of the line on the wire. */
@@ -80,7 +80,7 @@ export interface RuntimeLink extends AsyncDisposable {
   readonly ready: boolean;
   readonly openSessions: number;
   /**
-   * Registers the session, then writes its request line (given without its newline). Throws `link_lost` when the
+   * Registers the session, then writes its request line (`line` has no newline). Throws `link_lost` when the
    * link is down, `frame_too_large` for the request, `busy` when the plugin has stopped reading and the link's
    * outgoing buffer is full.
    */
@@ -90,9 +90,9 @@ export interface RuntimeLink extends AsyncDisposable {
   /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
   closeSession(sessionId: string): void;
   /**
-   * For whoever sees the Container end by another way than the runner's own report: sessions still open get
-   * `plugin_crashed` with this cause once what the plugin said last has arrived. Without it, and without a report, a
-   * lost connection ends them with `link_lost` after a short settle period. Harmless when the end is known already.
+   * Reports an end of the Container that was seen by another way than the runner's report. Open sessions end with
+   * `plugin_crashed` and this cause when the plugin's last lines have arrived. Without any report, a lost connection ends
+   * them with `link_lost` after a short settle period. Harmless if the end is known already.
    */
   noteExit(exit: RuntimeExit): void;
   /** Asks over the control connection; rejects with `link_lost` or the signal's reason. */

@@ -7,7 +7,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { Page } from "../../src/store/contracts/answers.ts";
 import type { InstalledFilter } from "../../src/store/contracts/installed.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";

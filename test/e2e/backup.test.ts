@@ -72,7 +72,6 @@ describe("a dump and a copied folder", () => {
   let keeper: PackedPlugin;
   let installed: AcceptedInstall;
   let copy: Awaited<ReturnType<typeof makeDataFolder>>;
-  let database: Awaited<ReturnType<typeof copyDatabase>>;
   /** What the copy is started with. */
   let restored: Record<string, string>;
   /** Installed after the folder was copied, before the dump was made. */
@@ -99,13 +98,12 @@ describe("a dump and a copied folder", () => {
     late = await packVersion("echo", "9.9.9");
     await upload(berth, late);
     await using dumps = await makeDataFolder();
-    database = await copyDatabase(site.env["DATABASE_URL"] ?? "", dumps.path);
-    restored = { BERTH_DATA: copy.path, DATABASE_URL: database.url };
+    const databaseUrl = await copyDatabase(site.env["DATABASE_URL"] ?? "", dumps.path);
+    restored = { BERTH_DATA: copy.path, DATABASE_URL: databaseUrl };
   });
   afterAll(async () => {
     await site[Symbol.asyncDispose]();
     await copy[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
   });
 
   test("are refused beside the running original, which does not notice", async () => {
@@ -169,7 +167,7 @@ describe("a dump and a copied folder", () => {
 });
 
 test("an embedded Berth is backed up by copying its folder while it is stopped; during its drain delay it answers", async () => {
-  await using site = await openSite();
+  await using site = await openSite({ database: "embedded" });
   await using copy = await makeDataFolder();
   const echo = await packPlugin("echo");
   const first = await site.start();

@@ -30,7 +30,7 @@ let echo: PackedPlugin;
 let running: AcceptedInstall;
 let shiftFile: string;
 beforeAll(async () => {
-  site = scope.use(await openSite());
+  site = scope.use(await openSite({ database: "embedded" }));
   shiftFile = join(site.dataFolder, "clock-shift");
   await writeFile(shiftFile, "0");
   berth = await start();

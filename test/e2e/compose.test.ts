@@ -158,7 +158,7 @@ test("whatever Berth and its builds write belongs to Berth's own user", async ()
 test("the worker says once that plugins weigh as much as Berth, and how the host changes it", async () => {
   const lines = (await project.logs("worker")).split("\n").filter((line) => line.includes("cgroup.weight"));
   expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatch(/The host can give it: /);
+  expect(lines[0]).toMatch(/Set it on the host: /);
 });
 
 test("Berth and its servers weigh ten times as much as a plugin where processors are full", async () => {

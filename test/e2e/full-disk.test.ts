@@ -34,7 +34,7 @@ let berth: BerthProcess;
 let echo: PackedPlugin;
 let running: AcceptedInstall;
 beforeAll(async () => {
-  site = scope.use(await openSite());
+  site = scope.use(await openSite({ database: "embedded" }));
   for (const folder of FOLDERS)
     disks.set(folder, scope.use(await mountSmallDisk(join(site.dataFolder, folder), { mib: 16 })));
   berth = await site.start();

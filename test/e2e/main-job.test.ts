@@ -21,7 +21,7 @@ import { SOON_MS } from "../harness/samples/lengths.ts";
 let site: Site;
 let berth: BerthProcess;
 beforeAll(async () => {
-  site = await openSite({ isUntouched: true });
+  site = await openSite({ database: "embedded", isUntouched: true });
   berth = await site.start();
 });
 afterAll(() => site[Symbol.asyncDispose]());

@@ -36,7 +36,10 @@ beforeAll(async () => {
     ]),
   );
   site = scope.use(
-    await openSite({ env: { BERTH_PACKAGE_INDEX_URL: index.url, no_proxy: new URL(index.url).hostname } }),
+    await openSite({
+      database: "embedded",
+      env: { BERTH_PACKAGE_INDEX_URL: index.url, no_proxy: new URL(index.url).hostname },
+    }),
   );
   berth = await site.start();
   plugin = await signed(
@@ -110,7 +113,10 @@ describe("on a host with no route", () => {
     await copyFile(file, broken);
     await flip(broken, Math.floor(size * 0.7));
     const { code, errors } = await host.run(["import", broken]);
-    expect([code, errors]).toEqual([1, expect.stringContaining("the digest of image.tar differs from the manifest")]);
+    expect([code, errors]).toEqual([
+      1,
+      expect.stringContaining("the digest of image.tar differs from the manifest"),
+    ]);
     await writeFile(broken, (await readFile(file)).subarray(0, Math.floor(size / 2)));
     expect((await host.run(["import", broken])).errors).toContain("not a whole tar file");
     await writeFile(broken, plugin.bytes);

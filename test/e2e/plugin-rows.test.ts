@@ -6,7 +6,7 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import {
   aTenant,
   eventually,

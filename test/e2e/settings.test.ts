@@ -24,8 +24,9 @@ const ask = (berth: BerthProcess, tenant: string) =>
   toolTexts(berth, { tenant, pluginId: echo.pluginId, tool: "echo", parameters: { text: tenant } });
 
 test("up --once shows the main job, ends with 0 and leaves nothing running; a second time it finds its image", async () => {
+  await using place = await openSite({ database: "embedded" });
   // The log tells which Containers would be its own.
-  const first = await site.run(["up", "--once"], { BERTH_LOG_LEVEL: "debug" });
+  const first = await place.run(["up", "--once"], { BERTH_LOG_LEVEL: "debug" });
   expect(first).toMatchObject({ code: 0 });
   for (const line of [
     /install: queued at 0\.00 s/,
@@ -36,18 +37,18 @@ test("up --once shows the main job, ends with 0 and leaves nothing running; a se
   ]) {
     expect(first.output).toMatch(line);
   }
-  expect(await site.containers()).toEqual([]);
-  expect(await site.containers("build")).toEqual([]);
-  expect(await site.redisPids()).toEqual([]);
+  expect(await place.containers()).toEqual([]);
+  expect(await place.containers("build")).toEqual([]);
+  expect(await place.redisPids()).toEqual([]);
 
-  const images = ids(await site.images());
-  const second = await site.run(["up", "--once"]);
+  const images = ids(await place.images());
+  const second = await place.run(["up", "--once"]);
   expect(second).toMatchObject({ code: 0 });
-  expect(second.output).toContain("(was there)");
-  expect(second.output).toContain("was installed already");
+  expect(second.output).toContain("(already stored)");
+  expect(second.output).toContain("already installed");
   expect(second.output).toMatch(/text "Every"/);
-  expect(ids(await site.images())).toEqual(images);
-  expect(await site.containers()).toEqual([]);
+  expect(ids(await place.images())).toEqual(images);
+  expect(await place.containers()).toEqual([]);
 });
 
 test("where isolation is shared, two tenants share one Container until the last one leaves, and only the operator reads its log", async () => {

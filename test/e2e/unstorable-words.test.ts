@@ -32,7 +32,7 @@ interface Shape {
 }
 
 async function openEmbedded(scope: Scope): Promise<Shape> {
-  const site = scope.use(await openSite());
+  const site = scope.use(await openSite({ database: "embedded" }));
   return { site, door: await site.start() };
 }
 

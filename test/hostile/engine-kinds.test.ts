@@ -36,7 +36,7 @@ test("an Engine whose address pool is used up is refused at the start, which nam
     await openSite({ env: { BERTH_ENGINE_SOCKET: own.socketPath, BERTH_EGRESS: "open" } }),
   );
   const { code, errors } = await site.run(["serve"]);
-  expect(errors).toContain("name a free one in BERTH_EGRESS_SUBNET");
+  expect(errors).toContain("set a free one in BERTH_EGRESS_SUBNET");
   expect(code).toBe(1);
 });
 

@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BERTH_ITSELF } from "../../src/domain/audit.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import { createBatches } from "../../src/installation/batch/batches.ts";
-import { acceptChange } from "../../src/installation/requests/accept-change.ts";
+import { acceptChange } from "../../src/installation/requests/accept-tasks.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Store } from "../../src/store/store.ts";
 import { mortalStore } from "../harness/doubles/mortal-store.ts";

@@ -2,8 +2,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { StagedFile } from "../../src/packages/package-store.ts";
-import type { ReadPackageOptions } from "../../src/packages/read-package.ts";
-import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
+import {
+  DEFAULT_READ_OPTIONS,
+  type ReadPackageOptions,
+  readPackage,
+} from "../../src/packages/read-package.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type IntakeChanges, inPieces, openIntake } from "../harness/rigs/intake.ts";
 import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";

@@ -8,7 +8,7 @@ import { TenantId } from "../../src/domain/ids.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { packFolder } from "../../src/packages/archive/pack.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { openShelf, publish, type Shelf } from "../harness/rigs/dify-shelf.ts";
 import { inPieces } from "../harness/rigs/intake.ts";

@@ -187,7 +187,7 @@ describe("a start that cannot use the server says which, where and why", () => {
   test("a server that accepts and says nothing", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.port }, () => Buffer.alloc(0));
     await relay.open();
-    await expect(open({ port: relay.port }, { statementTimeoutMs: 300 })).rejects.toThrow("time-out");
+    await expect(open({ port: relay.port }, { statementTimeoutMs: 300 })).rejects.toThrow("timed out");
   });
 
   test("a server that is too old: both versions", async () => {
@@ -236,7 +236,7 @@ describe("a start that waits", () => {
   test("gives up when its time is over, with the last reason, and at once for what waiting does not mend", async () => {
     const port = await freePort();
     await expect(open({ port }, { startWaitMs: 500 })).rejects.toThrow(
-      /connection refused \(ECONNREFUSED\)\. It was tried for 0\.5 s/,
+      /connection refused \(ECONNREFUSED\)\. Gave up after 0\.5 s/,
     );
     const { log, lines } = heard();
     await expect(open({ host: "127.0.0.1" }, { log, startWaitMs: 60_000 })).rejects.toThrow(

@@ -123,7 +123,7 @@ describe("TLS, users and databases", () => {
   });
 
   test.each([
-    ["http://localhost", "does not read as such a URL"],
+    ["http://localhost", "it is not such a URL"],
     ["redis://one,two", "it names no host, or more than one"],
     ["redis://localhost/first", "its database is no number"],
     ["redis://localhost?sslrootcert=x", 'it has a parameter "sslrootcert"'],
@@ -239,7 +239,7 @@ describe("a server that is away", () => {
     expect(lines.slice(1)).toMatchObject([{ op: "queue.connect", ok: true }]);
     await late.signal("SIGTERM");
     await expect(reachUrl(`redis://localhost:${late.port}`, { waitMs: 300 })).rejects.toThrow(
-      "It was tried for 0.3 s",
+      "Gave up after 0.3 s",
     );
   });
 

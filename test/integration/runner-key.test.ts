@@ -99,7 +99,7 @@ test("a runner that is started a second time says that its key is gone", async (
   await keyed.key.retire();
   const runner = await startKeyed(keyed);
   expect(await runner.exited).toEqual({ code: 78, signal: null });
-  expect(runner.stderr()).toContain("a Container is started once, its key is gone after that");
+  expect(runner.stderr()).toContain("a Container can be started only once, because its key is removed then");
 });
 
 const ZEROS = "0".repeat(64);
@@ -112,8 +112,8 @@ test.each([
   ["garbage", "GET / HTTP/1.1\r\n\r\n", "not a hello"],
   ["bytes that are no text", Buffer.from([0xff, 0x00, 0xfe, 0x0a]), "not a hello"],
   ["a hello without an end", "x".repeat(5_000), "not a hello"],
-  ["half a hello", '{"hello":"data","count":1', "no pair in time"],
-  ["nothing", "", "no pair in time"],
+  ["half a hello", '{"hello":"data","count":1', "no second connection in time"],
+  ["nothing", "", "no second connection in time"],
 ])(
   "whoever says %s is shut out, with one notice, and the runner gets in afterwards",
   async (_what, text, why) => {

@@ -11,7 +11,7 @@ import { createDatabase } from "../harness/servers/shared-postgres.ts";
 
 test("transactions that cross each other both end well, each once", async () => {
   await using scope = new Scope();
-  const databaseUrl = scope.use(await createDatabase()).url;
+  const databaseUrl = await createDatabase();
   scope.use(
     await openStore({ databaseUrl, dataFolder: "", log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 }),
   );

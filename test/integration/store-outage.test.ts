@@ -51,7 +51,7 @@ describe("a PostgreSQL that goes away", () => {
   let store: Store;
 
   beforeAll(async () => {
-    const url = new URL(scope.use(await createDatabase()).url);
+    const url = new URL(await createDatabase());
     const folder = scope.use(await makeFolder("relay")).path;
     relay = new Relay(join(folder, SOCKET), join(url.searchParams.get("host") ?? "", SOCKET));
     await relay.open();

@@ -1,15 +1,15 @@
-"""Keeps what Containers on Berth's bridges may reach: one table of nftables in the host's network, and names for those
-that have a list of destinations.
+"""Enforces what Containers on Berth's bridges may reach: one table of nftables in the host's network, and a DNS server
+for those that have a list of destinations.
 
-What must hold, whatever plugins do:
+Guarantees, whatever plugins do:
 
-* a Container reaches nothing of the host, whatever listens there and under whichever of its addresses, no other
-  Container, and no link-local address, unless the operator listed it;
-* one on the second bridge reaches what its list names and nothing else; it is told no other name;
-* the rules stay when this process ends: whoever kills it opens nothing. Only a file named `end` beside this one
-  takes them away.
+* a Container reaches nothing of the host, whatever listens there and on whichever address, no other Container, and no
+  link-local address, unless the operator listed it;
+* one on the second bridge reaches the destinations of its list and nothing else; no other name resolves for it;
+* the rules stay when this process ends, so killing it opens nothing. Only a file named `end` beside this one removes
+  them.
 
-Standard library only, Python 3.11 and newer. What it has to say are lines of JSON on stdout.
+Standard library only, Python 3.11 and newer. It writes lines of JSON to stdout.
 """
 
 import fcntl
@@ -28,13 +28,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import nftables as nft  # noqa: E402
 from names import Names  # noqa: E402
 
-# Before the filters of others, so that what they accept does not count.
+# Before other filters, so that what they accept does not count.
 PRIORITY, NAT_PRIORITY = -10, -110
 NEVER = ("169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32", "127.0.0.0/8", "0.0.0.0/8")
 COUNTERS_MAX, COUNTERS_S = 8192, 600
-# Lines of one report; what is counted beyond them waits in the counters.
+# Most lines of one report; further counts wait in the counters.
 TOLD_MAX = 16_384
-# Addresses of a name stay for so long after it was last said to have them: connections outlive answers.
+# Addresses of a name stay for so long after the last answer with them, because connections outlive answers.
 ADDRESS_S = 3600.0
 RESOLVE_S = 30.0
 LOOK_S = 0.5
@@ -49,7 +49,7 @@ def say(**fields):
 
 
 def network_of(bridge):
-    """The bridge's own address and its network; None while it has none."""
+    """The bridge's address and network; None while it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         request = struct.pack("256s", bridge.encode())
         try:
@@ -82,7 +82,7 @@ def nothing_told():
 
 
 class Destination:
-    """`host:port`, `*.example.com:port`, or an address or network, which stands for all of its ports."""
+    """`host:port`, `*.example.com:port`, or an address or network with all its ports."""
 
     def __init__(self, text):
         self.network = self.name = self.port = None
@@ -110,7 +110,7 @@ class Guard:
         self.exceptions = [Destination(text) for text in config["allow"]]
         self.hosts = config["hosts"]
         self.report_s = config["reportSeconds"]
-        # Name to address to the time until which it counts.
+        # Name to address to the time at which it expires.
         self.addresses = {}
         self.lock = threading.Lock()
         self.policies = {}
@@ -127,11 +127,11 @@ class Guard:
         return sorted(name for name in os.listdir("/sys/class/net") if name.startswith(prefixes))
 
     def own_networks(self):
-        """Own address and network of each of this Berth's bridges."""
+        """Address and network of each of this Berth's bridges."""
         return [found for found in map(network_of, self.own_bridges()) if found is not None]
 
     def ports(self):
-        """One for each Container; the kernel gives no name to two of them."""
+        """One port for each Container; the kernel never uses a name twice."""
         found = []
         for bridge in self.own_bridges():
             try:
@@ -182,7 +182,7 @@ class Guard:
     # Rules
 
     def matches(self, destinations):
-        """Each as the expressions of a rule."""
+        """The expressions of a rule for each."""
         return [
             nft.to(network) + (b"" if destination.port is None else nft.port(destination.port))
             for destination in destinations
@@ -190,7 +190,7 @@ class Guard:
         ]
 
     def chains(self):
-        """Name of a chain to its rules, without those that are the hooks."""
+        """Name of a chain to its rules, without the base chains."""
         counted, accept = nft.counted("allowed"), nft.verdict(nft.ACCEPT)
         refuse = nft.verdict(nft.GOTO, "refuse")
         excepted = self.matches(self.exceptions)
@@ -215,7 +215,7 @@ class Guard:
             chains[chain] = [*[match + counted + accept for match in self.matches(allow)], refuse]
             chains["listed"].append(nft.sender(address) + nft.verdict(nft.GOTO, chain))
         chains["listed"].append(refuse)
-        # What the operator opened of the host is open to those alone whose list names it, too.
+        # Host ports that the operator opened are open only to Containers whose list names them too.
         excepted_listed = [match + listed for match in excepted]
         chains["list_to_host"] = [nft.protocol(nft.UDP) + nft.port(53) + accept, *excepted_listed, refuse]
         chains["list_out"] = [*excepted_listed, *closed, listed]
@@ -233,7 +233,7 @@ class Guard:
         yield "names", asks + nft.redirect(self.names.port)
 
     def write(self, anew=False):
-        """Brings the kernel's table to what is wanted; one transaction, and none where nothing has changed."""
+        """Changes the kernel's table to the desired one in one transaction; does nothing if nothing has changed."""
         chains = self.chains()
         if chains == self.written and not anew:
             return
@@ -247,7 +247,7 @@ class Guard:
             batch.chain("forward", nft.FORWARD, PRIORITY)
             batch.chain("names", nft.PREROUTING, NAT_PRIORITY, "nat")
         before = {} if anew or self.written is None else self.written
-        # A chain that nobody needs any more stays empty: its rules may not name others meanwhile.
+        # An unused chain stays, empty: its rules must not name other chains meanwhile.
         wanted = {**{name: [] for name in before}, **chains}
         for name in wanted:
             if name not in before:
@@ -268,7 +268,7 @@ class Guard:
     # Policies
 
     def read_policies(self):
-        """Each file holds one Container's: {"address": ..., "allow": [...]}."""
+        """Each file has the policy of one Container: {"address": ..., "allow": [...]}."""
         found = {}
         try:
             for entry in os.scandir(os.path.join(FOLDER, "lists")):
@@ -289,30 +289,30 @@ class Guard:
         self.policies_seen, self.policies, self.is_changed = found, policies, True
         threading.Thread(target=self.resolve_all, daemon=True).start()
 
-    # Telling
+    # Reports
 
     def collect(self):
-        """Each with when it was last: who has an address now may not have had it then."""
+        """Each with the time of its last packet: another Container may have had the address then."""
         if sum(map(len, self.told.values())) > TOLD_MAX:
             return
         for name, before in self.counts.items():
-            # Before the kernel is asked: nothing is to seem later than it was.
+            # Taken before the kernel answers, so that nothing seems later than it was.
             at = time.time()
             try:
                 now = nft.read_counters(self.table, name)
             except nft.Refused:
-                # Flushed by somebody: they begin anew with the table.
+                # Somebody flushed the rules: the counters start again with the table.
                 continue
             self.counts[name] = {key: n for key, (n, _) in now.items()}
             for key, (n, left_s) in now.items():
-                # A counter that ran out and came back began anew.
+                # A counter that expired and came back started again.
                 more = n - before.get(key, 0) if n >= before.get(key, 0) else n
                 if more > 0:
                     self.told[name].append([*key, more, round((at - COUNTERS_S + left_s) * 1000)])
         self.told["names"] += self.names.take_refused()
 
     def collect_by_holder(self):
-        """A Container has come or gone: what is counted under its address from now on is another's."""
+        """A Container came or went: from now on its address may belong to another."""
         ports = self.ports()
         if ports == self.ports_seen:
             return
@@ -352,7 +352,7 @@ class Guard:
 
 
 def remove_abandoned():
-    """Tables of Berths whose bridges are gone: nothing can come in by them."""
+    """Tables of Berths whose bridges do not exist any more, so that no packet can match them."""
     for table in nft.tables():
         bridges = tuple(f"{kind}-{table.removeprefix(PREFIX)}" for kind in ("br", "bl"))
         if table.startswith(PREFIX) and not any(name.startswith(bridges) for name in os.listdir("/sys/class/net")):

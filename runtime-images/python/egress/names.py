@@ -1,4 +1,4 @@
-"""Names for Containers that have a list: those that it holds are looked up, all others do not exist."""
+"""DNS for Containers with a list: resolves the names of the list; all others do not exist."""
 
 import os
 import select
@@ -8,7 +8,7 @@ import time
 
 A, AAAA, IN = 1, 28, 1
 NXDOMAIN = 3
-# A Container asks before its list is known here where its plugin is very quick.
+# A very quick plugin asks before the list of its Container is known here.
 HELD_S, HELD_MAX = 5.0, 256
 ANSWER_S = 5.0
 SERVER_PORT = 53
@@ -17,7 +17,7 @@ REFUSED_MAX = 1024
 
 
 def question_of(packet):
-    """Name in lower case, type, and where the question ends; None where this is no question."""
+    """Name in lower case, type, and the end of the question; None if the packet is no question."""
     try:
         _, flags, questions = struct.unpack_from(">HHH", packet)
         if flags & 0x8000 or questions != 1:
@@ -36,7 +36,7 @@ def read_name(packet, at):
         if length == 0:
             return ".".join(labels).lower(), at + 1
         if length >= 0xC0:
-            # A pointer ends a name; whose labels these are is of no interest here.
+            # A pointer ends a name; the labels it points to do not matter here.
             return ".".join(labels).lower(), at + 2
         labels.append(packet[at + 1 : at + 1 + length].decode("ascii"))
         at += 1 + length
@@ -63,13 +63,13 @@ def addresses_of(packet):
 
 
 def answer(packet, end, code):
-    """An answer to this question without records."""
+    """An answer without records."""
     head = packet[:2] + struct.pack(">HHHHH", 0x8180 | code, 1, 0, 0, 0)
     return head + packet[12:end]
 
 
 class Names:
-    """`guard` knows the lists and learns addresses before the one who asked for them does."""
+    """`guard` knows the lists, and learns addresses before the Container that asked for them."""
 
     def __init__(self, guard):
         self.guard = guard
@@ -86,7 +86,7 @@ class Names:
         self.refused = {}
 
     def serve(self, timeout_s):
-        """One turn: takes what has come, at most so long."""
+        """One turn: answers what has arrived, for a bounded time."""
         for fd, _ in self.poll.poll(timeout_s * 1000):
             for _ in range(64):
                 try:
@@ -110,7 +110,7 @@ class Names:
         name, kind, end = question
         allow = self.guard.policies.get(sender[0])
         if allow is None:
-            # One that stays unknown is no Container of ours: it is told nothing.
+            # A sender that stays unknown is no Container of ours and gets no answer.
             if time.monotonic() - since < HELD_S and len(self.held) < HELD_MAX:
                 self.held.append((packet, sender, since))
             return
@@ -147,7 +147,7 @@ class Names:
         found = addresses_of(packet)
         if found:
             self.guard.learn(name, found)
-            # The rules first: whoever has the answer may connect at once.
+            # The rules first: the Container may connect as soon as it has the answer.
             self.guard.write()
         self.reply(original + packet[2:], sender)
 

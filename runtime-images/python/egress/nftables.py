@@ -23,7 +23,7 @@ TCP, UDP = 6, 17
 
 
 class Refused(Exception):
-    """What the kernel said no to."""
+    """The kernel refused a change."""
 
 
 def attribute(kind, data):
@@ -85,7 +85,7 @@ def verdict(code, chain=None):
 
 
 def interface(prefix):
-    """Packets that came in by one whose name begins so."""
+    """Packets that came in through an interface with this prefix."""
     return meta(6) + equals(prefix.encode())
 
 
@@ -98,7 +98,7 @@ def protocol(kind):
 
 
 def asked(key, register=1):
-    """Of the connection as its first packet had it: the host may have sent it elsewhere since."""
+    """The original value of the connection, before the host redirected it."""
     return expression("ct", number(1, register), number(2, key), attribute(3, b"\0"))
 
 
@@ -117,12 +117,12 @@ def sender(address):
 
 
 def state(bits):
-    """Of the connection: 2 established, 4 related, 8 new."""
+    """State of the connection: 2 established, 4 related, 8 new."""
     return connection(0, struct.pack("=I", bits))
 
 
 def translated():
-    """The host has sent the connection elsewhere: what was asked for was an address of the host."""
+    """The host redirected the connection: its original destination was an address of the host."""
     return connection(2, struct.pack("=I", 0x20))
 
 
@@ -131,7 +131,7 @@ def connection(key, bits):
 
 
 def reset():
-    """For TCP alone. Unlike what ICMP says, the kernel sends each of them."""
+    """For TCP only. Unlike ICMP errors, the kernel sends every one of them."""
     return expression("reject", number(1, 1))
 
 
@@ -145,10 +145,10 @@ def redirect(to_port):
 
 
 def counted(name):
-    """One counter for each sender, receiver, protocol and port, in a set that forgets what is long past."""
+    """One counter for each sender, receiver, protocol and port, in a set whose elements expire."""
     key = payload(1, 12, 4, 8) + asked(20, 9) + meta(16, 10) + asked(12, 11)
     counter = expression("counter")
-    # The expression of a set is an expression without the place in a list that those of rules have.
+    # The expression of a set is not nested in a list, unlike those of rules.
     bare = attribute(7 | 0x8000, counter[4:])
     return key + expression("dynset", text(1, name), number(3, 1), number(4, 8), bare)
 
@@ -207,7 +207,7 @@ class Batch:
 
 
 def exchange(data, acknowledgements=None):
-    """Sends, and yields the messages of a dump, or awaits so many acknowledgements. Throws `Refused`."""
+    """Sends, then yields the messages of a dump or waits for so many acknowledgements. Raises `Refused`."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as link:
         link.settimeout(10)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
@@ -231,7 +231,7 @@ def exchange(data, acknowledgements=None):
 
 
 def remove(table):
-    """Whether it is there or not."""
+    """Also if it does not exist."""
     batch = Batch(table)
     batch.add(NEWTABLE, CREATE, text(1, table))
     batch.add(DELTABLE, 0, text(1, table))
@@ -239,7 +239,7 @@ def remove(table):
 
 
 def is_there(table):
-    """Whether the kernel still has it: whoever reloads a firewall flushes what others made, too."""
+    """Whether the kernel still has it: reloading a firewall flushes all tables."""
     try:
         list(exchange(Batch(table).frame(0xA00 | GETTABLE, ACK, text(1, table)), 1))
         return True
@@ -254,7 +254,7 @@ def tables():
 
 
 def read_counters(table, name):
-    """(sender, receiver, protocol, port) to packets, and the seconds until it is forgotten unless another one comes."""
+    """(sender, receiver, protocol, port) to packets, and the seconds until the counter expires without another one."""
     counts = {}
     request = Batch(table).frame(0xA00 | GETSETELEM, DUMP, text(1, table) + text(2, name))
     for body in exchange(request):

@@ -1,9 +1,8 @@
 /**
- * One way to ask the Engine anything. The vendor's client carries the request; what it leaves open is closed here:
- * every answer is read by us, so that a connection cut after the headers fails at once instead of never settling;
- * every call has a deadline that stops the work; status codes decide, never texts. Connections are not reused: a
- * kept one that the Engine closed meanwhile would fail a call that may not be repeated, and a new one on a local
- * socket costs a tenth of a millisecond.
+ * Sends requests to the Engine through the vendor's client, with what that lacks. This file reads every answer itself,
+ * so that a connection that is cut after the headers fails at once instead of never settling. Every call has a deadline
+ * that stops the work. Status codes decide, never texts. Connections are not reused: one that the Engine closed meanwhile
+ * would fail a call that must not be repeated, and a new one on a local socket costs a tenth of a millisecond.
  */
 import { Agent, IncomingMessage } from "node:http";
 import { addAbortSignal, finished, type Readable } from "node:stream";
@@ -16,7 +15,7 @@ import { Deadline } from "../../util/deadline.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import { cut, refusal, unexpected } from "./errors.ts";
 
-/** The oldest API that has all we use (`CgroupVersion`), and the newest whose change list was read for what we use. */
+/** The oldest API with everything we use (`CgroupVersion`), and the newest whose list of changes was checked. */
 const API_OLDEST = "1.41";
 const API_NEWEST = "1.44";
 
@@ -25,9 +24,9 @@ export interface EngineRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: object;
-  /** Streamed as the body. It is destroyed when the call ends early. */
+  /** Streamed as the body; destroyed when the call ends early. */
   readonly tar?: Readable;
-  /** Statuses of 300 or more that are an answer and no failure. */
+  /** Statuses of 300 or more that are answers and not failures. */
   readonly accept?: readonly number[];
   /** Overrides the client's deadline for the whole call. */
   readonly timeoutMs?: number;
@@ -58,12 +57,12 @@ export class DockerClient implements AsyncDisposable {
 
   constructor(options: DockerClientOptions) {
     this.#options = options;
-    // Two agents, so that no number of open streams can keep a short call waiting for a connection.
+    // Two agents, so that open streams never make a short call wait for a connection.
     this.#calls = new QuietAgent({ keepAlive: false, maxSockets: 64 });
     this.#streams = new QuietAgent({ keepAlive: false });
   }
 
-  /** The version that is spoken: the newest that both sides know. Asked again after the Engine was away. */
+  /** The API version in use: the newest that both sides know. Negotiated again after the Engine was away. */
   async apiVersion(signal: AbortSignal): Promise<string> {
     if (this.#version !== undefined) return this.#version;
     const { body } = await this.#ask(this.#calls, { method: "GET", path: "/version" }, undefined, signal);
@@ -78,8 +77,8 @@ export class DockerClient implements AsyncDisposable {
   }
 
   /**
-   * Resolves with a body that is still arriving, without any deadline once its headers are here. The caller reads it
-   * to its end or destroys it; an abort destroys it.
+   * Resolves with a body that is still arriving; its deadline ends with the headers. The caller reads the body to its
+   * end or destroys it; an abort destroys it.
    */
   async stream(request: EngineRequest, signal: AbortSignal): Promise<IncomingMessage> {
     const version = await this.apiVersion(signal);
@@ -96,7 +95,7 @@ export class DockerClient implements AsyncDisposable {
     }
   }
 
-  /** Names a failure that came out of a stream's body: the caller's abort, our closing, or the Engine's going. */
+  /** The failure of a stream's body: the caller's abort, our closing, or the loss of the Engine. */
   streamFailure(error: unknown, what: string, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     if (error instanceof Fault) return error;
@@ -139,7 +138,7 @@ export class DockerClient implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<IncomingMessage> {
     signal.throwIfAborted();
-    // `host`, `protocol` and `timeout` are named because the vendor reads DOCKER_HOST and its like for what is not.
+    // `host`, `protocol` and `timeout` are set because the vendor reads DOCKER_HOST and the like for missing ones.
     const connection = {
       socketPath: this.#options.socketPath,
       host: undefined,
@@ -163,7 +162,7 @@ export class DockerClient implements AsyncDisposable {
     const text = `The Engine did not answer within ${timeoutMs} ms (${request.path}).`;
     const late = () => new Fault("engine_unavailable", text, { details: { timeoutMs } });
     const deadline = new Deadline({ clock: systemClock, ms: timeoutMs, late });
-    // A tar stream that dies without an error would leave the request open: its end is watched.
+    // A tar stream that dies without an error would leave the request open, so its end is watched.
     const broken = new AbortController();
     const unwatch =
       request.tar === undefined
@@ -184,16 +183,16 @@ export class DockerClient implements AsyncDisposable {
     if (signal.aborted) return signal.reason;
     if (error instanceof Fault) return error;
     if (limit.signal.aborted) return limit.signal.reason;
-    // Whatever comes back on this socket later may be another Engine.
+    // Another Engine may listen on this socket later.
     this.#version = undefined;
     return cut(request.path, error);
   }
 }
 
 /**
- * The vendor's client writes all that a request is made of into a text for its debugging, at any depth and whether
- * anybody asked for it or not. Through the agent that is every open request and what waits for it: tens of milliseconds
- * for each call, and seconds under load, in which the event loop stands.
+ * The vendor's client formats the whole request as a text for debugging, to any depth, even if debugging is off. Through
+ * the agent that includes every open request: it would block the event loop for tens of milliseconds per call, and for
+ * seconds under load.
  */
 class QuietAgent extends Agent {
   [inspect.custom](): string {
@@ -206,14 +205,14 @@ interface Limit {
   release(): void;
 }
 
-/** Throws `engine_refused` where an answer lacks what we rely on. */
+/** Throws `engine_refused` if the answer does not match the schema. */
 export function parseAnswer<T>(schema: z.ZodType<T>, body: unknown, what: string): T {
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   throw unexpected(what, parsed.error);
 }
 
-/** Objects are made anew for each request: the vendor's client deletes fields of what it is given. */
+/** A new object for each request: the vendor's client deletes fields of its arguments. */
 function dialOptions(request: EngineRequest, signal: AbortSignal) {
   const query =
     request.query === undefined || Object.keys(request.query).length === 0 ? undefined : request.query;
@@ -234,7 +233,7 @@ function negotiate({ ApiVersion, MinAPIVersion }: z.infer<typeof Version>): stri
   if (older(chosen, API_OLDEST)) {
     throw new Fault(
       "engine_refused",
-      `The Engine is too old: ${known}. Docker Engine 20.10 is the oldest that serves.`,
+      `The Engine is too old: ${known}. Docker Engine 20.10 is the oldest supported.`,
     );
   }
   if (MinAPIVersion !== undefined && older(chosen, MinAPIVersion)) {

@@ -1,4 +1,4 @@
-/** Making, starting, stopping and removing Containers; each of them may be done twice. */
+/** Creates, starts, stops and removes Containers. Each operation may be repeated. */
 import { z } from "zod";
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
@@ -36,10 +36,10 @@ export async function createContainer(
   const body = translateSpec(spec, image, { cpuMillisMax });
   const request = { method: "POST", path: "/containers/create", query: { name }, body } as const;
   signal.throwIfAborted();
-  // The Engine makes it, whoever hangs up meanwhile, and then nobody would know of it: so nobody hangs up.
+  // The Engine finishes even if the caller hangs up, and nobody would know the Container: so the call is not aborted.
   const { body: answer } = await client.call(request, new AbortController().signal);
   const made = parseAnswer(Created, answer, "a new Container");
-  // A warning here means a limit that the kernel will not hold.
+  // A warning means a limit that the kernel will not enforce.
   for (const warning of made.Warnings ?? []) log.warn({ op: "container.create", container: name, warning });
   if (signal.aborted) {
     await removeContainer(deps, made.Id, AbortSignal.timeout(deps.callTimeoutMs));
@@ -70,7 +70,7 @@ export async function updateContainer(
   for (const warning of Warnings ?? []) log.warn({ op: "container.update", container: id, warning });
 }
 
-/** The Engine counts the grace in whole seconds: it is rounded up. A Container that is gone no longer runs. */
+/** The Engine takes whole seconds, so the grace period is rounded up. Succeeds for a Container that does not exist. */
 export async function stopContainer(
   { client, callTimeoutMs }: ContainerDeps,
   options: { id: string; graceMs: number },
@@ -89,7 +89,7 @@ export async function stopContainer(
   );
 }
 
-/** Resolves when it no longer runs. */
+/** Resolves when the Container no longer runs. */
 export async function killContainer(deps: ContainerDeps, id: string, signal: AbortSignal): Promise<void> {
   const request = { method: "POST", path: pathOf(id, "kill"), query: { signal: "SIGKILL" } } as const;
   const { status } = await deps.client.call({ ...request, accept: [404, 409] }, signal);
@@ -100,7 +100,7 @@ export async function killContainer(deps: ContainerDeps, id: string, signal: Abo
   });
 }
 
-/** 409 says that a removal is under way: it is waited for. */
+/** 409 says that a removal is in progress: then this waits for its end. */
 export async function removeContainer(deps: ContainerDeps, id: string, signal: AbortSignal): Promise<void> {
   const path = `/containers/${checkName("container", id)}`;
   const request = { method: "DELETE", path, query: { force: "1", v: "1" } } as const;
@@ -114,15 +114,15 @@ export async function removeContainer(deps: ContainerDeps, id: string, signal: A
   );
 }
 
-/** Asks again until it is so; throws `engine_unavailable` after the time of one call. */
+/** Polls until `isDone`; throws `engine_unavailable` after `callTimeoutMs`. */
 export async function until(
   { clock, callTimeoutMs, pollMs }: Pick<ContainerDeps, "clock" | "callTimeoutMs" | "pollMs">,
   what: string,
   signal: AbortSignal,
-  isSo: () => Promise<boolean>,
+  isDone: () => Promise<boolean>,
 ): Promise<void> {
   const deadline = clock.now() + callTimeoutMs;
-  while (!(await isSo())) {
+  while (!(await isDone())) {
     if (clock.now() >= deadline) {
       throw new Fault("engine_unavailable", `The Engine did not finish within ${callTimeoutMs} ms: ${what}.`);
     }

@@ -1,9 +1,9 @@
 /**
- * The Engine contract on a Docker Engine's API, by way of dockerode. Whoever holds this socket is root on the machine:
- * nothing here takes a request of an outsider; what a Container may be is a ContainerSpec, and no more.
+ * Implements the Engine contract with the API of a Docker Engine, through dockerode. Access to its socket is root on the
+ * machine, so nothing here takes a request from outside: a Container is what a ContainerSpec can express, and no more.
  *
- * Operations run in lanes, because an Engine under many parallel starts slows down for everybody; a stop that waits
- * out its grace, or a build, takes no place from a look-up. Streams (events, logs) take none.
+ * Operations run in lanes with a limit each, because many parallel starts slow an Engine down for everybody. A stop that
+ * waits for its grace period, or a build, takes no place from a look-up. Streams (events, logs) have no lane.
  */
 import { z } from "zod";
 import type { Log } from "../../observe/log.ts";
@@ -32,15 +32,15 @@ export interface DockerEngineSettings {
   /** One call, from its request to the last byte of its answer. */
   readonly callTimeoutMs: number;
   readonly commitTimeoutMs: number;
-  /** One unpacking of a tar stream. */
+  /** Unpacking one tar stream. */
   readonly archiveTimeoutMs: number;
-  /** Between two looks where the Engine has no way to wait. */
+  /** Between two polls if the Engine has no way to wait. */
   readonly pollMs: number;
   readonly answerBytesMax: number;
   readonly frameBytesMax: number;
   readonly lineBytesMax: number;
   readonly rememberedEventsMax: number;
-  /** Operations at once, per lane. */
+  /** Most operations at once in each lane. */
   readonly lanes: {
     readonly starts: number;
     readonly stops: number;
@@ -81,7 +81,7 @@ const Info = z.object({
   Warnings: z.array(z.string()).nullish(),
 });
 
-/** Connects with the first call; the Engine need not be there yet. */
+/** Connects with the first call, so the Engine need not run yet. */
 export function createDockerEngine({ socketPath, log, clock, settings }: DockerEngineOptions): Engine {
   const client = new DockerClient({ socketPath, ...settings });
   const deps = { client, clock, log, ...settings };
@@ -147,7 +147,7 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
   };
 }
 
-/** The first look logs what weakens the limits on this machine. */
+/** The first call logs what weakens the limits on this machine. */
 async function readInfo(
   client: DockerClient,
   log: Log,

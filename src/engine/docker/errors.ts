@@ -1,6 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
 
-/** Names and ids go into request paths unescaped, so nothing else than these passes. */
+/** Names and ids go into request paths unescaped, so only these forms pass. */
 const PATTERNS = {
   container: { pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}$/, accepted: "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,199}" },
   network: { pattern: /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/, accepted: "[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}" },
@@ -16,7 +16,7 @@ const PATTERNS = {
   },
 } as const;
 
-/** Throws `invalid_input` naming the kind, the value and what is accepted. */
+/** Throws `invalid_input`, which names the kind, the value and what is accepted. */
 export function checkName(kind: keyof typeof PATTERNS, value: string): string {
   const { pattern, accepted } = PATTERNS[kind];
   if (pattern.test(value) && !value.includes("..")) return value;
@@ -29,11 +29,10 @@ export function checkName(kind: keyof typeof PATTERNS, value: string): string {
   );
 }
 
-/** What an answer of 400 or more means; the text is the Engine's own. */
+/** The Fault for an answer of 400 or more, with the Engine's own text. */
 export function refusal(status: number, what: string, text: string): Fault {
   const options = { context: { status, what } };
-  if (status === 404)
-    return new Fault("not_found", `The Engine has no such thing (${what}): ${text}`, options);
+  if (status === 404) return new Fault("not_found", `The Engine did not find it (${what}): ${text}`, options);
   if (status === 409)
     return new Fault("conflict", `The Engine reports a conflict (${what}): ${text}`, options);
   if (status === 503)
@@ -41,7 +40,7 @@ export function refusal(status: number, what: string, text: string): Fault {
   return new Fault("engine_refused", `The Engine refused (${what}): ${text}`, options);
 }
 
-/** What a request or a stream that broke off means: nobody answers. */
+/** The Fault for a request or a stream without an answer. */
 export function cut(what: string, cause: unknown): Fault {
   const code = errorCode(cause);
   const why =
@@ -49,7 +48,7 @@ export function cut(what: string, cause: unknown): Fault {
       ? "nothing listens on its socket"
       : code === "EACCES"
         ? "its socket may not be opened by this user"
-        : "the connection broke off";
+        : "the connection was lost";
   return new Fault("engine_unavailable", `The Engine does not answer (${what}): ${why}.`, {
     cause,
     context: { code },
@@ -57,7 +56,7 @@ export function cut(what: string, cause: unknown): Fault {
 }
 
 export function unexpected(what: string, cause?: unknown): Fault {
-  return new Fault("engine_refused", `The Engine's answer is not what its API promises (${what}).`, {
+  return new Fault("engine_refused", `The Engine's answer does not match its API (${what}).`, {
     cause,
   });
 }

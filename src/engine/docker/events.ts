@@ -8,7 +8,7 @@ import { labelQuery, matches, parseLabelMap } from "./translate.ts";
 
 const ACTIONS = ["start", "die", "oom", "kill", "destroy"] as const;
 
-// Only what newer APIs keep: the old top-level `status`, `id` and `from` are gone there.
+// Only the fields of newer APIs, which lack the old top-level `status`, `id` and `from`.
 const Message = z.object({
   Type: z.literal("container"),
   Action: z.enum(ACTIONS),
@@ -20,11 +20,11 @@ export interface EventRequest {
   readonly labels: LabelFilter;
   readonly since?: Date;
   readonly lineBytesMax: number;
-  /** How many of the last events are remembered, so that none is given twice. */
+  /** So many of the last events are remembered, so that none is delivered twice. */
   readonly rememberedMax: number;
 }
 
-/** The Engine keeps the last 256 events, none over its own restart: a caller that must know lists as well. */
+/** The Engine keeps the last 256 events, and none across its own restart, so a caller that must know also lists. */
 export async function* readEvents(
   client: DockerClient,
   request: EventRequest,
@@ -58,7 +58,7 @@ function toEvent({ Action, Actor, timeNano }: z.infer<typeof Message>): EngineEv
     action: Action,
     containerId: Actor.ID,
     labels: parseLabelMap(attributes),
-    // Rounded down: a replay since this time holds the event, never misses it.
+    // Rounded down, so that a replay from this time includes the event.
     at: new Date(Math.floor(timeNano / 1_000_000)),
   };
   const signal = Number(attributes["signal"]);

@@ -21,8 +21,8 @@ const Made = z.object({ Id: z.string().regex(/^[0-9a-f]{12,64}$/) });
 const Inspected = z.object({ Running: z.boolean(), ExitCode: z.number().nullable() });
 
 /**
- * The process belongs to the Engine, so closing its stream does not end it: after an abort, or where its end is not
- * known because the stream broke, the whole Container is killed.
+ * Closing the stream does not end the process. After an abort, or if the stream broke and its end is unknown, the whole
+ * Container is killed.
  */
 export async function runExec(
   deps: ExecDeps,
@@ -77,14 +77,14 @@ async function follow(
     signal,
   );
   for await (const frame of demultiplex(output, { frameBytesMax })) onOutput(frame.data, frame.stream);
-  // This stream has no length: its end says only that the connection closed. The exit code says that it is over.
+  // The stream has no length, so its end only means that the connection closed. The exit code proves the end.
   let exitCode: number | undefined;
   await until(deps, `an exec whose output ended`, signal, async () => {
     const { status, body } = await client.call(
       { method: "GET", path: `${path}/json`, accept: [404] },
       signal,
     );
-    // Execs are forgotten with the end of their Container.
+    // The Engine forgets execs when their Container ends.
     if (status === 404) throw new Fault("conflict", `Container ${id} ended while a process ran in it.`);
     const found = parseAnswer(Inspected, body, "an exec");
     if (!found.Running && found.ExitCode !== null) exitCode = found.ExitCode;
@@ -102,7 +102,7 @@ async function killAfter(deps: ExecDeps, id: string): Promise<void> {
   }
 }
 
-/** Resolves when the Engine has unpacked everything. The tar is destroyed when that fails. */
+/** Resolves when the Engine has unpacked everything. A failure destroys the tar. */
 export async function putArchive(
   { client }: ContainerDeps,
   options: { id: string; path: string; tar: Readable; timeoutMs: number },

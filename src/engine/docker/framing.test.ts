@@ -86,7 +86,7 @@ describe("demultiplex", () => {
 });
 
 describe("readNdjson", () => {
-  test("every value comes out in order, however the bytes were cut, the last line without its end too", async () => {
+  test("every value comes out in order, however the bytes were cut, also the last line without its end", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.jsonValue(), { maxLength: 20 }), sizes, async (sent, cuts) => {
         const lines = sent.map((value) => JSON.stringify(value));

@@ -1,6 +1,6 @@
 /**
- * The Engine's two stream formats, read iteratively and with back-pressure: the next chunk is asked for only when
- * what came has been consumed, and leaving the loop closes the source. Nothing is read past the caps.
+ * Readers of the Engine's two stream formats, with back-pressure: the next chunk is read only when the last one is
+ * consumed, and leaving the loop closes the source. Nothing larger than the caps is held.
  */
 import { Fault } from "../../domain/fault.ts";
 import { cut, unexpected } from "./errors.ts";
@@ -34,7 +34,7 @@ export async function* demultiplex(
       const data = bytes.take(length);
       wanted = undefined;
       if (type === 3)
-        throw new Fault("engine_refused", `The Engine broke off the stream: ${data.toString("utf8")}`);
+        throw new Fault("engine_refused", `The Engine aborted the stream: ${data.toString("utf8")}`);
       if (type !== 0) yield { stream: type === 1 ? "stdout" : "stderr", data };
     }
   }
@@ -50,8 +50,8 @@ function parseHeader(header: Buffer, frameBytesMax: number): { type: number; len
 }
 
 /**
- * One JSON value per line. Lines are decoded whole, so that a character cut in two by a chunk survives; a last line
- * without its end counts. Throws `engine_refused` on a line that is not JSON or is over the cap.
+ * One JSON value per line. Lines are decoded whole, so that a character that a chunk cut in two survives. A last line
+ * without a line end counts. Throws `engine_refused` on a line that is not JSON or is over the cap.
  */
 export async function* readNdjson(
   source: AsyncIterable<Buffer>,
@@ -82,7 +82,7 @@ function parseLine(line: string): unknown {
   }
 }
 
-/** Bytes in the order of arrival; taking copies only what is taken, however small the chunks were. */
+/** A queue of bytes. Taking copies only the taken bytes, however small the chunks are. */
 class ByteQueue {
   readonly #chunks: Buffer[] = [];
   #first = 0;

@@ -6,7 +6,7 @@ import { checkName } from "./errors.ts";
 import { readNdjson } from "./framing.ts";
 import { inspectImage } from "./images.ts";
 
-/** By its id an image is saved without its names. The Engine answers when it has gathered all of it. */
+/** By its id, so that the archive has no names. The Engine answers when it has collected everything. */
 export async function saveImage(
   client: DockerClient,
   { id, timeoutMs }: { readonly id: string; readonly timeoutMs: number },
@@ -17,7 +17,7 @@ export async function saveImage(
       details: { field: "id", value: id, accepted: "sha256:<64 hex digits>" },
     });
   }
-  // Of one that is not there the Engine says 500.
+  // The Engine answers 500 for an image that does not exist.
   if ((await inspectImage(client, id, signal)) === undefined)
     throw new Fault("not_found", `The Engine has no image ${id}.`);
   const path = `/images/${checkName("image", id)}/get`;
@@ -27,7 +27,7 @@ export async function saveImage(
 const LoadLine = z.object({ errorDetail: z.object({ message: z.string() }).optional() });
 const LOAD_LINE_BYTES_MAX = 64 << 10;
 
-/** Failures come as a line of an answer that began with 200. */
+/** Failures arrive as a line of an answer with status 200. */
 export async function loadImage(
   client: DockerClient,
   { tar, timeoutMs }: { readonly tar: Readable; readonly timeoutMs: number },

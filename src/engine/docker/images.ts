@@ -31,7 +31,7 @@ const Listed = z.array(
 
 export interface ImageDetail {
   readonly image: EngineImage;
-  /** Names and values that a Container made of it would inherit. */
+  /** Environment that a Container made from it would inherit. */
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -88,10 +88,10 @@ const ImportLine = z.object({
   status: z.string().optional(),
   errorDetail: z.object({ message: z.string() }).optional(),
 });
-/** The longest line of an import's answer is the id of the image. */
+/** The longest line of an import's answer is the image's id. */
 const IMPORT_LINE_BYTES_MAX = 64 << 10;
 
-/** Failures come as a line of an answer that began with 200. */
+/** Failures arrive as a line of an answer with status 200. */
 export async function importImage(
   client: DockerClient,
   options: { spec: { reference: string; labels: Readonly<Record<string, string>> }; tar: Readable },
@@ -99,7 +99,7 @@ export async function importImage(
 ): Promise<string> {
   const { spec, tar } = options;
   const { repository, tag } = splitReference(checkName("image", spec.reference));
-  // Values in the Engine's own grammar: quoted, and with no variable to fill in.
+  // Values in the Engine's grammar: quoted, without variables to expand.
   const quote = (text: string) => JSON.stringify(text).replaceAll("$", "\\$");
   const labels = Object.entries(spec.labels).map(([key, value]) => `${key}=${quote(value)}`);
   const query = {
@@ -121,9 +121,9 @@ export async function importImage(
 }
 
 /**
- * The Engine *merges* what a commit says into what the Container had, so whatever is not in the spec is taken away
- * by name: a variable without a value is unset in every Container made of the image, a label becomes empty. `PATH`
- * alone stays where the spec does not set it.
+ * The Engine *merges* the commit into the configuration of the Container, so everything that is not in the spec is
+ * removed by name: a variable without a value is unset in every Container made from the image, a label becomes empty.
+ * Only `PATH` stays if the spec does not set it.
  */
 export async function commitContainer(
   client: DockerClient,
@@ -133,8 +133,8 @@ export async function commitContainer(
   const { id, spec, timeoutMs } = options;
   const { repository, tag } = splitReference(checkName("image", spec.reference));
   const before = await inspectContainer(client, id, signal);
-  if (before === undefined) throw new Fault("not_found", `There is no Container ${id}.`);
-  // The Engine ends what it has begun, whoever hangs up meanwhile: so nobody does.
+  if (before === undefined) throw new Fault("not_found", `The Engine has no Container ${id}.`);
+  // The Engine finishes even if the caller hangs up, so the call is not aborted.
   const { body } = await client.call(
     {
       method: "POST",
@@ -154,7 +154,7 @@ export async function commitContainer(
   );
   const { Id } = parseAnswer(z.object({ Id: z.string() }), body, "a commit");
   if (signal.aborted) {
-    // By its id: the reference may be another's by now.
+    // By its id: the reference may name another image by now.
     await removeImage(client, Id, AbortSignal.timeout(timeoutMs));
     throw signal.reason;
   }

@@ -11,7 +11,7 @@ const Labels = z.record(z.string(), z.string()).nullish();
 const PHASES = {
   created: "created",
   running: "running",
-  // Nobody but a person at the Engine pauses or restarts ours; either way its processes still hold resources.
+  // Only a person at the Engine pauses or restarts our Containers; their processes still hold resources.
   paused: "running",
   restarting: "running",
   removing: "dead",
@@ -116,7 +116,7 @@ export async function listContainers(
     .filter((container) => matches(container.labels, labels));
 }
 
-/** The first one: ours are on one network. */
+/** The first address: our Containers are on one network. */
 function addressIn(networks: z.infer<typeof Networks>): string | undefined {
   return (
     Object.values(networks ?? {}).find(({ IPAddress }) => (IPAddress ?? "") !== "")?.IPAddress ?? undefined

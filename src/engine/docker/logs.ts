@@ -20,8 +20,8 @@ export interface LogCaps {
 }
 
 /**
- * Lines of both streams in the order in which they ended. When a Container ends, Engine 20.10 ends a follower that was
- * behind without giving it the rest (110,000 lines of 200,000 came): after its end the rest is read once more.
+ * Lines of both streams in the order in which they ended. When a Container ends, Engine 20.10 ends a slow follower
+ * without sending it the rest (110,000 lines of 200,000 came), so after the end the rest is read again.
  */
 export async function* readLogs(
   client: DockerClient,
@@ -37,13 +37,16 @@ export async function* readLogs(
       last === undefined
         ? { ...request, follow: false }
         : { id: request.id, follow: false, since: new Date(timeOf(last).getTime() - OVERLAP_MS) };
-    const given = { stdout: new Given(lines.stdout.position), stderr: new Given(lines.stderr.position) };
+    const before = {
+      stdout: new ReadBefore(lines.stdout.position),
+      stderr: new ReadBefore(lines.stderr.position),
+    };
     try {
       for await (const frame of readFrames(client, rest, caps, signal)) {
-        if (!given[frame.stream].has(stampOf(frame))) yield* lines[frame.stream].add(frame);
+        if (!before[frame.stream].has(stampOf(frame))) yield* lines[frame.stream].add(frame);
       }
     } catch (error) {
-      // Removed meanwhile: what came is all there is.
+      // The Container was removed meanwhile: there is no rest.
       if (!isFault(error, "not_found")) throw error;
     }
   }
@@ -51,7 +54,7 @@ export async function* readLogs(
   yield* lines.stderr.end();
 }
 
-/** The two streams are stamped by two writers: one may lag a little. */
+/** Two writers stamp the two streams, and one may lag a little. */
 const OVERLAP_MS = 100;
 
 async function* readFrames(
@@ -82,13 +85,13 @@ function queryOf({ follow, since, tail }: LogRequest): Record<string, string> {
   };
 }
 
-/** The Engine cuts longer lines into pieces of exactly this size. */
+/** The Engine splits longer lines into pieces of exactly this size. */
 const PIECE_BYTES = 16_384;
 
 /**
- * Each piece of a cut line carries a time of its own, and may end inside a character: bytes are decoded over the seams.
- * Engine 20.10 with the `local` driver forgets the newline after the last piece, so that a shorter one without it ends
- * its line too.
+ * Joins the pieces of a split line. Each piece has its own time and may end inside a character, so bytes are decoded
+ * across pieces. Engine 20.10 with the `local` driver omits the newline after the last piece, so a shorter piece without
+ * one also ends its line.
  */
 class LineJoiner {
   readonly #stream: LogChunk["stream"];
@@ -104,7 +107,7 @@ class LineJoiner {
     this.#lineBytesMax = lineBytesMax;
   }
 
-  /** How far this stream has come. */
+  /** How far this stream has been read. */
   get position(): Position | undefined {
     return this.#position;
   }
@@ -138,14 +141,14 @@ class LineJoiner {
   }
 }
 
-/** The last stamp that came, and how many pieces carried it. Stamps have a fixed width: they sort as text. */
+/** The last time stamp, and how many pieces had it. Stamps have a fixed width, so they sort as text. */
 interface Position {
   readonly stamp: string;
   readonly count: number;
 }
 
-/** Tells, in a second reading of a stream, what the first has given. */
-class Given {
+/** Recognizes, in a second reading of a stream, the pieces that the first one read. */
+class ReadBefore {
   readonly #position: Position | undefined;
   #again = 0;
 

@@ -1,4 +1,4 @@
-/** A mark is an empty volume that nothing mounts: made once whoever asks, kept with the labels of the first. */
+/** A mark is an empty volume that nothing mounts. The first caller makes it, and its labels stay. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { EngineMark, LabelFilter } from "../engine.ts";
@@ -10,12 +10,12 @@ const Volume = z.object({ Name: z.string(), Labels: z.record(z.string(), z.strin
 const VolumeList = z.object({ Volumes: z.array(Volume).nullish() });
 type Labels = Readonly<Record<string, string>>;
 
-/** An Engine that has just started answers with its volumes before it has read their labels (ran: 20.10). */
+/** An Engine that has just started lists its volumes before it has loaded their labels (seen with 20.10). */
 const READING = { looks: 25, everyMs: 200 };
 
 /**
- * The Engine answers the making of a volume that is there with that volume (ran: API 1.41), so two never both win. No
- * labels, where some were asked for: it has not said whose they are in time.
+ * The Engine answers a request for a volume that exists with that volume (seen with API 1.41), so two callers never both
+ * win. Answers no labels if the Engine did not load them in time.
  */
 export async function ensureMark(
   client: DockerClient,

@@ -19,10 +19,10 @@ const Inspected = z.object({
   }),
 });
 
-/** While another worker makes the same network, the Engine refuses ours and does not show that one yet. */
+/** While another worker makes the same network, the Engine refuses ours and does not list that one yet. */
 const MAKING = { looks: 25, everyMs: 200 };
 
-/** Throws `conflict`, naming what differs, where a network of that name is there and is not what was asked. */
+/** Throws `conflict`, naming what differs, if a network of that name exists with other settings. */
 export async function ensureNetwork(
   client: DockerClient,
   spec: NetworkSpec,
@@ -37,7 +37,7 @@ export async function ensureNetwork(
   }
 }
 
-/** False where the name or the bridge is taken; thrown as the Engine says it at the last try. */
+/** False if the name or the bridge is taken; the last try throws the Engine's error instead. */
 async function make(
   client: DockerClient,
   spec: NetworkSpec,
@@ -92,7 +92,7 @@ async function find(
   const { status, body } = await client.call({ method: "GET", path, accept: [404] }, signal);
   if (status === 404) return undefined;
   const found = parseAnswer(Inspected, body, "a network");
-  // The path also finds by the beginning of an id.
+  // The path also matches the beginning of an id.
   if (found.Name !== spec.name) return undefined;
   const { Subnet: subnet = "", Gateway: gateway = "" } = found.IPAM.Config?.[0] ?? {};
   const wanted = {
@@ -110,7 +110,7 @@ async function find(
     subnet,
   };
   if (JSON.stringify(wanted) === JSON.stringify(actual)) return { subnet, gateway };
-  throw new Fault("conflict", `Network ${spec.name} is there, but is not what Berth needs.`, {
+  throw new Fault("conflict", `Network ${spec.name} exists with other settings than Berth needs.`, {
     details: { field: "network", value: actual, accepted: wanted },
   });
 }

@@ -1,17 +1,17 @@
-/** Our words to the Engine's: labels, environment, and the one way a Container is asked for. */
+/** Translates our specifications into the Engine's: labels, environment, limits, Containers. */
 import type { ContainerCreateOptions, HostConfig } from "dockerode";
 import type { ContainerSpec, ContainerTmpfs, LiveResources } from "../../domain/container.ts";
 import type { LabelFilter } from "../engine.ts";
 
-/** What an image would hand down to a Container unless it is taken away. */
+/** What a Container would inherit from its image unless it is removed. */
 export interface Inherited {
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * `cpuMillisMax` are the CPUs of the machine: the Engine refuses more, and a bound above them binds nothing. The
- * command goes in as the entry point: an empty entry point beside a command would let the image's own come back.
+ * `cpuMillisMax`: the CPUs of the machine, because the Engine refuses more. The command becomes the entry point: with an
+ * empty entry point beside a command the image's own would come back.
  */
 export function translateSpec(
   spec: ContainerSpec,
@@ -41,7 +41,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     Privileged: false,
     CapDrop: ["ALL"],
     CapAdd: [...spec.capabilities],
-    // The Engine's default seccomp profile holds as long as nothing else is named here.
+    // The Engine's default seccomp profile applies as long as none is named here.
     SecurityOpt: ["no-new-privileges:true"],
     ReadonlyRootfs: spec.readOnlyRoot,
     NetworkMode: spec.network,
@@ -49,7 +49,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     ...(spec.hosts === undefined
       ? {}
       : { ExtraHosts: Object.entries(spec.hosts).map(([name, address]) => `${name}:${address}`) }),
-    // An Engine that maps users would refuse the host's network, and give no capability over it.
+    // An Engine that maps users would refuse the host's network and grant no capability over it.
     ...(spec.network === "host" ? { UsernsMode: "host" } : {}),
     IpcMode: "private",
     ...translateLimits(resources, { cpuMillisMax }),
@@ -60,7 +60,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
       { Name: "core", Soft: 0, Hard: 0 },
     ],
     Tmpfs: Object.fromEntries(spec.tmpfs.map((tmpfs) => [tmpfs.path, tmpfsOptions(tmpfs)])),
-    // Unlike `Binds`, this refuses a host path that is missing instead of making an empty folder there.
+    // Unlike `Binds`, this refuses a missing host path instead of making an empty folder there.
     Mounts: spec.mounts.map((mount) => ({
       Type: "bind" as const,
       Source: mount.hostPath,
@@ -83,7 +83,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
   };
 }
 
-/** All of them, also where one alone changes: some Engines take back what is not named. */
+/** All limits, even if only one changes: some Engines reset those that are not named. */
 export function translateLimits(
   { memoryBytes, cpuMillis, pidsMax }: LiveResources,
   { cpuMillisMax }: { cpuMillisMax: number },
@@ -91,7 +91,7 @@ export function translateLimits(
   return {
     PidsLimit: pidsMax,
     Memory: memoryBytes,
-    // Memory and swap together: equal to Memory, there is no swap.
+    // Memory and swap together; equal to Memory means no swap.
     MemorySwap: memoryBytes,
     NanoCpus: Math.min(cpuMillis, cpuMillisMax) * 1_000_000,
   } satisfies HostConfig;
@@ -101,7 +101,7 @@ function tmpfsOptions({ bytes, inodes, exec }: ContainerTmpfs): string {
   return `rw,nosuid,nodev,${exec ? "exec" : "noexec"},size=${bytes},nr_inodes=${inodes},mode=1777`;
 }
 
-/** `KEY=value` for all of `env`, and the bare `KEY`, which unsets, for what would be inherited besides. */
+/** `KEY=value` for all of `env`, and a bare `KEY`, which unsets it, for other variables that would be inherited. */
 export function replacingEnv(env: Readonly<Record<string, string>>, inherited: readonly string[]): string[] {
   const unset = inherited
     .map((entry) => entry.split("=", 1)[0] ?? "")
@@ -109,7 +109,7 @@ export function replacingEnv(env: Readonly<Record<string, string>>, inherited: r
   return [...Object.entries(env).map(([key, value]) => `${key}=${value}`), ...unset];
 }
 
-/** Labels cannot be taken away, only emptied: `parseLabelMap` leaves empty ones out. */
+/** Labels cannot be removed, only emptied; `parseLabelMap` leaves empty ones out. */
 export function replacingLabels(
   labels: Readonly<Record<string, string>>,
   inherited: Readonly<Record<string, string>>,

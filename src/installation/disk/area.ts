@@ -1,3 +1,5 @@
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { DiskKind } from "../../domain/disk.ts";
 
 /** One kind of data that Berth keeps on disk: lists what there is and who needs it, and removes one thing at a time. */
@@ -36,4 +38,17 @@ export interface Found {
 export interface AreaSettings {
   /** Younger leftovers stay: they may belong to running work. */
   readonly graceMs: number;
+}
+
+/** Bytes on disk of a file, or of a folder with its contents. What disappears meanwhile counts as nothing. */
+export async function diskUsage(path: string, signal: AbortSignal): Promise<number> {
+  signal.throwIfAborted();
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return 0;
+  const own = found.blocks * 512;
+  if (!found.isDirectory()) return own;
+  const names = await readdir(path).catch(() => []);
+  let bytes = own;
+  for (const name of names) bytes += await diskUsage(join(path, name), signal);
+  return bytes;
 }

@@ -10,7 +10,7 @@ import type { UpgradeDue } from "../../store/contracts/upgrades.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
-import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
 
 export interface DueUpgrades {
   readonly accepted: readonly Accepted[];

@@ -11,10 +11,9 @@ import type { AcceptChange } from "../../store/contracts/installations.ts";
 import type { Store } from "../../store/store.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
-import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
-import { containersOf } from "./containers-of.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
 import { acceptUploadedUpgrades, type DueUpgrades } from "./due-upgrades.ts";
-import { assertOwn, assertReplicas, mergeLimits, parseLimits } from "./limits-patch.ts";
+import { assertOwn, assertReplicas, containersOf, mergeLimits, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
   readonly id: InstallationId;

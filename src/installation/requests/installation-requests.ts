@@ -13,7 +13,7 @@ import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { checkRepeated } from "../trust/trust-refusals.ts";
 import { acceptBundle } from "./accept-bundle.ts";
 import { acceptFetch, originOf } from "./accept-fetch.ts";
-import { acceptUninstall } from "./accept-uninstall.ts";
+import { acceptUninstall } from "./accept-tasks.ts";
 
 export interface InstallationRequestsDeps {
   readonly store: Store;

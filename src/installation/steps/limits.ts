@@ -1,11 +1,11 @@
 import { grantWanted } from "../../domain/limits.ts";
 import { asRolling, changesContainers, planLimits } from "../../domain/limits-applied.ts";
-import { containersOf } from "../requests/containers-of.ts";
-import { mergeLimits, readPatch } from "../requests/limits-patch.ts";
-import { announceChange } from "../task-engine/announce-change.ts";
+import { containersOf, mergeLimits, readPatch } from "../requests/limits-patch.ts";
+
+import { announceChange } from "../task-engine/topics.ts";
+import { type ChangeStepDeps, runUpgrade } from "./changes.ts";
 import type { StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
-import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
 /**
  * Applies new limits to the running containers, or replaces these by new ones; limits on calls are enforced by Berth

@@ -4,17 +4,20 @@ import type { Steps, StepTable } from "../task-engine/steps.ts";
 import { cancelled } from "../task-engine/while-wanted.ts";
 import { runBatch } from "./batch.ts";
 import { runBundle } from "./bundle.ts";
-import { runDisable } from "./disable.ts";
-import { runEnable } from "./enable.ts";
+import {
+  type ChangeStepDeps,
+  runDisable,
+  runEnable,
+  runRestart,
+  runRollback,
+  runUpgrade,
+} from "./changes.ts";
 import { type FetchStepDeps, runFetch } from "./fetch.ts";
 import { runInstall, type StepContext } from "./install.ts";
 import { runLimits } from "./limits.ts";
 import { runRemoveTenant } from "./remove-tenant.ts";
-import { runRestart } from "./restart.ts";
-import { runRollback } from "./rollback.ts";
 import { undoTask } from "./undo-task.ts";
 import { runUninstall } from "./uninstall.ts";
-import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
 export interface StepTableDeps extends ChangeStepDeps, FetchStepDeps {
   readonly storage: TenantStorage;

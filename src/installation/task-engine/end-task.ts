@@ -1,11 +1,10 @@
 /** How a run of a task ends that threw: retried, waiting, released, or undone and ended. */
 import { type Fault, toFault } from "../../domain/fault.ts";
 import type { Task } from "../../domain/task.ts";
-import { explain } from "./explain.ts";
 import { retryLater } from "./retry-later.ts";
 import type { TaskRunnerDeps } from "./runner-deps.ts";
 import type { Steps } from "./steps.ts";
-import type { TaskJournal } from "./task-journal.ts";
+import { explain, type TaskJournal } from "./task-journal.ts";
 import { releaseLease, WaitsFor } from "./task-waits.ts";
 
 export interface Outcome {

@@ -9,13 +9,12 @@ import { isTenantTask, TASK_STEPS, type Task, type TaskStep } from "../../domain
 import type { JobHandlers } from "../../queue/queue.ts";
 import { serveUnit } from "../../util/serving.ts";
 import { waitOrAbort } from "../../util/wait.ts";
-import { announceChange } from "./announce-change.ts";
 import { endTask, type Outcome } from "./end-task.ts";
 import type { TaskRunnerDeps } from "./runner-deps.ts";
 import type { Steps } from "./steps.ts";
 import { TaskJournal } from "./task-journal.ts";
 import { wakeWaiters } from "./task-waits.ts";
-import { taskTopic } from "./topics.ts";
+import { announceChange, taskTopic } from "./topics.ts";
 import { underLease } from "./under-lease.ts";
 import { whileWanted } from "./while-wanted.ts";
 

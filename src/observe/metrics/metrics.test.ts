@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { silentLog } from "../log.ts";
 import { createMetrics } from "./metrics.ts";
 
-test("every wide event counts once, by what the code fixes, and its time is told in seconds", async () => {
+test("every wide event counts once, by labels that the code fixes, and its duration is in seconds", async () => {
   const metrics = createMetrics({ ofProcess: false });
   const log = metrics.tap(silentLog).child({ part: "one" });
   const call = { op: "invocation.invoke", type: "tool", action: "invoke_tool", tenant_id: "t", plugin: "p" };
@@ -37,7 +37,7 @@ test("every wide event counts once, by what the code fixes, and its time is told
   expect(text).not.toMatch(/tenant|plugin=|\/v1\/keys\/1/);
 });
 
-test("a gauge is read when it is asked for", async () => {
+test("a gauge is read when metrics are requested", async () => {
   const metrics = createMetrics({ ofProcess: false });
   let open = 1;
   metrics.gauge("berth_open", "Open", () => open);
@@ -45,7 +45,7 @@ test("a gauge is read when it is asked for", async () => {
   expect(await metrics.text()).toContain("berth_open 7");
 });
 
-test("a gauge of plugins tells of those that there are then", async () => {
+test("a gauge of plugins has the plugins of that moment", async () => {
   const metrics = createMetrics({ ofProcess: false });
   let serving = new Map([
     ["ann/mail", 2],

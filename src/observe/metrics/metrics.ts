@@ -1,25 +1,25 @@
 /**
- * Metrics are made of the wide events of the log: each unit of work ends with exactly one, so that both say the same,
- * and what no event tells is counted nowhere. Labels hold what the code fixes (routes as patterns, operations, codes,
- * statuses), never a tenant or an address; a plugin only where its network or its Containers are counted.
+ * Counts the wide events of the log as metrics: each unit of work ends with exactly one, so that log and metrics agree.
+ * Labels have values that the code fixes (routes as patterns, operations, codes, statuses), never a tenant or an
+ * address, and a plugin only for its network and its Containers.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Log } from "../log.ts";
 
 export interface Metrics {
-  /** The same log; what is said to it counts. */
+  /** Passes lines on to the log and counts them. */
   tap(log: Log): Log;
-  /** Read when the metrics are asked for. */
+  /** A gauge; the value is read when the metrics are requested. */
   gauge(name: string, help: string, read: () => number): void;
-  /** The same of each plugin. */
+  /** A gauge with one value for each plugin. */
   gaugeOfPlugins(name: string, help: string, read: () => ReadonlyMap<string, number>): void;
-  /** In the text format of Prometheus. */
+  /** The text format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
 }
 
 export interface MetricsOptions {
-  /** Also those of Node itself: memory, processor time, event loop, garbage collection. They cannot be stopped. */
+  /** Adds Node's own metrics: memory, processor time, event loop, garbage collection. They cannot be stopped. */
   readonly ofProcess: boolean;
 }
 
@@ -48,7 +48,7 @@ export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
       new Gauge({
         ...{ name, help, labelNames: ["plugin"], registers: [registry] },
         collect() {
-          // One that is gone has no number any more.
+          // A plugin that is gone has no value any more.
           this.reset();
           for (const [plugin, value] of read()) this.set({ plugin }, value);
         },
@@ -59,15 +59,15 @@ export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
   };
 }
 
-/** A wide event, and what of it is a label: the field's own value, or what stands for one that is not there. */
+/** A wide event and its labels: field to the value that stands for a missing one. */
 interface CountedEvent {
   readonly op: string;
   readonly name: string;
   readonly help: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Labels of the duration, where it is told. */
+  /** Labels of the duration, if the event has one. */
   readonly durationBy: readonly string[];
-  /** The field that says how many it tells of; without one, it tells of itself. */
+  /** The field with the number of occurrences; without one the event counts once. */
   readonly countedBy?: string;
   /** Fields that are added up. */
   readonly sums?: Readonly<Record<string, string>>;
@@ -80,23 +80,23 @@ const EVENTS: readonly CountedEvent[] = [
     durationBy: ["type", "action"],
   },
   {
-    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to endpoints" },
+    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to hooks" },
     labels: { status: "0", code: "ok" },
     durationBy: [],
     sums: {
-      bytes_in: "Bodies of requests to endpoints, in bytes",
-      bytes_out: "Bodies of answers of endpoints, in bytes",
+      bytes_in: "Bodies of requests to hooks, in bytes",
+      bytes_out: "Bodies of answers of hooks, in bytes",
     },
   },
   {
-    ...{ op: "http.request", name: "berth_http_requests", help: "Requests that are no calls of plugins" },
+    ...{ op: "http.request", name: "berth_http_requests", help: "HTTP requests other than calls of plugins" },
     labels: { method: "", route: "call", status: "0" },
     durationBy: ["route"],
   },
   {
     op: "egress.refused",
     name: "berth_egress_refused",
-    help: "Connections of plugins that their network's rules refused",
+    help: "Connections of plugins that the network's rules refused",
     labels: { plugin: "" },
     durationBy: [],
     countedBy: "count",
@@ -110,7 +110,7 @@ const EVENTS: readonly CountedEvent[] = [
     countedBy: "count",
   },
   {
-    ...{ op: "process.exception", name: "berth_exceptions", help: "Exceptions that nobody caught" },
+    ...{ op: "process.exception", name: "berth_exceptions", help: "Uncaught exceptions" },
     labels: { unit: "unknown", verdict: "" },
     durationBy: [],
   },
@@ -123,11 +123,11 @@ const EVENTS: readonly CountedEvent[] = [
     ...{
       op: "runtime.notice",
       name: "berth_runtime_notices",
-      help: "What is worth a look on a link to a plugin",
+      help: "Irregular events on links to plugins",
     },
     labels: { kind: "" },
     durationBy: [],
-    sums: { count: "Hellos and control messages that were refused" },
+    sums: { count: "Refused hellos and control messages" },
   },
 ];
 
@@ -136,7 +136,7 @@ function countsOf(event: CountedEvent, registry: Registry): (fields: object) => 
   const registers = [registry];
   const total = new Counter({ name: `${name}_total`, help, labelNames: Object.keys(labels), registers });
   const seconds = new Histogram({
-    ...{ name: `${name}_duration_seconds`, help: `${help}: their time`, labelNames: [...durationBy] },
+    ...{ name: `${name}_duration_seconds`, help: `${help}: duration`, labelNames: [...durationBy] },
     ...{ buckets: SECONDS, registers },
   });
   const added = Object.entries(sums).map(([field, about]) => {
@@ -157,7 +157,7 @@ function countsOf(event: CountedEvent, registry: Registry): (fields: object) => 
   };
 }
 
-/** Methods are written in both cases by those who tell of them. */
+/** Events write methods in upper or lower case. */
 function labelOf(fields: object, key: string, none: string): string {
   const value: unknown = Reflect.get(fields, key);
   const text = value === undefined ? none : String(value);

@@ -1,6 +1,6 @@
-import type { Json, JsonObject, Source } from "../yaml-source.ts";
-import { parseYaml } from "../yaml-source.ts";
-import { decimal } from "./decimal.ts";
+import { formatDecimal } from "../../domain/decimal.ts";
+import { type Json, type JsonObject, parseYaml, type Source } from "../yaml-source.ts";
+
 import { matchGlob } from "./glob.ts";
 import { openNamed, type Reading, warnMissingSource } from "./items.ts";
 import { parameterRule } from "./parameter-rule.ts";
@@ -135,4 +135,13 @@ async function readPredefined(models: Source, reading: Reading): Promise<readonl
     }
   }
   return found;
+}
+
+/** A price: written as a number or a text, kept as the shortest plain decimal. */
+function decimal(at: Source): string {
+  if (at.isEmpty) return "0";
+  const written = at.text;
+  const plain = written === undefined ? undefined : formatDecimal(written);
+  if (plain === undefined) throw at.refuse("a decimal number");
+  return plain;
 }

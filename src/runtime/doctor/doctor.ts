@@ -1,6 +1,6 @@
 /**
- * Which limits of the profile really hold on this Engine. It is asked once for each Engine and profile; what it found
- * stands in a file of the data folder, which every process of the instance reads.
+ * Checks which limits of the profile really hold on this Engine, once for each Engine and profile. The report is a file
+ * in the data folder, which every process of the instance reads.
  */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -20,14 +20,14 @@ export interface DoctorDeps extends ProbeDeps {
   readonly info: EngineInfo;
 }
 
-/** Runs the probe and judges. Throws `image_missing`, or what the Engine refused. */
+/** Runs the probe and judges its findings. Throws `image_missing`, or what the Engine refused. */
 export async function examine(deps: DoctorDeps, signal: AbortSignal): Promise<DoctorReport> {
   const { engine, info } = deps;
   const [image] = await listRuntimeImages(engine, signal);
   if (image === undefined)
     throw new Fault(
       "image_missing",
-      "No runtime image is on the engine: runtime-images/python/build makes it, and ./dev up does.",
+      "The engine has no runtime image. Build it with runtime-images/python/build or ./dev up.",
     );
   const pool = probePool(image.id);
   const { spec, end } = await runProbe(deps, pool, signal);
@@ -41,8 +41,8 @@ export async function examine(deps: DoctorDeps, signal: AbortSignal): Promise<Do
 }
 
 /**
- * The same in the background of a start: where nothing has changed since the last report, there is nothing to do. What
- * went wrong is logged, and the next start tries again.
+ * As `examine`, in the background of a start, if something has changed since the last report. Never throws: a failure is
+ * logged, and the next start tries again.
  */
 export async function examineOnce(deps: DoctorDeps, signal: AbortSignal): Promise<void> {
   const { log, dataFolder } = deps;
@@ -55,11 +55,14 @@ export async function examineOnce(deps: DoctorDeps, signal: AbortSignal): Promis
     log.info({ op: "doctor.run", ok: limitsHold(report), checks: report.checks.length });
   } catch (error) {
     if (!signal.aborted)
-      log.warn({ op: "doctor.run", ok: false, err: toFault(error) }, "Whether limits hold is not known");
+      log.warn(
+        { op: "doctor.run", ok: false, err: toFault(error) },
+        "Could not check whether the limits hold",
+      );
   }
 }
 
-/** Undefined before the first one, and where the file does not read. */
+/** Undefined before the first report, and if the file cannot be read. */
 export async function readReport(dataFolder: string): Promise<DoctorReport | undefined> {
   const text = await readFile(pathOf(dataFolder), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;

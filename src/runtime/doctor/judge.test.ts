@@ -39,7 +39,7 @@ function judge(changes: Readonly<Record<string, object | undefined>> = {}, oomKi
   return checks.filter(({ status }) => status !== "ok");
 }
 
-it("finds nothing where every limit holds", () => {
+it("finds nothing if every limit holds", () => {
   expect(judge()).toEqual([]);
 });
 
@@ -73,21 +73,21 @@ it.each([
     { gateway: "172.20.0.1", reached: [{ host: "172.20.0.1", port: 5002, what: "Berth's own port" }] },
     /Berth's own port at 172\.20\.0\.1:5002/,
   ],
-] as const)("%s is told where %s does not hold (%o)", (name, line, found, text) => {
+] as const)("%s fails if %s does not hold (%o)", (name, line, found, text) => {
   const [only, ...others] = judge({ [line]: found });
   expect(only).toMatchObject({ name, status: "failed", found: expect.stringMatching(text) });
   expect(only?.advice).not.toBe("");
   expect(others).toEqual([]);
 });
 
-it("says unknown where a busy machine gave the processes less than the quota, or the probe said nothing", () => {
+it("answers unknown if a busy machine gave the processes less than the quota, or the probe reported nothing", () => {
   const busy = judge({ cpu: { usedSeconds: 0.1, seconds: 1, throttled: 0 } });
   expect(busy).toMatchObject([{ name: "cpu", status: "unknown" }]);
   expect(judge({ pids: undefined })).toMatchObject([{ name: "pids", status: "unknown" }]);
   expect(judge({ pids: { started: "many" } })).toMatchObject([{ name: "pids", status: "unknown" }]);
 });
 
-it("takes the death of the whole Container for memory as a limit that holds, and any other as unknown", () => {
+it("takes a kill of the whole Container for memory as a limit that holds, and any other end as unknown", () => {
   expect(judge({ memory: undefined })).toEqual([]);
   expect(judge({ memory: undefined }, false)).toMatchObject([{ name: "memory", status: "unknown" }]);
 });

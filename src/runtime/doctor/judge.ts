@@ -1,9 +1,9 @@
-/** What the probe says, and what it means: pure, so that every way in which a limit may fail to hold can be told apart. */
+/** Judges the findings of the probe: for each limit whether it holds, what was found, and what to do. No I/O. */
 import { z } from "zod";
 import type { ContainerSpec } from "../../domain/container.ts";
 import { DOCTOR_CHECKS, type DoctorCheck, type DoctorCheckName } from "../../domain/doctor.ts";
 
-/** One line of the probe each. */
+/** The lines of the probe. */
 const FOUND = {
   user: z.object({ uid: z.int(), gid: z.int() }),
   capabilities: z.object({ held: z.boolean(), sets: z.record(z.string(), z.string()) }),
@@ -22,7 +22,7 @@ const FOUND = {
 } as const;
 type Found = { readonly [K in keyof typeof FOUND]?: z.infer<(typeof FOUND)[K]> };
 
-/** How a probe ended, beside what it said. */
+/** The output of a probe, and how it ended. */
 export interface ProbeEnd {
   readonly lines: readonly string[];
   /** The kernel killed something in its Container for memory. */
@@ -30,21 +30,21 @@ export interface ProbeEnd {
 }
 
 const MIB = 1_048_576;
-/** A quota is given in slices, and what was begun in the last one is still counted. */
+/** A quota is granted in slices, and the last slice may exceed it. */
 const CPU_TOLERANCE = 1.4;
 
 type Verdict = Omit<DoctorCheck, "name">;
 type Judge = (found: Found, spec: ContainerSpec, end: ProbeEnd) => Verdict | undefined;
 
-/** One check for each of `DOCTOR_CHECKS`; what the probe did not come to is `unknown`. */
+/** One check for each of `DOCTOR_CHECKS`; those that the probe did not reach are `unknown`. */
 export function judgeProbe(end: ProbeEnd, spec: ContainerSpec): readonly DoctorCheck[] {
   const found = readLines(end.lines);
   return DOCTOR_CHECKS.map((name) => ({
     name,
     ...(JUDGES[name](found, spec, end) ?? {
       status: "unknown",
-      found: "the probe ended before it came to this",
-      advice: `read its last words in Berth's log: ${lastWords(end.lines)}`,
+      found: "the probe ended before this check",
+      advice: `the probe's last line was: ${lastLine(end.lines)}`,
     }),
   }));
 }
@@ -104,7 +104,7 @@ const JUDGES: Readonly<Record<DoctorCheckName, Judge>> = {
     if (is === spec.user) return ok(`runs as ${is}`);
     return failed(
       `runs as ${is}, not as ${spec.user}`,
-      "the Engine must run a container as the user it is told",
+      "the Engine must run a container as the user that Berth asks for",
     );
   },
   capabilities: ({ capabilities }) => {
@@ -143,7 +143,7 @@ function judgeNetwork(network: Found["network"], { network: name }: ContainerSpe
       "see docs/egress.md for what the rules of the plugins' network need, or set BERTH_EGRESS=none where no plugin needs a network",
     );
   }
-  return ok(name === "none" ? "no network" : "nothing of the host that was tried answers");
+  return ok(name === "none" ? "no network" : "no address of the host that the probe tried answers");
 }
 
 function readLines(lines: readonly string[]): Found {
@@ -167,8 +167,8 @@ function parseLine(line: string): { readonly check?: keyof typeof FOUND } {
   }
 }
 
-function lastWords(lines: readonly string[]): string {
-  return lines.at(-1)?.slice(0, 200) ?? "it said nothing";
+function lastLine(lines: readonly string[]): string {
+  return lines.at(-1)?.slice(0, 200) ?? "(none)";
 }
 
 function ok(found: string): Verdict {

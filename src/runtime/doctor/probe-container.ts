@@ -1,4 +1,4 @@
-/** One Container under the profile of plugins, in which the probe takes the place of the runner. */
+/** Runs the probe in a Container with the profile of plugins, in place of the runner. */
 import { randomBytes } from "node:crypto";
 import { chmod, copyFile, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -15,27 +15,27 @@ import type { ProbeEnd } from "./judge.ts";
 
 export interface ProbeDeps {
   readonly engine: Engine;
-  /** Absolute, and the Engine's too. */
+  /** Absolute, and the same path for the Engine. */
   readonly dataFolder: string;
   /** `runtime-images/python/probe.py`. */
   readonly probeFile: string;
   readonly instanceId: string;
   readonly profile: ProfileSettings;
-  /** Where this Berth listens, running or not. */
+  /** The port of this Berth, whether it runs or not. */
   readonly port: number;
 }
 
 const MIB = 1_048_576;
 const SECONDS_MAX = 60;
-/** For making the Container and taking it away. */
+/** For making and removing the Container. */
 const SPARE_MS = 60_000;
-/** Whoever made an older one was killed. */
+/** The process that made an older one was killed. */
 const LEFTOVER_AGE_MS = 2 * (SECONDS_MAX * 1000 + SPARE_MS);
 const CONNECT_SECONDS = 0.5;
 const HOST_ADDRESSES_MAX = 8;
 const PREFIX = "probe-";
 
-/** Small ones, so that running into them costs the machine little. */
+/** Small limits, so that reaching them costs the machine little. */
 export function probePool(imageRef: string): Pool {
   return {
     ...{ key: "probe", tenantId: undefined, pluginId: "berth/probe", identifier: "berth/probe" },
@@ -50,7 +50,7 @@ export function probePool(imageRef: string): Pool {
       replicasMin: 1,
       replicasMax: 1,
     },
-    // Those of Pools begin at 1.
+    // Pools begin at 1.
     uidOffset: 0,
     ...{ wanted: true, state: "idle", cause: undefined, nextStartAt: undefined, lease: undefined },
     ...{ startAsked: 0, startAnswered: 0, startFault: undefined, removalAsked: false, retiring: false },
@@ -58,7 +58,7 @@ export function probePool(imageRef: string): Pool {
   };
 }
 
-/** Throws what the Engine refused. Nothing of it is left, and neither is what an earlier one left that was killed. */
+/** Throws what the Engine refused. Removes everything it made, and what an earlier probe that was killed left. */
 export async function runProbe(deps: ProbeDeps, pool: Pool, signal: AbortSignal) {
   const { engine, dataFolder, probeFile, instanceId, profile } = deps;
   const within = AbortSignal.any([signal, AbortSignal.timeout(SECONDS_MAX * 1000 + SPARE_MS)]);
@@ -105,7 +105,7 @@ function probeSpec(
   };
 }
 
-/** Services that listen on all addresses of the host, as the probe would reach them; and a cloud's metadata. */
+/** Addresses of services that listen on all addresses of the host, and a cloud's metadata service. */
 function targets(listenerPort: number, berthPort: number) {
   const addresses = Object.values(networkInterfaces())
     .flatMap((all) => all ?? [])
@@ -144,7 +144,7 @@ async function runToEnd(engine: Engine, spec: ContainerSpec, signal: AbortSignal
     const state = await engine.findContainer(id, signal);
     return { lines, oomKilled: state?.oomKilled === true };
   } finally {
-    // By name: a create whose answer was lost has made it all the same.
+    // By name: a create whose answer was lost has made a Container too.
     await engine.removeContainer(spec.name, AbortSignal.timeout(SPARE_MS));
   }
 }

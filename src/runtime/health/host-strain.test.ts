@@ -13,7 +13,7 @@ function beat(strain: HostStrain, from: number, until: number): void {
 }
 
 describe("a process that did not run", () => {
-  test("is seen by its timer's next beat, and before it", () => {
+  test("is noticed at the next beat of its timer, and before it", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 10_000);
     expect(strain.explain(5_000, 10_000)).toBeUndefined();
@@ -22,14 +22,14 @@ describe("a process that did not run", () => {
     expect(strain.explain(9_000, 190_100)).toBe("Berth itself did not run for 179750 ms");
   });
 
-  test("is nothing for what was asked afterwards", () => {
+  test("does not matter for later questions", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 1_000);
     beat(strain, 181_000, 190_000);
     expect(strain.explain(184_000, 186_000)).toBeUndefined();
   });
 
-  test("is not told from a clock that was set, forward or back", () => {
+  test("looks like a clock that was set, forward or back", () => {
     for (const hour of [3_600_000, -3_600_000]) {
       const strain = new HostStrain(RULES);
       beat(strain, 0, 10_000);
@@ -40,7 +40,7 @@ describe("a process that did not run", () => {
 });
 
 describe("a host that makes work wait", () => {
-  test("is told by the share of the time that was asked for", () => {
+  test("is judged by its share of the time in question", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 20_000);
     strain.stalled(0, 0);
@@ -52,7 +52,7 @@ describe("a host that makes work wait", () => {
     );
   });
 
-  test("is not guessed where the kernel does not tell", () => {
+  test("is not guessed if the kernel does not report it", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 20_000);
     strain.stalled(1_000, 5_000_000);
@@ -60,7 +60,7 @@ describe("a host that makes work wait", () => {
   });
 });
 
-test("the kernel's file is read, and its absence is no error", async () => {
+test("the kernel's file is read, and a missing file is no error", async () => {
   const folder = await mkdtemp(join(tmpdir(), "psi-"));
   const path = join(folder, "cpu");
   expect(await readCpuPressure(path)).toBeUndefined();

@@ -1,13 +1,13 @@
-/** How late this process itself was, and how long the host made work wait for a processor. Pure: times are passed in. */
+/** How late this process was, and how long work waited for a processor. No I/O and no clock: times are passed in. */
 
 export interface HostStrainRules {
-  /** A timer of this process that fires later than that shows that the process did not run. */
+  /** A timer that fires later than this shows that the process did not run. */
   readonly lateMs: number;
   /** Share of a period in which something waited for a processor, from which on the host counts as busy. */
   readonly pressurePercentMax: number;
-  /** Before a silence begins, what counts for it too: an answer is late already when its question was held up. */
+  /** This time before a silence counts too: a delayed question makes a late answer. */
   readonly lookBackMs: number;
-  /** How far back anybody may ask. */
+  /** How far back `explain` may be asked. */
   readonly keptMs: number;
 }
 
@@ -35,7 +35,7 @@ export class HostStrain {
   /** The timer of this process fired, and will do so again after `nextMs`. */
   beat(at: number, nextMs: number): void {
     const lateMs = this.#due === undefined ? 0 : at - this.#due;
-    // a clock that was set back tells as little of the time that went by as one that jumped
+    // A clock that was set back measures the elapsed time no better than one that jumped.
     if (lateMs > this.#rules.lateMs || lateMs < -nextMs - this.#rules.lateMs)
       this.#late.push({ at, lateMs: Math.max(lateMs, 1) });
     this.#late = this.#late.filter((late) => Math.abs(at - late.at) <= this.#rules.keptMs);
@@ -55,7 +55,7 @@ export class HostStrain {
     return late.reduce((sum, { lateMs }) => sum + lateMs, overdue > this.#rules.lateMs ? overdue : 0);
   }
 
-  /** Why a silence between `since` and `now` says little about who was silent; undefined on a host with time for all. */
+  /** Why a silence between `since` and `now` does not count; undefined on a host with time for all. */
   explain(since: number, now: number): string | undefined {
     const from = since - this.#rules.lookBackMs;
     const lateMs = this.lateMs(from, now);
@@ -65,7 +65,7 @@ export class HostStrain {
     return `work waited for a processor of the host in ${Math.round(percent)} % of the time`;
   }
 
-  /** From the last reading before `since` to the newest one; undefined where there are fewer than two. */
+  /** From the last reading before `since` to the newest one; undefined if there are fewer than two. */
   #pressurePercent(since: number): number | undefined {
     const last = this.#stalls.at(-1);
     const first = this.#stalls.findLast(({ at }) => at <= since) ?? this.#stalls[0];

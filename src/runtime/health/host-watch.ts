@@ -1,10 +1,10 @@
-/** Watches this process and its host with a timer, so that silence can be told from starvation. */
+/** Measures with a timer whether this process and its host have time to work, to tell a silent plugin from a starved host. */
 import { readFile } from "node:fs/promises";
 import { type Clock, repeat } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { HostStrain, type HostStrainRules } from "./host-strain.ts";
 
-/** Microseconds in which something waited for a processor since the host started; undefined where nobody knows. */
+/** Microseconds since the host started in which something waited for a processor; undefined if the host does not say. */
 export type ReadPressure = () => Promise<number | undefined>;
 
 const BEAT_MS = 250;
@@ -29,7 +29,7 @@ export function startHostWatch(
   return { strain, [Symbol.asyncDispose]: () => scope.close() };
 }
 
-/** Linux tells since 4.20, unless it was started without it. */
+/** Linux has this since 4.20, unless it was booted without. */
 export async function readCpuPressure(path = "/proc/pressure/cpu"): Promise<number | undefined> {
   try {
     const total = /^some .*\btotal=(\d+)/m.exec(await readFile(path, "utf8"))?.[1];

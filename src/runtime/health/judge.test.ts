@@ -40,7 +40,7 @@ describe("on a host with time for all", () => {
     expect(new World(["a"]).kinds("a", 3)).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("an answer begins anew", () => {
+  test("an answer starts the count again", () => {
     const world = new World(["a"]);
     world.kinds("a", 2);
     world.judge.answered("a");
@@ -57,7 +57,7 @@ describe("a miss waits", () => {
     expect(world.kinds("a", 3)).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("while many are silent together, for all of them", () => {
+  test("for all of them while many fail together", () => {
     const ids = Array.from({ length: 30 }, (_, index) => `plugin-${index}`);
     const world = new World(ids);
     const verdicts = Array.from({ length: 10 }, () =>
@@ -66,14 +66,14 @@ describe("a miss waits", () => {
     expect(verdicts.flat()).not.toContain("replace");
   });
 
-  test("for what else speaks for the Runtime, and says it", () => {
+  test("for another excuse of the Runtime, which it names", () => {
     expect(new World(["a"]).miss("a", { excuse: "its runner did not run" })).toEqual({
       verdict: "wait",
       why: "its runner did not run",
     });
   });
 
-  test("where too many were replaced within a minute, and no longer", () => {
+  test("while too many were replaced within a minute, and no longer", () => {
     const ids = Array.from({ length: 40 }, (_, index) => `plugin-${index}`);
     const world = new World(ids, { missesMax: 1 });
     const at = world.now;
@@ -89,21 +89,21 @@ describe("a miss waits", () => {
 });
 
 describe("whatever the host does", () => {
-  test("what the runner itself says counts", () => {
+  test("a report of the runner itself counts", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     const verdicts = [1, 2, 3].map(() => world.miss("a", { isCertain: true }).verdict);
     expect(verdicts).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("silence that outlasts all patience replaces", () => {
+  test("silence longer than the patience replaces", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     expect(world.kinds("a", 100)).not.toContain("replace");
     expect(world.kinds("a", 1)).toEqual(["replace"]);
   });
 
-  test("time in which Berth itself stood still is no silence of a plugin", () => {
+  test("time in which Berth itself was suspended does not count as silence", () => {
     const world = new World(["a"]);
     world.miss("a");
     world.now += 3_600_000;

@@ -1,18 +1,18 @@
 /**
- * Decides what a missed health check means. A miss is held against a Runtime only if whoever asked was awake, the host
- * had time for the answer, and the others answer: a starved host makes everybody miss at once. Silence that outlasts
- * all patience ends a Runtime whatever the host does. Pure: times are passed in.
+ * Decides what a missed health check means. A miss counts against a Runtime only if this process ran, the host had time
+ * for the answer, and most other Runtimes answer: on a starved host all miss at once. Silence for `patienceMs` replaces a
+ * Runtime whatever the host does. No I/O and no clock: times are passed in, in milliseconds.
  */
 export interface JudgeRules {
-  /** Misses in a row, on a host with time for all, that end a Runtime. */
+  /** Misses in a row that replace a Runtime on a host with time for all. */
   readonly missesMax: number;
-  /** Silence that ends it on any host, without the time in which this process itself did not run. */
+  /** Silence that replaces it on any host, not counting time in which this process itself did not run. */
   readonly patienceMs: number;
-  /** So many Runtimes that miss within `togetherMs`, and at least such a share of all, are the host's doing. */
+  /** At least so many Runtimes that miss within `togetherMs`, and such a share of all, blame the host. */
   readonly togetherMin: number;
   readonly togetherShare: number;
   readonly togetherMs: number;
-  /** Runtimes that are ended for their health in any minute, at most. */
+  /** Most Runtimes that are replaced for their health in any minute. */
   readonly replacementsPerMinute: number;
 }
 
@@ -23,11 +23,11 @@ export interface Host {
 }
 
 export type Verdict =
-  /** It counts: so many in a row by now. */
+  /** It counts; `misses`: so many in a row by now. */
   | { readonly verdict: "miss"; readonly misses: number }
   /** It does not count, or not yet. */
   | { readonly verdict: "wait"; readonly why: string }
-  /** The Runtime is to be ended. Nothing more is asked of it. */
+  /** The Runtime is to be replaced; no more checks follow. */
   | { readonly verdict: "replace" };
 
 interface Silence {
@@ -61,14 +61,14 @@ export class HealthJudge {
     if (this.#watched.has(id)) this.#watched.set(id, undefined);
   }
 
-  /** Why silence between the two says little about who was silent; undefined where the host had time for an answer. */
+  /** Why silence between the two times does not count; undefined if the host had time for an answer. */
   strainBetween(since: number, at: number): string | undefined {
     return this.#host.explain(since, at);
   }
 
   /**
-   * `since`: from when on an answer could have come. `excuse`: what else speaks for the Runtime. `isCertain`: the runner
-   * itself says that the plugin cannot answer, which no busy host explains.
+   * `since`: when the ping was sent. `excuse`: another reason not to count the miss. `isCertain`: the runner itself
+   * reports that the plugin cannot answer, which no busy host explains.
    */
   missed(
     id: string,
@@ -97,7 +97,7 @@ export class HealthJudge {
     if (this.#replacedAt.length >= replacementsPerMinute) {
       return {
         verdict: "wait",
-        why: `${replacementsPerMinute} were replaced for their health within a minute`,
+        why: `${replacementsPerMinute} unhealthy runtimes were replaced within the last minute`,
       };
     }
     this.#replacedAt.push(at);
@@ -112,7 +112,7 @@ export class HealthJudge {
       if (silence !== undefined && at - silence.lastAt <= togetherMs) silent += 1;
     }
     const isMany = silent >= togetherMin && silent >= togetherShare * this.#watched.size;
-    return isMany ? `${silent} of ${this.#watched.size} plugins are silent together` : undefined;
+    return isMany ? `${silent} of ${this.#watched.size} plugins fail their checks together` : undefined;
   }
 
   #isPatienceOver({ since }: Silence, at: number): boolean {

@@ -1,8 +1,7 @@
 /**
- * Asks one Runtime for its health as long as it lives. The runner's answer proves that the runner lives, however late
- * it comes: a question stays open until it is answered or its connection is lost.
+ * Checks the health of one Runtime until it is to be replaced. A late answer still proves that the runner lives, so a
+ * ping stays open until it is answered or its connection is lost.
  */
-
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { RuntimeHealth, RuntimeLink } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
@@ -12,13 +11,13 @@ import type { SupervisionSettings } from "../settings.ts";
 import type { HealthJudge } from "./judge.ts";
 
 export interface HealthListener {
-  /** First miss in a row. */
+  /** The first miss in a row. */
   onUnhealthy(why: string): void;
-  /** A miss is not held against it; told once for each reason. */
+  /** A miss does not count; called once for each reason. */
   onSpared(why: string, because: string): void;
-  /** Answered again. */
+  /** It answers again. */
   onHealthy(): void;
-  /** It is to be ended: nothing more is asked. */
+  /** It is to be replaced; no more pings follow. */
   onDead(why: string): void;
 }
 
@@ -39,7 +38,7 @@ interface Miss {
   readonly isCertain?: boolean;
 }
 
-/** Resolves when the signal aborts or the Runtime is to be ended. */
+/** Resolves when the signal aborts or the Runtime is to be replaced. */
 export async function watchHealth(
   deps: HealthWatchDeps,
   listener: HealthListener,
@@ -83,7 +82,7 @@ class HealthWatch {
     }
   }
 
-  /** What is known after at most the time that an answer may take: the answer, or why there is none. */
+  /** The answer, or after `pingTimeoutMs` why there is none. */
   async #ask(): Promise<RuntimeHealth | Error> {
     const { link, clock, settings } = this.#deps;
     this.#open ??= link
@@ -115,13 +114,13 @@ class HealthWatch {
     return { why, excuse: `its runner did not run for ${lateMs} ms either` };
   }
 
-  /** A plugin may compute without a pause while it answers a call, and is silent then; idle, it has no reason to be. */
+  /** A plugin that answers a call may compute without a pause and send no heartbeat; an idle one has no reason to. */
   #heartbeatAgeMaxMs({ openSessions }: RuntimeHealth): number {
     const { heartbeatAgeMaxMs, idleHeartbeatAgeMaxMs } = this.#deps.settings;
     return openSessions > 0 ? heartbeatAgeMaxMs : Math.min(idleHeartbeatAgeMaxMs, heartbeatAgeMaxMs);
   }
 
-  /** The next look is due when a heartbeat would be overdue, where that comes first. */
+  /** The next check is due early if a heartbeat would be overdue before then. */
   #nextMs(answer: RuntimeHealth | Error): number {
     const { healthMs, healthRetryMs } = this.#deps.settings;
     if (answer instanceof Error || answer.heartbeatAgeMs === undefined) return healthMs;
@@ -136,7 +135,7 @@ class HealthWatch {
     this.#because = undefined;
   }
 
-  /** True: it is to be ended. */
+  /** True if it is to be replaced. */
   #missed({ why, excuse, isCertain }: Miss, since: number): boolean {
     const { judge, id, clock } = this.#deps;
     if (!this.#isSilent) this.#listener.onUnhealthy(why);

@@ -26,7 +26,7 @@ async function bundleOf(text: string, now = NOW) {
 const count = (pem: string) => pem.match(/BEGIN CERTIFICATE/g)?.length;
 
 describe("a CA bundle", () => {
-  test("comes before the public authorities, each of them once, and nothing but certificates comes along", async () => {
+  test("comes before the public authorities, each once, and contains only certificates", async () => {
     const { pem, warnings } = await bundleOf(
       `# ours\r\n${TWO.replaceAll("\n", "\r\n")}\n-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n`,
     );
@@ -37,7 +37,7 @@ describe("a CA bundle", () => {
     expect(warnings).toEqual([]);
   });
 
-  test("has a digest that order and comments leave alone, and another certificate changes", async () => {
+  test("has a digest that depends on the certificates, not on order and comments", async () => {
     const both = await bundleOf(`${ONE}\n${TWO}\n`);
     expect((await bundleOf(`# a comment\n${TWO}\n${ONE}\n${ONE}\n`)).digest).toBe(both.digest);
     expect((await bundleOf(ONE)).digest).not.toBe(both.digest);
@@ -61,7 +61,7 @@ describe("a CA bundle", () => {
       "its certificate 2 cannot be read",
       `${ONE}\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`,
     ],
-  ])("is refused with setting, path and what is accepted where %s", async (why, text) => {
+  ])("is refused with setting, path and what is accepted if %s", async (why, text) => {
     await expect(bundleOf(text)).rejects.toMatchObject({
       code: "config_invalid",
       message: `BERTH_CA_BUNDLE is "${join(folder, `${files}.pem`)}": ${why}; accepted: a readable PEM file with at least one certificate, each of them whole.`,
@@ -107,6 +107,6 @@ test.each([
     LAX,
     /^CN=lax has no keyUsage or no critical basicConstraints: Python 3\.13 and newer refuse what it signs\.$/,
   ],
-])("a certificate that programs will not take for an authority is a warning", async (pem, warning) => {
+])("a certificate that programs do not accept as an authority is a warning", async (pem, warning) => {
   expect((await bundleOf(pem)).warnings).toEqual([expect.stringMatching(warning)]);
 });

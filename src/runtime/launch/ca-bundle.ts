@@ -1,7 +1,6 @@
 /**
- * The operator's certificate authorities as builds and plugins get them: added to the public ones, because the
- * variables that name such a file make programs forget their own list, and a plugin that speaks to a public service
- * must go on doing so.
+ * The operator's certificate authorities for builds and plugins. They are added to the public ones: the variables that
+ * name such a file replace a program's own list, and plugins must still reach public services.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -9,11 +8,11 @@ import { rootCertificates } from "node:tls";
 import { Fault } from "../../domain/fault.ts";
 
 export interface CaBundle {
-  /** The operator's authorities first, then the public ones that Node brings; certificates and nothing else. */
+  /** The operator's authorities first, then the public ones from Node; only certificates. */
   readonly pem: string;
-  /** Over the operator's authorities, whatever their order: neither comments nor a new Node change it. */
+  /** Digest of the operator's authorities in any order: neither comments nor a new Node change it. */
   readonly digest: string;
-  /** What programs will not trust although it is in the file, one sentence each. */
+  /** Certificates in the file that programs will not trust, one sentence each. */
   readonly warnings: readonly string[];
 }
 
@@ -63,7 +62,7 @@ function parse(body: string, refusal: () => Fault): X509Certificate {
   }
 }
 
-/** How a key usage begins, and a basic constraint that is critical: Node's parser tells of neither. */
+/** The DER prefixes of a key usage and of a critical basic constraint: Node's parser shows neither. */
 const KEY_USAGE = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x0f]);
 const CRITICAL_CONSTRAINTS = Buffer.from([0x06, 0x03, 0x55, 0x1d, 0x13, 0x01, 0x01, 0xff]);
 

@@ -1,6 +1,6 @@
 /**
- * The one cgroup under which all plugin Containers stand. Its CPU weight is what all plugins together get of full
- * processors, however many they are and however hard they try; it limits nothing while there is time for all.
+ * The cgroup that is the parent of all plugin Containers. Its CPU weight is the share that all plugins together get of
+ * full processors, however many they are; it limits nothing while there is time for all.
  */
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -61,8 +61,8 @@ export async function setCgroupWeight({
       : `${weight} in ${join(folder, file)}`;
     log.warn(
       { op: "cgroup.weight", ok: false, parent, weight, err: error },
-      "Plugins compete with Berth for a full processor on equal terms: this process may not write their weight. " +
-        `The host can give it: ${unit}.`,
+      "This process may not set the CPU weight of plugins, so on a full processor they compete with Berth on equal " +
+        `terms. Set it on the host: ${unit}.`,
     );
     return false;
   }

@@ -25,7 +25,7 @@ describe("an end that Berth did not ask for", () => {
     expect(engineHistory.explain("another", clock.now(), undefined)).toBeUndefined();
   });
 
-  test("around the time in which the Engine was away is the Engine's", async () => {
+  test("around the time in which the Engine was away counts as its restart", async () => {
     const clock = new ManualClock();
     const engineHistory = new EngineHistory(clock);
     const crashedBefore = clock.now();

@@ -1,6 +1,6 @@
 /**
- * What the Engine was told to do to Containers by others, and when it was away. An end that comes of it is nobody's
- * crash: an operator's `docker rm`, another Berth's `claim`, an Engine that restarts.
+ * Remembers for ten minutes which Containers somebody else stopped or removed, and when the Engine was away. Such an end
+ * is no crash of the plugin: an operator's `docker rm`, another Berth's `claim`, a restart of the Engine.
  */
 import type { ContainerState } from "../../domain/container.ts";
 import type { RuntimeEnd } from "../../domain/runtime.ts";
@@ -8,31 +8,31 @@ import type { EngineEvent } from "../../engine/engine.ts";
 import type { Clock } from "../../util/clock.ts";
 
 const KEPT_MS = 600_000;
-/** An Engine that goes ends its Containers a little before its connections break, or a little after. */
+/** An Engine that stops ends its Containers a little before or after its connections break. */
 const AROUND_MS = 15_000;
-/** INT, QUIT, KILL and TERM: what ends a process that does not ask for other signals. */
+/** INT, QUIT, KILL and TERM. */
 const ENDING_SIGNALS = [2, 3, 9, 15];
 
 export class EngineHistory {
   readonly #clock: Clock;
-  /** Containers that were told to end, and when that was heard. */
-  readonly #told = new Map<string, number>();
+  /** Containers that somebody ended, and when the event came. */
+  readonly #endedAt = new Map<string, number>();
   #away: { readonly from: number; until: number } | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Every event of a Container; those of Berth's own doing are never asked for. */
+  /** Takes every event of a Container. `explain` is not called for those that Berth ended itself. */
   note({ action, containerId, signal }: EngineEvent): void {
     const isEnding = action === "kill" && (signal === undefined || ENDING_SIGNALS.includes(signal));
     if (!isEnding && action !== "destroy") return;
     const now = this.#clock.now();
-    for (const [id, at] of this.#told) if (now - at > KEPT_MS) this.#told.delete(id);
-    this.#told.set(containerId, now);
+    for (const [id, at] of this.#endedAt) if (now - at > KEPT_MS) this.#endedAt.delete(id);
+    this.#endedAt.set(containerId, now);
   }
 
-  /** The stream of events broke, or did not come up again. */
+  /** The stream of events broke, or could not be opened again. */
   noteBroken(): void {
     const now = this.#clock.now();
     if (this.#away === undefined || now - this.#away.until > 2 * AROUND_MS)
@@ -40,13 +40,13 @@ export class EngineHistory {
     else this.#away.until = now;
   }
 
-  /** Why a Container ended that Berth did not end, where it was not its plugin's doing. `endedAt`: when Berth saw it. */
+  /** Why a Container ended, if neither Berth nor its plugin ended it. `endedAt`: when Berth saw the end. */
   explain(
     containerId: string,
     endedAt: number,
     state: Pick<ContainerState, "finishedAt"> | undefined,
   ): Extract<RuntimeEnd["reason"], "ended_outside" | "engine_restarted"> | undefined {
-    if (this.#told.has(containerId)) return "ended_outside";
+    if (this.#endedAt.has(containerId)) return "ended_outside";
     const isAway = [endedAt, state?.finishedAt?.getTime()].some(
       (at) => at !== undefined && this.#wasAway(at),
     );

@@ -1,5 +1,4 @@
-/** How a Runtime came to its end, put together from what the runner said and what the Engine knows. */
-
+/** Names the reason why a Runtime ended, from the runner's report and what the Engine knows. */
 import type { ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -14,18 +13,18 @@ const LOG_READ_MS = 2_000;
 const KEPT_LINES = 20;
 const KEPT_CHARACTERS = 500;
 
-/** The runner's word on the plugin's exit code is the better one; out of memory is what either of them saw. */
-export function exitOf(said: RuntimeExit | undefined, state: ContainerState | undefined): RuntimeExit {
+/** The runner knows the plugin's exit code better; it ran out of memory if either of them saw that. */
+export function exitOf(reported: RuntimeExit | undefined, state: ContainerState | undefined): RuntimeExit {
   return {
-    exitCode: said === undefined ? state?.exitCode : said.exitCode,
-    signal: said?.signal,
-    oom: said?.oom === true || state?.oomKilled === true,
+    exitCode: reported === undefined ? state?.exitCode : reported.exitCode,
+    signal: reported?.signal,
+    oom: reported?.oom === true || state?.oomKilled === true,
   };
 }
 
 type Reason = RuntimeEnd["reason"];
 
-/** How one ended that was ready. `reason` undefined: by itself. `hung`: what one did not do that Berth ended for it. */
+/** The end of a Runtime that was ready. `reason` undefined: it ended by itself. `hung`: why Berth ended it as unhealthy. */
 export function endOf(
   exit: RuntimeExit,
   {
@@ -47,19 +46,19 @@ export function endOf(
   };
 }
 
-/** How a start ended that failed. `isGivenUp`: nobody waited for it any more. */
+/** The end of a start that failed. `isGivenUp`: it was cancelled. */
 export function startEnd(fault: Fault, isGivenUp: boolean): RuntimeEnd {
   const { exitCode, oom, logs } = fault.details;
   return {
     reason: isGivenUp || fault.rule.backOff ? "start_interrupted" : "start_failed",
     ...(typeof exitCode === "number" ? { exitCode } : {}),
     oom: oom === true,
-    message: isGivenUp ? "Nobody waited for the start any more." : fault.message,
+    message: isGivenUp ? "The start was cancelled." : fault.message,
     ...(Array.isArray(logs) && logs.length > 0 ? { logs: keptLines(logs.map(String)) } : {}),
   };
 }
 
-/** What a Pool's history keeps of a log: the row of each end carries it. */
+/** The part of the log that is stored in the row of each end. */
 function keptLines(lines: readonly string[]): readonly string[] {
   return lines.slice(-KEPT_LINES).map((line) => line.slice(0, KEPT_CHARACTERS).toWellFormed());
 }
@@ -84,11 +83,11 @@ function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
   if (oom) return "The plugin used more memory than its limit and was killed.";
   if (signal !== undefined) return `The plugin was ended by signal ${signal}.`;
   if (exitCode !== undefined) return `The plugin ended with exit code ${exitCode}.`;
-  return "The plugin ended; how is not known.";
+  return "The plugin ended for an unknown reason.";
 }
 
 export function startCrashed(exit: RuntimeExit, logs: readonly string[]): Fault {
-  return new Fault("start_crashed", `${describeExit(exit)} It had not become ready before.`, {
+  return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },
   });
 }
@@ -101,7 +100,7 @@ export function startInterrupted(by: "ended_outside" | "engine_restarted"): Faul
   return new Fault("start_interrupted", what);
 }
 
-/** Last lines of a Container's output; what cannot be read is empty: the cause matters more than its log. */
+/** Last lines of a Container's output. Never throws: a log that cannot be read is empty. */
 export async function lastLines(
   { engine, clock }: { readonly engine: Pick<Engine, "logs">; readonly clock: Clock },
   containerId: string,

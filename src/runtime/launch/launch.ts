@@ -1,7 +1,7 @@
 /**
- * One start of one Runtime: row, folder, link, Container, then the plugin's first heartbeat. A start that fails
- * leaves nothing but its ended row and its log; one that is cut short because this process ends leaves all as it is,
- * for the next keeper to take over.
+ * Starts one Runtime: row, folder, link, Container, then the plugin's first heartbeat. Guarantees: a start that fails
+ * leaves only its ended row and its log; one that stops because this process ends leaves everything as it is, and the
+ * next keeper takes it over.
  */
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
 import { Fault, isFault, toFault } from "../../domain/fault.ts";
@@ -22,9 +22,8 @@ import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { LaunchSettings, ProfileSettings } from "../settings.ts";
 import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
-import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
+import { containerName, containerSpec, liveResources, newRuntimeId, profileHash } from "./profile.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
-import { newRuntimeId } from "./runtime-id.ts";
 
 export interface LaunchDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes">;
@@ -33,7 +32,7 @@ export interface LaunchDeps {
   readonly folders: RuntimeFolders;
   readonly logs: LogKeeper;
   readonly queue: Announcer;
-  /** Of Containers that are being created or started. */
+  /** Bounds the Containers that are created or started at the same time. */
   readonly lanes: Semaphore;
   readonly engineHistory: EngineHistory;
   /** Tells whether the host had time for a start. */
@@ -42,7 +41,7 @@ export interface LaunchDeps {
   readonly log: Log;
   readonly profile: ProfileSettings;
   readonly settings: LaunchSettings;
-  /** Aborted when this process lets go of its Runtimes. */
+  /** Aborts when this process gives up the Pool. */
   readonly lifetime: AbortSignal;
 }
 
@@ -56,14 +55,18 @@ export interface LiveRuntime {
 
 export interface Launch {
   readonly pool: Pool;
-  /** Its place among the Runtimes of the Pool, from 0. */
+  /** Its number among the Runtimes of the Pool, from 0. */
   readonly slot: number;
   /** Absent: a new one. */
   readonly id?: RuntimeId;
   readonly onLog: (text: string) => void;
 }
 
-/** Resolves when the plugin is ready. Throws `host_full` before anything is made, `start_crashed`, `start_timeout`, what the Engine refused, or the signal's reason. */
+/**
+ * Resolves when the plugin is ready. Throws `host_full` and `quota_memory` before anything is made; later
+ * `start_crashed`, `start_interrupted`, `start_timeout`, `image_missing`, what the Engine refused, or the signal's
+ * reason, after it has undone the start.
+ */
 export async function launch(
   deps: LaunchDeps,
   { pool, slot, id = newRuntimeId(), onLog }: Launch,
@@ -118,7 +121,7 @@ export async function launch(
   }
 }
 
-/** The Engine says `not_found` of whatever is missing: of a lost image something can be done. */
+/** The Engine says `not_found` for anything missing; a lost image gets a code of its own, because it can be rebuilt. */
 async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, error: unknown) {
   if (!isFault(error, "not_found")) return error;
   if ((await engine.findImage(pool.imageRef, lifetime)) !== undefined) return error;
@@ -126,13 +129,13 @@ async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, er
 }
 
 export interface StartLimit {
-  /** Later where the host has no time for the start: `startTimeoutBusyMs`. */
+  /** Milliseconds since the epoch; later if the host has no time for the start, up to `startTimeoutBusyMs`. */
   readonly until: number;
   readonly onLog: (text: string) => void;
   readonly signal: AbortSignal;
 }
 
-/** Waits until a started Container's plugin is ready, at the latest at `until`; marks the row. */
+/** Waits until a started Container's plugin is ready, at most until `until`, and marks the row. Throws as `launch`. */
 export async function settle(deps: LaunchDeps, live: LiveRuntime, limit: StartLimit): Promise<void> {
   deps.logs.follow({ ...live.record, containerId: live.containerId });
   const exit = await readyOrExit(deps, live, limit);
@@ -141,7 +144,7 @@ export async function settle(deps: LaunchDeps, live: LiveRuntime, limit: StartLi
   void announce(deps.queue, TOPICS.changed, live.record.poolKey);
 }
 
-/** Takes away what a failed start left. Its own failures are logged: the start's cause is what counts. */
+/** Removes what a failed start left. Its own failures are only logged, because the start's cause matters more. */
 export async function undo(
   deps: LaunchDeps,
   {
@@ -151,7 +154,7 @@ export async function undo(
   }: {
     readonly record: RuntimeRecord;
     readonly containerId: string | undefined;
-    /** Nobody waits for the start any more. */
+    /** The start was cancelled. */
     readonly isGivenUp: boolean;
   },
   cause: unknown,
@@ -209,7 +212,7 @@ async function createAndStart(
   signal: AbortSignal,
 ): Promise<string> {
   const id = await create(deps.engine, spec, signal);
-  // Both at once: the row only tells the next keeper faster what the Container's name tells it too.
+  // Both at once: the row only helps the next keeper to find the Container faster than by its name.
   await Promise.all([
     deps.store.runtimes.setContainer(record.id, id),
     deps.engine.startContainer(id, signal),
@@ -217,7 +220,7 @@ async function createAndStart(
   return id;
 }
 
-/** A taken name is our own create whose answer was lost, unless the labels say otherwise: then it is replaced. */
+/** A taken name is our own create whose answer was lost, unless the labels differ: then that Container is replaced. */
 async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal): Promise<string> {
   try {
     return await engine.createContainer(spec, signal);
@@ -233,7 +236,7 @@ async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal):
   }
 }
 
-/** Undefined: ready. The Engine is asked as well, because a runner that never came up reports nothing. */
+/** Undefined: ready. Also asks the Engine, because a runner that never came up reports nothing. */
 async function readyOrExit(
   deps: LaunchDeps,
   { record, containerId }: LiveRuntime,
@@ -242,7 +245,7 @@ async function readyOrExit(
   const { engine, links, clock, settings } = deps;
   const done = new AbortController();
   const both = AbortSignal.any([limit.signal, done.signal]);
-  const word = waitFor<{ exit: RuntimeExit | undefined }>(
+  const outcome = waitFor<{ exit: RuntimeExit | undefined }>(
     {
       look: () => {
         const exit = links.exitOf(record.id);
@@ -258,20 +261,20 @@ async function readyOrExit(
   });
   const watch = watchExit({ engine, clock, everyMs: settings.startCheckMs }, containerId, both);
   try {
-    return await Promise.race([word, timeout, watch]);
+    return await Promise.race([outcome, timeout, watch]);
   } finally {
     done.abort(new Error("the start is decided"));
-    await Promise.allSettled([word, timeout, watch]);
+    await Promise.allSettled([outcome, timeout, watch]);
   }
 }
 
-/** Time that was given beyond the limit, and why. */
+/** Time that a start got beyond its limit, and why. */
 interface Spared {
   readonly ms: number;
   readonly why: string | undefined;
 }
 
-/** Resolves when the start has had its time. What the host took from it does not count, up to a bound. */
+/** Resolves when the time of the start is over. Time in which the host was busy does not count, up to a bound. */
 async function untilLate(deps: LaunchDeps, { until, onLog, signal }: StartLimit): Promise<Spared> {
   const { clock, host, settings } = deps;
   const spareMaxMs = settings.startTimeoutBusyMs - settings.startTimeoutMs;
@@ -285,8 +288,7 @@ async function untilLate(deps: LaunchDeps, { until, onLog, signal }: StartLimit)
       leftMs -= sliceMs;
       continue;
     }
-    if (spared.ms === 0)
-      onLog(`the host is busy: the start gets up to ${spareMaxMs} ms more, because ${why}`);
+    if (spared.ms === 0) onLog(`the host is busy: the start gets up to ${spareMaxMs} ms more because ${why}`);
     spared = { ms: spared.ms + sliceMs, why };
   }
   return spared;
@@ -297,7 +299,7 @@ function startTimedOut(
   { ms, why }: Spared,
   logs: readonly string[],
 ): Fault {
-  const more = why === undefined ? "" : `, and ${ms} ms more that it got because ${why}`;
+  const more = why === undefined ? "" : ` and ${ms} ms more, which it got because ${why}`;
   return new Fault("start_timeout", `The plugin did not become ready within ${startTimeoutMs} ms${more}.`, {
     details: { startTimeoutMs, moreMs: ms, logs },
   });
@@ -317,7 +319,7 @@ async function watchExit(
   }
 }
 
-/** An Engine that is away for a moment fails no start. */
+/** An Engine that is away for a moment does not fail the start. */
 async function look(engine: Engine, containerId: string, signal: AbortSignal) {
   try {
     return await engine.findContainer(containerId, signal);
@@ -327,11 +329,11 @@ async function look(engine: Engine, containerId: string, signal: AbortSignal) {
   }
 }
 
-/** The runner leaves soon after its plugin; only then the Engine's flag and the whole log are there. */
-async function crashFault(deps: LaunchDeps, live: LiveRuntime, said: RuntimeExit): Promise<Fault> {
+/** Waits until the runner has ended too: only then the Engine has the memory flag and the whole log. */
+async function crashFault(deps: LaunchDeps, live: LiveRuntime, reported: RuntimeExit): Promise<Fault> {
   const { engine, clock, settings, engineHistory } = deps;
   const state = await waitStopped({ engine, clock }, live.containerId, settings.startCheckMs);
-  const exit = exitOf(said, state);
+  const exit = exitOf(reported, state);
   const outside =
     engineHistory.explain(live.containerId, clock.now(), state) ??
     (state === undefined ? "ended_outside" : undefined);
@@ -341,7 +343,7 @@ async function crashFault(deps: LaunchDeps, live: LiveRuntime, said: RuntimeExit
 
 const STOP_LOOK_MS = 50;
 
-/** The Container's state once it stands still, or as it is after `timeoutMs`. */
+/** The Container's state when it has ended, or as it is after `timeoutMs`. */
 export async function waitStopped(
   { engine, clock }: { readonly engine: Pick<Engine, "findContainer">; readonly clock: Clock },
   containerId: string,

@@ -3,7 +3,7 @@ import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
 import { RuntimeId, TenantId } from "../../domain/ids.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { parseLabels } from "../../engine/labels.ts";
-import { poolKey } from "../pool-key.ts";
+import { poolKey } from "../../installation/steps/pool-shape.ts";
 import { PROFILE_DEFAULTS, type ProfileSettings } from "../settings.ts";
 import { bridgePrefix, containerSpec, networkSpec, profileHash } from "./profile.ts";
 
@@ -19,14 +19,14 @@ const spec = (changes: Partial<ProfileSettings> = {}, pool = aPool()) =>
   containerSpec(pool, { identity, settings: { ...PROFILE_DEFAULTS, ...changes } });
 
 describe("the profile", () => {
-  it("grants the plugin's memory on top of its tmpfs, and a user of its own", () => {
+  it("grants the plugin's memory on top of its tmpfs, and an own user", () => {
     const { resources, tmpfs, user } = spec();
     expect(resources).toMatchObject({ memoryBytes: (64 + 16 + 16) * MIB, shmBytes: 16 * MIB, pidsMax: 64 });
     expect(tmpfs).toEqual([{ path: "/tmp", bytes: 16 * MIB, inodes: 4096, exec: false }]);
     expect(user).toBe("100007:100007");
   });
 
-  it("keeps no capability, no writable root and no host path but the Runtime's own, read-only", () => {
+  it("has no capability, no writable root and no host path except the Runtime's, read-only", () => {
     expect(spec()).toMatchObject({
       capabilities: [],
       readOnlyRoot: true,
@@ -36,7 +36,7 @@ describe("the profile", () => {
     expect(spec({ network: "none" }).network).toBe("none");
   });
 
-  it("is named and labelled so that it is found again", () => {
+  it("has a name and labels by which it is found again", () => {
     const { name, labels } = spec();
     expect(name).toBe(`berth-abcd1234-${aPool().key}-0-g3`);
     expect(parseLabels(labels)).toMatchObject({
@@ -48,7 +48,7 @@ describe("the profile", () => {
     });
   });
 
-  it("has an environment from the list alone, with threads at the CPU limit rounded up", () => {
+  it("has only the listed environment, with threads at the CPU limit rounded up", () => {
     const { env } = spec({}, aPool({ limits: { ...aPool().limits, cpuMillis: 1_500 } }));
     expect(env).toEqual({
       PATH: "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
@@ -64,7 +64,7 @@ describe("the profile", () => {
     });
   });
 
-  it("carries CA bundle and proxies only where the operator set them, and never a package index", () => {
+  it("has CA bundle and proxies only if the operator set them, and never a package index", () => {
     const { env } = spec({
       caBundle: { pem: "", digest: "one", warnings: [] },
       proxies: { http: undefined, https: "http://proxy:3128", bypass: "inside.example" },
@@ -83,7 +83,7 @@ describe("the profile", () => {
     expect(Object.keys(env).filter((name) => /INDEX/.test(name))).toEqual([]);
   });
 
-  it("has a hash that settings change, and limits that need another Container, and that generations share", () => {
+  it("has a hash that changes with settings and with limits that need another Container, but not with generations", () => {
     const options = { instanceId: "abcd1234", settings: PROFILE_DEFAULTS };
     const hash = profileHash(aPool(), options);
     const hashWith = (limits: Partial<Limits>) =>
@@ -96,7 +96,7 @@ describe("the profile", () => {
     );
   });
 
-  it("has a hash that other authorities change, so that no process keeps those it has read", () => {
+  it("has a hash that changes with the authorities, because a process reads them once", () => {
     const hashWith = (digest: string, pem = "") =>
       profileHash(aPool(), {
         instanceId: "abcd1234",
@@ -108,7 +108,7 @@ describe("the profile", () => {
 });
 
 describe("names", () => {
-  it("a network's bridge fits the kernel's 15 characters, and begins as all of its kind", () => {
+  it("a network's bridge fits the kernel's 15 characters, and has the prefix of its kind", () => {
     expect(networkSpec("abcd1234")).toMatchObject({ bridge: "br-abcd1234", betweenContainers: false });
     for (const kind of ["open", "list"] as const) {
       for (const subnet of [undefined, "10.9.0.0/20"]) {
@@ -119,7 +119,7 @@ describe("names", () => {
     }
   });
 
-  it("a subnet is shared by the two kinds, and another one is another network", () => {
+  it("the two kinds share a subnet, and another subnet is another network", () => {
     const of = (kind: "open" | "list", subnet: string) => networkSpec("abcd1234", { kind, subnet });
     expect(of("open", "10.9.0.0/20").subnet).toBe("10.9.0.0/21");
     expect(of("list", "10.9.0.0/20").subnet).toBe("10.9.8.0/21");
@@ -127,7 +127,7 @@ describe("names", () => {
     expect(of("open", "10.8.0.0/20").name).not.toBe(of("open", "10.9.0.0/20").name);
   });
 
-  it("names servers and hosts only where there are some: a Berth without any replaces no Container", () => {
+  it("names servers and hosts only if there are some, so that a Berth without any replaces no Container", () => {
     expect(spec()).not.toHaveProperty("dns");
     expect(spec()).not.toHaveProperty("hosts");
     expect(spec({ network: "list", listDns: "10.9.8.1", hosts: { ollama: "10.0.0.5" } })).toMatchObject({
@@ -137,7 +137,7 @@ describe("names", () => {
     });
   });
 
-  it("a Pool's key tells Tenants apart and is the same for all where they share", () => {
+  it("a Pool's key differs between Tenants, and is the same for all if they share", () => {
     const tenant = TenantId.parse("22222222-2222-4222-8222-222222222222");
     expect(poolKey("image", undefined)).toMatch(/^[0-9a-f]{16}$/);
     expect(poolKey("image", tenant)).not.toBe(poolKey("image", undefined));

@@ -1,10 +1,10 @@
 /**
- * The Container contract as a pure function: what every plugin Container is allowed, made of a Pool and the
- * operator's settings. A manifest asked, the ceiling granted; nothing else has a say here.
+ * Computes the specification of a plugin's Container from its Pool and the operator's settings: limits, user, mounts,
+ * network. No I/O. The limits are the granted ones; a package cannot change anything else.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
-import type { RuntimeId } from "../../domain/ids.ts";
+import { RuntimeId } from "../../domain/ids.ts";
 import { containerMemory } from "../../domain/limits.ts";
 import { proxyVariables } from "../../domain/proxy.ts";
 import type { Pool } from "../../domain/runtime.ts";
@@ -15,7 +15,7 @@ import type { ProfileSettings } from "../settings.ts";
 
 const FOLDER = "/run/berth";
 const CA_FILE = `${FOLDER}/ca.pem`;
-/** Libraries disagree on the name: these are what Python's, curl's, Node's, gRPC's and the AWS SDK's stacks read. */
+/** Libraries use different names: Python's, curl's, Node's, gRPC's and the AWS SDK's read these. */
 const CA_VARIABLES = [
   "SSL_CERT_FILE",
   "REQUESTS_CA_BUNDLE",
@@ -74,7 +74,7 @@ export function containerSpec(
   };
 }
 
-/** What the Engine can change of it while it runs. */
+/** The limits that the Engine can change in a running Container. */
 export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
   return {
     memoryBytes: containerMemory(limits),
@@ -84,11 +84,12 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
 }
 
 /**
- * Changes with the Pool's image, the operator's settings and those limits that need another Container; the same for
- * every generation otherwise. What the Engine changes in a running one is left out, and the numbers of threads that
- * follow the CPUs: the label of a Container stands for its life, and one whose limits were changed while it ran is not
- * outdated for that. Those are compared with what the Engine says (`pool/aim.ts`). The operator's authorities count,
- * though no field of the Container shows them: a process reads them once.
+ * Identifies a specification: it changes with the Pool's image, the operator's settings and those limits that need
+ * another Container, and is the same for every generation otherwise. It leaves out the limits that the Engine can change
+ * in a running Container, and the numbers of threads that follow the CPUs: the label stays for the Container's life, and
+ * a changed limit must not make it outdated. Those limits are compared with what the Engine says (`desired-spec.ts`).
+ * The operator's certificate authorities count although no field of the Container shows them, because a process reads
+ * them only once.
  */
 export function profileHash(
   pool: Pool,
@@ -100,7 +101,7 @@ export function profileHash(
   return specHash(caBundle === undefined ? spec : { ...spec, env: { ...spec.env, ca: caBundle.digest } });
 }
 
-/** Everything that does not tell one Runtime of the Pool from another. */
+/** Everything that is the same for all Runtimes of the Pool. */
 function sandbox(
   pool: Pool,
   { instanceId, settings }: { readonly instanceId: string; readonly settings: ProfileSettings },
@@ -133,10 +134,10 @@ function sandbox(
   };
 }
 
-/** Those that reach what is listed have a bridge of their own, whose rules begin with nothing. */
+/** Plugins with a list of destinations have a bridge of their own, which is closed except for the list. */
 export type BridgeKind = "open" | "list";
 
-/** What names a Container's network, and the servers and hosts that go with it. */
+/** The Container's network, its DNS server and its extra hosts. */
 function networkPart(
   { network, subnet, hosts, listDns }: ProfileSettings,
   instanceId: string,
@@ -150,19 +151,19 @@ function networkPart(
   };
 }
 
-/** Of the bridge that is there unless the operator chose a subnet. */
+/** The bridge of an instance whose operator chose no subnet. */
 export function networkName(instanceId: string): string {
   return networkSpec(instanceId).name;
 }
 
-/** Begins the name of every bridge of this Berth of that kind, whichever subnet it has. */
+/** Prefix of the names of all bridges of this kind that this Berth makes, whichever subnet they have. */
 export function bridgePrefix(instanceId: string, kind: BridgeKind): string {
   return `${kind === "open" ? "br" : "bl"}-${instanceId.slice(0, 8)}`;
 }
 
 /**
- * One bridge of each kind for all Pools: a network per plugin uses up the Engine's address pools at about thirty. A
- * chosen subnet names the network too, so that Runtimes move to another one after the other.
+ * One bridge of each kind for all Pools: with a network per plugin the Engine's address pools are used up at about
+ * thirty. A chosen subnet is part of the network's name, so that Runtimes move to a new one one after the other.
  */
 export function networkSpec(
   instanceId: string,
@@ -179,7 +180,7 @@ export function networkSpec(
   };
 }
 
-/** Half of it is for each kind. */
+/** Each kind gets half of it. */
 function subnetOf(subnet: string | undefined, kind: BridgeKind): string | undefined {
   if (subnet === undefined) return undefined;
   const [address = "", prefix = ""] = subnet.split("/");
@@ -196,7 +197,7 @@ function digestOf(text: string): string {
 function command(pool: Pool, settings: ProfileSettings): readonly string[] {
   return [
     "/usr/local/bin/python3",
-    // Without site packages, environment or byte code of its own: nothing that an image holds runs in the runner.
+    // Without site packages, environment and byte code: nothing from the image runs in the runner.
     ...["-I", "-S", "-B", `${FOLDER}/runner.py`],
     ...["--folder", FOLDER],
     ...["--key-file", `${FOLDER}/${HANDED_OUT_KEY}`],
@@ -206,7 +207,7 @@ function command(pool: Pool, settings: ProfileSettings): readonly string[] {
   ];
 }
 
-/** Built from this list alone; the operator's own variables may change everything but what the protocol stands on. */
+/** Only these variables. The operator's own may replace all but those that the protocol needs. */
 function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<string, string>> {
   const threads = String(Math.max(1, Math.ceil(pool.limits.cpuMillis / 1000)));
   return {
@@ -229,4 +230,10 @@ function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<str
 function certificates({ caBundle }: ProfileSettings): Readonly<Record<string, string>> {
   if (caBundle === undefined) return {};
   return Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_FILE]));
+}
+
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+export function newRuntimeId(): RuntimeId {
+  return RuntimeId.parse(Array.from({ length: 10 }, () => ALPHABET[randomInt(ALPHABET.length)]).join(""));
 }

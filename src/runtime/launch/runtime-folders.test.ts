@@ -20,7 +20,7 @@ const foldersWith = (pem: string | undefined) =>
     caBundle: pem === undefined ? undefined : { pem, digest: "", warnings: [] },
   });
 
-test("a folder that is prepared again has the new bundle, as a new file that anybody may read", async () => {
+test("a folder that is prepared again has the new bundle, as a new file that every user can read", async () => {
   const folder = await foldersWith("old").prepare(id);
   const before = await stat(join(folder, "ca.pem"));
   await foldersWith("new").prepare(id);
@@ -31,20 +31,20 @@ test("a folder that is prepared again has the new bundle, as a new file that any
   expect((await readdir(folder)).sort()).toEqual(["ca.pem", "runner.py"]);
 });
 
-test("a folder that is prepared again with what it has is not written to, so that a full disk is no trouble", async () => {
+test("a folder that is prepared again with the same content is not written, so that a full disk does not matter", async () => {
   const folder = await foldersWith("same").prepare(id);
   const before = await stat(join(folder, "ca.pem"));
   await foldersWith("same").prepare(id);
   expect((await stat(join(folder, "ca.pem"))).ino).toBe(before.ino);
 });
 
-test("a bundle that the operator took away stays for the processes that were started with it", async () => {
+test("a bundle that the operator removed stays for the processes that were started with it", async () => {
   const folder = await foldersWith("old").prepare(id);
   await foldersWith(undefined).prepare(id);
   expect(await readFile(join(folder, "ca.pem"), "utf8")).toBe("old");
 });
 
-test("a new folder hands the key out; the host's own is beside it, for its own user alone, and goes with it", async () => {
+test("a new folder has a copy of the key; the host's own is beside it, readable by its user only, and is removed with it", async () => {
   const folders = foldersWith(undefined);
   const other = RuntimeId.parse("bbbbbbbbbb");
   const folder = await folders.create(other);
@@ -59,7 +59,7 @@ test("a new folder hands the key out; the host's own is beside it, for its own u
   expect(await folders.list()).not.toContain(other);
 });
 
-test("a folder that is prepared again hands no key out a second time", async () => {
+test("a folder that is prepared again gets no second copy of the key", async () => {
   const folders = foldersWith(undefined);
   const other = RuntimeId.parse("cccccccccc");
   const folder = await folders.create(other);

@@ -1,6 +1,6 @@
 /**
- * Host folders of Runtimes: what the Container sees read-only as `/run/berth`. The path follows from the data
- * folder and the Runtime's id alone, so that any process finds it and opens its own socket there.
+ * Host folders of Runtimes, which the Container sees read-only as `/run/berth`. The path follows from the data folder
+ * and the Runtime's id alone, so that any process finds it and opens its own socket there.
  */
 import { chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,15 +12,15 @@ import type { CaBundle } from "./ca-bundle.ts";
 
 export interface RuntimeFolders {
   pathOf(id: RuntimeId): string;
-  /** Makes the folder of a new Runtime: what `prepare` places, and the key of its runner. To be called once. */
+  /** Makes the folder of a new Runtime with the files of `prepare` and the key of its runner. Call it once. */
   create(id: RuntimeId): Promise<string>;
-  /** Brings runner and CA bundle up to date, also below a Container that runs. */
+  /** Updates runner and CA bundle, also of a Container that runs. */
   prepare(id: RuntimeId): Promise<string>;
   remove(id: RuntimeId): Promise<void>;
   list(): Promise<readonly RuntimeId[]>;
   /** Each process that has, or left, a socket in the Runtime's folder. */
   listHosts(id: RuntimeId): Promise<readonly string[]>;
-  /** Takes away what a process that died left there: its runner would dial it for ever. */
+  /** Removes the socket of a process that died: the runner would dial it for ever. */
   removeHost(id: RuntimeId, processId: string): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export function createRuntimeFolders({
   const prepare = async (id: RuntimeId): Promise<string> => {
     const folder = pathOf(id);
     await mkdir(folder, { recursive: true, mode: 0o755 });
-    // A plugin runs as a uid of its own: whatever the umask was, it must be able to look in, never to write.
+    // A plugin has a uid of its own: whatever the umask is, it must be able to read and unable to write.
     await chmod(folder, 0o755);
     await place(await readFile(runnerFile), join(folder, "runner.py"));
     if (caBundle !== undefined) await place(caBundle.pem, join(folder, "ca.pem"));
@@ -76,8 +76,8 @@ export function createRuntimeFolders({
 }
 
 /**
- * Put in place whole: a plugin that opens the file meanwhile reads the old one or the new one, never half of one. What
- * is there already is not written again: a full disk keeps nobody from adopting a Container that runs.
+ * Replaces the file as a whole: a plugin that opens it meanwhile reads the old or the new one, never half of one. The
+ * same content is not written again, so that a full disk does not prevent the adoption of a running Container.
  */
 async function place(content: Buffer | string, path: string): Promise<void> {
   const there = await readFile(path).catch(() => undefined);

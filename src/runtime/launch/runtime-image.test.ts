@@ -6,7 +6,7 @@ const image = (id: string, createdAt: number, tags = [`${id}:1`]): EngineImage =
   ...{ id, tags, labels: {}, bytes: 1, createdAt: new Date(createdAt) },
 });
 
-it("lists those that have a name, the newest first", async () => {
+it("lists images with a name, the newest first", async () => {
   const asked: object[] = [];
   const engine = {
     listImages: async (labels: object) => {

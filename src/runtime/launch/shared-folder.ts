@@ -1,7 +1,7 @@
 /**
- * Does the Engine see the data folder under the same path as this process? It mounts folders of it into Containers, so
- * in a container of its own Berth must have it at the host's path. Nothing is started for the answer: a file of a
- * random name is looked for through the mount of a Container that is made of an empty image and never runs.
+ * Checks that the Engine sees the data folder under the same path as this process: it mounts parts of that folder into
+ * Containers, so a Berth in a container must have it at the host's path. Nothing is started: the check looks for a file
+ * with a random name through the mount of a Container that is made of an empty image and never runs.
  */
 import { randomBytes } from "node:crypto";
 import { readdir, rm, stat, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ export interface SharedFolderDeps {
   /** Absolute. */
   readonly dataFolder: string;
   readonly timeoutMs: number;
-  /** What an earlier check left behind, because it was killed, is removed from this age on. */
+  /** Remains of an earlier check that was killed are removed from this age on. */
   readonly leftoverAgeMs: number;
 }
 
@@ -27,8 +27,8 @@ const MOUNTED_AT = "/data";
 const NO_FILES = Buffer.alloc(1024);
 
 /**
- * Throws `config_invalid` where the Engine has no such folder, or another one, under that path. Leaves no file, image
- * or Container behind, and may run in any number of processes at once.
+ * Throws `config_invalid` if the Engine has no folder, or another one, under that path. Leaves no file, image or
+ * Container behind, and may run in any number of processes at once.
  */
 export async function checkSharedFolder(deps: SharedFolderDeps): Promise<void> {
   const { engine, dataFolder, timeoutMs } = deps;
@@ -36,7 +36,7 @@ export async function checkSharedFolder(deps: SharedFolderDeps): Promise<void> {
   const id = randomBytes(12).toString("hex");
   const file = join(dataFolder, `${PREFIX}${id}`);
   const image = { reference: `berth-check:${id}`, labels: { [LABEL]: id } };
-  // Best effort: what it fails to remove, the next check finds again.
+  // Best effort: the next check removes what this one fails to.
   const leftovers = removeLeftovers(deps, signal).catch(() => undefined);
   await writeFile(file, "", { mode: 0o600 });
   try {
@@ -56,7 +56,7 @@ async function look(
   try {
     container = await engine.createContainer(checkSpec({ id, image, dataFolder }), signal);
   } catch (error) {
-    // The Engine looks at the source of a mount when it makes the Container; nothing else in it could be refused.
+    // The Engine checks the source of a mount when it makes the Container; it can refuse nothing else here.
     if (isFault(error, "engine_refused")) throw unseen(dataFolder, "sees no such folder", error);
     throw error;
   }
@@ -72,7 +72,7 @@ function unseen(dataFolder: string, what: string, cause: unknown): Fault {
   return new Fault(
     "config_invalid",
     `BERTH_DATA is ${dataFolder}, but the Docker Engine ${what}. It mounts parts of that folder into plugins' ` +
-      "containers, so Berth and the Engine must see the same folder under the same path: where Berth runs in a " +
+      "containers, so Berth and the Engine must see the same folder under the same path: if Berth runs in a " +
       "container, mount the host's folder there under the path it has on the host, and set BERTH_DATA to that path.",
     {
       details: {
@@ -119,7 +119,7 @@ function checkSpec({
   };
 }
 
-/** By name and with a signal of its own: a create whose answer was lost has made its Container all the same. */
+/** By name and with its own signal: a create whose answer was lost has made a Container too. */
 async function clear(engine: Engine, id: string, timeoutMs: number): Promise<void> {
   const signal = AbortSignal.timeout(timeoutMs);
   await engine.removeContainer(`berth-check-${id}`, signal);

@@ -1,9 +1,8 @@
 /**
- * Follows the Engine's logs of the Runtimes whose Pool this worker holds into files, so that they outlive the
- * Container and every process can read them. After a restart it goes on where the file ends: nothing twice, and
- * nothing lost that the Engine still has.
+ * Copies the Engine's logs of the Runtimes whose Pool this worker holds into files, so that they outlive the Container
+ * and every process can read them. Guarantees: after a restart it continues where the file ends; no line comes twice,
+ * and no line is lost that the Engine still has.
  */
-
 import { mkdir, rm, stat } from "node:fs/promises";
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -15,12 +14,11 @@ import { Deadline } from "../../util/deadline.ts";
 import { errorCode } from "../../util/error-code.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
-import { formatLine } from "./format.ts";
 import { listLogFiles, logFile, logFolder } from "./paths.ts";
-import { readRuntime } from "./read-file.ts";
+import { formatLine, readRuntime } from "./read-file.ts";
 import { RotatedFile } from "./rotated-file.ts";
 
-/** Lines of two streams may lie out of order by less than this; so far back a resumed follower compares. */
+/** Lines of two streams may be out of order by less than this; a resumed follower compares that far back. */
 const OVERLAP_MS = 1_000;
 const RETRY_MS = 1_000;
 const RETRY_MS_MAX = 15_000;
@@ -47,7 +45,7 @@ export class LogKeeper implements AsyncDisposable {
     this.#deps = deps;
   }
 
-  /** Begins, or goes on, to follow; repeated for the same Runtime, it does nothing. */
+  /** Starts or resumes following; repeated for the same Runtime, it does nothing. */
   follow(runtime: { readonly id: RuntimeId; readonly poolKey: string; readonly containerId: string }): void {
     if (this.#following.has(runtime.id)) return;
     const stop = new AbortController();
@@ -59,7 +57,7 @@ export class LogKeeper implements AsyncDisposable {
     this.#following.set(runtime.id, { poolKey: runtime.poolKey, stop, done });
   }
 
-  /** Waits until everything that the ended Container wrote is in its file, at most `timeoutMs`. */
+  /** Waits at most `timeoutMs` until everything that the ended Container wrote is in its file. Never throws. */
   async finish(id: RuntimeId, timeoutMs: number): Promise<void> {
     const following = this.#following.get(id);
     if (following === undefined) return;
@@ -68,7 +66,7 @@ export class LogKeeper implements AsyncDisposable {
     await this.stop(id);
   }
 
-  /** Stops following: another worker may go on. */
+  /** Stops following; another worker may resume. */
   async stop(id: RuntimeId): Promise<void> {
     const following = this.#following.get(id);
     if (following === undefined) return;
@@ -85,7 +83,7 @@ export class LogKeeper implements AsyncDisposable {
     await Promise.all(ids.map((id) => this.stop(id)));
   }
 
-  /** All log files of a Pool that is gone. */
+  /** Removes all log files of a removed Pool. */
   removePool(poolKey: string): Promise<void> {
     return rm(logFolder(this.#deps.dataFolder, poolKey), { recursive: true, force: true });
   }
@@ -100,29 +98,29 @@ export class LogKeeper implements AsyncDisposable {
   ): Promise<void> {
     const { engine, clock, dataFolder } = this.#deps;
     const folder = logFolder(dataFolder, runtime.poolKey);
-    const trouble = new WriteTrouble(this.#deps.log, runtime.id);
+    const outage = new WriteOutage(this.#deps.log, runtime.id);
     while (!signal.aborted) {
       let isWritten = true;
       try {
         await mkdir(folder, { recursive: true, mode: 0o750 });
         await this.#dropOldRuntimes(folder, runtime.id);
-        await this.#copy(folder, runtime, signal, () => trouble.over());
+        await this.#copy(folder, runtime, signal, () => outage.recovered());
       } catch (error) {
-        // A Container that is being removed answers `conflict` for a moment, then it is not there any more.
+        // The Engine answers `conflict` while it removes a Container, then `not_found`.
         if (signal.aborted || isFault(error, "not_found") || isFault(error, "conflict")) return;
         isWritten = isFault(error, "engine_unavailable");
-        if (!isWritten) trouble.met(error);
+        if (!isWritten) outage.failed(error);
       }
-      // The stream ends with the Container; where it ended for another reason, it is taken up again. What the disk did
-      // not take, the Engine still has.
+      // A stream that ended although the Container runs is resumed. Lines that the disk did not take are still in the
+      // Engine.
       const state = await engine.findContainer(runtime.containerId, signal).catch(() => "unknown" as const);
       const isRunning = state === "unknown" || state?.phase === "running";
       if (state === undefined || (isWritten && !isRunning)) return;
-      await clock.sleep(isWritten ? RETRY_MS : trouble.waitMs, signal);
+      await clock.sleep(isWritten ? RETRY_MS : outage.waitMs, signal);
     }
   }
 
-  /** Until the Engine's stream ends. `onWritten` is called when lines have come to the disk. */
+  /** Resolves when the Engine's stream ends. `onWritten` is called when the first lines are on disk. */
   async #copy(
     folder: string,
     runtime: { readonly id: RuntimeId; readonly containerId: string },
@@ -165,8 +163,8 @@ export class LogKeeper implements AsyncDisposable {
   }
 }
 
-/** Lines that cannot be written, to a full disk for one: told once, and when it is over. */
-class WriteTrouble {
+/** Logs once that lines cannot be written (a full disk, for example), and once that they can again. */
+class WriteOutage {
   readonly #log: Log;
   readonly #runtime: RuntimeId;
   #failures = 0;
@@ -176,12 +174,12 @@ class WriteTrouble {
     this.#runtime = runtime;
   }
 
-  /** Each try reads what is there already: it is not to be tried all the time. */
+  /** Backs off, because each try reads the existing file again. */
   get waitMs(): number {
     return backoffMs(this.#failures, { firstMs: RETRY_MS, maxMs: RETRY_MS_MAX });
   }
 
-  met(error: unknown): void {
+  failed(error: unknown): void {
     this.#failures += 1;
     if (this.#failures > 1) return;
     const fields = {
@@ -191,17 +189,17 @@ class WriteTrouble {
       code: errorCode(error),
       err: error,
     };
-    this.#log.error(fields, "the log of a plugin cannot be written; it is tried again");
+    this.#log.error(fields, "Cannot write a plugin's log; retrying");
   }
 
-  over(): void {
+  recovered(): void {
     if (this.#failures > 0)
-      this.#log.info({ op: "runtime.logs", ok: true, runtime: this.#runtime }, "its log is written again");
+      this.#log.info({ op: "runtime.logs", ok: true, runtime: this.#runtime }, "Recovered");
     this.#failures = 0;
   }
 }
 
-/** What the file holds of the last moments, counted, so that each line the Engine repeats is taken for one of them. */
+/** Counts the last lines of the file, so that the same lines are skipped when the Engine repeats them. */
 async function readOverlap(
   folder: string,
   runtimeId: RuntimeId,
@@ -212,7 +210,7 @@ async function readOverlap(
   for await (const chunk of readRuntime(folder, runtimeId, signal)) {
     last = Math.max(last, chunk.at.getTime());
     recent.push(chunk);
-    // Trimmed now and then only: the file may be long, its last second rarely is.
+    // Trimmed only now and then: the file may be long, its last second rarely is.
     if (recent.length % 1024 === 0) recent = recent.filter(({ at }) => at.getTime() >= last - OVERLAP_MS);
   }
   if (last === 0) return { since: undefined, isNew: () => true };

@@ -1,8 +1,9 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { RuntimeId } from "../../domain/ids.ts";
+import type { Store } from "../../store/store.ts";
 
-/** Where the logs of a Pool stand: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
+/** The folder with the logs of a Pool: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
 export function logFolder(dataFolder: string, poolKey: string): string {
   return join(dataFolder, "logs", poolKey);
 }
@@ -13,7 +14,7 @@ export function logFile(folder: string, runtimeId: RuntimeId, age = 0): string {
 
 export interface LogFile {
   readonly runtimeId: RuntimeId;
-  /** 0 is the one that is written to. */
+  /** 0: the current file. */
   readonly age: number;
   readonly path: string;
 }
@@ -33,4 +34,21 @@ export async function listLogFiles(folder: string): Promise<readonly LogFile[]> 
 
 export async function inodeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.ino;
+}
+
+/**
+ * Removes the logs of Pools without a row: the process that removed such a Pool was killed before it removed the logs.
+ * A Pool's row exists before its first log, so the folders are listed before the rows.
+ */
+export async function removeOrphanLogs({
+  dataFolder,
+  store,
+}: {
+  readonly dataFolder: string;
+  readonly store: Pick<Store, "pools">;
+}): Promise<void> {
+  const folders = await readdir(join(dataFolder, "logs")).catch(() => []);
+  const known = new Set((await store.pools.list()).map(({ key }) => key));
+  for (const key of folders.filter((name) => /^[0-9a-f]{16}$/.test(name) && !known.has(name)))
+    await rm(logFolder(dataFolder, key), { recursive: true, force: true });
 }

@@ -3,12 +3,11 @@ import { type FileHandle, open } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { LogChunk } from "../../engine/engine.ts";
-import { parseLine } from "./format.ts";
 import { inodeOf, listLogFiles, logFile } from "./paths.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** A place in a Runtime's log that can be read on from: survives the rotation of the file it stands in. */
+/** A position in a Runtime's log; reading continues from it, also after the file was rotated. */
 export class LogCursor implements AsyncDisposable {
   readonly #folder: string;
   readonly runtimeId: RuntimeId;
@@ -22,14 +21,14 @@ export class LogCursor implements AsyncDisposable {
     this.runtimeId = runtimeId;
   }
 
-  /** Lines that have come since the last call, oldest file first. */
+  /** Lines since the last call, oldest file first. */
   async *read(signal: AbortSignal): AsyncGenerator<LogChunk, void, undefined> {
     if (this.#handle === undefined) await this.#open(await this.#oldest());
     while (this.#handle !== undefined) {
       yield* this.#drain(this.#handle, signal);
       const next = await this.#next();
       if (next === undefined) return;
-      // What came between the last read and the rotation is still in the old file.
+      // Lines between the last read and the rotation are still in the old file.
       yield* this.#drain(this.#handle, signal);
       await this.#open(next);
     }
@@ -76,12 +75,12 @@ export class LogCursor implements AsyncDisposable {
     const files = (await listLogFiles(this.#folder)).filter((file) => file.runtimeId === this.runtimeId);
     const inodes = await Promise.all(files.map(({ path }) => inodeOf(path)));
     const position = inodes.indexOf(this.#inode ?? -1);
-    // Rotated out of existence: the oldest that is left comes next.
+    // If the open file was rotated away, the oldest that is left comes next.
     return files[position + 1]?.path;
   }
 }
 
-/** All lines of a Runtime that are kept. */
+/** All kept lines of a Runtime. */
 export async function* readRuntime(
   folder: string,
   runtimeId: RuntimeId,
@@ -89,4 +88,17 @@ export async function* readRuntime(
 ): AsyncGenerator<LogChunk, void, undefined> {
   await using cursor = new LogCursor(folder, runtimeId);
   yield* cursor.read(signal);
+}
+
+/** One line of a log file: time, stream, text. The text has no line end, so it cannot break the format. */
+export function formatLine({ at, stream, text }: LogChunk): string {
+  return `${at.toISOString()} ${stream} ${text}\n`;
+}
+
+/** Undefined for anything else, such as a line that a crash cut off. */
+function parseLine(line: string): LogChunk | undefined {
+  const stream = line.slice(25, 31);
+  if (line[24] !== " " || line[31] !== " " || (stream !== "stdout" && stream !== "stderr")) return undefined;
+  const at = new Date(line.slice(0, 24));
+  return Number.isNaN(at.getTime()) ? undefined : { at, stream, text: line.slice(32) };
 }

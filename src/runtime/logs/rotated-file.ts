@@ -1,6 +1,6 @@
 /**
- * A file that is appended to and rotated by size. Lines are gathered and written together; a line that a crash cut in
- * half is taken away when the file is opened again, so that every line in it is whole.
+ * A file that is appended to and rotated by size. Lines are gathered and written together. A line that a crash cut in
+ * half is removed when the file is opened again, so that every line in it is whole.
  */
 import { type FileHandle, open, rename, rm, truncate } from "node:fs/promises";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -42,8 +42,8 @@ export class RotatedFile implements AsyncDisposable {
   }
 
   /**
-   * Resolves when there is room for more, which is not yet when the line is on disk. Throws what an earlier line has
-   * met there, a full disk for one: nothing is written any more then, and the file is to be opened anew.
+   * Resolves when there is room for more lines, possibly before this one is on disk. Throws the failure of an earlier
+   * line (a full disk, for example): then nothing more is written, and the caller must open the file again.
    */
   async write(line: string): Promise<void> {
     this.#throwFailure();
@@ -59,7 +59,7 @@ export class RotatedFile implements AsyncDisposable {
     this.#throwFailure();
   }
 
-  /** Says nothing of lines that could not be written: `flush` does. */
+  /** Does not report lines that could not be written; `flush` does. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#flushing;
     await this.#handle.close().catch(() => undefined);
@@ -69,10 +69,10 @@ export class RotatedFile implements AsyncDisposable {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Never rejects: nobody may be waiting for it. */
+  /** Never rejects, because it may have no caller that waits. */
   async #flush(): Promise<void> {
     try {
-      // One turn of the loop lets a burst gather, so that it costs one write and not one per line.
+      // Waits one turn of the event loop, so that a burst costs one write and not one per line.
       await nextTurn();
       while (this.#pending.length > 0) {
         const text = this.#pending.join("");
@@ -105,7 +105,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== "ENOENT") throw error;
 }
 
-/** Answers the size that remains; 0 where there is no file. */
+/** Answers the size that remains; 0 if there is no file. */
 async function dropPartialLine(path: string): Promise<number> {
   const handle = await open(path, "r").catch(() => undefined);
   if (handle === undefined) return 0;

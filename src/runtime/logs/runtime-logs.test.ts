@@ -59,7 +59,7 @@ const ENDED: ContainerState = {
   ...{ startedAt: new Date(0), finishedAt: new Date(0), exitCode: 0, oomKilled: false },
 };
 
-test("a full disk fails the next write and the flush, and no promise is left to fail by itself", async () => {
+test("a full disk fails the next write and the flush, and leaves no unhandled rejection", async () => {
   const path = join(dataFolder, "full.log");
   await symlink("/dev/full", path);
   await using file = await RotatedFile.open({ pathOf: () => path, bytesMax: 1000, files: 2 });
@@ -69,14 +69,14 @@ test("a full disk fails the next write and the flush, and no promise is left to 
 });
 
 describe("a Runtime's log", () => {
-  it("resumes after a restart with no line twice and none lost, equal ones and those out of order included", async () => {
+  it("resumes after a restart with no line twice and none lost, even equal ones and those out of order", async () => {
     const before = [line(0, "a"), line(5, "same"), line(5, "same"), line(9, "b")];
     await follow(before);
     await follow([...before.slice(0, 3), line(7, "late"), ...before.slice(3), line(9, "b"), line(12, "c")]);
     expect([...(await read())].sort()).toEqual(["a", "b", "b", "c", "late", "same", "same"]);
   });
 
-  it("drops the half line that a crash left and takes it again", async () => {
+  it("drops the half line that a crash left and reads it again", async () => {
     await follow([line(0, "whole")]);
     const path = logFile(logFolder(dataFolder, POOL), ID);
     await appendFile(path, `${line(1, "").at.toISOString()} stdout hal`);
@@ -84,7 +84,7 @@ describe("a Runtime's log", () => {
     expect(await read()).toEqual(["whole", "half no more"]);
   });
 
-  it("is rotated at its size, keeps its newest files and is read across them", async () => {
+  it("is rotated by size, keeps its newest files and is read across them", async () => {
     const lines = Array.from({ length: 400 }, (_, n) => line(n * 10, `line ${n} ${"x".repeat(60)}`));
     for (let n = 0; n < lines.length; n += 50)
       await follow(lines.slice(0, n + 50), { bytesMax: 10_000, files: 3 });
@@ -97,14 +97,14 @@ describe("a Runtime's log", () => {
     expect((await readFile(logFile(logFolder(dataFolder, POOL), ID))).length).toBeLessThanOrEqual(10_000);
   });
 
-  it("answers only what is asked for by time and by number of last lines", async () => {
+  it("is read by time and by number of last lines", async () => {
     await follow([line(0, "a"), line(10, "b"), line(20, "c")]);
     expect(await read({ since: line(10, "").at })).toEqual(["b", "c"]);
     expect(await read({ tail: 1 })).toEqual(["c"]);
     expect(await read({ tail: 0 })).toEqual([]);
   });
 
-  it("is written again, with nothing lost, once its disk takes it; that is said once", async () => {
+  it("is written again without loss when its disk has room, and the outage is logged once", async () => {
     const folder = logFolder(dataFolder, POOL);
     const path = logFile(folder, ID);
     // A folder in the file's place can be written no more than a full disk.
@@ -138,7 +138,7 @@ describe("a Runtime's log", () => {
     expect(await read()).toEqual(["a", "b"]);
   });
 
-  it("goes on with what comes while it is followed", async () => {
+  it("is followed while it grows", async () => {
     await follow([line(0, "a")]);
     const logs = createRuntimeLogs({ dataFolder, clock: systemClock, settings: { pollMs: 5 } });
     const texts: string[] = [];

@@ -5,7 +5,7 @@ import type { RuntimeLogSettings } from "../settings.ts";
 import { listLogFiles, logFolder } from "./paths.ts";
 import { LogCursor } from "./read-file.ts";
 
-/** Reads what the lease-holding worker writes: any process that sees the data folder can. */
+/** Reads the log files that the worker with the lease writes; any process that sees the data folder can. */
 export function createRuntimeLogs({
   dataFolder,
   clock,
@@ -46,7 +46,7 @@ async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   }
 }
 
-/** One cursor per Runtime that has a file. */
+/** One cursor for each Runtime that has a file. */
 class PoolCursors implements AsyncDisposable {
   readonly #folder: string;
   readonly #cursors = new Map<RuntimeId, LogCursor>();
@@ -55,7 +55,7 @@ class PoolCursors implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** What is new in all of them, merged by time: one line of each Runtime is in memory, however long the files are. */
+  /** New lines of all of them, merged by time; only one line of each Runtime is in memory. */
   async *read(signal: AbortSignal): AsyncGenerator<RuntimeLogLine, void, undefined> {
     for (const { runtimeId } of await listLogFiles(this.#folder)) {
       if (!this.#cursors.has(runtimeId)) this.#cursors.set(runtimeId, new LogCursor(this.#folder, runtimeId));

@@ -1,20 +1,20 @@
 import type { Queue } from "../../queue/queue.ts";
 
-/** What processes tell each other of Runtimes. A message is a Pool's key, "look at its rows", but for `exited`. */
+/** Topics of announcements about Runtimes. A message is the key of the Pool whose rows to read, except for `exited`. */
 export const TOPICS = {
   /** Rows of the Pool or of its Runtimes changed. */
   changed: "runtimes",
-  /** Somebody wants the Pool to be looked at by its keeper: a start, a retirement. */
+  /** The Pool's keeper is to read its rows: a start or a retirement was requested. */
   asked: "pools.asked",
-  /** The Pool was called lately. */
+  /** The Pool had calls lately. */
   used: "pools.used",
-  /** A Container died, and how, as only the Engine knows: `formatExit`. Who waits for its answers hears the cause. */
+  /** How a Container ended, as the Engine knows it (`formatExit`): the open calls of all processes fail with this cause. */
   exited: "runtimes.exited",
 } as const;
 
 export type Announcer = Pick<Queue, "publish" | "subscribe">;
 
-/** Best effort: everybody polls the rows as well, so a queue that is away costs time and nothing else. */
+/** Best effort: every process also polls the rows, so a queue that is away only costs time. Never throws. */
 export function announce(
   queue: Announcer,
   topic: (typeof TOPICS)[keyof typeof TOPICS],

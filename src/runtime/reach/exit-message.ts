@@ -25,7 +25,7 @@ export function formatExit(message: {
   return JSON.stringify(message);
 }
 
-/** Undefined where it is no such message: another release may have sent it. */
+/** Undefined if the message has another form: another release may have sent it. */
 export function parseExit(text: string): ExitMessage | undefined {
   try {
     const parsed = ExitMessage.safeParse(JSON.parse(text));

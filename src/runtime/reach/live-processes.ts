@@ -1,6 +1,6 @@
 /**
- * This process among those that share the database: its row is kept alive here, and the rows of the others say how
- * many there are. A process that ends in good order leaves at once; one that is killed counts until its row runs out.
+ * The processes that share the database: renews this process's row and counts the others by theirs. A process that shuts
+ * down removes its row at once; one that is killed counts until its row expires.
  */
 import { Fault, isFault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
@@ -10,10 +10,10 @@ import type { Store } from "../../store/store.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 
 export interface LiveProcesses extends AsyncDisposable {
-  /** As of the last look, this process included; while the database is away, what it said last. */
+  /** As of the last count, this process included; while the database is away, the last known number. */
   readonly apis: number;
   readonly workers: number;
-  /** Called whenever one of the two numbers has changed; returns what takes the listener away again. */
+  /** Called when one of the two numbers has changed. Returns a function that removes the listener. */
   onChange(listener: () => void): () => void;
 }
 
@@ -24,11 +24,11 @@ export interface LiveProcessesOptions {
   readonly log: Log;
   /** How often the row is renewed and the others are counted. */
   readonly pollMs: number;
-  /** A process whose row is older is dead. At least three polls, so that one slow poll kills nobody. */
+  /** A process whose row is older is dead. At least three polls, so that one slow poll does not count as a death. */
   readonly aliveMs: number;
 }
 
-/** Resolves once this process has its row and has counted the others. */
+/** Resolves when this process has its row and has counted the others. */
 export async function joinProcesses(options: LiveProcessesOptions): Promise<LiveProcesses> {
   const processes = new Processes(options);
   await processes.look();
@@ -83,12 +83,12 @@ class Processes implements LiveProcesses {
     try {
       await this.#options.store.processes.leave(this.#options.self.id);
     } catch (error) {
-      // The row runs out by itself; a Store that is away must not keep the process from ending.
+      // The row expires by itself; a Store that is away must not keep the process from ending.
       if (!isFault(error, "store_unavailable")) throw error;
     }
   }
 
-  /** While the database was away nobody could renew: the first look after it counts only who was quickest. */
+  /** While the database was away nobody could renew, so the first pass after that only renews and does not count. */
   async #pass(): Promise<void> {
     try {
       const { store, self } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * This process's view of the Runtimes: a link to each live one, picked without any I/O. Rows are the truth, read
- * again after each word of a change and on a timer; links follow them.
+ * Implements `RuntimeDirectory`: this process has a link to each live Runtime and picks one without any I/O. The rows are
+ * the truth; they are read after each announced change and on a timer, and links are opened and closed by them.
  */
 import { Fault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -28,7 +28,7 @@ export interface DirectoryDeps {
 
 export interface RunningRuntimeDirectory extends RuntimeDirectory, AsyncDisposable {}
 
-/** Resolves once every Runtime that lives now has its link; the links stay the caller's to close. */
+/** Resolves when every live Runtime has its link. The caller closes the links. */
 export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<RunningRuntimeDirectory> {
   const directory = new PolledRuntimeDirectory(deps);
   try {
@@ -81,7 +81,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
       if (found !== undefined) return found;
       const status = await waitOrAbort(this.status(poolKey), signal);
       if (status.state === "crash_loop" || status.state === "absent") throw notReady(status);
-      // Room comes when other plugins stop, and that may take any time.
+      // There is room when other plugins stop, which may take any time.
       if (status.state === "backoff" && lacksRoom(status)) throw notReady(status);
       if (status.state === "idle") await waitOrAbort(this.#askForStart(poolKey), signal);
       await this.#changeAfter(seen, signal);
@@ -114,7 +114,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     await this.#sync.settled();
   }
 
-  /** The row is the request, so that it reaches a keeper even where the word of it does not. */
+  /** The row is the request, so that it reaches a keeper even if the announcement does not. */
   async #askForStart(poolKey: string): Promise<void> {
     await this.#deps.store.pools.setState(poolKey, {
       state: "starting",
@@ -124,7 +124,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     await announce(this.#deps.queue, TOPICS.asked, poolKey);
   }
 
-  /** Nobody waits for it. */
+  /** Runs in the background. */
   #refreshSoon(): void {
     this.#sync
       .run()
@@ -135,13 +135,13 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
 
   async #syncLinks(): Promise<void> {
     const { store, links, log } = this.#deps;
-    // Links that exist before the rows are read cannot belong to rows that are made after it.
+    // Links that exist before the rows are read cannot belong to rows that are made later.
     const held = links.ids();
     const live = await store.runtimes.listLive();
     const liveIds = new Set(live.map(({ id }) => id));
     await Promise.all(held.filter((id) => !liveIds.has(id)).map((id) => links.close(id)));
     for (const { id, state } of live) if (state === "draining") links.stopAccepting(id);
-    // A row that has no Container yet may have no folder yet: its keeper links it, others find it by the next word.
+    // A starting Runtime may have no folder yet: its keeper links it, other processes do so after the next change.
     const ready = live.filter(({ id, state }) => state !== "starting" && links.find(id) === undefined);
     await Promise.all(
       ready.map((record) =>
@@ -161,7 +161,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     links.noteExit(message.id, { exitCode, signal, oom, ...(hung === undefined ? {} : { hung }) });
   }
 
-  /** Resolves at once where something has changed since `seen` was read. */
+  /** Resolves at once if something has changed since `seen` was read. */
   async #changeAfter(seen: number, signal: AbortSignal): Promise<void> {
     const look = () => (this.#changes === seen ? undefined : true);
     const subscribe = (listener: () => void) => {
@@ -193,7 +193,7 @@ function notReady({ state, cause, nextStartAt }: PoolStatus): Fault {
     cause !== undefined && lacksRoom({ cause })
       ? cause.message
       : state === "crash_loop"
-        ? "It ended too often and is not started again."
+        ? "It crashed repeatedly; restart it manually."
         : "It is not running.";
   return new Fault("plugin_not_ready", `The plugin is not ready. ${what}`, {
     details: { state, cause: cause ?? null, nextStartAt: nextStartAt?.toISOString() ?? null },

@@ -1,6 +1,6 @@
 /**
- * This process's links to Runtimes, one per Runtime. The directory opens them by rows, the keeper opens those that it
- * launches or adopts; both see the same one. Closing a link never touches the Container.
+ * This process's links to Runtimes, one per Runtime. The directory opens them by rows, the keeper those that it launches
+ * or adopts; both share one link. Closing a link never touches the Container.
  */
 import { toFault } from "../../domain/fault.ts";
 import { RuntimeId } from "../../domain/ids.ts";
@@ -20,7 +20,7 @@ export type LinkEvent =
     };
 
 interface Held extends ReachableRuntime {
-  /** False once it drains, was retired, or its plugin ended: it is picked no more. */
+  /** False once it drains, was retired, or its plugin ended: it is not picked any more. */
   accepting: boolean;
   exit: RuntimeExit | undefined;
 }
@@ -41,7 +41,7 @@ export class RuntimeLinks implements AsyncDisposable {
     readonly transport: Transport;
     readonly folders: RuntimeFolders;
     readonly frameBytesMax: number;
-    /** Of a line to a plugin, where it may be longer than one from it. */
+    /** Limit of a line to a plugin, if it may be longer than one from it. */
     readonly requestBytesMax?: number;
     readonly log: Log;
   }) {
@@ -127,7 +127,7 @@ export class RuntimeLinks implements AsyncDisposable {
     if (held !== undefined) held.accepting = false;
   }
 
-  /** What only the Engine knew: how the Container died. Ends the sessions on the link; later words on it change nothing. */
+  /** How the Container ended, as the Engine knows it. Ends the sessions on the link; later reports change nothing. */
   noteExit(id: RuntimeId, exit: RuntimeExit): void {
     const held = this.#held.get(id);
     if (held === undefined || held.exit !== undefined) return;
@@ -135,7 +135,7 @@ export class RuntimeLinks implements AsyncDisposable {
     this.#exited(held, exit);
   }
 
-  /** Returns what takes the listener away again. */
+  /** Returns a function that removes the listener. */
   onEvent(listener: (event: LinkEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -170,7 +170,7 @@ export class RuntimeLinks implements AsyncDisposable {
       try {
         listener(event);
       } catch (error) {
-        // The transport calls from inside a socket's handler: nothing may be thrown into it.
+        // The transport calls this from a socket's handler: nothing may be thrown into it.
         this.#log.error({ op: "runtime.link_event", runtime: event.id, err: toFault(error) });
       }
     }

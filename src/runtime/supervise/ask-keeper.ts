@@ -1,6 +1,6 @@
 /**
- * What a worker does with a Pool whose lease another worker holds: it asks by the Pool's row and waits for the answer
- * there. Whoever holds the lease by then answers, also where the one that was asked has died.
+ * Requests for a Pool whose lease another worker holds. The request and its answer are in the Pool's row, so the worker
+ * that holds the lease by then answers, even if the one that was asked first has died.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -14,14 +14,14 @@ export interface AskDeps {
   readonly store: Pick<Store, "pools" | "runtimes">;
   readonly queue: Announcer;
   readonly clock: Clock;
-  /** How often the row is looked at where no word of a change comes. */
+  /** How often the row is read when no change is announced. */
   readonly rowPollMs: number;
 }
 
-/** All that serve, and those before them. */
+/** Enough for all that serve and those before them. */
 const NEWEST = 200;
 
-/** As `PoolKeeper.ensureReady`, done by another. */
+/** As `PoolKeeper.ensureReady`. */
 export async function askForStart(
   deps: AskDeps,
   poolKey: string,
@@ -33,7 +33,7 @@ export async function askForStart(
   return newest;
 }
 
-/** As `PoolKeeper.replace`. Whoever gives up waiting takes the request back. */
+/** As `PoolKeeper.replace`. An abort withdraws the request. */
 export async function askForReplacement(
   deps: AskDeps,
   { poolKey, limits }: { readonly poolKey: string; readonly limits: Limits | undefined },
@@ -49,7 +49,7 @@ export async function askForReplacement(
   }
 }
 
-/** As `PoolKeeper.stopIfIdle`, of a Pool that is not wanted any more. */
+/** As `PoolKeeper.stopIfIdle`, for a Pool whose row says already that it is to stop. */
 export async function untilStopped(
   { store, queue, clock, rowPollMs }: AskDeps,
   { poolKey, waitMs }: { readonly poolKey: string; readonly waitMs: number },
@@ -85,7 +85,7 @@ async function untilAnswered(
   throw new Fault(code, message, details === undefined ? {} : { details });
 }
 
-/** Resolves when its keeper has removed the Pool, or somebody has come to need it again. */
+/** Resolves when the other worker has removed the Pool, or an install needs it again. */
 export async function askForRemoval(deps: AskDeps, poolKey: string, signal: AbortSignal): Promise<void> {
   await deps.store.pools.askRemoval(poolKey, true);
   await announce(deps.queue, TOPICS.asked, poolKey);

@@ -16,8 +16,8 @@ const ended = (world: KeeperWorld, id: string) =>
 const isReady = (world: KeeperWorld, generation: number) => () =>
   world.rows.pool().state === "ready" && world.current.generation >= generation;
 
-describe("what others do to a Container", () => {
-  it("is told as that and never ends in a crash loop", async () => {
+describe("an end of a Container from outside", () => {
+  it("is named as that and never causes a crash loop", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     for (let time = 0; time < 4; time += 1) {
@@ -31,7 +31,7 @@ describe("what others do to a Container", () => {
     }
   });
 
-  it("is told as the Engine's where that was away", async () => {
+  it("is named as the Engine's if that was away", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 1 });
     const { id, generation, containerId = "" } = world.current;
@@ -43,7 +43,7 @@ describe("what others do to a Container", () => {
     expect(ended(world, id)).toMatchObject({ reason: "engine_restarted", exitCode: 137 });
   });
 
-  it("interrupts a start, which is tried again and counts for nothing", async () => {
+  it("interrupts a start, which is tried again and does not count", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     world.becomesReady = false;
@@ -58,7 +58,7 @@ describe("what others do to a Container", () => {
     expect(ended(world, id)).toMatchObject({ reason: "start_interrupted", action: { kind: "start_later" } });
   });
 
-  it("is not what a plugin does that ends by itself", async () => {
+  it("is not confused with a plugin that ends by itself", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     const { id } = world.current;
@@ -72,7 +72,7 @@ describe("what others do to a Container", () => {
   });
 });
 
-describe("starts that fail for what may pass", () => {
+describe("starts that fail for a reason that may pass", () => {
   it("back off, so that they do not write a row a second", async () => {
     const world = await aWorld();
     await world.ready();
@@ -87,7 +87,7 @@ describe("starts that fail for what may pass", () => {
     expect(world.rows.pool()).toMatchObject({ state: "backoff", cause: { code: "engine_unavailable" } });
   });
 
-  it("come at once where the clock was set back an hour while the Pool backed off", async () => {
+  it("come at once if the clock was set back an hour while the Pool backed off", async () => {
     const world = await aWorld();
     world.rows.addPool();
     const nextStartAt = new Date(world.clock.now() + 3_600_000);
@@ -96,7 +96,7 @@ describe("starts that fail for what may pass", () => {
     await world.clock.until(() => world.rows.pool().state === "ready", 10_000);
   });
 
-  it("get more time on a host that is busy, and say so", async () => {
+  it("get more time on a busy host, and the log says so", async () => {
     const world = await aWorld();
     world.rows.addPool();
     world.becomesReady = false;
@@ -115,12 +115,14 @@ describe("starts that fail for what may pass", () => {
     expect(world.current.state).toBe("starting");
     await world.clock.until(() => world.current.state === "ended", 20_000);
     expect(await late).toMatchObject({ code: "start_timeout", details: { moreMs: 20_000 } });
-    expect(world.current.end?.message).toMatch(/within 10000 ms, and 20000 ms more .* because work waited/);
+    expect(world.current.end?.message).toMatch(
+      /within 10000 ms and 20000 ms more, which it got because work waited/,
+    );
     expect(said.join()).toMatch(/the host is busy: the start gets up to 20000 ms more/);
   });
 });
 
-describe("a Container of a stranger that bears the labels of ours", () => {
+describe("a foreign Container with our labels", () => {
   it("ends nothing of ours when it runs out of memory", async () => {
     const world = await aWorld();
     await world.ready();
@@ -135,7 +137,7 @@ describe("a Container of a stranger that bears the labels of ours", () => {
 });
 
 describe("recovery", () => {
-  it("finds what runs however many starts have failed since", async () => {
+  it("finds what runs, however many starts have failed since", async () => {
     const world = await aWorld();
     const before = await world.ready();
     const { id } = world.current;
@@ -157,7 +159,7 @@ describe("recovery", () => {
 });
 
 describe("a removal that the Engine refuses", () => {
-  it("is left to the sweeper, and the next one who needs the Pool is served", async () => {
+  it("is left to the sweeper, and the Pool can start again", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.failNext("stop", refused());
@@ -173,7 +175,7 @@ describe("a removal that the Engine refuses", () => {
     expect(await world.engine.listContainers({}, never)).toHaveLength(1);
   });
 
-  it("does not keep a plugin that crashed from starting again", async () => {
+  it("does not prevent a crashed plugin from starting again", async () => {
     const world = await aWorld();
     await world.ready();
     world.engine.failNext("remove", refused());
@@ -181,7 +183,7 @@ describe("a removal that the Engine refuses", () => {
     await world.clock.until(isReady(world, 2), 10_000);
   });
 
-  it("by not answering at all keeps nobody waiting", async () => {
+  it("by not answering makes nobody wait", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.unavailable(true);
@@ -197,8 +199,8 @@ describe("a removal that the Engine refuses", () => {
   });
 });
 
-describe("who waits for a start", () => {
-  it("and gives up takes no place of those that wait on", async () => {
+describe("a caller that waits for a start", () => {
+  it("and gives up does not affect the others", async () => {
     const world = await aWorld();
     world.becomesReady = false;
     const { keeper } = await world.start({}, { launch: { startsMax: 1 } });
@@ -226,7 +228,7 @@ describe("who waits for a start", () => {
     letGo();
   });
 
-  it("hears its own clock although the database does not answer", async () => {
+  it("keeps its own deadline although the database does not answer", async () => {
     const world = await aWorld();
     const { directory } = await world.start();
     world.rows.pools.find = () => new Promise(() => undefined);

@@ -1,6 +1,6 @@
 /**
- * The Engine's events as calls: subscribed before anything is listed, taken up again after each break from a little
- * before the last one seen, each told once. An event is a hint; `onSubscribed` is where the truth is looked up.
+ * Passes the Engine's events on, each once. It subscribes before anybody lists, and after a break it subscribes again
+ * from a little before the last event. An event is a hint: after `onSubscribed` the caller lists what is really there.
  */
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { Engine, EngineEvent, LabelFilter } from "../../engine/engine.ts";
@@ -10,7 +10,7 @@ import type { Clock } from "../../util/clock.ts";
 import { RecentKeys } from "../../util/recent-keys.ts";
 
 const REPLAY_MS = 5_000;
-/** More than an Engine replays: Docker has the last 256 events of all Containers. */
+/** More than an Engine replays: Docker keeps the last 256 events of all Containers. */
 const REMEMBERED_MAX = 1_024;
 const RETRY = { firstMs: 500, maxMs: 15_000 };
 
@@ -34,7 +34,7 @@ export async function watchEngine(
     try {
       const since = seen.lastAt === undefined ? {} : { since: new Date(seen.lastAt - REPLAY_MS) };
       const events = deps.engine.events(deps.labels, since, signal)[Symbol.asyncIterator]();
-      // The first request for an event is what subscribes.
+      // The iterator subscribes with its first request for an event.
       const first = events.next();
       deps.onSubscribed();
       for (let next = await first; !next.done; next = await events.next()) {

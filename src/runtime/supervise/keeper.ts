@@ -1,17 +1,19 @@
 /**
- * The worker's side of all Pools: takes their leases, gives each a supervisor, feeds it with what rows, links and
- * Engine tell. Disposing it lets go of everything and stops nothing: plugins run on, the next keeper adopts them.
+ * Supervises all Pools whose lease this worker gets: `held-pools.ts` claims the leases, `row-pass.ts` compares the rows
+ * with what runs, `engine-pass.ts` the Engine's list, and a supervisor in `pool/` reconciles each Pool.
+ *
+ * Guarantees: rows and Engine are read on timers, so no lost event is lost for good; a pass that fails is run again by
+ * the timer. Disposing it releases all Pools and stops no Container: plugins run on, and the next keeper adopts them.
  */
 import { Fault, isFault, toFault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Pool, RuntimeRecord } from "../../domain/runtime.ts";
-import type { Engine, EngineEvent } from "../../engine/engine.ts";
-import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { formatLabelFilter } from "../../engine/labels.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Store } from "../../store/store.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
-import { KeyedLock } from "../../util/keyed-lock.ts";
 import { Scope } from "../../util/scope.ts";
 import { Semaphore } from "../../util/semaphore.ts";
 import { releaseInstance } from "../claim.ts";
@@ -26,9 +28,11 @@ import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { PoolKeeper } from "../runtimes.ts";
 import type { LaunchSettings, ProfileSettings, SupervisionSettings } from "../settings.ts";
 import { askForRemoval, askForReplacement, askForStart, untilStopped } from "./ask-keeper.ts";
+import { EnginePass } from "./engine-pass.ts";
 import { watchEngine } from "./engine-watch.ts";
-import { PoolSupervisor } from "./pool/supervisor.ts";
-import type { SupervisorDeps } from "./pool/supervisor-deps.ts";
+import { HeldPools } from "./held-pools.ts";
+import { PoolRemovals } from "./pool-removals.ts";
+import { RowPass } from "./row-pass.ts";
 import { Sweeper } from "./sweep.ts";
 
 export interface KeeperDeps {
@@ -42,7 +46,7 @@ export interface KeeperDeps {
   readonly log: Log;
   /** Unique among live processes: names the holder of leases. */
   readonly holder: string;
-  /** Brings back the image of a Pool that the Engine has lost: the start behind it comes by `ensureReady`. */
+  /** Builds the image of a Pool that the Engine has lost, and then asks for the start by `ensureReady`. */
   readonly onImageMissing: (pool: Pool) => Promise<void>;
   readonly readPressure: ReadPressure;
   readonly profile: ProfileSettings;
@@ -51,17 +55,20 @@ export interface KeeperDeps {
 }
 
 const LOOK_BACK_MS = 2_000;
-/** Silent together: so many at least, and such a share of all, within the time of a few checks. */
+/** Runtimes that fail together blame the host: at least so many, and such a share of all, within a few checks. */
 const TOGETHER = { togetherMin: 3, togetherShare: 0.25, togetherMs: 15_000 };
 
 export interface RunningPoolKeeper extends PoolKeeper, AsyncDisposable {
-  /** Plugin to the Runtimes that take calls, in all Pools of it that are kept here. */
+  /** Number of Runtimes that take calls by plugin, in all Pools that this process supervises. */
   serving(): ReadonlyMap<string, number>;
   /** Stops and removes every Container and network of this instance; Pools start again with the next keeper. */
   shutdownAll(signal: AbortSignal): Promise<void>;
 }
 
-/** Resolves once the network stands and the first look at the rows is done: what ran is then being adopted. */
+/**
+ * Resolves when the network exists and the first pass over the rows is done; what ran before is then being adopted.
+ * Throws what Engine, Store or queue refused, and leaves nothing running then.
+ */
 export async function startPoolKeeper(deps: KeeperDeps): Promise<RunningPoolKeeper> {
   const keeper = new Keeper(deps);
   try {
@@ -76,42 +83,61 @@ export async function startPoolKeeper(deps: KeeperDeps): Promise<RunningPoolKeep
 class Keeper implements RunningPoolKeeper {
   readonly #deps: KeeperDeps;
   readonly #scope = new Scope();
-  readonly #supervisorDeps: SupervisorDeps;
-  readonly #supervisors = new Map<string, PoolSupervisor>();
-  /** When each held lease was asked for last, by this process's clock. */
-  readonly #claimedAt = new Map<string, number>();
-  /** Of the Pools that there were at the last look. */
-  #pluginOf: ReadonlyMap<string, string> = new Map();
-  readonly #removing = new Map<string, Promise<void>>();
-  readonly #usedAt = new Map<string, number>();
-  readonly #leases = new KeyedLock<string>();
-  readonly #sweeper: Sweeper;
   readonly #engineHistory: EngineHistory;
-  #isShutDown = false;
   readonly #outage: Outage;
+  readonly #held: HeldPools;
+  readonly #removals: PoolRemovals;
+  readonly #rowPass: RowPass;
+  readonly #enginePass: EnginePass;
+  #isShutDown = false;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
+    const { store, supervision } = deps;
     this.#engineHistory = new EngineHistory(deps.clock);
-    const { healthPatienceMs: patienceMs, healthReplacementsPerMinute: replacementsPerMinute } =
-      deps.supervision;
-    const { strain } = this.#scope.use(
-      startHostWatch(deps, { ...deps.supervision, lookBackMs: LOOK_BACK_MS, keptMs: 2 * patienceMs }),
-    );
-    const { missesMax } = deps.supervision;
-    this.#supervisorDeps = {
+    this.#outage = new Outage(deps.log, "pool.pass");
+    const held = new HeldPools({
       ...deps,
-      settings: deps.launch,
-      judge: new HealthJudge({ ...TOGETHER, missesMax, patienceMs, replacementsPerMinute }, strain),
+      leaseMs: supervision.leaseMs,
+      supervisorDeps: this.#supervisorDeps(),
+      onForgotten: (key) => this.#rowPass.forgetUse(key),
+      onError: (error) => this.#logUnexpected(error),
+    });
+    this.#held = held;
+    this.#rowPass = new RowPass({
+      ...deps,
+      idleStopMs: supervision.idleStopMs,
+      held,
+      remove: (key) => this.#soon(() => this.#removals.remove(key)),
+    });
+    this.#removals = new PoolRemovals({ ...deps, held });
+    const sweeper = new Sweeper({ ...deps, settings: supervision });
+    this.#enginePass = new EnginePass({
+      ...deps,
+      instanceId: store.instanceId,
+      held,
+      sweeper,
+      soon: (work) => this.#soon(work),
+    });
+  }
+
+  #supervisorDeps() {
+    const { supervision, launch } = this.#deps;
+    const { missesMax, healthPatienceMs: patienceMs, healthReplacementsPerMinute } = supervision;
+    const { strain } = this.#scope.use(
+      startHostWatch(this.#deps, { ...supervision, lookBackMs: LOOK_BACK_MS, keptMs: 2 * patienceMs }),
+    );
+    const rules = { ...TOGETHER, missesMax, patienceMs, replacementsPerMinute: healthReplacementsPerMinute };
+    return {
+      ...this.#deps,
+      settings: launch,
+      judge: new HealthJudge(rules, strain),
       host: strain,
       engineHistory: this.#engineHistory,
-      lanes: new Semaphore(deps.launch.startsMax),
+      lanes: new Semaphore(launch.startsMax),
       rollout: new Semaphore(1),
       lifetime: this.#scope.signal,
-      isHeld: (poolKey) => this.#ageOfLease(poolKey) < deps.supervision.leaseMs,
     };
-    this.#outage = new Outage(deps.log, "pool.pass");
-    this.#sweeper = new Sweeper({ ...deps, settings: deps.supervision });
   }
 
   async start(): Promise<void> {
@@ -121,34 +147,39 @@ class Keeper implements RunningPoolKeeper {
       await engine.ensureNetwork(networkSpec(store.instanceId, { subnet: profile.subnet }), signal);
     this.#scope.add(
       links.onEvent((event) => {
-        if (event.type === "exit") this.#supervisors.get(event.poolKey)?.noteExit(event.id);
+        if (event.type === "exit") this.#held.find(event.poolKey)?.noteExit(event.id);
       }),
     );
-    this.#scope.use(await queue.subscribe(TOPICS.asked, (key) => this.#asked(key)));
-    this.#scope.use(
-      await queue.subscribe(TOPICS.used, (key) => this.#usedAt.set(key, this.#deps.clock.now())),
-    );
-    await this.#rowPass();
-    this.#loop(supervision.rowPollMs, () => this.#rowPass());
-    this.#loop(supervision.reconcileMs, () => this.#reconcile());
-    const labels = formatLabelFilter({ instance: store.instanceId, kind: "runtime" });
+    this.#scope.use(await queue.subscribe(TOPICS.asked, (key) => this.#onAsked(key)));
+    this.#scope.use(await queue.subscribe(TOPICS.used, (key) => this.#rowPass.noteUsed(key)));
+    await this.#passOverRows();
+    this.#loop(supervision.rowPollMs, () => this.#passOverRows());
+    this.#loop(supervision.reconcileMs, () => this.#passOverEngine());
+    this.#watchEvents();
+  }
+
+  #watchEvents(): void {
+    const labels = formatLabelFilter({ instance: this.#deps.store.instanceId, kind: "runtime" });
     const watching = watchEngine(
       {
         ...this.#deps,
         labels,
-        onEvent: (event) => this.#onEngineEvent(event),
+        onEvent: (event) => {
+          this.#engineHistory.note(event);
+          this.#enginePass.onEvent(event);
+        },
         onBroken: () => this.#engineHistory.noteBroken(),
-        onSubscribed: () => this.#soon(() => this.#reconcile()),
+        onSubscribed: () => this.#soon(() => this.#passOverEngine()),
       },
-      signal,
+      this.#scope.signal,
     ).catch((error: unknown) => this.#deps.log.error({ op: "engine.events", ok: false, err: error }));
     this.#scope.add(() => watching);
   }
 
   serving(): ReadonlyMap<string, number> {
     const found = new Map<string, number>();
-    for (const [key, { servingCount }] of this.#supervisors) {
-      const plugin = this.#pluginOf.get(key);
+    for (const [key, { servingCount }] of this.#held.all) {
+      const plugin = this.#rowPass.pluginOf(key);
       if (plugin !== undefined) found.set(plugin, (found.get(plugin) ?? 0) + servingCount);
     }
     return found;
@@ -162,14 +193,14 @@ class Keeper implements RunningPoolKeeper {
     const ending = AbortSignal.any([signal, this.#scope.signal]);
     for (;;) {
       ending.throwIfAborted();
-      await this.#removing.get(poolKey)?.catch(() => undefined);
-      const supervisor = await this.#hold(poolKey);
+      await this.#removals.settled(poolKey);
+      const supervisor = await this.#held.hold(poolKey);
       try {
         if (supervisor !== undefined) return await supervisor.ensureReady(onLog, ending);
-        onLog("another worker keeps this pool: it is asked to start it");
+        onLog("another worker holds this pool's lease and is asked to start it");
         return await askForStart(this.#askDeps(), poolKey, ending);
       } catch (error) {
-        // Another worker has taken the Pool over meanwhile, or it was removed for others and is made anew.
+        // Another worker has taken the Pool over meanwhile, or it was removed and is created again.
         if (!isFault(error, "lease_lost")) throw error;
       }
     }
@@ -181,7 +212,7 @@ class Keeper implements RunningPoolKeeper {
     signal: AbortSignal,
   ): Promise<readonly RuntimeRecord[]> {
     const ending = AbortSignal.any([signal, this.#scope.signal]);
-    await this.#removing.get(poolKey)?.catch(() => undefined);
+    await this.#removals.settled(poolKey);
     return await askForReplacement(this.#askDeps(), { poolKey, limits }, ending);
   }
 
@@ -197,14 +228,14 @@ class Keeper implements RunningPoolKeeper {
 
   async removeIfUnused(poolKey: string, signal: AbortSignal): Promise<void> {
     if (!(await this.#deps.store.pools.unwantUnused(poolKey))) return;
-    if ((await this.#hold(poolKey)) === undefined) await askForRemoval(this.#askDeps(), poolKey, signal);
-    else await this.#remove(poolKey);
+    if ((await this.#held.hold(poolKey)) === undefined) await askForRemoval(this.#askDeps(), poolKey, signal);
+    else await this.#removals.remove(poolKey);
   }
 
   async shutdownAll(signal: AbortSignal): Promise<void> {
     const { store, engine, folders, profile } = this.#deps;
     this.#isShutDown = true;
-    await Promise.all([...this.#supervisors.values()].map((supervisor) => supervisor.removeAll()));
+    await Promise.all(this.#held.all.map(([, supervisor]) => supervisor.removeAll()));
     const labels = formatLabelFilter({ instance: store.instanceId, kind: "runtime" });
     for (const { id } of await engine.listContainers(labels, signal))
       await engine.removeContainer(id, signal);
@@ -221,162 +252,31 @@ class Keeper implements RunningPoolKeeper {
     const { store, holder, queue } = this.#deps;
     const reason = new Fault("shutting_down", "Berth is shutting down.");
     await this.#scope.close(reason);
-    const supervisors = [...this.#supervisors.values()];
-    for (const supervisor of supervisors) supervisor.release(reason);
-    await Promise.all(supervisors.map((supervisor) => supervisor.settled()));
-    this.#supervisors.clear();
+    await this.#held.releaseAll(reason);
     try {
-      // Their turn has come: without a word of it they would wait for their next look at the rows.
+      // Other workers can take these Pools over now, before they next read the rows.
       for (const key of await store.pools.releaseAll(holder)) await announce(queue, TOPICS.asked, key);
     } catch (error) {
-      // Leases run out by themselves; a Store that is away must not keep the process from ending.
+      // Leases expire anyway; a Store that is away must not keep the process from ending.
       if (!isFault(error, "store_unavailable")) throw error;
     }
   }
 
-  /** Rows against what is done here: leases, starts that were asked for, Pools that are not wanted any more. */
-  async #rowPass(): Promise<void> {
-    if (this.#isShutDown) return;
-    const { store, links } = this.#deps;
-    const linked = links.ids();
-    // Only what was held before the rows were read can be gone: a Pool may be made, and started, meanwhile.
-    const held = [...this.#supervisors];
-    const [pools, live] = await Promise.all([store.pools.list(), store.runtimes.listLive()]);
-    const alive = new Set(live.map(({ id }) => id));
-    await Promise.all(linked.filter((id) => !alive.has(id)).map((id) => links.close(id)));
-    const byPool = Map.groupBy(live, ({ poolKey }) => poolKey);
-    for (const pool of pools) await this.#look(pool, byPool.get(pool.key) ?? []);
-    this.#pluginOf = new Map(pools.map(({ key, pluginId }) => [key, pluginId]));
-    const known = new Set(this.#pluginOf.keys());
-    for (const [key, supervisor] of held) {
-      if (known.has(key) || this.#supervisors.get(key) !== supervisor) continue;
-      this.#forget(key);
-      supervisor.release(new Error("the pool is gone"));
-    }
+  async #passOverRows(): Promise<void> {
+    if (!this.#isShutDown) await this.#rowPass.run();
   }
 
-  async #look(pool: Pool, live: readonly RuntimeRecord[]): Promise<void> {
-    const isAsked = pool.wanted || pool.removalAsked || pool.retiring;
-    const isNeeded = isAsked || live.length > 0 || this.#supervisors.has(pool.key);
-    const supervisor = isNeeded ? await this.#hold(pool.key) : undefined;
-    if (supervisor === undefined) return;
-    if (!pool.wanted) supervisor.abandonStart(new Fault("cancelled", "The plugin is not wanted any more."));
-    const hasRetired = pool.retiring && live.length === 0 && supervisor.isEmpty;
-    if (pool.removalAsked || hasRetired) this.#soon(() => this.#remove(pool.key));
-    if (this.#isIdle(pool, supervisor)) {
-      await this.#deps.store.pools.setState(pool.key, {
-        state: "idle",
-        cause: undefined,
-        nextStartAt: undefined,
-      });
-      supervisor.scheduleReconcile();
-    } else if (supervisor.needsTurn(pool, live)) supervisor.scheduleReconcile();
-  }
-
-  #isIdle(pool: Pool, supervisor: PoolSupervisor): boolean {
-    const { clock, supervision } = this.#deps;
-    const { idleStopMs } = supervision;
-    if (idleStopMs === undefined || pool.state !== "ready" || !supervisor.isServing) return false;
-    const usedAt = this.#usedAt.get(pool.key);
-    if (usedAt === undefined) this.#usedAt.set(pool.key, clock.now());
-    return usedAt !== undefined && clock.now() - usedAt >= idleStopMs;
-  }
-
-  /** The Pool's supervisor while this process holds the lease, renewed in good time; undefined while another does. */
-  #hold(poolKey: string): Promise<PoolSupervisor | undefined> {
-    return this.#leases.run(poolKey, async () => {
-      const { store, holder, clock, supervision } = this.#deps;
-      const held = this.#supervisors.get(poolKey);
-      if (held !== undefined && this.#ageOfLease(poolKey) < supervision.leaseMs / 3) return held;
-      const asked = clock.now();
-      const claimed = await store.pools.claim(poolKey, holder, supervision.leaseMs);
-      if (claimed === undefined) {
-        this.#forget(poolKey);
-        held?.release(new Fault("lease_lost", "Another process keeps this pool now."));
-        held?.settled().catch((error: unknown) => this.#unexpected(error));
-        return undefined;
-      }
-      this.#claimedAt.set(poolKey, asked);
-      const supervisor = held ?? new PoolSupervisor(poolKey, this.#supervisorDeps);
-      this.#supervisors.set(poolKey, supervisor);
-      return supervisor;
-    });
-  }
-
-  #ageOfLease(poolKey: string): number {
-    const age = this.#deps.clock.now() - (this.#claimedAt.get(poolKey) ?? Number.NEGATIVE_INFINITY);
-    // The clock was set back since: how old it is cannot be told, so it is asked for again.
-    return age < 0 ? Number.POSITIVE_INFINITY : age;
+  async #passOverEngine(): Promise<void> {
+    if (!this.#isShutDown) await this.#enginePass.run(this.#scope.signal);
   }
 
   #askDeps() {
     return { ...this.#deps, rowPollMs: this.#deps.supervision.rowPollMs };
   }
 
-  /** Only under the lease; asked for again while it is being done, it joins. */
-  #remove(poolKey: string): Promise<void> {
-    const removing =
-      this.#removing.get(poolKey) ??
-      this.#removeNow(poolKey).finally(() => void this.#removing.delete(poolKey));
-    this.#removing.set(poolKey, removing);
-    return removing;
-  }
-
-  async #removeNow(poolKey: string): Promise<void> {
-    const { store, logs, queue } = this.#deps;
-    await this.#supervisors.get(poolKey)?.removeAll();
-    this.#forget(poolKey);
-    // Somebody may have come to need it meanwhile: then only its Containers went, and the next start makes new ones.
-    if (await store.pools.removeUnused(poolKey)) {
-      await logs.removePool(poolKey);
-    } else {
-      await store.pools.setWanted(poolKey, true);
-      await store.pools.askRemoval(poolKey, false);
-    }
-    await announce(queue, TOPICS.changed, poolKey);
-  }
-
-  #forget(poolKey: string): void {
-    this.#supervisors.delete(poolKey);
-    this.#claimedAt.delete(poolKey);
-    this.#usedAt.delete(poolKey);
-  }
-
-  /** The Engine's list against what is served here, then the orphans in it. */
-  async #reconcile(): Promise<void> {
-    if (this.#isShutDown) return;
-    const { engine, store, log } = this.#deps;
-    const labels = formatLabelFilter({ instance: store.instanceId, kind: "runtime" });
-    const containers = await engine.listContainers(labels, this.#scope.signal);
-    const running = new Set(containers.filter(({ phase }) => phase === "running").map(({ id }) => id));
-    let corrections = 0;
-    for (const supervisor of this.#supervisors.values()) {
-      for (const id of supervisor.missingFrom(running)) {
-        corrections += 1;
-        await supervisor.noteDied(id);
-      }
-    }
-    const orphans = await this.#sweeper.sweep(containers, this.#scope.signal);
-    if (corrections + orphans.length > 0) {
-      log.warn({ op: "runtime.reconcile", ok: true, corrections, orphans: orphans.length });
-    }
-  }
-
-  #onEngineEvent(event: EngineEvent): void {
-    this.#engineHistory.note(event);
-    const { action, labels } = event;
-    const parsed = parseLabels(labels);
-    const supervisor = parsed?.pool === undefined ? undefined : this.#supervisors.get(parsed.pool);
-    const id = parsed?.runtime === undefined ? undefined : this.#deps.links.idOf(parsed.runtime);
-    if (supervisor === undefined || id === undefined) return;
-    // By the Container's id: labels are anybody's to copy.
-    if (action === "oom") supervisor.noteOom(id, event.containerId);
-    if (action === "die" || action === "destroy") this.#soon(() => supervisor.noteDied(id));
-  }
-
-  #asked(poolKey: string): void {
-    const supervisor = this.#supervisors.get(poolKey);
-    if (supervisor === undefined) this.#soon(() => this.#rowPass());
+  #onAsked(poolKey: string): void {
+    const supervisor = this.#held.find(poolKey);
+    if (supervisor === undefined) this.#soon(() => this.#passOverRows());
     else supervisor.scheduleReconcile();
   }
 
@@ -385,17 +285,16 @@ class Keeper implements RunningPoolKeeper {
     this.#scope.add(() => running);
   }
 
-  /** Nobody waits for it. */
+  /** Runs it now, in the background. */
   #soon(work: () => Promise<void>): void {
-    this.#guard(work).catch((error: unknown) => this.#unexpected(error));
+    this.#guard(work).catch((error: unknown) => this.#logUnexpected(error));
   }
 
-  /** What the work itself did not report. */
-  #unexpected(error: unknown): void {
+  #logUnexpected(error: unknown): void {
     this.#deps.log.error({ op: "keeper.pass", ok: false, err: toFault(error) });
   }
 
-  /** A pass that fails is tried again by the next one; what fails because everything ends is no failure. */
+  /** The next pass repeats one that failed. What fails because the keeper is disposed is no failure. */
   #guard(work: () => Promise<void>): Promise<void> {
     return this.#outage.run(() =>
       work().catch((error: unknown) => {

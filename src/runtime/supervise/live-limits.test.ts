@@ -3,8 +3,7 @@ import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
 import { type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { replacedSince } from "../../domain/replaced-runtimes.ts";
-import type { RuntimeRecord } from "../../domain/runtime.ts";
+import { type RuntimeRecord, replacedSince } from "../../domain/runtime.ts";
 
 const MIB = 1 << 20;
 const KEY = aPool().key;
@@ -26,7 +25,7 @@ async function change(world: KeeperWorld, limits: Limits, { keeper } = world.run
 }
 
 describe("limits that change", () => {
-  it("are given to the Container that runs: CPU, processes and more memory", async () => {
+  it("are changed in the running Container: CPU, processes and more memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -41,7 +40,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("come with another Container where the memory is less, or the Engine refuses", async () => {
+  it("need another Container if the memory is less, or the Engine refuses", async () => {
     const world = await aWorld();
     await world.ready();
     const first = world.current.id;
@@ -58,13 +57,13 @@ describe("limits that change", () => {
     );
   });
 
-  it("are refused with the arithmetic where the host has no room, and nothing changes", async () => {
+  it("are refused with the arithmetic if the host has no room, and nothing changes", async () => {
     const world = await aWorld();
     await world.ready({}, { launch: { hostMemoryBytes: 120 * MIB } });
     const { id } = world.current;
     expect(await change(world, limitsWith({ memoryBytes: 128 * MIB }))).toMatchObject({
       code: "host_full",
-      message: expect.stringMatching(/of 120 MiB of memory 96 MiB are reserved .* asks for 64 MiB more/),
+      message: expect.stringMatching(/reserve 96 MiB of 120 MiB .* asks for 64 MiB more/),
     });
     expect(world.engine.count("update")).toBe(0);
     expect(reservedBy(world)).toBe(96 * MIB);
@@ -102,7 +101,7 @@ describe("limits that change", () => {
     },
   );
 
-  it("are not reserved on where the Store was away when they were refused", async () => {
+  it("do not stay reserved if the Store was away when they were refused", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -141,7 +140,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("that were granted for nobody any more go with another Container, and are not reserved on", async () => {
+  it("that were granted after the request ended get another Container, and do not stay reserved", async () => {
     const world = await aWorld();
     const first = await world.ready();
     const { id, containerId = "" } = world.current;
@@ -157,7 +156,7 @@ describe("limits that change", () => {
     expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
   });
 
-  it("say which of several Containers the Engine did not change, and a new one has replaced", async () => {
+  it("name which of several Containers the Engine did not change, and a new one replaces it", async () => {
     const world = await aWorld();
     const replicas = { replicasMin: 2, replicasMax: 2 };
     await world.ready({ sharedReplicas: { min: 2, max: 2 } });
@@ -174,7 +173,7 @@ describe("limits that change", () => {
     expect(replacedSince(one as RuntimeRecord[], since)).toBe("some");
   });
 
-  it("are given to all of several Containers, or to none", async () => {
+  it("are changed in all of several Containers, or in none", async () => {
     const world = await aWorld();
     const replicas = { replicasMin: 2, replicasMax: 2 };
     await world.ready({ sharedReplicas: { min: 2, max: 2 } }, { launch: { hostMemoryBytes: 250 * MIB } });

@@ -1,6 +1,6 @@
 /**
- * Takes over a Runtime that another keeper, or this one's predecessor, has left: found again by the row's Container
- * name and its labels. What runs is never restarted here.
+ * Decides how to take over a Runtime that an earlier keeper left: finds its Container by the name in the row and checks
+ * the labels. It changes nothing.
  */
 import type { ContainerState } from "../../domain/container.ts";
 import type { RuntimeRecord } from "../../domain/runtime.ts";
@@ -8,7 +8,7 @@ import type { Engine } from "../../engine/engine.ts";
 import { parseLabels } from "../../engine/labels.ts";
 
 export type Recovery =
-  /** It runs: link it, and wait for its plugin where the row does not say ready yet. */
+  /** It runs: link it, and wait for its plugin if the row does not say ready yet. */
   | {
       readonly action: "adopt";
       readonly containerId: string;
@@ -20,14 +20,14 @@ export type Recovery =
       readonly containerId: string;
       readonly resources: ContainerState["resources"];
     }
-  /** It stands still: what is left of it is told and removed. */
+  /** It has ended: report the end and remove what is left. */
   | {
       readonly action: "reap";
       readonly containerId: string;
-      /** By a signal, and nobody watched: the host or the Engine may have gone down. */
+      /** A signal ended it while nobody watched: the host or the Engine may have gone down. */
       readonly wasKilled: boolean;
     }
-  /** There is no Container. `wasRunning`: there had been one, so this counts as a failure of the Runtime. */
+  /** There is no Container. `wasRunning`: there was one before, so this counts as a failure of the Runtime. */
   | { readonly action: "forget"; readonly wasRunning: boolean };
 
 export async function findRecovery(

@@ -8,14 +8,14 @@ export interface RuntimeRetentionOptions {
   readonly store: Pick<Store, "runtimes">;
   readonly clock: Clock;
   readonly log: Log;
-  /** Runtimes that ended before that go; 0: none ever does. */
+  /** Rows of Runtimes that ended longer ago are removed; 0 keeps all. */
   readonly days: number;
   readonly everyMs: number;
-  /** Rows that one statement removes at most. */
+  /** Most rows that one statement removes. */
   readonly batch: number;
 }
 
-/** Removes the rows of Runtimes whose end was kept long enough: at the start, then each `everyMs`. */
+/** Removes rows of Runtimes that ended more than `days` ago: at the start, then every `everyMs`. A failure is logged and tried again. */
 export function startRuntimeRetention(options: RuntimeRetentionOptions): AsyncDisposable {
   const scope = new Scope();
   const { clock, log, days, everyMs } = options;

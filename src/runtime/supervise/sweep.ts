@@ -1,9 +1,8 @@
 /**
- * Removes what carries our instance's label and belongs to no live row: Containers, host folders, and sockets of
- * processes that died. Only what has stood like that for the whole grace is touched, and nothing at all unless the
- * Store has answered in this very pass.
+ * Removes orphans: Containers with our instance's label, host folders, and sockets of dead processes that belong to no
+ * live row. Guarantees: an orphan is removed only after it has been one for the whole grace period, and only in a pass
+ * in which the Store answered.
  */
-
 import type { ContainerState } from "../../domain/container.ts";
 import { toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -31,19 +30,19 @@ interface Orphan {
 
 export class Sweeper {
   readonly #deps: SweepDeps;
-  /** When a thing was first seen without a row. */
+  /** When an orphan was seen first. */
   readonly #since = new Map<string, number>();
 
   constructor(deps: SweepDeps) {
     this.#deps = deps;
   }
 
-  /** Throws `store_unavailable` before anything is removed. Answers the names of the orphans that were due. */
+  /** Answers the names of the orphans that were due. Throws `store_unavailable` before it removes anything. */
   async sweep(containers: readonly ContainerState[], signal: AbortSignal): Promise<readonly string[]> {
     const { store, folders, engine } = this.#deps;
     const onDisk = await folders.list();
     const sockets = await this.#listSockets(onDisk);
-    // The rows are read last: what was made between the listings has its row by now.
+    // The rows are read last: whatever was made between the listings has its row by now.
     const live = new Set<string>((await store.runtimes.listLive()).map(({ id }) => id));
     const processes = new Set((await store.processes.listLive()).map(({ id }) => id));
     const ours = containers.filter(({ labels }) => parseLabels(labels)?.kind === "runtime");

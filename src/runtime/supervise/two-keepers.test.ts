@@ -86,7 +86,7 @@ afterEach(async () => {
 });
 
 describe("a worker that does not hold a Pool's lease", () => {
-  it("has the one that does start it, and resolves with what serves then", async () => {
+  it("makes the holder start it, and resolves with the Runtime that serves then", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -95,11 +95,11 @@ describe("a worker that does not hold a Pool's lease", () => {
     const said: string[] = [];
     const asked = second.keeper.ensureReady(KEY, { onLog: (text) => said.push(text) }, never);
     expect(await workers.finish(asked)).toMatchObject({ poolKey: KEY, state: "ready", generation: 1 });
-    expect(said).toEqual(["another worker keeps this pool: it is asked to start it"]);
+    expect(said).toEqual(["another worker holds this pool's lease and is asked to start it"]);
     expect(workers.holder).toBe("first");
   });
 
-  it("gets the cause of a start that failed at the other one, and the Pool waits for nobody afterwards", async () => {
+  it("gets the cause of a start that failed at the holder, and the Pool stays idle afterwards", async () => {
     const workers = await someWorkers();
     workers.rows.addPool();
     const first = await workers.start("first");
@@ -119,7 +119,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("has a Pool that was given up started again", async () => {
+  it("makes the holder start a Pool in a crash loop", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -132,7 +132,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     });
   });
 
-  it("is answered by whoever takes the lease when the one that was asked has gone", async () => {
+  it("gets its answer from the next holder if the first one has gone", async () => {
     const workers = await someWorkers();
     const first = await workers.start("first");
     workers.rows.addPool({
@@ -143,7 +143,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("has a Pool removed by the one that holds it, and removes nothing that somebody needs again", async () => {
+  it("makes the holder remove a Pool, but not one that an install needs again", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -178,7 +178,7 @@ function giveLeaseAway(workers: Workers): void {
 }
 
 describe("a lease", () => {
-  it("that is given up in good order is taken at once, and what runs is adopted", async () => {
+  it("that is released is claimed at once, and what runs is adopted", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -190,7 +190,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("that is taken over brings the row of what is adopted to the Container that there is", async () => {
+  it("that is taken over corrects the row of an adopted Runtime by its Container", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -204,7 +204,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: record.id, containerId: record.containerId }]);
   });
 
-  it("that ran out while its holder stood still is not acted upon by it", async () => {
+  it("that expired while its holder was suspended is not used by it", async () => {
     const { workers, runtime } = await oneKept();
     giveLeaseAway(workers);
     await workers.clock.advance(LEASE_MS);
@@ -215,7 +215,7 @@ describe("a lease", () => {
 });
 
 describe("a lease of a holder whose clock was set back since", () => {
-  it("is asked for again, and not acted upon where another one has it", async () => {
+  it("is claimed again, and not used if another one has it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     giveLeaseAway(workers);
@@ -224,7 +224,7 @@ describe("a lease of a holder whose clock was set back since", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: runtime?.id, state: "ready" }]);
   });
 
-  it("is kept by it where nobody else wants it", async () => {
+  it("stays with it if nobody else claims it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
@@ -235,7 +235,7 @@ describe("a lease of a holder whose clock was set back since", () => {
 });
 
 describe("logs", () => {
-  it("that change hands lose no line and have none twice", async () => {
+  it("lose no line and repeat none when the holder changes", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -266,7 +266,7 @@ describe("logs", () => {
 });
 
 describe("sockets of processes", () => {
-  it("are taken from a Runtime's folder once their process has been dead for the grace", async () => {
+  it("are removed from a Runtime's folder when their process has been dead for the grace period", async () => {
     const workers = await someWorkers();
     await workers.rows.processes.announce({ id: "alive", role: "api", host: "h", pid: 1 }, 60_000);
     const first = await workers.start("first");

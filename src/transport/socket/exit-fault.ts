@@ -1,7 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeExit } from "../transport.ts";
 
-/** What the sessions of a plugin that ended are told: the cause, as far as it is known. */
+/** The Fault of the open sessions of a plugin that ended, with the cause as far as it is known. */
 export function exitFault({ exitCode, signal, oom, hung }: RuntimeExit): Fault {
   if (hung !== undefined) return unhealthy(hung);
   const how = oom
@@ -27,7 +27,11 @@ export function linkLost(message = "The connection to the plugin was lost during
 }
 
 export function frameTooLarge(bytes: number, frameBytesMax: number): Fault {
-  return new Fault("frame_too_large", `A message of ${bytes} bytes or more; accepted: ${frameBytesMax}.`, {
-    details: { field: "message", value: bytes, accepted: frameBytesMax },
-  });
+  return new Fault(
+    "frame_too_large",
+    `The message has at least ${bytes} bytes; accepted: at most ${frameBytesMax}.`,
+    {
+      details: { field: "message", value: bytes, accepted: frameBytesMax },
+    },
+  );
 }

@@ -10,22 +10,22 @@ const TURN_MS = 2;
 export interface LivePairOptions
   extends Omit<FrameReaderOptions, "onPause" | "onBroken" | "onThrow" | "turn"> {
   readonly onControl: (message: ControlMessage) => void;
-  /** At most once a second: what the runner said on control and was not taken. */
+  /** At most once a second: control messages that were refused. */
   readonly onControlRefused: (refused: { readonly count: number; readonly why: string }) => void;
-  /** At most once a second: what the runner said on control waits, as there is too much of it. */
+  /** At most once a second: control messages wait because there are too many. */
   readonly onControlDelayed: (delayed: { readonly why: string }) => void;
-  /** All that the plugin said has been read. */
+  /** Everything that the plugin sent has been read. */
   readonly onDataEnd: () => void;
-  /** One of the connections is gone, and so now is the other. Called once, never before what came on control is told. */
+  /** One connection was lost, and the other is closed now. Called once, after all control messages were delivered. */
   readonly onLost: (reason: string) => void;
-  /** Something above threw: the link ends for it, and only the link. */
+  /** A callback threw; only this link ends. */
   readonly onThrow: (error: unknown) => void;
   readonly lingerMs: number;
 }
 
 /**
- * The two connections of a link while they stand. If one ends, the other is given until its
- * own end, so that a last report is not lost, and `lingerMs` at most.
+ * The two open connections of a link. If one ends, the other stays until it ends too, at most `lingerMs`, so that a last
+ * report is not lost.
  */
 export class LivePair {
   readonly #data: Socket;
@@ -34,7 +34,7 @@ export class LivePair {
   readonly #options: LivePairOptions;
   readonly #reader: FrameReader;
   #holds = 0;
-  /** Lines of this turn of the event loop: they leave in one write. */
+  /** Lines of this turn of the event loop, sent in one write. */
   #outgoing = "";
   #outgoingBytes = 0;
   #lost = false;
@@ -54,13 +54,13 @@ export class LivePair {
     });
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   start(): void {
     const data = this.#data;
     data.on("data", (chunk: Buffer) => this.#guard(() => this.#reader.push(chunk)));
-    // A socket tells its end also while it is paused, and what the reader has still to say comes first.
+    // A socket emits its end even while it is paused; the reader delivers its lines first.
     data.once("end", () => this.#reader.whenRead(() => this.#options.onDataEnd()));
-    // It takes at its close what still waits, before the link is told of that.
+    // The control reader handles waiting messages at its close, before the link is told that it is lost.
     this.#readControl();
     for (const socket of [data, this.#control])
       socket.once("close", () => this.#reader.whenRead(() => this.#onClose()));
@@ -69,12 +69,12 @@ export class LivePair {
     this.#control.resume();
   }
 
-  /** Bytes that the runner has not taken yet. */
+  /** Bytes that the runner has not read yet. */
   get outgoingBytes(): number {
     return this.#data.writableLength + this.#outgoingBytes;
   }
 
-  /** `bytes`: in UTF-8. A system call each would be the larger part of what a short request costs, here and in the runner. */
+  /** `bytes`: length in UTF-8. Lines are gathered, because a system call each would be most of the cost of a short request. */
   writeData(line: string, bytes: number): void {
     if (this.#outgoing === "") setImmediate(() => this.#flush());
     this.#outgoing += `${line}\n`;
@@ -85,7 +85,7 @@ export class LivePair {
     this.#control.write(`${JSON.stringify(message)}\n`);
   }
 
-  /** Reading stops at the first hold and goes on when the last one is gone. */
+  /** Reading stops at the first hold and resumes after the last one. */
   hold(held: boolean): void {
     this.#holds += held ? 1 : -1;
     if (this.#holds > 0) this.#data.pause();
@@ -96,7 +96,7 @@ export class LivePair {
     this.#end("closed by this side");
   }
 
-  /** A throw out of a socket's listener would end the process. */
+  /** An exception in a socket's listener would end the process. */
   #guard(read: () => void): void {
     try {
       read();
@@ -107,7 +107,7 @@ export class LivePair {
 
   #fail(error: unknown): void {
     this.#options.onThrow(error);
-    this.#end("Berth failed on what came");
+    this.#end("Berth failed to handle what it received");
   }
 
   #flush(): void {

@@ -1,13 +1,13 @@
 export interface RefusalsOptions {
   readonly windowMs: number;
-  /** Undefined: there may be any number. */
+  /** Undefined: no limit. */
   readonly max?: number;
-  /** The window has had its `max`; called once in it. */
+  /** The window has reached `max`; called once in each. */
   readonly onMany?: () => void;
-  readonly onWindowEnd: (told: { readonly count: number; readonly why: string }) => void;
+  readonly onWindowEnd: (refused: { readonly count: number; readonly why: string }) => void;
 }
 
-/** Counts what was refused, and tells it once per window: a plugin that tries for ever writes one line a second. */
+/** Counts refusals and reports them once per window, so that a plugin that keeps trying causes one line a second. */
 export class Refusals {
   readonly #options: RefusalsOptions;
   #count = 0;
@@ -23,7 +23,7 @@ export class Refusals {
     return this.#count >= (this.#options.max ?? Number.POSITIVE_INFINITY);
   }
 
-  /** `why` of the last one is told. */
+  /** The report has the reason of the last one. */
   add(why: string): void {
     this.#count += 1;
     this.#why = why;
@@ -38,8 +38,8 @@ export class Refusals {
   }
 
   #end(): void {
-    const told = { count: this.#count, why: this.#why };
+    const refused = { count: this.#count, why: this.#why };
     this.stop();
-    this.#options.onWindowEnd(told);
+    this.#options.onWindowEnd(refused);
   }
 }

@@ -6,13 +6,13 @@ import { Refusals } from "./refusals.ts";
 
 export interface RunnerListenerOptions {
   readonly path: string;
-  /** A connection that is not one of a pair by then is shut. */
+  /** A connection without a partner after this time is closed. */
   readonly helloTimeoutMs: number;
-  /** Refusals are counted, bounded and told once in each. Unset, a second. */
+  /** The window in which refusals are counted, bounded and reported once; by default a second. */
   readonly refusedWindowMs?: number;
-  /** What a runner has to prove; undefined for one that was started before runners had keys. */
+  /** The key that a runner must prove; undefined for one that was started before runners had keys. */
   readonly key: RunnerKey | undefined;
-  /** Both connections stand. `early` holds what came on data behind its hello. */
+  /** Both connections are open. `early` has the bytes after the hello on the data connection. */
   readonly onPair: (pair: Pair) => void;
   readonly onNotice: (notice: { readonly kind: string; readonly [field: string]: unknown }) => void;
 }
@@ -24,31 +24,31 @@ export interface Pair {
   readonly early: Buffer;
 }
 
-interface Guest {
+interface PendingConnection {
   hello: Hello | undefined;
   early: Buffer;
   readonly timer: NodeJS.Timeout;
 }
 
 const HELLO_BYTES_MAX = 1024;
-/** Connections that may stand before a pair is made; one more takes the place of the oldest without a hello. */
-const GUESTS_MAX = 8;
-/** So many that are turned away within a window shut the door for the rest of it: each costs this process time. */
+/** Most connections before there is a pair; one more replaces the oldest without a hello. */
+const PENDING_MAX = 8;
+/** After so many refusals the socket is closed for the rest of the window, because each costs this process time. */
 const REFUSED_MAX = 32;
 
 /**
- * Admits one pair of connections, then stops listening until it is opened again: while a Runtime has its link,
- * nothing else in its Container can even connect. Where the Runtime has a key, only what proves it is admitted.
+ * Admits one pair of connections, then stops listening until it is opened again: while a Runtime has its link, nothing
+ * else in its Container can connect. If the Runtime has a key, only a runner that proves it is admitted.
  */
 export class RunnerListener {
   readonly #options: RunnerListenerOptions;
   readonly #refusals: Refusals;
   #server: Server | undefined;
-  /** It is to be open: a pair is wanted. */
+  /** The link needs a pair. */
   #wanted = false;
   #closed = false;
-  #guests = new Map<Socket, Guest>();
-  /** The last hello that was taken, of each connection. */
+  #pending = new Map<Socket, PendingConnection>();
+  /** The number of the last accepted hello of each connection. */
   readonly #counts = { data: -1, control: -1 };
 
   constructor(options: RunnerListenerOptions) {
@@ -66,7 +66,7 @@ export class RunnerListener {
 
   async open(): Promise<void> {
     this.#wanted = true;
-    // Only a process that was killed leaves one behind, and the name is this process's own.
+    // The name belongs to this process alone; only an earlier one that was killed leaves a socket.
     await rm(this.#options.path, { force: true });
     if (this.#closed || this.#refusals.isMany) return;
     const server = createServer((socket) => this.#admit(socket));
@@ -75,22 +75,22 @@ export class RunnerListener {
       server.once("error", reject);
       server.listen({ path: this.#options.path, backlog: 4 }, resolve);
     });
-    // This process may be out of file descriptors for a while: the runner dials again.
+    // This process may be out of file descriptors for a while; the runner dials again.
     server.on("error", (error) => this.#options.onNotice({ kind: "accept_failed", error: error.message }));
-    // The runner has a user id of its own.
+    // The runner has another user id.
     await chmod(this.#options.path, 0o666).catch((error: NodeJS.ErrnoException) => {
-      // The runner was quicker, and the pair it made took the socket away.
+      // The runner was quicker: its pair has closed and removed the socket.
       if (error.code !== "ENOENT") throw error;
     });
   }
 
-  /** For good. */
+  /** It cannot be opened again. */
   close(): void {
     this.#closed = true;
     this.#wanted = false;
     this.#refusals.stop();
     this.#stopListening();
-    this.#leaveNone();
+    this.#closePending();
   }
 
   #reopen(): void {
@@ -109,48 +109,51 @@ export class RunnerListener {
       socket.destroy();
       return;
     }
-    if (this.#guests.size >= GUESTS_MAX) this.#refuseOldest();
-    const timer = setTimeout(() => this.#refuse(socket, "no pair in time"), this.#options.helloTimeoutMs);
-    const guest: Guest = { hello: undefined, early: Buffer.alloc(0), timer };
-    this.#guests.set(socket, guest);
+    if (this.#pending.size >= PENDING_MAX) this.#refuseOldest();
+    const timer = setTimeout(
+      () => this.#refuse(socket, "no second connection in time"),
+      this.#options.helloTimeoutMs,
+    );
+    const pending: PendingConnection = { hello: undefined, early: Buffer.alloc(0), timer };
+    this.#pending.set(socket, pending);
     socket.on("error", () => undefined);
     socket.once("close", () => {
       clearTimeout(timer);
-      if (guest.hello === undefined) this.#refuse(socket, "closed without a hello");
-      this.#guests.delete(socket);
+      if (pending.hello === undefined) this.#refuse(socket, "closed without a hello");
+      this.#pending.delete(socket);
     });
     const onData = (chunk: Buffer): void => {
-      guest.early = Buffer.concat([guest.early, chunk]);
-      const end = guest.early.indexOf(10);
-      if (end < 0 && guest.early.length <= HELLO_BYTES_MAX) return;
+      pending.early = Buffer.concat([pending.early, chunk]);
+      const end = pending.early.indexOf(10);
+      if (end < 0 && pending.early.length <= HELLO_BYTES_MAX) return;
       socket.off("data", onData);
       socket.pause();
-      this.#hear(socket, guest, end < 0 || end > HELLO_BYTES_MAX ? undefined : end);
+      this.#readHello(socket, pending, end < 0 || end > HELLO_BYTES_MAX ? undefined : end);
     };
     socket.on("data", onData);
   }
 
-  #hear(socket: Socket, guest: Guest, end: number | undefined): void {
-    const hello = end === undefined ? undefined : parseHello(guest.early.toString("utf8", 0, end));
+  #readHello(socket: Socket, pending: PendingConnection, end: number | undefined): void {
+    const hello = end === undefined ? undefined : parseHello(pending.early.toString("utf8", 0, end));
     const why = hello === undefined ? "not a hello" : this.#whyNot(hello);
     if (hello === undefined || end === undefined || why !== undefined) {
       this.#refuse(socket, why ?? "not a hello");
       return;
     }
-    guest.hello = hello;
-    guest.early = guest.early.subarray(end + 1);
+    pending.hello = hello;
+    pending.early = pending.early.subarray(end + 1);
     this.#pair();
   }
 
   #whyNot(hello: Hello): string | undefined {
     const { key, path } = this.#options;
     const earlier = this.#find(hello.hello);
-    if (key === undefined) return earlier === undefined ? undefined : "a second hello of its kind";
+    if (key === undefined) return earlier === undefined ? undefined : "a second hello of the same kind";
     const { count = -1, proof = "" } = hello;
     if (!key.proves(path, { hello: hello.hello, count, proof })) return "no proof of the key";
-    if (count <= this.#counts[hello.hello]) return "a hello that was said before";
+    if (count <= this.#counts[hello.hello]) return "a hello that was used before";
     this.#counts[hello.hello] = count;
-    // The runner dialled again: what it had before is of no use to it.
+    // The runner dialled again, so its earlier connection is useless.
     if (earlier !== undefined) this.#forget(earlier.socket);
     return undefined;
   }
@@ -163,17 +166,17 @@ export class RunnerListener {
     this.#stopListening();
     for (const { socket, timer } of [data, control]) {
       clearTimeout(timer);
-      this.#guests.delete(socket);
+      this.#pending.delete(socket);
     }
-    this.#leaveNone();
+    this.#closePending();
     const ready = control.hello.hello === "control" && control.hello.ready;
     if (control.early.length > 0) control.socket.unshift(control.early);
     this.#options.onPair({ data: data.socket, control: control.socket, ready, early: data.early });
-    this.#letStart(control.socket);
+    this.#allowStart(control.socket);
   }
 
-  /** The runner starts its plugin when the copy of the key is gone, and looks at once when it is told. */
-  #letStart(control: Socket): void {
+  /** The runner starts its plugin when the copy of the key is removed; the message makes it check at once. */
+  #allowStart(control: Socket): void {
     const { key, onNotice } = this.#options;
     if (key === undefined) return;
     const start = () => control.writable && control.write('{"op":"start"}\n');
@@ -188,21 +191,23 @@ export class RunnerListener {
   }
 
   #refuseOldest(): void {
-    const oldest = [...this.#guests].find(([, { hello }]) => hello === undefined);
+    const oldest = [...this.#pending].find(([, { hello }]) => hello === undefined);
     if (oldest !== undefined) this.#refuse(oldest[0], "too many connections");
   }
 
   #forget(socket: Socket): boolean {
     socket.destroy();
-    return this.#guests.delete(socket);
+    return this.#pending.delete(socket);
   }
 
-  #leaveNone(): void {
-    for (const socket of [...this.#guests.keys()]) this.#forget(socket);
+  #closePending(): void {
+    for (const socket of [...this.#pending.keys()]) this.#forget(socket);
   }
 
-  #find(role: Hello["hello"]): (Guest & { readonly socket: Socket; readonly hello: Hello }) | undefined {
-    for (const [socket, { hello, early, timer }] of this.#guests) {
+  #find(
+    role: Hello["hello"],
+  ): (PendingConnection & { readonly socket: Socket; readonly hello: Hello }) | undefined {
+    for (const [socket, { hello, early, timer }] of this.#pending) {
       if (hello?.hello === role) return { socket, hello, early, timer };
     }
     return undefined;

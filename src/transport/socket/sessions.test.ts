@@ -38,7 +38,7 @@ test("frames behind large ones wait for them, and large ones for each other", ()
   expect(sessions.size).toBe(0);
 });
 
-test("a session that was closed, ended or lost hears nothing more", () => {
+test("a session that was closed, ended or lost gets nothing more", () => {
   const { sessions, heard } = opened();
   const later = sessions.expect("a", 100);
   sessions.deliver(stream(1), 1);
@@ -50,7 +50,7 @@ test("a session that was closed, ended or lost hears nothing more", () => {
   expect(sessions.heldBytes).toBe(0);
 });
 
-test("a listener that closes its session while it hears a held frame hears no other", () => {
+test("a listener that closes its session during a held frame gets no other", () => {
   const sessions = new Sessions(nothingIsThrown);
   const heard: unknown[] = [];
   sessions.open("a", {
@@ -68,7 +68,7 @@ test("a listener that closes its session while it hears a held frame hears no ot
 });
 
 test.each(["end", "stream"] as const)(
-  "what a listener throws at a frame (%s) ends its session once, and nobody else hears of it",
+  "an exception at a frame (%s) ends its own session once and affects no other",
   (type) => {
     const thrown: unknown[] = [];
     const sessions = new Sessions((id, error) => thrown.push([id, error]));
@@ -90,7 +90,7 @@ test.each(["end", "stream"] as const)(
   },
 );
 
-test("a listener that throws at its loss as well is told no more, and the others are told of theirs", () => {
+test("a listener that throws at its loss too gets nothing more, and the others get theirs", () => {
   const thrown: unknown[] = [];
   const sessions = new Sessions((_, error) => thrown.push(error));
   const heard: string[] = [];

@@ -3,7 +3,7 @@ import type { SessionFrame } from "../../domain/frame.ts";
 import type { SessionLine } from "../codec.ts";
 import type { SessionListener } from "../transport.ts";
 
-/** A frame's place in the order of its session: empty while it is being parsed. */
+/** A frame's place in the order of its session; empty while the frame is parsed. */
 interface Place {
   frame: SessionFrame | undefined;
   readonly bytes: number;
@@ -12,21 +12,20 @@ interface Place {
 
 interface OpenSession {
   readonly listener: SessionListener;
-  /** Set while a large frame of the session is being parsed: its place, and the places behind it. */
+  /** Set while a large frame of the session is parsed: its place, and those behind it. */
   waiting: Place[] | undefined;
 }
 
 /**
- * The open sessions of one link. Frames reach their listener in the order in which they came, also past a large
- * one that is still being parsed; after `end` or a loss a session hears nothing more. What a listener throws ends its
- * own session, and reaches nobody who called here.
+ * The open sessions of one link. Guarantees: frames reach their listener in the order of arrival, even if a large one is
+ * still parsed; nothing follows `end` or a loss; what a listener throws ends only its own session.
  */
 export class Sessions {
   readonly #open = new Map<string, OpenSession>();
   readonly #onThrow: (sessionId: string, error: unknown) => void;
   #heldBytes = 0;
 
-  /** `onThrow` is told what a listener threw; it must not throw itself. */
+  /** `onThrow` gets what a listener threw; it must not throw. */
   constructor(onThrow: (sessionId: string, error: unknown) => void) {
     this.#onThrow = onThrow;
   }
@@ -63,12 +62,12 @@ export class Sessions {
       return;
     }
     if (frame.type === "end") this.#open.delete(sessionId);
-    this.#tell(sessionId, session, frame, bytes);
+    this.#notifyFrame(sessionId, session, frame, bytes);
   }
 
   /**
-   * Keeps a place for a large frame. What is returned fills it, and delivers all that can go; it is harmless once the
-   * session is gone.
+   * Reserves the place of a large frame. The returned function fills it and delivers every frame that need not wait any
+   * more; it is harmless after the session has ended.
    */
   expect(sessionId: string, bytes: number): (frame: SessionFrame) => void {
     const session = this.#open.get(sessionId);
@@ -86,7 +85,7 @@ export class Sessions {
     const session = this.#open.get(sessionId);
     if (session === undefined) return;
     this.close(sessionId);
-    this.#tellLoss(sessionId, session, fault);
+    this.#notifyLost(sessionId, session, fault);
   }
 
   loseAll(fault: Fault): void {
@@ -105,21 +104,21 @@ export class Sessions {
       waiting.shift();
       this.#forget(place);
       if (place.frame.type === "end") this.close(sessionId);
-      this.#tell(sessionId, session, place.frame, place.bytes);
+      this.#notifyFrame(sessionId, session, place.frame, place.bytes);
     }
   }
 
-  #tell(sessionId: string, session: OpenSession, frame: SessionFrame, bytes: number): void {
+  #notifyFrame(sessionId: string, session: OpenSession, frame: SessionFrame, bytes: number): void {
     try {
       session.listener.onFrame(frame, bytes);
     } catch (error) {
       this.#onThrow(sessionId, error);
       if (this.#open.get(sessionId) === session) this.close(sessionId);
-      this.#tellLoss(sessionId, session, toFault(error));
+      this.#notifyLost(sessionId, session, toFault(error));
     }
   }
 
-  #tellLoss(sessionId: string, session: OpenSession, fault: Fault): void {
+  #notifyLost(sessionId: string, session: OpenSession, fault: Fault): void {
     try {
       session.listener.onLost(fault);
     } catch (error) {

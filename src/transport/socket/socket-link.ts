@@ -1,9 +1,9 @@
 /**
- * One link: from the first connection of a Runtime's runner to its end, over as many reconnects as it takes.
+ * One link to a Runtime's runner, across all its reconnects.
  *
- * How sessions end when a Runtime does: the runner's report (or `noteExit`) names the cause, then the data
- * connection's end says that everything the plugin wrote has been read; only then are open sessions told. If a
- * connection goes without a report, a settle period waits for one before they get `link_lost`.
+ * How open sessions end when the Runtime ends: the runner's report (or `noteExit`) has the cause, and the end of the data
+ * connection means that everything the plugin wrote has been read; after both, the sessions end with that cause. If a
+ * connection is lost without a report, they end with `link_lost` after a settle period.
  */
 import { Fault, toFault } from "../../domain/fault.ts";
 import { type ProtocolBreach, protocolFault } from "../../domain/frame.ts";
@@ -30,19 +30,19 @@ import { Sessions } from "./sessions.ts";
 export interface SocketLinkSettings {
   readonly pingTimeoutMs: number;
   readonly helloTimeoutMs: number;
-  /** How long a lost connection, or an exit report, waits for the other half of the news. */
+  /** How long a lost connection waits for an exit report, or a report for the end of the connection. */
   readonly settleMs: number;
   /** How long one of the two connections may outlive the other. */
   readonly lingerMs: number;
   /** Frames from this size on are parsed in a worker thread. */
   readonly largeFrameBytes: number;
-  /** Request bytes that may wait for a plugin that does not read, besides one whole frame. */
+  /** Most request bytes that wait for a plugin that does not read, beside one whole frame. */
   readonly outgoingBytesMax: number;
-  /** A large frame that is not there in full by then breaks the link: it holds room that others wait for. */
+  /** A large frame that is not complete by then breaks the link, because others wait for its room. */
   readonly largeFrameTimeoutMs: number;
 }
 
-/** What may wait behind large frames that are being parsed before the link stops reading. */
+/** Most bytes that wait behind large frames in the parser before the link stops reading. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
 
 const OTHER_SESSION = {
@@ -53,7 +53,7 @@ const OTHER_SESSION = {
 
 export interface SocketLinkDeps {
   readonly path: string;
-  /** What the runner has to prove; undefined for one that was started before runners had keys. */
+  /** The key that the runner must prove; undefined for one that was started before runners had keys. */
   readonly key: RunnerKey | undefined;
   readonly options: LinkOptions;
   readonly settings: SocketLinkSettings;
@@ -181,16 +181,16 @@ export class SocketLink implements RuntimeLink {
       onFrame: (announcement, line) => this.#onFrame(live, announcement, line),
       onControl: (message) => this.#onControl(message),
       onControlRefused: (refused) =>
-        this.#tell((listener) => listener.onNotice({ kind: "control_refused", ...refused })),
+        this.#notify((listener) => listener.onNotice({ kind: "control_refused", ...refused })),
       onControlDelayed: (delayed) =>
-        this.#tell((listener) => listener.onNotice({ kind: "control_delayed", ...delayed })),
+        this.#notify((listener) => listener.onNotice({ kind: "control_delayed", ...delayed })),
       onDataEnd: () => this.#onDataEnd(),
       onThrow: (error) => this.#logThrow(error),
       onLost: (reason) => this.#onLost(live, reason),
     });
     this.#pair = live;
-    this.#tell((listener) => listener.onUp());
-    if (this.#ready) this.#tell((listener) => listener.onReady());
+    this.#notify((listener) => listener.onUp());
+    if (this.#ready) this.#notify((listener) => listener.onReady());
     live.start();
   }
 
@@ -202,15 +202,15 @@ export class SocketLink implements RuntimeLink {
   }
 
   #onUnreadable(sessionId: string | undefined, bytes: number, breach: ProtocolBreach): void {
-    // what names no session of ours may be as long as the line
+    // A name that is no session of ours may be as long as the line.
     const open = sessionId !== undefined && this.#sessions.has(sessionId) ? sessionId : undefined;
-    this.#tell((listener) => listener.onNotice({ kind: "bad_line", bytes, sessionId: open, ...breach }));
+    this.#notify((listener) => listener.onNotice({ kind: "bad_line", bytes, sessionId: open, ...breach }));
     if (open !== undefined) this.#sessions.lose(open, protocolFault(breach));
   }
 
   #onAnnounced(pair: LivePair, { sessionId, bytes }: Announcement): boolean | Promise<boolean> {
     const { frameBytesMax } = this.#deps.options;
-    // The newline is not the frame's.
+    // The newline is not part of the frame.
     if (bytes - 1 > frameBytesMax) {
       this.#sessions.lose(sessionId, frameTooLarge(bytes - 1, frameBytesMax));
       return false;
@@ -275,7 +275,7 @@ export class SocketLink implements RuntimeLink {
       case "ready":
         if (!this.#ready) {
           this.#ready = true;
-          this.#tell((listener) => listener.onReady());
+          this.#notify((listener) => listener.onReady());
         }
         break;
       case "pong":
@@ -296,11 +296,11 @@ export class SocketLink implements RuntimeLink {
         const fault = linkLost("Berth did not read the plugin's messages fast enough; some were dropped.");
         for (const sessionId of hit) this.#sessions.lose(sessionId, fault);
         const notice = { kind: "frames_dropped", lines, bytes, sessions: hit.length };
-        this.#tell((listener) => listener.onNotice(notice));
+        this.#notify((listener) => listener.onNotice(notice));
         break;
       }
       case "notice":
-        this.#tell((listener) => listener.onNotice({ kind: message.kind, bytes: message.bytes }));
+        this.#notify((listener) => listener.onNotice({ kind: message.kind, bytes: message.bytes }));
         break;
       default:
         message satisfies never;
@@ -337,7 +337,7 @@ export class SocketLink implements RuntimeLink {
     this.#settling ??= setTimeout(() => this.#settle(), this.#deps.settings.settleMs);
   }
 
-  /** All that can be known is known: tells everybody, then lets the runner dial again. */
+  /** Nothing more can be learned: ends the sessions, informs the listener, then lets the runner dial again. */
   #settle(): void {
     clearTimeout(this.#settling);
     this.#settling = undefined;
@@ -345,18 +345,18 @@ export class SocketLink implements RuntimeLink {
     this.#exit = undefined;
     this.#detach()?.destroy();
     this.#endAll(exit === undefined ? linkLost() : exitFault(exit));
-    if (exit !== undefined) this.#tell((listener) => listener.onExit(exit));
-    this.#tell((listener) => listener.onDown());
+    if (exit !== undefined) this.#notify((listener) => listener.onExit(exit));
+    this.#notify((listener) => listener.onDown());
     if (this.#closed) return;
     this.#runnerListener.open().catch((error: Error) => {
-      this.#tell((listener) => listener.onNotice({ kind: "listen_failed", error: error.message }));
+      this.#notify((listener) => listener.onNotice({ kind: "listen_failed", error: error.message }));
     });
   }
 
-  /** The link goes on whatever its owner makes of the news. */
-  #tell(news: (listener: LinkListener) => void): void {
+  /** The link works on, whatever its listener throws. */
+  #notify(call: (listener: LinkListener) => void): void {
     try {
-      news(this.#deps.options.listener);
+      call(this.#deps.options.listener);
     } catch (error) {
       this.#logThrow(error);
     }

@@ -10,31 +10,31 @@ export interface SocketTransportOptions extends Partial<SocketLinkSettings> {
   /** Names this process's socket in each folder; no two live processes may share it. */
   readonly processId: string;
   readonly log: Log;
-  /** All large frames in memory share so many bytes. */
+  /** Most bytes of all large frames in memory together. */
   readonly largeFramesBudgetBytes?: number;
   /** How long a large frame may wait for room in that budget. */
   readonly largeFrameWaitMs?: number;
 }
 
 export interface SocketTransport extends Transport {
-  /** Of large frames in memory, from their first byte read to their delivery. */
+  /** Bytes of large frames in memory, from the first byte read to the delivery. */
   readonly largeFrameBytes: number;
 }
 
 const DEFAULTS: SocketLinkSettings = {
-  // Whoever asks has a limit of its own; an answer that comes after it still proves that the runner lives.
+  // Callers have their own limit; an answer after it still proves that the runner lives.
   pingTimeoutMs: 600_000,
   helloTimeoutMs: 1_000,
-  // Where a whole container dies, the Engine tells how, or a worker, over the queue; on a busy host that takes a while.
+  // If a whole container dies, the Engine, or a worker over the queue, reports how; on a busy host that takes a while.
   settleMs: 2_000,
   lingerMs: 250,
-  // the runner announces what is larger, and nothing below
+  // The runner announces larger lines, and only those.
   largeFrameBytes: 256 * 1024,
   outgoingBytesMax: 8 * 1024 * 1024,
   largeFrameTimeoutMs: 10_000,
 };
 
-/** What the kernel's `sun_path` holds, without its final zero. */
+/** The length of the kernel's `sun_path` without its final zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
 
 /**

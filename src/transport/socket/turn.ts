@@ -1,6 +1,6 @@
 /**
- * The time that one link has in each turn of the event loop. A plugin can send thousands of messages in the pieces that
- * arrive in one turn, and all callers and other plugins wait for the end of it.
+ * The time that one link has in each turn of the event loop. One turn can bring thousands of messages of a plugin, and
+ * all callers and other plugins would wait until they are read.
  */
 export class Turn {
   readonly #ms: number;
@@ -10,7 +10,7 @@ export class Turn {
     this.#ms = ms;
   }
 
-  /** Asked for the first time in a turn, it begins. */
+  /** The first question in a turn starts its time. */
   isOver(): boolean {
     const now = performance.now();
     if (this.#endsAt === undefined) {

@@ -76,6 +76,7 @@ export async function openHostileSite(
   const folder = await mkdtemp(join(tmpdir(), "berth-memory-"));
   const memoryFile = join(folder, "live");
   const site = await openSite({
+    database: "embedded",
     env: {
       // All attackers at once may be granted more than a small machine has.
       BERTH_HOST_MEMORY_MB: "0",

@@ -49,7 +49,7 @@ async function create(
   const scope = new Scope();
   try {
     const dataFolder = scope.use(await makeFolder("data")).path;
-    const databaseUrl = server ? scope.use(await createDatabase({ isEmpty })).url : undefined;
+    const databaseUrl = server ? await createDatabase({ isEmpty }) : undefined;
     if (!server) await placeEmbeddedDatabase(dataFolder, { isEmpty });
     return {
       databaseUrl,

@@ -33,16 +33,16 @@ export async function startServer(scope: Scope): Promise<string> {
     "max_connections=300",
     "synchronous_commit=off",
     "full_page_writes=off",
+    // Each database lives for seconds.
+    "autovacuum=off",
   ];
-  const server = spawn(
-    join(bin, "postgres"),
-    ["-D", data, ...settings.flatMap((setting) => ["-c", setting])],
-    {
-      ...owner,
-      cwd: folder,
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
+  // A run that is killed takes its server along.
+  const command = ["--pdeathsig", "INT", join(bin, "postgres"), "-D", data];
+  const server = spawn("setpriv", [...command, ...settings.flatMap((setting) => ["-c", setting])], {
+    ...owner,
+    cwd: folder,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const exited = once(server, "exit");
   scope.add(async () => {
     server.kill("SIGINT");

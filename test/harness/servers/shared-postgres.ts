@@ -13,7 +13,6 @@ import { startServer } from "./postgres.ts";
 
 const run = promisify(execFile);
 const FILL_TEMPLATE = join(import.meta.dirname, "../../fixtures/fill-template.ts");
-const TEMPLATE = "berth_template";
 /** The projects of one run load this file each for itself. */
 const HOLDER = Symbol.for("berth.test.postgres");
 
@@ -21,13 +20,14 @@ declare module "vitest" {
   interface ProvidedContext {
     /** As its superuser, to the database `postgres`. */
     readonly postgresUrl: string;
-    readonly postgresTemplate: string;
+    /** Of the names of all databases of this run. */
+    readonly postgresPrefix: string;
   }
 }
 
 interface SharedServer {
   readonly url: string;
-  readonly template: string;
+  readonly prefix: string;
   readonly scope: Scope;
 }
 
@@ -45,9 +45,9 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   shared[HOLDER] ??= { server: start(), users: 0 };
   const holder = shared[HOLDER];
   holder.users += 1;
-  const { url, template, scope } = await holder.server;
+  const { url, prefix, scope } = await holder.server;
   project.provide("postgresUrl", url);
-  project.provide("postgresTemplate", template);
+  project.provide("postgresPrefix", prefix);
   return async () => {
     holder.users -= 1;
     if (holder.users > 0) return;
@@ -61,31 +61,41 @@ async function start(): Promise<SharedServer> {
   try {
     const given = process.env["BERTH_TEST_DATABASE_URL"];
     const url = given ?? (await startServer(scope));
-    const template = `${TEMPLATE}_${process.pid}`;
+    const prefix = `berth_test_${crypto.randomUUID().slice(0, 8)}_`;
+    if (given !== undefined) scope.add(() => dropDatabases(url, prefix));
+    const template = `${prefix}template`;
     await statement(url, `CREATE DATABASE ${template}`);
-    scope.add(() => statement(url, `DROP DATABASE ${template} WITH (FORCE)`));
     await run(process.execPath, [FILL_TEMPLATE, urlOf(url, template)]);
-    return { url, template, scope };
+    return { url, prefix, scope };
   } catch (error) {
     await scope.close();
     throw error;
   }
 }
 
-/** A database that is gone when disposed: with Berth's tables, or `isEmpty`. */
+/** The prefix is this run's own. */
+async function dropDatabases(url: string, prefix: string): Promise<void> {
+  const made = await statement(
+    url,
+    `SELECT datname FROM pg_database WHERE starts_with(datname, '${prefix}')`,
+  );
+  for (const { datname } of made) await statement(url, `DROP DATABASE ${datname} WITH (FORCE)`);
+}
+
+/**
+ * The URL of a new database: with Berth's tables, or `isEmpty`. It is removed at the end of the run: to drop one makes
+ * the server write out what all others have changed.
+ */
 export async function createDatabase({
   isEmpty = false,
 }: {
   readonly isEmpty?: boolean;
-} = {}): Promise<AsyncDisposable & { readonly url: string }> {
+} = {}): Promise<string> {
   const server = inject("postgresUrl");
-  const name = `berth_test_${crypto.randomUUID().replaceAll("-", "")}`;
-  const template = isEmpty ? "template0" : inject("postgresTemplate");
-  await statement(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
-  return {
-    url: urlOf(server, name),
-    [Symbol.asyncDispose]: () => statement(server, `DROP DATABASE ${name} WITH (FORCE)`),
-  };
+  const prefix = inject("postgresPrefix");
+  const name = `${prefix}${crypto.randomUUID().replaceAll("-", "")}`;
+  await statement(server, `CREATE DATABASE ${name} TEMPLATE ${isEmpty ? "template0" : `${prefix}template`}`);
+  return urlOf(server, name);
 }
 
 function urlOf(server: string, database: string): string {
@@ -94,12 +104,12 @@ function urlOf(server: string, database: string): string {
   return url.href;
 }
 
-/** Runs one statement on a connection of its own. */
-async function statement(url: string, sql: string): Promise<void> {
+/** Runs one statement on a connection of its own; its rows. */
+async function statement(url: string, sql: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
   const client = new Client({ connectionString: url });
   await client.connect();
   try {
-    await client.query(sql);
+    return (await client.query(sql)).rows;
   } finally {
     await client.end();
   }

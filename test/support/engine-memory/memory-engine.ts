@@ -377,7 +377,7 @@ export class MemoryEngine implements Engine {
       there !== undefined &&
       (there.bridge !== spec.bridge || there.betweenContainers !== spec.betweenContainers)
     ) {
-      throw new Fault("conflict", `Network ${spec.name} is there, but is not what Berth needs.`);
+      throw new Fault("conflict", `Network ${spec.name} exists with other settings than Berth needs.`);
     }
     this.#networks.set(spec.name, spec);
     return { subnet: spec.subnet ?? "198.51.100.0/24", gateway: "198.51.100.1" };

@@ -1,10 +1,10 @@
-import { dependentJson } from "../../../domain/dependent.ts";
-import { formatNeed } from "../../../domain/plugin-need.ts";
+import { dependentJson, formatNeed } from "../../../domain/plugin-need.ts";
+
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { taskJson } from "../../schemas.ts";
 import { type EntitySettings, entityJson, InstallationDetailSchema } from "./entity.ts";
-import { InstallationParams, installationNotFound } from "./find.ts";
+import { InstallationParams, installationNotFound } from "./parts.ts";
 
 export function addGetInstallation(
   routes: Routes,
@@ -18,7 +18,8 @@ export function addGetInstallation(
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",
-      summary: "One installation: state, cause, declaration, limits asked and granted, warnings, last task.",
+      summary:
+        "Returns an installation: state, cause, declaration, limits asked and granted, warnings, last task.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       answers: {

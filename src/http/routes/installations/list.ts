@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CATEGORIES } from "../../../domain/category.ts";
 import { INSTALLATION_STATES, SOURCES } from "../../../domain/installation.ts";
+import { CATEGORIES } from "../../../domain/package.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
@@ -42,7 +42,7 @@ export function addListInstallations(
       query: Query,
       answers: {
         200: {
-          description: "A page; shorter than asked for where the declarations would be too much",
+          description: "A page; shorter than requested where its declarations would be too large",
           content: { "application/json": listOf(InstallationListedSchema) },
         },
       },

@@ -1,6 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
 import { systemClock } from "../../../util/clock.ts";
 import { Deadline } from "../../../util/deadline.ts";
+import { IdleClock } from "../../../util/idle-clock.ts";
 import type { BuildLimits } from "./settings.ts";
 
 /** Runs the work; after `totalMs` its signal aborts with `build_timeout`. */
@@ -15,28 +16,9 @@ export async function underTotalClock<T>(
   return await work(deadline.signal);
 }
 
-/** Aborts its signal with `build_no_progress` when `noProgressMs` pass without a call of `progress`. */
-export class ProgressClock implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor({ noProgressMs }: Pick<BuildLimits, "noProgressMs">) {
-    this.#timer = setTimeout(() => {
-      const details = { noProgressMs };
-      const message = `The build made no progress for ${noProgressMs} ms: it printed, received and wrote nothing.`;
-      this.#controller.abort(new Fault("build_no_progress", message, { details }));
-    }, noProgressMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  progress(): void {
-    if (!this.#controller.signal.aborted) this.#timer.refresh();
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
+/** Its signal aborts with `build_no_progress` when `noProgressMs` pass without a call of `heard`. */
+export function startProgressClock({ noProgressMs }: Pick<BuildLimits, "noProgressMs">): IdleClock {
+  const message = `The build made no progress for ${noProgressMs} ms: it printed, received and wrote nothing.`;
+  const late = () => new Fault("build_no_progress", message, { details: { noProgressMs } });
+  return new IdleClock({ ms: noProgressMs, late });
 }

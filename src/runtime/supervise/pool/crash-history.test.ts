@@ -5,7 +5,7 @@ import { CrashHistory } from "./crash-history.ts";
 const history = () => new CrashHistory(SUPERVISION_DEFAULTS);
 
 describe("CrashHistory", () => {
-  it("replaces at once the first time, then after 1, 2 and 4 seconds, and gives up at the fifth in the window", () => {
+  it("restarts at once the first time, then after 1, 2 and 4 seconds, and gives up at the fifth in the window", () => {
     const crashes = history();
     const verdicts = [0, 1, 2, 3, 4].map((second) => crashes.note({ at: second * 1000, healthyForMs: 0 }));
     expect(verdicts).toEqual([
@@ -33,7 +33,7 @@ describe("CrashHistory", () => {
     expect(last).toEqual({ verdict: "wait", delayMs: 60_000 });
   });
 
-  it("counts healthy Runtimes that crash towards the window all the same", () => {
+  it("counts crashes of healthy Runtimes towards the window too", () => {
     const crashes = history();
     const verdicts = [0, 1, 2, 3, 4].map((n) => crashes.note({ at: n * 61_000, healthyForMs: 61_000 }));
     expect(verdicts.at(-1)).toEqual({ verdict: "give_up", crashes: 5 });

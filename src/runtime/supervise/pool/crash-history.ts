@@ -12,9 +12,9 @@ type CrashRules = Pick<
 >;
 
 /**
- * Remembers how often a Pool's Runtimes failed lately and says when the next may start: at once after the first
- * failure, then after a doubling delay, never again after too many within the window. A Runtime that was healthy
- * for long enough resets the delay, not the window.
+ * Remembers how often a Pool's Runtimes failed lately and decides when the next may start: at once after the first
+ * failure, then after a doubling delay, never after too many within the window. A Runtime that was healthy for
+ * `healthyResetMs` resets the delay, not the window.
  */
 export class CrashHistory {
   readonly #rules: CrashRules;
@@ -26,28 +26,28 @@ export class CrashHistory {
   }
 
   /**
-   * `healthyForMs`: how long the Runtime that failed had been ready, 0 when it never was. `isPluginsDoing` false: the next
-   * one waits as long, but nobody is given up for what others do.
+   * `healthyForMs`: how long the Runtime that failed had been ready, 0 when it never was. `isPluginFault` false: the
+   * next start waits as long, but the failure does not count towards a crash loop.
    */
   note(failure: {
     readonly at: number;
     readonly healthyForMs: number;
-    readonly isPluginsDoing?: boolean;
+    readonly isPluginFault?: boolean;
   }): CrashVerdict {
     const { backoffFirstMs, backoffMaxMs, healthyResetMs, crashesMax, crashWindowMs } = this.#rules;
     if (failure.healthyForMs >= healthyResetMs) this.#inARow = 0;
     this.#inARow += 1;
     this.#times = this.#times.filter((time) => time > failure.at - crashWindowMs);
-    const { isPluginsDoing = true } = failure;
-    if (isPluginsDoing) this.#times.push(failure.at);
-    if (isPluginsDoing && this.#times.length >= crashesMax)
+    const { isPluginFault = true } = failure;
+    if (isPluginFault) this.#times.push(failure.at);
+    if (isPluginFault && this.#times.length >= crashesMax)
       return { verdict: "give_up", crashes: this.#times.length };
     if (this.#inARow === 1) return { verdict: "now" };
     const delayMs = backoffMs(this.#inARow - 1, { firstMs: backoffFirstMs, maxMs: backoffMaxMs });
     return { verdict: "wait", delayMs };
   }
 
-  /** A restart by hand, an upgrade or changed limits: everything before is forgotten. */
+  /** After a manual restart, an upgrade or changed limits: forgets everything before. */
   reset(): void {
     this.#times = [];
     this.#inARow = 0;

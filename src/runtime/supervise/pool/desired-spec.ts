@@ -1,4 +1,4 @@
-/** What the Runtimes of a Pool are to be, and whether one is that: by the operator's settings, limits and requests. */
+/** The desired spec of a Pool's Runtimes, from the operator's settings, limits and requests, and how one differs from it. */
 import type { LiveResources } from "../../../domain/container.ts";
 import type { Pool, RuntimeRecord } from "../../../domain/runtime.ts";
 import { liveResources, profileHash } from "../../launch/profile.ts";
@@ -12,7 +12,7 @@ export function desiredSpec(pool: Pool): Pool {
   return pool.nextLimits === undefined ? pool : { ...pool, limits: pool.nextLimits };
 }
 
-/** It needs another Container, whatever the Engine can change of this one. */
+/** Whether it needs another Container, because the Engine cannot change this one as desired. */
 export function isOutdated(
   { store, profile }: DesiredSpecDeps,
   pool: Pool,
@@ -21,17 +21,17 @@ export function isOutdated(
   return specHash !== profileHash(desiredSpec(pool), { instanceId: store.instanceId, settings: profile });
 }
 
-/** How many Runtimes the Pool is to have. */
+/** The desired number of Runtimes. */
 export function replicasOf(pool: Pool, { sharedReplicas }: SupervisionSettings): ReplicaRange {
   if (pool.tenantId === undefined) return sharedReplicas;
   const { replicasMin: min, replicasMax: max } = desiredSpec(pool).limits;
   return { min, max };
 }
 
-/** How a Runtime comes to be what its Pool is to have: it is that, its Container is changed, or it is replaced. */
+/** What a Runtime needs to reach its desired spec: nothing, a change of the running Container, or a replacement. */
 export type LimitsStep = "none" | "live" | "rolling";
 
-/** Less memory than a process may hold already is for a new one: the kernel would have to kill for it. */
+/** Less memory needs a replacement: the running processes may hold more already, and the kernel would kill one. */
 export function stepTo(
   deps: DesiredSpecDeps,
   pool: Pool,

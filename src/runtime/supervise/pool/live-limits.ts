@@ -1,4 +1,4 @@
-/** Gives Containers that run the limits which their Pool is to have, without another start. */
+/** Changes the limits of running Containers, without another start. */
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { Pool } from "../../../domain/runtime.ts";
 import { liveResources } from "../../launch/profile.ts";
@@ -7,92 +7,100 @@ import type { SupervisedRuntime } from "./supervised-runtime.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /**
- * The memory is reserved, for all of them, before the Engine grants it to one. A keeper that ends in between leaves more
- * reserved than granted; the next one compares each Container with the Pool when it adopts it, and goes on from there.
- * One that goes on does so in its next turn (`lookAgain`), whether anybody still asks for the limits or not.
+ * Reserves the memory for all of them before the Engine grants it to one. A keeper that ends in between leaves more
+ * reserved than granted: the next keeper compares each Container with the Pool when it adopts it, and this one does so in
+ * its next pass (`reconcileReservations`), whether somebody still asks for the limits or not.
  * Answers those that the Engine refused to change, which stay as they are. Throws `host_full` and `quota_memory` with
  * the arithmetic: then nothing has changed.
  */
 export async function applyLive(
   deps: SupervisorDeps,
   pool: Pool,
-  members: readonly SupervisedRuntime[],
+  runtimes: readonly SupervisedRuntime[],
 ): Promise<readonly SupervisedRuntime[]> {
   const { store, settings } = deps;
   const { memoryBytes } = liveResources(desiredSpec(pool));
   const judged = { budgetBytes: settings.hostMemoryBytes };
   const reserved: SupervisedRuntime[] = [];
   try {
-    for (const member of members) {
-      reserved.push(member);
-      member.isUncertain = true;
-      await store.runtimes.reserve(member.live.record.id, memoryBytes, judged);
+    for (const runtime of runtimes) {
+      reserved.push(runtime);
+      runtime.isUncertain = true;
+      await store.runtimes.reserve(runtime.live.record.id, memoryBytes, judged);
     }
   } catch (error) {
     await releaseReservations(deps, reserved);
     throw error;
   }
   const refused: SupervisedRuntime[] = [];
-  for (const [index, member] of members.entries()) {
+  for (const [index, runtime] of runtimes.entries()) {
     try {
-      if (!(await change(deps, pool, member))) refused.push(member);
+      if (!(await change(deps, pool, runtime))) refused.push(runtime);
     } catch (error) {
-      if (!deps.lifetime.aborted) await releaseReservations(deps, members.slice(index + 1));
+      if (!deps.lifetime.aborted) await releaseReservations(deps, runtimes.slice(index + 1));
       throw error;
     }
   }
   return refused;
 }
 
-/** What the Engine did not answer to, or the Store did not take back, is made to agree again: by what is granted now. */
-export async function lookAgain(deps: SupervisorDeps, members: readonly SupervisedRuntime[]): Promise<void> {
+/** After a change with an unknown outcome: reserves what the Engine grants the Container now. */
+export async function reconcileReservations(
+  deps: SupervisorDeps,
+  runtimes: readonly SupervisedRuntime[],
+): Promise<void> {
   const { engine, store, lifetime } = deps;
-  for (const member of members.filter(({ isUncertain }) => isUncertain)) {
-    const { record, containerId } = member.live;
+  for (const runtime of runtimes.filter(({ isUncertain }) => isUncertain)) {
+    const { record, containerId } = runtime.live;
     const resources = (await engine.findContainer(containerId, lifetime))?.resources;
-    // One that is gone reserves nothing from its end on.
+    // The reservation of one that is gone ended with its row.
     if (resources !== undefined) {
       await store.runtimes.reserve(record.id, resources.memoryBytes, undefined);
-      member.resources = resources;
+      runtime.resources = resources;
     }
-    member.isUncertain = false;
+    runtime.isUncertain = false;
   }
 }
 
-/** Answers false where the Engine does not do it. */
-async function change(deps: SupervisorDeps, pool: Pool, member: SupervisedRuntime): Promise<boolean> {
+/** Answers false if the Engine refuses. */
+async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRuntime): Promise<boolean> {
   const { engine, log, lifetime } = deps;
-  const { record, containerId } = member.live;
+  const { record, containerId } = runtime.live;
   const wanted = liveResources(desiredSpec(pool));
-  const said = { op: "runtime.limits", runtime: record.id, pool: pool.key };
+  const fields = { op: "runtime.limits", runtime: record.id, pool: pool.key };
   try {
     await engine.updateContainer(containerId, wanted, lifetime);
   } catch (error) {
-    // An Engine that did not answer may have done it: what is reserved stays until the next turn has asked again.
+    // An Engine that did not answer may have done it: the reservation stays until the next pass asks again.
     if (lifetime.aborted || isFault(error, "engine_unavailable")) throw error;
-    await releaseReservation(deps, member);
-    log.warn({ ...said, ok: false, code: toFault(error).code });
+    await releaseReservation(deps, runtime);
+    log.warn({ ...fields, ok: false, code: toFault(error).code });
     return false;
   }
-  member.resources = wanted;
-  member.isUncertain = false;
-  log.info({ ...said, ok: true, ...wanted });
+  runtime.resources = wanted;
+  runtime.isUncertain = false;
+  log.info({ ...fields, ok: true, ...wanted });
   return true;
 }
 
-/** What a Store that is away does not take back now, the next turn does. */
+/** What a Store that is away does not release now, the next pass does. */
 async function releaseReservations(
   deps: SupervisorDeps,
-  members: readonly SupervisedRuntime[],
+  runtimes: readonly SupervisedRuntime[],
 ): Promise<void> {
-  for (const member of members) {
-    await releaseReservation(deps, member).catch((error: unknown) =>
-      deps.log.warn({ op: "runtime.limits", ok: false, runtime: member.live.record.id, err: toFault(error) }),
+  for (const runtime of runtimes) {
+    await releaseReservation(deps, runtime).catch((error: unknown) =>
+      deps.log.warn({
+        op: "runtime.limits",
+        ok: false,
+        runtime: runtime.live.record.id,
+        err: toFault(error),
+      }),
     );
   }
 }
 
-async function releaseReservation({ store }: SupervisorDeps, member: SupervisedRuntime): Promise<void> {
-  await store.runtimes.reserve(member.live.record.id, member.resources.memoryBytes, undefined);
-  member.isUncertain = false;
+async function releaseReservation({ store }: SupervisorDeps, runtime: SupervisedRuntime): Promise<void> {
+  await store.runtimes.reserve(runtime.live.record.id, runtime.resources.memoryBytes, undefined);
+  runtime.isUncertain = false;
 }

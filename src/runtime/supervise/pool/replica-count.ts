@@ -16,7 +16,7 @@ export interface ReplicaCountOptions {
   readonly lifetime: AbortSignal;
 }
 
-/** How many Runtimes a Pool is to have now, within its bounds: by the load that its runners tell of. */
+/** The desired number of Runtimes of a Pool within its bounds, by the load that its runners report. */
 export class ReplicaCount {
   readonly #options: ReplicaCountOptions;
   /** Undefined: the Pool has not served yet. */
@@ -33,7 +33,7 @@ export class ReplicaCount {
     return Math.min(Math.max(this.#count ?? min, min), max);
   }
 
-  /** The Pool serves. `present`: what an earlier keeper left is kept, until the load says otherwise. */
+  /** The Pool serves. `present`: the number that an earlier keeper left stays until the load says otherwise. */
   serves(range: ReplicaRange, present: number): void {
     this.#count ??= present;
     this.#count = this.within(range);
@@ -42,7 +42,7 @@ export class ReplicaCount {
     else this.#watch();
   }
 
-  /** The Pool stops: it begins anew with as few as it may have. */
+  /** The Pool stops: it starts again with its minimum. */
   reset(): void {
     this.#count = undefined;
     this.#stopWatching();
@@ -69,11 +69,11 @@ export class ReplicaCount {
 
   async #look(signal: AbortSignal): Promise<void> {
     const { clock, settings, serving } = this.#options;
-    const said = await Promise.all(serving().map((member) => member.openCalls()));
+    const answers = await Promise.all(serving().map((runtime) => runtime.openCalls()));
     if (signal.aborted) return;
-    const openCalls = said.filter((calls) => calls !== undefined);
-    // Nothing is known of the load where one does not answer: whether it serves is for the health checks to say.
-    if (openCalls.length < said.length) {
+    const openCalls = answers.filter((calls) => calls !== undefined);
+    // The load is unknown if one does not answer; the health checks decide whether it serves.
+    if (openCalls.length < answers.length) {
       this.#trend = NO_TREND;
       return;
     }

@@ -2,81 +2,75 @@ import { type Fault, toFault } from "../../../domain/fault.ts";
 import type { Pool, RuntimeRecord } from "../../../domain/runtime.ts";
 import type { EndedRuntime } from "../../launch/exit-cause.ts";
 import { type LiveRuntime, launch } from "../../launch/launch.ts";
-import { newRuntimeId } from "../../launch/runtime-id.ts";
+import { newRuntimeId } from "../../launch/profile.ts";
+import { admit } from "./admit.ts";
 import { desiredSpec, replicasOf } from "./desired-spec.ts";
+import { drain } from "./drain.ts";
+import type { PoolContext } from "./pool-context.ts";
 import { ReplicaCount } from "./replica-count.ts";
-import type { RestartPolicy } from "./restart-policy.ts";
 import { SideStart } from "./side-start.ts";
-import type { SupervisedRuntime } from "./supervised-runtime.ts";
-import type { SupervisedRuntimes } from "./supervised-runtimes.ts";
-import type { SupervisorDeps } from "./supervisor-deps.ts";
 
-export interface ReplicasOptions {
-  readonly poolKey: string;
-  readonly deps: SupervisorDeps;
-  readonly members: SupervisedRuntimes;
-  readonly restarts: RestartPolicy;
-  /** One more serves. */
-  readonly admit: (live: LiveRuntime) => void;
-  readonly drain: (member: SupervisedRuntime) => void;
-  /** Asks for a turn of the Pool. */
-  readonly wake: () => void;
-}
-
-/** Keeps as many Runtimes beside the first one that serves as the Pool is to have now. */
+/**
+ * Keeps as many Runtimes beside the first one that serves as the Pool is to have now. Starts run in the background, one
+ * at a time: no pass waits for them. A start that fails leaves those that serve alone and is tried again after a delay.
+ */
 export class Replicas {
-  readonly #options: ReplicasOptions;
+  readonly #context: PoolContext;
   readonly #count: ReplicaCount;
   readonly #side: SideStart;
+  /** By the monotonic clock, in milliseconds: no start before then. */
   #notBefore = 0;
 
-  constructor(options: ReplicasOptions) {
-    this.#options = options;
-    const { poolKey, deps, members, wake } = options;
-    this.#side = new SideStart(wake);
+  constructor(context: PoolContext) {
+    this.#context = context;
+    const { key, deps, runtimes, scheduleReconcile } = context;
+    this.#side = new SideStart(scheduleReconcile);
     this.#count = new ReplicaCount({
-      ...{ ...deps, poolKey, settings: deps.supervision.scaling },
-      serving: () => members.serving,
-      onChange: wake,
+      ...deps,
+      poolKey: key,
+      settings: deps.supervision.scaling,
+      serving: () => runtimes.serving,
+      onChange: scheduleReconcile,
     });
   }
 
-  /** The one that is being started; its row is nobody else's to deal with. */
+  /** The one that is starting; nothing else may touch its row. */
   get startingId(): RuntimeRecord["id"] | undefined {
     return this.#side.id;
   }
 
-  /** The first place where none takes calls. */
+  /** The first slot in which none takes calls. */
   get freeSlot(): number {
-    const { slots } = this.#options.members;
+    const { slots } = this.#context.runtimes;
     let slot = 0;
     while (slots.has(slot)) slot += 1;
     return slot;
   }
 
-  /** How many are to be started now, or, below zero, are too many. */
+  /** How many to start now; below zero, how many are too many. */
   missing(pool: Pool): number {
-    const { members, deps } = this.#options;
-    const missing = this.#count.within(replicasOf(pool, deps.supervision)) - members.slots.size;
+    const { runtimes, deps } = this.#context;
+    const missing = this.#count.within(replicasOf(pool, deps.supervision)) - runtimes.slots.size;
     if (missing <= 0) return missing;
     return this.#side.id === undefined && this.#isDue ? missing : 0;
   }
 
   get #isDue(): boolean {
-    return this.#options.deps.clock.elapsed() >= this.#notBefore;
+    return this.#context.deps.clock.elapsed() >= this.#notBefore;
   }
 
-  /** The Pool serves: starts one more where there are too few, lets go of those in the last places where too many. */
+  /** The Pool serves: starts one more where there are too few, drains those in the last slots where there are too many. */
   fill(pool: Pool): void {
-    const { members, deps, drain } = this.#options;
-    const { slots } = members;
+    const { runtimes, deps } = this.#context;
+    const { slots } = runtimes;
     const isOneMore = this.#side.slot !== undefined && !slots.has(this.#side.slot);
     const present = slots.size + (isOneMore ? 1 : 0);
     this.#count.serves(replicasOf(pool, deps.supervision), present);
     const missing = this.missing(pool);
-    const places = [...members.slots].sort((a, b) => a - b);
-    const surplus = new Set(missing < 0 ? places.slice(missing) : []);
-    for (const member of members.serving) if (surplus.has(member.slot)) drain(member);
+    const inOrder = [...runtimes.slots].sort((a, b) => a - b);
+    const surplus = new Set(missing < 0 ? inOrder.slice(missing) : []);
+    for (const runtime of runtimes.serving)
+      if (surplus.has(runtime.slot)) drain(this.#context, runtime, "scaled_in");
     if (missing <= 0) return;
     const [id, slot] = [newRuntimeId(), this.freeSlot];
     const onLog = () => undefined;
@@ -85,40 +79,40 @@ export class Replicas {
     );
   }
 
-  /** Nobody waits for it. */
+  /** Runs a start, or the rest of one, in the background; its failure is logged. */
   startBeside(
     { id, slot }: Pick<RuntimeRecord, "id" | "slot">,
     start: (signal: AbortSignal) => Promise<LiveRuntime>,
   ): void {
-    const { restarts, admit, poolKey } = this.#options;
-    const { lifetime, log } = this.#options.deps;
+    const { key, deps, restarts } = this.#context;
+    const { lifetime, log } = deps;
     const run = async (signal: AbortSignal): Promise<void> => {
       try {
-        admit(await start(AbortSignal.any([signal, lifetime])));
+        admit(this.#context, await start(AbortSignal.any([signal, lifetime])));
         restarts.startedBeside();
       } catch (error) {
         if (lifetime.aborted || signal.aborted) return;
         const err = toFault(error);
-        this.#wait({ code: err.code, err }, restarts.startFailedBeside());
+        this.#delay({ code: err.code, err }, restarts.startFailedBeside());
       }
     };
     const onError = (err: unknown) =>
-      log.error({ op: "pool.replica", ok: false, pool: poolKey, err: toFault(err) });
+      log.error({ op: "pool.replica", ok: false, pool: key, err: toFault(err) });
     this.#side.begin({ id, slot, run: (signal) => run(signal).catch(onError) });
   }
 
   /** One ended while others serve. */
   async noteEnd(ended: EndedRuntime, healthyForMs: number): Promise<void> {
-    const delayMs = await this.#options.restarts.endedBeside(ended, healthyForMs);
-    this.#wait({ code: ended.end.reason }, delayMs);
+    const delayMs = await this.#context.restarts.endedBeside(ended, healthyForMs);
+    this.#delay({ code: ended.end.reason }, delayMs);
   }
 
-  /** The last one that served ended, too: no other one comes sooner than the Pool's own next start. */
+  /** The last one that served ended, too: no other one starts sooner than the Pool's own next start. */
   holdBack(delayMs: number): void {
-    this.#notBefore = this.#options.deps.clock.elapsed() + delayMs;
+    this.#notBefore = this.#context.deps.clock.elapsed() + delayMs;
   }
 
-  /** Somebody asked for what starts next: it waits for nothing. */
+  /** Somebody asked for the next start: it has no delay. */
   resetDelay(): void {
     this.#notBefore = 0;
   }
@@ -127,20 +121,20 @@ export class Replicas {
     this.#side.abandon(reason);
   }
 
-  /** Resolves when no start is under way. */
+  /** Resolves when no start is running. */
   settled(): Promise<void> {
     return this.#side.settled();
   }
 
-  /** The Pool stops: it begins anew with as few as it may have. */
+  /** The Pool stops: it starts again with its minimum. */
   reset(): void {
     this.#count.reset();
   }
 
-  /** Fewer serve than are wanted: the Pool goes on with those. */
-  #wait(why: { readonly code: string; readonly err?: Fault }, delayMs: number): void {
-    const { poolKey, deps } = this.#options;
+  /** The Pool goes on with fewer than desired. */
+  #delay(why: { readonly code: string; readonly err?: Fault }, delayMs: number): void {
+    const { key, deps } = this.#context;
     this.#notBefore = deps.clock.elapsed() + delayMs;
-    deps.log.warn({ op: "pool.replica", ok: false, pool: poolKey, ...why, next_start_ms: delayMs });
+    deps.log.warn({ op: "pool.replica", ok: false, pool: key, ...why, next_start_ms: delayMs });
   }
 }

@@ -1,4 +1,7 @@
-/** What becomes of a Pool after a failure: its state in the row, the wait before the next start, the end of trying. */
+/**
+ * The restart policy of one Pool: after each failure it starts now, backs off, or gives up (`crash_loop`), and writes
+ * that into the Pool's row. Ends that Berth, an operator or a tenant asked for are no failures.
+ */
 import { Fault, formatFault, isFault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeId } from "../../../domain/ids.ts";
 import type { Pool, RuntimeAction, RuntimeEnd, RuntimeRecord } from "../../../domain/runtime.ts";
@@ -9,9 +12,9 @@ import { CrashHistory, type CrashVerdict } from "./crash-history.ts";
 import { causeOf, markInstallations, servesAnybody } from "./crash-loop.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
-/** What of the closed list is the plugin's doing: it counts towards a crash loop. */
-const PLUGINS_DOING: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed"];
-/** Wanted by Berth, an operator or a tenant: it ends a series of failures. */
+/** Reasons that blame the plugin: they count towards a crash loop. */
+const BLAMES_PLUGIN: readonly RuntimeEnd["reason"][] = ["crashed", "oom", "unhealthy", "start_failed"];
+/** Reasons that somebody asked for: they end a series of failures. */
 const ON_PURPOSE: readonly RuntimeEnd["reason"][] = ["replaced", "retired", "idle", "scaled_in", "stopped"];
 
 export function isOnPurpose({ reason }: RuntimeEnd): boolean {
@@ -21,19 +24,19 @@ export function isOnPurpose({ reason }: RuntimeEnd): boolean {
 export class RestartPolicy {
   readonly #key: string;
   readonly #deps: SupervisorDeps;
-  readonly #wake: () => void;
+  readonly #scheduleReconcile: () => void;
   readonly #history: CrashHistory;
   #timer: AbortController | undefined;
   #isSeeded = false;
-  /** Starts in a row that failed for what may pass. */
+  /** Starts in a row that failed for a reason that may pass by itself. */
   #interruptions = 0;
-  /** The same of starts beside what serves, whatever they failed for. */
+  /** Failed starts in a row beside Runtimes that serve, for any reason. */
   #failedBeside = 0;
 
-  constructor(key: string, deps: SupervisorDeps, wake: () => void) {
+  constructor(key: string, deps: SupervisorDeps, scheduleReconcile: () => void) {
     this.#key = key;
     this.#deps = deps;
-    this.#wake = wake;
+    this.#scheduleReconcile = scheduleReconcile;
     this.#history = new CrashHistory(deps.supervision);
   }
 
@@ -41,7 +44,7 @@ export class RestartPolicy {
     return this.#timer !== undefined;
   }
 
-  /** What earlier keepers saw counts too; a Runtime that was replaced or stopped on purpose ends the series. */
+  /** Counts the ends that earlier keepers saw, back to the last one on purpose. Only the first call counts. */
   seed(rows: readonly RuntimeRecord[]): void {
     if (this.#isSeeded) return;
     this.#isSeeded = true;
@@ -51,7 +54,7 @@ export class RestartPolicy {
       this.#history.note({
         at: record.endedAt?.getTime() ?? 0,
         healthyForMs: this.healthyFor(record),
-        isPluginsDoing: record.end === undefined || PLUGINS_DOING.includes(record.end.reason),
+        isPluginFault: record.end === undefined || BLAMES_PLUGIN.includes(record.end.reason),
       });
     }
   }
@@ -66,7 +69,7 @@ export class RestartPolicy {
     this.#interruptions = 0;
   }
 
-  /** One serves: what kept starts from coming about is over. */
+  /** A Runtime serves: a series of interrupted starts is over. */
   served(): void {
     this.#interruptions = 0;
   }
@@ -77,8 +80,8 @@ export class RestartPolicy {
   }
 
   /**
-   * Counts the failure and writes what follows from it: `starting`, `backoff` or `crash_loop`. Answers how long the next
-   * start waits; undefined where there is none.
+   * Counts the failure and writes the decision: `starting`, `backoff` or `crash_loop`. Answers the milliseconds until
+   * the next start; undefined when the Pool is given up.
    */
   async failed(failure: EndedRuntime | Fault, healthyForMs: number): Promise<number | undefined> {
     const { store, supervision, log } = this.#deps;
@@ -107,8 +110,8 @@ export class RestartPolicy {
   }
 
   /**
-   * One ended while others serve: the Pool's state stays. It counts all the same, so that the end of the last one that
-   * serves is judged by all of them. Answers how long the next start waits.
+   * A Runtime ended while others serve: the Pool's state stays. The end counts, because the end of the last one that
+   * serves is judged by all of them. Answers the milliseconds until the next start.
    */
   async endedBeside(ended: EndedRuntime, healthyForMs: number): Promise<number> {
     const verdict = this.#judge(ended, healthyForMs);
@@ -118,7 +121,7 @@ export class RestartPolicy {
     return isNow ? 0 : delayMs;
   }
 
-  /** One did not start while others serve: that says nothing of those. Answers how long the next start waits. */
+  /** A start failed while others serve: that does not count against those. Answers the milliseconds until the next start. */
   startFailedBeside(): number {
     this.#failedBeside += 1;
     const { backoffFirstMs: firstMs, backoffMaxMs: maxMs } = this.#deps.supervision;
@@ -130,11 +133,11 @@ export class RestartPolicy {
   }
 
   #judge(failure: EndedRuntime | Fault, healthyForMs: number): CrashVerdict {
-    const isPluginsDoing = isFault(failure) || PLUGINS_DOING.includes(failure.end.reason);
-    return this.#history.note({ at: this.#deps.clock.now(), healthyForMs, isPluginsDoing });
+    const isPluginFault = isFault(failure) || BLAMES_PLUGIN.includes(failure.end.reason);
+    return this.#history.note({ at: this.#deps.clock.now(), healthyForMs, isPluginFault });
   }
 
-  /** A first start that fails is the installer's to handle; any other is a failure of the Pool. */
+  /** The installer handles a first start that fails; every other failed start is a failure of the Pool. */
   async startFailed(
     error: unknown,
     { isExplicit, isAbandoned, pool }: { isExplicit: boolean; isAbandoned: boolean; pool: Pool | undefined },
@@ -156,7 +159,7 @@ export class RestartPolicy {
     } else await this.failed(fault, 0);
   }
 
-  /** On the row of a Pool that serves; `why` undefined: it is well again. `because`: why it is not held against it. */
+  /** Writes a missed check into the row of a Pool that serves. `why` undefined: healthy again. `because`: why the miss does not count. */
   showHealth(runtime: RuntimeId, why: string | undefined, because?: string): void {
     const { log } = this.#deps;
     log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why, because });
@@ -173,16 +176,16 @@ export class RestartPolicy {
   async backOff(failure: EndedRuntime | Fault, delayMs: number): Promise<void> {
     const nextStartAt = new Date(this.#deps.clock.now() + delayMs);
     await this.#write({ state: "backoff", cause: causeOf(failure), nextStartAt });
-    this.#wakeAt(nextStartAt);
+    this.#scheduleAt(nextStartAt);
   }
 
-  /** Whether a Pool in back-off may start; where it may not yet, it is woken when it may. */
+  /** Whether a Pool in back-off may start now. If not, a pass is scheduled for when it may. */
   isDue({ nextStartAt }: Pool): boolean {
     const { clock, supervision } = this.#deps;
     const waitMs = nextStartAt === undefined ? 0 : nextStartAt.getTime() - clock.now();
-    // No back-off is that long: the clock was set back, and would make a wait of a minute one of an hour.
+    // No back-off is that long: the clock was set back, which would turn a minute's wait into an hour.
     if (waitMs <= 0 || waitMs > supervision.backoffMaxMs) return true;
-    if (this.#timer === undefined && nextStartAt !== undefined) this.#wakeAt(nextStartAt);
+    if (this.#timer === undefined && nextStartAt !== undefined) this.#scheduleAt(nextStartAt);
     return false;
   }
 
@@ -191,7 +194,7 @@ export class RestartPolicy {
     this.#timer = undefined;
   }
 
-  #wakeAt(at: Date): void {
+  #scheduleAt(at: Date): void {
     this.#timer?.abort();
     const timer = new AbortController();
     this.#timer = timer;
@@ -199,7 +202,7 @@ export class RestartPolicy {
     clock.sleep(Math.max(0, at.getTime() - clock.now()), AbortSignal.any([timer.signal, lifetime])).then(
       () => {
         if (this.#timer === timer) this.#timer = undefined;
-        this.#wake();
+        this.#scheduleReconcile();
       },
       () => undefined,
     );

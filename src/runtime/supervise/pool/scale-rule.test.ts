@@ -16,39 +16,36 @@ const times = (count: number, ...openCalls: number[]) => Array.from({ length: co
 const same = (count: number) => Array<string>(count).fill("same");
 
 describe("one Runtime more", () => {
-  it("comes once all were busy at each look for as long as the rule says", () => {
+  it("comes when all were busy in every sample for the time of the rule", () => {
     expect(verdicts(times(4, 2))).toEqual([...same(3), "more"]);
     expect(verdicts(times(4, 5, 2))).toEqual([...same(3), "more"]);
   });
 
   it.each([
     ["one of them had fewer calls", times(6, 9, 1)],
-    [
-      "one look found them less busy, from which on the time begins anew",
-      [...times(3, 2), [1], ...times(3, 2)],
-    ],
+    ["one sample was less busy, which starts the time again", [...times(3, 2), [1], ...times(3, 2)]],
     ["none serves", times(6)],
-  ])("does not come where %s", (_why, looks) => {
+  ])("does not come if %s", (_why, looks) => {
     expect(verdicts(looks)).toEqual(same(looks.length));
   });
 
-  it("does not come while one that the Pool is to have does not serve yet", () => {
+  it("does not come while a desired Runtime does not serve yet", () => {
     expect(verdicts(times(6, 9), 2)).toEqual(same(6));
   });
 });
 
 describe("one Runtime less", () => {
-  it("comes once one fewer would not have been busy at any look", () => {
+  it("comes when one fewer would not have been busy in any sample", () => {
     expect(verdicts(times(11, 1, 0))).toEqual([...same(10), "less"]);
     expect(verdicts(times(11, 3, 0, 0))).toEqual([...same(10), "less"]);
   });
 
-  it("does not come where the calls would keep the others busy", () => {
+  it("does not come if the calls would keep the others busy", () => {
     expect(verdicts(times(20, 1, 1))).toEqual(same(20));
     expect(verdicts(times(20, 2, 1, 1))).toEqual(same(20));
   });
 
-  it("comes too where one that the Pool is to have could not be started", () => {
+  it("comes also if a desired Runtime could not be started", () => {
     expect(verdicts(times(11, 0), 2)).toEqual([...same(10), "less"]);
   });
 
@@ -56,7 +53,7 @@ describe("one Runtime less", () => {
     expect(verdicts(times(20, 0))).toEqual(same(20));
   });
 
-  it("waits for the whole time again after one busy look", () => {
+  it("waits for the whole time again after one busy sample", () => {
     expect(verdicts([...times(9, 0, 0), [2, 0], ...times(10, 0, 0)])).toEqual(same(20));
   });
 });

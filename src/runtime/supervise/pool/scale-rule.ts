@@ -1,16 +1,16 @@
-/** When a Pool gets one Runtime more, and when it can do with one less. */
+/** When a Pool gets one Runtime more, and when one less. */
 
-/** What the Runtimes of a Pool have to do at one moment. */
+/** The load of a Pool at one moment. */
 export interface Load {
-  /** By a clock that nobody sets. */
+  /** By the monotonic clock, in milliseconds. */
   readonly at: number;
-  /** Runtimes that the Pool is to have now. */
+  /** The desired number of Runtimes now. */
   readonly wanted: number;
   /** Open calls of each that serves. */
   readonly openCalls: readonly number[];
 }
 
-/** Since when each look at the load has found it so; undefined: the last one has not. */
+/** Since when every sample was busy, or quiet; undefined: the last sample was not. */
 export interface LoadTrend {
   readonly busySince: number | undefined;
   readonly quietSince: number | undefined;
@@ -26,8 +26,8 @@ export interface ScaleRule {
 export const NO_TREND: LoadTrend = { busySince: undefined, quietSince: undefined };
 
 /**
- * One more where all that the Pool is to have serve, and every one of them was busy at each look for `busyMs`. One less
- * where at each look for `quietMs` all calls together would not have kept one fewer busy.
+ * One more if all desired Runtimes serve and each was busy in every sample for `busyMs`. One less if in every sample for
+ * `quietMs` one Runtime fewer would not have been busy with all calls together.
  */
 export function judgeLoad(
   trend: LoadTrend,

@@ -8,8 +8,8 @@ export interface SideStartOptions {
 }
 
 /**
- * The start of one more Runtime beside those that serve. It is not part of a turn, because nobody waits for it, and the
- * Pool is looked after meanwhile. One at a time.
+ * The start of one more Runtime beside those that serve. It runs in the background, so that passes go on meanwhile. One
+ * at a time.
  */
 export class SideStart {
   readonly #onDone: () => void;
@@ -26,7 +26,7 @@ export class SideStart {
     this.#onDone = onDone;
   }
 
-  /** Of the Runtime that is being started; its row is nobody else's to deal with. */
+  /** Of the Runtime that is starting; nothing else may touch its row. */
   get id(): RuntimeId | undefined {
     return this.#current?.id;
   }

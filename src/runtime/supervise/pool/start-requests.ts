@@ -6,8 +6,8 @@ import { type Announcer, announce, TOPICS } from "../../reach/announce.ts";
 import { Waiters } from "./waiters.ts";
 
 /**
- * Who wants a Pool to be started, whatever its state: installs of this process, which wait here, and those of other
- * workers, whose requests and answers stand in the Pool's row.
+ * Requests to start a Pool whatever its state: those of this process wait here, those of other workers are in the Pool's
+ * row, and so are the answers to them.
  */
 export class StartRequests {
   readonly #deps: { readonly store: Pick<Store, "pools">; readonly queue: Announcer };
@@ -17,7 +17,7 @@ export class StartRequests {
     this.#deps = deps;
   }
 
-  /** Resolves with the Runtime that serves. `onGone` is called when an abort left nobody waiting in this process. */
+  /** Resolves with the Runtime that serves. `onGone` is called when the last one that waits in this process aborts. */
   wait(
     options: { readonly onLog: (text: string) => void; readonly onGone: (reason: unknown) => void },
     signal: AbortSignal,
@@ -25,15 +25,17 @@ export class StartRequests {
     return this.#waiters.wait(options, signal);
   }
 
-  stand(pool: Pool | undefined): boolean {
+  /** Whether anybody waits for a start: in this process, or by the row. */
+  arePending(pool: Pool | undefined): boolean {
     return this.#waiters.any || (pool !== undefined && isAsked(pool));
   }
 
-  tell(text: string): void {
-    this.#waiters.tell(text);
+  /** To the log of everybody who waits in this process. */
+  writeLog(text: string): void {
+    this.#waiters.writeLog(text);
   }
 
-  /** Answers all that stood when the row was read: this Runtime serves. */
+  /** Answers all requests that the row had when it was read: this Runtime serves. */
   async succeed(pool: Pool, { id }: RuntimeRecord, find: Store["runtimes"]["find"]): Promise<void> {
     if (this.#waiters.any) {
       const found = await find(id);
@@ -42,12 +44,13 @@ export class StartRequests {
     await this.#answer(pool, undefined);
   }
 
+  /** As `succeed`, with the failure. */
   async fail(pool: Pool | undefined, error: unknown): Promise<void> {
     this.#waiters.rejectAll(error);
     if (pool !== undefined) await this.#answer(pool, formatFault(toFault(error)));
   }
 
-  /** This process does not keep the Pool any more; requests in the row wait for whoever does. */
+  /** For a process that gives up the Pool: requests in the row wait for the next keeper. */
   rejectAll(error: unknown): void {
     this.#waiters.rejectAll(error);
   }

@@ -1,5 +1,7 @@
-/** One live Runtime as its keeper sees it: watched for health while it serves, drained and buried at its end. */
-
+/**
+ * One live Runtime under supervision: checked for health while it serves, drained or ended once. Guarantees: the first
+ * reason of its end stays; it takes no new calls from that moment; `end` may be repeated until the Engine answers.
+ */
 import type { ContainerState, LiveResources } from "../../../domain/container.ts";
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeEnd } from "../../../domain/runtime.ts";
@@ -19,10 +21,10 @@ export interface SupervisedRuntimeDeps extends LaunchDeps {
   readonly judge: HealthJudge;
 }
 
-/** Why a Runtime is asked to go. */
+/** Why Berth ends a Runtime that has not failed. */
 export type EndAsked = "replaced" | "retired" | "idle" | "scaled_in" | "stopped";
 
-/** How long the Engine may take to notice that a Container ended, after its runner said so. */
+/** How long the Engine may take to notice the end of a Container after its runner reported it. */
 const EXIT_WAIT_MS = 1_000;
 
 export class SupervisedRuntime {
@@ -30,18 +32,18 @@ export class SupervisedRuntime {
   readonly live: LiveRuntime;
   /** What the Engine grants its Container now. */
   resources: LiveResources;
-  /** A change of these, or of what is reserved for them, was begun and not seen to its end. */
+  /** A change of these, or of what is reserved for them, has an unknown outcome. */
   isUncertain = false;
   readonly readyAt: number;
   readonly #stop = new AbortController();
-  /** Set once it must go; `reason` undefined means that it ended by itself. */
+  /** Set once it has failed; `reason` undefined means that it ended by itself. */
   #failure:
     | { readonly reason: RuntimeEnd["reason"] | undefined; readonly hung?: string; readonly at: number }
     | undefined;
-  /** Why it was asked to go; also where the Engine did not do it yet. */
+  /** Why Berth ends it; set even if the Engine has not done it yet. */
   #asked: EndAsked | undefined;
   #draining = false;
-  /** Questions of a drain in a row that had no answer. */
+  /** Pings of a drain in a row without an answer. */
   #unanswered = 0;
 
   constructor(deps: SupervisedRuntimeDeps, live: LiveRuntime, readyAt: number) {
@@ -51,12 +53,12 @@ export class SupervisedRuntime {
     this.readyAt = readyAt;
   }
 
-  /** Its place among the Runtimes of the Pool. */
+  /** Its number among the Runtimes of the Pool, from 0. */
   get slot(): number {
     return this.live.record.slot;
   }
 
-  /** It has ended, or its end was begun. */
+  /** It has ended, or its end has begun. */
   get isEnding(): boolean {
     return this.#failure !== undefined || this.#asked !== undefined;
   }
@@ -80,7 +82,7 @@ export class SupervisedRuntime {
     );
   }
 
-  /** The first reason stays. `hung`: what it did not do. */
+  /** The first reason stays. `hung`: which answer it did not give. */
   markFailed(reason: RuntimeEnd["reason"] | undefined, hung?: string): void {
     const at = this.#deps.clock.now();
     this.#failure ??= { reason, at, ...(hung === undefined ? {} : { hung }) };
@@ -88,14 +90,14 @@ export class SupervisedRuntime {
     this.#deps.links.stopAccepting(this.live.record.id);
   }
 
-  /** No longer watched; what runs, runs on. */
+  /** Ends the health checks; the Container runs on. */
   release(): void {
     this.#stop.abort();
   }
 
   /**
-   * Takes no new calls, waits for the open ones as long as calls may take, then ends it. In one that is retired a call
-   * has outstayed even that: the others get `retireMs`.
+   * Takes no new calls, waits for the open ones up to `drainMs`, then ends it. A retired Runtime has a call that outlived
+   * even that limit: its other calls get `retireMs`.
    */
   async drain(reason: EndAsked): Promise<EndedRuntime> {
     const { links, clock, supervision, lifetime, store, queue } = this.#deps;
@@ -105,7 +107,7 @@ export class SupervisedRuntime {
     links.stopAccepting(record.id);
     await store.runtimes.setState(record.id, "draining");
     void announce(queue, TOPICS.changed, record.poolKey);
-    // A process that has not heard of it yet may still send a call: it is waited for before none open means none.
+    // A process that does not know of the drain yet may still send a call: wait before counting open calls.
     if (!this.isEnding) await clock.sleep(supervision.drainNoticeMs, lifetime);
     const limitMs = reason === "retired" ? supervision.retireMs : supervision.drainMs;
     for (const until = clock.now() + limitMs; clock.now() < until && !this.isEnding; ) {
@@ -116,8 +118,8 @@ export class SupervisedRuntime {
   }
 
   /**
-   * Stops and removes the Container, ends link, folder and row, and tells how it ended. Throws where the Engine does not
-   * answer: then it is to be asked again. What the Engine refuses is left to the sweeper, which tries again and again.
+   * Stops and removes the Container, link and folder, and ends the row. Resolves with how it ended. Throws if the Engine
+   * does not answer: call it again. What the Engine refuses to end, the sweeper tries again.
    */
   async end(asked?: EndAsked): Promise<EndedRuntime> {
     const { engine, links, folders, logs, store, settings, queue } = this.#deps;
@@ -131,21 +133,21 @@ export class SupervisedRuntime {
       const graceMs = this.#deps.profile.graceMs;
       await this.#try(() => engine.stopContainer(containerId, { graceMs }, never));
     } else if (failure.reason === "unhealthy") {
-      this.#tellHung(failure.hung);
+      this.#announceHung(failure.hung);
       await this.#try(() => engine.killContainer(containerId, never));
     }
     const state = await waitStopped(this.#deps, containerId, EXIT_WAIT_MS);
-    const said = links.exitOf(record.id);
-    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : said, state);
+    const reported = links.exitOf(record.id);
+    const exit = exitOf(failure?.reason === "unhealthy" ? undefined : reported, state);
     links.noteExit(record.id, exit);
-    // A Runtime that was asked to go needs no explanation; reading its log would only hold up who waits for the end.
+    // An end on purpose needs no explanation; reading the log would only delay it.
     const lines =
       failure === undefined ? [] : await lastLines(this.#deps, containerId, settings.logLinesKept);
-    const reason = this.#asked ?? failure?.reason ?? this.#outside(exit, state);
+    const reason = this.#asked ?? failure?.reason ?? this.#endedOutside(exit, state);
     const end = endOf(exit, { reason, hung: failure?.hung, lines });
     await logs.finish(record.id, EXIT_WAIT_MS);
     await this.#try(() => engine.removeContainer(containerId, never));
-    // The row first: while it lives, every process's directory opens the link that is closed here.
+    // The row first: while it is live, every process's directory would open the link again.
     await store.runtimes.end(record.id, end);
     await links.close(record.id);
     await folders.remove(record.id);
@@ -156,23 +158,23 @@ export class SupervisedRuntime {
 
   #logEnd({ logs: _lines, ...end }: RuntimeEnd): void {
     const { id: runtime, poolKey: pool } = this.live.record;
-    // A stop that was asked for is no failure, also where its exit was seen before the Engine had answered.
+    // A requested stop is no failure, even if its exit was seen before the Engine answered.
     const ok = this.#asked !== undefined || this.#failure === undefined;
     this.#deps.log[ok ? "info" : "warn"]({ op: "runtime.end", ok, runtime, pool, ...end });
   }
 
-  /** Whose doing an end was that neither Berth asked for nor the kernel's memory limit brought. */
-  #outside(exit: RuntimeExit, state: ContainerState | undefined): RuntimeEnd["reason"] | undefined {
+  /** Why it ended, if somebody else ended it: neither Berth, nor the plugin, nor the memory limit. */
+  #endedOutside(exit: RuntimeExit, state: ContainerState | undefined): RuntimeEnd["reason"] | undefined {
     const { engineHistory, links, clock } = this.#deps;
     const { record, containerId } = this.live;
     if (exit.oom) return undefined;
-    const said = links.exitOf(record.id);
-    const isGone = state === undefined && said?.exitCode === undefined && said?.signal === undefined;
+    const reported = links.exitOf(record.id);
+    const isGone = state === undefined && reported?.exitCode === undefined && reported?.signal === undefined;
     const at = this.#failure?.at ?? clock.now();
     return engineHistory.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
   }
 
-  /** An Engine that refuses to end or remove one Container must not keep its Pool from having another. */
+  /** An Engine that refuses to end or remove one Container must not block the next one of the Pool. */
   async #try(step: () => Promise<void>): Promise<void> {
     try {
       await step();
@@ -183,8 +185,8 @@ export class SupervisedRuntime {
     }
   }
 
-  /** Before it is killed: everybody who waits for an answer hears why, and not how a killed process ends. */
-  #tellHung(hung = "it did not answer"): void {
+  /** Before the kill: the open calls of all processes fail with this reason and not with that of a killed process. */
+  #announceHung(hung = "it did not answer"): void {
     const { links, queue } = this.#deps;
     const { id } = this.live.record;
     const exit = { exitCode: undefined, signal: undefined, oom: false, hung };
@@ -192,7 +194,7 @@ export class SupervisedRuntime {
     void announce(queue, TOPICS.exited, formatExit({ id, exit }));
   }
 
-  /** As `openCalls`; a Runtime that does not answer has none worth waiting for. */
+  /** As `openCalls`; a Runtime that stays silent counts as having none. */
   async #openSessions(): Promise<number> {
     const { links, clock, supervision, judge } = this.#deps;
     const held = links.find(this.live.record.id);
@@ -203,14 +205,14 @@ export class SupervisedRuntime {
       this.#unanswered = 0;
       return open;
     }
-    // On a host without time for an answer, silence is nobody's fault: the open calls go on.
+    // On a host without time for an answer, silence does not count: the open calls go on.
     if (judge.strainBetween(askedAt, clock.now()) === undefined) this.#unanswered += 1;
-    // As silent as one that counts as dead while it serves: no answer of a call comes out of it any more.
+    // As many misses as end a Runtime that serves: it will not answer its calls any more.
     const isSilent = this.#unanswered >= supervision.missesMax;
     return held.link.up && !isSilent ? held.link.openSessions : 0;
   }
 
-  /** As the runner counts them, for all processes; undefined where it does not answer. */
+  /** Open calls of all processes, as the runner counts them; undefined if it does not answer. */
   async openCalls(): Promise<number | undefined> {
     const { links, clock, supervision } = this.#deps;
     const held = links.find(this.live.record.id);

@@ -2,7 +2,7 @@ import type { RuntimeId } from "../../../domain/ids.ts";
 import type { RuntimeRecord } from "../../../domain/runtime.ts";
 import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
-/** The Runtimes of one Pool that its supervisor knows. */
+/** The observed state of one Pool: the Runtimes that this process supervises. */
 export class SupervisedRuntimes {
   readonly #byId = new Map<RuntimeId, SupervisedRuntime>();
 
@@ -18,23 +18,27 @@ export class SupervisedRuntimes {
       .sort((a, b) => generation(b) - generation(a));
   }
 
-  /** Those that take calls and whose place a newer one has taken. */
+  get isServing(): boolean {
+    return this.serving.length > 0;
+  }
+
+  /** Those that take calls and whose slot a newer one has taken. */
   get superseded(): readonly SupervisedRuntime[] {
     const { serving } = this;
     return serving.filter(({ slot }, index) => serving.findIndex((other) => other.slot === slot) < index);
   }
 
-  /** Places of those that take calls. */
+  /** Slots of those that take calls. */
   get slots(): ReadonlySet<number> {
     return new Set(this.serving.map(({ slot }) => slot));
   }
 
-  /** Some have ended, and have not been buried yet. */
+  /** Some have ended, and have not been reaped yet. */
   get haveEnded(): boolean {
     return this.all.some(({ isEnding, draining }) => isEnding && !draining);
   }
 
-  /** Of some it is to be looked at what they are granted. */
+  /** What the Engine grants some of them is to be read again. */
   get areUncertain(): boolean {
     return this.serving.some(({ isUncertain }) => isUncertain);
   }
@@ -43,21 +47,21 @@ export class SupervisedRuntimes {
     return this.#byId.get(id);
   }
 
-  add(member: SupervisedRuntime): void {
-    this.#byId.set(member.live.record.id, member);
+  add(runtime: SupervisedRuntime): void {
+    this.#byId.set(runtime.live.record.id, runtime);
   }
 
   delete(id: RuntimeId): void {
     this.#byId.delete(id);
   }
 
-  /** The row tells what is not known here: another Runtime, or that one is to drain. */
+  /** The row says what is not known here: another Runtime, or that one is to drain. */
   isUnseen({ id, state }: RuntimeRecord): boolean {
-    const member = this.#byId.get(id);
-    return member === undefined || (state === "draining" && !member.draining);
+    const runtime = this.#byId.get(id);
+    return runtime === undefined || (state === "draining" && !runtime.draining);
   }
 
-  /** Those that should run and of which the Engine's list knows nothing. */
+  /** Those that should run and whose Container is not in the Engine's list. */
   missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
     return this.all
       .filter(({ isEnding, draining, live }) => !isEnding && !draining && !running.has(live.containerId))

@@ -3,13 +3,13 @@ import type { Store } from "../../../store/store.ts";
 import type { Semaphore } from "../../../util/semaphore.ts";
 import type { SupervisedRuntimeDeps } from "./supervised-runtime.ts";
 
-/** What supervising one Pool needs. */
+/** What the supervision of one Pool needs. */
 export interface SupervisorDeps extends SupervisedRuntimeDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes" | "pools" | "installations">;
-  /** One lane: Containers with an outdated spec are replaced one at a time, over all Pools. */
+  /** One permit: outdated Containers are replaced one at a time, over all Pools. */
   readonly rollout: Semaphore;
-  /** Brings back what the Engine lost. Called once for each start that failed for that. */
+  /** Builds the lost image again. Called once for each start that failed for want of it. */
   readonly onImageMissing: (pool: Pool) => Promise<void>;
-  /** Whether the Pool's lease stands as far as this process can know. */
+  /** Whether this process holds the Pool's lease, as far as it can know. */
   readonly isHeld: (poolKey: string) => boolean;
 }

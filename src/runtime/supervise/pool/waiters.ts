@@ -7,7 +7,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** Those who wait for a Pool to become ready: installs, upgrades, restarts by hand. */
+/** The installs, upgrades and manual restarts of this process that wait until a Pool is ready. */
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 
@@ -15,7 +15,7 @@ export class Waiters {
     return this.#waiting.size > 0;
   }
 
-  /** `onGone` is called when an abort left nobody waiting. */
+  /** Rejects with the signal's reason when it aborts. `onGone` is called when nobody else waits then. */
   async wait(
     { onLog, onGone }: { readonly onLog: (text: string) => void; readonly onGone: (reason: unknown) => void },
     signal: AbortSignal,
@@ -27,13 +27,13 @@ export class Waiters {
     try {
       return await waitOrAbort(promise, signal);
     } finally {
-      // Whoever has been answered is not in the set any more.
+      // One that was answered is not in the set any more.
       const hasLeft = this.#waiting.delete(waiter);
       if (hasLeft && !this.any) onGone(signal.reason);
     }
   }
 
-  tell(text: string): void {
+  writeLog(text: string): void {
     for (const waiter of this.#waiting) waiter.onLog(text);
   }
 

@@ -5,8 +5,8 @@ import type { Task } from "../../../domain/task.ts";
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import type { Accepted } from "../../contracts/answers.ts";
 import type { AcceptInstall } from "../../contracts/installations.ts";
-import { jsonValue, type Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { jsonValue, type Tx, uuid7 } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";

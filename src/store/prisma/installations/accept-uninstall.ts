@@ -1,5 +1,5 @@
-import { type Dependent, dependentJson } from "../../../domain/dependent.ts";
 import { Fault, type FaultJson, installationNotFound } from "../../../domain/fault.ts";
+import { type Dependent, dependentJson } from "../../../domain/plugin-need.ts";
 import type { TaskEnding } from "../../../domain/task.ts";
 import type { Accepted } from "../../contracts/answers.ts";
 import type { UninstallRequest } from "../../contracts/installations.ts";

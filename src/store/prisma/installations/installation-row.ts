@@ -2,7 +2,7 @@ import type { InstallationId, TenantId } from "../../../domain/ids.ts";
 import type { Installation } from "../../../domain/installation.ts";
 import type { LimitsAsked, LimitsWanted } from "../../../domain/limits.ts";
 import type { TrustDecision } from "../../../domain/trust.ts";
-import { readLimits, toCause } from "../client/json-columns.ts";
+import { readLimits, toCause } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 
 export function toInstallation(row: rows.Installation): Installation {

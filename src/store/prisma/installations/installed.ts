@@ -3,13 +3,14 @@
  * page are read afterwards, each table once.
  */
 
-import { categoryOf } from "../../../domain/category.ts";
 import {
+  categoryOf,
   type DeclarationJson,
   type Package,
   PROVIDER_KINDS,
   type ProviderKind,
 } from "../../../domain/package.ts";
+
 import { pluginStatus, STATUS_RULES } from "../../../domain/plugin-status.ts";
 import type { PageRequest } from "../../contracts/answers.ts";
 import type {

@@ -5,8 +5,8 @@
 import { type InstallationTask, isTenantTask } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { Published } from "../../contracts/installations.ts";
-import { jsonText, jsonValue, type Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { jsonText, jsonValue, type Tx, uuid7 } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { makeSureOfDeclaration, toPackage } from "../packages/packages.ts";

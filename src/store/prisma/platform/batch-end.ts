@@ -11,8 +11,8 @@ import {
 } from "../../../domain/install-task.ts";
 import { isTaskEnded, type TaskState } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
-import type { Tx } from "../client/database.ts";
-import { toCause } from "../client/json-columns.ts";
+import { type Tx, toCause } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toTimes } from "./platform-row.ts";

@@ -1,7 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
 import type { ImageRecord, ImageRows } from "../../contracts/images.ts";
-import { type Database, jsonValue } from "../client/database.ts";
-import { toCause } from "../client/json-columns.ts";
+import { type Database, jsonValue, toCause } from "../client/database.ts";
+
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";

@@ -9,7 +9,7 @@ import {
   TENANT_TASKS,
   type TenantTask,
 } from "../../../domain/task.ts";
-import { toCause } from "../client/json-columns.ts";
+import { toCause } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 
 export function toTask(row: rows.Task): Task {

@@ -3,9 +3,9 @@ import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../..
 import { Fault } from "../../../domain/fault.ts";
 import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import type { EventRows } from "../../contracts/events.ts";
-import type { Database, Tx } from "../client/database.ts";
+import { type Database, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 

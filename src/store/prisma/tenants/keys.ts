@@ -2,9 +2,9 @@ import { Fault } from "../../../domain/fault.ts";
 import type { TenantId } from "../../../domain/ids.ts";
 import { SCOPES, type Scope } from "../../../domain/scope.ts";
 import type { ApiKey, KeyRows } from "../../contracts/keys.ts";
-import { type Database, isUniqueViolation, json, jsonText } from "../client/database.ts";
+import { type Database, isUniqueViolation, json, jsonText, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 

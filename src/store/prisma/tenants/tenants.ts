@@ -5,16 +5,14 @@ import { Fault, type FaultJson, tenantNotFound } from "../../../domain/fault.ts"
 import type { TaskId, TenantId } from "../../../domain/ids.ts";
 import { isTenantTask, type Task, type TenantTask } from "../../../domain/task.ts";
 import type { RemovalAccepted, TenantRecord, TenantRows } from "../../contracts/tenants.ts";
-
 import type { Database, Tx } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { unpublishRows } from "../installations/publication.ts";
 import { toTask } from "../tasks/task-row.ts";
 import { createTask, endTask, type Fence, holdTask, leaseLost, writeEvents } from "../tasks/task-writes.ts";
-import { holdKey, writeEvent } from "./audit.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { createTenantQuotas } from "./tenant-quotas.ts";
-import { createTenantSettings } from "./tenant-settings.ts";
 
 export function createTenantRows(db: Database): TenantRows {
   return {
@@ -196,5 +194,22 @@ function toTenant(row: CountedTenant): TenantRecord {
     packageBytes: Number(row.package_bytes),
     keys: Number(row.keys),
     runtimes: Number(row.runtimes),
+  };
+}
+
+function createTenantSettings(db: Database): Pick<TenantRows, "settings" | "setSettings"> {
+  return {
+    settings: (id) =>
+      db.run(async (prisma) => ({
+        upgrade: (await prisma.tenant.findUnique({ where: { id } }))?.autoUpgrade ?? false,
+      })),
+    setSettings: (tenantId, { upgrade }, by) =>
+      db.transaction(async (tx) => {
+        await holdTenant(tx, tenantId);
+        await holdKey(tx, by);
+        await tx.tenant.update({ where: { id: tenantId }, data: { autoUpgrade: upgrade } });
+        const subject = `upgrade=${upgrade}`;
+        await writeEvent(tx, { kind: "tenant.settings", ...{ by, tenantId, subject, result: "done" } });
+      }),
   };
 }

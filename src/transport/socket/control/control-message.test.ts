@@ -19,7 +19,7 @@ test.each([
   { op: "frame_too_large", session_id: "a-session", bytes: 20_000_000 },
   { op: "dropped", session_ids: ["one", "two"], lines: 2, bytes: 100 },
   { op: "notice", kind: "line_too_large", bytes: 20_000_000 },
-])("what a runner says is read: $op", (message) => {
+])("a message of the runner is read: $op", (message) => {
   expect(parseControlMessage(JSON.stringify(message))).toEqual(message);
 });
 
@@ -49,11 +49,11 @@ test.each([
   expect(parseControlMessage(text)).toBe("refused");
 });
 
-test("an op of a newer runner is passed over", () => {
+test("an operation of a newer runner is ignored", () => {
   expect(parseControlMessage('{"op":"weather","fine":true}')).toBeUndefined();
 });
 
-test("a hello may say more than this release knows, and says what it knows in bounds", () => {
+test("a hello may have unknown fields, and its known fields are within bounds", () => {
   const proof = "0".repeat(64);
   expect(parseHello(`{"hello":"data","count":1,"proof":"${proof}","frame_bytes_max":1}`)).toEqual({
     hello: "data",

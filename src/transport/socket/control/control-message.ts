@@ -1,12 +1,12 @@
 import { z } from "zod";
 
-/** Whole numbers alone: one that is not finite has no meaning in any of these fields. */
+/** Whole numbers only: no field has a use for others. */
 const count = z.int().nonnegative();
-/** Short, and nothing that a log or a database cannot hold: no control character, no half of a surrogate pair. */
+/** Short, and storable in logs and databases: no control character, no half of a surrogate pair. */
 const name = z
   .string()
   .max(256)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern refuses them.
   .refine((text) => text.isWellFormed() && !/[\u0000-\u001f\u007f]/.test(text));
 const proven = { count: count.optional(), proof: z.hex().length(64).optional() };
 
@@ -19,7 +19,7 @@ export type Hello = z.infer<typeof Hello>;
 
 const SESSIONS_MAX = 65_536;
 
-/** What the runner says on the control connection after its hello. */
+/** The messages of the runner on the control connection after its hello. */
 const ControlMessage = z.discriminatedUnion("op", [
   z.object({ op: z.literal("ready") }),
   z.object({
@@ -59,7 +59,7 @@ export function parseHello(text: string): Hello | undefined {
 
 const OPS: ReadonlySet<string> = new Set(ControlMessage.options.map(({ shape }) => shape.op.value));
 
-/** Undefined for what this release does not know, since a newer runner may say more; `refused` for what is out of bounds. */
+/** Undefined for an operation of a newer runner that this release does not know; `refused` for a value out of bounds. */
 export function parseControlMessage(text: string): ControlMessage | "refused" | undefined {
   const value = parseJson(text);
   const parsed = ControlMessage.safeParse(value);

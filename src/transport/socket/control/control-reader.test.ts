@@ -36,7 +36,7 @@ async function write(text: string): Promise<void> {
   await vi.advanceTimersByTimeAsync(0);
 }
 
-it("takes what ends something however much comes before it, a thousand messages a second", async () => {
+it("delivers every message, however many come before it, a thousand a second", async () => {
   await write(NOTICE.repeat(2 * PER_SECOND + 1) + LOST + EXIT);
   expect(taken).toHaveLength(PER_SECOND);
   await vi.advanceTimersByTimeAsync(1_000);
@@ -47,7 +47,7 @@ it("takes what ends something however much comes before it, a thousand messages 
   expect(delays).toBe(2);
 });
 
-it("reads nothing more while some wait, so that who floods it waits itself, and goes on afterwards", async () => {
+it("reads nothing while messages wait, so that a flooding runner waits itself, and continues afterwards", async () => {
   await write(NOTICE.repeat(PER_SECOND + 1));
   expect(socket.isPaused()).toBe(true);
   await write(EXIT);
@@ -59,7 +59,7 @@ it("reads nothing more while some wait, so that who floods it waits itself, and 
   expect(others()).toHaveLength(2);
 });
 
-it("takes what waits at once when the connection is gone", async () => {
+it("delivers what waits at once when the connection is lost", async () => {
   await write(NOTICE.repeat(PER_SECOND) + EXIT);
   socket.destroy();
   await vi.advanceTimersByTimeAsync(0);

@@ -4,29 +4,28 @@ import { type ControlMessage, parseControlMessage } from "./control-message.ts";
 
 export interface ControlReaderOptions {
   readonly onMessage: (message: ControlMessage) => void;
-  /** The connection can be read no further. */
+  /** The connection cannot be read any further. */
   readonly onBroken: (reason: string) => void;
-  /** At most once a second: so many messages were not taken, and why not the last of them. */
+  /** At most once a second: how many messages were refused, and why the last one was. */
   readonly onRefused: (refused: { readonly count: number; readonly why: string }) => void;
-  /** There were too many: the rest waits for the next second. */
+  /** There were too many messages; the rest waits for the next second. */
   readonly onDelayed: (delayed: { readonly why: string }) => void;
 }
 
 const LINE_CHARS_MAX = 1024 * 1024;
-/** A runner says a handful. */
+/** A runner sends a handful. */
 const MESSAGES_PER_SECOND_MAX = 1_000;
 const SECOND_MS = 1_000;
 
 /**
- * Reads the control connection line by line, within bounds: whatever it says costs this process little. None is passed
- * over for being one too many, as each may be what a session or a start waits for: then nothing is read for the rest of
- * the second, and who goes on writing waits.
+ * Reads the control connection line by line, within bounds on size and rate. It drops no message for being one too many,
+ * because a session or a start may wait for it: it stops reading for the rest of the second, and the writer waits.
  */
 export class ControlReader {
   readonly #options: ControlReaderOptions;
   readonly #refusals: Refusals;
   #rest = "";
-  /** Read, and not taken yet; no more than one read brings. */
+  /** Lines that were read and not handled yet: those of one read at most. */
   #waiting: string[] = [];
   #resuming: NodeJS.Timeout | undefined;
   #since = performance.now();
@@ -53,7 +52,7 @@ export class ControlReader {
     this.#waiting = this.#waiting.concat(lines);
     if (this.#rest.length > LINE_CHARS_MAX) {
       this.#rest = "";
-      this.#options.onBroken("a control message too long to be one");
+      this.#options.onBroken("a control message over the size limit");
       return;
     }
     this.#takeWaiting(socket);
@@ -73,7 +72,7 @@ export class ControlReader {
     }, leftMs);
   }
 
-  /** Begins another one where the last is over. */
+  /** Milliseconds left; starts a new second if the last one is over. */
   #leftOfSecond(): number {
     const now = performance.now();
     if (now - this.#since >= SECOND_MS) {

@@ -6,7 +6,7 @@ import type { RuntimeHealth } from "../../transport.ts";
 import { linkLost } from "../exit-fault.ts";
 import type { ControlMessage } from "./control-message.ts";
 
-/** Pings under way on one link. Each ends: by its answer, its signal, the time limit, or the end of the link. */
+/** Open pings of one link. Each ends by its answer, its signal, the time limit, or the end of the link. */
 export class Pings {
   readonly #timeoutMs: number;
   readonly #asked = new Map<number, PromiseWithResolvers<RuntimeHealth>>();
@@ -21,7 +21,7 @@ export class Pings {
     const id = this.#nextId++;
     const asked = Promise.withResolvers<RuntimeHealth>();
     const ms = this.#timeoutMs;
-    const late = () => linkLost(`The plugin gave no sign within ${ms} ms.`);
+    const late = () => linkLost(`The plugin did not answer a ping within ${ms} ms.`);
     using deadline = new Deadline({ clock: systemClock, ms, late }, signal);
     this.#asked.set(id, asked);
     try {

@@ -57,7 +57,7 @@ test("lines and announced frames come out whole and in order, wherever the bytes
   );
 });
 
-test("while room for a frame is awaited nothing is read, and what came meanwhile follows in order", async () => {
+test("nothing is read while a frame waits for room, and what came meanwhile follows in order", async () => {
   const room = Promise.withResolvers<boolean>();
   const { reader, seen, pauses } = reading({ onAnnounced: () => room.promise });
   reader.push(Buffer.from(`before\n${announced("large")}after\n`));
@@ -71,13 +71,13 @@ test("while room for a frame is awaited nothing is read, and what came meanwhile
   expect(pauses).toEqual([true, false]);
 });
 
-test("a frame without room is thrown away and the next line is read", () => {
+test("a frame without room is discarded and the next line is read", () => {
   const { reader, seen } = reading({ onAnnounced: () => false });
   reader.push(Buffer.from(`${announced("large")}after\n`));
   expect(seen).toEqual(["6:after"]);
 });
 
-test("an unannounced line over the limit breaks the connection, and no more than the limit is kept", () => {
+test("an unannounced line over the limit breaks the connection, and no more than the limit is held", () => {
   const { reader, seen, broken } = reading();
   reader.push(Buffer.from("x".repeat(40)));
   expect(broken).toEqual([]);
@@ -87,7 +87,7 @@ test("an unannounced line over the limit breaks the connection, and no more than
   expect(seen).toEqual([]);
 });
 
-test("frames that wait for room one behind the other each end their own pause", async () => {
+test("frames that wait for room one after the other each end their own pause", async () => {
   const { reader, seen, pauses } = reading({ onAnnounced: () => Promise.resolve(true) });
   reader.push(Buffer.from(`${announced("one")}${announced("two")}`));
   reader.push(Buffer.from(`${announced("three")}last\n`));
@@ -96,7 +96,7 @@ test("frames that wait for room one behind the other each end their own pause", 
   expect(pauses.filter((paused) => !paused)).toHaveLength(3);
 });
 
-test("what is thrown after a wait is told, and not thrown into nowhere", async () => {
+test("an exception after a wait is reported, and not lost", async () => {
   const failure = new Error("no");
   const { reader, thrown } = reading({
     onAnnounced: () => Promise.resolve(true),
@@ -111,7 +111,7 @@ test("what is thrown after a wait is told, and not thrown into nowhere", async (
 describe("a link has its time in each turn of the event loop", () => {
   const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-  test("what is left when it is over waits for the next turn, and follows in order", async () => {
+  test("what is left when it is over follows in the next turn, in order", async () => {
     const ends = [false, true, false, true];
     const { reader, seen, pauses } = reading({ turn: { isOver: () => ends.shift() ?? false } });
     reader.push(Buffer.from("one\ntwo\nthree\nfo"));
@@ -125,7 +125,7 @@ describe("a link has its time in each turn of the event loop", () => {
     expect(pauses).toEqual([true, true, false, false]);
   });
 
-  test("that all was read is said after the last of it, and at once where nothing waits", async () => {
+  test("the callback for everything read comes after the last line, and at once if nothing waits", async () => {
     const ends = [false, true];
     const { reader, seen } = reading({ turn: { isOver: () => ends.shift() ?? false } });
     const tell = () => reader.whenRead(() => seen.push("all read"));
@@ -138,7 +138,7 @@ describe("a link has its time in each turn of the event loop", () => {
     expect(seen).toEqual(["4:one", "all read", "4:two", "6:three", "all read"]);
   });
 
-  test("what is thrown in a later turn is told, and not thrown into nowhere", async () => {
+  test("an exception in a later turn is reported, and not lost", async () => {
     const failure = new Error("no");
     const { reader, thrown } = reading({
       turn: { isOver: () => true },
@@ -151,7 +151,7 @@ describe("a link has its time in each turn of the event loop", () => {
     expect(thrown).toEqual([failure]);
   });
 
-  test("it is over once its time has passed, and begins anew in the next turn", async () => {
+  test("it is over when its time has passed, and starts again in the next turn", async () => {
     vi.spyOn(performance, "now").mockReturnValueOnce(10).mockReturnValueOnce(11.9).mockReturnValueOnce(12);
     const turn = new Turn(2);
     expect([turn.isOver(), turn.isOver(), turn.isOver()]).toEqual([false, false, true]);

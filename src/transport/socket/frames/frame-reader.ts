@@ -2,29 +2,29 @@ import { type Announcement, parseAnnouncement } from "../../codec.ts";
 import type { Turn } from "../turn.ts";
 
 export interface FrameReaderOptions {
-  /** Longest line that may come without an announcement, in bytes. */
+  /** Longest line without an announcement, in bytes. */
   readonly lineBytesMax: number;
-  /** A whole line without its newline, at most `lineBytesMax`. Its memory is the reader's: it is not to be kept. */
+  /** A whole line without its newline, at most `lineBytesMax`. The reader reuses its memory: do not keep it. */
   readonly onLine: (line: Buffer) => void;
-  /** A large frame is about to come. True makes room, false throws it away; a promise stops the reading until it settles. */
+  /** A large frame follows. True reads it, false discards it; a promise stops reading until it settles. */
   readonly onAnnounced: (announcement: Announcement) => boolean | Promise<boolean>;
-  /** The announced line, whole, with its newline. The buffer is handed over and has memory of its own. */
+  /** The announced line, whole, with its newline. The receiver owns the buffer. */
   readonly onFrame: (announcement: Announcement, line: Buffer<ArrayBuffer>) => void;
-  /** Asks the owner to stop (true) or go on (false) feeding. */
+  /** Asks the owner to stop (true) or resume (false) pushing. */
   readonly onPause: (paused: boolean) => void;
-  /** Told what any of these threw after a wait; while there is none, it is thrown to whoever pushes. */
+  /** Gets what a callback threw after a wait; without a wait, `push` throws it. */
   readonly onThrow: (error: unknown) => void;
-  /** The other side broke the framing; nothing is read after it. */
+  /** The other side broke the framing; nothing more is read. */
   readonly onBroken: (reason: string) => void;
-  /** When it is over the reading stops, and goes on in the next one: no link holds the event loop with what it says. */
+  /** When the turn is over, reading continues in the next one, so that no link blocks the event loop. */
   readonly turn: Pick<Turn, "isOver">;
 }
 
 const NEWLINE = 10;
 
 /**
- * Cuts the bytes of a data connection into lines, whatever the pieces they arrive in. Holds at most one unfinished
- * line: `lineBytesMax`, or the frame for which its owner made room.
+ * Splits the bytes of a data connection into lines. Holds at most one unfinished line: up to `lineBytesMax`, or a frame
+ * for which its owner made room.
  */
 export class FrameReader {
   readonly #options: FrameReaderOptions;
@@ -56,7 +56,7 @@ export class FrameReader {
     }
   }
 
-  /** Calls when all that was pushed has been read: at once where nothing waits. The source may have ended long before. */
+  /** Calls back when everything pushed so far is read, at once if nothing waits; the source may have ended before. */
   whenRead(then: () => void): void {
     if (this.#waiting) this.#onRead.push(then);
     else then();
@@ -67,7 +67,7 @@ export class FrameReader {
     const length = (end < 0 ? chunk.length : end) - at;
     if (this.#restBytes + length > this.#options.lineBytesMax) {
       this.#broken = true;
-      this.#options.onBroken(`a line of over ${this.#options.lineBytesMax} bytes came unannounced`);
+      this.#options.onBroken(`an unannounced line of more than ${this.#options.lineBytesMax} bytes`);
       return chunk.length;
     }
     if (end < 0) {
@@ -127,7 +127,7 @@ export class FrameReader {
     const held = this.#held;
     this.#held = [];
     for (const chunk of held) this.push(chunk);
-    // what came meanwhile may have asked for another pause: each ends by itself
+    // Bytes that came meanwhile may have asked for another pause, which ends by itself.
     this.#options.onPause(false);
     if (this.#waiting) return;
     for (const then of this.#onRead.splice(0)) then();

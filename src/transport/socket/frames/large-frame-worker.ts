@@ -1,4 +1,4 @@
-/** The thread behind `LargeFrames`: one line in, what it says out. */
+/** The thread of `LargeFrames`: parses one line for each message. */
 import { parentPort } from "node:worker_threads";
 import { parseSessionBytes } from "../../codec.ts";
 import { packLine } from "./packed-line.ts";

@@ -20,7 +20,7 @@ const lineOf = (data: string) => {
 
 const item = (text: string) => ({ sessionId: "a", frame: { type: "stream", data: { text } } });
 
-test("frames beyond the budget wait, in order, until room is given back", async () => {
+test("frames beyond the budget wait, in order, until room is released", async () => {
   await using frames = large();
   const first = await frames.reserve("a", 6);
   const second = frames.reserve("b", 6);
@@ -32,7 +32,7 @@ test("frames beyond the budget wait, in order, until room is given back", async 
   expect(frames.heldBytes).toBe(0);
 });
 
-test("who holds more than its share lets all others through first, and has what they leave", async () => {
+test("an owner over its share waits behind all others, and gets what they leave", async () => {
   await using frames = large({ ownerBytesMax: 4 });
   const own = [await frames.reserve("a", 5), await frames.reserve("a", 5)];
   const order: string[] = [];
@@ -51,7 +51,7 @@ test("who holds more than its share lets all others through first, and has what 
   expect(frames.heldBytes).toBe(0);
 });
 
-test("a frame larger than all there is passes when it is alone", async () => {
+test("a frame larger than the budget passes when it is alone", async () => {
   await using frames = large();
   expect(frames.reserve("a", 50)).not.toBeInstanceOf(Promise);
 });
@@ -68,7 +68,7 @@ test("a frame that finds no room in time is refused and lets the next one throug
   expect(await small).toBeDefined();
 });
 
-test("room that nobody gives back comes back by time", async () => {
+test("room that nobody releases is released after a time", async () => {
   vi.useFakeTimers();
   await using frames = large({ holdMs: 1_000 });
   const room = await frames.reserve("a", 10);
@@ -79,13 +79,13 @@ test("room that nobody gives back comes back by time", async () => {
   expect(frames.heldBytes).toBe(10);
 });
 
-test("the thread reads a frame, and says what is wrong where a line is none", async () => {
+test("the thread reads a frame, and reports what is wrong with a line that is none", async () => {
   await using frames = large();
   expect(await frames.read(lineOf('{"é":1.0}'))).toMatchObject(item('{"é":1.0}'));
   expect(await frames.read(lineOf("{x"))).toMatchObject({ sessionId: "a", frame: undefined });
 });
 
-test("what is 600,000 deep ends its own call, and the thread goes on", async () => {
+test("data 600,000 levels deep ends its own call, and the thread goes on", async () => {
   await using frames = large();
   const deep = frames.read(lineOf("[".repeat(600_000)));
   const good = frames.read(lineOf("1"));
@@ -104,14 +104,14 @@ const MORTAL = `
   });
 `;
 
-test.each(["die", "throw"])("a thread that ends of a frame (%s) takes no other with it", async (how) => {
+test.each(["die", "throw"])("a thread that a frame ends (%s) fails no other frame", async (how) => {
   await using frames = large({ startWorker: () => new Worker(MORTAL, { eval: true }) });
   const reads = [how, "good", "good"].map((data) => frames.read(lineOf(`"${data}"`)));
   const outcomes = await Promise.allSettled(reads);
   expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
 });
 
-test("a thread that falls silent is replaced after a time", async () => {
+test("a thread that stops answering is replaced after a time", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   await using frames = large({ startWorker: () => new Worker(MORTAL, { eval: true }) });
   const lost = frames.read(lineOf('"silent"'));
@@ -121,7 +121,7 @@ test("a thread that falls silent is replaced after a time", async () => {
   expect(await good).toMatchObject({ frame: { type: "end" } });
 });
 
-test("an answer that cannot be read back settles like a death", async () => {
+test("an answer that cannot be deserialized counts as the death of the thread", async () => {
   let worker: Worker | undefined;
   const startWorker = () => {
     worker = new Worker(MORTAL, { eval: true });
@@ -135,7 +135,7 @@ test("an answer that cannot be read back settles like a death", async () => {
   expect(await good).toMatchObject({ frame: { type: "end" } });
 });
 
-test("a thread without work is ended, and the next frame gets another", async () => {
+test("a thread without work is ended, and the next frame gets a new one", async () => {
   let started = 0;
   const startWorker = () => {
     started++;
@@ -151,7 +151,7 @@ test("a thread without work is ended, and the next frame gets another", async ()
   expect(started).toBe(2);
 });
 
-test("an item comes back as the bytes that it was, and as their text", async () => {
+test("an item comes back as its bytes and as their text", async () => {
   await using frames = large();
   const { frame } = await frames.read(lineOf('"é\u{1f6a2}"'));
   if (frame?.type !== "stream") throw new Error(`no item: ${JSON.stringify(frame)}`);

@@ -3,23 +3,23 @@ import type { BrokenLine, SessionLine } from "../../codec.ts";
 import { type PackedLine, unpackLine } from "./packed-line.ts";
 
 export interface LargeFramesOptions {
-  /** All large frames of the process share this many bytes, from their first byte read to their delivery. */
+  /** Bytes of all large frames of the process together, from the first byte read to the delivery. */
   readonly budgetBytes: number;
-  /** Who holds more than this lets all others that wait through first: no plugin can take the room of the others. */
+  /** An owner that holds more waits behind all others, so that no plugin can take all the room. */
   readonly ownerBytesMax: number;
-  /** A frame that finds no room for so long is thrown away. */
+  /** A frame without room for so long is discarded. */
   readonly waitMs: number;
-  /** Room that nobody has given back by then is given back all the same. */
+  /** Room that is not released by then is released all the same. */
   readonly holdMs: number;
-  /** A frame that is not read by then counts as one that ended the thread. */
+  /** A frame that is not parsed by then ends the thread. */
   readonly readMs: number;
-  /** A thread without work for so long is ended, and its memory with it. */
+  /** A thread without work for so long is ended, which frees its memory. */
   readonly idleMs: number;
-  /** Makes the thread; tests bring one that dies. */
+  /** Makes the thread; for tests. */
   readonly startWorker?: () => Worker;
 }
 
-/** Room for one frame. Giving it back twice is harmless. */
+/** Room for one frame. Releasing it twice is harmless. */
 export interface Room {
   release(): void;
 }
@@ -37,8 +37,8 @@ interface Job {
 }
 
 /**
- * Room for large frames, and the thread that reads them away from the event loop. The thread has one frame at a time:
- * should it die of one, that frame alone is lost, and the others go to its successor.
+ * Grants room for large frames, and parses them in a thread, away from the event loop. The thread gets one frame at a
+ * time: if it dies, only that frame is lost, and a new thread parses the others.
  */
 export class LargeFrames implements AsyncDisposable {
   readonly #options: LargeFramesOptions;
@@ -55,12 +55,12 @@ export class LargeFrames implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Bytes of the budget that are taken. */
+  /** Bytes of the budget in use. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** First come, first served, but for those whose owner has its share: they come last. Undefined: no room in time. */
+  /** First come, first served, except that owners over their share come last. Undefined: no room in time. */
   reserve(owner: string, bytes: number): Room | Promise<Room | undefined> {
     if (this.#queue.length === 0 && this.#fits(bytes)) return this.#take(owner, bytes);
     const { promise, resolve } = Promise.withResolvers<Room | undefined>();
@@ -82,7 +82,7 @@ export class LargeFrames implements AsyncDisposable {
     return promise;
   }
 
-  /** Takes the buffer's memory away from this thread. Rejects where the thread died of the line. */
+  /** Transfers the buffer's memory to the thread. Rejects if the thread died of the line. */
   read(line: Buffer<ArrayBuffer>): Promise<SessionLine | BrokenLine> {
     const { promise, resolve, reject } = Promise.withResolvers<SessionLine | BrokenLine>();
     this.#jobs.push({ line, resolve, reject });
@@ -98,7 +98,7 @@ export class LargeFrames implements AsyncDisposable {
     await this.#worker?.terminate();
   }
 
-  /** A frame larger than all there is passes when it is alone. */
+  /** A frame larger than the budget passes when it is alone. */
   #fits(bytes: number): boolean {
     return this.#heldBytes === 0 || this.#heldBytes + bytes <= this.#options.budgetBytes;
   }
@@ -127,7 +127,7 @@ export class LargeFrames implements AsyncDisposable {
   #grantNext(): void {
     for (;;) {
       const next = this.#queue.find((waiting) => this.#isWithinShare(waiting)) ?? this.#queue[0];
-      // whoever is next must not be overtaken for ever by smaller ones
+      // Smaller frames must not overtake the next one for ever.
       if (next === undefined || !this.#fits(next.bytes)) return;
       this.#queue.splice(this.#queue.indexOf(next), 1);
       next.grant(this.#take(next.owner, next.bytes));
@@ -154,7 +154,7 @@ export class LargeFrames implements AsyncDisposable {
     worker.postMessage(job.line.buffer, [job.line.buffer]);
   }
 
-  /** A frame that comes while it ends gets another. */
+  /** A frame that arrives meanwhile gets a new thread. */
   #endIdle(): void {
     const worker = this.#worker;
     this.#worker = undefined;
@@ -166,9 +166,9 @@ export class LargeFrames implements AsyncDisposable {
     const worker = this.#options.startWorker?.() ?? startWorker();
     worker.unref();
     worker.on("message", (line: PackedLine) => this.#settle((job) => job.resolve(unpackLine(line))));
-    // an answer that cannot be read back comes as this instead
+    // An answer that cannot be deserialized comes as this event.
     worker.on("messageerror", () => terminate(worker));
-    // `exit` follows each `error`
+    // `exit` follows each `error`.
     worker.on("error", () => undefined);
     worker.on("exit", () => {
       if (this.#worker !== worker) return;
@@ -179,11 +179,11 @@ export class LargeFrames implements AsyncDisposable {
     return worker;
   }
 
-  #settle(tell: (job: Job) => void): void {
+  #settle(settle: (job: Job) => void): void {
     const current = this.#current;
     this.#current = undefined;
     clearTimeout(current?.timer);
-    if (current !== undefined) tell(current.job);
+    if (current !== undefined) settle(current.job);
     if (!this.#isClosed) this.#next();
   }
 }
@@ -198,7 +198,7 @@ function threadEnded(): Error {
   return new Error("the thread that reads large messages ended");
 }
 
-/** Its `exit` tells the rest; one that has ended already needs nothing. */
+/** The `exit` listener does the rest; a thread that has ended needs nothing. */
 function terminate(worker: Worker): void {
   worker.terminate().catch(() => undefined);
 }

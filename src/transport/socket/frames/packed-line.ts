@@ -1,7 +1,6 @@
 /**
- * How a line that was read in another thread comes back to the event loop. The text of an item is the bulk of it: as a
- * string it would be copied here, measured and made UTF-8 again for its caller, 100 ms for 15 MB, on everybody's time.
- * As bytes it changes hands.
+ * The form in which a line that another thread parsed comes back to the event loop. Its text is transferred as bytes: a
+ * string would be copied, measured and encoded to UTF-8 again here, which blocks the event loop 100 ms for 15 MB.
  */
 import type { JsonText } from "../../../domain/frame.ts";
 import type { BrokenLine, SessionLine } from "../../codec.ts";
@@ -16,7 +15,7 @@ export type PackedLine =
   | { readonly item: PackedItem; readonly line?: undefined }
   | { readonly item?: undefined; readonly line: SessionLine | BrokenLine };
 
-/** `transfer`: memory that the other thread takes over. */
+/** `transfer`: memory that moves to the other thread. */
 export function packLine(line: SessionLine | BrokenLine): {
   readonly packed: PackedLine;
   readonly transfer: readonly ArrayBuffer[];
@@ -32,7 +31,7 @@ export function unpackLine({ item, line }: PackedLine): SessionLine | BrokenLine
   return { sessionId: item.sessionId, frame: { type: "stream", data: new Utf8Text(item.utf8, item.nodes) } };
 }
 
-/** Makes the text when it is asked for. */
+/** Decodes the text when it is used. */
 class Utf8Text implements JsonText {
   readonly utf8: Uint8Array<ArrayBuffer>;
   readonly nodes: number;

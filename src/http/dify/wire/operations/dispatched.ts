@@ -1,18 +1,17 @@
 import type { Operation } from "../../../../domain/operations/operation.ts";
 import { OPERATIONS } from "../../../../domain/operations/operations.ts";
-import { AGENT_DISPATCH } from "./agent-strategy.ts";
 import { DATASOURCE_DISPATCH } from "./datasource.ts";
 import type { Dispatch, Dispatches } from "./dispatch.ts";
-import { DYNAMIC_PARAMETER_DISPATCH } from "./dynamic-parameter.ts";
 import { MODEL_DISPATCH } from "./model.ts";
-import { OAUTH_DISPATCH } from "./oauth.ts";
+import { AGENT_DISPATCH, DYNAMIC_PARAMETER_DISPATCH, OAUTH_DISPATCH } from "./other-types.ts";
+
 import { TOOL_DISPATCH } from "./tool.ts";
 import { TRIGGER_DISPATCH } from "./trigger.ts";
 
 /** An operation that has a route. */
 export type Dispatched = Operation & { readonly dispatch: Dispatch };
 
-/** By the operation's type. The daemon has no route for those that are missing here. */
+/** By the operation's type. The daemon has no route for types that are missing here. */
 const DISPATCHES: Readonly<Record<string, Dispatches>> = {
   tool: TOOL_DISPATCH,
   agent_strategy: AGENT_DISPATCH,
@@ -23,7 +22,7 @@ const DISPATCHES: Readonly<Record<string, Dispatches>> = {
   trigger: TRIGGER_DISPATCH,
 };
 
-/** Every operation that platforms which know the daemon can ask for, with its route. */
+/** Every operation with a route on the Dify door. */
 export const DISPATCHED: readonly Dispatched[] = OPERATIONS.flatMap((operation) => {
   const dispatch = DISPATCHES[operation.type]?.[operation.action];
   return dispatch === undefined ? [] : [{ ...operation, dispatch }];

@@ -14,9 +14,8 @@ import {
   text,
   whole,
 } from "../shape.ts";
-import type { Dispatches } from "./dispatch.ts";
+import { CREDENTIALS, type Dispatches, PROVIDER } from "./dispatch.ts";
 import { PROMPT_MESSAGES, TOOL_CHOICE, TOOLS } from "./prompt-messages.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const MODEL_TYPES = [
   ...["llm", "text-embedding", "rerank", "speech2text", "moderation", "tts", "text2img"],
@@ -32,7 +31,7 @@ const MODEL_FIELDS = { ...PROVIDER, model: needed(text), ...CREDENTIALS };
 
 const ANY_TYPE = { model_type: needed(text, isModelType) };
 
-/** The routes of content that is not only text take whatever type their callers know. */
+/** Routes for multimodal content accept any model type. */
 const UNCHECKED_TYPE = { model_type: needed(text) };
 
 function ofType(type: string) {
