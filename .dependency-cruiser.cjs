@@ -148,6 +148,14 @@ module.exports = {
       from: { path: "^src/installation/(requests|packages|trust|images|dependencies)/", pathNot: tests },
       to: { path: "^src/installation/steps/" },
     },
+    {
+      name: "task-engine-knows-no-step",
+      comment:
+        "The task engine runs the table of steps that the composition root hands it; it imports none of them.",
+      severity: "error",
+      from: { path: "^src/installation/task-engine/", pathNot: tests },
+      to: { path: "^src/installation/", pathNot: "^src/installation/(task-engine/|contracts[.]ts$)" },
+    },
     vendor("docker", "dockerode|docker-modem|@types/dockerode", "engine/docker/"),
     vendor("queue", "bullmq|ioredis", "queue/bullmq/"),
     vendor(

@@ -36,6 +36,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "wire-is-difys": ["http/routes/p33.ts", "../dify/wire/shape.ts"],
   "supervision-is-on-top": ["runtime/launch/p34.ts", "../supervise/keeper.ts"],
   "requests-run-no-step": ["installation/requests/p35.ts", "../steps/install.ts"],
+  "task-engine-knows-no-step": ["installation/task-engine/p36.ts", "../steps/install.ts"],
   "vendor-docker": ["engine/p17.ts", "dockerode"],
   "vendor-queue": ["queue/p18.ts", "ioredis"],
   "vendor-database": ["store/p19.ts", "@prisma/client"],

@@ -22,7 +22,7 @@ import {
 import type { BundleSettings } from "../installation/packages/bundle-uploads.ts";
 import type { IsolationSettings } from "../installation/steps/pool-shape.ts";
 import type { TakeoverSettings } from "../installation/takeover/takeover.ts";
-import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-engine/runner.ts";
+import { TASK_RUNNER_DEFAULTS, type TaskRunnerSettings } from "../installation/task-engine/runner-deps.ts";
 import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust/trust.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";

@@ -11,8 +11,10 @@ import { type InstalledCopiesDeps, startInstalledCopies } from "../installation/
 import { startDueUpgrades } from "../installation/requests/due-upgrades.ts";
 import { createInstallationRequests } from "../installation/requests/installation-requests.ts";
 import { createRebuild } from "../installation/requests/rebuild.ts";
-import { createTaskHandler } from "../installation/task-engine/runner.ts";
+import { createStepTable } from "../installation/steps/step-table.ts";
+import type { StepTable } from "../installation/task-engine/steps.ts";
 import { startSweeper } from "../installation/task-engine/sweeper.ts";
+import { createTaskHandler } from "../installation/task-engine/task-runner.ts";
 import type { Log } from "../observe/log.ts";
 import { reach } from "../observe/reach.ts";
 import { claimInstance, type InstanceHolder, watchClaim } from "../runtime/claim.ts";
@@ -225,18 +227,25 @@ function installedCopiesDeps({ config, store, packages, files, log }: Base): Ins
   };
 }
 
-/** Runs jobs, and enqueues tasks again that the queue has lost. */
-export async function startTasks(
+/** The work of each kind of task, with what it needs of this process. */
+async function openSteps(
   base: Base,
   { engine, network }: NetworkSide,
   keeper: RunningPoolKeeper,
-): Promise<void> {
-  const { config, log, scope, store, queue, packages, reader, trust, processId, caBundle } = base;
-  const tasks = taskSettings(config);
-  const handler = createTaskHandler({
-    ...{ store, queue, engine, keeper, reader, trust, log, tasks },
+): Promise<StepTable> {
+  const { config, log, store, queue, packages, reader, trust, caBundle } = base;
+  const { leaseMs, pollMs } = taskSettings(config);
+  return createStepTable({
+    store,
+    queue,
+    engine,
+    keeper,
+    reader,
+    trust,
+    log,
+    leaseMs,
+    pollMs,
     clock: systemClock,
-    worker: processId,
     packageStore: packages,
     storage: createTenantStorage(storagePlace(base)),
     dataFolder: config.dataFolder,
@@ -252,8 +261,20 @@ export async function startTasks(
     settings: buildSettings(config, { network: network.buildNetwork, caBundle }),
     instanceId: store.instanceId,
     cleanupMs: 30_000,
-    leaseMs: tasks.leaseMs,
-    pollMs: tasks.pollMs,
+  });
+}
+
+/** Takes jobs, and enqueues again the tasks whose job was lost. */
+export async function startTasks(base: Base, side: NetworkSide, keeper: RunningPoolKeeper): Promise<void> {
+  const { config, log, scope, store, queue, processId } = base;
+  const handler = createTaskHandler({
+    store,
+    queue,
+    log,
+    clock: systemClock,
+    worker: processId,
+    tasks: taskSettings(config),
+    steps: await openSteps(base, side, keeper),
   });
   const copies = scope.use(startInstalledCopies(installedCopiesDeps(base)));
   const runTask: typeof handler = async (job, signal) => {

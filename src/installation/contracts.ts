@@ -1,4 +1,4 @@
-/** What the doors need of this folder. */
+/** What the HTTP doors use of this folder. */
 import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { LimitsGranted } from "../domain/limits.ts";
@@ -13,22 +13,22 @@ import type { FetchRequest } from "./requests/accept-fetch.ts";
 
 export interface PackageUploads {
   /**
-   * Takes one archive: streamed to disk and hashed on the way, read, checked, kept under its identifier, written to
-   * the Store. Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`, `signature_*`; nothing is
-   * left then.
+   * Takes one archive: streams it to disk, hashes, reads and checks it, stores it under its identifier, then writes its
+   * row. Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`, `signature_*`, and leaves nothing
+   * behind then.
    */
   receive(
     body: AsyncIterable<Uint8Array>,
     uploader: {
       tenantId?: TenantId;
       by?: Actor;
-      /** Asked for once the body has come to its end: a form may say it last. */
+      /** Read after the end of the body: a form may send it last. */
       verifySignature?: boolean;
       /** See `TrustRequest`. */
       isVendorHeld?: boolean;
       /** Upgrades what is installed of an older version. */
       upgrade?: boolean;
-      /** Throws what speaks against keeping it; it has been read by then. */
+      /** Called with the package that was read; throws to refuse it. */
       accepts?: (pkg: Package) => void;
       fromMarketplace?: boolean;
     },
@@ -36,7 +36,7 @@ export interface PackageUploads {
   ): Promise<UploadedPackage>;
 }
 export interface UploadedPackage {
-  /** False where the same bytes were there already. */
+  /** False where the same bytes were already stored. */
   readonly created: boolean;
   readonly stored: StoredPackage;
   readonly limits: LimitsGranted;
@@ -58,7 +58,7 @@ export interface BundleRequest {
 export interface Origin {
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;
-  /** What the platform calls that source, where it has a word of its own. */
+  /** The platform's name for that source, where it differs. */
   readonly platformSource?: string;
 }
 
@@ -67,7 +67,7 @@ export interface InstallationRequests {
   install(request: {
     readonly tenantId: TenantId;
     readonly identifier: string;
-    /** An operator may install any package, a Tenant's key only what its Tenant uploaded or has. */
+    /** True for a Tenant's key, which may install only what its Tenant uploaded or has; an operator may install any. */
     readonly asTenant: boolean;
     /** Where the package came from; absent, it was uploaded. */
     readonly origin?: Origin;
@@ -75,28 +75,28 @@ export interface InstallationRequests {
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */
     readonly verifySignature?: boolean | undefined;
-    /** Identifiers by plugin id, which the task above has chosen for what this one may need. */
+    /** Identifiers by plugin id that the parent task has chosen for its dependencies. */
     readonly chosen?: Readonly<Record<string, string>>;
     readonly idempotency?: IdempotencyClaim;
     readonly by?: Actor;
   }): Promise<Accepted>;
   /**
-   * Accepts an install of what a source has: the install itself where its package is here already, else a task that
-   * fetches it first. The same while that is under way returns the same task.
+   * Accepts an install from a source: the install itself where the package is stored already, else a task that fetches
+   * it first. Repeated while that task runs, it returns the same task.
    */
   fetch(request: FetchRequest): Promise<Accepted | TaskAccepted>;
-  /** Accepts the install of all that an uploaded bundle lists, or of none. Throws `bundle_not_found`. */
+  /** Accepts the install of everything that an uploaded bundle lists, all or none. Throws `bundle_not_found`. */
   bundle(request: BundleRequest): Promise<TaskAccepted>;
   /** Accepts an uninstall; repeated, it returns the same task. */
   uninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
   /**
-   * Accepts the end of an unfinished task: its `end` event comes when what it had made is undone. Repeated, it changes
-   * nothing. Throws `task_not_found`; `conflict` for a removal and for what has ended otherwise.
+   * Cancels an unfinished task: its `end` event follows once its work is undone. Repeated, it changes nothing. Throws
+   * `task_not_found`, and `conflict` for a removal and for a task that has ended.
    */
   cancel(id: TaskId, by?: Actor): Promise<Task>;
 }
 
 export interface TaskWatch {
-  /** The task's events after `afterSeq`, then what follows until its `end` event or the signal. Throws `task_not_found`. */
+  /** Yields the task's events after `afterSeq`, and new ones until its `end` event. Throws `task_not_found`, and the signal's reason. */
   events(id: TaskId, afterSeq: number, signal: AbortSignal): AsyncIterable<TaskEvent>;
 }

@@ -6,7 +6,7 @@ import { startEventRetention } from "./event-retention.ts";
 
 const EVERY_MS = 3_600_000;
 
-/** A table with so many events that are old enough. */
+/** A table with `old` events that are due. */
 function aTable(old: number) {
   const asked: [number, number][] = [];
   const table = { old, asked, isAway: false };
@@ -29,7 +29,7 @@ function start(days: number, store: ReturnType<typeof aTable>["store"]): ManualC
   return clock;
 }
 
-test("all that is old enough goes at the start, in batches, and again each period", async () => {
+test("all events that are due are removed at the start, in batches, and again each period", async () => {
   const { table, store } = aTable(250);
   const clock = start(90, store);
   await clock.until(() => table.asked.length === 3);
@@ -39,7 +39,7 @@ test("all that is old enough goes at the start, in batches, and again each perio
   expect(table.old).toBe(0);
 });
 
-test("a database that is away for a while is asked again", async () => {
+test("a round that failed because the database was away is repeated in the next period", async () => {
   const { table, store } = aTable(1);
   table.isAway = true;
   const clock = start(90, store);

@@ -8,14 +8,14 @@ export interface EventRetentionOptions {
   readonly store: Pick<Store, "events">;
   readonly clock: Clock;
   readonly log: Log;
-  /** Audit events older than this go; 0: none ever does. */
+  /** Days after which audit events are removed; 0: never. */
   readonly days: number;
   readonly everyMs: number;
-  /** Rows that one statement removes at most. */
+  /** Rows that one statement removes at most. A round repeats it until no old row is left. */
   readonly batch: number;
 }
 
-/** Removes audit events that have been kept long enough: at the start, then each `everyMs`. */
+/** Removes audit events that are older than `days`, at the start and then each `everyMs`. */
 export function startEventRetention(options: EventRetentionOptions): AsyncDisposable {
   const scope = new Scope();
   const { clock, log, days, everyMs } = options;

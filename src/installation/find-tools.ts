@@ -5,12 +5,12 @@ import type { Store } from "../store/store.ts";
 
 const FORM = "organisation/plugin/provider";
 
-/** Names that a refusal lists. */
+/** Number of names that a refusal lists at most. */
 const NAMES_MAX = 50;
 
 /**
- * The tools of a provider of a Tenant's plugin, by its full name. Throws `invalid_input` for any other form, with the
- * full names that it may stand for; `installation_not_found`, `plugin_not_ready` before the first start,
+ * The tools of a provider of a Tenant's plugin, by the provider's full name. Throws `invalid_input` for any other form,
+ * with the full names that it may mean; `installation_not_found`; `plugin_not_ready` before the first start;
  * `provider_not_found`.
  */
 export async function findTools(
@@ -32,7 +32,7 @@ export async function findTools(
   return { ...installed, tools: listOf(offered) };
 }
 
-/** A part of a name may be the plugin's, the provider's or both: each full name that it is a part of is shown. */
+/** Shows each full name that contains the given part, which may be the plugin's name, the provider's, or both. */
 function notThreeParts(value: string, names: readonly string[]): Fault {
   const meant = value === "" ? [] : names.filter((name) => `/${name}/`.includes(`/${value}/`));
   const shown = meant.slice(0, NAMES_MAX);

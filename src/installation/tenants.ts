@@ -1,4 +1,4 @@
-/** What the doors do with Tenants as a whole. */
+/** Use cases on Tenants as a whole. */
 import type { Actor } from "../domain/audit.ts";
 import { tenantNotFound } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";
@@ -11,7 +11,7 @@ import type { Store } from "../store/store.ts";
 import { enqueueTask } from "./task-engine/enqueue-task.ts";
 
 export interface TenantUse extends TenantRecord {
-  /** What its plugins keep in their storage. */
+  /** Bytes that its plugins keep in their storage. */
   readonly storageBytes: number;
 }
 
@@ -39,7 +39,7 @@ export function createTenants({ store, storage, queue, log }: TenantsDeps): Tena
     list: async (request) => {
       const { items, nextCursor } = await store.tenants.list(request);
       const used: TenantUse[] = [];
-      // one after the other: a page of large storages must not take the disk from those who call
+      // One after the other: measuring a page of large storages at once would slow calls down.
       for (const tenant of items) used.push(await measured(tenant));
       return { items: used, nextCursor };
     },

@@ -15,8 +15,8 @@ export interface ChosenManifest {
 }
 
 /**
- * Chooses how a Package is read: by the manifest's file name, checked against what only one dialect writes, and
- * never by how large its numbers are. Throws `manifest_missing`, `manifest_invalid`.
+ * Chooses the dialect of a Package: by the manifest's file name, and by keys that only one dialect has, never by the size
+ * of its numbers. Throws `manifest_missing`, `manifest_invalid`.
  */
 export async function chooseManifest(
   files: PackageFiles,

@@ -1,13 +1,13 @@
 const WARNINGS_MAX = 50;
 const NODES_MAX = 500_000;
 
-/** What reading a Package gathers beside its result: warnings, and the count that keeps aliases from multiplying. */
+/** Collects the warnings of reading a Package, and counts its values, so that aliases cannot multiply them without end. */
 export class Findings {
   readonly #warnings = new Set<string>();
   #more = 0;
   #nodes = 0;
 
-  /** At most 50 different ones are kept, in characters that any database takes; what comes after is counted. */
+  /** Keeps at most 50 different warnings, without control characters, and counts the rest. */
   warn(written: string): void {
     const message = written.toWellFormed().replace(/\p{Cc}/gu, "\uFFFD");
     if (this.#warnings.has(message)) return;
@@ -20,7 +20,7 @@ export class Findings {
     return this.#more === 0 ? kept : [...kept, `${this.#more} more warnings are not shown`];
   }
 
-  /** False once more values were visited than any honest package has. */
+  /** Counts one value; false once there are more than any honest package has. */
   visit(): boolean {
     this.#nodes += 1;
     return this.#nodes <= NODES_MAX;

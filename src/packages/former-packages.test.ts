@@ -41,7 +41,7 @@ async function moved() {
 }
 
 describe("packages of a former store", () => {
-  it("are opened where the new one has none, and not once it has", async () => {
+  it("are opened from the former store until the new one has them", async () => {
     await using place = await moved();
     const both = withFormer(place);
     expect(await read(both, first)).toBe(`bytes of ${first}`);
@@ -60,7 +60,7 @@ describe("packages of a former store", () => {
     await expect(both.open(third)).rejects.toMatchObject({ code: "package_store_unavailable" });
   });
 
-  it("are gone from both when they are removed", async () => {
+  it("are removed from both stores", async () => {
     await using place = await moved();
     const both = withFormer(place);
     await keep(both, first, "x");
@@ -69,7 +69,7 @@ describe("packages of a former store", () => {
     expect(await both.has(first)).toBe(false);
   });
 
-  it("are copied, and what is there already stays as it is", async () => {
+  it("are copied, and what the new store has stays as it is", async () => {
     await using place = await moved();
     await keep(place.packages, second, "newer");
     await copyFormer(place, new AbortController().signal);
@@ -85,7 +85,7 @@ describe("packages of a former store", () => {
     });
   });
 
-  it("are copied when the new store is back, with one line about its absence", async () => {
+  it("are copied once the new store is back, with one log line about its outage", async () => {
     await using place = await moved();
     let refusals = 3;
     const has = async (identifier: string) => {
@@ -99,7 +99,7 @@ describe("packages of a former store", () => {
     expect(place.lines.filter(({ code }) => code === "package_store_unavailable")).toHaveLength(1);
   });
 
-  it("that cannot be read are named, and the others are copied", async () => {
+  it("that cannot be read are logged by name, and the others are copied", async () => {
     await using place = await moved();
     const open = (identifier: string) =>
       identifier === first ? Promise.reject(new Error("EIO")) : place.former.store.open(identifier);

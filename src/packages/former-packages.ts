@@ -1,7 +1,7 @@
 /**
- * A store that took the place of another, as a bucket does of the folder when it is set: what stands only in the former
- * one is still found, and is copied over. Unless it is to be emptied, the former one is only read, so that going back
- * loses nothing either.
+ * A package store that replaces another, such as a bucket that replaces the folder: archives that only the former store has
+ * are still found, and are copied over. Unless it is to be emptied, the former store is only read, so that a return to it
+ * loses nothing.
  */
 import { copyFile } from "node:fs/promises";
 import { isFault, toFault } from "../domain/fault.ts";
@@ -20,7 +20,7 @@ export interface TakeOverOptions {
   readonly former: FormerPackages;
 }
 
-/** `packages`, which opens from the former store what it has not, or cannot reach, itself. */
+/** A store that opens an archive from the former store where `packages` does not have it or cannot be reached. */
 export function withFormer({ packages, former }: TakeOverOptions): PackageStore {
   return {
     stage: () => packages.stage(),
@@ -36,7 +36,7 @@ export function withFormer({ packages, former }: TakeOverOptions): PackageStore 
         return await former.store.open(identifier, signal);
       }
     },
-    // The former one first: what is still in both would be copied again.
+    // From the former store first: otherwise the archive would be copied again.
     remove: async (identifier) => {
       await former.store.remove(identifier);
       await packages.remove(identifier);
@@ -63,14 +63,14 @@ export interface CopyOptions extends TakeOverOptions {
   readonly log: Log;
   /** Pause after a failure. */
   readonly retryMs: number;
-  /** What has been copied is removed from the former store. */
+  /** True removes from the former store what has been copied. */
   readonly empties?: boolean;
 }
 
 /**
- * Copies what only the former store has, one archive after the other, until all are there or the signal aborts. Says
- * once what it begins with and how it ends; what cannot be read there is named in the log and left out. Resolves with
- * whether all are there now.
+ * Copies the archives that only the former store has, one after the other, until all are copied or the signal aborts.
+ * Logs the start and the end; an archive that cannot be read is logged and skipped. Resolves with whether the new store
+ * has all of them.
  */
 export async function copyFormer(options: CopyOptions, signal: AbortSignal): Promise<boolean> {
   const { former, clock, log } = options;
@@ -81,7 +81,7 @@ export async function copyFormer(options: CopyOptions, signal: AbortSignal): Pro
   if (identifiers.length === 0) return true;
   log.info(
     { op: "packages.copy", packages: identifiers.length },
-    "packages of the former place are found as before, and copied to where new ones go",
+    "copying packages from the former place; they are available meanwhile",
   );
   for (const identifier of identifiers) {
     const outcome = await copyInTime(options, { identifier, outage }, signal);
@@ -89,14 +89,14 @@ export async function copyFormer(options: CopyOptions, signal: AbortSignal): Pro
     counts[outcome] += 1;
   }
   const fields = { op: "packages.copy", duration_ms: Math.round(clock.now() - startedAt), ...counts };
-  if (counts.failed === 0) log.info({ ...fields, ok: true }, "all packages of the former place are copied");
+  if (counts.failed === 0) log.info({ ...fields, ok: true }, "copied all packages of the former place");
   else log.error({ ...fields, ok: false }, "some packages of the former place could not be copied");
   return counts.failed === 0;
 }
 
 type Outcome = "copied" | "there" | "failed";
 
-/** Again and again while that may help; undefined where the signal has ended it. */
+/** Retries causes that may pass; undefined once the signal aborts. */
 async function copyInTime(
   options: CopyOptions,
   { identifier, outage }: { readonly identifier: string; readonly outage: Outage },
@@ -113,7 +113,7 @@ async function copyInTime(
   return undefined;
 }
 
-/** Throws where trying again may help. */
+/** Throws causes that may pass; others are logged. */
 async function copyOne(options: CopyOptions, identifier: string): Promise<Outcome> {
   const { packages, former, log, empties = false } = options;
   try {

@@ -19,7 +19,7 @@ export function manifestInvalid({ file, field, value, accepted, cause }: WrongFi
   });
 }
 
-/** `manifest_invalid` for a file that `file` names and the package does not hold. */
+/** `manifest_invalid` for a missing file that a field of `file` names. */
 export function fileMissing({ file, field, value }: { file: string; field: string; value: string }): Fault {
   return new Fault(
     "manifest_invalid",

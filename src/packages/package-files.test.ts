@@ -3,7 +3,7 @@ import { type RawEntry, rawZip, realFiles, temporaryFolder } from "../../test/su
 import { packageFiles } from "./package-files.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "./read-package.ts";
 
-test("modes of an archive's entries neither change the checksum nor reach the image", async () => {
+test("the modes of an archive's entries neither change the checksum nor reach the image", async () => {
   await using folder = await temporaryFolder();
   const modes = [0o104755, 0o100000, 0o100777, 0o102644, 0];
   const entries = (mode: (index: number) => number): RawEntry[] =>

@@ -12,11 +12,11 @@ export type PackageFile =
       readonly path: string;
       readonly mode: 0o644;
       readonly bytes: number;
-      /** To be read to its end, or destroyed, before the next file is asked for. */
+      /** To be read to its end, or destroyed, before the next file is requested. */
       readonly content: Readable;
     };
 
-/** What decides a Package's dependencies, with the bytes of each file. */
+/** The files that name a Package's dependencies, with their bytes. */
 export type DependencySource =
   | { readonly kind: "uv-lock"; readonly pyproject: Buffer; readonly lock: Buffer }
   | { readonly kind: "pyproject"; readonly pyproject: Buffer }
@@ -25,8 +25,8 @@ export type DependencySource =
 const DEPENDENCY_BYTES_MAX = 8 * 1_048_576;
 
 /**
- * Every file and folder that the Package puts into its image, folders before what they hold: the archive's entries
- * and whatever its dialect adds. `_assets` is always there, because the SDK wants it.
+ * Every file and folder of the Package's image, folders before their contents: the archive's entries and those that its
+ * dialect adds. There is always a folder `_assets`, because the SDK requires it.
  */
 export async function* packageFiles(
   archivePath: string,
@@ -64,7 +64,7 @@ export async function dependencySource(
   }
   if (files.has("requirements.txt"))
     return { kind: "requirements", requirements: await read("requirements.txt") };
-  throw new Fault("manifest_missing", "The package does not say what it depends on.", {
+  throw new Fault("manifest_missing", "The package does not list its dependencies.", {
     details: { field: "file", value: null, accepted: "pyproject.toml or requirements.txt at the root" },
   });
 }

@@ -8,7 +8,7 @@ import { readPackage } from "./read-package.ts";
 parentPort?.on("message", (order: ReadOrder) => {
   answer(order)
     .then((answered) => parentPort?.postMessage(answered))
-    // An answer that cannot be sent ends the thread: its order is told that, and the next one gets a new thread.
+    // An answer that cannot be sent ends the thread: its order fails, and the next one gets a new thread.
     .catch((error: unknown) =>
       setImmediate(() => {
         throw error;

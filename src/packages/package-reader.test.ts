@@ -25,14 +25,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test("the thread reads the same Package as a call here", async () => {
+test("the thread reads the same Package as this one does", async () => {
   await using reader = open();
   const here = await readPackage(archive, at, DEFAULT_READ_OPTIONS);
   const there = await Promise.all([1, 2, 3].map(() => reader.read(archive, at, never)));
   expect(there).toEqual([here, here, here]);
 });
 
-test("a refusal keeps its code, message and details over the thread", async () => {
+test("a refusal by the thread keeps its code, message and details", async () => {
   const text = join(folder, "b.difypkg");
   await writeFile(text, "not a zip");
   const here = await readPackage(text, at, DEFAULT_READ_OPTIONS).catch((error) => error);
@@ -46,7 +46,7 @@ test("a refusal keeps its code, message and details over the thread", async () =
   });
 });
 
-test("a package that takes too much of a processor is refused with the time it had", async () => {
+test("a package that takes too much processor time is refused, and the refusal names the limit", async () => {
   await using reader = open({ cpuMsMax: 1 });
   await expect(reader.read(archive, at, never)).rejects.toMatchObject({
     code: "package_too_large",
@@ -54,7 +54,7 @@ test("a package that takes too much of a processor is refused with the time it h
   });
 });
 
-test("a package that a busy machine does not get to is not called too large, and may be tried again", async () => {
+test("a package that a busy machine does not read in time is busy, not too large, and may be retried", async () => {
   await using reader = open({ timeoutMs: 1 });
   const refused = await reader.read(archive, at, never).catch((error) => error);
   expect(refused).toMatchObject({ code: "busy", rule: { retry: true } });

@@ -8,32 +8,32 @@ import type { ReadBundle } from "./bundle/read-bundle.ts";
 import type { ReadPackage, ReadPackageOptions } from "./read-package.ts";
 
 export interface PackageReader extends AsyncDisposable {
-  /** `readPackage` on another thread: same Package, same Faults. An abort ends the work. */
+  /** `readPackage` on another thread: same Package, same Faults, and `busy`. An abort ends the work. */
   read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
-  /** The same, but the Declaration shows icons as the package's files call them. */
+  /** As `read`, but the Declaration shows icons by their file names. */
   decode(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
-  /** `readBundle` likewise; a bundle is larger than a package, and has bounds of its own. */
+  /** `readBundle` on another thread; a bundle is larger than a package, and has bounds of its own. */
   readBundle(path: string, bounds: BundleBounds, signal: AbortSignal): Promise<ReadBundle>;
 }
 
 export interface BundleBounds {
   readonly archives: ReadPackageOptions;
-  /** In place of the reader's own. */
+  /** In place of the reader's limit. */
   readonly cpuMsMax: number;
 }
 
 export interface PackageReaderOptions {
   readonly archives: ReadPackageOptions;
   /**
-   * Whoever uploads chooses how much there is to parse; past this time of a processor it is `package_too_large`. Time on
-   * a clock would say as much of the machine as of the package.
+   * Processor time of one read; beyond it the package is `package_too_large`, because the uploader chooses how much there
+   * is to parse. Wall-clock time would measure the machine as well.
    */
   readonly cpuMsMax: number;
-  /** What a busy machine may make of it, by the clock; past it the read is `busy`, and may be tried again. */
+  /** Wall-clock time of one read; beyond it the read is `busy`, and may be retried. */
   readonly timeoutMs: number;
   /** Heap of one thread, in MiB: a package that needs more is `package_too_large` too. */
   readonly heapMbMax: number;
-  /** Packages that are read at the same time. */
+  /** Number of packages that are read at the same time. */
   readonly threadsMax: number;
 }
 
@@ -57,14 +57,14 @@ const Answer = z.discriminatedUnion("outcome", [
   z.object({ outcome: z.literal("failed"), error: z.instanceof(Error) }),
 ]);
 export type ReadAnswer = z.input<typeof Answer>;
-/** The thread is ours: what it has read needs no second look. */
+/** The thread runs our code: its results are not validated again. */
 const TheirPackage = z.custom<ReadPackage>((value) => value instanceof Object);
 const TheirBundle = z.custom<ReadBundle>((value) => value instanceof Object);
 
 /**
- * Reads packages beside the event loop. Parsing a manifest with hundreds of models takes the better part of a second,
- * a hostile one all that it is given: calls to plugins must not wait for either. One thread is kept for the next
- * package, because starting one costs more than most packages do.
+ * Reads packages outside the event loop, so that calls do not wait: parsing a manifest with hundreds of models takes most
+ * of a second, and a hostile one uses all the time that it gets. One thread is kept for the next package, because starting
+ * a thread costs more than reading most packages.
  */
 export function createPackageReader(options: PackageReaderOptions): PackageReader {
   return new ThreadedReader(options);
@@ -131,7 +131,7 @@ class ThreadedReader implements PackageReader {
       resourceLimits: { maxOldGenerationSizeMb: this.#options.heapMbMax },
     });
     thread.unref();
-    // Nobody waits on a thread that is kept: its end is then seen by the next package.
+    // Nothing awaits an idle thread: the next package notices its end.
     thread.on("error", () => undefined);
     thread.on("exit", () => {
       if (this.#idle === thread) this.#idle = undefined;
@@ -151,10 +151,10 @@ class ThreadedReader implements PackageReader {
   }
 }
 
-/** How soon, at the earliest, a thread is asked again what it has used. */
+/** Minimum time between two measurements of a thread. */
 const ASK_MS_MIN = 20;
 
-/** Watches what one order costs its thread; its signal aborts with the refusal. */
+/** Measures the time of one order; its signal aborts with the refusal. */
 class Overrun implements Disposable {
   readonly #abort = new AbortController();
   readonly #thread: Worker;
@@ -181,7 +181,7 @@ class Overrun implements Disposable {
     clearTimeout(this.#byTheClock);
   }
 
-  /** What cannot be known of the thread's use leaves the clock to judge. */
+  /** Where the thread cannot be measured, the wall clock alone decides. */
   #askSoon(): void {
     this.#ask().catch(() => undefined);
   }
@@ -198,7 +198,7 @@ class Overrun implements Disposable {
   }
 }
 
-/** Processor time of a thread so far; of one that does not run yet, none. */
+/** Processor time of a thread so far; 0 for one that does not run yet. */
 async function usedMs(thread: Worker): Promise<number> {
   const { user, system } = await thread.cpuUsage().catch(() => ({ user: 0, system: 0 }));
   return (user + system) / 1000;

@@ -1,18 +1,18 @@
 /**
- * Where the archives are kept: bytes under an identifier, immutable once there. `disk/` is a folder, `s3/` a bucket.
- * Where the place cannot be reached, all but `stage` throw `package_store_unavailable`.
+ * The contract of a store for archives: bytes under an identifier, immutable once stored. `disk/` is a folder, `s3/` a
+ * bucket. Where it cannot be reached, all but `stage` throw `package_store_unavailable`.
  */
 export interface PackageStore {
-  /** A path on a local disk to stream an upload into. */
+  /** A new path on a local disk to stream an upload into. */
   stage(): Promise<StagedFile>;
-  /** Keeps the staged file under the identifier. The first bytes stay: keeping again is a no-op. */
+  /** Stores the staged file under the identifier; once this resolves it is durable. The first bytes stay: a repetition changes nothing. */
   keep(staged: StagedFile, identifier: string): Promise<void>;
   has(identifier: string): Promise<boolean>;
-  /** A local file with the archive's bytes; throws `package_not_found`, `package_damaged`. */
+  /** Opens a local file with the archive's bytes. Throws `package_not_found`, `package_damaged`. */
   open(identifier: string, signal?: AbortSignal): Promise<OpenedPackage>;
-  /** Removing what is not there is no error. */
+  /** Removes the archive, if there is one. */
   remove(identifier: string): Promise<void>;
-  /** Every archive that is there, in no order; what comes or goes meanwhile may be missing. */
+  /** Yields every archive, in no order; one that is stored or removed meanwhile may be missing. */
   list(signal: AbortSignal): AsyncIterable<StoredArchive>;
   /** Rejects while archives can be neither kept nor opened. */
   ping(signal: AbortSignal): Promise<void>;
@@ -24,12 +24,12 @@ export interface StoredArchive {
   readonly keptAt: Date;
 }
 
-/** Disposing removes the file unless it was kept. */
+/** Disposing removes the file unless `keep` has taken it. */
 export interface StagedFile extends AsyncDisposable {
   readonly path: string;
 }
 
-/** The file stays until it is disposed, whatever happens to the archive meanwhile. */
+/** The file stays readable until it is disposed, even if the archive is removed meanwhile. */
 export interface OpenedPackage extends AsyncDisposable {
   readonly path: string;
   readonly bytes: number;

@@ -32,7 +32,7 @@ describe("the texts of a package", () => {
     await folder[Symbol.asyncDispose]();
   });
 
-  test("READMEs are found in their languages, and what is none is not one", async () => {
+  test("READMEs are found by their language, and other files are not READMEs", async () => {
     const readmes = await readReadmes(archive);
     expect(Object.fromEntries(readmes)).toEqual({
       en_US: "# Echo\uFFFD",
@@ -45,7 +45,7 @@ describe("the texts of a package", () => {
     expect(chooseReadme(new Map(), "en_US")).toBeUndefined();
   });
 
-  test("an asset is found by its own name and by the one that the declaration shows", async () => {
+  test("an asset is found by its file name and by the id that the declaration shows", async () => {
     const { declaration } = await readPackage(path, new Date(0), DEFAULT_READ_OPTIONS);
     expect(declaration["icon"]).toMatch(/^[0-9a-f]{64}\.svg$/);
     expect(await findAsset(archive, String(declaration["icon"]))).toBe("_assets/icon.svg");

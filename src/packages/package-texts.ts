@@ -1,4 +1,4 @@
-/** What a package says for people, straight from its archive: assets, READMEs in their languages, the privacy notice. */
+/** Reads a package's texts for people from its archive: assets, READMEs in their languages, the privacy notice. */
 import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { storableText } from "../util/storable.ts";
@@ -9,12 +9,12 @@ const ASSET_ID = /^[0-9a-f]{64}(\.[^/]*)?$/;
 const README = /^readme\/README_([a-z]{2}_[A-Za-z]{2,})\.md$/;
 const LANGUAGE_CHARS_MAX = 10;
 
-/** Of one text; a longer one is as good as none. */
+/** Size of one text; a longer one is ignored. */
 const TEXT_BYTES_MAX = 1_048_576;
 
 /**
- * The path of an asset: by its own name below `_assets/`, or by the name under which a Declaration shows it, which is
- * made of its contents; to find one by that all assets with its extension may have to be read.
+ * The path of an asset, by its name below `_assets/` or by the id under which a Declaration shows it. The id is a digest:
+ * to find it, all assets with its extension may have to be read.
  */
 export async function findAsset(files: PackageFiles, name: string): Promise<string | undefined> {
   if (files.has(ASSETS + name)) return ASSETS + name;
@@ -31,7 +31,7 @@ export async function findAsset(files: PackageFiles, name: string): Promise<stri
   return undefined;
 }
 
-/** By language; `README.md` is the English one. */
+/** The READMEs by language; `README.md` is the English one. */
 export async function readReadmes(files: PackageFiles): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   const english = await readText(files, "README.md");
@@ -45,7 +45,7 @@ export async function readReadmes(files: PackageFiles): Promise<ReadonlyMap<stri
   return found;
 }
 
-/** The asked language, else English, else any. */
+/** The README in that language, else in English, else in any. */
 export function chooseReadme(
   readmes: ReadonlyMap<string, string>,
   language: string,
@@ -60,7 +60,7 @@ export type Privacy =
   | { readonly type: "file"; readonly path: string; readonly content: string }
   | { readonly type: "url"; readonly url: string };
 
-/** What the manifest's `privacy` names, a file or an address; where it names nothing, `PRIVACY.md`. */
+/** The privacy notice that the manifest's `privacy` names, a file or a URL; where it names none, `PRIVACY.md`. */
 export async function readPrivacy(files: PackageFiles, named: unknown): Promise<Privacy | undefined> {
   const text = typeof named === "string" ? named.trim() : "";
   if (/^https?:\/\//i.test(text)) return URL.canParse(text) ? { type: "url", url: text } : undefined;
@@ -72,7 +72,7 @@ export async function readPrivacy(files: PackageFiles, named: unknown): Promise<
   return undefined;
 }
 
-/** Without what no database takes; bytes that are no UTF-8 show as such. */
+/** Reads a text without characters that databases refuse; invalid UTF-8 becomes U+FFFD. */
 async function readText(files: PackageFiles, path: string): Promise<string | undefined> {
   if (!files.has(path) || files.bytesOf(path) > TEXT_BYTES_MAX) return undefined;
   const text = (await files.read(path, TEXT_BYTES_MAX)).toString("utf8");

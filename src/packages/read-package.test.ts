@@ -103,7 +103,7 @@ describe("a package of the real dialect", () => {
     });
   });
 
-  it("says in a warning what a stricter reader would object to", async () => {
+  it("gets a warning for what a stricter reader would refuse", async () => {
     const pkg = await read(manifest("memory: 1048576", "memory: 256"));
     expect(pkg.limitsAsked.memoryBytes).toBe(256);
     expect(pkg.warnings).toEqual([
@@ -152,7 +152,7 @@ describe("a package of the real dialect", () => {
     });
   });
 
-  it("takes an anchor, a merge key and a quoted line that is not indented", async () => {
+  it("may contain an anchor, a merge key and a quoted line that is not indented", async () => {
     const provider = realFiles()["provider/echo.yaml"] ?? "";
     const yaml = `base: &base { author: acme, icon: icon.svg, label: { en_US: "Two\nlines" } }\nidentity: { <<: *base, name: other }\n${provider.slice(provider.indexOf("\n"))}`;
     const pkg = await read(realFiles({ "provider/echo.yaml": yaml }));
@@ -186,7 +186,7 @@ describe("the choice of dialect", () => {
     await expect(read({ "main.py": "" })).rejects.toMatchObject({ code: "manifest_missing" });
   });
 
-  it("reads JSON with real markers in bytes, and says so", async () => {
+  it("reads sizes in JSON with real markers as bytes, with a warning", async () => {
     const json = JSON.stringify({
       version: "1.0.0",
       type: "plugin",
@@ -214,7 +214,7 @@ describe("the choice of dialect", () => {
     expect(await read(seedFiles({ ...mixed, dialect: "seed" }))).toMatchObject({ dialect: "seed" });
   });
 
-  it("takes the real manifest where both are there, if they name the same package", async () => {
+  it("reads the real manifest where both exist, if they name the same package", async () => {
     const seed = (version: string) => JSON.stringify({ author: "acme", name: "echo", version });
     expect(await read(realFiles({ "manifest.json": seed("0.0.1") }))).toMatchObject({ dialect: "real" });
     await expect(read(realFiles({ "manifest.json": seed("0.0.2") }))).rejects.toMatchObject({

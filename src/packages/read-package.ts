@@ -16,9 +16,9 @@ import { readEvidence, type SignatureEvidence } from "./signature/evidence.ts";
 import { parseYaml, type Source } from "./yaml-source.ts";
 
 export interface ReadPackageOptions extends ArchiveLimits {
-  /** Of one YAML or JSON file: reading one keeps the event loop busy in proportion. */
+  /** Size of one YAML or JSON file: the time to parse one grows with it. */
   readonly yamlBytesMax: number;
-  /** `names`: the Declaration shows icons as the package's files call them, not by their ids. */
+  /** `names`: the Declaration shows icons by their file names, not by their ids. */
   readonly icons?: "ids" | "names";
 }
 
@@ -29,14 +29,15 @@ export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
   yamlBytesMax: 262_144,
 };
 
-/** A Package with what its archive brings for a decision about trust. */
+/** A Package with the evidence of its archive for a decision about trust. */
 export interface ReadPackage extends Package {
   readonly evidence: SignatureEvidence;
 }
 
 /**
- * Reads the archive at `path` as a Package: safety, manifest in either dialect, Declaration, checksum, identifier.
- * `uploadedAt` is when a seed manifest was made that does not say. The same bytes give the same Package.
+ * Reads the archive at `path` as a Package: checks its paths and sizes, reads the manifest in either dialect and the
+ * Declaration, and computes checksum and identifier. `uploadedAt` stands in for a seed manifest's missing time. The same
+ * bytes give the same Package.
  * Throws `package_not_zip`, `package_unsafe`, `package_too_large`, `manifest_*`, `identifier_too_long`.
  */
 export async function readPackage(
@@ -61,7 +62,7 @@ export async function readPackage(
   formatPackageRef({ ...ref, checksum: "0".repeat(64) });
   if (!read.files.has("requirements.txt") && !read.files.has("pyproject.toml")) {
     findings.warn(
-      "neither pyproject.toml nor requirements.txt is in the package: nothing can be installed for it",
+      "the package has neither pyproject.toml nor requirements.txt: no dependencies are installed for it",
     );
   }
   const digests = await digestsOf(archive);
@@ -85,17 +86,17 @@ export async function readPackage(
 
 export interface OpenedDialect {
   readonly dialect: Dialect;
-  /** In the real dialect's form, whatever the archive holds. */
+  /** In the form of the real dialect. */
   readonly manifest: Source;
-  /** The archive's files with those of the overlay over them. */
+  /** The archive's files, with those of the overlay in place of their own. */
   readonly files: PackageFiles;
   readonly overlay: ReadonlyMap<string, Buffer>;
   readonly limitsAsked: LimitsAsked | undefined;
-  /** Only the seed dialect says any: for the others they stand in bundles. */
+  /** Only manifests of the seed dialect list them; for real packages bundles do. */
   readonly dependencies: readonly PluginNeed[];
 }
 
-/** The archive as a package of the real dialect: with an overlay, where it is none. */
+/** Opens the archive as a package of the real dialect; one of the seed dialect gets an overlay. */
 export async function openDialect(
   archive: PackageFiles,
   options: { readonly findings: Findings; readonly createdAt: string; readonly yamlBytesMax: number },
@@ -129,13 +130,13 @@ export async function openDialect(
   };
 }
 
-/** Real packages declare memory that nobody ever enforced: it counts as advice. They ask for nothing else. */
+/** Memory that real packages declare was never enforced: it counts as advice. They declare no other limits. */
 function realLimits(manifest: Source): LimitsAsked {
   const memory = manifest.get("resource").get("memory").number ?? 0;
   return memory > 0 ? { memoryBytes: memory, memoryIsHard: false } : { memoryIsHard: false };
 }
 
-/** The files with others laid over them: one that is in both is the overlay's. */
+/** Both sets of files as one; a file in both is the overlay's. */
 function layerFiles(below: PackageFiles, overlay: ReadonlyMap<string, Buffer>): PackageFiles {
   const added = [...overlay.keys()].filter((path) => !below.has(path));
   return {

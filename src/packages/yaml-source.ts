@@ -23,14 +23,14 @@ const DEPTH_MAX = 64;
 
 interface FileContext {
   readonly file: string;
-  /** What each alias stands for: looking it up in the document takes time in proportion to its size. */
+  /** The node of each alias: a lookup in the document would take time in proportion to its size. */
   readonly targets: ReadonlyMap<Alias, Node>;
   readonly findings: Findings;
 }
 
 /**
- * One place in a YAML file: a value, or the absence of one, with the field's name. Scalars keep the text they were
- * written with, because a string field takes `no`, `0` and `1.10` as they stand. YAML 1.2 core, merge keys included.
+ * One place in a YAML file: a value, or the absence of one, with the field's name. Scalars keep their written text,
+ * because a string field accepts `no`, `0` and `1.10` as they are. YAML 1.2 core, with merge keys.
  */
 export class Source {
   readonly field: string;
@@ -53,7 +53,7 @@ export class Source {
     return this.#context.file;
   }
 
-  /** True where nothing was written, or only null. */
+  /** True for a missing value and for null. */
   get isEmpty(): boolean {
     const node = this.#node;
     return node === undefined || (isScalar(node) && node.value === null);
@@ -68,20 +68,20 @@ export class Source {
     return isScalar(this.#node) && !this.isEmpty;
   }
 
-  /** The text of a scalar as it was written. */
+  /** The text of a scalar as written. */
   get text(): string | undefined {
     const node = this.#node;
     if (!isScalar(node) || this.isEmpty) return undefined;
     return node.source ?? String(node.value);
   }
 
-  /** The number of a scalar that is written without quotes. */
+  /** The number of a scalar without quotes. */
   get number(): number | undefined {
     const node = this.#node;
     return isScalar(node) && typeof node.value === "number" ? node.value : undefined;
   }
 
-  /** The truth value of a scalar without quotes, in the words that a boolean field takes: `yes` and `off` too. */
+  /** The truth value of a scalar without quotes, in the words that a boolean field accepts: `yes` and `off` too. */
   get flag(): boolean | undefined {
     const node = this.#node;
     if (!isScalar(node)) return undefined;
@@ -104,7 +104,7 @@ export class Source {
     return node.items.map((item, index) => this.#child(asNode(item), `${this.field}[${index}]`));
   }
 
-  /** The value as JSON; what JSON cannot say (infinity, not a number) becomes its text. */
+  /** The value as JSON; infinity and NaN, which JSON does not have, become their text. */
   toJson(): Json {
     if (this.isList) return this.items.map((item) => item.toJson());
     if (this.isMap) return Object.fromEntries(this.keys.map((key) => [key, this.get(key).toJson()]));
@@ -161,7 +161,7 @@ export class Source {
     return entries;
   }
 
-  /** What a merge key brings in never overrides what stands beside it. */
+  /** Merged keys never override the map's own. */
   #merge(entries: Map<string, Node | undefined>, value: Node | undefined, merges: number): void {
     const from = resolveAlias(value, this.#context.targets);
     for (const source of isSeq(from) ? from.items.map(asNode) : [from]) {
@@ -191,7 +191,7 @@ function resolveAlias(node: Node | undefined, targets: ReadonlyMap<Alias, Node>)
   return isAlias(node) ? targets.get(node) : node;
 }
 
-/** An alias stands for the last node before it that has its anchor. */
+/** An alias refers to the last node before it that has its anchor. */
 function findTargets(document: Document): ReadonlyMap<Alias, Node> {
   const anchors = new Map<string, Node>();
   const targets = new Map<Alias, Node>();
@@ -207,7 +207,7 @@ function findTargets(document: Document): ReadonlyMap<Alias, Node> {
   return targets;
 }
 
-/** Reads the first document of a YAML file. Throws `manifest_invalid` with the place of what cannot be read. */
+/** Reads the first document of a YAML file. Throws `manifest_invalid` with the place that cannot be read. */
 export function parseYaml(bytes: Buffer, file: string, findings: Findings): Source {
   const document = parseYamlDocument(bytes, file);
   const targets = findTargets(document);
@@ -227,8 +227,8 @@ export function parseYamlDocument(bytes: Buffer, file: string): Document {
 const REPAIRS_MAX = 20;
 
 /**
- * Other parsers let a quoted text go on in a line that is not indented, and published packages count on it: such a
- * line is joined to the one before, which is what folding makes of it.
+ * Other parsers accept a quoted text that continues in a line without indentation, and published packages rely on it: such
+ * a line is joined to the one before, as folding would do.
  */
 function parseFirst(written: string, file: string): Document {
   let text = written;

@@ -1,23 +1,23 @@
 /**
- * The Queue contract: delivery, nothing more. Truth is in the Store; a job says "look at this row", so losing one
- * costs a sweep and running one twice costs a look.
+ * The Queue contract: delivers jobs and messages, and holds no state. Rows of the Store are the truth; a job only names
+ * one, so a lost job costs the time until the next sweep, and a repeated one costs a query.
  */
 import type { JobName, JobPayload } from "./jobs.ts";
 
 export interface Queue extends AsyncDisposable {
   /**
-   * Hands the job over within `timeoutMs` of the setting or throws `queue_unavailable`. A job with the same dedupe
-   * key that has not finished yet swallows this one.
+   * Enqueues the job, or throws `queue_unavailable` after the adapter's time limit. An unfinished job with the same dedupe
+   * key swallows this one.
    */
   enqueue<N extends JobName>(name: N, payload: JobPayload<N>): Promise<void>;
-  /** Starts working on jobs; disposing it waits for running handlers after aborting their signal. */
+  /** Starts to run jobs. Disposing it aborts the signal of running handlers, then waits for them. */
   work(handlers: JobHandlers): Promise<AsyncDisposable>;
-  /** Calls back each time the connection comes back after a loss. */
+  /** Calls the listener each time the connection is back after a loss. */
   onReconnect(listener: () => void): void;
-  /** Tells every process that uses this queue; best effort, unordered: receivers also poll the Store. */
+  /** Sends a message to every process that uses this queue. Best effort, unordered: receivers also poll the Store. */
   publish(topic: string, message: string): Promise<void>;
   subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
-  /** Resolves when the queue answers, in the time of `enqueue`; else `queue_unavailable`. */
+  /** Resolves when the queue answers; throws `queue_unavailable` after the time limit of `enqueue`. */
   ping(): Promise<void>;
 }
 

@@ -68,7 +68,7 @@ test.each([
   expect(await policy.resolve("a.example")).toEqual(of(address));
 });
 
-test("what the operator lists is admitted, and nothing beside it", async () => {
+test("addresses that the operator lists are allowed, and no others", async () => {
   const policy = createAddressPolicy({ allowed: ["10.1.0.0/16", "fd00::/8", "127.0.0.1"], lookup: none });
   for (const address of ["10.1.255.1", "fd00::1", "127.0.0.1", "::ffff:10.1.0.1"])
     expect(await policy.resolve(address)).toMatchObject([{ address }]);
@@ -76,7 +76,7 @@ test("what the operator lists is admitted, and nothing beside it", async () => {
     await expect(policy.resolve(address)).rejects.toMatchObject({ code: "source_address_refused" });
 });
 
-test("of a name's addresses the public ones are left; a literal address is not looked up", async () => {
+test("only the public addresses of a name are allowed; a literal address is not looked up", async () => {
   const asked: string[] = [];
   const lookup = (host: string) => {
     asked.push(host);
@@ -88,7 +88,7 @@ test("of a name's addresses the public ones are left; a literal address is not l
   expect(asked).toEqual(["a.example"]);
 });
 
-test("a refusal does not tell which addresses a name has inside", async () => {
+test("a refusal does not show the private addresses of a name", async () => {
   const policy = createAddressPolicy({ allowed: [], lookup: () => Promise.resolve(of("10.20.30.40")) });
   const refusal = await policy.resolve("db.internal").catch((error: unknown) => error);
   expect(

@@ -1,6 +1,6 @@
 /**
- * Which addresses a download may connect to. A URL comes from a tenant, or from whoever answers with a redirect, and
- * Berth stands inside the operator's network: what is not a public address is refused unless the operator listed it.
+ * Decides which addresses a download may connect to. A URL comes from a tenant, or from a server that redirects, and
+ * Berth runs inside the operator's network: an address that is not public is refused unless the operator listed it.
  */
 import { lookup as dnsLookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
@@ -11,15 +11,15 @@ export interface Address {
   readonly family: number;
 }
 
-/** All addresses of a name; rejects as the platform does. */
+/** Resolves with all addresses of a name; rejects as `dns.lookup` does. */
 export type Lookup = (host: string) => Promise<readonly Address[]>;
 
 export const systemLookup: Lookup = (host) => dnsLookup(host, { all: true, verbatim: true });
 
 export interface AddressPolicy {
   /**
-   * The addresses of the host that may be connected to. The caller must connect to one of these and ask no second
-   * time: a name may mean something else by then. Throws `source_address_refused`, and what the look-up throws.
+   * The allowed addresses of the host. The caller must connect to one of these and not look the name up again: it may
+   * have other addresses by then. Throws `source_address_refused`, and what the lookup throws.
    */
   resolve(host: string): Promise<readonly Address[]>;
 }
@@ -49,17 +49,17 @@ function createPublicCheck(): (address: Address) => boolean {
   const global = blockListOf(GLOBAL);
   const translated = blockListOf([TRANSLATED]);
   return (given) => {
-    // a zone belongs to addresses of one link
+    // Addresses with a zone are local to one link.
     if (given.address.includes("%")) return false;
     const one = translated.check(given.address, typeOf(given)) ? embeddedIpv4(given) : given;
     return global.check(one.address, typeOf(one)) && !reserved.check(one.address, typeOf(one));
   };
 }
 
-/** What is given out as global: all of IPv4, also mapped into IPv6, and one eighth of IPv6. */
+/** The global address space: all of IPv4, also mapped into IPv6, and one eighth of IPv6. */
 const GLOBAL = ["0.0.0.0/0", "::ffff:0:0/96", "2000::/3"];
 
-/** IPv4 as a network of IPv6 alone reaches it. */
+/** The prefix under which an IPv6-only network reaches IPv4 addresses. */
 const TRANSLATED = "64:ff9b::/96";
 
 /** The special-purpose registries of IPv4, and of IPv6 within its global part. */
@@ -84,13 +84,13 @@ const RESERVED = [
   "240.0.0.0/4",
   "2001::/23",
   "2001:db8::/32",
-  // embeds an IPv4 address, which may be any
+  // Embeds any IPv4 address.
   "2002::/16",
   "2620:4f:8000::/48",
   "3fff::/20",
 ];
 
-/** A check of an IPv4 address that is mapped into IPv6 finds the rules of IPv4. */
+/** The list applies rules for IPv4 also to IPv4 addresses that are mapped into IPv6. */
 function blockListOf(networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {
@@ -106,7 +106,7 @@ function typeOf({ family }: Pick<Address, "family">): "ipv4" | "ipv6" {
   return family === 6 ? "ipv6" : "ipv4";
 }
 
-/** The last 32 bits. */
+/** The IPv4 address in the last 32 bits. */
 function embeddedIpv4({ address }: Address): Address {
   const groups = new URL(`http://[${address}]`).hostname.slice(1, -1).split(":").slice(-2);
   const bytes = groups.flatMap((group) => {
@@ -116,11 +116,11 @@ function embeddedIpv4({ address }: Address): Address {
   return { address: bytes.join("."), family: 4 };
 }
 
-/** Which addresses a name has inside the operator's network is nobody's business: the log has them. */
+/** The message keeps the addresses private, which may be inside the operator's network; the log has them. */
 function refused(host: string, found: readonly Address[]): Fault {
   return new Fault(
     "source_address_refused",
-    `${host} has no public address; a download goes there only where BERTH_SOURCE_PRIVATE_NETWORKS lists it.`,
+    `${host} has no public address; to allow it, add its network to BERTH_SOURCE_PRIVATE_NETWORKS.`,
     {
       details: { field: "host", value: host, accepted: "a host with a public address" },
       context: { addresses: found.map(({ address }) => address) },

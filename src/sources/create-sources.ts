@@ -18,9 +18,9 @@ import type {
 
 export interface SourcesDeps {
   readonly settings: SourceSettings;
-  /** What servers' certificates are checked against. */
+  /** Authorities for the servers' certificates. */
   readonly trust: SecureContext;
-  /** Finds the addresses of a name; the system's look-up unless a test has its own. */
+  /** Finds the addresses of a name; by default the system's lookup. */
   readonly lookup?: Lookup;
 }
 
@@ -59,12 +59,12 @@ async function fetchOne(
 function tooSlow({ source }: FetchRequest, totalMs: number): Fault {
   return new Fault(
     "source_timeout",
-    `${formatSource(source)} was not there after ${totalMs} ms; what has come is kept for the next try.`,
+    `${formatSource(source)} was not complete after ${totalMs} ms; the next try continues with what has arrived.`,
     { details: { clock: "total", limit_ms: totalMs } },
   );
 }
 
-/** The marketplace serves an archive under its identifier; that the archive is the one that it names, reading tells. */
+/** Downloads an archive by its identifier. The caller checks that it is that package by reading it. */
 function fetchFromMarketplace(
   { download, marketplace }: { readonly download: Downloader; readonly marketplace: MarketplaceSettings },
   { source, folder }: FetchRequest<SourceOf<"marketplace">>,
@@ -83,7 +83,7 @@ function fetchFromMarketplace(
   );
 }
 
-/** An address with the digest of what must come from there. No token goes to an address that a tenant names. */
+/** Downloads from an address with a digest. No token is sent to an address that a tenant names. */
 function fetchFromUrl(
   { download }: { readonly download: Downloader },
   { source, folder }: FetchRequest<SourceOf<"url">>,

@@ -1,4 +1,4 @@
-/** One file over HTTP: bounded in size and time, gone on with where it was cut, begun anew where that is not possible. */
+/** Downloads one file over HTTP, bounded in size and time. It resumes an interrupted download, or starts over where it cannot. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
 import type { IdleClock } from "../util/idle-clock.ts";
@@ -10,18 +10,19 @@ import { transfer } from "./transfer.ts";
 import { repeat } from "./tries.ts";
 
 export interface Download extends HttpGet {
-  /** Tells downloads apart: bytes of another key are not gone on with. */
+  /** Identifies the download: bytes of another key are not resumed. */
   readonly key: string;
   readonly folder: string;
-  /** Hex; undefined: the source names none. */
+  /** Hex; undefined where the source names no digest. */
   readonly sha256?: string | undefined;
-  /** The setting with the token that would open what is closed. */
+  /** Name of the setting for the source's token, for messages. */
   readonly tokenSetting?: string | undefined;
 }
 
 export interface Downloader {
+  /** Resolves once the file is whole and has its digest. Throws the Faults of a source. */
   file(download: Download, hooks: FetchHooks, signal: AbortSignal): Promise<FetchedArchive>;
-  /** A short answer, as text. */
+  /** Reads a short answer as text: at most 8 MiB. Throws the Faults of a source. */
   text(request: HttpGet & Pick<Download, "tokenSetting">, signal: AbortSignal): Promise<string>;
 }
 
@@ -38,9 +39,9 @@ export function createDownloader(deps: DownloaderDeps): Downloader {
       const part = new PartialFile(download.folder);
       const found = await part.find(download.key);
       await complete(deps, { download, part, hooks }, signal);
-      // Bytes that stood on the disk while the machine stopped may not be those that were written.
+      // A machine that stopped may have lost bytes that were written.
       if (found !== undefined && !(await hasDigest(part, download.sha256))) {
-        hooks.onNote("what an earlier try had left is damaged; the download begins anew");
+        hooks.onNote("the partial file of an earlier try is damaged; the download starts over");
         await part.clear();
         await complete(deps, { download, part, hooks }, signal);
       }
@@ -60,7 +61,7 @@ interface Work {
   readonly hooks: FetchHooks;
 }
 
-/** All bytes, in as many connections as it takes; tries that bring nothing new are counted. */
+/** Downloads all bytes, over as many connections as needed; only tries without a further byte count as failures. */
 async function complete(deps: DownloaderDeps, work: Work, signal: AbortSignal): Promise<void> {
   const { download, part, hooks } = work;
   let reached = -1;
@@ -68,7 +69,7 @@ async function complete(deps: DownloaderDeps, work: Work, signal: AbortSignal): 
     const bytes = (await part.find(download.key))?.bytes ?? 0;
     const isFurther = bytes > reached && bytes > 0;
     reached = Math.max(reached, bytes);
-    hooks.onNote(`${fault.message} ${bytes} bytes are there; trying again`);
+    hooks.onNote(`${fault.message} ${bytes} bytes have arrived; retrying`);
     return isFurther;
   };
   await repeat(deps.settings, { url: download.url, onFailure }, signal, (until) =>
@@ -90,7 +91,8 @@ async function textOnce(
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
       clock.heard();
       bytes += chunk.length;
-      if (bytes > TEXT_BYTES_MAX) throw unusable(`${withoutQuery(answer.url)} answers more than a list.`);
+      if (bytes > TEXT_BYTES_MAX)
+        throw unusable(`${withoutQuery(answer.url)} answers with more than ${TEXT_BYTES_MAX} bytes.`);
       chunks.push(chunk);
     }
     return Buffer.concat(chunks).toString("utf8");
@@ -106,11 +108,7 @@ async function hasDigest(part: PartialFile, sha256: string | undefined): Promise
 async function wrongDigest(part: PartialFile, { url, sha256 }: Download): Promise<Fault> {
   const found = await part.sha256();
   const where = withoutQuery(url);
-  return new Fault(
-    "source_digest_mismatch",
-    `${where} has the SHA-256 ${found}, and ${sha256} was asked for.`,
-    {
-      details: { field: "sha256", value: sha256, found },
-    },
-  );
+  return new Fault("source_digest_mismatch", `${where} has the SHA-256 ${found} instead of ${sha256}.`, {
+    details: { field: "sha256", value: sha256, found },
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * An asset of a release. Without a token the file is fetched as a browser fetches it, which costs none of the API's
- * few requests an hour; with one over the API, the only way to what is private.
+ * Fetches an asset of a release. Without a token it downloads the file as a browser does, which uses none of the API's few
+ * requests an hour; with one it uses the API, the only way to private releases.
  */
 import { z } from "zod";
 import { Fault } from "../domain/fault.ts";
@@ -17,7 +17,7 @@ type Github = SourceOf<"github">;
 
 const TOKEN_SETTING = "BERTH_GITHUB_TOKEN";
 
-/** Of the API's answer what is needed; `digest` is there for what was uploaded since the API tells it. */
+/** The used part of the API's answer; older assets have no `digest`. */
 const Release = z.object({
   assets: z.array(
     z.object({
@@ -48,7 +48,7 @@ function publicAsset({ github }: GithubTools, { repo, release, asset }: Github):
   return { url, key: `github ${url}` };
 }
 
-/** The address is made of the asset's number and not taken from the answer: it gets the token. */
+/** Makes the address of the asset's number instead of taking it from the answer, because the token is sent there. */
 async function apiAsset(
   { download, github }: GithubTools,
   source: Github,
@@ -80,11 +80,11 @@ function parseRelease(text: string, { repo, release }: Github): z.output<typeof 
   try {
     return Release.parse(JSON.parse(text));
   } catch {
-    throw unusable(`The API answers something else than the release ${release} of ${repo}.`);
+    throw unusable(`The answer of GitHub's API is not the release ${release} of ${repo}.`);
   }
 }
 
-/** How many names a message shows: a release may have a thousand. */
+/** Number of names that a message shows: a release may have a thousand. */
 const NAMES_MAX = 20;
 
 function assetMissing(source: Github, assets: readonly { readonly name: string }[]): Fault {

@@ -1,6 +1,6 @@
 /**
- * GET requests to hosts that others name. Each hop is checked before it is connected to, a redirect as much as the
- * first address; a token goes to the origin that it belongs to and no further.
+ * GET requests to hosts that others name. Each hop is checked before the connection, redirects as well as the first
+ * address; a token is sent to its own origin only.
  */
 
 import type { IncomingMessage } from "node:http";
@@ -17,23 +17,23 @@ import { unusable } from "./failures.ts";
 export interface HttpGet {
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent to the URL's own origin alone, and never again after a redirect to another. */
+  /** Sent to the URL's own origin only, and never again after a redirect to another. */
   readonly token?: string | undefined;
 }
 
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingMessage["headers"];
-  /** Where the redirects ended. */
+  /** The last URL after redirects. */
   readonly url: URL;
-  /** The caller reads it to its end or destroys it. */
+  /** The caller must read it to its end or destroy it. */
   readonly body: IncomingMessage;
 }
 
 export interface HttpClient {
   /**
    * Resolves with the first answer that is no redirect, whatever its status. Throws `source_address_refused`,
-   * `source_unusable`, and what the platform says of a connection that cannot be made.
+   * `source_unusable`, and Node's error where the connection fails.
    */
   get(request: HttpGet, signal: AbortSignal): Promise<HttpAnswer>;
 }
@@ -41,7 +41,7 @@ export interface HttpClient {
 export interface HttpClientDeps {
   readonly policy: AddressPolicy;
   readonly proxies: Proxies;
-  /** What the servers' certificates are checked against. */
+  /** Authorities for the servers' certificates. */
   readonly trust: SecureContext;
   readonly redirectsMax: number;
 }
@@ -68,11 +68,11 @@ export function createHttpClient(deps: HttpClientDeps): HttpClient {
   };
 }
 
-/** Never from `https` down to `http`: what was meant to be secret, and unchanged, would travel in the open. */
+/** Refuses a redirect from `https` to `http`, which would send the request and the archive unencrypted. */
 function nextHop(from: URL, location: string | undefined): URL {
   const where = withoutQuery(from);
   if (location === undefined || !URL.canParse(location, from.href))
-    throw unusable(`${where} redirects to nowhere.`);
+    throw unusable(`${where} redirects without a valid address.`);
   const next = new URL(location, from.href);
   if (next.protocol !== "https:" && next.protocol !== from.protocol)
     throw unusable(`${where} redirects to ${next.protocol} instead of https:.`);
@@ -98,8 +98,8 @@ async function getOnce(deps: HttpClientDeps, { url, headers }: Hop, signal: Abor
 }
 
 /**
- * Through a proxy it is the proxy that resolves the name and connects. What is known of the host here is checked all
- * the same; a name that only the proxy knows is left to it.
+ * The addresses to connect to; undefined with a proxy, which resolves the name itself. The policy applies to the addresses
+ * that the name has here; a name that only the proxy knows is allowed.
  */
 async function addressesOf(
   { policy }: HttpClientDeps,

@@ -5,16 +5,16 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
 
-/** What the bytes are a part of: enough to ask a server for the rest of the same thing. */
+/** Identifies the download that the bytes belong to, with what a server needs to send the rest of the same file. */
 const Origin = z.strictObject({
   key: z.string(),
-  /** A strong entity tag or a date, as `If-Range` takes it. */
+  /** A strong entity tag or a date, for `If-Range`. */
   validator: z.string().optional(),
   total: z.int().nonnegative().optional(),
 });
 export type Origin = z.infer<typeof Origin>;
 
-/** A download that is not over yet: its bytes, and beside them what they are a part of. It outlives the process. */
+/** An unfinished download on disk: its bytes, and beside them their origin. It survives the process. */
 export class PartialFile {
   readonly path: string;
   readonly #notePath: string;
@@ -24,19 +24,19 @@ export class PartialFile {
     this.#notePath = join(folder, "origin.json");
   }
 
-  /** What is there of the download of this key, and how much; undefined: nothing that could be gone on with. */
+  /** The origin and number of the bytes of this key's download; undefined where there is nothing to resume. */
   async find(key: string): Promise<(Origin & { readonly bytes: number }) | undefined> {
     try {
       const origin = Origin.parse(JSON.parse(await readFile(this.#notePath, "utf8")));
       const { size } = await stat(this.path);
       return origin.key === key && size > 0 ? { ...origin, bytes: size } : undefined;
     } catch {
-      // Not there, or written half when the machine stopped: the download begins anew.
+      // Missing, or partly written when the machine stopped: the download starts over.
       return undefined;
     }
   }
 
-  /** Begins anew. The note comes last, so that it never tells of the bytes of another download. */
+  /** Starts over. The origin is written last, so that it never describes the bytes of another download. */
   async begin(origin: Origin): Promise<void> {
     await this.clear();
     await writeFile(this.path, "", { mode: 0o600 });
@@ -48,7 +48,7 @@ export class PartialFile {
     for (const path of [this.#notePath, this.path]) await rm(path, { force: true });
   }
 
-  /** Writes what comes behind what is there. */
+  /** Appends the chunks; calls `onBytes` with the length of each one once it is written. */
   async append(chunks: AsyncIterable<Buffer>, onBytes: (bytes: number) => void): Promise<void> {
     await using file = await open(this.path, "a", 0o600);
     for await (const chunk of chunks) {

@@ -1,24 +1,23 @@
 /**
- * Where Packages come from besides an upload. A source is asked for one archive and writes it to a folder; what is in
- * the archive is nobody's business here. A download goes on where an earlier one of the same source stopped, where the
- * server lets it.
+ * The Sources contract: fetches Packages from elsewhere. A source writes one archive to a folder without reading it. A
+ * download resumes where an earlier one of the same source stopped, if the server allows it.
  *
- * Failures, each for who can do something about it: `source_not_found` (whoever asked), `source_forbidden` (the
- * operator's token), `source_rate_limited` (time: `details.retry_at`), `source_unreachable` and `source_timeout` (they
- * may pass), `source_address_refused` (the operator's networks), `source_digest_mismatch` (these bytes are not the ones
- * that were asked for), `source_unusable` (the server answers what is no download), `package_too_large`.
+ * Faults, by who can fix them: `source_not_found` (the requester), `source_forbidden` (the operator's token),
+ * `source_rate_limited` (time: `details.retry_at`), `source_unreachable` and `source_timeout` (they may pass),
+ * `source_address_refused` (the operator's networks), `source_digest_mismatch` (the bytes are not the requested ones),
+ * `source_unusable` (the answer is not a download), `package_too_large`.
  */
 import type { Proxies } from "../domain/proxy.ts";
 import type { Source } from "../domain/source.ts";
 
 export interface Sources {
-  /** Resolves once the archive's bytes are all there and have the digest that the source names, where it names one. */
+  /** Resolves once the archive is complete and has the digest that the source names, if any. */
   fetch(request: FetchRequest, hooks: FetchHooks, signal: AbortSignal): Promise<FetchedArchive>;
 }
 
 export interface FetchRequest<S extends Source = Source> {
   readonly source: S;
-  /** The caller's, with what an earlier try left in it. */
+  /** The caller's folder, with the partial file of an earlier try. */
   readonly folder: string;
 }
 
@@ -28,16 +27,16 @@ export interface FetchedArchive {
 }
 
 export interface FetchHooks {
-  /** Now and then, and at the end. `total` is what the server says, if it does. */
+  /** Called each `progressMs` and at the end, in bytes. `total` is the length that the server announced, if any. */
   readonly onProgress: (count: { readonly done: number; readonly total?: number }) => void;
-  /** What is worth knowing: a download that was cut and goes on. */
+  /** Called with a sentence for the task's log: an interrupted download resumes, or starts over. */
   readonly onNote: (message: string) => void;
 }
 
 export interface SourceSettings extends DownloadSettings {
   readonly github: GithubSettings;
   readonly marketplace: MarketplaceSettings;
-  /** Addresses and networks (`10.0.0.0/8`) that are no public ones and may be reached all the same. */
+  /** Addresses and networks (`10.0.0.0/8`) that are not public and are allowed. */
   readonly privateNetworks: readonly string[];
   readonly proxies: Proxies;
   readonly redirectsMax: number;
@@ -47,7 +46,7 @@ export interface GithubSettings {
   /** Serves the files of public releases. */
   readonly url: string;
   readonly apiUrl: string;
-  /** With it, releases are asked for over the API. */
+  /** With a token releases are read over the API. */
   readonly token: string | undefined;
 }
 
@@ -57,13 +56,13 @@ export interface MarketplaceSettings {
 }
 
 export interface DownloadSettings {
-  /** Of one archive. */
+  /** Size of one archive. */
   readonly bytesMax: number;
-  /** Without one byte, also before the first. */
+  /** Time without a byte, also before the first. */
   readonly idleMs: number;
-  /** Of one `fetch` with all its tries. */
+  /** Time of one `fetch` with all its tries. */
   readonly totalMs: number;
-  /** Connections that one `fetch` opens in a row without getting a byte further. */
+  /** Connections in a row that one `fetch` opens without a further byte. */
   readonly triesMax: number;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;

@@ -1,4 +1,4 @@
-/** One connection of a download: from what it asks for to the last byte that comes. */
+/** One connection of a download: the request, and its answer to the last byte. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
 import type { IdleClock } from "../util/idle-clock.ts";
@@ -18,7 +18,7 @@ export interface Transfer {
   readonly hooks: FetchHooks;
 }
 
-/** Resolves when the file is whole; rejects with what it lacks still to be asked for, wherever that is possible. */
+/** Resolves once the file is whole. After a rejection the bytes that arrived stay, and the next call requests the rest. */
 export async function transfer(
   { client, settings }: TransferDeps,
   work: Transfer,
@@ -32,16 +32,16 @@ export async function transfer(
   const range = from === 0 ? {} : { range: `bytes=${from}-`, "if-range": validator ?? "" };
   const answer = await client.get({ ...download, headers: { ...download.headers, ...range } }, clock.signal);
   try {
-    const bytes = await place({ answer, part, download, from });
+    const bytes = await prepare({ answer, part, download, from });
     const total = (await part.find(download.key))?.total ?? totalOf(answer);
-    await take({ answer, part, hooks, clock, settings }, { bytes, total });
+    await receive({ answer, part, hooks, clock, settings }, { bytes, total });
   } finally {
     answer.body.destroy();
   }
 }
 
-/** Makes the file ready for the answer's bytes; resolves with how many stand before them. */
-async function place({
+/** Prepares the file for the answer's bytes; resolves with the number of bytes before them. */
+async function prepare({
   answer,
   part,
   download,
@@ -50,13 +50,13 @@ async function place({
   readonly answer: HttpAnswer;
   readonly part: PartialFile;
   readonly download: Transfer["download"];
-  /** Where the rest was asked for from; 0: all was asked for. */
+  /** First byte of the request; 0 where it asked for the whole file. */
   readonly from: number;
 }): Promise<number> {
   const { status, headers } = answer;
   if ((headers["content-encoding"] ?? "identity") !== "identity")
     throw unusable(
-      `${withoutQuery(answer.url)} answers with ${headers["content-encoding"]} that nobody asked for.`,
+      `${withoutQuery(answer.url)} answers with the encoding ${headers["content-encoding"]}, which was not requested.`,
     );
   if (status === 206 && from > 0 && headers["content-range"]?.startsWith(`bytes ${from}-`) === true)
     return from;
@@ -64,7 +64,7 @@ async function place({
     await part.clear();
     throw new Fault(
       "source_unreachable",
-      `${withoutQuery(answer.url)} does not go on where the download stopped.`,
+      `${withoutQuery(answer.url)} does not resume where the download stopped.`,
     );
   }
   if (status !== 200) throw statusFault(answer, { tokenSetting: download.tokenSetting, now: Date.now() });
@@ -78,7 +78,7 @@ async function place({
   return 0;
 }
 
-interface Taking {
+interface Receiving {
   readonly answer: HttpAnswer;
   readonly part: PartialFile;
   readonly hooks: FetchHooks;
@@ -86,15 +86,15 @@ interface Taking {
   readonly settings: TransferDeps["settings"];
 }
 
-async function take(
-  { answer, part, hooks, clock, settings }: Taking,
+async function receive(
+  { answer, part, hooks, clock, settings }: Receiving,
   { bytes, total }: { readonly bytes: number; readonly total: number | undefined },
 ): Promise<void> {
   const { bytesMax, progressMs } = settings;
   if ((total ?? 0) > bytesMax) throw tooLarge(answer.url, bytesMax);
   let done = bytes;
-  let saidAt = Number.NEGATIVE_INFINITY;
-  const say = () => hooks.onProgress(total === undefined ? { done } : { done, total });
+  let reportedAt = Number.NEGATIVE_INFINITY;
+  const report = () => hooks.onProgress(total === undefined ? { done } : { done, total });
   async function* counted() {
     for await (const chunk of answer.body as AsyncIterable<Buffer>) {
       clock.heard();
@@ -105,13 +105,13 @@ async function take(
   }
   await part.append(counted(), (written) => {
     done += written;
-    if (performance.now() - saidAt < progressMs) return;
-    saidAt = performance.now();
-    say();
+    if (performance.now() - reportedAt < progressMs) return;
+    reportedAt = performance.now();
+    report();
   });
   if (total !== undefined && done !== total)
     throw new Fault("source_unreachable", `${withoutQuery(answer.url)} sent ${done} of ${total} bytes.`);
-  say();
+  report();
 }
 
 function totalOf({ status, headers }: HttpAnswer): number | undefined {
@@ -119,7 +119,7 @@ function totalOf({ status, headers }: HttpAnswer): number | undefined {
   return status === 200 && length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : undefined;
 }
 
-/** A weak tag says nothing of bytes. */
+/** A weak entity tag does not identify bytes. */
 function validatorOf({ headers }: HttpAnswer): string | undefined {
   const { etag } = headers;
   if (headers["accept-ranges"] === "none") return undefined;

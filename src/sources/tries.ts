@@ -8,11 +8,14 @@ import type { DownloadSettings } from "./sources.ts";
 
 export interface Repeating {
   readonly url: string;
-  /** Answers whether the try has brought something all the same. */
+  /** Answers whether the failed try made progress. */
   readonly onFailure: (fault: Fault) => Promise<boolean> | boolean;
 }
 
-/** Tries again what may pass, each try under a clock of silence. The caller's signal ends it all. */
+/**
+ * Retries `source_unreachable` until `triesMax` tries in a row made no progress, each under its own idle clock. Throws the
+ * last Fault, any other at once, and the signal's reason.
+ */
 export async function repeat<T>(
   { idleMs, triesMax, retryFirstMs, retryMaxMs }: DownloadSettings,
   { url, onFailure }: Repeating,

@@ -15,7 +15,7 @@ async function held(): Promise<{ pid: number; startTime: string; bootId: string 
   return JSON.parse(await readFile(join(folder, "berth.lock"), "utf8"));
 }
 
-it("names the holder's pid to whoever comes second, and leaves nothing behind", async () => {
+it("refuses a second process with the holder's pid, and leaves nothing behind", async () => {
   {
     await using _first = await lockDataFolder(folder);
     await expect(lockDataFolder(folder)).rejects.toMatchObject({
@@ -36,7 +36,7 @@ it.each([
   expect(JSON.parse(await readFile(join(folder, "berth.lock"), "utf8"))).toMatchObject({ pid: process.pid });
 });
 
-it("lets one of many take over a dead lock", async () => {
+it("lets exactly one of many processes take over a dead lock", async () => {
   await writeFile(join(folder, "berth.lock"), JSON.stringify({ ...(await held()), startTime: "1" }));
   const starts = await Promise.allSettled(Array.from({ length: 12 }, () => lockDataFolder(folder)));
   const won = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));

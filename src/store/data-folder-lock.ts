@@ -1,7 +1,6 @@
 /**
- * One process per data folder: two on one embedded database would corrupt it. The lock is a file that says who holds
- * it: the pid, the time at which that pid was started and the boot, so that a dead holder is told from a process
- * that was given the same pid later.
+ * One process per data folder: two on one embedded database would corrupt it. The lock is a file with its holder's pid,
+ * start time and boot id, so that a dead holder is distinguished from a process that got the same pid later.
  */
 import { createHash } from "node:crypto";
 import { link, mkdir, readFile, rename, unlink, writeFile } from "node:fs/promises";
@@ -14,15 +13,15 @@ import { isRunning, markOwnProcess, type ProcessMark } from "../util/process-mar
 const Holder = z.object({ pid: z.int().positive(), startTime: z.string(), bootId: z.string() });
 
 /**
- * Takes the folder, which is made if need be, for this process until disposed. Throws `data_folder_locked` with the
- * pid of the process that has it. A lock left by a dead process is taken over; of several starters one wins.
+ * Locks the folder, which it creates where it is missing, for this process until disposed. Throws `data_folder_locked` with
+ * the pid of the process that has it. A dead process's lock is taken over; of several processes that start, one wins.
  */
 export async function lockDataFolder(folder: string): Promise<AsyncDisposable> {
   await mkdir(folder, { recursive: true });
   return lockFile(join(folder, "berth.lock"), folder);
 }
 
-/** The same with any file; `what` is what the refusal names. */
+/** Locks with any file; the refusal names `what`. */
 export async function lockFile(path: string, what: string): Promise<AsyncDisposable> {
   const me = await markOwnProcess();
   const text = `${JSON.stringify(me)}\n`;
@@ -41,15 +40,15 @@ export async function lockFile(path: string, what: string): Promise<AsyncDisposa
 }
 
 async function take({ path, draft, what }: { path: string; draft: string; what: string }): Promise<void> {
-  // Each round ends in a win, in a refusal, or because somebody else won or went away in between.
+  // Each round ends with the lock or a refusal, unless another process took or released it meanwhile.
   for (;;) {
     if (await linked(draft, path)) return;
     const found = await readText(path);
     if (found === undefined) continue;
     const holder = parseHolder(found);
     if (holder !== undefined && (await isRunning(holder))) throw locked(what, holder.pid);
-    // The right to replace exactly this dead lock is a lock too: only one process can have it, so nobody removes
-    // a lock that a faster starter has put there meanwhile.
+    // Replacing exactly this dead lock needs a lock too: only one process can have it, so none removes the lock of a
+    // faster one.
     const digest = createHash("sha256").update(found).digest("hex").slice(0, 16);
     await using _right = await lockFile(`${path}.${digest}`, what);
     if ((await readText(path)) !== found) continue;
@@ -58,7 +57,7 @@ async function take({ path, draft, what }: { path: string; draft: string; what: 
   }
 }
 
-/** Puts the finished file there in one step; false where one is. */
+/** Creates the complete file in one step; false where there is one. */
 async function linked(draft: string, path: string): Promise<boolean> {
   try {
     await link(draft, path);

@@ -4,15 +4,14 @@ import { join } from "node:path";
 import { Fault } from "../domain/fault.ts";
 
 /**
- * Makes the data folder, or the one that another setting names, where it is missing, and proves that this user can write
- * there and into what an earlier start left in it. Throws `config_invalid`, which names the folder, the user and the
- * command that mends it.
+ * Creates the data folder, or the one of another setting, where it is missing, and checks that this user can write to it
+ * and to its existing contents. Throws `config_invalid`, which names the folder, the user and the command that fixes it.
  */
 export async function prepareDataFolder(folder: string, setting = "BERTH_DATA"): Promise<void> {
   let tried = folder;
   try {
     await mkdir(folder, { recursive: true, mode: 0o711 });
-    // The rights alone do not tell: the file system may be read-only.
+    // A real write, because the file system may be read-only whatever the permissions.
     const probe = join(folder, `.write-check-${crypto.randomUUID()}`);
     await writeFile(probe, "", { flag: "wx" });
     await rm(probe);
@@ -29,7 +28,7 @@ export async function prepareDataFolder(folder: string, setting = "BERTH_DATA"):
 interface Folder {
   readonly setting: string;
   readonly folder: string;
-  /** It, or what in it was found unusable. */
+  /** The folder, or the path in it that is not writable. */
   readonly tried: string;
 }
 

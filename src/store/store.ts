@@ -1,10 +1,10 @@
 /**
- * The Store contract: Berth's truth. Each method is one statement or one transaction; none waits for anything but
- * the database. Exclusion is a conditional update of a row that names holder, attempt and expiry (an embedded
- * database has one session, so advisory locks lock nothing); what a lease holder publishes is fenced by its attempt.
+ * The Store contract: Berth's state, in rows. Each method is one statement or one transaction, and waits for nothing but
+ * the database. A lease is a conditional update of a row that names holder, attempt and expiry (an embedded database has
+ * one session, in which advisory locks lock nothing); writes of its holder are fenced by the attempt.
  *
- * Failures: `store_unavailable` when the database does not answer, `lease_lost` when a fenced write came too late.
- * `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
+ * Every method throws `store_unavailable` where the database does not answer, and a fenced write `lease_lost` where it
+ * came too late. `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
 import type { BundleRows } from "./contracts/bundles.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
@@ -33,9 +33,9 @@ import type { TrustRows } from "./contracts/trust.ts";
 import type { UpgradeRows } from "./contracts/upgrades.ts";
 
 export interface Store extends AsyncDisposable {
-  /** Random, made once per database: `[a-z0-9]{8}`. Part of every name and label that we give. */
+  /** Random, created once per database: `[a-z0-9]{8}`. Part of every name and label that Berth gives on the engine. */
   readonly instanceId: string;
-  /** Tells databases apart, also a copy from its original: `embedded`, whose folder does, or the server's and its own id. */
+  /** Differs between databases, also between a copy and its original: the ids of server and database, or `embedded`, which its folder identifies. */
   readonly databaseId: string;
   // what tenants may install
   readonly packages: PackageStoreRows;

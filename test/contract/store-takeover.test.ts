@@ -153,7 +153,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
   it("is what becomes ready, as any other install does", async () => {
     await store.takeover.keepPackage(pkgs.published, GRANTED);
     for (let turn = 0; turn < 2; turn += 1) {
-      const [next] = await store.takeover.handOut({ neededMax: 1, othersMax: 1 });
+      const [next] = await store.takeover.releaseTasks({ neededMax: 1, othersMax: 1 });
       await publish(next?.id ?? missing());
     }
     expect(await store.installations.find(ids.published[0] ?? missing())).toMatchObject({
@@ -175,21 +175,21 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(inOrder[0]).toBe(pkgs.common.identifier);
     expect(inOrder.toSorted()).toEqual(mine.toSorted());
     // a package is read before its turn to be built can come
-    expect(await store.takeover.handOut({ neededMax: 9, othersMax: 9 })).toEqual([]);
+    expect(await store.takeover.releaseTasks({ neededMax: 9, othersMax: 9 })).toEqual([]);
     for (const pkg of group) await store.takeover.keepPackage(pkg, GRANTED);
     expect(await store.tasks.listClaimable(10)).toEqual([]);
 
-    const handOut = async () => {
-      const tasks = await store.takeover.handOut({ neededMax: 1, othersMax: 1 });
+    const releaseTasks = async () => {
+      const tasks = await store.takeover.releaseTasks({ neededMax: 1, othersMax: 1 });
       return await Promise.all(tasks.map(async ({ id }) => (await store.tasks.find(id))?.identifier));
     };
-    expect(await handOut()).toEqual([pkgs.common.identifier]);
-    expect(await handOut()).toEqual([]);
+    expect(await releaseTasks()).toEqual([pkgs.common.identifier]);
+    expect(await releaseTasks()).toEqual([]);
     const { unread: left, waiting, building } = await store.takeover.progress();
     expect([waiting, building]).toEqual([3, 1]);
     const place = { place: 2, of: left + waiting + building };
     expect(await store.takeover.raise(ids.last)).toEqual(place);
-    expect(await handOut()).toEqual([pkgs.last.identifier]);
+    expect(await releaseTasks()).toEqual([pkgs.last.identifier]);
     expect(await store.takeover.raise(ids.last)).toEqual(place);
     expect(await store.tasks.listClaimable(10)).toHaveLength(2);
   });
@@ -200,7 +200,9 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     const waiting = await store.tasks.claim(asked.task.id, "worker", 60_000);
     const on = [rare?.id ?? missing()];
     await store.tasks.wait(asked.task.id, waiting?.attempt ?? 0, { on, delayMs: 60_000, isEnding: false });
-    expect(await store.takeover.handOut({ neededMax: 2, othersMax: 1 })).toMatchObject([{ id: rare?.id }]);
+    expect(await store.takeover.releaseTasks({ neededMax: 2, othersMax: 1 })).toMatchObject([
+      { id: rare?.id },
+    ]);
   });
 
   it("ends as failed what has no package, by a cause, and finds it again when that has come", async () => {

@@ -223,7 +223,7 @@ test("an image that somebody else uses is left, and named", async () => {
   try {
     const { left } = await collect();
     expect(left.map(({ what }) => what)).toEqual(expect.arrayContaining([...(image?.tags ?? ["?"])]));
-    expect(left[0]?.reason).toContain("somebody else uses it");
+    expect(left[0]?.reason).toContain("the engine reports it in use");
     expect(await site.images()).toHaveLength(1);
   } finally {
     await site.engine.removeContainer(user, soon());

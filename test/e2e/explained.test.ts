@@ -184,7 +184,7 @@ const ROWS: readonly Row[] = [
     fault: "wrong arch",
     code: "arch_not_supported",
     plugin: () => changed(/- amd64\n {4}- arm64/, `- ${process.arch === "arm64" ? "amd64" : "arm64"}`),
-    line: /this Engine is/,
+    line: /this engine runs/,
   },
   {
     fault: "crash at start",

@@ -54,7 +54,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(ofMid).toMatchObject({ kind: "install", state: "ready", parentId: task.id });
     const below = ofMid === undefined ? [] : await rig.store.tasks.children(ofMid.id);
     expect(below).toMatchObject([{ identifier: needed, state: "ready" }]);
-    expect(progressOf(await rig.events(task.id)).join()).toContain("which is needed");
+    expect(progressOf(await rig.events(task.id)).join()).toContain("installing the dependency");
   });
 
   test("use what is installed and fits as it is, and the newest of what is uploaded and fits", async () => {

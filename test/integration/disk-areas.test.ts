@@ -170,7 +170,7 @@ describe("the wheel cache", () => {
       worked += 1;
       expect(await store.leases.isTaken(WHEEL_CACHE_LEASE)).toBe(true);
     };
-    expect(await area().hold?.(work, never)).toBe("a build is at work with it");
+    expect(await area().hold?.(work, never)).toBe("a build is using it");
     expect(worked).toBe(0);
     expect(await store.leases.isTaken(WHEEL_CACHE_LEASE)).toBe(false);
     await store.images.fail(key, claim.outcome === "claimed" ? claim.attempt : 0);
@@ -204,7 +204,7 @@ it("folders of builds and downloads go when nobody is at them any more, and no s
   const planned = plan(area, found, { isAsked: false }).map((it) => it.found.key);
   expect(planned.toSorted()).toEqual(gone.toSorted());
   // A build of anything may be about to use its folder: the folders of builds wait for it.
-  expect(await area.take(one(found, gone[0] ?? ""), never)).toBe("a build is at work with it");
+  expect(await area.take(one(found, gone[0] ?? ""), never)).toBe("a build is using it");
   await store.images.fail(key, claim.outcome === "claimed" ? claim.attempt : 0);
   for (const path of gone) expect(await area.take(one(found, path), never)).toBeUndefined();
   for (const path of gone) await expect(stat(path)).rejects.toMatchObject({ code: "ENOENT" });
@@ -258,7 +258,7 @@ it("an image whose removal broke off goes with the next pass, and one that a bui
   );
   expect(planned.map(({ found: it, reason }) => [it.key, reason]).toSorted()).toEqual(
     [
-      [key, "its removal was broken off"],
+      [key, "its removal was interrupted"],
       [stray, "no record of it is left"],
     ].toSorted(),
   );

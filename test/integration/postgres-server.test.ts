@@ -163,7 +163,7 @@ describe("a start that cannot use the server says which, where and why", () => {
     [
       "the server wants TLS",
       () => ({ params: { sslmode: "disable", sslrootcert: "" } }),
-      "the server does not let this role in",
+      "the server refuses this role",
     ],
   ];
   let unused: number;

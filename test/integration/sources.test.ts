@@ -186,7 +186,7 @@ describe("a download that is cut", () => {
       [undefined, undefined],
       ["bytes=100000-", etag],
     ]);
-    expect(notes).toEqual([expect.stringContaining("100000 bytes are there")]);
+    expect(notes).toEqual([expect.stringContaining("100000 bytes have arrived")]);
     expect(progress.map(({ done }) => done)).toEqual(
       progress.map(({ done }) => done).toSorted((a, b) => a - b),
     );

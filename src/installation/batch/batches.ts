@@ -1,4 +1,4 @@
-/** Taking in what a platform wants installed or upgraded: many at once, answered before anything of it has begun. */
+/** Requests of a platform for many installs or upgrades at once; each is answered before any work starts. */
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, invalidInput, packageNotUploaded } from "../../domain/fault.ts";
 import type { TaskId, TenantId } from "../../domain/ids.ts";
@@ -19,8 +19,8 @@ export interface BatchWish {
 
 export interface Batches {
   /**
-   * Answers the task; undefined where the Tenant has all of them, in any version: then nothing is done. Throws
-   * `package_not_found` for one that was never uploaded, `invalid_input`.
+   * Accepts the installs and answers their task; undefined where the Tenant has all of them already, in any version.
+   * Throws `package_not_found` for a package that was never uploaded, and `invalid_input`.
    */
   install(request: {
     readonly tenantId: TenantId;
@@ -28,9 +28,9 @@ export interface Batches {
     readonly by: Actor;
   }): Promise<TaskId | undefined>;
   /**
-   * Answers the task that brings the Installation of `original` to another package of the same plugin, newer or older;
-   * until that is ready the old one serves. Throws `installation_not_found` where the Tenant does not have exactly
-   * `original`, `invalid_input`. A package that was never uploaded fails the task.
+   * Accepts the change of the Installation from `original` to another package of the same plugin, newer or older, and
+   * answers its task; the old one serves until the new one is ready. Throws `installation_not_found` where the Tenant
+   * does not have exactly `original`, and `invalid_input`. A package that was never uploaded fails the task.
    */
   upgrade(request: {
     readonly tenantId: TenantId;
@@ -100,7 +100,7 @@ async function show(
   return { item, isKnown: pkg !== undefined };
 }
 
-/** The columns that hold them are this long. */
+/** Lengths of their columns. */
 const SOURCE_LENGTH_MAX = 63;
 const IDENTIFIER_LENGTH_MAX = 255;
 

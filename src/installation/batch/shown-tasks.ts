@@ -9,13 +9,13 @@ export interface ShownTasksOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly everyMs: number;
-  /** So long the platform sees a task that has succeeded. */
+  /** How long the platform sees a task after it has succeeded. */
   readonly succeededMs: number;
 }
 
 /**
- * Tidies what the platform sees of its tasks, at the start and then each `everyMs`: those that have succeeded vanish in
- * time, failed ones stay until somebody removes them, and what an earlier daemon left unfinished ends as failed.
+ * Tidies the tasks that the platform sees, at the start and then each `everyMs`: removes those that succeeded
+ * `succeededMs` ago, and fails those that an earlier daemon left unfinished. Failed ones stay until someone removes them.
  */
 export function startShownTasks(options: ShownTasksOptions): AsyncDisposable {
   const { store, clock, log, everyMs, succeededMs } = options;

@@ -10,13 +10,13 @@ import type { Store } from "../../store/store.ts";
 export interface CandidateScope {
   readonly store: Pick<Store, "installations" | "packages">;
   readonly tenantId: TenantId;
-  /** A Tenant's key asked: only what its Tenant may see counts. */
+  /** True for a Tenant's key: only packages that its Tenant may see count. */
   readonly asTenant: boolean;
 }
 
 const PAGE = 200;
 
-/** What the Tenant has of the plugin that is meant, fitting or not. */
+/** The Tenant's Installation of the needed plugin, whether or not its version fits. */
 export async function findInstalled(
   scope: CandidateScope,
   need: PluginNeed,
@@ -27,7 +27,7 @@ export async function findInstalled(
   return pluginId === undefined ? undefined : await store.installations.findByPlugin(tenantId, pluginId);
 }
 
-/** A repository may hold a plugin of another name: where it was fetched from there, its Installation says so. */
+/** A repository may hold a plugin of another name: an Installation that was fetched from it names the repository. */
 async function findOfRelease(
   { store, tenantId }: CandidateScope,
   repo: string,
@@ -45,7 +45,7 @@ async function findOfRelease(
   return await store.installations.findByPlugin(tenantId, repo);
 }
 
-/** Stored packages of the plugin that is meant, the best first: the newest version, of equals what came last. */
+/** Stored packages of the needed plugin, the newest version first; of equal versions the one that was uploaded last. */
 export async function findPackages(
   scope: CandidateScope,
   need: PluginNeed,
@@ -80,7 +80,7 @@ export function isFitting(needs: readonly PluginNeed[], found: NeededPackage): b
   return needs.every((need) => fits(need, found));
 }
 
-/** Where it can be fetched from, for a need that says it to the last letter. */
+/** The source to fetch from, for a need that names exactly one archive. */
 export function sourceOf(need: PluginNeed): Source | undefined {
   if (need.type === "listing") return { type: "marketplace", identifier: need.identifier };
   if (need.type !== "github") return undefined;

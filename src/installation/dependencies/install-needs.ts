@@ -1,6 +1,6 @@
 /**
- * Installs what a package or a bundle needs, each by a task below the one that needs it. Walked again whenever one of
- * those has ended, it finds what is there and goes on with what is not; it resolves once all is ready.
+ * Installs the dependencies of a package or a bundle, each by a task below the one that needs it. It runs again whenever
+ * one of those has ended, finds what is ready and continues with the rest; it resolves once all are ready.
  */
 import { z } from "zod";
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
@@ -20,7 +20,7 @@ import { waitsFor } from "../task-engine/task-waits.ts";
 import { type Choice, type PlanRequest, planNeeds } from "./plan.ts";
 import { failed } from "./refusals.ts";
 
-/** What a task says of the tasks below it. */
+/** The part of a task's input that applies to the tasks below it. */
 export const NeedsInput = z.object({
   asTenant: z.literal(true).optional(),
   verifySignature: z.boolean().optional(),
@@ -39,13 +39,13 @@ export interface NeedsContext {
   readonly task: Task;
   readonly journal: TaskJournal;
   readonly root: PlanRequest["root"];
-  /** Whose needs are noted; a bundle is nobody who could be left without them. */
+  /** The Installation whose dependencies are recorded; undefined for a bundle, which is installed once and needs none later. */
   readonly needing?: { readonly id: InstallationId; readonly identifier: string };
 }
 
 /**
- * Throws `waitsFor` what is under way; `dependency_missing`, `dependency_conflict`, `dependency_cycle` before anything is
- * made, and `dependency_failed` for a task below that did not end well.
+ * Throws `waitsFor` the unfinished tasks; `dependency_missing`, `dependency_conflict` and `dependency_cycle` before it
+ * starts anything, and `dependency_failed` where a task below failed or was cancelled.
  */
 export async function installNeeds(deps: InstallNeedsDeps, context: NeedsContext): Promise<void> {
   const { task, root, journal } = context;
@@ -78,7 +78,7 @@ interface Step extends NeedsContext {
   readonly input: NeedsInput;
 }
 
-/** What is there for the need, and the task that is still at it. */
+/** The Installation for a need, and the unfinished task that installs it. */
 interface Made {
   readonly id?: InstallationId;
   readonly running?: Task | undefined;
@@ -99,7 +99,7 @@ async function make(deps: InstallNeedsDeps, step: Step, choice: Choice): Promise
   }
 }
 
-/** One that is ready is used as it is; one that is not is installed, by the task that is at it already if there is one. */
+/** A ready Installation is used as it is; another is installed, by its unfinished task where there is one. */
 async function use(
   deps: InstallNeedsDeps,
   step: Step,
@@ -112,7 +112,7 @@ async function afterRemoval({ store }: InstallNeedsDeps, { id, tenantId }: Insta
   const { items } = await store.tasks.list({ tenantId, installationId: id }, { limit: 1 });
   const [removal] = items;
   if (removal === undefined || removal.state === "ready")
-    throw new Fault("conflict", "A plugin that is needed was uninstalled a moment ago; ask again.");
+    throw new Fault("conflict", "A required plugin has just been uninstalled; retry.");
   return { running: removal };
 }
 
@@ -123,18 +123,18 @@ async function install(
 ): Promise<Made> {
   const accepted = await requests
     .install({
-      ...{ tenantId: task.tenantId, identifier, parentId: task.id, by: inTheNameOf(task) },
+      ...{ tenantId: task.tenantId, identifier, parentId: task.id, by: actorOf(task) },
       asTenant: input.asTenant === true,
       ...(input.verifySignature === true && { verifySignature: true }),
       ...(input.chosen && { chosen: input.chosen }),
     })
     .catch(asConflict);
   const { installation, task: running, created } = accepted;
-  if (created) journal.progress(`installing ${identifier}, which is needed`);
+  if (created) journal.progress(`installing the dependency ${identifier}`);
   return { id: installation.id, running: isTaskEnded(running.state) ? undefined : running };
 }
 
-/** Another task has begun to install another version since the plan was made. */
+/** Since the plan was made another task has started to install another version. */
 function asConflict(error: unknown): never {
   if (!isFault(error, "conflict")) throw error;
   throw new Fault("dependency_conflict", error.message, { details: error.details, cause: error });
@@ -146,8 +146,8 @@ async function fetched(deps: InstallNeedsDeps, step: Step, source: Source): Prom
   const known = children.find((child) => child.kind === "fetch" && isOf(child, source));
   if (known === undefined) {
     const accepted = await deps.store.tasks.accept({
-      ...{ kind: "fetch", tenantId: task.tenantId, parentId: task.id, by: inTheNameOf(task) },
-      // With its parent's id: two tasks that need the same have each their own, and one package in the end.
+      ...{ kind: "fetch", tenantId: task.tenantId, parentId: task.id, by: actorOf(task) },
+      // With the parent's id: two tasks that need the same have a fetch each, and both get the same package.
       input: {
         source,
         parent: task.id,
@@ -157,7 +157,7 @@ async function fetched(deps: InstallNeedsDeps, step: Step, source: Source): Prom
       ...(source.type === "marketplace" && { identifier: source.identifier }),
     });
     await enqueueTask(deps, accepted);
-    if (accepted.created) journal.progress(`fetching ${formatSource(source)}, which is needed`);
+    if (accepted.created) journal.progress(`fetching the dependency ${formatSource(source)}`);
     return { running: accepted.task };
   }
   if (!isTaskEnded(known.state)) return { running: known };
@@ -188,6 +188,6 @@ async function note(
     });
 }
 
-function inTheNameOf(task: Task): Actor {
+function actorOf(task: Task): Actor {
   return { ...BERTH_ITSELF, requestId: task.id };
 }

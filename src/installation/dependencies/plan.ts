@@ -1,7 +1,7 @@
 /**
- * What is to be installed for a package or a bundle, before anything is: all that its needs, and theirs, lead to. One
- * version of a plugin serves all who need it; where the first choice does not fit a later need, the choice is made again
- * with both in mind. Reads only, so it may be made as often as one likes.
+ * Plans what to install for a package or a bundle: its dependencies and theirs, to the end. One version of a plugin
+ * serves all that need it; where the first choice does not fit a later need, the plan is made again with both in mind.
+ * Planning only reads, so it may be repeated.
  */
 import type { Installation } from "../../domain/installation.ts";
 import { fits, formatNeed, type PluginNeed } from "../../domain/plugin-need.ts";
@@ -18,42 +18,42 @@ import {
 import { type Conflict, circular, conflicting, type Missing, missing } from "./refusals.ts";
 
 export interface PlanRequest extends CandidateScope {
-  /** What needs: its name for people, and its plugin id where it is a plugin. */
+  /** What has the needs: its name in messages, and its plugin id where it is a plugin. */
   readonly root: {
     readonly name: string;
     readonly pluginId?: string;
     readonly needs: readonly PluginNeed[];
   };
-  /** Identifiers by plugin id, as the task above has chosen them. */
+  /** Identifiers by plugin id that the parent task has chosen. */
   readonly chosen: Readonly<Record<string, string>>;
 }
 
 export type Choice =
   | { readonly kind: "installed"; readonly installation: Installation }
-  /** It is being uninstalled: what is to follow is seen when that is over. */
+  /** It is being uninstalled: the choice is made again after that. */
   | { readonly kind: "removing"; readonly installation: Installation }
   | { readonly kind: "package"; readonly pkg: StoredPackage }
   | { readonly kind: "source"; readonly source: Source };
 
 export interface Plan {
-  /** The root's own needs, in its order; what they need in turn is theirs to install. */
+  /** The root's own needs, in its order; their tasks install what these need in turn. */
   readonly direct: readonly { readonly need: PluginNeed; readonly choice: Choice }[];
   /** What was chosen for each plugin that is to be installed, for the tasks below. */
   readonly chosen: Readonly<Record<string, string>>;
 }
 
-/** Throws `dependency_missing` with all that is missing, `dependency_conflict`, `dependency_cycle`. */
+/** Throws `dependency_missing` with every missing plugin, `dependency_conflict`, `dependency_cycle`. */
 export async function planNeeds(request: PlanRequest): Promise<Plan> {
   const known = new Map<string, Asked[]>();
   for (let rounds = 0; rounds < ROUNDS_MAX; rounds += 1) {
     const round = new Round(request, known);
     const plan = await round.walk();
-    if (!round.isUpset) return plan;
+    if (!round.isOutdated) return plan;
   }
-  throw new Error("the needs of plugins do not come to rest");
+  throw new Error(`the dependency plan did not settle in ${ROUNDS_MAX} rounds`);
 }
 
-/** Each round but the last adds a need to some plugin; a set of plugins has far fewer. */
+/** Each round but the last adds a need to some plugin; any set of plugins has far fewer. */
 const ROUNDS_MAX = 1000;
 
 interface Asked {
@@ -63,14 +63,14 @@ interface Asked {
 
 class Round {
   readonly #request: PlanRequest;
-  /** All that was asked of a plugin, in this round or an earlier one. */
+  /** All needs of a plugin that this round or an earlier one met. */
   readonly #known: Map<string, Asked[]>;
   readonly #chosen = new Map<string, StoredPackage>();
   readonly #done = new Set<string>();
   readonly #missing: Missing[] = [];
   readonly #conflicts: Conflict[] = [];
   /** A choice of this round does not fit all needs that were met after it. */
-  isUpset = false;
+  isOutdated = false;
 
   constructor(request: PlanRequest, known: Map<string, Asked[]>) {
     this.#request = request;
@@ -85,7 +85,7 @@ class Round {
       const choice = await this.#follow({ need, by: root.name }, path);
       if (choice !== undefined) direct.push({ need, choice });
     }
-    if (!this.isUpset) this.#throwIfImpossible();
+    if (!this.isOutdated) this.#throwIfImpossible();
     const made = [...this.#chosen].map(([pluginId, { identifier }]) => [pluginId, identifier]);
     return { direct, chosen: { ...chosen, ...Object.fromEntries(made) } };
   }
@@ -107,13 +107,13 @@ class Round {
     return choice;
   }
 
-  /** What is ready has what it needs; of what must be fetched nobody knows yet. */
+  /** A ready plugin has its dependencies; those of one that must be fetched are not known yet. */
   async #packageOf(choice: Choice): Promise<StoredPackage | undefined> {
     if (choice.kind === "package") return choice.pkg;
     if (choice.kind !== "installed") return undefined;
     const { state, identifier } = choice.installation;
-    const isUnderWay = state === "installing" || state === "failed";
-    return isUnderWay ? await this.#request.store.packages.find(identifier) : undefined;
+    const isUnfinished = state === "installing" || state === "failed";
+    return isUnfinished ? await this.#request.store.packages.find(identifier) : undefined;
   }
 
   async #choose(asked: Asked): Promise<Choice | undefined> {
@@ -140,7 +140,7 @@ class Round {
     const known = this.#note(pluginId, asked);
     const before = this.#chosen.get(pluginId);
     if (before !== undefined) {
-      if (!fits(asked.need, before)) this.isUpset = true;
+      if (!fits(asked.need, before)) this.isOutdated = true;
       return { kind: "package", pkg: before };
     }
     const needs = known.map(({ need }) => need);

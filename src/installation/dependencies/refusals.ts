@@ -2,36 +2,36 @@ import { Fault } from "../../domain/fault.ts";
 import { formatNeed, type PluginNeed } from "../../domain/plugin-need.ts";
 import type { Task } from "../../domain/task.ts";
 
-/** A need that nothing fits. */
+/** A need that no plugin fits. */
 export interface Missing {
   readonly need: PluginNeed;
-  /** The package or bundle that says so. */
+  /** The package or bundle that declares the need. */
   readonly neededBy: string;
-  /** Versions of the plugin that are here, and do not fit. */
+  /** Stored versions of the plugin, none of which fits. */
   readonly found: readonly string[];
 }
 
-/** A plugin that is there, or is wanted by others, in a version that does not fit. */
+/** A plugin that is installed, or needed by others, in a version that does not fit. */
 export interface Conflict {
   readonly need: PluginNeed;
   readonly neededBy: string;
-  /** What the Tenant has of it. */
+  /** The Tenant's version. */
   readonly installed?: string;
-  /** What others ask for. */
+  /** The needs of others. */
   readonly others?: readonly string[];
 }
 
-/** All of them at once: whoever mends one need not come back for the next. */
+/** Names all of them at once, so that one repair is enough. */
 export function missing(all: readonly Missing[], conflicts: readonly Conflict[]): Fault {
   const names = all.map(({ need, neededBy }) => `${formatNeed(need)} (for ${neededBy})`).join(", ");
-  return new Fault("dependency_missing", `Plugins that are needed are missing: ${names}.`, {
+  return new Fault("dependency_missing", `Required plugins are missing: ${names}.`, {
     details: {
       missing: all.map(({ need, neededBy, found }) => ({
         ...{ type: need.type, value: formatNeed(need), needed_by: neededBy, found },
         looked_for: LOOKED_FOR[need.type],
       })),
       ...(conflicts.length > 0 && { conflicts: conflicts.map(conflictJson) }),
-      accepted: "uploading them first, or a dependency that names a release of a source",
+      accepted: "uploaded packages of them, or a dependency that names a release of a source",
     },
   });
 }
@@ -48,7 +48,7 @@ export function conflicting(all: readonly Conflict[]): Fault {
   const [first] = all;
   if (first === undefined) throw new Error("a conflict of nothing");
   const { need, neededBy, installed, others = [] } = first;
-  const why = installed === undefined ? `others want ${others.join(", ")}` : `${installed} is installed`;
+  const why = installed === undefined ? `others need ${others.join(", ")}` : `${installed} is installed`;
   return new Fault("dependency_conflict", `${neededBy} needs ${formatNeed(need)}, but ${why}.`, {
     details: { conflicts: all.map(conflictJson) },
   });
@@ -62,9 +62,9 @@ function conflictJson({ need, neededBy, installed, others }: Conflict) {
   };
 }
 
-/** By the ids of the plugins, from one back to itself. */
+/** `path` holds the ids of the plugins, from one back to itself. */
 export function circular(path: readonly string[]): Fault {
-  return new Fault("dependency_cycle", `Plugins need each other in a circle: ${path.join(" -> ")}.`, {
+  return new Fault("dependency_cycle", `Plugins depend on each other in a cycle: ${path.join(" -> ")}.`, {
     details: { path },
   });
 }

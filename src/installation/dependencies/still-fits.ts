@@ -6,13 +6,13 @@ import type { Store } from "../../store/store.ts";
 import { ofInstallation } from "./candidates.ts";
 
 /**
- * Whether the others that need the Installation can go on with another package of it. Throws `dependency_in_use` with
- * their names and what each of them asks for.
+ * Throws `dependency_in_use`, with the names and needs, where a plugin that depends on the Installation does not accept
+ * the other package.
  */
 export async function assertStillFits(
   { dependencies }: Pick<Store, "dependencies">,
   installation: Installation,
-  /** What it is to have. */
+  /** The package that the Installation is to have. */
   identifier: string,
 ): Promise<void> {
   const next = ofInstallation({ ...installation, identifier });
@@ -21,7 +21,7 @@ export async function assertStillFits(
   const asked = left.map(({ pluginId, need }) => `${pluginId} needs ${formatNeed(need)}`).join(", ");
   throw new Fault(
     "dependency_in_use",
-    `${identifier} does not fit those that need ${installation.pluginId}: ${asked}; change them first, or force it.`,
+    `${identifier} does not fit the plugins that need ${installation.pluginId}: ${asked}; change them first, or force it.`,
     { details: { needed_by: left.map(dependentJson), accepted: "force: true" } },
   );
 }

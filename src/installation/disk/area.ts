@@ -2,21 +2,21 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DiskKind } from "../../domain/disk.ts";
 
-/** One kind of what Berth keeps on disk: it knows what there is and who needs it, and takes one thing at a time. */
+/** One kind of data that Berth keeps on disk: lists what there is and who needs it, and removes one thing at a time. */
 export interface Area {
   readonly kind: DiskKind;
-  /** `null`: only what is of no use to anybody goes. */
+  /** `null`: only garbage is removed. */
   readonly budgetBytes: number | null;
-  /** A collection that somebody asked for takes all that nothing needs; otherwise only what is over the budget. */
+  /** True: a requested collection removes everything unneeded. False: only what is over the budget. */
   readonly isEmptiedWhenAsked: boolean;
   survey(signal: AbortSignal): Promise<readonly Found[]>;
-  /** Before a collection: whoever goes by last use learns what is in use now. */
+  /** Called before a collection with everything found: an area that evicts by last use marks what is in use now. */
   noteNeeded?(found: readonly Found[]): Promise<void>;
-  /** Does the work while nobody else uses the area; answers why that cannot be now, and then has done nothing. */
+  /** Does the work while nobody else uses the area. Where that is not possible now, does nothing and answers why. */
   hold?(work: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<string | undefined>;
   /**
-   * Takes it away, unless somebody has come to need it since the survey. Answers why it stays; undefined: it is gone.
-   * Where it fails half-way, the next survey finds the rest.
+   * Removes it, unless it has come into use since the survey. Answers why it stays; undefined once it is gone. Where a
+   * removal fails half-way, the next survey finds the rest.
    */
   take(found: Found, signal: AbortSignal): Promise<string | undefined>;
 }
@@ -27,20 +27,20 @@ export interface Found {
   readonly what: string;
   readonly bytes: number;
   readonly usedAt: Date;
-  /** Who needs it; empty: nobody. */
+  /** Who needs it, for people; empty: nobody. */
   readonly heldBy: readonly string[];
-  /** Why it is of no use to anybody, whatever the budget. */
+  /** Why it is garbage, which goes whatever the budget. */
   readonly garbage?: string | undefined;
-  /** Keys of what stands on it, and has to go first. */
+  /** Keys of the things that build on it and have to go first. */
   readonly above?: readonly string[];
 }
 
 export interface AreaSettings {
-  /** Younger leftovers are left alone: they may belong to work that is going on. */
+  /** Younger leftovers stay: they may belong to running work. */
   readonly graceMs: number;
 }
 
-/** Bytes on disk of a file, or of a folder with all that is in it; what goes meanwhile counts as nothing. */
+/** Bytes on disk of a file, or of a folder with its contents. What disappears meanwhile counts as nothing. */
 export async function diskUsage(path: string, signal: AbortSignal): Promise<number> {
   signal.throwIfAborted();
   const found = await lstat(path).catch(() => undefined);

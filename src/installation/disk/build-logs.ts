@@ -1,4 +1,4 @@
-/** Finished tasks and what they printed. */
+/** The disk area of finished tasks and their logs. */
 import type { Store } from "../../store/store.ts";
 import type { Area, Found } from "./area.ts";
 
@@ -6,7 +6,7 @@ export interface BuildLogAreaDeps {
   readonly store: Pick<Store, "disk">;
   readonly settings: {
     readonly budgetBytes: number;
-    /** Finished tasks older than that go, with all that they say; 0: none ever does. */
+    /** Finished tasks older than that are removed with all their events; 0: never. */
     readonly taskDays: number;
   };
 }
@@ -20,7 +20,7 @@ export function createBuildLogArea({ store, settings }: BuildLogAreaDeps): Area 
   return {
     kind: "build_logs",
     budgetBytes: settings.budgetBytes,
-    // What happened is worth more than the room it takes: it goes by age, or for the budget's sake.
+    // The history is worth its space: it goes by age, or where the budget is exceeded.
     isEmptiedWhenAsked: false,
     survey: async () => {
       const listed = await tasks.list(taskDays);
@@ -34,13 +34,13 @@ export function createBuildLogArea({ store, settings }: BuildLogAreaDeps): Area 
             what: `${isOld ? "" : "log of "}task ${taskId} (${kind}${identifier === undefined ? "" : ` ${identifier}`})`,
             bytes: isOld ? bytes : logBytes,
             usedAt: finishedAt ?? new Date(),
-            heldBy: finishedAt === undefined ? ["the task, which runs"] : [],
+            heldBy: finishedAt === undefined ? ["the running task"] : [],
             garbage: isOld ? `it ended more than ${taskDays} days ago` : undefined,
           },
         ];
       });
       const rest = listed.reduce((n, { isOld, bytes, logBytes }) => n + (isOld ? 0 : bytes - logBytes), 0);
-      const by = taskDays === 0 ? "the history, which is kept" : `the history of ${taskDays} days`;
+      const by = taskDays === 0 ? "the history, which has no age limit" : `the history of ${taskDays} days`;
       return [...found, { key: REST, what: REST, bytes: rest, usedAt: new Date(), heldBy: [by] }];
     },
     take: async ({ key }) => {

@@ -7,11 +7,11 @@ import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { DISK_TOPICS } from "../task-engine/topics.ts";
 
-/** The doors' side of looking after the disk: what is asked for is a row, and a worker answers it. */
+/** The HTTP side of disk reports and collections: a request is a row, and a worker answers it. */
 export interface DiskCare {
-  /** Looks at everything; `answer_timeout` where no worker has answered in time. */
+  /** Reports on every area. Throws `answer_timeout` where no worker answers within `waitMs`. */
   report(signal: AbortSignal): Promise<DiskRun>;
-  /** The run, done or, where it takes longer than a request may, still going on. A collection is accepted with its row. */
+  /** Accepts a collection, and answers its run: finished, or still running after `waitMs`. */
   collect(options: { readonly dryRun: boolean; readonly by?: Actor }, signal: AbortSignal): Promise<DiskRun>;
   find(id: string): Promise<DiskRun | undefined>;
 }
@@ -21,7 +21,7 @@ export interface DiskCareDeps {
   readonly queue: Pick<Queue, "publish" | "subscribe">;
   readonly clock: Clock;
   readonly settings: {
-    /** How long a request waits for its answer; and how often it looks where the queue tells nothing. */
+    /** How long a request waits for its answer, and how often it reads the row where the queue notifies of nothing. */
     readonly waitMs: number;
     readonly pollMs: number;
   };
@@ -34,7 +34,7 @@ export function createDiskCare(deps: DiskCareDeps): DiskCare {
       if (run.finishedAt !== undefined) return run;
       throw new Fault(
         "answer_timeout",
-        `No worker has looked at the disk within ${deps.settings.waitMs} ms.`,
+        `No worker reported on the disk within ${deps.settings.waitMs} ms; is one running?`,
       );
     },
     collect: ({ dryRun, by }, signal) =>
@@ -50,7 +50,7 @@ async function ask(
 ): Promise<DiskRun> {
   const bell = new Bell();
   const until = clock.now() + settings.waitMs;
-  // Listening is for speed alone: the row has the answer.
+  // The subscription only makes it faster: the row has the answer.
   const listening = await queue.subscribe(DISK_TOPICS.answered, () => bell.ring()).catch(() => undefined);
   try {
     const asked = await store.disk.runs.ask(kind, by);
@@ -65,7 +65,7 @@ async function ask(
   }
 }
 
-/** What a request ends with that was answered by a failure. */
+/** The Fault of a run that failed. */
 export function faultOf({ cause }: DiskRun): Fault | undefined {
   if (cause === undefined) return undefined;
   return new Fault(cause.code, cause.message, cause.details === undefined ? {} : { details: cause.details });

@@ -1,6 +1,6 @@
 /**
- * The worker's side of looking after the disk: answers what was asked for, and makes room by itself where a budget is
- * exceeded. One worker at a time, by a lease; what one that died had begun is done again by the next.
+ * The worker's side of disk reports and collections: answers requests, and collects by itself where a budget is exceeded.
+ * A lease lets one worker at a time do it; the next one repeats what a dead one had started.
  */
 import { randomUUID } from "node:crypto";
 import type { DiskCollection, DiskReport, Reclaimable } from "../../domain/disk.ts";
@@ -28,18 +28,18 @@ export interface DiskKeeperDeps {
 }
 
 export interface DiskKeeperSettings {
-  /** How often room is made without being asked; 0: never. */
+  /** Period of collections without a request; 0: none. */
   readonly everyMs: number;
-  /** How often requests are looked for where the queue tells nothing. */
+  /** How often requests are read where the queue notifies of nothing. */
   readonly pollMs: number;
   readonly leaseMs: number;
-  /** Answers that are kept. */
+  /** Number of finished runs that are kept. */
   readonly runsKept: number;
 }
 
 const LEASE = "disk";
 
-/** Resolves when it listens. Disposing it ends what it is at; what was asked for is another worker's then. */
+/** Resolves once it has subscribed. Disposing it aborts its current pass; another worker answers the requests then. */
 export async function startDiskKeeper(deps: DiskKeeperDeps): Promise<AsyncDisposable> {
   const scope = new Scope();
   const bell = new Bell();
@@ -60,7 +60,7 @@ export async function startDiskKeeper(deps: DiskKeeperDeps): Promise<AsyncDispos
   return scope;
 }
 
-/** False where another worker is at it. */
+/** False where another worker holds the lease. */
 async function pass(
   deps: DiskKeeperDeps,
   { isDue }: { readonly isDue: boolean },
@@ -86,7 +86,7 @@ async function pass(
   }
 }
 
-/** Everybody who had asked for a look by now gets the same one. */
+/** All reports, and all dry runs, that are requested by now share one answer; each collection has its own. */
 async function answerAll(deps: DiskKeeperDeps, signal: AbortSignal): Promise<void> {
   const asked = await deps.store.disk.runs.listAsked();
   const byKind = Map.groupBy(asked, ({ kind }) => kind);
@@ -100,7 +100,7 @@ async function answerAll(deps: DiskKeeperDeps, signal: AbortSignal): Promise<voi
 async function answer(deps: DiskKeeperDeps, runs: readonly DiskRun[], signal: AbortSignal): Promise<void> {
   const { store, queue, settings } = deps;
   const result = await work(deps, runs[0]?.kind ?? "report", signal).catch((error: unknown): DiskAnswer => {
-    // Not this request's failure: the next worker goes on.
+    // Not a failure of this request: the next worker answers it.
     signal.throwIfAborted();
     deps.log.warn({ op: "disk.answer", ok: false, err: toFault(error) });
     return { cause: formatFault(toFault(error)) };
@@ -185,7 +185,7 @@ async function takeAll(
   const takeEach = async (held: AbortSignal) => {
     for (const one of planned) {
       held.throwIfAborted();
-      const why = await area.take(one.found, held).catch((error: unknown) => whyNot(error, held));
+      const why = await area.take(one.found, held).catch((error: unknown) => reasonOf(error, held));
       if (why === undefined) taken.push(toReclaimable(area, one));
       else leave(one, why);
     }
@@ -195,8 +195,8 @@ async function takeAll(
   if (why !== undefined) for (const one of planned) leave(one, why);
 }
 
-/** One thing that cannot be taken costs the others nothing: the next pass tries it again. */
-function whyNot(error: unknown, signal: AbortSignal): string {
+/** One thing that cannot be removed stops no other: the next pass tries it again. */
+function reasonOf(error: unknown, signal: AbortSignal): string {
   signal.throwIfAborted();
   if (isFault(error)) return error.message;
   return error instanceof Error && "code" in error
@@ -218,6 +218,6 @@ function warnOver(
   if (budgetBytes === null || bytes <= budgetBytes) return;
   log.warn(
     { op: "disk.over_budget", kind, bytes, budget_bytes: budgetBytes },
-    "what is needed exceeds its budget: nothing more can go",
+    "over its budget, and everything that is left is in use",
   );
 }

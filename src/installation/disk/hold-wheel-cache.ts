@@ -15,8 +15,8 @@ export interface HoldWheelCacheDeps {
 }
 
 /**
- * Does the work while no build has the wheel cache, or a folder of wheels, open: those that begin meanwhile wait.
- * Answers why that cannot be now, and then has done nothing.
+ * Does the work while no build uses the wheel cache or a folder of wheels; builds that begin meanwhile wait. Where a
+ * build or another worker uses it now, does nothing and answers why.
  */
 export async function holdWheelCache(
   deps: HoldWheelCacheDeps,
@@ -27,9 +27,9 @@ export async function holdWheelCache(
   const holder = randomUUID();
   const { leaseMs } = settings;
   if (!(await store.leases.take(WHEEL_CACHE_LEASE, holder, leaseMs)))
-    return "another worker is making room in it";
+    return "another worker is removing files from it";
   try {
-    if (await isBuilding(deps, signal)) return "a build is at work with it";
+    if (await isBuilding(deps, signal)) return "a build is using it";
     const renew = () => store.leases.renew(WHEEL_CACHE_LEASE, holder, leaseMs);
     await underLease({ clock, leaseMs, renew }, signal, work);
     return undefined;
@@ -42,7 +42,7 @@ async function isBuilding({ store, engine }: HoldWheelCacheDeps, signal: AbortSi
   const rows = await store.disk.images.list();
   if (rows.some(({ layer, state, isLeased }) => layer === "dependencies" && state === "building" && isLeased))
     return true;
-  // What a worker that lost its lease has started may still be running.
+  // A build of a worker that has lost its lease may still run.
   const labels = formatLabelFilter({ instance: store.instanceId, kind: "build" });
   const builds = await engine.listContainers(labels, signal);
   return builds.some(({ name, phase }) => isWheelsContainer(name) && phase === "running");

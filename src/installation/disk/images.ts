@@ -1,6 +1,6 @@
 /**
- * Images of this Berth on the Engine: those of Packages and the dependency layers below them, with their rows. Runtime
- * images, and whatever does not carry our label, are nobody's here.
+ * The disk area of this Berth's images on the Engine: images of Packages and the dependency layers below them, with their
+ * rows. It does not touch runtime images or images without our label.
  */
 import { isFault } from "../../domain/fault.ts";
 import type { Engine, EngineImage } from "../../engine/engine.ts";
@@ -17,13 +17,13 @@ export interface ImageAreaDeps {
   readonly engine: Pick<Engine, "listImages" | "findImage" | "removeImage">;
   readonly queue: Pick<Queue, "publish">;
   readonly clock: Clock;
-  /** Names whoever removes an image, to those who wait for it. */
+  /** Names the process that removes an image, as the holder of its lease. */
   readonly holder: string;
   readonly settings: AreaSettings & {
     readonly budgetBytes: number;
-    /** One that was used so lately stays: whoever used it may be about to say what for. */
+    /** An image that was used within this time stays: the row of what uses it may not be written yet. */
     readonly idleMsMin: number;
-    /** How long an image stays taken when its remover dies; longer than one call of the Engine may take. */
+    /** Lease of a removal; longer than one call of the Engine may take. */
     readonly removalLeaseMs: number;
   };
 }
@@ -50,7 +50,7 @@ export function createImageArea(deps: ImageAreaDeps): Area {
       ),
     take: async ({ key }, signal) => {
       const found = surveyed.get(key);
-      if (found === undefined) return "it is not there any more";
+      if (found === undefined) return "it no longer exists";
       if (found.row === undefined) return await removeFromEngine(deps, found.image, signal);
       return await takeRow(deps, found.row, signal);
     },
@@ -60,7 +60,7 @@ export function createImageArea(deps: ImageAreaDeps): Area {
 async function survey(deps: ImageAreaDeps, signal: AbortSignal): Promise<readonly ImageFound[]> {
   const { engine, store } = deps;
   const ours = formatLabelFilter({ instance: store.instanceId, kind: "image" });
-  // The Engine first: an image without a row by then had none when it was seen, or has lost it since.
+  // The Engine first: an image that has no row after that is a stray, whatever happened in between.
   const listed = await engine.listImages(ours, signal);
   const runtimes = await engine.listImages({ "berth.kind": "runtime-image" }, signal);
   const rows = await store.disk.images.list();
@@ -100,10 +100,10 @@ function ofRow(deps: ImageAreaDeps, { row, rows, byRow, all }: RowSeen): ImageFo
     const upper = byRow.get(other.key);
     return other.baseKey === row.key || (image !== undefined && upper !== undefined && isBelow(image, upper));
   });
-  const isBrokenOff = row.state === "deleting" && !row.isLeased;
-  const held = isBrokenOff ? [] : [...row.heldBy];
+  const isInterrupted = row.state === "deleting" && !row.isLeased;
+  const held = isInterrupted ? [] : [...row.heldBy];
   const isFresh = deps.clock.now() - row.lastUsedAt.getTime() < deps.settings.idleMsMin;
-  if (isFresh && held.length === 0 && row.state === "ready") held.push("its last use, which was just now");
+  if (isFresh && held.length === 0 && row.state === "ready") held.push("its recent use");
   return {
     key: row.key,
     what: row.imageRef ?? `image ${row.key.slice(0, 16)}`,
@@ -122,14 +122,14 @@ function garbage(
   { state, lastUsedAt }: ImageUse,
   image: EngineImage | undefined,
 ): string | undefined {
-  if (state === "deleting") return "its removal was broken off";
+  if (state === "deleting") return "its removal was interrupted";
   if (clock.now() - lastUsedAt.getTime() < settings.graceMs) return undefined;
   if (state === "failed") return "its build failed";
-  if (state === "building") return "its build was broken off";
-  return image === undefined ? "the engine has it no more" : undefined;
+  if (state === "building") return "its build was interrupted";
+  return image === undefined ? "the engine no longer has it" : undefined;
 }
 
-/** With our label, and of no row: what a build that was killed has left. */
+/** An image with our label and without a row: a killed build left it. */
 function stray(
   { clock, settings }: ImageAreaDeps,
   { image, rows, all }: { image: EngineImage; rows: readonly ImageUse[]; all: readonly EngineImage[] },
@@ -148,7 +148,7 @@ function stray(
   };
 }
 
-/** What goes with it: all but the layers of the largest image below it. */
+/** The bytes that its removal frees: all but the layers of the largest image below it. */
 function ownBytes(image: EngineImage, all: readonly EngineImage[]): number {
   const below = all.filter((other) => isBelow(other, image)).map(({ bytes }) => bytes);
   return Math.max(0, image.bytes - Math.max(0, ...below));
@@ -178,7 +178,7 @@ async function takeRow(deps: ImageAreaDeps, row: ImageUse, signal: AbortSignal):
   }
 }
 
-/** By its id, so that one that has taken its reference meanwhile is not meant. */
+/** Removes by id: its reference may name another image by now. */
 async function removeFromEngine(
   { engine }: ImageAreaDeps,
   image: EngineImage | undefined,
@@ -190,6 +190,6 @@ async function removeFromEngine(
     return undefined;
   } catch (error) {
     if (!isFault(error, "conflict")) throw error;
-    return `somebody else uses it: ${error.message}`;
+    return `the engine reports it in use: ${error.message}`;
   }
 }

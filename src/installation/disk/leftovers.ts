@@ -1,4 +1,4 @@
-/** What work that broke off has left behind: folders of builds and downloads, uploads half-way, build Containers. */
+/** The disk area of interrupted work: folders of builds and downloads, partial uploads, build containers. */
 import { lstat, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
@@ -8,13 +8,13 @@ import { type Area, type AreaSettings, diskUsage, type Found } from "./area.ts";
 
 import { type HoldWheelCacheDeps, holdWheelCache } from "./hold-wheel-cache.ts";
 
-/** A folder whose entries belong to work under way, each for a time. */
+/** A folder whose entries belong to running work. */
 export interface WorkFolder {
   readonly path: string;
   readonly what: string;
-  /** An entry as old as that belongs to nobody. */
+  /** An entry of this age or older is a leftover, unless `of` says otherwise. */
   readonly ageMs: number;
-  /** What its entries are named for, where somebody may still need an old one. */
+  /** What its entries are named after, where running work may still need an old one. */
   readonly of?: "image" | "task";
 }
 
@@ -43,7 +43,7 @@ export function createLeftoverArea(deps: LeftoverAreaDeps): Area {
       }
       const remove = () => rm(key, { recursive: true, force: true });
       const isOfBuild = deps.folders.some(({ of, path }) => of === "image" && dirname(key) === path);
-      // A build of the same image that begins now uses the folder again: it waits, or is seen.
+      // A build of the same image that begins now uses the folder again: it waits for the lease, or is found here.
       if (isOfBuild) return await holdWheelCache(deps, remove, signal);
       await remove();
       return undefined;
@@ -65,7 +65,7 @@ async function surveyFolder(
     if (changedAt === undefined) continue;
     const isYoung = deps.clock.now() - changedAt.getTime() < folder.ageMs;
     const holder = isYoung
-      ? "its age: work may be under way"
+      ? "its age: its work may still run"
       : await holderOf(deps, { folder, name, images });
     found.push({
       key: path,
@@ -73,7 +73,7 @@ async function surveyFolder(
       bytes: await diskUsage(path, signal),
       usedAt: changedAt,
       heldBy: holder === undefined ? [] : [holder],
-      garbage: "the work that it belonged to has broken off",
+      garbage: "its work was interrupted",
     });
   }
   return found;
@@ -89,7 +89,7 @@ async function holderOf(
   return (await store.disk.tasks.isUnfinished(name)) ? `task ${name}` : undefined;
 }
 
-/** Some names begin with the time at which they were made, for a link has the times of its file. */
+/** Names of links begin with the time of their creation, because a link has the times of its file. */
 async function timeOf(path: string, name: string): Promise<Date | undefined> {
   const [, stamp] = /^(\d{13})-/.exec(name) ?? [];
   if (stamp !== undefined) return new Date(Number(stamp));
@@ -113,8 +113,8 @@ async function surveyContainers(
       what: `build container ${name}`,
       bytes: 0,
       usedAt: createdAt,
-      heldBy: isBuilding ? ["a build"] : isYoung ? ["its age: work may be under way"] : [],
-      garbage: "the build that it belonged to has broken off",
+      heldBy: isBuilding ? ["a build"] : isYoung ? ["its age: its work may still run"] : [],
+      garbage: "its build was interrupted",
     };
   });
 }

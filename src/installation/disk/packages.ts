@@ -1,4 +1,4 @@
-/** Archives of Packages, in the folder or the bucket, with their rows. */
+/** The disk area of Package archives, in the folder or the bucket, with their rows. */
 import type { PackageStore, StoredArchive } from "../../packages/package-store.ts";
 import type { PackageUse } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
@@ -12,7 +12,7 @@ export interface PackageAreaDeps {
   readonly clock: Clock;
   readonly settings: AreaSettings & {
     readonly budgetBytes: number;
-    /** An upload that nobody has installed goes after so many days; 0: never. */
+    /** Days after which an upload that nobody has installed is removed; 0: never. */
     readonly uploadDays: number;
   };
 }
@@ -33,7 +33,7 @@ export function createPackageArea(deps: PackageAreaDeps): Area {
 
 async function survey(deps: PackageAreaDeps, signal: AbortSignal): Promise<readonly Found[]> {
   const { store, packages } = deps;
-  // The archives first: one that has no row by then was kept without one.
+  // The archives first: one that has no row after that was stored without a row.
   const archives = new Map<string, StoredArchive>();
   for await (const archive of packages.list(signal)) archives.set(archive.identifier, archive);
   const rows = await store.disk.packages.list();
@@ -55,8 +55,8 @@ function ofRow({ clock, settings }: PackageAreaDeps, row: PackageUse, bytes: num
   const isOfNobody = keptFor.length === 0 && ageMs >= settings.graceMs;
   const found = { key: identifier, what: identifier, bytes, usedAt: createdAt };
   if (heldBy.length > 0) return { ...found, heldBy };
-  if (isOfNobody) return { ...found, heldBy, garbage: "whoever uploaded it has been removed" };
-  if (isOver) return { ...found, heldBy, garbage: `nobody has it installed ${days} days after its upload` };
+  if (isOfNobody) return { ...found, heldBy, garbage: "its uploader was removed" };
+  if (isOver) return { ...found, heldBy, garbage: `it is not installed ${days} days after its upload` };
   return { ...found, heldBy: keptFor.length > 0 ? keptFor.map((who) => `upload of ${who}`) : ["its age"] };
 }
 
@@ -70,12 +70,12 @@ function withoutRow(
   if (unadopted.has(identifier)) return { ...found, heldBy: ["records of an earlier daemon"] };
   return {
     ...found,
-    heldBy: isYoung ? ["its age: it may be an upload under way"] : [],
+    heldBy: isYoung ? ["its age: its upload may still run"] : [],
     garbage: "no record of it is left",
   };
 }
 
-/** The row first: whoever asks for the Package from then on is told honestly that it is not here. */
+/** The row first: a request for the Package is answered `package_not_found` from then on. */
 async function take(
   { store, packages, settings }: PackageAreaDeps,
   identifier: string,

@@ -11,20 +11,20 @@ function found(key: string, changes: Partial<Found> = {}): Found {
 const keys = (area: Parameters<typeof plan>[0], things: readonly Found[], isAsked = false) =>
   plan(area, things, { isAsked }).map((planned) => planned.found.key);
 
-describe("what a collection takes", () => {
-  it("is nothing within the budget, and everything unneeded where it was asked for", () => {
+describe("a collection", () => {
+  it("removes nothing within the budget, and everything unneeded where it was requested", () => {
     const things = [found("a"), found("b", { bytes: 40 })];
     expect(keys(AREA, things)).toEqual([]);
     expect(keys(AREA, things, true)).toEqual(["a", "b"]);
     expect(keys({ ...AREA, isEmptiedWhenAsked: false }, things, true)).toEqual([]);
   });
 
-  it("is the least recently used first, until the rest is within the budget", () => {
+  it("removes the least recently used first, until the rest is within the budget", () => {
     const things = [3, 1, 2].map((n) => found(`used at ${n}`, { usedAt: new Date(n) }));
     expect(keys(AREA, things)).toEqual(["used at 1", "used at 2"]);
   });
 
-  it("is never what somebody needs, whatever the budget", () => {
+  it("never removes what is needed, whatever the budget", () => {
     const things = [
       found("a", { heldBy: ["pool p"] }),
       found("b", { heldBy: ["task t"], garbage: "rubbish" }),
@@ -32,14 +32,14 @@ describe("what a collection takes", () => {
     expect(keys({ ...AREA, budgetBytes: 0 }, things, true)).toEqual([]);
   });
 
-  it("is rubbish in any case, with its reason", () => {
-    const rubbish = found("r", { bytes: 1, garbage: "it broke off" });
-    expect(plan({ ...AREA, budgetBytes: null }, [rubbish], { isAsked: false })).toEqual([
-      { found: rubbish, reason: "it broke off" },
+  it("removes garbage in any case, with its reason", () => {
+    const garbage = found("r", { bytes: 1, garbage: "its build failed" });
+    expect(plan({ ...AREA, budgetBytes: null }, [garbage], { isAsked: false })).toEqual([
+      { found: garbage, reason: "its build failed" },
     ]);
   });
 
-  it("begins with what stands on others, and leaves what something needed stands on", () => {
+  it("removes upper things before those below, and keeps what a needed one builds on", () => {
     const below = found("below", { above: ["above"] });
     const above = found("above", { usedAt: new Date(9) });
     expect(keys(AREA, [below, above])).toEqual(["above"]);
@@ -52,7 +52,7 @@ describe("what a collection takes", () => {
     });
   });
 
-  it("keeps its promises for whatever there is", () => {
+  it("keeps these rules for any set of things", () => {
     const things = fc.uniqueArray(
       fc.record({
         key: fc.string({ minLength: 1, maxLength: 3 }),

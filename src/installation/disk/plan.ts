@@ -1,4 +1,4 @@
-/** What a collection takes, in which order and why; and what a report says of it. No I/O: the same for dry runs. */
+/** What a collection removes, in which order and why, and what a report says. No I/O: dry runs use the same code. */
 import type { DiskArea, Held, Reclaimable } from "../../domain/disk.ts";
 import type { Area, Found } from "./area.ts";
 
@@ -10,8 +10,8 @@ export interface Planned {
 type PlannedArea = Pick<Area, "kind" | "budgetBytes" | "isEmptiedWhenAsked">;
 
 /**
- * First what is of no use to anybody, then, where it was asked for or the budget is exceeded, what nothing needs: the
- * least recently used first, and nothing before what stands on it.
+ * Garbage first; then, where the collection was requested or the budget is exceeded, what nothing needs, the least
+ * recently used first. Nothing is removed before the things that build on it.
  */
 export function plan(
   area: PlannedArea,
@@ -42,7 +42,7 @@ export function plan(
   }
 }
 
-/** At most so many things of each list are named. */
+/** Number of things that each list of a report names at most. */
 const NAMED_MAX = 200;
 
 export function describeArea(area: PlannedArea, found: readonly Found[]): DiskArea {

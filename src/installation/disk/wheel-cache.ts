@@ -1,7 +1,7 @@
 /**
- * The wheel cache that builds share. Its wheels, unpacked, stand in `archive-v*`, one folder each; an installer that
- * finds one missing fetches it again (tried with uv 0.13). While files go no build may read them: builds wait for the
- * lease, and a collection that finds a build leaves the cache alone.
+ * The disk area of the wheel cache that builds share. Its unpacked wheels lie in `archive-v*`, one folder each; an
+ * installer that misses one fetches it again (tried with uv 0.13). No build may read while files are removed: builds wait
+ * for the lease, and a collection that finds a build leaves the cache alone.
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -55,7 +55,7 @@ async function survey(folder: string, signal: AbortSignal): Promise<readonly Fou
   return found;
 }
 
-/** An install reads a wheel's own description: its time of access, as exact as the file system's, is the last use. */
+/** An install reads a wheel's description: its access time, as exact as the file system keeps it, is the last use. */
 async function lookAt(path: string): Promise<{ name: string | undefined; usedAt: Date }> {
   const names = await readdir(path).catch(() => []);
   const about = names.find((name) => name.endsWith(".dist-info"));

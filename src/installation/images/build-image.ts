@@ -15,9 +15,9 @@ import {
 
 export interface ImageBuilderDeps extends SharedImageDeps, Omit<LayerDeps, "removals"> {}
 
-/** A package's archive, opened and checked. */
+/** A package's checked archive. */
 export interface PackageSource {
-  /** Its files and folders, with what its dialect adds; paths are below the package's root. */
+  /** Its files and folders, and those that its dialect adds; paths are relative to the package's root. */
   files(): AsyncIterable<TarEntry>;
   dependencyFiles(): Promise<DependencyFiles>;
 }
@@ -37,9 +37,9 @@ export interface PackageImage extends SharedImage {
 }
 
 /**
- * Resolves with the Package's image, built here, by somebody else, or long ago. Throws the Faults of a build
- * (`dependency_unresolvable`, `source_build_refused`, `index_unreachable`, `build_*`) and the signal's reason; no
- * Container of the build is left.
+ * Resolves with the Package's image, whether built now, by another worker, or before. Throws the Faults of a build
+ * (`dependency_unresolvable`, `source_build_refused`, `index_unreachable`, `build_*`) and the signal's reason; the
+ * build's containers are gone then.
  */
 export async function ensurePackageImage(
   deps: ImageBuilderDeps,
@@ -92,7 +92,7 @@ async function ensureDependencies(
   signal: AbortSignal,
 ): Promise<SharedImage> {
   const key = dependencyKey(request.base, dependencies);
-  // Before the layer is claimed: from then on nobody removes it under this build.
+  // Before the layer is claimed: from then on no collection removes it while this build needs it.
   await deps.store.images.setBase(request.key, request.attempt, key);
   const { holder, onLog, onProgress, runtimeImage } = request;
   return ensureSharedImage(
@@ -113,8 +113,8 @@ async function ensureDependencies(
 }
 
 /**
- * Waits while the wheel cache is being made smaller. Whoever does that takes its lease first and then looks for builds
- * of dependencies; this build's row was there before it looks for the lease: one of the two sees the other.
+ * Waits while files are removed from the wheel cache. A removal takes the lease first and then looks for builds of
+ * dependencies; a build writes its row first and then looks for the lease: one of the two sees the other.
  */
 async function whenCacheIsFree(
   { store, clock, pollMs }: SharedImageDeps,
@@ -123,15 +123,18 @@ async function whenCacheIsFree(
   while (await store.leases.isTaken(WHEEL_CACHE_LEASE)) await clock.sleep(pollMs, signal);
 }
 
-/** Held by whoever removes files of the wheel cache. */
+/** The lease under which files are removed from the wheel cache. */
 export const WHEEL_CACHE_LEASE = "wheel-cache";
 
-/** A build of an arch that the Engine does not run would only fail later, in the plugin's start. */
+/**
+ * Throws `arch_not_supported` where the package does not run on the Engine's arch: its build would only fail later, at
+ * the plugin's start.
+ */
 export function checkArch(pkg: Package, arch: string): void {
   if (pkg.runner.arch.length === 0 || pkg.runner.arch.includes(arch)) return;
   throw new Fault(
     "arch_not_supported",
-    `The package runs on ${pkg.runner.arch.join(", ")}; this Engine is ${arch}.`,
+    `The package runs on ${pkg.runner.arch.join(", ")}; this engine runs ${arch}.`,
     {
       details: { field: "meta.arch", value: pkg.runner.arch, accepted: arch },
     },

@@ -3,10 +3,10 @@ import { publicIndexUrls } from "./build/index-env.ts";
 import type { Dependencies } from "./build/requirements.ts";
 import type { IndexSettings } from "./build/settings.ts";
 
-/** Grows with every change of what a build does with the same input. */
+/** Raise it with every change of what a build makes of the same input. */
 export const BUILDER_VERSION = "2";
 
-/** What both keys are made of beside the package: another value of any of these is another image. */
+/** Parts of both keys beside the package: another value of any of these is another image. */
 export interface BuildBase {
   /** `sha256:...` of the runtime image. */
   readonly runtimeImageId: string;
@@ -14,19 +14,19 @@ export interface BuildBase {
   readonly settingsHash: string;
 }
 
-/** Key of a Package's image: whoever installs the same Package under the same settings shares it. */
+/** Key of a Package's image: all installs of the same Package under the same settings share it. */
 export function imageKey(base: BuildBase, checksum: string): string {
   return sha256(
     ["image", checksum, base.runtimeImageId, BUILDER_VERSION, base.arch, base.settingsHash].join("\n"),
   );
 }
 
-/** Key of an image that came from another Berth: its own id stands for all that it was made of. */
+/** Key of an image that came from another Berth: its own id stands for everything it was made of. */
 export function importedImageKey(imageId: string, checksum: string): string {
   return sha256(["imported", checksum, imageId, BUILDER_VERSION].join("\n"));
 }
 
-/** Key of the dependency layer: the bytes that lock them, so that a new version with the same ones reuses it. */
+/** Key of the dependency layer: the bytes of its lock, so that a new version with the same dependencies reuses it. */
 export function dependencyKey(base: BuildBase, dependencies: Dependencies): string {
   const files = dependencies.files.map(({ name, content }) => `${name}:${sha256(content)}`);
   return sha256(
@@ -42,7 +42,7 @@ export function dependencyKey(base: BuildBase, dependencies: Dependencies): stri
   );
 }
 
-/** Hash over where wheels come from and whom is trusted there; passwords are left out. */
+/** Hash of the package indexes and the authorities that are trusted there; passwords are left out. */
 export function indexSettingsHash(index: IndexSettings): string {
   return sha256(JSON.stringify([publicIndexUrls(index), index.caBundle?.digest ?? ""]));
 }

@@ -1,13 +1,14 @@
-/** Images that are there already: those that builds made here, and those that came from another Berth. */
-import { Fault, isFault } from "../../domain/fault.ts";
+/**
+ * Finds images without building, claiming or changing anything: those that builds made here, and those that came from
+ * another Berth.
+ */
+import { isFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Store } from "../../store/store.ts";
 import type { BuildSettings } from "./build/settings.ts";
-import type { PackageImage } from "./build-image.ts";
 import { imageKey, indexSettingsHash } from "./image-keys.ts";
 import { pickRuntimeImage, type RuntimeImage } from "./runtime-image.ts";
-import { ensureSharedImage, type SharedImageDeps } from "./shared-image.ts";
 
 export interface ReadyImageDeps {
   readonly engine: Engine;
@@ -18,11 +19,18 @@ export interface ReadyImageDeps {
 export interface ReadyImage {
   readonly imageRef: string;
   readonly arch: string;
-  /** Undefined for one that was imported: nobody here has what it stands on. */
+  /** Undefined for an imported image: its runtime image is not here. */
   readonly runtimeImageId: string | undefined;
 }
 
-/** The image that an install would use now without building anything. */
+/** An image by its key. */
+export interface KnownImage {
+  readonly imageKey: string;
+  readonly imageRef: string;
+  readonly warnings: readonly string[];
+}
+
+/** The image that an install would use now without a build. The Engine is not asked whether it still has it. */
 export async function findReadyImage(
   deps: ReadyImageDeps,
   pkg: Package,
@@ -32,14 +40,30 @@ export async function findReadyImage(
   const { arch } = await engine.info(signal);
   const runtime = await pickIfAny(deps, pkg, signal);
   if (runtime !== undefined) {
-    const row = await store.images.find(imageKey(baseOf(settings, { runtime, arch }), pkg.checksum));
-    if (row?.state === "ready" && row.imageRef !== undefined)
-      return { imageRef: row.imageRef, arch, runtimeImageId: runtime.id };
+    const built = await findReadyRow(store, imageKey(baseOf(settings, { runtime, arch }), pkg.checksum));
+    if (built !== undefined) return { imageRef: built.imageRef, arch, runtimeImageId: runtime.id };
   }
   const imported = await store.importedImages.find(pkg.checksum, arch);
-  const row = imported === undefined ? undefined : await store.images.find(imported.imageKey);
+  const row = imported === undefined ? undefined : await findReadyRow(store, imported.imageKey);
+  return row === undefined ? undefined : { imageRef: row.imageRef, arch, runtimeImageId: undefined };
+}
+
+/** The image under that key, where the Engine still has it. It does not count as used by the question. */
+export async function findKnownImage(
+  { store, engine }: Pick<ReadyImageDeps, "engine"> & { readonly store: Pick<Store, "images"> },
+  key: string | undefined,
+  signal: AbortSignal,
+): Promise<KnownImage | undefined> {
+  const row = key === undefined ? undefined : await findReadyRow(store, key);
+  if (row === undefined || (await engine.findImage(row.imageRef, signal)) === undefined) return undefined;
+  return row;
+}
+
+/** What the row says, without a claim on it. */
+async function findReadyRow({ images }: Pick<Store, "images">, key: string): Promise<KnownImage | undefined> {
+  const row = await images.find(key);
   if (row?.state !== "ready" || row.imageRef === undefined) return undefined;
-  return { imageRef: row.imageRef, arch, runtimeImageId: undefined };
+  return { imageKey: row.key, imageRef: row.imageRef, warnings: row.warnings };
 }
 
 export function baseOf(
@@ -58,32 +82,6 @@ async function pickIfAny(
     return await pickRuntimeImage(engine, pkg, settings.python, signal);
   } catch (error) {
     if (isFault(error, "python_not_available")) return undefined;
-    throw error;
-  }
-}
-
-/**
- * The image that was imported for the Package and this arch, counted as used. Undefined where there is none, where the
- * Engine has lost it, and where one that was built here is ready: that one has the newer base.
- */
-export async function useImported(
-  deps: ReadyImageDeps & SharedImageDeps,
-  { pkg, holder }: { readonly pkg: Package; readonly holder: string },
-  signal: AbortSignal,
-): Promise<PackageImage | undefined> {
-  const found = await findReadyImage(deps, pkg, signal);
-  if (found === undefined || found.runtimeImageId !== undefined) return undefined;
-  const imported = await deps.store.importedImages.find(pkg.checksum, found.arch);
-  if (imported === undefined) return undefined;
-  const key = imported.imageKey;
-  const { identifier } = pkg;
-  const missing = () => Promise.reject(new Fault("image_missing", "The imported image is gone."));
-  try {
-    const request = { key, layer: "package", holder, identifier, onWait: () => undefined } as const;
-    const image = await ensureSharedImage(deps, { ...request, build: missing }, signal);
-    return { ...image, imageKey: key };
-  } catch (error) {
-    if (isFault(error, "image_missing")) return undefined;
     throw error;
   }
 }

@@ -12,9 +12,9 @@ export interface RuntimeImage {
 }
 
 /**
- * Picks what the package runs on: the Python that it asks for, or the nearest newer one, which is a warning. Throws
- * `python_not_available` where there is none, or the operator allows only the exact one. Of several images with that
- * Python it is the newest.
+ * Picks the runtime image of a package: the newest one with the Python that it asks for, or with the nearest newer
+ * Python, which is a warning. Throws `python_not_available` where there is none, or where the operator allows only the
+ * exact version.
  */
 export async function pickRuntimeImage(
   engine: Engine,
@@ -35,7 +35,7 @@ export async function pickRuntimeImage(
     const accepted = images.map(({ labels }) => labels["berth.python"]);
     throw new Fault(
       "python_not_available",
-      `The package asks for Python ${runner.version}; ${images.length === 0 ? "no runtime image is there" : `runtime images have ${accepted.join(", ")}`}.`,
+      `The package asks for Python ${runner.version}; ${images.length === 0 ? "there is no runtime image" : `runtime images have ${accepted.join(", ")}`}.`,
       { details: { field: "meta.runner.version", value: runner.version, accepted } },
     );
   }

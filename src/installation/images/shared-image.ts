@@ -1,6 +1,6 @@
 /**
- * One build per image key, however many ask and wherever: the lease on the image's row lets one in, the others wait
- * for the row. The Engine has the last word on whether a finished image is still there.
+ * One build per image key, however many tasks in whichever process ask for it: the lease on the image's row lets one
+ * build, the others wait for the row. The Engine has the last word on whether a finished image still exists.
  */
 import { Fault, type FaultCode, formatFault, toFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -19,20 +19,20 @@ export interface SharedImageDeps {
   readonly queue: Queue;
   readonly clock: Clock;
   readonly leaseMs: number;
-  /** How often a waiting task looks at the row where the queue tells nothing. */
+  /** How often a waiting task reads the row where the queue notifies of nothing. */
   readonly pollMs: number;
 }
 
 export interface SharedImageRequest {
   readonly key: string;
   readonly layer: ImageRecord["layer"];
-  /** Who asks; another one for each task. */
+  /** Names the task that asks; unique for each. */
   readonly holder: string;
-  /** Called once when somebody else is at work. */
+  /** Called once where another build of the image runs. */
   readonly onWait: () => void;
   /** Of the Package whose image it is. */
   readonly identifier?: string;
-  /** `attempt` fences what it writes to the image's row. */
+  /** Builds the image; `attempt` fences its writes to the image's row. */
   readonly build: (signal: AbortSignal, attempt: number) => Promise<BuiltImage>;
 }
 
@@ -42,13 +42,13 @@ export interface BuiltImage {
 }
 
 export interface SharedImage extends BuiltImage {
-  /** False where it was there already, or another one built it. */
+  /** False where it existed already, or another task built it. */
   readonly built: boolean;
 }
 
 /**
- * Resolves with an image that the Engine has. Throws what the build threw, also where another task's build failed
- * while this one waited for it; a build that was cancelled there is taken over here.
+ * Resolves with an image that the Engine has, which counts as used now. Throws what the build threw, also where another
+ * task's build failed while this one waited for it; a build that was cancelled there is taken over here.
  */
 export async function ensureSharedImage(
   deps: SharedImageDeps,
@@ -99,17 +99,17 @@ async function buildUnderLease(
   } catch (error) {
     const fault = toFault(error);
     const cause = TAKEN_OVER.includes(fault.code) ? undefined : formatFault(fault);
-    // Another holder's row must not be touched; one that nobody holds any more can simply be claimed.
+    // Another holder's row must not be touched; a row that nobody holds can simply be claimed.
     if (fault.code !== "lease_lost") await store.images.fail(key, attempt, cause).catch(() => undefined);
     await queue.publish(imageTopic(key), "failed").catch(() => undefined);
     throw error;
   }
 }
 
-/** What ended a build through no fault of its own: whoever waited for it builds in its place. */
+/** Causes that say nothing about the build: a task that waited for it builds in its place. */
 const TAKEN_OVER: readonly FaultCode[] = ["cancelled", "shutting_down", "lease_lost", "internal"];
 
-/** Waits for another's build; subscribes on the first wait, so that asking for a finished image costs no round trip. */
+/** Waits for another task's build; subscribes on the first wait, so that a finished image costs no round trip. */
 class Waiting {
   readonly #bell = new Bell();
   readonly #deps: SharedImageDeps;
@@ -139,7 +139,7 @@ class Waiting {
         .subscribe(imageTopic(key), () => this.#bell.ring())
         .catch(() => undefined);
       if (subscription !== undefined) this.#scope.use(subscription);
-      // The build may have ended between the claim and the subscription: look at once.
+      // The build may have ended between the claim and the subscription: the caller claims again at once.
     }
   }
 }

@@ -6,16 +6,16 @@ import { underLease } from "../task-engine/under-lease.ts";
 export interface ArchiveLeaseDeps {
   readonly store: Pick<Store, "leases">;
   readonly clock: Clock;
-  /** How long the archive stays taken when its holder dies. */
+  /** Lease of the archive, which expires when its holder dies. */
   readonly leaseMs: number;
 }
 
-/** Keeping or removing one archive takes milliseconds in a folder, seconds in a bucket. */
+/** Storing or removing one archive takes milliseconds in a folder, seconds in a bucket. */
 export const ARCHIVE_LEASE = Object.freeze({ leaseMs: 10_000, pollMs: 50 });
 
 /**
- * Does the work while nobody else, in whichever process, keeps or removes the archive of this identifier: it and its
- * row come and go together. Looks each `pollMs` while another one is at work.
+ * Does the work while no other process stores or removes the archive of this identifier: so the archive and its row
+ * appear and disappear together. Tries again each `pollMs` while another holder has the lease.
  */
 export async function withArchive<T>(
   deps: ArchiveLeaseDeps & { readonly pollMs: number },
@@ -30,7 +30,7 @@ export async function withArchive<T>(
   }
 }
 
-/** The same, once: undefined where another one is at work. */
+/** Tries once; undefined where another holder has the lease. */
 export async function tryWithArchive<T>(
   { store, clock, leaseMs }: ArchiveLeaseDeps,
   identifier: string,
@@ -44,7 +44,7 @@ export async function tryWithArchive<T>(
   try {
     return { result: await underLease({ clock, leaseMs, renew }, signal, work) };
   } finally {
-    // One that cannot be given back runs out.
+    // A lease that cannot be released expires.
     await store.leases.release(name, holder).catch(() => undefined);
   }
 }

@@ -19,9 +19,9 @@ import { type PackageKeeper, writeStaged } from "./package-keeper.ts";
 
 export interface BundleUploads {
   /**
-   * Takes one bundle: every package that came with it is read, checked and trusted as if it had come alone, then all
-   * are kept, or none. Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`,
-   * `checksum_mismatch`, `signature_*`; nothing is left then.
+   * Takes one bundle: reads, checks and judges every package in it as if it were uploaded alone, then stores all or none.
+   * Throws `payload_too_large`, `package_*`, `manifest_*`, `identifier_too_long`, `checksum_mismatch`, `signature_*`, and
+   * leaves nothing behind then.
    */
   receive(
     body: AsyncIterable<Uint8Array>,
@@ -33,14 +33,14 @@ export interface BundleUploads {
 export interface BundleUploader {
   readonly tenantId?: TenantId;
   readonly by?: Actor;
-  /** True makes the policy `require` for this bundle's packages. Asked for once the body has come to its end. */
+  /** True makes the policy `require` for this bundle's packages. Read after the end of the body. */
   readonly verifySignature?: boolean;
   /** See `TrustRequest`. */
   readonly isVendorHeld?: boolean;
 }
 
 export interface UploadedBundle {
-  /** False where the same bytes were there already. */
+  /** False where the same bytes were already stored. */
   readonly created: boolean;
   readonly stored: StoredBundle;
 }
@@ -57,11 +57,11 @@ export interface BundleUploadsOptions {
 }
 
 export interface BundleSettings {
-  /** Of the bundle, and of all that is in it. */
+  /** Bounds of the bundle and of each package in it. */
   readonly archives: ReadPackageOptions;
-  /** Of the bundle's file. */
+  /** Maximum size of the bundle's file. */
   readonly bytesMax: number;
-  /** Time of a processor that reading the bundle itself may take; its packages have their own. */
+  /** Processor time that reading the bundle itself may take; each package has its own limit. */
   readonly cpuMsMax: number;
 }
 
@@ -115,7 +115,7 @@ async function receive(
   const { tenantId, verifySignature = false, isVendorHeld = false } = uploader;
   const asked = { tenantId, verifySignature, isVendorHeld, from: "upload" } as const;
   const kept: Unpacked[] = [];
-  // All are judged before the first is kept.
+  // All are judged before the first is stored.
   for (const { staged, pkg } of unpacked.values())
     kept.push({ staged, pkg: withVerdict(pkg, await trust.decide({ read: pkg, ...asked })) });
   const bundle: Bundle = {
@@ -130,7 +130,7 @@ async function receive(
   return uploaded;
 }
 
-/** The packages of the bundle by their path in it, each read from a file of its own. */
+/** The packages by their path in the bundle, each copied to a file of its own and read. */
 async function unpack(
   { reader, clock, settings }: BundleUploadsOptions,
   from: { read: ReadBundle; path: string; stage: () => Promise<StagedFile>; signal: AbortSignal },
@@ -153,7 +153,7 @@ async function unpack(
   return unpacked;
 }
 
-/** What is wrong is a package of the bundle: the same Fault, which says which. */
+/** The Fault of a package in the bundle, with the package's path. */
 function inPackage(path: string, error: unknown): unknown {
   if (!isFault(error)) return error;
   const { code, message, details, context, cause } = error;
@@ -173,7 +173,7 @@ async function copyEntry(
   });
 }
 
-/** A package goes by its checksum in a bundle: where it says another one, it is not the package that was meant. */
+/** A bundle may name a package by its checksum; throws where the file has another checksum. */
 function checkPath(path: string, { checksum, identifier }: ReadPackage, field: string): void {
   if (path === checksum || !/^[0-9a-f]{64}$/.test(path)) return;
   throw manifestInvalid({

@@ -1,7 +1,7 @@
 /**
- * What a daemon that takes over again looks for beside the database: a copy of each Package that some Tenant has
- * installed, for it starts what it finds there, and the icons of those. Compared with the rows after each task, each
- * period and at the end, so that a process that died leaves nothing for long.
+ * The files that dify-plugin-daemon needs beside the database if it takes over again: a copy of each Package that some
+ * Tenant has installed, because it starts what it finds there, and their icons. They are compared with the rows after
+ * each task, each period and at the end, so that the leftovers of a dead process do not last.
  */
 import { isFault } from "../../domain/fault.ts";
 import { IDENTIFIER_PATTERN } from "../../domain/package-ref.ts";
@@ -38,11 +38,11 @@ export interface InstalledCopiesDeps {
 }
 
 export interface InstalledCopies extends AsyncDisposable {
-  /** Something may have been installed or uninstalled. */
+  /** Compares soon: something may have been installed or uninstalled. */
   look(): void;
 }
 
-/** The end waits for one more look. */
+/** Disposing it waits for one last comparison. */
 export function startInstalledCopies(deps: InstalledCopiesDeps): InstalledCopies {
   const scope = new Scope();
   const bell = new Bell();
@@ -61,7 +61,7 @@ export function startInstalledCopies(deps: InstalledCopiesDeps): InstalledCopies
 
 export class InstalledCopyPasses {
   readonly #deps: InstalledCopiesDeps;
-  /** Said once: what has no archive, and so no copy. */
+  /** Identifiers without an archive, and so without a copy; each is logged once. */
   readonly #missing = new Set<string>();
 
   constructor(deps: InstalledCopiesDeps) {
@@ -69,8 +69,8 @@ export class InstalledCopyPasses {
   }
 
   /**
-   * Looks again after each change: another worker may have looked at rows that are older or newer than those of here,
-   * and done the opposite.
+   * Compares until nothing changes: another worker may have read older or newer rows than this one, and have done the
+   * opposite.
    */
   async run(signal: AbortSignal): Promise<void> {
     while (await this.#pass(signal)) signal.throwIfAborted();
@@ -89,7 +89,7 @@ export class InstalledCopyPasses {
     return changes.includes(true);
   }
 
-  /** The copy last: where it is, the icons are. */
+  /** The copy last: where it exists, the icons do too. */
   async #add(identifier: string, signal: AbortSignal): Promise<boolean> {
     const { packages, files, folders, log } = this.#deps;
     signal.throwIfAborted();
@@ -108,7 +108,7 @@ export class InstalledCopyPasses {
     }
   }
 
-  /** Only what can be had again: without an archive of it this may be the last one. */
+  /** Removes only a copy whose archive is stored: otherwise it may be the last one. */
   async #remove(identifier: string): Promise<boolean> {
     const { packages, files, folders } = this.#deps;
     if (!(await packages.has(identifier))) return false;
@@ -130,7 +130,7 @@ export class InstalledCopyPasses {
   }
 }
 
-/** Wherever a Declaration shows one. */
+/** Ids of assets anywhere in a Declaration. */
 function assetIds(value: unknown): ReadonlySet<string> {
   if (typeof value === "string") return new Set(ASSET_ID.test(value) ? [value] : []);
   if (typeof value !== "object" || value === null) return new Set();

@@ -1,6 +1,6 @@
 /**
- * Icons by the ids under which Declarations show them. They stand in the storage under these ids, as the daemon keeps
- * them; one that does not is taken out of a package that shows it, once.
+ * Icons by the ids under which Declarations show them. The storage has them under these ids, as dify-plugin-daemon does;
+ * a missing one is read once from a package that shows it, and stored.
  */
 import { buffer } from "node:stream/consumers";
 import type { FileStore } from "../../storage/file-store.ts";
@@ -9,7 +9,7 @@ import type { PackageTexts } from "./package-texts.ts";
 
 export interface PackageAssetsDeps {
   readonly files: Pick<FileStore, "read" | "write">;
-  /** In `files`. */
+  /** Folder in `files`. */
   readonly folder: string;
   readonly store: Pick<Store, "platform">;
   readonly texts: Pick<PackageTexts, "asset">;

@@ -14,7 +14,7 @@ export interface PackageDecoderDeps {
 
 export interface DecodedPackage {
   readonly identifier: string;
-  /** Icons go by the names that they have in the package. */
+  /** With icons under their names in the package. */
   readonly declaration: DeclarationJson;
   readonly isVerified: boolean;
   readonly category: SignatureCategory | undefined;
@@ -22,8 +22,8 @@ export interface DecodedPackage {
 
 export interface PackageDecoder {
   /**
-   * Reads an archive that is kept once more, and says what it is and who has signed it; no policy is asked. Throws what
-   * opening and reading an archive throw.
+   * Reads a stored archive again, and answers its Declaration and its signature, whatever the policy. Throws what opening
+   * and reading an archive throw.
    */
   decode(identifier: string, signal: AbortSignal): Promise<DecodedPackage>;
 }
@@ -32,7 +32,7 @@ export function createPackageDecoder({ packages, reader, store, trust }: Package
   return {
     decode: async (identifier, signal) => {
       await using opened = await packages.open(identifier, signal);
-      // A manifest that says no time of its own got that of its upload.
+      // A manifest without a time of its own got that of its upload.
       const uploadedAt = (await store.packages.find(identifier))?.createdAt ?? new Date(0);
       const read = await reader.decode(opened.path, uploadedAt, signal);
       const judged = await trust.judge(read);

@@ -24,23 +24,23 @@ export interface StagedArchive {
 
 export interface PackageKeeper {
   /**
-   * Keeps all archives, then writes their rows: a row never names an archive that is not there. Where either fails,
-   * archives that came with this call and have no row are taken back; what was there before stays, unless the disk has
-   * spoilt it: then the new bytes take its place.
+   * Stores all archives, then calls `write` for their rows: a row never names an archive that does not exist. Where either
+   * fails, archives that this call added and that have no row are removed. An archive that existed before stays, unless
+   * it is damaged: then the new bytes replace it.
    */
   keep<T>(archives: readonly StagedArchive[], write: () => Promise<T>): Promise<T>;
 }
 
 /**
- * Taking an archive back must not take that of another upload: one at a time works with an archive, in this process by
- * its turn, among processes by the archive's lease.
+ * Removing an archive after a failure must not remove that of another upload: so one upload at a time works with an
+ * archive, by a lock within this process and by the archive's lease among processes.
  */
 export function createPackageKeeper(deps: PackageKeeperDeps): PackageKeeper {
   const keeping = new KeyedLock<string>();
   return {
     keep: (archives, write) => {
       const identifiers = [...new Set(archives.map(({ identifier }) => identifier))].sort();
-      // In one order for all, so that no two calls wait for each other.
+      // In the same order for all, so that no two calls wait for each other.
       const work = identifiers.reduceRight<() => ReturnType<typeof write>>(
         (inner, identifier) => () =>
           keeping.run(identifier, () =>
@@ -53,7 +53,7 @@ export function createPackageKeeper(deps: PackageKeeperDeps): PackageKeeper {
   };
 }
 
-/** What has been taken in whole is kept, whether or not the caller still listens. */
+/** A complete upload is stored even if its caller has disconnected. */
 const UNTIL_DONE = new AbortController().signal;
 
 async function keepAll<T>(
@@ -66,7 +66,7 @@ async function keepAll<T>(
   try {
     for (const { staged, identifier } of archives) {
       const isKnown = (await store.packages.find(identifier)) !== undefined;
-      // An archive without a row is what an earlier daemon has left: it is not this call's to take back either.
+      // An archive without a row is one of an earlier daemon: this call must not remove it either.
       const isThere = isKnown || (await packages.has(identifier));
       if (isThere) await removeDamaged(deps, identifier);
       else added.push(identifier);
@@ -74,7 +74,7 @@ async function keepAll<T>(
     }
     return await write();
   } catch (failure) {
-    for (const identifier of added) await takeBack(deps, identifier);
+    for (const identifier of added) await removeAdded(deps, identifier);
     throw failure;
   }
 }
@@ -89,15 +89,15 @@ async function removeDamaged(
     if (read.identifier === identifier) return;
   } catch (failure) {
     if (isFault(failure, "package_not_found")) return;
-    // Says nothing about the archive: another try may tell.
+    // A cause that may pass says nothing about the archive.
     if (!isFault(failure) || failure.rule.retry) throw failure;
   }
-  log.warn({ op: "package_store.mend", identifier }, "a damaged archive is replaced");
+  log.warn({ op: "package_store.mend", identifier }, "replacing a damaged archive");
   await packages.remove(identifier);
 }
 
-/** Where the Store cannot say whether the row is there the archive stays: without a row nobody sees it. */
-async function takeBack({ packages, store }: PackageKeeperDeps, identifier: string): Promise<void> {
+/** Where the Store does not answer, the archive stays: without a row nobody sees it. */
+async function removeAdded({ packages, store }: PackageKeeperDeps, identifier: string): Promise<void> {
   try {
     if ((await store.packages.find(identifier)) === undefined) await packages.remove(identifier);
   } catch {
@@ -105,7 +105,7 @@ async function takeBack({ packages, store }: PackageKeeperDeps, identifier: stri
   }
 }
 
-/** Streams to disk, counting and hashing on the way. Throws `payload_too_large`, which names the `what`. */
+/** Streams the body to the file, and counts and hashes it. Throws `payload_too_large`, whose message names `what`. */
 export async function writeStaged(
   staged: StagedFile,
   body: AsyncIterable<Uint8Array>,

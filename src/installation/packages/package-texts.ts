@@ -19,9 +19,9 @@ export interface PackageTextsDeps {
   readonly archives: ReadPackageOptions;
 }
 
-/** Throws what opening a stored archive throws; undefined where the package does not have what is asked for. */
+/** Each answers undefined where the package does not have the text, and throws what opening a stored archive throws. */
 export interface PackageTexts {
-  /** By the name that a Declaration shows, or by its own. The caller reads the content to its end, or destroys it. */
+  /** By the id that a Declaration shows, or by its file name. The caller must read the content to its end, or destroy it. */
   asset(pkg: NamedPackage, name: string, signal: AbortSignal): Promise<PackageAsset | undefined>;
   readme(pkg: NamedPackage, language: string, signal: AbortSignal): Promise<Readme | undefined>;
   privacy(pkg: StoredPackage, signal: AbortSignal): Promise<Privacy | undefined>;
@@ -39,7 +39,7 @@ export interface PackageAsset {
 export interface Readme {
   readonly language: string;
   readonly content: string;
-  /** All that there are. */
+  /** All languages of the package's readmes. */
   readonly languages: readonly string[];
 }
 

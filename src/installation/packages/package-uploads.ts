@@ -18,7 +18,7 @@ export interface PackageUploadsOptions {
   readonly reader: PackageReader;
   readonly trust: Trust;
   readonly keeper: PackageKeeper;
-  /** Of one archive. */
+  /** Maximum size of one archive. */
   readonly bytesMax: number;
 }
 

@@ -11,14 +11,14 @@ export interface PackageAccessDeps {
   readonly archives: ReadPackageOptions;
 }
 
-/** What an install takes from an archive that was read again. */
+/** An archive that was read again for an install. */
 export interface VerifiedPackage extends PackageSource {
   readonly read: ReadPackage;
 }
 
 /**
- * Reads an archive again at install: what was checked at upload may have been damaged on disk since. Safety, manifest
- * and checksum must still give the Package's identifier; `package_damaged` where they do not.
+ * Reads an archive again at install: the disk may have damaged it since its upload. Its paths, manifest and checksum must
+ * still give the Package's identifier. Throws `package_damaged` where they do not, and `busy`.
  */
 export async function verifyPackage(
   { archivePath, pkg }: { readonly archivePath: string; readonly pkg: Package },
@@ -27,7 +27,7 @@ export async function verifyPackage(
 ): Promise<VerifiedPackage> {
   const read = await reader.read(archivePath, new Date(0), signal).catch((error: unknown) => {
     signal.throwIfAborted();
-    // Says nothing about the archive: another try may tell.
+    // A busy reader says nothing about the archive.
     if (isFault(error, "busy")) throw error;
     throw damaged(pkg, error);
   });
@@ -44,7 +44,7 @@ function damaged({ identifier }: Package, error: unknown): Fault {
   const found = isFault(error) ? toFault(error).code : undefined;
   return new Fault(
     "package_damaged",
-    `The stored archive is not that of ${identifier} any more: upload it again.`,
+    `The stored archive of ${identifier} is damaged: upload the package again.`,
     {
       details: { field: "identifier", value: identifier, ...(found === undefined ? {} : { found }) },
       cause: error,

@@ -6,12 +6,12 @@ import type { Store } from "../../store/store.ts";
 export interface PackageAsked {
   readonly identifier: string;
   readonly tenantId: TenantId;
-  /** An operator may have any package, a Tenant's key only what its Tenant uploaded or has. */
+  /** True for a Tenant's key, which sees only what its Tenant uploaded or has; an operator sees every package. */
   readonly asTenant: boolean;
   readonly origin?: { readonly source: string };
 }
 
-/** A package that the Tenant may not see answers as one that is not there: its existence is nobody else's business. */
+/** Throws `package_not_found`, also for a package that the Tenant may not see: its existence is private. */
 export async function visiblePackage(
   store: Pick<Store, "packages">,
   { identifier, tenantId, asTenant, origin }: PackageAsked,

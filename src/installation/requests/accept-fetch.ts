@@ -1,4 +1,4 @@
-/** Accepting an install from a source: at once where its package is here already, else as a task that fetches it. */
+/** Accepts an install from a source: at once where its package is stored already, else as a task that fetches it. */
 import { z } from "zod";
 import type { Actor } from "../../domain/audit.ts";
 import type { TenantId } from "../../domain/ids.ts";
@@ -17,7 +17,7 @@ export const FetchInput = z.object({
   asTenant: z.literal(true).optional(),
 });
 
-/** As for an install of what is here, but for the source in the identifier's place. */
+/** Like a request for an install, with a source in place of the identifier. */
 export interface FetchRequest {
   readonly source: Source;
   readonly tenantId: TenantId;
@@ -34,8 +34,8 @@ export interface FetchDeps {
 }
 
 /**
- * A key's answer is of one kind: a repetition finds the package that was missing the first time, and must get the first
- * answer all the same. So requests with a key are tasks in any case, which then have nothing to fetch.
+ * A repeated request with an idempotency key must get its first answer, although the package that was missing then is
+ * stored by now. So a request with a key becomes a `fetch` task in any case, which may have nothing to fetch.
  */
 export async function acceptFetch(
   deps: FetchDeps,
@@ -47,7 +47,7 @@ export async function acceptFetch(
   if (
     known !== undefined &&
     idempotency === undefined &&
-    (await mayHave(deps.store, { ...request, identifier: known }))
+    (await mayInstall(deps.store, { ...request, identifier: known }))
   )
     return await install(known);
   const accepted = await deps.store.tasks.accept({
@@ -65,8 +65,11 @@ export async function acceptFetch(
   return accepted;
 }
 
-/** Another tenant's package is not the caller's for knowing its identifier; what the marketplace gave is everybody's. */
-export async function mayHave(
+/**
+ * Whether the package is stored and the caller may install it. Knowing the identifier of another tenant's package is not
+ * enough; a package of the marketplace is open to all.
+ */
+export async function mayInstall(
   { packages }: Pick<Store, "packages">,
   {
     identifier,
@@ -82,7 +85,7 @@ export async function mayHave(
   );
 }
 
-/** Where an Installation of this source says that it came from. */
+/** The origin that an Installation from this source shows. */
 export function originOf(source: Source): {
   readonly source: string;
   readonly meta: Record<string, unknown>;

@@ -8,8 +8,8 @@ import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { announceChange, installationTopic } from "../task-engine/topics.ts";
 
 /**
- * Accepts an uninstall: marks the Installation and writes the task. An install of it that is still running is told,
- * so that its build is killed now and not at its next look at the row. Throws `installation_not_found`, `dependency_in_use`.
+ * Accepts an uninstall: marks the Installation and writes the task; the caller enqueues it. A notification makes a
+ * running install kill its build at once, not at its next poll. Throws `installation_not_found`, `dependency_in_use`.
  */
 export async function acceptUninstall(
   { store, queue }: { store: Store; queue: Queue },
@@ -27,10 +27,10 @@ export interface AcceptChangeDeps {
   readonly log: Log;
 }
 
-/** As the Store accepts it; then everybody is told. */
+/** Accepts a change as the Store does, announces it to all processes and enqueues its task. Throws what the Store throws. */
 export async function acceptChange(deps: AcceptChangeDeps, change: AcceptChange): Promise<Accepted> {
   const accepted = await deps.store.installations.acceptChange(change);
-  // Before the task is run: a call that comes now must not reach what is being disabled.
+  // Before the task runs: a call that comes now must not reach a plugin that is being disabled.
   await announceChange(deps, accepted.installation);
   await enqueueTask(deps, accepted);
   return accepted;

@@ -1,4 +1,4 @@
-/** Upgrades that an upload brought: each becomes a task as soon as its Installation is free for one. */
+/** Automatic upgrades after an upload: each becomes a task as soon as its Installation has no other change. */
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
@@ -14,15 +14,15 @@ import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
 
 export interface DueUpgrades {
   readonly accepted: readonly Accepted[];
-  /** Installations that wait for the end of another change, or for their turn. */
+  /** Installations whose upgrade waits for the end of another change, or for a later batch. */
   readonly waiting: number;
 }
 
-/** That one request accepts, and shows as waiting, at most; the rest comes in its turn. */
+/** Upgrades that one upload accepts, and shows as waiting, at most; the rest is accepted later. */
 const AT_ONCE = 200;
 
-/** What the upload of the package brought. Never throws: what could not be accepted yet is accepted later. */
-export async function takeDueUpgrades(
+/** Accepts the upgrades to an uploaded package, and answers those of the Tenant. Never throws: the rest is accepted later. */
+export async function acceptUploadedUpgrades(
   deps: AcceptChangeDeps,
   { identifier, tenantId }: { readonly identifier: string; readonly tenantId: TenantId | undefined },
 ): Promise<DueUpgrades> {
@@ -43,8 +43,8 @@ export async function takeDueUpgrades(
 }
 
 /**
- * Accepts what is due, of one package or of all. What is in the middle of another change stays due, what has that
- * version by now, or a newer one, is forgotten. Answers what was accepted.
+ * Accepts the due upgrades to one package, or to all, and answers what was accepted. An Installation with another change
+ * stays due; one that has that version or a newer one is dropped from the list.
  */
 async function acceptDueUpgrades(
   deps: AcceptChangeDeps,
@@ -77,7 +77,7 @@ async function acceptOne(deps: AcceptChangeDeps, due: UpgradeDue): Promise<Accep
     const { code } = toFault(error);
     if (isFault(error, "conflict") || isFault(error, "store_unavailable")) return undefined;
     log.warn({ op: "installation.upgrade_due", ok: false, installation_id: id, identifier, code });
-    // The key that uploaded it may be revoked by now, the package gone: that upgrade is nobody's wish any more.
+    // The key that uploaded the package may be revoked, or the package be gone: the upgrade is not due any more.
     await store.upgrades.forget(due);
     return undefined;
   }
@@ -87,10 +87,10 @@ function isOlder({ identifier }: { readonly identifier: string }, than: string):
   return compareVersions(parsePackageRef(identifier).version, parsePackageRef(than).version) < 0;
 }
 
-/** So long an upgrade belongs to the request that brought it, whose answer names its task. */
+/** An upgrade of this age belongs to its upload's request, whose answer names its task. */
 const OWN_MS = 5_000;
 
-/** Looks each `everyMs` for what is still due. */
+/** Accepts upgrades that are still due, each `everyMs`. */
 export function startDueUpgrades(
   deps: AcceptChangeDeps & { readonly clock: Clock },
   { everyMs, batch }: { readonly everyMs: number; readonly batch: number },

@@ -1,4 +1,4 @@
-/** What the doors do with what is installed: the row is the acceptance of each change. */
+/** Changes of Installations that callers request: each is accepted once its task is written. */
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, installationNotFound, invalidInput } from "../../domain/fault.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
@@ -12,24 +12,24 @@ import type { Store } from "../../store/store.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
-import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
+import { acceptUploadedUpgrades, type DueUpgrades } from "./due-upgrades.ts";
 import { assertOwn, assertReplicas, containersOf, mergeLimits, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
   readonly id: InstallationId;
-  /** A Tenant's key asks: what other Tenants have a part in is not its to change. */
+  /** True for a Tenant's key, which must not change what other Tenants share. */
   readonly asTenant: boolean;
-  /** Also to a version that does not fit others that need it. */
+  /** True allows a version that does not fit the plugins that need it. */
   readonly force?: boolean;
   readonly idempotency?: IdempotencyClaim;
   readonly by?: Actor;
 }
 
-/** Each answers when the change is written down. Throws as `acceptChange` of the Store does. */
+/** Each resolves once the change is accepted, and throws as `acceptChange` of the Store does. */
 export interface InstallationChanges {
   /**
-   * To another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`, and
-   * `dependency_in_use` where others need a version that this is not, unless forced; so does a rollback.
+   * Changes to another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`, and,
+   * unless forced, `dependency_in_use` where others need another version; so does `rollback`.
    */
   upgrade(
     request: ChangeRequest & { readonly identifier: string; readonly verifySignature?: boolean },
@@ -39,9 +39,9 @@ export interface InstallationChanges {
   restart(request: ChangeRequest): Promise<Accepted>;
   enable(request: ChangeRequest): Promise<Accepted>;
   disable(request: ChangeRequest): Promise<Accepted>;
-  /** `limits` as it was given; the task keeps how they are to be applied. Throws `invalid_input`. */
+  /** `limits` is the unchecked input; the task keeps how they are to be applied. Throws `invalid_input`. */
   limits(request: ChangeRequest & { readonly limits: unknown }): Promise<Accepted>;
-  /** What the upload of the package brought, to one Tenant or to all. Never throws: what could not be accepted yet is accepted later. */
+  /** Accepts the automatic upgrades to an uploaded package, and answers those of one Tenant or of all. Never throws. */
   due(identifier: string, tenantId?: TenantId): Promise<DueUpgrades>;
 }
 
@@ -91,7 +91,7 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
       const limitsApplied = planLimits(installation.limitsGranted, next, containers);
       return await accept(request, { kind: "limits", input: { limits, limitsApplied } });
     },
-    due: (identifier, tenantId) => takeDueUpgrades(deps, { identifier, tenantId }),
+    due: (identifier, tenantId) => acceptUploadedUpgrades(deps, { identifier, tenantId }),
   };
 }
 

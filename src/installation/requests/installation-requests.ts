@@ -6,12 +6,12 @@ import type { Queue } from "../../queue/queue.ts";
 import type { StoredPackage } from "../../store/contracts/packages.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests } from "../contracts.ts";
-import { acceptBundle } from "../dependencies/bundle.ts";
 import type { NeedsInput } from "../dependencies/install-needs.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
 import { cancelTask } from "../task-engine/cancel-task.ts";
 import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { checkRepeated } from "../trust/trust-refusals.ts";
+import { acceptBundle } from "./accept-bundle.ts";
 import { acceptFetch, originOf } from "./accept-fetch.ts";
 import { acceptUninstall } from "./accept-tasks.ts";
 
@@ -19,7 +19,7 @@ export interface InstallationRequestsDeps {
   readonly store: Store;
   readonly queue: Queue;
   readonly limits: LimitsPolicy;
-  /** The operator's, where it is set. */
+  /** The platform's version, where the operator has set it. */
   readonly platformVersion?: string | undefined;
   readonly log: Log;
 }
@@ -27,8 +27,8 @@ export interface InstallationRequestsDeps {
 type InstallRequest = Parameters<InstallationRequests["install"]>[0];
 
 /**
- * Takes requests in: the row is the acceptance. Once it is written the request has been accepted, whether or not the
- * queue can be told at once: the sweeper hands over what was not. Throws what the Store throws before that.
+ * Accepts requests. A request is accepted once its row is written, whether or not its task could be enqueued: the sweeper
+ * enqueues it later. Each throws what the Store throws before that.
  */
 export function createInstallationRequests(deps: InstallationRequestsDeps): InstallationRequests {
   const install: InstallationRequests["install"] = async (request) => {
@@ -72,10 +72,10 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
   });
 }
 
-/** `platformSource` is what the platform's rows are to say. */
+/** `platformSource` is the source that the platform's rows show. */
 type InstallInput = z.input<typeof NeedsInput> & { readonly platformSource?: string };
 
-/** What the tasks below it must know too. */
+/** The part of the request that applies to the tasks below it too. */
 function inputOf({ asTenant, verifySignature, chosen, origin }: InstallRequest): InstallInput {
   const platformSource = origin?.platformSource;
   return {

@@ -1,5 +1,4 @@
-/** The limits that a Tenant chooses for one Installation: as they are asked for, checked, and kept. */
-
+/** The limits that a Tenant chooses for one Installation: as requested, checked, and stored. */
 import { z } from "zod";
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
@@ -7,11 +6,11 @@ import { LIMIT_KEYS, LIMIT_NAMES, type Limits, type LimitsWanted } from "../../d
 import type { ContainersOf } from "../../domain/limits-applied.ts";
 import type { Pool } from "../../domain/runtime.ts";
 
-/** Null takes a choice back: the manifest's number counts again. */
+/** Null undoes a choice: the manifest's number applies again. */
 export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undefined };
 
 const MIB = 1_048_576;
-/** The least that an engine, or a plugin, can be given. */
+/** The smallest values with which an engine and a plugin work. */
 const FLOOR: Limits = {
   ...{ memoryBytes: 16 * MIB, storageBytes: MIB, cpuMillis: 10 },
   ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000, replicasMin: 1, replicasMax: 1 },
@@ -46,7 +45,7 @@ function checked(key: keyof Limits, value: unknown, ceiling: Limits): number {
   throw invalidInput(`limits.${LIMIT_NAMES[key]}`, value, accepted);
 }
 
-/** Throws `invalid_input` where a plugin is always to have more Containers than it may have at most. */
+/** Throws `invalid_input` where the minimum of replicas exceeds the maximum. */
 export function assertReplicas(
   patch: LimitsPatch,
   { replicasMin, replicasMax }: Limits,
@@ -68,7 +67,7 @@ export function assertReplicas(
   );
 }
 
-/** Throws `invalid_input` for a limit of the Containers, which in a shared Pool are everybody's. */
+/** Throws `invalid_input` for a limit of containers in a shared Pool, which belong to all Tenants. */
 export function assertOwn(patch: LimitsPatch): void {
   const foreign = LIMIT_KEYS.find(
     (key) => patch[key] !== undefined && key !== "concurrencyMax" && key !== "timeoutMs",
@@ -88,7 +87,7 @@ export function assertOwn(patch: LimitsPatch): void {
 
 const Kept = z.partialRecord(z.enum(LIMIT_KEYS), z.number().nullable());
 
-/** As a task keeps it. */
+/** Reads the limits from a task's input. */
 export function readPatch(kept: unknown): LimitsPatch {
   return Kept.parse(kept);
 }
@@ -98,7 +97,7 @@ export function mergeLimits(chosen: LimitsWanted, patch: LimitsPatch): LimitsWan
   return Object.fromEntries(entries.filter(([, value]) => typeof value === "number"));
 }
 
-/** What changed limits of its Containers would mean. */
+/** Which containers a change of the Installation's limits would apply to. */
 export function containersOf(
   { state, desired }: Pick<Installation, "state" | "desired">,
   pool: Pick<Pool, "tenantId"> | undefined,

@@ -14,18 +14,18 @@ export interface RebuildDeps {
 }
 
 /**
- * What a Pool does whose image is gone from the Engine, by hand or because Berth came to another machine: each
- * Installation on it is installed anew from its stored Package, as a task that can be watched. Data and id stay. An
- * Installation that could not be handed over is `failed` with the cause; asking for the install again mends it.
+ * Repairs a Pool whose image is gone from the Engine, because someone removed it or Berth moved to another machine: each
+ * Installation on it is installed again from its stored Package, by a task. Data and id stay. An Installation whose task
+ * could not be accepted is `failed` with the cause; repeating the install repairs it.
  */
 export function createRebuild({ store, requests, log }: RebuildDeps): (pool: Pool) => Promise<void> {
   const rebuild = async ({ id, tenantId, identifier }: Installation, fault: Fault) => {
     const fields = { op: "installation.rebuild", installation_id: id, tenant_id: tenantId, identifier };
     try {
-      // Only what has failed gets a new task.
+      // Only a failed Installation gets a new task.
       await store.installations.setState(id, "failed", formatFault(fault));
       const { task } = await requests.install({ tenantId, identifier, asTenant: false });
-      log.warn({ ...fields, ok: true, task_id: task.id }, "its image is gone; it is installed anew");
+      log.warn({ ...fields, ok: true, task_id: task.id }, "its image is gone; installing it again");
     } catch (error) {
       const { code } = toFault(error);
       log.error({ ...fields, ok: false, code, err: error });
@@ -52,6 +52,6 @@ export function createRebuild({ store, requests, log }: RebuildDeps): (pool: Poo
 function imageMissing({ imageRef }: Pool): Fault {
   return new Fault(
     "image_missing",
-    `The image ${imageRef} is not on the engine; asking for the install again builds it.`,
+    `The engine no longer has the image ${imageRef}; repeat the install to build it.`,
   );
 }

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { grantWanted, type LimitsPolicy } from "../../domain/limits.ts";
 import type { InstallationTask } from "../../domain/task.ts";
 import type { Published } from "../../store/contracts/installations.ts";
+import { findKnownImage } from "../images/ready-image.ts";
 import { announceChange } from "../task-engine/topics.ts";
 import { type InstallStepDeps, needsOfPackage, runInstall, type StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
@@ -12,20 +13,20 @@ export interface ChangeStepDeps extends InstallStepDeps {
 }
 
 /**
- * The steps of an install beside what is installed: it serves until the new Pool has passed its start probe, and goes
- * on where any of them fails. What its Tenant chose of the limits is kept.
+ * Runs the steps of an install beside the installed version, which serves until the new Pool has passed its start probe,
+ * and goes on serving where a step fails. Limits that the Tenant chose are kept.
  */
 export async function runUpgrade(
   deps: ChangeStepDeps,
   context: StepContext,
   signal: AbortSignal,
 ): Promise<void> {
-  await runInstall(deps, await asWanted(deps, context), signal);
+  await runInstall(deps, await asDesired(deps, context), signal);
   await announceChange(deps, context.installation);
 }
 
-/** The Installation as it is to be once the task is ready, and what that brings. */
-async function asWanted(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
+/** The context with the Installation as it is to be once the task is ready. */
+async function asDesired(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
   const { task, installation } = context;
   const { identifier } = task;
   const pkg = await deps.store.packages.find(identifier);
@@ -40,7 +41,7 @@ async function asWanted(deps: ChangeStepDeps, context: StepContext): Promise<Ste
   };
 }
 
-/** Where an upgrade says that its Package came from. */
+/** The part of an upgrade's input that names the origin of its Package. */
 const OriginInput = z.object({
   origin: z.object({ source: z.string(), meta: z.record(z.string(), z.unknown()) }).optional(),
 });
@@ -50,28 +51,9 @@ function originOf({ kind, input }: InstallationTask): Pick<Published, "origin"> 
   return kind === "upgrade" && origin !== undefined ? { origin } : {};
 }
 
-interface KnownImage {
-  readonly imageKey: string;
-  readonly imageRef: string;
-  readonly warnings: readonly string[];
-}
-
-/** The image under that key, where the Engine still has it. */
-async function findKnownImage(
-  { store, engine }: Pick<ChangeStepDeps, "store" | "engine">,
-  imageKey: string | undefined,
-  signal: AbortSignal,
-): Promise<KnownImage | undefined> {
-  const row = imageKey === undefined ? undefined : await store.images.find(imageKey);
-  if (row?.state !== "ready" || row.imageRef === undefined) return undefined;
-  const { key, imageRef, warnings } = row;
-  if ((await engine.findImage(imageRef, signal)) === undefined) return undefined;
-  return { imageKey: key, imageRef, warnings };
-}
-
 /**
- * Starts the task's package from the image that it was started from before: neither network nor archive is asked for.
- * Where that image is gone, or was never there, the package is prepared as an upgrade prepares it.
+ * Starts the task's package from the image under that key, which needs neither network nor archive. Where there is no
+ * such image, it prepares the package as an upgrade does.
  */
 async function startKnown(
   deps: ChangeStepDeps,
@@ -85,7 +67,7 @@ async function startKnown(
   if (image === undefined || pkg === undefined) return await runUpgrade(deps, context, signal);
   await needsOfPackage(deps, context, pkg);
   await context.enter("starting");
-  const wanted = await asWanted(deps, context);
+  const wanted = await asDesired(deps, context);
   const warnings = [...new Set([...wanted.installation.warnings, ...image.warnings])];
   await startPool(deps, wanted, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   await journal.flush();
@@ -94,7 +76,7 @@ async function startKnown(
   await announceChange(deps, context.installation);
 }
 
-/** Back to the version before, from its own image; what serves now goes on until that one serves. */
+/** Returns to the previous version from its own image; the current one serves until that is ready. */
 export async function runRollback(
   deps: ChangeStepDeps,
   context: StepContext,
@@ -103,7 +85,7 @@ export async function runRollback(
   await startKnown(deps, context, context.installation.previousImageKey, signal);
 }
 
-/** A new Container beside the old one, which ends with its last call. Ends `crash_loop`. */
+/** Starts a new container; the old one ends with its last call. Ends `crash_loop`. */
 export async function runRestart(
   deps: ChangeStepDeps,
   context: StepContext,
@@ -120,7 +102,7 @@ export async function runRestart(
   await announceChange(deps, installation);
 }
 
-/** Starts and probes it again. Where that fails it is disabled as before, and shows why. */
+/** Starts and probes the plugin again. Where that fails it stays disabled and shows the cause. */
 export async function runEnable(
   deps: ChangeStepDeps,
   context: StepContext,
@@ -131,10 +113,10 @@ export async function runEnable(
   await startKnown(deps, context, pool?.imageKey, signal);
 }
 
-/** How long the task waits for calls that are open: their Container stops with the last of them in any case. */
+/** How long the task waits for open calls; the container stops with the last of them in any case. */
 const STOP_WAIT_MS = 10_000;
 
-/** Calls are refused since the acceptance. Image, rows, storage and endpoints stay. */
+/** Stops the containers. Calls are refused since the request was accepted; image, rows, storage and endpoints stay. */
 export async function runDisable(
   deps: ChangeStepDeps,
   { task, installation, journal }: StepContext,

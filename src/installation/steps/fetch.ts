@@ -1,7 +1,7 @@
 /**
- * The steps of a `fetch` task: the archive into a folder of the task's own, from there through the same door as an
- * upload, then an install below the task. Each step first looks for what it would make, so that a worker which takes
- * over goes on where the last one stopped; of a download that was cut it keeps the bytes.
+ * The steps of a `fetch` task: download the archive into a folder of the task, take it in as an upload, then install it
+ * in a task below this one. Each step first looks for its own result, so that a worker which takes over continues where
+ * the last one stopped; an interrupted download keeps its bytes.
  */
 import { createReadStream } from "node:fs";
 import { cp, mkdir, readdir, rm } from "node:fs/promises";
@@ -11,14 +11,14 @@ import { Fault, isFault, toFault } from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
 import type { Package } from "../../domain/package.ts";
 import { formatSource, type Source } from "../../domain/source.ts";
-import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
+import { isTaskEnded, type Task, type TenantTask } from "../../domain/task.ts";
 import type { Sources } from "../../sources/sources.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, PackageUploads } from "../contracts.ts";
-import { FetchInput, mayHave, originOf } from "../requests/accept-fetch.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import { FetchInput, mayInstall, originOf } from "../requests/accept-fetch.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
-import { cancelled } from "./uninstall.ts";
+import { cancelled } from "../task-engine/while-wanted.ts";
 
 export interface FetchStepDeps {
   readonly store: Store;
@@ -28,11 +28,7 @@ export interface FetchStepDeps {
   readonly dataFolder: string;
 }
 
-export interface FetchContext {
-  readonly task: TenantTask;
-  readonly journal: TaskJournal;
-  readonly enter: (step: TaskStep) => Promise<void>;
-}
+type FetchContext = TaskContext<TenantTask>;
 
 export async function runFetch(
   deps: FetchStepDeps,
@@ -45,10 +41,10 @@ export async function runFetch(
   const [below] = (await store.tasks.children(task.id)).slice(-1);
   if (below !== undefined) return await endAs(deps, task, below);
   await enter("fetching");
-  const identifier = (await hereAlready(deps, task)) ?? (await obtain(deps, context, signal));
+  const identifier = (await findStored(deps, task)) ?? (await obtain(deps, context, signal));
   await enter("resolving");
   const { task: child } = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: inTheNameOf(task) },
+    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: actorOf(task) },
     origin: originOf(source),
     ...(verifySignature === undefined ? {} : { verifySignature }),
   });
@@ -57,14 +53,14 @@ export async function runFetch(
   await endAs(deps, task, child);
 }
 
-/** The Package, where nothing has to be fetched for it: the one that this task has kept, or one of the marketplace. */
-async function hereAlready({ store }: FetchStepDeps, task: TenantTask): Promise<string | undefined> {
+/** The identifier where nothing has to be fetched: this task stored the Package before, or it is one of the marketplace. */
+async function findStored({ store }: FetchStepDeps, task: TenantTask): Promise<string | undefined> {
   const { identifier, tenantId } = task;
   if (identifier === undefined) return undefined;
-  return (await mayHave(store, { identifier, tenantId, asTenant: true })) ? identifier : undefined;
+  return (await mayInstall(store, { identifier, tenantId, asTenant: true })) ? identifier : undefined;
 }
 
-/** Fetches, checks and keeps; resolves with the identifier of the Package that it is. */
+/** Fetches, checks and stores the Package; resolves with its identifier. */
 async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortSignal): Promise<string> {
   const { task, journal, enter } = context;
   const { source, verifySignature = false } = FetchInput.parse(task.input);
@@ -80,7 +76,7 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
     const { stored } = await deps.uploads.receive(
       createReadStream(path),
       {
-        ...{ tenantId: task.tenantId, by: inTheNameOf(task), accepts: asNamed(source) },
+        ...{ tenantId: task.tenantId, by: actorOf(task), accepts: refuseUnlessNamed(source) },
         verifySignature,
         fromMarketplace: source.type === "marketplace",
       },
@@ -90,33 +86,33 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
     await removeFolder(deps, task.id);
     return stored.identifier;
   } catch (error) {
-    // What a later try goes on with stays, and what another worker is at.
+    // The next try and a worker that takes over continue with the folder.
     const goesOn = signal.aborted && !isFault(signal.reason, "cancelled");
     if (!goesOn && !toFault(error).rule.retry) await removeFolder(deps, task.id);
     throw error;
   }
 }
 
-/** The marketplace is asked for an identifier, and what it gives must be that Package to the last byte. */
-function asNamed(source: Source): (pkg: Package) => void {
+/** Refuses what the marketplace sent unless it is the Package that was asked for, to the last byte. */
+function refuseUnlessNamed(source: Source): (pkg: Package) => void {
   return ({ identifier }) => {
     if (source.type !== "marketplace" || source.identifier === identifier) return;
     throw new Fault(
       "source_digest_mismatch",
-      `The marketplace gave ${identifier}, and ${source.identifier} was asked for.`,
+      `The marketplace sent ${identifier} instead of ${source.identifier}.`,
       { details: { field: "source.identifier", value: source.identifier, found: identifier } },
     );
   };
 }
 
-function inTheNameOf(task: Task): Actor {
+function actorOf(task: Task): Actor {
   return { ...BERTH_ITSELF, requestId: task.id };
 }
 
-/** The task ends as the install does, which may be one that somebody else had asked for before. */
+/** Ends the task as its install ended, which may have been requested earlier by someone else. */
 async function endAs({ store }: FetchStepDeps, task: TenantTask, { id }: Task): Promise<void> {
   const child = await store.tasks.find(id);
-  // An Installation that was removed meanwhile has taken its tasks along.
+  // A removed Installation has no tasks any more.
   if (child === undefined || child.state === "cancelled") throw cancelled();
   if (!isTaskEnded(child.state)) throw waitsFor([child]);
   if (child.state === "failed")
@@ -129,8 +125,8 @@ async function endAs({ store }: FetchStepDeps, task: TenantTask, { id }: Task): 
 const FOLDER = "fetches";
 
 /**
- * One for each attempt, because a worker that has lost the task without knowing may still be writing. What the last
- * attempt has got so far is copied.
+ * One folder for each attempt, because a worker that has lost its lease without noticing may still write. It starts with
+ * a copy of what the last attempt has downloaded.
  */
 async function openFolder({ dataFolder, store }: FetchStepDeps, { id, attempt }: Task): Promise<string> {
   await removeForgotten({ dataFolder, store });
@@ -153,7 +149,7 @@ async function removeFolder({ dataFolder }: Pick<FetchStepDeps, "dataFolder">, i
   await rm(join(dataFolder, FOLDER, id), { recursive: true, force: true });
 }
 
-/** What tasks left that ended while nobody was at them: by a cancel, or with their tenant. */
+/** Removes the folders of tasks that ended while no worker ran them: by a cancel, or with their tenant. */
 async function removeForgotten(deps: Pick<FetchStepDeps, "dataFolder" | "store">): Promise<void> {
   const names = await readdir(join(deps.dataFolder, FOLDER)).catch(() => []);
   for (const name of names) {

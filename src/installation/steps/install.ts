@@ -1,18 +1,18 @@
 /**
- * The steps of an install, in order, each idempotent: a worker that takes over walks them again from the start, and
- * what was done already answers at once. Only `publishReady` at the end makes anything visible to others.
+ * The steps of an install, in order, each idempotent: a worker that takes over runs them again from the start, and
+ * finished ones return at once. Only `publishReady` at the end makes the result visible to others.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { Package } from "../../domain/package.ts";
-import type { InstallationTask, TaskStep } from "../../domain/task.ts";
+import type { InstallationTask } from "../../domain/task.ts";
 import type { PackageStore } from "../../packages/package-store.ts";
 import type { Published } from "../../store/contracts/installations.ts";
 import { type InstallNeedsDeps, installNeeds } from "../dependencies/install-needs.ts";
 import type { ImageBuilderDeps } from "../images/build-image.ts";
-import { prepareImage } from "../images/prepare-image.ts";
+import { ensureImage } from "../images/ensure-image.ts";
 import { type PackageAccessDeps, verifyPackage } from "../packages/verify-package.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { decideForTask } from "../trust/decide-for-task.ts";
 import type { Trust } from "../trust/trust.ts";
 import { type StartPoolDeps, startPool } from "./start-pool.ts";
@@ -26,15 +26,9 @@ export interface InstallStepDeps
   readonly trust: Trust;
 }
 
-export interface StepContext {
-  readonly task: InstallationTask;
+export interface StepContext extends TaskContext<InstallationTask> {
   readonly installation: Installation;
-  readonly journal: TaskJournal;
-  /** Enters a step: recorded with its time, unless the task had reached it before. */
-  readonly enter: (step: TaskStep) => Promise<void>;
-  /** Names this worker and this run of the task. */
-  readonly holder: string;
-  /** What the Installation gets with the end of the task, beside what the steps find. */
+  /** What `publishReady` writes to the Installation beside the results of the steps. */
   readonly change?: Published;
 }
 
@@ -57,15 +51,15 @@ export async function runInstall(
 
   await enter("resolving");
   await needsOfPackage(deps, context, pkg);
-  const { image, warnings: found } = await prepareImage(
+  const { image, warnings: found } = await ensureImage(
     deps,
     { ...context, pkg, source, warnings: context.installation.warnings },
     signal,
   );
 
   await enter("starting");
-  const said = [...context.installation.warnings, ...(trust.warning === undefined ? [] : [trust.warning])];
-  const warnings = [...new Set([...said, ...found])];
+  const known = [...context.installation.warnings, ...(trust.warning === undefined ? [] : [trust.warning])];
+  const warnings = [...new Set([...known, ...found])];
   const key = await startPool(deps, context, { image, entrypoint: pkg.runner.entrypoint, warnings }, signal);
   const before = context.installation.poolKey;
   if (task.kind === "install" && before !== undefined && before !== key)
@@ -75,7 +69,7 @@ export async function runInstall(
   await deps.store.installations.publishReady(task.id, task.attempt, { ...context.change, warnings, trust });
 }
 
-/** What the Package needs is ready when this resolves; it throws `waitsFor` until then. */
+/** Resolves once the Package's dependencies are ready; throws `waitsFor` the tasks that install them until then. */
 export async function needsOfPackage(
   deps: InstallNeedsDeps,
   { task, installation, journal }: Pick<StepContext, "task" | "installation" | "journal">,

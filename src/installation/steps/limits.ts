@@ -8,9 +8,9 @@ import type { StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
 
 /**
- * Gives what serves the new limits, or starts the plugin under them beside it; limits on calls are Berth's own to hold
- * and need neither. Where it cannot start under them, it serves on under the ones before. One whose install failed is
- * installed again, under the new ones.
+ * Applies new limits to the running containers, or replaces these by new ones; limits on calls are enforced by Berth
+ * itself and need neither. Where the plugin does not start under the new limits, it serves on under the old ones. A
+ * failed install is run again under the new limits.
  */
 export async function runLimits(
   deps: ChangeStepDeps,
@@ -31,11 +31,11 @@ export async function runLimits(
     installation.poolKey === undefined ? undefined : await deps.store.pools.find(installation.poolKey);
   const containers = containersOf(installation, pool);
   const plan = planLimits(installation.limitsGranted, limits, containers);
-  // In a shared one only the limits on calls are an Installation's own.
+  // In a shared pool only the limits on calls belong to the Installation.
   const isOwn = pool !== undefined && pool.tenantId !== undefined;
   let limitsApplied = plan;
-  // One that was given up gets another chance with whatever limits. A change that was cancelled late may have left
-  // its Pool with other limits than the Installation shows.
+  // A pool in a crash loop starts again under any new limits. A change that was cancelled late may have left the pool
+  // with other limits than the Installation shows.
   const isBehind =
     containers === "running" &&
     pool !== undefined &&

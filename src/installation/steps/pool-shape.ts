@@ -5,7 +5,7 @@ import type { Limits } from "../../domain/limits.ts";
 
 export type Isolation = "tenant" | "shared";
 
-/** Whether Tenants share the Containers of an image. Only the operator decides it, for all plugins or for one. */
+/** Whether Tenants share the containers of an image. The operator alone decides it, for all plugins or for one. */
 export interface IsolationSettings {
   readonly default: Isolation;
   /** By `author/name`. */
@@ -18,8 +18,8 @@ export interface PoolShape {
 }
 
 /**
- * Who a Pool serves and what it may use. In a shared one no Tenant's request counts: limits are the operator's
- * defaults.
+ * The Tenant that a Pool serves, and its limits. A shared pool serves all Tenants under the operator's default limits,
+ * whatever a Tenant asks for.
  */
 export function poolShape(
   installation: Installation,

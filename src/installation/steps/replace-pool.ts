@@ -2,17 +2,17 @@ import type { Limits } from "../../domain/limits.ts";
 import { type Replaced, type RuntimeRecord, replacedSince } from "../../domain/runtime.ts";
 
 import type { StepContext } from "./install.ts";
-import { lastWords, type StartPoolDeps } from "./start-pool.ts";
+import { lastOutput, type StartPoolDeps } from "./start-pool.ts";
 
-const SAID: Readonly<Record<Replaced, string>> = {
-  none: "what runs has the new limits",
-  some: "what runs has the new limits, where it could not be given them by a new container",
+const MESSAGES: Readonly<Record<Replaced, string>> = {
+  none: "the running containers have the new limits",
+  some: "the new limits apply; new containers replace those that could not take them",
   all: "the new container serves; the old one ends with its last call",
 };
 
 /**
- * As `PoolKeeper.replace`; answers which of the Containers are new, by when they started: whoever takes the task over
- * after a crash finds the same. What the plugin said last stands in the task's log where it did not start.
+ * Calls `PoolKeeper.replace` and answers which of the containers are new, by their start time: a worker that takes the
+ * task over finds the same. Where the plugin did not start, its last output is added to the task's log.
  */
 export async function replacePool(
   { keeper }: Pick<StartPoolDeps, "keeper">,
@@ -24,11 +24,11 @@ export async function replacePool(
   try {
     runtimes = await keeper.replace(poolKey, limits === undefined ? {} : { limits }, signal);
   } catch (error) {
-    for (const line of lastWords(error)) journal.log(line);
+    for (const line of lastOutput(error)) journal.log(line);
     throw error;
   }
   const replaced = limits === undefined ? "all" : replacedSince(runtimes, task.createdAt);
-  journal.progress(SAID[replaced]);
+  journal.progress(MESSAGES[replaced]);
   await journal.flush();
   signal.throwIfAborted();
   return { replaced };

@@ -29,8 +29,8 @@ export interface PoolWanted {
 }
 
 /**
- * Makes the Pool and resolves with its key once it has passed its start probe; that of a disabled Installation is not
- * started. What serves meanwhile goes on serving: only the end of the task moves the Installation to the new Pool.
+ * Creates the Pool and resolves with its key once it has passed its start probe; the Pool of a disabled Installation is
+ * not started. The old Pool serves meanwhile: only the end of the task moves the Installation to the new one.
  */
 export async function startPool(
   deps: StartPoolDeps,
@@ -41,7 +41,7 @@ export async function startPool(
   const { store } = deps;
   const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
   const key = poolKey(image.imageKey, shape.tenantId);
-  // Before the Pool is there: whoever is about to remove one that nobody needs sees that somebody does.
+  // Before the Pool exists: whoever removes unused Pools then sees that this one is used.
   if (task.kind === "install") await store.installations.setPool(installation.id, key, warnings);
   else if (key !== installation.poolKey) await store.installations.setNextPool(installation.id, key);
   const isEnabled = installation.desired === "enabled";
@@ -59,22 +59,22 @@ export async function startPool(
   try {
     await deps.keeper.ensureReady(key, { onLog: (text) => journal.log(text) }, signal);
   } catch (error) {
-    // What the plugin said last is part of the task's log, like what the build said.
-    for (const line of lastWords(error)) journal.log(line);
-    // A worker that stops, or whose lease is lost, leaves the Pool to the one that goes on.
-    if (!signal.aborted) await unwant(deps, key);
+    // The plugin's last output belongs to the task's log, like that of the build.
+    for (const line of lastOutput(error)) journal.log(line);
+    // A worker that stops, or has lost its lease, leaves the Pool to the one that takes over.
+    if (!signal.aborted) await setUnwanted(deps, key);
     throw error;
   }
   return key;
 }
 
-export function lastWords(error: unknown): readonly string[] {
+export function lastOutput(error: unknown): readonly string[] {
   const lines = isFault(error) ? error.details["logs"] : undefined;
   return Array.isArray(lines) ? lines.map(String) : [];
 }
 
-/** A Pool whose first start failed is not started again by supervision, unless it serves somebody already. */
-async function unwant({ store }: StartPoolDeps, key: string): Promise<void> {
+/** Keeps supervision from starting a Pool again whose first start failed, unless another Installation uses it. */
+async function setUnwanted({ store }: StartPoolDeps, key: string): Promise<void> {
   const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
   if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;
   await store.pools.setWanted(key, false);

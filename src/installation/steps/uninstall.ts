@@ -1,4 +1,3 @@
-import { Fault } from "../../domain/fault.ts";
 import { isTaskEnded } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
@@ -18,9 +17,9 @@ export interface UninstallStepDeps {
 }
 
 /**
- * Ends what still installs it, then removes the Pool's Containers where nobody else needs them, then the rows. The
- * image stays for the next install, and so does what the plugin stored, unless the task is to purge it. Repeated, each
- * part finds its work done.
+ * Waits for the end of its other tasks, then removes the Pool's containers where no other Installation uses them, then
+ * the rows. The image stays for the next install, and so does the plugin's storage unless `purge` was asked for.
+ * Repeated, each part finds its work done.
  */
 export async function runUninstall(
   deps: UninstallStepDeps,
@@ -30,7 +29,7 @@ export async function runUninstall(
   const { store, keeper } = deps;
   const { task, journal } = context;
   await endOthers(deps, context);
-  // Read again: the install that was just ended may have given it its Pool.
+  // Read again: the install that has just ended may have set its Pool.
   const installation = (await store.installations.find(task.installationId)) ?? context.installation;
   await journal.flush();
   if (installation.poolKey !== undefined) await keeper.removeIfUnused(installation.poolKey, signal);
@@ -38,7 +37,7 @@ export async function runUninstall(
   await store.installations.publishRemoved(task.id, task.attempt);
 }
 
-/** The request for the uninstall has asked for their ends; one that has something below it undoes that first. */
+/** The request for the uninstall has cancelled them; one with tasks below it has to undo these first. */
 async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promise<void> {
   const { tenantId, installationId } = task;
   const { items } = await deps.store.tasks.list({ tenantId, installationId }, { limit: 100 });
@@ -46,10 +45,4 @@ async function endOthers(deps: UninstallStepDeps, { task }: StepContext): Promis
   if (others.length === 0) return;
   for (const other of others) await enqueueTask(deps, { task: other });
   throw waitsFor(others);
-}
-
-const CANCELLED_CAUSE = { code: "cancelled", message: "The Installation was removed." } as const;
-
-export function cancelled(): Fault {
-  return new Fault(CANCELLED_CAUSE.code, CANCELLED_CAUSE.message);
 }

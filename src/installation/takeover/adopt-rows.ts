@@ -5,16 +5,16 @@ import type { Store } from "../../store/store.ts";
 interface AdoptRowsDeps {
   readonly store: Pick<Store, "takeover">;
   readonly log: Log;
-  /** What an Installation may use until its package has been read. */
+  /** Limits of an Installation until its package has been read. */
   readonly limits: Limits;
-  /** Rows of one transaction. */
+  /** Rows in one transaction. */
   readonly pageRows: number;
 }
 
 /**
- * Takes over every Installation that an earlier daemon left and that is nobody's yet; answers how many. When this
- * resolves, each has its row and its task, and is in every list. Done again, also by several processes at once, it
- * changes nothing. Says once in the log what there was, and what stays as it is.
+ * Takes over every Installation of dify-plugin-daemon that Berth does not have yet; answers how many. Once this resolves,
+ * each has its row and its task, and appears in every list. Repeated, also by several processes at once, it changes
+ * nothing. Logs once what was taken over and what stays as it is.
  */
 export async function adoptRows(deps: AdoptRowsDeps): Promise<number> {
   const { store, log, limits, pageRows } = deps;
@@ -27,14 +27,17 @@ export async function adoptRows(deps: AdoptRowsDeps): Promise<number> {
     sums.endpointCountsMended += page.endpointCountsMended;
     last = page.last;
   } while (last !== undefined);
-  if (sums.installations > 0) await tell(deps, sums);
+  if (sums.installations > 0) await logAdopted(deps, sums);
   const tasks = await endTasks(store, pageRows);
   if (tasks > 0)
-    log.info({ op: "takeover.end_tasks", ok: true, tasks }, "ended tasks that a daemon left running");
+    log.info(
+      { op: "takeover.end_tasks", ok: true, tasks },
+      "ended the unfinished tasks of dify-plugin-daemon",
+    );
   return sums.installations;
 }
 
-async function tell({ store, log }: AdoptRowsDeps, sums: object): Promise<void> {
+async function logAdopted({ store, log }: AdoptRowsDeps, sums: object): Promise<void> {
   const { runtimes, incomplete, withoutDeclaration } = await store.takeover.leftAlone();
   log.info(
     { op: "takeover.adopt", ok: true, ...sums, incomplete, withoutDeclaration },
@@ -43,7 +46,7 @@ async function tell({ store, log }: AdoptRowsDeps, sums: object): Promise<void> 
   if (Object.keys(runtimes).length > 0)
     log.warn(
       { op: "takeover.adopt", ok: true, runtimes },
-      "installations that run elsewhere stay as they are",
+      "installations with another kind of runtime stay as they are",
     );
 }
 

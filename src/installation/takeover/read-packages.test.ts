@@ -82,7 +82,7 @@ function shelf(
 }
 
 describe("packages that an earlier daemon kept", () => {
-  test("are admitted where signatures are required and none is trusted; nothing is where none is required", async () => {
+  test("are admitted where signatures are required and theirs is not trusted, and not admitted otherwise", async () => {
     const archives = { "a/signed:1@1": "a/signed:1@1", "a/unsigned:1@1": "a/unsigned:1@1" };
     const strict = shelf(archives, { policy: "require", signed: "a/signed:1@1" });
     expect(await readPackages(strict.deps, 9, NEVER)).toBe(2);
@@ -92,7 +92,7 @@ describe("packages that an earlier daemon kept", () => {
     expect(lenient.admitted).toEqual([]);
   });
 
-  test("are read until none is left; what is missing or another's is named and left behind", async () => {
+  test("are read until none is left; missing ones and those of another identifier fail with their cause", async () => {
     const { deps, kept, failed } = shelf({
       "a/good:1@1": "a/good:1@1",
       "a/gone:1@1": new Fault("package_not_found", "not here"),
@@ -112,14 +112,14 @@ describe("packages that an earlier daemon kept", () => {
     ]);
   });
 
-  test("are not given up while the place they are in cannot be reached", async () => {
+  test("do not fail while their storage cannot be reached", async () => {
     const away = new Fault("package_store_unavailable", "away");
     const { deps, kept, failed } = shelf({ "a/good:1@1": away });
     await expect(readPackages(deps, 2, NEVER)).rejects.toBe(away);
     expect([kept, failed]).toEqual([[], []]);
   });
 
-  test("and that nobody has installed are kept where they are there, and nobody fails for the others", async () => {
+  test("and that no tenant has installed become packages; missing ones fail no installation", async () => {
     const { deps, kept, failed } = shelf({
       "a/good:1@1": "a/good:1@1",
       "a/gone:1@1": new Fault("package_not_found", "not here"),

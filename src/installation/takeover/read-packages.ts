@@ -1,6 +1,6 @@
 /**
- * The archives that an earlier daemon kept become Packages: read and checked as uploads are, one after the other, those
- * first that somebody waits for. What is missing or spoilt is known within minutes, not when its turn to be built comes.
+ * Makes Packages of the archives that dify-plugin-daemon kept: reads and checks them like uploads, one after the other,
+ * those first that calls wait for. So a missing or damaged one is known within minutes, not when its build is due.
  */
 import { BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, type FaultJson, formatFault, isFault, toFault } from "../../domain/fault.ts";
@@ -27,13 +27,13 @@ export interface ReadPackagesDeps {
   readonly clock: Clock;
   readonly log: Log;
   readonly limits: LimitsPolicy;
-  /** The operator's, where it is set. */
+  /** The platform's version, where the operator has set it. */
   readonly platformVersion?: string | undefined;
 }
 
 /**
- * Reads the next packages; answers how many, 0 where none are left or others are at them. Throws where trying again may
- * help: then nothing was decided about the one that it was at.
+ * Reads the next packages; answers how many: 0 where none is left, or other workers read the rest. Throws a cause that may
+ * pass; the package that it was reading is then still unread.
  */
 export async function readPackages(
   deps: ReadPackagesDeps,
@@ -57,7 +57,7 @@ export async function readPackages(
   return done;
 }
 
-/** Reads what the daemon knows and nobody has installed, so that it can be; what is not there is left. */
+/** Reads the packages that the daemon declared and no Tenant has installed, and answers how many; skips missing ones. */
 export async function readDeclared(
   deps: ReadPackagesDeps,
   limit: number,
@@ -115,15 +115,15 @@ async function keep(deps: ReadPackagesDeps, identifier: string, signal: AbortSig
 }
 
 /**
- * A daemon asks for a signature at the upload alone: what it had let in went on, also where it asked for more later. So
- * it does here, and the operator sees in the admissions what came in that way.
+ * The daemon checks signatures at uploads only: a package that it had accepted kept running, also under a stricter policy
+ * later. So Berth admits it, and the admissions show the operator which packages these are.
  */
 async function admit({ store, trust, log }: ReadPackagesDeps, read: ReadPackage): Promise<void> {
   if (trust.settings.policy !== "require") return;
   const { identifier, checksum } = read;
   const { verdict } = await trust.judge(read);
   if (verdict === "verified") return;
-  const note = `dify-plugin-daemon had let in ${identifier}`;
+  const note = `dify-plugin-daemon had accepted ${identifier}`;
   const { created } = await store.trust.admit({ checksum, note }, BERTH_ITSELF);
   if (created) log.warn({ op: "takeover.admit", ok: true, identifier, verdict }, note);
 }
@@ -136,7 +136,7 @@ async function readArchive(
   await using archive = await packages.open(identifier, signal);
   const read = await reader.read(archive.path, new Date(0), signal);
   if (read.identifier !== identifier)
-    throw new Fault("package_damaged", `The archive that is kept as ${identifier} is ${read.identifier}.`);
+    throw new Fault("package_damaged", `The archive stored as ${identifier} is that of ${read.identifier}.`);
   return read;
 }
 
@@ -148,18 +148,18 @@ async function refuse({ store, log }: ReadPackagesDeps, identifier: string, caus
   log.warn({ op: "takeover.package", ok: false, identifier, installations, code }, message);
 }
 
-/** It says what to do: the bytes are the operator's to find. */
+/** The cause says what to do: only the operator can find the bytes. */
 function causeOf(identifier: string, fault: Fault): FaultJson {
   const details = { field: "identifier", value: identifier };
   if (fault.code === "package_not_found")
     return {
       code: "package_not_found",
-      message: `The daemon that had ${identifier} installed left no archive of it: upload it, and it is installed.`,
+      message: `dify-plugin-daemon left no archive of ${identifier}: upload the package, and Berth installs it.`,
       details,
     };
   return {
     code: "package_damaged",
-    message: `The archive of ${identifier} cannot be used: upload it again, and it is installed.`,
+    message: `The archive of ${identifier} is damaged: upload the package again, and Berth installs it.`,
     details: { ...details, found: formatFault(fault) },
   };
 }

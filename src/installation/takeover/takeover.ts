@@ -1,7 +1,7 @@
 /**
- * What makes taken over Installations ready, in every worker: reads their packages, lets their tasks go in order of
- * need, and takes over what appears later, where somebody restored a backup. All of it is rows: whoever dies at any line
- * of this is followed by the next one that looks.
+ * Makes Installations ready that were taken over from dify-plugin-daemon: reads their packages, releases their tasks in
+ * order of need, and takes over what appears later, after the restore of a backup. Every worker runs it. All its state is
+ * in rows: where one worker dies, the next one continues.
  */
 import { toFault } from "../../domain/fault.ts";
 import { INSTALLATIONS_TOPIC } from "../../invocation/installation-directory.ts";
@@ -14,7 +14,7 @@ import type { InstallationRequests } from "../contracts.ts";
 import { adoptRows } from "./adopt-rows.ts";
 import { type ReadPackagesDeps, readDeclared, readPackages } from "./read-packages.ts";
 
-/** A topic of the queue: somebody waits for an Installation that was taken over and is not ready. */
+/** A topic of the queue: a call waits for an Installation that was taken over and is not ready. */
 export const NEEDED_TOPIC = "takeover.needed";
 
 export interface TakeoverDeps extends ReadPackagesDeps {
@@ -24,13 +24,13 @@ export interface TakeoverDeps extends ReadPackagesDeps {
 }
 
 export interface TakeoverSettings {
-  /** Period between two looks where nothing is told. */
+  /** Period between two passes without a notification. */
   readonly everyMs: number;
-  /** Tasks at work that somebody waits for, and others: so few that installs of today find a place. */
+  /** Released tasks that calls wait for, and other ones, at most: few, so that new installs find a free job. */
   readonly neededMax: number;
   readonly othersMax: number;
   readonly pageRows: number;
-  /** The log says so often how far it is. */
+  /** Period of progress in the log. */
   readonly progressMs: number;
 }
 
@@ -58,12 +58,12 @@ function unlessAborted(signal: AbortSignal) {
   };
 }
 
-/** A look at all of it. What it remembers only keeps the log short, and the archives from being read twice. */
+/** One pass over everything. Its fields only keep the log short, and archives from being read twice. */
 class Pass {
   readonly #deps: TakeoverDeps;
   #hasReadDeclared = false;
-  #told = "";
-  #toldAt = 0;
+  #logged = "";
+  #loggedAt = 0;
 
   constructor(deps: TakeoverDeps) {
     this.#deps = deps;
@@ -72,24 +72,24 @@ class Pass {
   async run(signal: AbortSignal): Promise<void> {
     const { settings, store, limits, log } = this.#deps;
     await adoptRows({ store, log, limits: limits.defaults, pageRows: settings.pageRows });
-    while ((await readPackages(this.#deps, READ_AT_ONCE, signal)) > 0) await this.#handOut();
+    while ((await readPackages(this.#deps, READ_AT_ONCE, signal)) > 0) await this.#releaseTasks();
     const progress = await store.takeover.progress();
     if (progress.total > 0) {
-      await this.#handOut();
+      await this.#releaseTasks();
       await this.#installArrived();
-      this.#tell(progress);
+      this.#logProgress(progress);
     }
     if (this.#hasReadDeclared) return;
     const packages = await readDeclared(this.#deps, settings.pageRows, signal);
     this.#hasReadDeclared = true;
     if (packages > 0)
-      log.info({ op: "takeover.declared", ok: true, packages }, "uploads that nobody has installed are kept");
+      log.info({ op: "takeover.declared", ok: true, packages }, "read packages that no tenant has installed");
   }
 
-  /** Who cannot be told now is found by the sweeper: the tasks are anybody's to claim already. */
-  async #handOut(): Promise<void> {
+  /** A task that cannot be enqueued now is found by the sweeper: it is claimable already. */
+  async #releaseTasks(): Promise<void> {
     const { store, queue, log, settings } = this.#deps;
-    for (const { id, attempt } of await store.takeover.handOut(settings))
+    for (const { id, attempt } of await store.takeover.releaseTasks(settings))
       await queue.enqueue("task.run", { taskId: id, attempt }).catch((error: unknown) => {
         log.warn({ op: "task.enqueue", ok: false, task_id: id, code: toFault(error).code });
       });
@@ -106,15 +106,15 @@ class Pass {
     }
   }
 
-  #tell({ unread, waiting, building, ready, failed, total }: TakeoverProgress): void {
+  #logProgress({ unread, waiting, building, ready, failed, total }: TakeoverProgress): void {
     const { clock, log, settings } = this.#deps;
     const left = unread + waiting + building;
     const text = `${left} ${ready} ${failed}`;
-    const isDue = left === 0 || clock.now() - this.#toldAt >= settings.progressMs;
-    if (text === this.#told || !isDue) return;
-    // A start that finds all done has nothing to say.
-    const isNews = this.#told !== "" || left > 0;
-    [this.#told, this.#toldAt] = [text, clock.now()];
+    const isDue = left === 0 || clock.now() - this.#loggedAt >= settings.progressMs;
+    if (text === this.#logged || !isDue) return;
+    // A start that finds everything done logs nothing.
+    const isNews = this.#logged !== "" || left > 0;
+    [this.#logged, this.#loggedAt] = [text, clock.now()];
     const fields = {
       op: "takeover.progress",
       ok: failed === 0,
@@ -125,10 +125,9 @@ class Pass {
       ready,
       failed,
     };
-    if (isNews)
-      log.info(fields, left === 0 ? "all that was taken over is done" : "what was taken over is made ready");
+    if (isNews) log.info(fields, left === 0 ? "the takeover is complete" : "the takeover continues");
   }
 }
 
-/** Few: in between those that somebody waits for by now come first. */
+/** Few: after each batch the packages that calls wait for by then come first. */
 const READ_AT_ONCE = 4;

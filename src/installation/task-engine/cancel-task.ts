@@ -14,9 +14,9 @@ export interface CancelDeps {
 }
 
 /**
- * Asks for a task's end. The worker that has it is told, so that its build is killed now and not at its next look at the
- * row; of one that nobody has, a worker is asked to undo it. The task's own `end` event says when that is done. Throws
- * `task_not_found`, and `conflict` for what cannot be cancelled.
+ * Requests the end of a task. A notification makes the worker that runs it kill its build at once, not at its next poll;
+ * where no worker has it, one undoes it. The task's `end` event follows once that is done. Throws `task_not_found`, and
+ * `conflict` for a task that cannot be cancelled.
  */
 export async function cancelTask(deps: CancelDeps, id: TaskId, by?: Actor): Promise<Task> {
   const task = await deps.store.tasks.cancel(id, by);

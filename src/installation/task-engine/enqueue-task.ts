@@ -3,7 +3,7 @@ import type { Task } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 
-/** Tells the queue of an accepted task. Where it cannot be told, the sweeper hands the task over later. */
+/** Enqueues an accepted task. Never throws: where the queue is away, the sweeper enqueues the task later. */
 export async function enqueueTask(
   { queue, log }: { readonly queue: Queue; readonly log: Log },
   { task }: { readonly task: Task },
@@ -15,7 +15,7 @@ export async function enqueueTask(
     const { code } = toFault(error);
     log.warn(
       { op: "task.enqueue", ok: false, task_id: task.id, code },
-      "accepted; the sweeper will hand it over",
+      "the task is accepted but not enqueued; the sweeper will enqueue it",
     );
   }
 }

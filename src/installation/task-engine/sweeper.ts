@@ -13,17 +13,17 @@ export interface SweeperOptions {
   readonly log: Log;
   /** Period between two sweeps. */
   readonly sweepMs: number;
-  /** Tasks that one sweep hands over at most. */
+  /** Tasks that one sweep enqueues at most. */
   readonly batch: number;
-  /** A task that nobody has claimed for so long is handed over anew; then after twice the time, and so on. */
+  /** A task that no worker claims within this time is enqueued again; then after twice the time, and so on. */
   readonly againMs: number;
 }
 
 /**
- * Hands over again what no worker holds: tasks whose enqueue failed, whose worker died, or whose delay is over. Runs
- * each `sweepMs` and at once when the queue comes back. Enqueueing a task twice costs nothing: the queue joins equal
- * jobs, and the task's lease lets one worker in. A job that a worker had taken when it died is joined too, until the
- * queue notices: so what stays unclaimed is asked for under another name.
+ * Enqueues the tasks that no worker holds: whose enqueue failed, whose worker died, or whose delay is over. Runs each
+ * `sweepMs`, and at once when the queue is back. Enqueueing a task twice costs nothing: the queue joins equal jobs, and
+ * the task's lease lets one worker in. Until the queue notices that a worker died it also joins the job which that
+ * worker had taken: so a task that stays unclaimed is enqueued under another name.
  */
 export function startSweeper(options: SweeperOptions): AsyncDisposable {
   const scope = new Scope();
@@ -48,7 +48,7 @@ async function sweep({ store, queue, batch, againMs }: SweeperOptions): Promise<
   }
 }
 
-/** 0 before the time is over, 1 after it, 2 after twice the time, 3 after four times. */
+/** 0 before the period is over, 1 after it, 2 after twice the period, 3 after four times. */
 function timesOver(waitedMs: number, periodMs: number): number {
   return waitedMs < periodMs ? 0 : Math.floor(Math.log2(waitedMs / periodMs)) + 1;
 }

@@ -37,7 +37,7 @@ test("a long line is cut, and a log past its bytes ends with one line that says 
   expect(texts.length).toBeLessThan(8);
 });
 
-test("a write that fails shows at the next flush", async () => {
+test("the next flush throws what a write threw", async () => {
   const write = () => Promise.reject(new Fault("lease_lost", "gone"));
   const made = new TaskJournal("building", { write, batchMs: 60_000, logBytesMax: 10, lineCharsMax: 10 });
   made.log("x");

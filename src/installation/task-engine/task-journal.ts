@@ -4,23 +4,23 @@ import { storableText } from "../../util/storable.ts";
 
 export interface TaskJournalOptions {
   readonly write: (events: readonly TaskEventData[]) => Promise<void>;
-  /** How long events are gathered before they are written together. */
+  /** How long events wait before they are written together. */
   readonly batchMs: number;
   /** Bytes of log text that one run of a task may record. */
   readonly logBytesMax: number;
-  /** Characters after which a log line is cut. */
+  /** Length in characters at which a log line is cut. */
   readonly lineCharsMax: number;
 }
 
-/** Events that wait for one write at most; a flood beyond it loses lines, not memory. */
+/** Events that wait for one write at most; beyond it log lines are dropped, so that a flood costs no memory. */
 const EVENTS_WAITING_MAX = 2000;
-/** What a failure shows of the log: so many lines, each cut at so many characters. */
+/** The part of the log that a failure shows: the last lines, each cut at so many characters. */
 const TAIL_LINES = 30;
 const TAIL_LINE_CHARS = 300;
 
 /**
- * Records what happens in a task: batched, in order, and bounded, so that a build which prints without end costs the
- * database no more than one which is silent. What is left out is said once, in the log itself.
+ * Records the events of a task: batched, in order, and bounded, so that a build which prints without end costs the
+ * database no more than a silent one. A line in the log itself marks where it was cut off.
  */
 export class TaskJournal {
   readonly #options: TaskJournalOptions;
@@ -46,12 +46,12 @@ export class TaskJournal {
     this.#step = step;
   }
 
-  /** The last lines of the log, those that were left out of the events too; each cut to what a cause can carry. */
+  /** The last lines of the log, including those that were left out of the events; each is cut to fit into a cause. */
   get tail(): readonly string[] {
     return [...this.#tail];
   }
 
-  /** Takes text of any number of lines. */
+  /** Accepts text of any number of lines. */
   log(text: string): void {
     for (const line of storableText(text).split(/\r?\n/)) {
       if (line.trim() !== "") this.#logLine(line);
@@ -66,13 +66,13 @@ export class TaskJournal {
     this.#put({ type: "warning", step: this.#step, message });
   }
 
-  /** Writes one event after all that wait, and resolves when it is written. */
+  /** Writes one event after all that wait; resolves when it is written. Throws as `flush`. */
   async record(event: TaskEventData): Promise<void> {
     this.#put(event);
     await this.flush();
   }
 
-  /** Resolves when all that was recorded is written; throws what a write threw, `lease_lost` for one. */
+  /** Resolves when all recorded events are written; throws what the first failed write threw, such as `lease_lost`. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -112,7 +112,7 @@ export class TaskJournal {
   }
 }
 
-/** The cause that a failed task keeps: the Fault with the last lines of the task's log, in `details.log`. */
+/** The cause of a failed task: the Fault, with the last lines of the task's log in `details.log`. */
 export function explain(fault: Fault, { tail }: { readonly tail: readonly string[] }): FaultJson {
   const cause = formatFault(fault);
   if (fault.code === "cancelled" || tail.length === 0) return cause;

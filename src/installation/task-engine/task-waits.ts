@@ -1,6 +1,6 @@
 /**
- * How a task waits for others without keeping a worker busy: its steps throw `waitsFor`, the runner gives the lease
- * back, and the end of what it waits for frees it. It walks its idempotent steps again then, from the first.
+ * How a task waits for others without occupying a worker: its steps throw `waitsFor`, the runner releases the lease, and
+ * the end of the other tasks makes it claimable again. Its idempotent steps then run again from the first.
  */
 import { Fault, toFault } from "../../domain/fault.ts";
 import type { TaskId } from "../../domain/ids.ts";
@@ -18,7 +18,7 @@ export class WaitsFor extends Fault {
   }
 }
 
-/** To be thrown by a task's steps. Name unfinished tasks only: with one that has ended, the steps are walked again at once. */
+/** Thrown by a task's steps. Name unfinished tasks only: with one that has ended, the steps run again at once. */
 export function waitsFor(tasks: readonly Pick<Task, "id">[]): WaitsFor {
   return new WaitsFor(tasks.map(({ id }) => id));
 }
@@ -32,14 +32,14 @@ interface WakeDeps {
 interface LeaseRelease {
   readonly task: Task;
   readonly waits: WaitsFor;
-  /** It is ending already: a request for that changes nothing of its wait. */
+  /** The task is ending already: a request to cancel it does not end the wait. */
   readonly isEnding: boolean;
   readonly checkMs: number;
 }
 
 /**
- * Gives the waiting task's lease back. It is looked at again after `checkMs` in any case: a worker of an earlier release
- * ends tasks without a word to those that wait.
+ * Releases the waiting task's lease. It runs again after `checkMs` in any case: a worker of an earlier release ends tasks
+ * without notifying those that wait.
  */
 export async function releaseLease(
   deps: WakeDeps,
@@ -49,7 +49,7 @@ export async function releaseLease(
   if (!(await deps.store.tasks.wait(task.id, task.attempt, how))) await enqueue(deps, task);
 }
 
-/** Hands over those that waited for the task, which has ended. Best effort: the sweeper finds them too. */
+/** Enqueues the tasks that waited for this one, which has ended. Best effort: the sweeper finds them too. Never throws. */
 export async function wakeWaiters(deps: WakeDeps, id: TaskId): Promise<void> {
   const waiters = await deps.store.tasks.waiters(id).catch(() => []);
   for (const waiter of waiters) await enqueue(deps, waiter);

@@ -13,13 +13,13 @@ export interface TaskWatchOptions {
   readonly store: Store;
   readonly queue: Queue;
   readonly clock: Clock;
-  /** How often the rows are read where the queue tells nothing. */
+  /** How often the rows are read where the queue notifies of nothing. */
   readonly pollMs: number;
-  /** Awaited before an `end` is told: what the task has changed is then in force for whoever hears of it here. */
+  /** Awaited before an `end` is yielded: whoever sees `end` already sees the task's effects. */
   readonly beforeEnd: () => Promise<void>;
 }
 
-/** Follows a task's events: the queue's publish gives speed, reading the rows each `pollMs` gives truth. */
+/** Follows a task's events: notifications of the queue make it fast, reading the rows each `pollMs` makes it complete. */
 export function createTaskWatch(options: TaskWatchOptions): TaskWatch {
   return {
     async *events(id, afterSeq, signal) {
@@ -36,7 +36,7 @@ export function createTaskWatch(options: TaskWatchOptions): TaskWatch {
       let last = afterSeq;
       for (;;) {
         signal.throwIfAborted();
-        // Read before the events, so that an end which is written in between is seen by the next round.
+        // Read before the events, so that the next round sees an end which is written in between.
         const task = await store.tasks.find(id);
         for (const event of await store.tasks.events(id, last)) {
           last = event.seq;
@@ -44,7 +44,7 @@ export function createTaskWatch(options: TaskWatchOptions): TaskWatch {
           yield event;
           if (isEnd(event)) return;
         }
-        // Ended, and its `end` event lies before `afterSeq`; or the Installation and its tasks are gone.
+        // The task has ended, and its `end` event precedes `afterSeq`; or the Installation and its tasks are gone.
         if (task === undefined || isTaskEnded(task.state)) return;
         await bell.wait(clock, pollMs, signal);
       }

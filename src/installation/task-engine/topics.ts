@@ -1,17 +1,19 @@
 import type { Installation } from "../../domain/installation.ts";
 import { INSTALLATIONS_TOPIC } from "../../invocation/installation-directory.ts";
 import type { Queue } from "../../queue/queue.ts";
-/** Topics of the queue's publish. Best effort: everybody who listens also polls the Store. */
+
+/** Topics of the queue's notifications. Best effort: every subscriber also polls the Store. */
 export const taskTopic = (taskId: string): string => `task.${taskId}`;
-/** Something about an Installation changed that a running task of it must see soon: its removal. */
+/** An Installation is being removed: its running tasks must stop. */
 export const installationTopic = (installationId: string): string => `installation.${installationId}`;
-/** Somebody asked something about the disk; a worker has answered. */
+/** A disk report or collection was requested; a worker has finished one. */
 export const DISK_TOPICS = { asked: "disk.asked", answered: "disk.answered" } as const;
+/** The row of an image changed: built, failed or removed. */
 export const imageTopic = (imageKey: string): string => `image.${imageKey}`;
-/** Somebody asked for the end of a task. */
+/** A task is to be cancelled. */
 export const cancelTopic = (taskId: string): string => `cancel.${taskId}`;
 
-/** Tells every process that answers calls to look at its Installations now. Best effort: they also poll. */
+/** Makes every process that answers calls read its Installations again. Best effort: they also poll. Never throws. */
 export async function announceChange(
   { queue }: { readonly queue: Pick<Queue, "publish"> },
   { id }: Pick<Installation, "id">,

@@ -17,7 +17,7 @@ test("work whose lease another holder took is aborted with lease_lost", async ()
   });
 });
 
-test("a Store that is away for less than the lease ends no work", async () => {
+test("work goes on while the Store is away for less than the lease", async () => {
   let asked = 0;
   const { promise, resolve } = Promise.withResolvers<string>();
   const renew = async () => {
@@ -28,7 +28,7 @@ test("a Store that is away for less than the lease ends no work", async () => {
   expect(await underLease({ clock: systemClock, leaseMs: 3_000, renew }, never, () => promise)).toBe("done");
 });
 
-test("a Store that is away ends work whose clock was set back: whether its lease has run out cannot be told", async () => {
+test("work ends when the Store is away and the clock was set back: the lease may have expired", async () => {
   const clock = new ManualClock();
   const renew = () => Promise.reject(new Fault("store_unavailable", "away"));
   const working = underLease({ clock, leaseMs: 30_000, renew }, never, aborted).catch(
@@ -39,7 +39,7 @@ test("a Store that is away ends work whose clock was set back: whether its lease
   expect(await working).toMatchObject({ code: "lease_lost" });
 });
 
-test("a Store that is away for longer than the lease ends the work", async () => {
+test("work ends when the Store is away for longer than the lease", async () => {
   const renew = () => Promise.reject(new Fault("store_unavailable", "away"));
   await expect(underLease({ clock: systemClock, leaseMs: 30, renew }, never, aborted)).rejects.toMatchObject({
     code: "lease_lost",

@@ -9,9 +9,9 @@ export interface LeaseOptions {
 }
 
 /**
- * Runs the work while a lease is renewed at a third of its length. Where it is lost (another holder took it, or the
- * Store did not answer until it had run out) the work's signal aborts with `lease_lost`: what it does from then on
- * is somebody else's.
+ * Runs the work while it renews a lease at a third of its length. When the lease is lost (another holder took it, or the
+ * Store did not answer until it expired) the work's signal aborts with `lease_lost`: from then on another holder may do
+ * the same work.
  */
 export async function underLease<T>(
   { clock, leaseMs, renew }: LeaseOptions,
@@ -30,9 +30,9 @@ export async function underLease<T>(
         renewedAt = asked;
       } catch (error) {
         const ageMs = clock.now() - renewedAt;
-        // One of a clock that was set back since may have run out, as far as can be told.
+        // A negative age means that the clock was set back: the lease may have expired.
         if (!isFault(error, "lease_lost") && ageMs >= 0 && ageMs < leaseMs) continue;
-        lost.abort(new Fault("lease_lost", "Another worker has taken this over.", { cause: error }));
+        lost.abort(new Fault("lease_lost", "Another worker holds this lease now.", { cause: error }));
         return;
       }
     }

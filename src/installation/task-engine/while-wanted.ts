@@ -5,20 +5,19 @@ import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
-import { cancelled } from "../steps/uninstall.ts";
 import { cancelTopic, installationTopic } from "./topics.ts";
 
 export interface WantedDeps {
   readonly store: Pick<Store, "tasks" | "installations">;
   readonly queue: Queue;
   readonly clock: Clock;
-  /** How often the rows are read where the queue tells nothing. */
+  /** How often the rows are read where the queue notifies of nothing. */
   readonly pollMs: number;
 }
 
 /**
- * Aborts the work with `cancelled` when the task is cancelled or its Installation is removed: told by the queue, made
- * sure of by the rows.
+ * Runs the work, and aborts it with `cancelled` when the task is cancelled or its Installation is removed. The queue
+ * notifies at once; polling the rows guarantees it.
  */
 export async function whileWanted(
   deps: WantedDeps,
@@ -38,7 +37,7 @@ export async function whileWanted(
   }
   const watching = (async () => {
     while (!done.signal.aborted) {
-      const why = await whyNot(deps, task).catch(() => undefined);
+      const why = await causeToStop(deps, task).catch(() => undefined);
       if (why !== undefined) return unwanted.abort(why);
       await bell.wait(deps.clock, deps.pollMs, done.signal);
     }
@@ -51,10 +50,15 @@ export async function whileWanted(
   }
 }
 
-async function whyNot({ store }: WantedDeps, { id, installationId }: Task): Promise<Fault | undefined> {
+async function causeToStop({ store }: WantedDeps, { id, installationId }: Task): Promise<Fault | undefined> {
   const ending = (await store.tasks.find(id))?.ending;
   if (ending !== undefined) return new Fault(ending.cause.code, ending.cause.message);
   if (installationId === undefined) return undefined;
   const installation = await store.installations.find(installationId);
   return installation === undefined || installation.desired === "removed" ? cancelled() : undefined;
+}
+
+/** Ends a task whose Installation was removed, or is about to be. */
+export function cancelled(): Fault {
+  return new Fault("cancelled", "The Installation was removed.");
 }

@@ -1,18 +1,18 @@
-/** Packages with their images, carried from one Berth to another. */
+/** Transfers of packages with their images from one Berth to another. */
 import type { Readable } from "node:stream";
 import type { Actor } from "../../domain/audit.ts";
 import type { StoredPackage } from "../../store/contracts/packages.ts";
 
 export interface PackageTransfers {
   /**
-   * Gathers what another Berth needs to install the Package and run it without any network. Throws `package_not_found`,
+   * Writes a file with which another Berth installs and runs the Package without any network. Throws `package_not_found`,
    * and `conflict` where the Package has no image here.
    */
   export(identifier: string, signal: AbortSignal): Promise<ExportedPackage>;
   /**
-   * Takes an export. Everything in it is checked before anything is kept: digests, the archive as at an upload, its
-   * signature by the policy, the arch. Throws `export_invalid`, `payload_too_large`, `arch_not_supported`, `signature_*`,
-   * what an upload throws; nothing is left then but what was there before.
+   * Reads an export. Checks everything before it stores anything: digests, the archive as at an upload, its signature by
+   * the policy, the arch. Throws `export_invalid`, `payload_too_large`, `arch_not_supported`, `signature_*` and what an
+   * upload throws, and changes nothing then.
    */
   import(
     body: AsyncIterable<Uint8Array>,
@@ -22,17 +22,17 @@ export interface PackageTransfers {
 }
 
 export interface ExportedPackage extends AsyncDisposable {
-  /** Name for the file. */
+  /** Suggested name of the file. */
   readonly name: string;
   readonly bytes: number;
-  /** Read once. Disposing ends it, and removes what was gathered. */
+  /** To be read once. Disposing destroys it and removes the staged files. */
   readonly content: Readable;
 }
 
 export interface ImportedPackage {
   readonly stored: StoredPackage;
   readonly arch: string;
-  /** Of its row: what an install on this Engine uses. */
+  /** Key of the image that an install on this Engine uses. */
   readonly imageKey: string;
   /** False where the same image had been imported before. */
   readonly created: boolean;

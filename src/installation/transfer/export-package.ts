@@ -15,7 +15,7 @@ import { exportStream, gather } from "./write-export.ts";
 
 export interface ExportDeps extends ImageBuilderDeps {
   readonly packageStore: PackageStore;
-  /** Where an export is gathered: it needs its whole length there. */
+  /** Where an export is assembled; it needs space for the whole file. */
   readonly stagingFolder: string;
 }
 

@@ -35,7 +35,7 @@ export interface ImportDeps extends ImageBuilderDeps, PackageAccessDeps {
   readonly bounds: ExportBounds;
 }
 
-/** All checks first, the image then, its rows last: where something fails, an install finds what it found before. */
+/** Checks everything first, then loads the image, then writes its rows: a failure changes nothing for an install. */
 export async function importPackage(
   deps: ImportDeps,
   { body, by }: { readonly body: AsyncIterable<Uint8Array>; readonly by?: Actor },
@@ -55,7 +55,7 @@ export async function importPackage(
   await keepSignatures(deps, { read, folder }, by);
   await trust.decide({ read, tenantId: undefined, from: "upload" });
 
-  const image = await takeImage(deps, { manifest, read, folder }, signal);
+  const image = await buildImported(deps, { manifest, read, folder }, signal);
   const archive = createReadStream(join(folder, PACKAGE));
   const { stored } = await uploads.receive(archive, by === undefined ? {} : { by }, signal);
   const { id, runtime_image_id, builder_version } = manifest.image;
@@ -73,12 +73,12 @@ export async function importPackage(
 
 function checkSameArch({ image }: ExportManifest, arch: string): void {
   if (image.arch === arch) return;
-  throw new Fault("arch_not_supported", `The image is one for ${image.arch}; this Engine is ${arch}.`, {
+  throw new Fault("arch_not_supported", `The image is for ${image.arch}; this engine runs ${arch}.`, {
     details: { field: "image.arch", value: image.arch, accepted: arch },
   });
 }
 
-/** Those that came later than the bytes that are kept; the archive's own comes with it. */
+/** Stores the signatures that came after the archive; its own one is inside it. */
 async function keepSignatures(
   { trust }: ImportDeps,
   { read, folder }: { readonly read: ReadPackage; readonly folder: string },
@@ -98,10 +98,10 @@ interface Taking {
 }
 
 /**
- * What runs is made here: the dependencies of the image that came, and on top of them the files of the archive that was
- * checked, in place of those that the image has. Configuration, user and labels are this Berth's own.
+ * Builds the image that runs here: the dependencies of the imported image, and on top of them the files of the checked
+ * archive in place of the image's own. Configuration, user and labels are those of this Berth.
  */
-async function takeImage(deps: ImportDeps, { manifest, read, folder }: Taking, signal: AbortSignal) {
+async function buildImported(deps: ImportDeps, { manifest, read, folder }: Taking, signal: AbortSignal) {
   const key = importedImageKey(manifest.image.id, read.checksum);
   const source = await verifyPackage({ archivePath: join(folder, PACKAGE), pkg: read }, deps, signal);
   const quiet = () => undefined;
@@ -129,7 +129,7 @@ async function takeImage(deps: ImportDeps, { manifest, read, folder }: Taking, s
   return { ...image, imageKey: key };
 }
 
-/** Disposing removes what was loaded, unless an image stands on it by then. */
+/** Loads the imported image. Disposing removes it, unless another image builds on it by then. */
 async function loadBase(
   { engine, cleanupMs }: ImportDeps,
   { path, id }: { readonly path: string; readonly id: string },
@@ -139,7 +139,7 @@ async function loadBase(
   if (isNew) {
     await engine.loadImage(createReadStream(path), signal).catch((error: unknown) => {
       if (isFault(error, "engine_refused"))
-        throw exportInvalid(`the Engine refuses ${IMAGE}: ${error.message}`);
+        throw exportInvalid(`the engine refuses ${IMAGE}: ${error.message}`);
       throw error;
     });
     if ((await engine.findImage(id, signal)) === undefined)

@@ -1,4 +1,4 @@
-/** The file that an export is: a tar with these entries in this order. The first one names the digests of all others. */
+/** The format of an export: a tar with these entries in this order. The first one has the digests of all others. */
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
 
@@ -18,7 +18,7 @@ const ImageId = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 const Content = z.object({ name: z.enum(CONTENTS), bytes: z.number().int().nonnegative(), sha256: Sha256 });
 export type Content = z.infer<typeof Content>;
 
-/** Unknown fields are of later versions that this one can still read. */
+/** Unknown fields come from later releases whose format this one can read. */
 const Manifest = z.object({
   format: z.literal("berth-export"),
   version: z.literal(FORMAT_VERSION),
@@ -27,7 +27,7 @@ const Manifest = z.object({
   image: z.object({
     id: ImageId,
     arch: z.string().min(1).max(16),
-    /** Undefined for one that had been imported itself. */
+    /** Undefined where the exported image had itself been imported. */
     runtime_image_id: ImageId.optional(),
     builder_version: z.string().max(16),
   }),
@@ -66,7 +66,7 @@ export function parseJson(bytes: Buffer, name: string): unknown {
 }
 
 export function exportInvalid(what: string, value?: unknown): Fault {
-  return new Fault("export_invalid", `This is no export, or was damaged: ${what}.`, {
+  return new Fault("export_invalid", `This is not an export, or it is damaged: ${what}.`, {
     details: {
       field: "body",
       ...(value === undefined ? {} : { value }),

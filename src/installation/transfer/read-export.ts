@@ -24,8 +24,8 @@ export interface ExportBounds {
 }
 
 /**
- * Unpacks an export into the folder as it arrives, under fixed names. Resolves when all of it is there and has the
- * lengths and digests of its manifest. Throws `export_invalid` and `payload_too_large`.
+ * Unpacks an export into the folder as it arrives, under fixed names. Resolves once all entries are there with the
+ * lengths and digests of the manifest. Throws `export_invalid` and `payload_too_large`.
  */
 export async function readExport(
   body: AsyncIterable<Uint8Array>,
@@ -34,7 +34,7 @@ export async function readExport(
 ): Promise<ExportManifest> {
   const tar = extract();
   const arriving = pipeline(Readable.from(body), tar, { signal });
-  // Its failure is the iteration's; nobody else is to miss it.
+  // The iteration throws its failure.
   arriving.catch(() => undefined);
   let manifest: ExportManifest | undefined;
   const waiting: ContentName[] = [...CONTENTS];
@@ -48,9 +48,7 @@ export async function readExport(
       const expected = waiting.shift();
       const content = manifest.contents.find((listed) => listed.name === expected);
       if (content === undefined || name !== expected || entry.header.type !== "file")
-        throw exportInvalid(
-          `${expected ?? "its end"} is expected where an entry ${JSON.stringify(name)} stands`,
-        );
+        throw exportInvalid(`it has an entry ${JSON.stringify(name)} in place of ${expected ?? "its end"}`);
       await keep(entry, { content, folder, bytesMax: bounds.contentBytesMax[content.name] }, signal);
     }
     await arriving;
@@ -75,7 +73,7 @@ async function keep(
   signal: AbortSignal,
 ): Promise<void> {
   const { name, bytes, sha256 } = content;
-  if (entry.header.size !== bytes) throw exportInvalid(`${name} has another length than its manifest says`);
+  if (entry.header.size !== bytes) throw exportInvalid(`the length of ${name} differs from the manifest`);
   if (bytes > bytesMax) throw tooLarge(name, bytes, bytesMax);
   const hash = createHash("sha256");
   const hashing = new Transform({
@@ -86,7 +84,7 @@ async function keep(
   });
   await pipeline(entry, hashing, createWriteStream(join(folder, name), { mode: 0o600 }), { signal });
   if (hash.digest("hex") !== sha256)
-    throw exportInvalid(`${name} is not what its manifest says: its digest differs`, name);
+    throw exportInvalid(`the digest of ${name} differs from the manifest`, name);
 }
 
 function tooLarge(name: string, bytes: number, bytesMax: number): Fault {

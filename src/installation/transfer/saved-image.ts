@@ -1,7 +1,7 @@
 /**
- * What is looked at in a saved image before an Engine may load it. An Engine gives the names that the file asks for,
- * taking them from whatever had them: so a file that asks for any is refused. The layers are the Engine's to check: it
- * refuses those whose digests are not in the configuration, whose own digest is the image's id.
+ * Checks a saved image before an Engine loads it. An Engine gives the image the names in the file, and takes them from
+ * the images that have them: so a file with any name is refused. The Engine itself checks the layers: it refuses those
+ * whose digests are not in the configuration, and the digest of the configuration is the image's id.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -20,13 +20,13 @@ const Manifest = z
 const Index = z.object({
   manifests: z.array(z.object({ annotations: z.record(z.string(), z.string()).optional() })),
 });
-/** Names by which the ways to save an image carry its name. */
+/** Annotations in which saved images carry their names. */
 const NAMES = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
-/** Of the files that describe an image. Its layers are larger, and are not read here. */
+/** Bounds of the files that describe an image; its layers are larger, and are not read here. */
 const TEXT_BYTES_MAX = 4 << 20;
 const TEXTS_BYTES_MAX = 64 << 20;
 
-/** Throws `export_invalid` unless the file holds that one image and no name for it. */
+/** Throws `export_invalid` unless the file holds exactly that image, without a name. */
 export async function checkSavedImage(path: string, imageId: string, signal: AbortSignal): Promise<void> {
   const texts = await readTexts(path, signal);
   const [image] = parsed(Manifest, texts, "manifest.json");
@@ -49,7 +49,7 @@ function parsed<T>(schema: z.ZodType<T>, texts: ReadonlyMap<string, Buffer>, nam
   return data;
 }
 
-/** The last one of a name counts, as it does for whoever unpacks the file. */
+/** Of entries with one name the last one counts, as it does for the Engine. */
 async function readTexts(path: string, signal: AbortSignal): Promise<ReadonlyMap<string, Buffer>> {
   const tar = extract();
   const arriving = pipeline(createReadStream(path), tar, { signal });

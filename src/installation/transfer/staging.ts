@@ -6,14 +6,14 @@ export interface Staging extends AsyncDisposable {
   readonly folder: string;
 }
 
-/** A folder of its own that is gone with the transfer. */
+/** Creates a folder for one transfer; disposing removes it. */
 export async function openStaging(root: string): Promise<Staging> {
   const folder = join(root, randomUUID());
   await mkdir(folder, { recursive: true, mode: 0o700 });
   return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Removes what transfers of processes that were killed have left. */
+/** Removes the folders of killed processes: those older than `ageMaxMs`. */
 export async function clearStaging(root: string, ageMaxMs: number): Promise<void> {
   for (const name of await readdir(root).catch(() => [])) {
     const path = join(root, name);

@@ -11,13 +11,13 @@ export interface PackageTransfersDeps extends ExportDeps, ImportDeps {
 export function createPackageTransfers(deps: PackageTransfersDeps): PackageTransfers {
   return {
     export: (identifier, signal) =>
-      told(deps, { op: "package.export", identifier }, () => exportPackage(deps, identifier, signal)),
+      logged(deps, { op: "package.export", identifier }, () => exportPackage(deps, identifier, signal)),
     import: (body, options, signal) =>
-      told(deps, { op: "package.import" }, () => importPackage(deps, { ...options, body }, signal)),
+      logged(deps, { op: "package.import" }, () => importPackage(deps, { ...options, body }, signal)),
   };
 }
 
-/** Of a process that has no Engine. */
+/** For a process without an Engine: each throws `engine_elsewhere`. */
 export const NO_TRANSFERS: PackageTransfers = {
   export: () => Promise.reject(engineElsewhere()),
   import: () => Promise.reject(engineElsewhere()),
@@ -26,11 +26,12 @@ export const NO_TRANSFERS: PackageTransfers = {
 function engineElsewhere(): Fault {
   return new Fault(
     "engine_elsewhere",
-    "This process has no Docker Engine: run berth export and berth import where a worker runs, with its settings.",
+    "This process has no Docker Engine: run `berth export` and `berth import` where a worker runs, with its settings.",
   );
 }
 
-async function told<T extends object>(
+/** Logs how the work ended and how long it took. Throws what the work throws. */
+async function logged<T extends object>(
   { log, clock }: PackageTransfersDeps,
   fields: Readonly<Record<string, unknown>>,
   work: () => Promise<T>,

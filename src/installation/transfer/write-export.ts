@@ -7,7 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { pack } from "tar-stream";
 import { CONTENTS, type Content, type ContentName, type ExportManifest, MANIFEST } from "./manifest.ts";
 
-/** Writes a stream to a file and answers what the manifest says of it. */
+/** Writes a stream to a file and answers its entry of the manifest. */
 export async function gather(
   { folder, name }: { readonly folder: string; readonly name: ContentName },
   content: Readable,
@@ -29,7 +29,7 @@ export async function gather(
 const BLOCK = 512;
 const padded = (bytes: number) => Math.ceil(bytes / BLOCK) * BLOCK;
 
-/** The file as a stream, read from the folder as it goes out; and how long it will be. */
+/** The export as a stream, which reads from the folder while it is sent, and its length in bytes. */
 export async function exportStream(
   folder: string,
   manifest: ExportManifest,

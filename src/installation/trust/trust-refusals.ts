@@ -1,4 +1,4 @@
-/** What is said where trust is not given: what was wanted, and the commands that would help. */
+/** Refusals and warnings of untrusted packages: what is wanted, and the commands that help. */
 import { Fault } from "../../domain/fault.ts";
 import type {
   SignatureCategory,
@@ -14,41 +14,41 @@ export interface Refusal {
   readonly checksum: string;
   readonly policy: SignaturePolicy;
   readonly policyFrom: TrustDecision["policyFrom"];
-  /** Whose signatures count. */
+  /** Keys whose signatures count. */
   readonly keys: readonly TrustedKey[];
-  /** That the signature must have. */
+  /** Category that the signature must have. */
   readonly category: SignatureCategory | undefined;
 }
 
 const ADD_KEY = "berth trust add PUBLIC-KEY.pem";
 const admit = (checksum: string) => `berth trust admit ${checksum}`;
 
-/** For a package that is not signed as the policy requires. */
+/** Refuses a package that is not signed as the policy requires. */
 export function signatureRequired(verdict: TrustVerdict, refusal: Refusal): Fault {
   const { policyFrom, checksum } = refusal;
   const commands = [ADD_KEY, admit(checksum)];
   const message =
-    `${said(verdict, refusal)}, and the policy of ${OWNERS[policyFrom]} is require. ` +
+    `${describe(verdict, refusal)}, and the policy of ${OWNERS[policyFrom]} is require. ` +
     `Wanted: ${wanted(refusal)}. An operator trusts another key with \`${ADD_KEY}\`, ` +
     `or admits this package alone with \`${admit(checksum)}\`.`;
   return new Fault("signature_required", message, { details: details(refusal, commands) });
 }
 
-/** For a package that bears the vendor's name without its signature, where that is refused under any policy. */
+/** Refuses a package with the vendor's name but not its signature, under any policy. */
 export function vendorSignatureRequired(verdict: TrustVerdict, refusal: Refusal): Fault {
   const commands = [ADD_KEY, admit(refusal.checksum)];
   const message =
-    `${said(verdict, refusal)}, and its author's name is the vendor's. Wanted: ${wanted(refusal)}. ` +
-    "BERTH_SIGNATURE_LANGGENIUS=no ends that check.";
+    `${describe(verdict, refusal)}, and its author's name is the vendor's. Wanted: ${wanted(refusal)}. ` +
+    "BERTH_SIGNATURE_LANGGENIUS=no turns this check off.";
   return new Fault("signature_required", message, {
     details: { ...details(refusal, commands), refused_for: "vendor" },
   });
 }
 
-/** For a signature that no trusted key has made over these contents. */
+/** Refuses a signature that no trusted key made over these contents. */
 export function signatureWrong(refusal: Refusal): Fault {
   const message =
-    `${said("wrong", refusal)}: it was changed after it ` +
+    `${describe("wrong", refusal)}: it was changed after it ` +
     `was signed, or signed with another key. Wanted: ${wanted(refusal)}. ` +
     `An operator trusts another key with \`${ADD_KEY}\`.`;
   return new Fault("signature_wrong", message, { details: details(refusal, [ADD_KEY]) });
@@ -56,12 +56,12 @@ export function signatureWrong(refusal: Refusal): Fault {
 
 /** One sentence for the policy `warn`. */
 export function warningOf(verdict: TrustVerdict, refusal: Refusal): string {
-  return `${said(verdict, refusal)}; the policy require would refuse it.`;
+  return `${describe(verdict, refusal)}; the policy require would refuse it.`;
 }
 
 /**
- * What is installed already answers as it is; a request that wants its signature verified gets that only where it was,
- * or is about to be. Throws `signature_required`.
+ * A repeated install answers the existing Installation. Where the request asks for a verified signature, throws
+ * `signature_required` unless the existing one was verified or is about to be.
  */
 export function checkRepeated({ installation, task, created }: Accepted): void {
   const { trust, identifier } = installation;
@@ -69,21 +69,21 @@ export function checkRepeated({ installation, task, created }: Accepted): void {
   const isTrusted = trust?.verdict === "verified" || trust?.verdict === "admitted";
   if (created || isAsked || isTrusted) return;
   const message =
-    `${identifier} is installed already, or about to be, and its signature was not verified: uninstall it first, then ` +
-    "install it anew.";
+    `${identifier} is installed already, or about to be, without a verified signature: uninstall it, then ` +
+    "install it again.";
   throw new Fault("signature_required", message, { details: { field: "identifier", value: identifier } });
 }
 
 const OWNERS = { instance: "this instance", tenant: "the tenant", request: "the request" } as const;
 
-function said(verdict: TrustVerdict, { identifier, category }: Refusal): string {
+function describe(verdict: TrustVerdict, { identifier, category }: Refusal): string {
   switch (verdict) {
     case "category_missing":
       return `${identifier} is signed by a trusted key, but not with the category ${category}, which its author's name needs`;
     case "wrong":
       return `${identifier} carries a signature that no trusted key made over its contents`;
     case "unjudged":
-      return `${identifier} is signed, and no key is trusted that could tell by whom`;
+      return `${identifier} is signed, but Berth trusts no key that could verify it`;
     case "unsigned":
       return `${identifier} is not signed by a trusted key`;
     case "verified":

@@ -1,6 +1,6 @@
 /**
- * Whether a Package may come in and be installed, by its signature, the operator's admissions and the policy. Decided
- * when an archive comes and again, from what is stored and trusted then, whenever one is made ready to run.
+ * Decides whether a Package may be uploaded and installed, by its signature, the operator's admissions and the policy:
+ * when an archive is uploaded, and again, by what is stored and trusted then, whenever one is made ready to run.
  */
 import type { Actor } from "../../domain/audit.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
@@ -26,11 +26,11 @@ import type { Clock } from "../../util/clock.ts";
 import { signatureRequired, signatureWrong, vendorSignatureRequired, warningOf } from "./trust-refusals.ts";
 
 export interface TrustSettings {
-  /** The instance's; a Tenant may have its own. */
+  /** Policy of the instance; a Tenant may have its own. */
   readonly policy: SignaturePolicy;
-  /** Trusted beside those of the Store. */
+  /** Keys of the settings, trusted beside those of the Store. */
   readonly keys: readonly TrustedKey[];
-  /** What a signed package without a category's record counts as: packages of the vendor's early days have none. */
+  /** Category of a signed package without a record of it: early packages of the vendor have none. */
   readonly missingCategory: SignatureCategory | undefined;
   /** Whether a package of the author `langgenius`, in any case, needs the category of that name. */
   readonly isVendorChecked: boolean;
@@ -43,17 +43,17 @@ export interface TrustDeps {
 }
 
 export interface TrustRequest {
-  /** As read from the archive now; its contents are those of its identifier. */
+  /** As read from the archive now, and checked against its identifier. */
   readonly read: ReadPackage;
-  /** Undefined: the operator's own, by the instance's policy. */
+  /** Undefined for the operator's own packages, under the instance's policy. */
   readonly tenantId: TenantId | undefined;
   /** True makes the policy `require` for this request; nothing makes it looser. */
   readonly verifySignature?: boolean;
-  /** True refuses what bears the vendor's name without its signature, whatever the policy, where that is checked at all. */
+  /** True refuses, whatever the policy, a package with the vendor's name but not its signature, where `isVendorChecked`. */
   readonly isVendorHeld?: boolean;
   /**
-   * `upload`: an archive that somebody brings; a wrong signature on it is refused whatever is known of its contents.
-   * `store`: the bytes that are kept, for which signatures that came later and admissions speak too.
+   * `upload`: a new archive; a wrong signature on it is refused whatever is known of its contents. `store`: the stored
+   * bytes, for which signatures that came later and admissions count too.
    */
   readonly from: "upload" | "store";
 }
@@ -61,28 +61,28 @@ export interface TrustRequest {
 type DescribedPackage = Pick<ReadPackage, "identifier" | "checksum" | "author">;
 
 export interface PackageTrust {
-  /** Of keys that are trusted now, newest first. */
+  /** Signatures by keys that are trusted now, newest first. */
   readonly signatures: readonly (StoredSignature & { readonly keyName: string })[];
-  /** One sentence, where the policy is `warn` and not content. */
+  /** One sentence, where the policy is `warn` and the package does not meet it. */
   readonly warning: string | undefined;
 }
 
 export interface Trust {
-  /** Throws `signature_required` or `signature_wrong`; both say what would help. */
+  /** Throws `signature_required` or `signature_wrong`; both name what is wanted and the commands that help. */
   decide(request: TrustRequest): Promise<TrustDecision>;
-  /** What can be said of an archive that is kept, whatever the policy makes of it. */
+  /** The verdict on a stored archive, without a policy. */
   judge(read: ReadPackage): Promise<Judgement>;
-  /** Keeps the signature of an archive that came, where a trusted key made it; the bytes that are stored stay. */
+  /** Stores the signature of an uploaded archive, where a trusted key made it; the stored bytes stay. */
   keepSignature(read: ReadPackage, by?: Actor): Promise<void>;
-  /** The same for signatures that came beside the archive. */
+  /** Stores signatures that came beside the archive, as `keepSignature` does. */
   keepSignatures(
     read: ReadPackage,
     signatures: readonly Pick<StoredSignature, "keyId" | "time" | "signature" | "entries">[],
     by?: Actor,
   ): Promise<void>;
-  /** Of a stored Package, by what was kept of its signatures: its archive is not read. */
+  /** Describes a stored Package by its stored signatures, without reading its archive. */
   describe(pkg: DescribedPackage, tenantId: TenantId | undefined): Promise<PackageTrust>;
-  /** With the Installation, as long as that has the identifier which was decided about. */
+  /** Records a decision with the Installation, if that has the identifier of the decision. */
   record(id: InstallationId, decision: TrustDecision): Promise<void>;
   /** All keys whose signatures count now: those of the settings first. */
   trustedKeys(): Promise<readonly TrustedKey[]>;
@@ -91,7 +91,7 @@ export interface Trust {
 
 export interface Judgement {
   readonly verdict: TrustVerdict;
-  /** Of the signature, where one counts. */
+  /** Category of the signature, where one counts. */
   readonly category: SignatureCategory | undefined;
 }
 
@@ -139,12 +139,12 @@ export function createTrust(deps: TrustDeps): Trust {
   };
 }
 
-/** Its Declaration says from then on whether a trusted key had signed it when it first came. */
+/** Records in the Declaration whether a trusted key had signed the package at its first upload. */
 export function withVerdict(read: ReadPackage, { verdict }: Pick<Judgement, "verdict">): ReadPackage {
   return { ...read, declaration: { ...read.declaration, verified: verdict === "verified" } };
 }
 
-/** A signature that one of the keys made over the contents in question. */
+/** A signature that one of the keys made over these contents. */
 interface Verified {
   readonly key: TrustedKey;
   readonly category: SignatureCategory | undefined;
@@ -171,12 +171,12 @@ async function decide(
   if (isWrong && policy !== "off" && (from === "upload" || !judged.isVouchedFor))
     throw signatureWrong(refusal);
   if (policy === "require" && !isContent) throw signatureRequired(verdict, refusal);
-  // Without a key to tell it by, a signature may be the vendor's.
+  // Without a key to verify it, a signature may be the vendor's.
   if (isVendorHeld && wanted !== undefined && !isContent && verdict !== "unjudged")
     throw vendorSignatureRequired(verdict, refusal);
   return {
     ...{ identifier, verdict, policy, policyFrom },
-    ...(verified !== undefined && saidBy(verified)),
+    ...(verified !== undefined && signerOf(verified)),
     ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
     decidedAt: new Date(clock.now()).toISOString(),
   };
@@ -185,11 +185,11 @@ async function decide(
 interface Judged {
   readonly verdict: TrustVerdict;
   readonly verified: Verified | undefined;
-  /** The category that the author's name needs. */
+  /** The category that the author's name requires. */
   readonly wanted: SignatureCategory | undefined;
-  /** The archive's own signature is none of a trusted key. */
+  /** No trusted key made the archive's own signature. */
   readonly isWrong: boolean;
-  /** By a trusted key or by the operator. */
+  /** A trusted key has signed the contents, or the operator has admitted them. */
   readonly isVouchedFor: boolean;
 }
 
@@ -208,7 +208,7 @@ async function judge(
   const wanted = categoryWanted(author, settings);
   const verified = [own, ...later.map((it) => verifyStored(it, settings, evidence, keys))]
     .filter((it) => it !== undefined)
-    // one with the category that is wanted speaks before one without
+    // A signature with the required category comes first.
     .toSorted((a, b) => Number(b.category === wanted) - Number(a.category === wanted))
     .at(0);
   const isAdmitted = admission !== undefined;
@@ -269,17 +269,17 @@ function verdictOf(found: {
   return isSigned ? "unjudged" : "unsigned";
 }
 
-function saidBy({ key, category, time }: Verified) {
+function signerOf({ key, category, time }: Verified) {
   const signedAt = new Date(time * 1000);
   return {
     ...{ keyId: key.id, keyName: key.name },
     ...(category !== undefined && { category }),
-    // A time that no calendar has is the signer's own affair: nothing depends on it.
+    // A signer may claim an impossible time: nothing depends on it.
     ...(!Number.isNaN(signedAt.getTime()) && { signedAt: signedAt.toISOString() }),
   };
 }
 
-/** The archive's own signature, where one of the keys made it. */
+/** Verifies the archive's own signature; undefined where none of the keys made it. */
 function findSignature(
   settings: TrustSettings,
   { signature: own, entries, record }: SignatureEvidence,
@@ -290,7 +290,7 @@ function findSignature(
   return { key, category: categoryOf(record, settings), ...own, entries };
 }
 
-/** A signature that came with another archive of the same contents, made anew over those at hand. */
+/** Verifies a signature that came with another archive of the same contents against the contents of this one. */
 function verifyStored(
   { keyId, signature, time, entries: paths }: StoredSignature,
   settings: TrustSettings,

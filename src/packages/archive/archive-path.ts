@@ -4,7 +4,7 @@ const PATH_BYTES_MAX = 1024;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * The name of an archive's entry as a path that is safe below any folder of any file system: relative, `/` between
+ * Parses the name of an archive's entry as a path that is safe below any folder on any file system: relative, `/` between
  * its parts, no `.` or `..`, no control character. Throws `package_unsafe`, which names the entry and the rule.
  */
 export function parseArchivePath(raw: Uint8Array): string {
@@ -32,8 +32,8 @@ const RULES: readonly { readonly pattern: RegExp; readonly accepted: string }[] 
 ];
 
 /**
- * Refuses names that are one file on a file system that folds case or Unicode forms, and a file that is also a
- * folder of another. Throws `package_unsafe`.
+ * Throws `package_unsafe` for names that are the same file on a file system that folds case or Unicode forms, and for a
+ * file that is also a folder of another.
  */
 export function checkPathsDistinct(paths: readonly string[]): void {
   const seen = new Map<string, string>();

@@ -143,7 +143,7 @@ describe("archive paths", { timeout: 60_000 }, () => {
     );
   });
 
-  it("name the entry that clashes", () => {
+  it("that clash are refused by the entry's name", () => {
     expect(() => checkPathsDistinct(["a/B", "A/b"])).toThrow(/"A\/b".*"a\/B"/);
   });
 });

@@ -7,9 +7,9 @@ import { checkPathsDistinct, parseArchivePath, unsafe } from "./archive-path.ts"
 
 export interface ArchiveLimits {
   readonly entriesMax: number;
-  /** Of one entry, uncompressed. */
+  /** Size of one entry, uncompressed. */
   readonly entryBytesMax: number;
-  /** Of all entries together, uncompressed. */
+  /** Size of all entries together, uncompressed. */
   readonly uncompressedBytesMax: number;
 }
 
@@ -19,21 +19,21 @@ export interface ArchiveEntry {
   readonly bytes: number;
 }
 
-/** Files by path: what a Package is read from. */
+/** The files of a Package by path. */
 export interface PackageFiles {
   /** In the archive's order. */
   readonly paths: readonly string[];
   has(path: string): boolean;
-  /** Uncompressed, by the directory. */
+  /** Uncompressed size, as in the archive's directory. */
   bytesOf(path: string): number;
-  /** The whole file in memory; throws `manifest_invalid` above `bytesMax`, `package_unsafe` when it is damaged. */
+  /** Reads the whole file into memory. Throws `manifest_invalid` above `bytesMax`, `package_unsafe` where it is damaged. */
   read(path: string, bytesMax: number): Promise<Buffer>;
   stream(path: string): Readable;
 }
 
 export interface Archive extends PackageFiles, AsyncDisposable {
   readonly entries: readonly ArchiveEntry[];
-  /** Of the archive as a whole; empty where there is none. */
+  /** The archive's comment; empty where there is none. */
   readonly comment: Buffer;
 }
 
@@ -43,8 +43,8 @@ const LOCAL_HEADER_BYTES = 30;
 const UNIX = 3;
 
 /**
- * Opens an archive on disk and checks all of its central directory, which alone is believed. Contents are inflated
- * only when asked for, entry by entry, and never beyond the size that the directory claims.
+ * Opens an archive on disk and checks its central directory, which alone counts. Contents are inflated only when they are
+ * read, entry by entry, and never beyond the size that the directory claims.
  * Throws `package_not_zip`, `package_unsafe`, `package_too_large`.
  */
 export async function openArchive(file: string, limits: ArchiveLimits): Promise<Archive> {
@@ -110,7 +110,7 @@ export function fileTooLarge(path: string, bytes: number, bytesMax: number): Fau
   });
 }
 
-/** Counts while inflating: the claim of the directory is the attacker's, the inflater alone would not stop at it. */
+/** Counts while inflating: the directory's size is an attacker's claim, and the inflater alone would not stop there. */
 async function* inflate(zip: ZipFile, entry: Entry, path: string): AsyncGenerator<Buffer> {
   let bytes = 0;
   let sum = 0;
@@ -130,7 +130,7 @@ async function* inflate(zip: ZipFile, entry: Entry, path: string): AsyncGenerato
   if (sum !== entry.crc32) throw unsafe(path, "contents that match their check sum");
 }
 
-/** Readers that go through an archive from its beginning believe these: what they say otherwise is another archive. */
+/** Some readers go by local headers: where these differ from the directory, such readers would see another archive. */
 async function checkLocalHeader(zip: ZipFile, entry: Entry, path: string): Promise<void> {
   const { fileName, compressionMethod } = await zip.readLocalFileHeaderPromise(entry);
   if (!fileName.equals(entry.fileNameRaw) || compressionMethod !== entry.compressionMethod)
@@ -139,7 +139,7 @@ async function checkLocalHeader(zip: ZipFile, entry: Entry, path: string): Promi
 
 async function openZip(file: string): Promise<ZipFile> {
   try {
-    // Names stay bytes: a decoder that guesses code pages would make two names of one.
+    // Names stay bytes: a decoder that guesses code pages could turn one name into two.
     return await openPromise(file, { autoClose: false, decodeStrings: false, validateEntrySizes: true });
   } catch (failure) {
     throw asFault(failure);
@@ -179,7 +179,7 @@ function checkEntry(path: string, entry: Entry): void {
   if (mode !== 0 && mode !== constants.S_IFREG) throw unsafe(path, "plain files: no link, device or pipe");
 }
 
-/** Entries that share bytes are how a small archive claims a huge content: each byte belongs to one entry. */
+/** Refuses entries that share bytes, with which a small archive can claim a huge content. */
 function checkApart(found: readonly { path: string; entry: Entry }[]): void {
   const inOrder = found.toSorted(
     (a, b) => a.entry.relativeOffsetOfLocalHeader - b.entry.relativeOffsetOfLocalHeader,
@@ -205,7 +205,7 @@ function tooLarge(field: string, value: number, accepted: number): Fault {
   );
 }
 
-/** The reader's own errors have no code: they say what is wrong with the bytes. Those of the disk have one. */
+/** Errors of the zip reader, which have no code, mean a malformed archive; errors of the disk have a code. */
 function asFault(failure: unknown): unknown {
   if (isFault(failure) || !(failure instanceof Error) || "code" in failure) return failure;
   return new Fault("package_not_zip", "The file is not a readable zip archive.", {

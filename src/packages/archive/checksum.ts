@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import type { PackageFiles } from "./archive.ts";
 
 /**
- * SHA-256 of each file's content, by path, in the order of the files. Holds one chunk of one file in memory. Throws
- * `package_unsafe` where a content is not what its entry claims.
+ * SHA-256 of each file's content, by path, in the order of the files; it holds one chunk in memory. Throws
+ * `package_unsafe` where a content differs from what its entry claims.
  */
 export async function digestsOf(files: PackageFiles): Promise<ReadonlyMap<string, Buffer>> {
   const digests = new Map<string, Buffer>();
@@ -16,8 +16,8 @@ export async function digestsOf(files: PackageFiles): Promise<ReadonlyMap<string
 }
 
 /**
- * The checksum in a Package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in
- * the order of the paths' UTF-8 bytes. Packing the same files again, in any order or compression, keeps it.
+ * The checksum in a Package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in the
+ * order of the paths' UTF-8 bytes. The same files have the same checksum in any order and compression.
  */
 export function checksumOf(digests: ReadonlyMap<string, Buffer>): string {
   const all = createHash("sha256");
@@ -26,7 +26,7 @@ export function checksumOf(digests: ReadonlyMap<string, Buffer>): string {
   return all.digest("hex");
 }
 
-/** By UTF-8 bytes: the language's own order compares UTF-16 units, and differs beyond the basic plane. */
+/** Compares UTF-8 bytes: JavaScript compares UTF-16 units, which differ in order beyond the basic plane. */
 export function compareUtf8(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

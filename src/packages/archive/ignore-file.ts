@@ -3,12 +3,12 @@ import { join } from "node:path";
 import ignore from "ignore";
 import { errorCode } from "../../util/error-code.ts";
 
-/** True for what stays out of the package; a folder's path ends in a slash. */
+/** True for a path that stays out of the package; a folder's path ends in a slash. */
 export type Ignores = (path: string) => boolean;
 
 /**
- * Reads `.difyignore` at the root of a folder, or `.gitignore` where there is none; without either nothing is
- * ignored. A path is out as soon as any pattern says so: taking it back with `!` has no effect.
+ * Reads `.difyignore` at the root of a folder, or `.gitignore` where there is none; without either nothing is ignored. A
+ * path is ignored as soon as one pattern matches: `!` has no effect.
  */
 export async function readIgnoreFile(folder: string): Promise<Ignores> {
   const text =

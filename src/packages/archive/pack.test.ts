@@ -26,7 +26,7 @@ describe("packing a folder", () => {
     expect(first.bytes).toBe((await readFile(first.output)).length);
   });
 
-  it("leaves out what .difyignore says, links to folders, and its own output", async () => {
+  it("leaves out what .difyignore names, links to folders, and its own output", async () => {
     await using folder = await temporaryFolder();
     await write(folder.path, {
       ...realFiles(),
@@ -46,7 +46,7 @@ describe("packing a folder", () => {
     );
   });
 
-  it("finds a file that is named and ignored, and leaves nothing behind", async () => {
+  it("refuses a manifest that names an ignored file, and leaves nothing behind", async () => {
     await using folder = await temporaryFolder();
     await write(folder.path, { ...realFiles(), ".difyignore": "tools/*.yaml\n" });
     const before = await readdir(folder.path);

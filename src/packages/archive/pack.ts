@@ -11,25 +11,25 @@ import { type Ignores, readIgnoreFile } from "./ignore-file.ts";
 
 export interface PackRequest {
   readonly folder: string;
-  /** File to write; by default `NAME-VERSION.difypkg` in the working directory. One that is there is replaced. */
+  /** File to write; by default `NAME-VERSION.difypkg` in the working directory. An existing file is replaced. */
   readonly output?: string;
 }
 
 export interface Packed {
   readonly identifier: string;
-  /** Where it was written. */
+  /** Path of the archive. */
   readonly output: string;
-  /** Of the archive. */
+  /** Size of the archive. */
   readonly bytes: number;
-  /** In the archive, in its order. */
+  /** Paths in the archive, in its order. */
   readonly files: readonly string[];
   readonly warnings: readonly string[];
 }
 
 /**
- * Makes a package of a folder, honouring its ignore file. The same files give the same bytes. What was written is
- * read back with the rules of an upload before it takes its name, so that a file which is named and ignored is found
- * here. Throws `invalid_input` for the folder, else what reading a package throws; nothing is left then.
+ * Packs a folder as a package, without the files that its ignore file names. The same files give the same bytes. The
+ * archive is read back by the rules of an upload before it gets its name, so that a needed file that is ignored shows
+ * here. Throws `invalid_input` for the folder, and what reading a package throws, and leaves nothing behind then.
  */
 export async function packFolder({ folder, output }: PackRequest): Promise<Packed> {
   const root = resolve(folder);
@@ -55,7 +55,7 @@ export async function packFolder({ folder, output }: PackRequest): Promise<Packe
   }
 }
 
-/** Files below the folder. Linked files are read through, linked folders are not entered. */
+/** Files below the folder. Links to files are followed, links to folders are not. */
 async function listFiles(root: string, below: string, ignores: Ignores): Promise<string[]> {
   const files: string[] = [];
   for (const entry of await readdir(join(root, below), { withFileTypes: true })) {
@@ -69,7 +69,7 @@ async function listFiles(root: string, below: string, ignores: Ignores): Promise
   return files;
 }
 
-/** One time and one mode for all: an archive says what is in the files, not when or by whom they were written. */
+/** One time and one mode for all: the archive depends on the files' contents alone. */
 async function writeArchive(root: string, files: readonly string[], path: string): Promise<void> {
   const zip = new ZipFile();
   const failed = Promise.withResolvers<never>();

@@ -7,14 +7,14 @@ import {
 } from "../../domain/dependency.ts";
 import type { Source } from "../yaml-source.ts";
 
-/** As a bundle's manifest writes it: a package is a file of the bundle, not yet an identifier. */
+/** A dependency in a bundle's manifest: a package is a file of the bundle, not yet an identifier. */
 export type ListedDependency =
   | Exclude<PluginDependency, { type: "package" }>
   | { readonly type: "package"; readonly path: string };
 
 const TYPES = "marketplace, github or package";
 
-/** Reads one `{type, value}` of a bundle's list. Throws `manifest_invalid`, naming the field. */
+/** Reads one `{type, value}` of a bundle's list. Throws `manifest_invalid` with the field. */
 export function readListedDependency(at: Source): ListedDependency {
   if (!at.isMap) throw at.refuse(`a map of type (${TYPES}) and value`);
   const value = at.get("value");

@@ -1,6 +1,6 @@
 /**
- * A bundle is a zip with a `manifest.yaml` that lists plugins, and below `_assets/` the archives of those that come
- * with it. Each of those is read, checked and kept as a package of its own: the bundle brings no trust along.
+ * A bundle is a zip with a `manifest.yaml` that lists plugins, and below `_assets/` the archives of those that it
+ * contains. Each of these is read, checked and stored as a package of its own: the bundle adds no trust.
  */
 import { stat } from "node:fs/promises";
 import type { Bundle } from "../../domain/bundle.ts";
@@ -21,7 +21,7 @@ const MANIFEST = "manifest.yaml";
 /** Each may become an install of its own. */
 const DEPENDENCIES_MAX = 200;
 
-/** A bundle whose packages have not been read yet: its dependencies name files where a Bundle's name identifiers. */
+/** A bundle whose packages have not been read: its dependencies name files where those of a `Bundle` name identifiers. */
 export interface ReadBundle extends Omit<Bundle, "dependencies"> {
   readonly dependencies: readonly ListedDependency[];
 }
@@ -38,7 +38,7 @@ const fields = struct({
 });
 
 /**
- * Reads the archive at `path` as a bundle; what its packages hold is not looked at. Throws `package_not_zip`,
+ * Reads the archive at `path` as a bundle, without reading its packages. Throws `package_not_zip`,
  * `package_unsafe`, `package_too_large`, `manifest_missing`, `manifest_invalid`, `identifier_too_long`.
  */
 export async function readBundle(path: string, options: ReadPackageOptions): Promise<ReadBundle> {

@@ -122,7 +122,7 @@ describe("the declaration of a model provider", () => {
     });
   });
 
-  it("refuses a template that nobody knows, by file, field and value", async () => {
+  it("refuses an unknown template by file, field and value", async () => {
     const model = MODEL.replace("use_template: temperature", "use_template: warmth");
     await expect(readModel({ "models/llm/b.yaml": model })).rejects.toMatchObject({
       code: "manifest_invalid",

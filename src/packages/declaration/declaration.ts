@@ -29,10 +29,10 @@ const KINDS: readonly KindRule[] = [
   { kind: "datasource", list: "datasources", read: readDatasourceProvider },
   { kind: "trigger", list: "triggers", read: readTriggerProvider },
 ];
-/** Only these may stand together in one package of the real dialect. */
+/** The only kinds that one package of the real dialect may combine. */
 const COMBINABLE: readonly ProviderKind[] = ["tool", "endpoint"];
 
-/** Tables hold it in 127 characters; it is a part of paths and of log lines. */
+/** Columns hold 127 characters; the name is part of paths and log lines. */
 const PROVIDER_NAME = /^[^\p{Cc}\p{Cs}]{1,127}$/u;
 
 export interface Declared {
@@ -41,9 +41,9 @@ export interface Declared {
 }
 
 /**
- * Reads the Declaration: the manifest with its providers attached, in the form that the platform reads.
- * `combinable` lifts the rule on which kinds may stand together; icons go by the ids of their contents, or stay as the
- * manifest names them. Throws `manifest_invalid`.
+ * Reads the Declaration: the manifest with its providers, in the form that the platform reads. `combinable` allows any
+ * combination of kinds; `icons` shows icons by the ids of their contents or by their names in the manifest. Throws
+ * `manifest_invalid`.
  */
 export async function readDeclaration(
   manifest: Source,
@@ -87,7 +87,7 @@ function checkKinds(manifest: Source, kinds: readonly ProviderKind[], combinable
   });
 }
 
-/** What a provider leaves empty it takes from the manifest. */
+/** Fills a provider's empty fields from the manifest. */
 function withDefaults(declaration: JsonObject, { tags }: { readonly tags: Json }): JsonObject {
   const filled = { ...declaration };
   for (const block of ["tool", "trigger"]) {
@@ -112,7 +112,7 @@ function withDefaults(declaration: JsonObject, { tags }: { readonly tags: Json }
   return filled;
 }
 
-/** An endpoint group has no name of its own; it goes by the plugin's. */
+/** An endpoint group has no name of its own; it has the plugin's. */
 function providerName(manifest: Source, declaration: JsonObject, kind: ProviderKind): string {
   const block = declaration[kind];
   const identity = isObject(block) ? block["identity"] : undefined;

@@ -1,6 +1,6 @@
 /**
  * Matches a path against a pattern, part by part: `*` and `?` stay within a part, `[a-z]` and `[^a-z]` are classes,
- * a backslash takes the next character as it is. `**` is no more than `*`. Undefined for a broken pattern.
+ * a backslash escapes the next character. `**` means the same as `*`. Undefined for a malformed pattern.
  */
 export function matchGlob(pattern: string, path: string): boolean | undefined {
   const parts = pattern.split("/").map(parsePart);
@@ -49,7 +49,7 @@ function parseClass(characters: readonly string[]): Token {
   return (character) => ranges.some(([from, to]) => character >= from && character <= to) !== negated;
 }
 
-/** Goes back only to the last star: the time grows with the product of the lengths, never beyond. */
+/** Backtracks to the last star only: the time is at most proportional to the product of the lengths. */
 function matchPart(tokens: readonly Token[], name: string): boolean {
   const characters = [...name];
   let token = 0;

@@ -7,11 +7,11 @@ import { type Json, parseYaml, type Source } from "../yaml-source.ts";
 export interface Reading {
   readonly files: PackageFiles;
   readonly findings: Findings;
-  /** Of one YAML file. */
+  /** Maximum size of one YAML file. */
   readonly yamlBytesMax: number;
 }
 
-/** Opens the YAML file that a scalar names. A missing one is refused by name. */
+/** Opens the YAML file that a scalar names. Throws `manifest_invalid` where it is missing. */
 export async function openNamed(at: Source, reading: Reading): Promise<Source> {
   const named = at.text;
   if (named === undefined) throw at.refuse("the path of a YAML file");
@@ -21,8 +21,8 @@ export async function openNamed(at: Source, reading: Reading): Promise<Source> {
 }
 
 /**
- * The items of a provider: those written in place first, then those in files of their own, each in order. Both kinds
- * may be mixed in one list.
+ * The items of a provider: those written in place first, then those in files of their own, each in order. A list may mix
+ * both.
  */
 export async function readItems(
   at: Source,
@@ -46,7 +46,7 @@ async function readFileItem(item: Source, read: (item: Source) => Json, reading:
   return read(source);
 }
 
-/** The SDK refuses to start without the file; the Package itself can still be stored. */
+/** Warns of a missing file without which the SDK does not start; the Package itself can still be stored. */
 export function warnMissingSource(at: Source, reading: Reading): void {
   const path = at.text;
   if (path === undefined) at.warn("is missing: the SDK does not start without it");

@@ -14,7 +14,7 @@ import { flag, i18n, integer, list, omitted, optional, type Reader, struct, text
 import { timestamp } from "./timestamp.ts";
 
 const STORAGE_BYTES_MAX = 1_073_741_824;
-/** Below this a number of bytes was likely meant as megabytes. */
+/** A smaller number of bytes was likely meant as megabytes. */
 const MEMORY_BYTES_LIKELY = 65_536;
 const PYTHON_DEFAULT = "3.12";
 const ARCHES: readonly string[] = ["amd64", "arm64"];
@@ -51,7 +51,7 @@ function storageBytes(at: Source): number {
 function memoryBytes(at: Source): number {
   const bytes = integer(at);
   if (bytes < 0) throw at.refuse("a whole number of bytes, 1 or more");
-  if (bytes === 0) at.warn("is missing: the operator's default holds");
+  if (bytes === 0) at.warn("is missing: the operator's default applies");
   else if (bytes < MEMORY_BYTES_LIKELY) at.warn(`is ${bytes}, which looks like MB and is read as bytes`);
   return bytes;
 }
@@ -98,7 +98,7 @@ export function readManifestFields(at: Source): JsonObject {
   return struct(FIELDS)(at);
 }
 
-/** Who made it, its name and its version, by the rules of an identifier. Throws `manifest_invalid`. */
+/** Reads author, name and version by the rules of an identifier. Throws `manifest_invalid`. */
 export function readIdentity(manifest: Source): Pick<PackageRef, "author" | "name" | "version"> {
   return {
     author: author(manifest.get("author")),
@@ -107,7 +107,7 @@ export function readIdentity(manifest: Source): Pick<PackageRef, "author" | "nam
   };
 }
 
-/** What is started, with what, where. Throws `manifest_invalid` for what could never start. */
+/** Reads entrypoint, Python version and architectures. Throws `manifest_invalid` for values that could never start. */
 export function readRunner(manifest: Source): PackageRunner {
   const at = manifest.get("meta").get("runner");
   const language = at.get("language");

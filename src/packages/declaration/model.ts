@@ -62,7 +62,7 @@ const modelFields: Reader<JsonObject> = struct({
   ),
 });
 
-/** A model without a label is called by its name. */
+/** A model without a label shows its name. */
 function readModel(at: Source): JsonObject {
   const model = modelFields(at);
   const label = i18n({ needed: false })(at.get("label"));
@@ -117,7 +117,7 @@ async function readPositions(models: Source, reading: Reading): Promise<JsonObje
   return Object.fromEntries(positions);
 }
 
-/** Models stand in the order of the archive; one that fits two patterns is there twice. */
+/** Models are in the order of the archive; one that matches two patterns occurs twice. */
 async function readPredefined(models: Source, reading: Reading): Promise<readonly Json[]> {
   const patterns = models.keys
     .filter((group) => MODEL_GROUPS.includes(group))

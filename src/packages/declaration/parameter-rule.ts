@@ -18,7 +18,7 @@ const ruleFields: Reader<JsonObject> = struct({
   options: list(text({ charsMax: 255 })),
 });
 
-/** One setting of a model. A template gives what the rule itself leaves open; its label is the rule's own name. */
+/** One parameter of a model. A template fills the fields that the rule leaves out, except its label, which is the rule's name. */
 export function parameterRule(at: Source): JsonObject {
   const rule = ruleFields(at);
   const label = at.get("label").get("en_US").isEmpty

@@ -42,7 +42,7 @@ const TAGS = [
   "rag",
   "trigger",
 ];
-/** Of providers, tools and events. */
+/** Identity of providers, tools and events. */
 export const IDENTITY_NAME = /^[a-zA-Z0-9_-]+$/;
 
 /** One field of a credential or settings form. */

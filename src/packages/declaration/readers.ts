@@ -1,19 +1,19 @@
 /**
- * Readers of declarations: they read the YAML files of packages and bundles into the JSON that is stored and shown, and
- * tell the plugin's author in which file and line a value is wrong. The JSON of the daemon's requests and answers is not
- * read by these but by shapes (`Shape`), which use the same words and refuse nothing while they read.
+ * Readers of declarations turn the YAML files of packages and bundles into the JSON that is stored and shown, and tell the
+ * plugin's author in which file and field a value is wrong. The JSON of the daemon's requests and answers is read by
+ * shapes (`Shape`) instead, which use the same words and refuse nothing while they read.
  */
 import { compareUtf8 } from "../archive/checksum.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 
 /**
- * Reads one value. What is absent becomes its type's empty value and a value of a wrong type is refused; everything
- * else that a stricter validator would object to is a warning. `undefined` leaves a key out of a struct.
+ * Reads one value. An absent value becomes its type's empty value, and one of a wrong type is refused; whatever else a
+ * stricter validator would refuse is a warning. `undefined` leaves a key out of a struct.
  */
 export type Reader<T extends Json | undefined = Json | undefined> = (at: Source) => T;
 
 export interface TextRules {
-  /** Warns when it is empty. */
+  /** True warns of an empty value. */
   readonly needed?: boolean;
   readonly charsMax?: number;
   readonly oneOf?: readonly string[];
@@ -62,7 +62,7 @@ export const integer: Reader<number> = (at) => {
   return value;
 };
 
-/** Any value, as JSON, with the keys of its maps in their order as bytes. */
+/** Any value, as JSON, with the keys of its maps in byte order. */
 export const any: Reader<Json> = (at) => sorted(at.toJson());
 
 function sorted(value: Json): Json {
@@ -76,24 +76,24 @@ function isList(value: Json): value is readonly Json[] {
   return Array.isArray(value);
 }
 
-/** A map of anything. */
+/** A map with any values. */
 export const anyMap: Reader<JsonObject> = (at) => {
   if (!at.isEmpty && !at.isMap) throw at.refuse("a map");
   const entries = at.keys.toSorted(compareUtf8).map((key): [string, Json] => [key, any(at.get(key))]);
   return Object.fromEntries(entries);
 };
 
-/** null where nothing is written. */
+/** null where the value is absent. */
 export function optional<T extends Json | undefined>(read: Reader<T>): Reader<T | null> {
   return (at) => (at.isEmpty ? null : read(at));
 }
 
-/** No key where nothing is written. */
+/** No key where the value is absent. */
 export function omitted<T extends Json | undefined>(read: Reader<T>): Reader<T | undefined> {
   return (at) => (at.isEmpty ? undefined : read(at));
 }
 
-/** null where nothing is written; items that are null are not there. */
+/** null where the value is absent; items that are null are left out. */
 export function list(read: Reader<Json>, itemsMax?: number): Reader<readonly Json[] | null> {
   return (at) => {
     if (at.isEmpty) return null;
@@ -106,7 +106,7 @@ export function list(read: Reader<Json>, itemsMax?: number): Reader<readonly Jso
   };
 }
 
-/** An empty list where nothing is written. */
+/** An empty list where the value is absent. */
 export function listOrEmpty(read: Reader<Json>, itemsMax?: number): Reader<readonly Json[]> {
   const inner = list(read, itemsMax);
   return (at) => inner(at) ?? [];
@@ -129,7 +129,7 @@ export function struct(fields: Readonly<Record<string, Reader>>): Reader<JsonObj
 const LANGUAGES = ["en_US", "ja_JP", "zh_Hans", "pt_BR"] as const;
 const I18N_CHARS_MAX = 1023;
 
-/** A text in up to four languages; others are dropped. `en_US` is always there. */
+/** A text in up to four languages; others are dropped. There is always `en_US`. */
 export function i18n({ needed }: { needed: boolean }): Reader<JsonObject> {
   const read = text({ charsMax: I18N_CHARS_MAX });
   return (at) => {

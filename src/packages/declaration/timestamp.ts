@@ -4,7 +4,7 @@ const TIMESTAMP =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:(?:[Tt]|[ \t]+)(\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,9}))?[ \t]*(Z|z|[+-]\d{2}:\d{2})?)?$/;
 const NEVER = "0001-01-01T00:00:00Z";
 
-/** A moment as RFC 3339, with its own offset and no more fraction digits than it needs. */
+/** A time in RFC 3339, with its own offset and no more fraction digits than it needs. */
 export function timestamp(at: Source): string {
   if (at.isEmpty) {
     at.warn("is missing");

@@ -21,7 +21,7 @@ describe("packages on disk", () => {
     expect(await readdir(join(folder.path, ".staging"))).toEqual([]);
   });
 
-  it("leaves nothing of a staged file that was not kept", async () => {
+  it("removes a staged file that was not kept", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
     {
@@ -31,7 +31,7 @@ describe("packages on disk", () => {
     expect(await readdir(join(folder.path, ".staging"))).toEqual([]);
   });
 
-  it("removes at its start what a dead process had staged", async () => {
+  it("removes the staged files of dead processes at its start", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
     const stale = (await packages.stage()).path;
@@ -45,7 +45,7 @@ describe("packages on disk", () => {
     ]);
   });
 
-  it("names the identifier that it does not have, before and after removing", async () => {
+  it("names the missing identifier, whether never stored or removed", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
     const missing = { code: "package_not_found", details: { field: "identifier", value: identifier } };
@@ -58,7 +58,7 @@ describe("packages on disk", () => {
     await expect(packages.open(identifier)).rejects.toMatchObject(missing);
   });
 
-  it("makes no path of what is no identifier", async () => {
+  it("makes no path of anything but an identifier", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
     await expect(packages.open("../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });

@@ -7,13 +7,13 @@ import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage, PackageStore, StagedFile, StoredArchive } from "../package-store.ts";
 
 export interface DiskPackagesOptions {
-  /** Made when it is not there. */
+  /** Created when it is missing. */
   readonly folder: string;
-  /** Staged files older than this were left by a process that died: the start removes them. */
+  /** Age at which the start removes a staged file: a process that died has left it. */
   readonly stagedAgeMaxMs: number;
 }
 
-/** A folder of archives: `AUTHOR/NAME:VERSION@CHECKSUM`. What `keep` has returned survives a power cut. */
+/** A folder of archives: `AUTHOR/NAME:VERSION@CHECKSUM`. Once `keep` resolves, an archive survives a power cut. */
 export async function openDiskPackages(options: DiskPackagesOptions): Promise<PackageStore> {
   const staging = join(options.folder, ".staging");
   await mkdir(staging, { recursive: true });
@@ -50,7 +50,7 @@ class DiskPackages implements PackageStore {
     await sync(staged.path);
     await mkdir(dirname(path), { recursive: true });
     try {
-      // A link, because a rename would replace the bytes that are there already.
+      // A link, because a rename would replace bytes that are already stored.
       await link(staged.path, path);
     } catch (failure) {
       if (errorCode(failure) !== "EEXIST") throw failure;
@@ -74,14 +74,18 @@ class DiskPackages implements PackageStore {
     const path = this.#pathOf(identifier);
     try {
       const { size } = await stat(path);
-      // What somebody reads stays readable when it is removed: nothing is to be given back.
+      // An open file stays readable after its removal: there is nothing to release.
       return { path, bytes: size, [Symbol.asyncDispose]: async () => undefined };
     } catch (failure) {
       if (errorCode(failure) !== "ENOENT") throw failure;
-      throw new Fault("package_not_found", `The package ${identifier} is not here; upload it first.`, {
-        details: { field: "identifier", value: identifier },
-        cause: failure,
-      });
+      throw new Fault(
+        "package_not_found",
+        `The archive of ${identifier} is not stored; upload the package first.`,
+        {
+          details: { field: "identifier", value: identifier },
+          cause: failure,
+        },
+      );
     }
   }
 
@@ -101,14 +105,14 @@ class DiskPackages implements PackageStore {
     try {
       await access(this.#folder, constants.R_OK | constants.W_OK);
     } catch (cause) {
-      throw new Fault("package_store_unavailable", "The folder of packages cannot be read and written.", {
+      throw new Fault("package_store_unavailable", "The folder of packages is not readable and writable.", {
         context: { folder: this.#folder },
         cause,
       });
     }
   }
 
-  /** Only what parses as an identifier becomes a path: its characters cannot leave the folder. */
+  /** Parses the identifier first: its characters cannot lead out of the folder. */
   #pathOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
     return join(this.#folder, author, `${name}:${version}@${checksum}`);

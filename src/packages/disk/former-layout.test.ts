@@ -26,7 +26,7 @@ async function aFormerFolder() {
   };
 }
 
-it("moves every archive to where the daemon looks for it, and leaves what is none", async () => {
+it("moves every archive to where the daemon looks for it, and leaves other files", async () => {
   await using place = await aFormerFolder();
   await moveFormerArchives(place);
   expect(await listDiskPackages(place.folder)).toEqual(identifiers);
@@ -35,7 +35,7 @@ it("moves every archive to where the daemon looks for it, and leaves what is non
   expect(place.lines).toMatchObject([{ op: "packages.move", ok: true, moved: 3 }]);
 });
 
-it("ends what a killed start has begun, and keeps what is in the new place", async () => {
+it("finishes the moves of a killed start, and keeps what is in the new place", async () => {
   await using place = await aFormerFolder();
   await place.keep(join(place.folder, first), first);
   await place.keep(join(place.folder, second), "newer");
@@ -46,7 +46,7 @@ it("ends what a killed start has begun, and keeps what is in the new place", asy
   expect(await listDiskPackages(place.folder)).toEqual(identifiers);
 });
 
-it("is nothing where there is no former folder, and leaves none behind", async () => {
+it("does nothing where there is no former folder, and creates none", async () => {
   await using place = await aFormerFolder();
   const former = join(dirname(place.former), "never");
   await moveFormerArchives({ ...place, former });
@@ -54,7 +54,7 @@ it("is nothing where there is no former folder, and leaves none behind", async (
   expect(place.lines).toEqual([]);
 });
 
-it("opens what a daemon has put into its folder, with the rights that it gave", async () => {
+it("opens archives that a daemon has stored, with the rights that it gave them", async () => {
   await using base = await temporaryFolder();
   const path = join(base.path, first);
   await mkdir(dirname(path), { recursive: true });

@@ -1,7 +1,7 @@
 /**
- * The folder in which earlier releases kept archives, `AUTHOR/NAME:VERSION@CHECKSUM.difypkg`: what stands there goes to
- * where archives stand now. An archive is in one of the two places at every moment, so that a start that is killed
- * half-way is simply made again, also by several processes at once.
+ * Moves archives from the folder of earlier releases, `AUTHOR/NAME:VERSION@CHECKSUM.difypkg`, to the current one. An
+ * archive is in one of the two at every moment, so that a killed start can simply be repeated, also by several processes at
+ * once.
  */
 import { randomUUID } from "node:crypto";
 import { copyFile, link, mkdir, open, readdir, rm, rmdir } from "node:fs/promises";
@@ -14,12 +14,12 @@ const SUFFIX = ".difypkg";
 
 export interface FormerLayoutOptions {
   readonly former: string;
-  /** Of archives, as `openDiskPackages` has it. */
+  /** The current folder of archives, as in `openDiskPackages`. */
   readonly folder: string;
   readonly log: Log;
 }
 
-/** Resolves once no archive stands in the former folder, which then goes too. */
+/** Resolves once the former folder has no archive; empty folders are removed. */
 export async function moveFormerArchives({ former, folder, log }: FormerLayoutOptions): Promise<void> {
   const entries = await readdir(former, { recursive: true, withFileTypes: true }).catch(noneIfMissing);
   let moved = 0;
@@ -32,8 +32,7 @@ export async function moveFormerArchives({ former, folder, log }: FormerLayoutOp
     if (await move({ from, to: join(folder, identifier), folder })) moved += 1;
   }
   for (const path of foldersOf(former, entries)) await rmdir(path).catch(() => undefined);
-  if (moved > 0)
-    log.info({ op: "packages.move", ok: true, moved }, "archives were moved to where they stand now");
+  if (moved > 0) log.info({ op: "packages.move", ok: true, moved }, "moved archives to their current folder");
 }
 
 interface Move {
@@ -57,7 +56,7 @@ async function move({ from, to, folder }: Move): Promise<boolean> {
   return true;
 }
 
-/** To another file system. */
+/** Copies to another file system. */
 async function copy({ from, to, folder }: Move): Promise<void> {
   const draft = join(folder, ".staging", randomUUID());
   await mkdir(dirname(draft), { recursive: true });
@@ -72,7 +71,7 @@ async function copy({ from, to, folder }: Move): Promise<void> {
   }
 }
 
-/** The deepest first. What still holds something stays. */
+/** All folders, the deepest first; one that is not empty stays. */
 function foldersOf(former: string, entries: Awaited<ReturnType<typeof foldersBelow>>): readonly string[] {
   const below = entries
     .filter((entry) => entry.isDirectory())

@@ -1,4 +1,4 @@
-/** A bucket as the storage: its archives, those of the layout of earlier releases, and its other files. */
+/** Opens a bucket as the storage: its archives, those in the layout of earlier releases, and other files. */
 import type { Log } from "../../observe/log.ts";
 import type { FileStore } from "../../storage/file-store.ts";
 import { Bucket } from "../../storage/s3/bucket.ts";
@@ -13,23 +13,23 @@ import { S3Packages } from "./s3-packages.ts";
 
 export interface S3StorageOptions extends ReachBucketOptions {
   readonly settings: BucketSettings & CacheSettings;
-  /** For uploads under way and fetched archives; made when it is not there. */
+  /** Local folder for running uploads and fetched archives; created when it is missing. */
   readonly folder: string;
-  /** Of archives, below the prefix. */
+  /** Folder of archives below the prefix. */
   readonly packagesFolder: string;
   readonly log: Log;
 }
 
 export interface S3Storage extends AsyncDisposable {
   readonly packages: PackageStore;
-  /** Archives that earlier releases put right below the prefix, with `.difypkg` behind the identifier. */
+  /** Archives that earlier releases stored directly below the prefix, with `.difypkg` after the identifier. */
   readonly former: FormerPackages;
   readonly files: FileStore;
 }
 
 /**
  * Resolves once the bucket can be read and written. Throws `package_store_unavailable`, which names endpoint, bucket and
- * cause, at once where waiting mends nothing, else when nothing has answered for `startWaitMs`.
+ * cause: at once for a cause that does not pass, else after `startWaitMs` without an answer.
  */
 export async function openS3Storage(options: S3StorageOptions): Promise<S3Storage> {
   const { folder, packagesFolder, settings, clock, log } = options;

@@ -1,8 +1,8 @@
 /**
- * Archives that were fetched, or put, in a folder beside the database. Several processes may share the folder. A file
- * is named by what it is of and what it must hold, `SHA256(IDENTIFIER)-BYTES-SHA256`, and is hashed again each time
- * it is opened: what a crash or the disk has damaged is fetched anew. Whoever opens one gets a hard link of its own,
- * so that removing never takes it away, and a file with a second link is known to be in use, whoever uses it.
+ * A local cache of archives that were fetched or stored, in a folder that several processes may share. A file's name has
+ * its identifier and contents, `SHA256(IDENTIFIER)-BYTES-SHA256`, and is hashed again each time it is opened: one that a
+ * crash or the disk has damaged is fetched again. Each reader gets a hard link of its own, so that a removal never affects
+ * it, and a file with a second link is in use by some process.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { link, mkdir, readdir, rename, rm, stat, utimes } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { errorCode } from "../../util/error-code.ts";
 import type { OpenedPackage } from "../package-store.ts";
 
 export interface PackageCacheOptions {
-  /** Made when it is not there. */
+  /** Created when it is missing. */
   readonly folder: string;
   readonly settings: CacheSettings;
   readonly log: Log;
@@ -38,7 +38,7 @@ export async function openPackageCache(options: PackageCacheOptions): Promise<Pa
 interface Folders {
   readonly kept: string;
   readonly opened: string;
-  /** Uploads and downloads under way; the same file system, so that keeping one is a rename. */
+  /** Running uploads and downloads; on the same file system, so that one is kept by a rename. */
   readonly partial: string;
 }
 
@@ -46,7 +46,7 @@ export class PackageCache {
   readonly #folders: Folders;
   readonly #bytesMax: number;
   readonly #log: Log;
-  /** What is in use kept the folder over its budget: closing it is the moment to look again. */
+  /** Files in use keep the folder over its budget: closing one shrinks it again. */
   #isOver = false;
 
   constructor(folders: Folders, { settings, log }: PackageCacheOptions) {
@@ -55,13 +55,13 @@ export class PackageCache {
     this.#log = log;
   }
 
-  /** A path for a new file; whoever asks removes what it does not keep. */
+  /** A path for a new file; the caller removes it unless `add` takes it. */
   async newPath(): Promise<string> {
     await make(this.#folders);
     return join(this.#folders.partial, ageNamed());
   }
 
-  /** Undefined where it is not there, or not whole any more. */
+  /** Opens a file; undefined where there is none, or it is damaged. */
   async find(identifier: string): Promise<OpenedPackage | undefined> {
     await make(this.#folders);
     for (const name of await this.#namesOf(identifier)) {
@@ -76,12 +76,12 @@ export class PackageCache {
     return undefined;
   }
 
-  /** Takes the file over, in place of what was there under the identifier, and opens it. */
+  /** Moves the file into the cache, in place of others of the identifier, and opens it. */
   async add(identifier: string, path: string, digest: FileDigest): Promise<OpenedPackage> {
     const name = nameOf(identifier, digest);
     // Opened before it can be seen, so that no other process finds it unused.
     const opened = await this.#open(path);
-    if (opened === undefined) throw new Error(`the file ${path} has gone`);
+    if (opened === undefined) throw new Error(`the file ${path} no longer exists`);
     for (const old of await this.#namesOf(identifier)) {
       if (old !== name) await rm(join(this.#folders.kept, old), { force: true });
     }
@@ -97,7 +97,7 @@ export class PackageCache {
     }
   }
 
-  /** Removes what was used least recently and is not in use, until the rest fits. */
+  /** Evicts files that are not in use, the least recently used first, until the rest fits. */
   async shrink(): Promise<void> {
     const files = [];
     for (const name of await readdir(this.#folders.kept)) {
@@ -142,7 +142,7 @@ export class PackageCache {
   }
 }
 
-/** At each use: an operator may clear the folder while Berth runs. */
+/** Called at each use: an operator may clear the folder while Berth runs. */
 async function make(folders: Folders): Promise<void> {
   for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
 }
@@ -155,7 +155,7 @@ function hashOf(identifier: string): string {
   return createHash("sha256").update(identifier).digest("hex");
 }
 
-/** A link has the times of its file, so its own age stands in its name. */
+/** A link has the times of its file, so its name contains its own. */
 function ageNamed(): string {
   return `${Date.now()}-${randomUUID()}`;
 }

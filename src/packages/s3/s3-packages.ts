@@ -1,6 +1,6 @@
 /**
- * Archives as objects of a bucket, `AUTHOR/NAME:VERSION@CHECKSUM` below a folder: the paths of `disk/`, so that either
- * can be copied to the other. What `keep` has returned is in the bucket, and whole.
+ * Archives as objects of a bucket, `AUTHOR/NAME:VERSION@CHECKSUM` below a folder: the paths of `disk/`, so that either can
+ * be copied to the other. Once `keep` resolves, the bucket has the whole archive.
  */
 import { rm } from "node:fs/promises";
 import { Fault, isFault } from "../../domain/fault.ts";
@@ -16,7 +16,7 @@ import type { PackageCache } from "./package-cache.ts";
 export interface S3PackagesParts {
   readonly bucket: Bucket;
   readonly cache: PackageCache;
-  /** The server puts an object only where there is none, if asked to. */
+  /** Whether the server supports writing an object only where there is none. */
   readonly isConditional: boolean;
   /** A key is `start`, the identifier, `end`. */
   readonly keys: { readonly start: string; readonly end: string };
@@ -25,13 +25,13 @@ export interface S3PackagesParts {
 }
 
 interface FetchedPackage extends OpenedPackage {
-  /** Its bytes are those that Berth has put. */
+  /** Its bytes are those that Berth has stored. */
   readonly isVouchedFor: boolean;
 }
 
 export class S3Packages implements PackageStore {
   readonly #parts: S3PackagesParts;
-  /** By identifier: who opens what another is fetching finds it in the cache. */
+  /** By identifier: an archive that is opened several times at once is fetched once. */
   readonly #fetching = new KeyedLock<string>();
 
   constructor(parts: S3PackagesParts) {
@@ -54,7 +54,7 @@ export class S3Packages implements PackageStore {
         if (await this.#isWhole(identifier, key)) return;
         log.warn(
           { op: "package_store.mend", identifier },
-          "an archive that is damaged, or not of Berth's, is replaced",
+          "replacing an archive that is damaged, or was not stored by Berth",
         );
         await put(false);
       }
@@ -99,7 +99,7 @@ export class S3Packages implements PackageStore {
     await this.#parts.speak(() => this.#parts.bucket.ping(signal));
   }
 
-  /** Reads what is there. An archive that tells nothing about itself, because Berth did not put it, gives way. */
+  /** Reads the stored archive. One without a digest, because Berth did not store it, counts as not whole. */
   async #isWhole(identifier: string, key: string): Promise<boolean> {
     try {
       await using fetched = await this.#fetch(identifier, key);
@@ -123,7 +123,7 @@ export class S3Packages implements PackageStore {
     }
   }
 
-  /** Only what parses as an identifier becomes a key. */
+  /** Parses the identifier first: nothing else becomes a key. */
   #keyOf(identifier: string): string {
     const { author, name, version, checksum } = parsePackageRef(identifier);
     const { start, end } = this.#parts.keys;
@@ -132,15 +132,19 @@ export class S3Packages implements PackageStore {
 }
 
 function notFound(identifier: string): Fault {
-  return new Fault("package_not_found", `The package ${identifier} is not here; upload it first.`, {
-    details: { field: "identifier", value: identifier },
-  });
+  return new Fault(
+    "package_not_found",
+    `The archive of ${identifier} is not stored; upload the package first.`,
+    {
+      details: { field: "identifier", value: identifier },
+    },
+  );
 }
 
 function damaged(identifier: string): Fault {
   return new Fault(
     "package_damaged",
-    `The stored archive is not that of ${identifier} any more: upload it again.`,
+    `The stored archive of ${identifier} is damaged: upload the package again.`,
     { details: { field: "identifier", value: identifier } },
   );
 }

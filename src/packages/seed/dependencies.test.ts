@@ -42,7 +42,7 @@ test("a dependency is an identifier, or a type with its value in either form", (
   ]);
 });
 
-test("no list, an empty one and null are none", () => {
+test("a missing list, an empty one and null mean no dependencies", () => {
   for (const none of [undefined, null, []]) expect(read(none)).toEqual([]);
 });
 

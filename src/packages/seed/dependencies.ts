@@ -3,7 +3,7 @@ import type { Source } from "../yaml-source.ts";
 
 /** Each may become an install of its own. */
 const DEPENDENCIES_MAX = 200;
-/** Under which name a map holds the text that is else the value itself. */
+/** The key of a map that holds the text which may also be the value itself. */
 const KEYS = {
   package: ["identifier", "path"],
   marketplace: ["marketplace_pattern"],
@@ -19,8 +19,8 @@ const ACCEPTED = {
 } as const;
 
 /**
- * The plugins that a seed manifest asks for: each an identifier, or `{type, value}` with the value as in a bundle's list
- * or as its text alone. Throws `manifest_invalid`, naming the field.
+ * Reads the dependencies of a seed manifest: each is an identifier, or `{type, value}` with the value as in a bundle's list
+ * or as its text alone. Throws `manifest_invalid` with the field.
  */
 export function readSeedDependencies(at: Source): readonly PluginNeed[] {
   if (at.isEmpty) return [];
@@ -39,7 +39,7 @@ function readDependency(at: Source): PluginNeed {
   return parsed(named ?? value, type, ACCEPTED[type]);
 }
 
-/** A whole identifier of the marketplace names the package to the last byte: it can be asked for. */
+/** A whole identifier names exactly one package of the marketplace, which can be fetched. */
 function parsed(at: Source, type: Type | undefined, accepted: string): PluginNeed {
   const text = at.text ?? "";
   const need = parseNeed(text, type) ?? (type === "marketplace" ? parseNeed(text, "listing") : undefined);

@@ -6,7 +6,7 @@ const MEGABYTE = 1_048_576;
 interface Quantity {
   readonly key: string;
   readonly unit: string;
-  /** Written after a number inside a text: `"256MB"`. */
+  /** Suffix of a number in a text: `"256MB"`. */
   readonly suffixes: Readonly<Record<string, number>>;
   readonly min: number;
   readonly max: number;
@@ -41,8 +41,8 @@ const TIMEOUT: Quantity = {
 };
 
 /**
- * The resource block of the seed dialect: sizes in MB, time in seconds, a default for each. What is out of bounds is
- * refused, with the unit that was likely meant: `manifest_invalid`.
+ * Reads the resource block of the seed dialect: sizes in MB, time in seconds, a default for each. Throws
+ * `manifest_invalid` for a value out of bounds, with the unit that was likely meant.
  */
 export function readSeedLimits(resource: Source): LimitsAsked & { readonly memoryBytes: number } {
   if (!resource.isEmpty && !resource.isMap) throw resource.refuse("a map: memory, storage, ...");

@@ -36,7 +36,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   meta: ["version", "minimum_dify_version", "arch", "runner"],
 };
 
-/** A misspelt key asks for nothing; whoever wrote it believes that it does. */
+/** Warns of unknown keys: a misspelt one has no effect. */
 export function warnOfUnknownKeys(manifest: Source): void {
   for (const [field, known] of Object.entries(KEYS)) {
     const at = field === "" ? manifest : manifest.get(field);
@@ -50,14 +50,14 @@ export interface SeedManifestParts {
   readonly limits: LimitsAsked & { readonly memoryBytes: number };
   /** Paths of provider files by list. */
   readonly plugins: Readonly<Record<string, readonly string[]>>;
-  /** Key below `_assets/`. */
+  /** File name below `_assets/`. */
   readonly icon: string;
   readonly iconDark: string;
-  /** RFC 3339, for a manifest that does not say. */
+  /** RFC 3339, for a manifest without a time. */
   readonly createdAt: string;
 }
 
-/** The manifest of a seed package as the real dialect writes it: what the SDK inside the image reads. */
+/** The manifest of a seed package in the form of the real dialect, which the SDK inside the image reads. */
 export function completeManifest(parts: SeedManifestParts): JsonObject {
   const { manifest, limits, plugins, icon, iconDark, createdAt } = parts;
   checkCategory(manifest, plugins);
@@ -96,7 +96,7 @@ export function completeManifest(parts: SeedManifestParts): JsonObject {
   };
 }
 
-/** Languages as they are written; a bare text is the English one. */
+/** Languages as written; a bare text is the English one. */
 export function completeI18n(at: Source, byDefault: Json | undefined): JsonObject {
   if (at.isScalar) return { en_US: at.text ?? "" };
   if (!at.isEmpty && !at.isMap) throw at.refuse("a text, or a map of languages with en_US");
@@ -106,7 +106,7 @@ export function completeI18n(at: Source, byDefault: Json | undefined): JsonObjec
   return at.get("en_US").isEmpty ? { ...written, en_US: byDefault ?? "" } : written;
 }
 
-/** `true` stands for `{"enabled": true}`; storage without a size has what the manifest asks as disk. */
+/** `true` means `{"enabled": true}`; storage without a size gets the manifest's disk size. */
 function completePermission(at: Source, { storageBytes }: LimitsAsked): JsonObject {
   if (!at.isEmpty && !at.isMap) throw at.refuse("a map: tool, model, node, endpoint, app, storage");
   const size = Math.min(storageBytes ?? STORAGE_BYTES_MAX, STORAGE_BYTES_MAX);
@@ -136,7 +136,7 @@ function checkCategory(manifest: Source, plugins: SeedManifestParts["plugins"]):
     file: manifest.file,
     field: "category",
     value: at.text,
-    accepted: `${derived}, which is what the entries of plugins make it`,
+    accepted: `${derived}, which follows from the entries of plugins`,
   });
 }
 

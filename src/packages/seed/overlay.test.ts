@@ -71,7 +71,7 @@ describe("a package of the seed dialect", () => {
     });
   });
 
-  it("has in its image what the SDK wants, and keeps what was written", async () => {
+  it("has in its image what the SDK requires, and keeps what was written", async () => {
     const { pkg, image, folders, requirements } = await build(seedFiles());
     expect(pkg).toMatchObject({
       dialect: "seed",
@@ -158,7 +158,7 @@ describe("a package of the seed dialect", () => {
     },
   );
 
-  it("with a category that its entries do not make is refused by both", async () => {
+  it("with a category that does not follow from its entries is refused by both", async () => {
     await expect(build(seedFiles({ category: "model" }))).rejects.toMatchObject({
       details: { field: "category", value: "model", accepted: expect.stringMatching(/^tool/) },
     });
@@ -178,7 +178,7 @@ describe("a package of the seed dialect", () => {
     });
   });
 
-  it("takes true for a permission", async () => {
+  it("accepts true for a permission", async () => {
     const resource = { permission: { tool: true, storage: true, node: { enabled: false } } };
     const { pkg } = await build(seedFiles({ resource }));
     expect(pkg.declaration["resource"]).toMatchObject({

@@ -21,22 +21,22 @@ export interface SeedInput {
   readonly manifest: Source;
   readonly findings: Findings;
   readonly yamlBytesMax: number;
-  /** RFC 3339, for a manifest that does not say when it was made. */
+  /** RFC 3339, for a manifest without a time. */
   readonly createdAt: string;
 }
 
 export interface SeedOverlay {
-  /** By path; one that the archive has too stands in its place inside the image. The archive stays as it is. */
+  /** Files by path; inside the image they replace the archive's own. The archive does not change. */
   readonly files: ReadonlyMap<string, Buffer>;
   readonly limitsAsked: LimitsAsked;
-  /** Other plugins that are to be installed first. */
+  /** Plugins that have to be installed first. */
   readonly dependencies: readonly PluginNeed[];
 }
 
 /**
- * What a package of the seed dialect leaves out, as files that make it a package of the real one: its manifest, a
- * provider for its tools, what its tools' YAML lacks, the launcher, the icon in its place, and the SDK among its
- * requirements. The same archive gives the same bytes. Throws `manifest_invalid`.
+ * Makes the files that turn a package of the seed dialect into one of the real dialect: its manifest, a provider for its
+ * tools, complete YAML files of its tools, the launcher, the icon in its place, and the SDK among its requirements. The
+ * same archive gives the same bytes. Throws `manifest_invalid`.
  */
 export async function seedOverlay(input: SeedInput): Promise<SeedOverlay> {
   const { files, manifest } = input;
@@ -109,7 +109,7 @@ interface Placing {
   readonly overlay: Map<string, Buffer>;
 }
 
-/** Provider files for entries that are bare names: one made by us for tools and for endpoints, else the named YAML. */
+/** Provider files for entries that are bare names: a generated one for tools and for endpoints, else the named YAML. */
 async function placeNamed(
   list: string,
   names: readonly Source[],
@@ -144,7 +144,7 @@ async function placeNamed(
   return [path];
 }
 
-/** What a provider of datasources writes in place goes into files: the platform's reader takes both, the SDK files only. */
+/** Moves datasources that a provider writes in place into files: the platform's reader accepts both, the SDK files only. */
 function placeInline(provider: Source, { path, name }: SeedItem, overlay: Map<string, Buffer>): void {
   const { items } = provider.get("datasources");
   const written = provider.toJson();
@@ -188,7 +188,7 @@ function i18nOf(at: Source, byDefault: Json): JsonObject {
   return { ...object, en_US: at.text ?? object["en_US"] ?? byDefault };
 }
 
-/** The SDK is a requirement of every seed package, whether it says so or not; `pyproject.toml` speaks for itself. */
+/** Adds the SDK to the requirements of a seed package that does not name it; a `pyproject.toml` stays as it is. */
 async function placeRequirements(files: PackageFiles, overlay: Map<string, Buffer>): Promise<void> {
   if (files.has("pyproject.toml")) return;
   if (!files.has("requirements.txt")) {
@@ -200,7 +200,7 @@ async function placeRequirements(files: PackageFiles, overlay: Map<string, Buffe
   overlay.set("requirements.txt", Buffer.from(`${text.replace(/\s*$/, "")}\n${SEED_REQUIREMENT}\n`));
 }
 
-/** JSON is YAML, and says without doubt what is a text. */
+/** JSON is YAML in which texts are unambiguous. */
 function asYaml(value: unknown): Buffer {
   return Buffer.from(`${JSON.stringify(value, null, 2)}\n`);
 }

@@ -1,4 +1,4 @@
-/** What to put into the YAML file that a seed package lacks: enough to be read, with every value to be changed. */
+/** Templates for the YAML files that a seed package lacks: valid, with every value to be changed. */
 export const SEED_LISTS = ["tools", "models", "endpoints", "datasources"] as const;
 export type SeedList = (typeof SEED_LISTS)[number];
 

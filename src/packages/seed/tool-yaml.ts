@@ -8,17 +8,17 @@ import { completeI18n } from "./manifest.ts";
 import { type SeedList, seedTemplate } from "./templates.ts";
 
 export interface SeedItem {
-  /** Where the YAML file is, which stays its path inside the image. */
+  /** Path of the YAML file, also inside the image. */
   readonly path: string;
-  /** The entry in the manifest that asked for it. */
+  /** The entry in the manifest that names it. */
   readonly at: Source;
   readonly author: string;
   readonly name: string;
 }
 
 /**
- * The tool's YAML with what the SDK wants and the seed dialect may leave out: names, descriptions, the form of each
- * parameter, and the Python file beside it. What is written stays as it is. Throws `manifest_invalid`.
+ * The tool's YAML with the fields that the SDK requires and the seed dialect may leave out: names, descriptions, the form
+ * of each parameter, and the Python file beside it. Written fields stay as they are. Throws `manifest_invalid`.
  */
 export function completeToolYaml(bytes: Buffer, tool: Source, item: SeedItem, files: PackageFiles): Buffer {
   if (!tool.isMap) throw tool.refuse("a map: identity, description, parameters");
@@ -50,7 +50,7 @@ export function completeEndpointYaml(
 }
 
 interface Edit {
-  /** Writes the value where nothing is, or where a bare text stands for a map. */
+  /** Writes the value where there is none, or where a bare text stands for a map. */
   (at: Source, path: readonly (string | number)[], value: Json): void;
   bytes(): Buffer;
 }
@@ -69,7 +69,7 @@ function openEdit(bytes: Buffer, file: string): Edit {
   });
 }
 
-/** A null on the way (`identity:` with nothing after it) is replaced, because nothing can be set inside it. */
+/** Replaces a null on the path (`identity:` with nothing after it), because nothing can be set inside it. */
 function setIn(document: Document, path: readonly (string | number)[], value: Json): void {
   for (let length = 1; length < path.length; length += 1) {
     const above = path.slice(0, length);
@@ -120,7 +120,7 @@ function completeSource(tool: Source, item: SeedItem, files: PackageFiles, edit:
   edit(at, ["extra", "python", "source"], source);
 }
 
-/** Throws `manifest_invalid` for an entry whose YAML is missing: it names the file, and brings a template for it. */
+/** Throws `manifest_invalid` for an entry whose YAML is missing, with the file's name and a template for it. */
 export function yamlOfNamed(list: SeedList, item: SeedItem, files: PackageFiles): void {
   if (files.has(item.path)) return;
   const python = item.path.replace(/\.yaml$/, ".py");

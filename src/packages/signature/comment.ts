@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What the comment of a signed archive says. */
+/** The signature in the comment of a signed archive. */
 export interface ArchiveSignature {
   /** Standard base64 with its padding. */
   readonly signature: string;
@@ -13,7 +13,7 @@ const Comment = z.object({
   time: z.int().min(0),
 });
 
-/** Undefined for a comment that is no signature: such an archive is unsigned, whatever else its comment says. */
+/** Undefined for a comment that is no signature: such an archive is unsigned. */
 export function parseSignatureComment(comment: Buffer): ArchiveSignature | undefined {
   try {
     const { success, data } = Comment.safeParse(JSON.parse(comment.toString("utf8")));
@@ -28,7 +28,7 @@ export function formatSignatureComment({ signature, time }: ArchiveSignature): s
   return `{"signature":${JSON.stringify(signature)},"time":${time}}`;
 }
 
-/** In its one spelling: a decoder that passes over odd characters would let a changed comment stand. */
+/** Accepts the canonical spelling only: a decoder that ignores odd characters would accept a changed comment. */
 function isBase64(text: string): boolean {
   return text !== "" && Buffer.from(text, "base64").toString("base64") === text;
 }

@@ -1,6 +1,6 @@
 /**
- * What an archive brings for a decision about trust: its signature, what that covers, and the category that the signer
- * vouched for. Plain data, so that it may be read on another thread and judged later.
+ * The evidence in an archive for a decision about trust: its signature, what that covers, and the category that the signer
+ * vouches for. Plain data, so that it may be read on another thread and judged later.
  */
 import { constants, verify } from "node:crypto";
 import { z } from "zod";
@@ -8,7 +8,7 @@ import { SIGNATURE_CATEGORIES, type SignatureCategory } from "../../domain/trust
 import type { Archive } from "../archive/archive.ts";
 import { type ArchiveSignature, parseSignatureComment } from "./comment.ts";
 
-/** The entry in which a signer says what the package is. */
+/** The entry with the category of the package. */
 export const CATEGORY_RECORD = ".verification.dify.json";
 const RECORD_BYTES_MAX = 4096;
 
@@ -26,7 +26,7 @@ export interface SignatureEvidence {
   readonly record: CategoryRecord;
 }
 
-/** `missing`: packages of the time before categories have none. `unknown`: it is there and says nothing that we know. */
+/** `missing`: the archive has no record, like packages older than categories. `unknown`: its record names no known category. */
 export type CategoryRecord = SignatureCategory | "missing" | "unknown";
 
 const Record = z.object({ authorized_category: z.enum(SIGNATURE_CATEGORIES) });
@@ -65,7 +65,7 @@ export function formatRecord(category: SignatureCategory): Buffer {
   return Buffer.from(`{"authorized_category":"${category}"}`);
 }
 
-/** What a signature is made over: the digests in order, then the time in decimal. Names, times and modes are not in it. */
+/** The signed bytes: the digests in order, then the time in decimal. Names, times and modes of entries are not signed. */
 export function signedData(entries: readonly Pick<SignedEntry, "sha256">[], time: number): Buffer {
   return Buffer.concat([
     ...entries.map(({ sha256 }) => Buffer.from(sha256, "hex")),

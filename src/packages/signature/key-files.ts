@@ -5,8 +5,8 @@ import type { TrustedKey } from "../../domain/trust.ts";
 import { parsePublicKey } from "./keys.ts";
 
 /**
- * The keys of a PEM file, or of all files in a folder whose name ends in `.pem`; each is named for its file. Throws
- * `config_invalid`, which names the file: a key that cannot be read must not be missing in silence.
+ * The keys of a PEM file, or of all files in a folder whose names end in `.pem`; each is named after its file. Throws
+ * `config_invalid`, which names a file that cannot be read.
  */
 export async function readKeyFiles(path: string): Promise<readonly TrustedKey[]> {
   const keys: TrustedKey[] = [];
@@ -44,5 +44,5 @@ async function readKey(file: string): Promise<TrustedKey> {
 }
 
 function unusable(path: string, why: string, cause: unknown): Fault {
-  return new Fault("config_invalid", `The trusted key ${path} is of no use: ${why}`, { cause });
+  return new Fault("config_invalid", `The trusted key ${path} is unusable: ${why}`, { cause });
 }

@@ -32,7 +32,7 @@ describe("a public key", () => {
     expect(() => parsePublicKey(pem, "public_key")).toThrow(/^public_key is .*2048 bits or more/);
   });
 
-  test("is never taken out of a private one, which is not shown either", () => {
+  test("is never derived from a private one, which is not shown either", () => {
     const parse = () => parsePublicKey(SIGNER.privateKey, "public_key");
     expect(parse).toThrow(/a private key \(not shown\)/);
     expect(parse).not.toThrow(SIGNER.privateKey.slice(40, 80));
@@ -59,7 +59,7 @@ test("a new pair is RSA of 4096 bits in the form that other tools read", async (
 });
 
 describe("files of trusted keys", () => {
-  test("are one file, or each .pem of a folder, once per key, named for their file", async () => {
+  test("are one file, or each .pem of a folder, once per key, named after their file", async () => {
     await using folder = await temporaryFolder();
     const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const other = pair.publicKey.export({ type: "spki", format: "pem" }).toString();

@@ -1,4 +1,4 @@
-/** RSA keys in PEM files, as signatures use them. */
+/** RSA keys of signatures, in PEM files. */
 import {
   createHash,
   createPrivateKey,
@@ -9,7 +9,7 @@ import {
 import { promisify } from "node:util";
 import { invalidInput } from "../../domain/fault.ts";
 
-/** Weaker ones can be broken, and whoever breaks one signs whatever they like. */
+/** Shorter keys can be broken. */
 const BITS_MIN = 2048;
 const BITS_NEW = 4096;
 const PEM_CHARS_MAX = 16_384;
@@ -17,13 +17,13 @@ const PEM_CHARS_MAX = 16_384;
 export interface PublicKey {
   /** SHA-256 over the DER form (SPKI), hex. */
   readonly id: string;
-  /** `RSA PUBLIC KEY`, as other tools for such packages want it, whatever it was read from. */
+  /** In the form `RSA PUBLIC KEY`, which other tools for such packages require, whatever form it was read from. */
   readonly pem: string;
 }
 
 /**
- * Reads a PEM of an RSA public key, `RSA PUBLIC KEY` or `PUBLIC KEY`. Throws `invalid_input` that names `field`: also for
- * a private key, which belongs to whoever signs and to nobody else.
+ * Reads a PEM of an RSA public key, `RSA PUBLIC KEY` or `PUBLIC KEY`. Throws `invalid_input` that names `field`, also for a
+ * private key, which its owner must not give away.
  */
 export function parsePublicKey(pem: string, field: string): PublicKey {
   const accepted = `a PEM file with one RSA public key of ${BITS_MIN} bits or more`;
@@ -35,7 +35,7 @@ export function parsePublicKey(pem: string, field: string): PublicKey {
   if (key === undefined) throw invalidInput(field, pem.slice(0, 60), accepted);
   checkSize(key, field, accepted);
   const der = key.export({ type: "spki", format: "der" });
-  // By this way round: Node 24 cannot write a key in the form PKCS#1 that it has read in that form.
+  // Read again from DER: Node 24 cannot export a key as PKCS#1 that it has read as PKCS#1.
   const again = createPublicKey({ key: der, type: "spki", format: "der" });
   return {
     id: createHash("sha256").update(der).digest("hex"),
@@ -43,7 +43,7 @@ export function parsePublicKey(pem: string, field: string): PublicKey {
   };
 }
 
-/** Throws `invalid_input`, in which nothing of the key is shown. */
+/** Throws `invalid_input` without showing anything of the key. */
 export function parsePrivateKey(pem: string, field: string): KeyObject {
   const accepted = `a PEM file with one RSA private key of ${BITS_MIN} bits or more, without a passphrase`;
   const key = readKey(pem, /-----BEGIN (RSA )?PRIVATE KEY-----/, () => createPrivateKey(pem));
@@ -52,7 +52,7 @@ export function parsePrivateKey(pem: string, field: string): KeyObject {
   return key;
 }
 
-/** PEM files of a new pair in the form that other tools for such packages read too. */
+/** PEM texts of a new key pair, in the form that other tools for such packages read. */
 export async function generateKeyPair(): Promise<{
   readonly privateKey: string;
   readonly publicKey: string;

@@ -11,10 +11,10 @@ import { CATEGORY_RECORD, formatRecord, signedData } from "./evidence.ts";
 
 export interface SignRequest {
   readonly file: string;
-  /** One that is there is replaced; it may be `file` itself. */
+  /** An existing file is replaced; it may be `file` itself. */
   readonly output: string;
   readonly key: KeyObject;
-  /** Written into the archive, which changes its checksum, and with it the Package's identifier. Undefined: neither. */
+  /** Written into the archive, which changes its checksum and the Package's identifier. Undefined changes neither. */
   readonly category: SignatureCategory | undefined;
   /** Unix time in seconds. */
   readonly time: number;
@@ -22,14 +22,14 @@ export interface SignRequest {
 }
 
 /**
- * Writes the archive anew with the same entries in the same order, the category's record last, and the signature as its
- * comment. The signature that was there is replaced, and so is the record where a category is given. Throws what reading
- * an archive throws; the output is then as it was.
+ * Writes the archive again with the same entries in the same order, the category's record last, and the signature as its
+ * comment. An earlier signature is replaced, and an earlier record where a category is given. Throws what reading an
+ * archive throws; the output is unchanged then.
  */
 export async function signArchive(request: SignRequest): Promise<void> {
   const { file, output, key, category, time, limits } = request;
   await using archive = await openArchive(file, limits);
-  // One that is there goes: a second entry of that name would make the archive unreadable.
+  // An earlier record goes: a second entry of that name would make the archive unreadable.
   const paths = archive.paths.filter((path) => category === undefined || path !== CATEGORY_RECORD);
   const contents = paths.map((path) => ({ path, read: () => readWhole(archive, path, limits) }));
   if (category !== undefined)

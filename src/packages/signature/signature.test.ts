@@ -191,7 +191,7 @@ describe("signing", () => {
 });
 
 describe("a signature", () => {
-  test("counts for nobody but its key", async () => {
+  test("is verified by its own key only", async () => {
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).publicKey;
     const stranger = parsePublicKey(other.export({ type: "spki", format: "pem" }).toString(), "key");
     const { signature, entries } = (await look(await sign(zipOf(FILES)))).evidence;
@@ -204,7 +204,7 @@ describe("a signature", () => {
     expect(findSigner(signature, entries.slice(1), [signer])).toBeUndefined();
   });
 
-  test("stands whatever the compression and the modes, and falls with the order", async () => {
+  test("does not depend on compression and modes, but on the order", async () => {
     const { comment, evidence } = await look(await sign(zipOf(FILES)));
     const packed = (names: readonly (keyof typeof FILES)[], method: number, mode: number) =>
       withComment(rawZip(names.map((name) => ({ name, content: FILES[name], method, mode }))), comment);
@@ -218,7 +218,7 @@ describe("a signature", () => {
     expect(signerOf(sorted.evidence)).toBeUndefined();
   });
 
-  test("says nothing of names: those are in the checksum", async () => {
+  test("does not cover names: the checksum does", async () => {
     const signed = await look(await sign(zipOf(FILES)));
     const swapped = zipOf({ "a.txt": FILES["b.txt"], "b.txt": FILES["a.txt"], "main.py": "" });
     const seen = await look(await folder.file("swapped.difypkg", withComment(swapped, signed.comment)));
@@ -283,7 +283,7 @@ describe("a signature", () => {
 describe("a comment", () => {
   const signature = Buffer.alloc(256, 7).toString("base64");
 
-  test("is read as it is written", () => {
+  test("is read back as it was written", () => {
     const text = formatSignatureComment({ signature, time: TIME });
     expect(text).toBe(`{"signature":"${signature}","time":${TIME}}`);
     expect(parseSignatureComment(Buffer.from(text))).toEqual({ signature, time: TIME });

@@ -1,7 +1,7 @@
 /**
- * The Queue contract on BullMQ: one BullMQ queue per kind of job, one connection for handing jobs over and publishing
- * that fails fast, one that listens, and two more per kind of job where it is worked on. Names carry the instance id,
- * so that several Berths may share a Redis.
+ * The Queue contract on BullMQ: one BullMQ queue per kind of job, one connection that enqueues and publishes and fails
+ * fast, one that subscribes, and in workers two more per kind of job. Names contain the instance id, so that several
+ * Berths may share a Redis.
  */
 import { Queue as Bull, Worker } from "bullmq";
 import { Redis } from "ioredis";
@@ -17,17 +17,17 @@ import { evictionProblem, parseInfo } from "./redis-server.ts";
 import { embeddedRedis, type RedisOptions, type RedisServer } from "./redis-url.ts";
 
 export interface BullQueueOptions {
-  /** The socket of the embedded server, or another that was reached. */
+  /** The socket of the embedded server, or a server that `reachRedis` resolved with. */
   readonly redis: { readonly socketPath: string } | RedisServer;
   readonly instanceId: string;
   readonly enqueueTimeoutMs: number;
-  /** How long a job of a worker that is gone stays taken. */
+  /** How long a job of a dead worker stays locked. */
   readonly lockMs: number;
-  /** What the server shows of our connections. */
+  /** Name of our connections on the server. */
   readonly connectionName?: string | undefined;
   /**
-   * A server that owes an answer for so long is taken for gone, because a network may drop a connection without a
-   * word; a worker notices in twice the time. Unset, 10 s.
+   * A connection without an answer for this time is closed, because a network may drop it silently; a worker notices after
+   * twice the time. Unset, 10 s.
    */
   readonly silenceMs?: number | undefined;
   readonly log: Log;
@@ -43,11 +43,11 @@ interface RunningWorker {
   readonly worker: Worker;
   readonly stop: AbortController;
   readonly running: ReadonlySet<Promise<void>>;
-  /** Its connections: ours and those that the library duplicates from it. */
+  /** Its connections: ours, and the duplicates that the library makes of it. */
   readonly clients: readonly Redis[];
 }
 
-/** Resolves at once: a Redis that does not answer yet is waited for in the background. */
+/** Returns at once: it connects in the background, and waits for a Redis that does not answer yet. */
 export function openBullQueue(options: BullQueueOptions): Queue {
   return new BullQueue(options);
 }
@@ -77,15 +77,15 @@ class BullQueue implements Queue {
     this.#commands.on("ready", () => this.#ready());
     this.#commands.on("error", (error: Error) => this.#outage(error));
     this.#messages.on("message", (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) this.#tell(listener, channel, message);
+      for (const listener of this.#listeners.get(channel) ?? []) this.#notify(listener, channel, message);
     });
     this.#bulls = { "task.run": this.#openBull("task.run") };
-    const beat = repeat(
+    const pinging = repeat(
       { clock: systemClock, everyMs: this.#silenceMs / 2 },
-      () => this.#beat(),
+      () => this.#pingAll(),
       this.#scope.signal,
     );
-    this.#scope.add(() => beat);
+    this.#scope.add(() => pinging);
   }
 
   async ping(): Promise<void> {
@@ -94,9 +94,9 @@ class BullQueue implements Queue {
 
   async enqueue<N extends JobName>(name: N, payload: JobPayload<N>): Promise<void> {
     const id = JOBS[name].dedupeKey(payload);
-    // The library waits for a connection; the caller does not. A job that is handed over late does no harm.
-    const handed = this.#bulls[name].add(name, payload, { deduplication: { id } });
-    await this.#inTime(handed);
+    // The library waits for a connection; the caller does not. A job that is enqueued late does no harm.
+    const enqueued = this.#bulls[name].add(name, payload, { deduplication: { id } });
+    await this.#inTime(enqueued);
   }
 
   async work(handlers: JobHandlers): Promise<AsyncDisposable> {
@@ -123,12 +123,12 @@ class BullQueue implements Queue {
     const channel = this.#channel(topic);
     const listeners = this.#listeners.get(channel) ?? new Set();
     this.#listeners.set(channel, listeners.add(listener));
-    // Not awaited: without a connection this stands in the client's queue, and it is repeated after each loss.
+    // Not awaited: without a connection the client queues it, and it repeats it after each loss.
     this.#messages.subscribe(channel).catch(() => undefined);
     return {
       [Symbol.asyncDispose]: async () => {
         if (!listeners.delete(listener) || listeners.size > 0) return;
-        // One that came after these were all gone has made a set of its own, and is to go on hearing.
+        // A listener that came after all these were gone has a new set, and must stay subscribed.
         if (this.#listeners.get(channel) !== listeners) return;
         this.#listeners.delete(channel);
         this.#messages.unsubscribe(channel).catch(() => undefined);
@@ -136,8 +136,8 @@ class BullQueue implements Queue {
     };
   }
 
-  /** What a listener throws is its own failure: the others hear the message, and the connection goes on. */
-  #tell(listener: (message: string) => void, channel: string, message: string): void {
+  /** An error of one listener is logged: the others still get the message, and the connection stays. */
+  #notify(listener: (message: string) => void, channel: string, message: string): void {
     try {
       listener(message);
     } catch (error) {
@@ -152,7 +152,7 @@ class BullQueue implements Queue {
     this.#messages.disconnect();
   }
 
-  /** The library's close waits for its connections without limit: it gets a moment, then they are taken from it. */
+  /** The library's close waits for its connections without limit: after `enqueueTimeoutMs` they are disconnected. */
   async #stopWorker({ worker, running, clients }: RunningWorker): Promise<void> {
     await Promise.allSettled(running);
     const closed = worker.close().catch(() => undefined);
@@ -182,9 +182,9 @@ class BullQueue implements Queue {
         lockDuration: this.#options.lockMs,
         stalledInterval: this.#options.lockMs,
         maxStalledCount: 1000,
-        // After a failure of the connection; the library's own 15 s would outlast most failovers.
+        // Wait after a failure of the connection; the library's 15 s would outlast most failovers.
         runRetryDelay: 1000,
-        // Seconds that the request for the next job stays open: well within what is taken for silence.
+        // Seconds that the request for the next job stays open: well within the silence limit.
         drainDelay: Math.max(1, Math.round(this.#silenceMs / 2000)),
         removeOnComplete: { count: 0 },
         removeOnFail: { count: 0 },
@@ -213,25 +213,25 @@ class BullQueue implements Queue {
     try {
       return await waitOrAbort(work, deadline.signal);
     } catch (cause) {
-      throw new Fault("queue_unavailable", "The queue does not answer now.", { cause });
+      throw new Fault("queue_unavailable", "The queue does not answer.", { cause });
     }
   }
 
-  /** A silent connection is noticed only by asking: then it is cut, and made anew. */
-  async #beat(): Promise<void> {
+  /** Only a request shows that a connection is dead; the client then closes it and connects again. */
+  async #pingAll(): Promise<void> {
     for (const client of [this.#commands, this.#messages])
       if (client.status === "ready") client.ping().catch(() => undefined);
   }
 
-  /** Settings may have changed while the server was away, or it is another server now. */
-  async #lookAgain(): Promise<void> {
+  /** While the server was away its settings may have changed, or it may be another server now. */
+  async #checkEviction(): Promise<void> {
     const problem = evictionProblem(parseInfo(await this.#commands.info()));
     if (problem !== undefined)
       this.#options.log.warn({ op: "queue.connect", ok: false }, `${this.#redis.name} ${problem}`);
   }
 
   #ready(): void {
-    this.#lookAgain().catch(() => undefined);
+    this.#checkEviction().catch(() => undefined);
     if (this.#outageLogged)
       this.#options.log.info({ op: "queue.connect" }, `${this.#redis.name} answers again`);
     this.#outageLogged = false;
@@ -239,13 +239,13 @@ class BullQueue implements Queue {
     this.#seenReady = true;
   }
 
-  /** Every connection reports the same outage, again and again; it is logged once. */
+  /** Every connection reports the same outage repeatedly; it is logged once. */
   #outage(error: Error): void {
     if (this.#outageLogged || this.#scope.signal.aborted) return;
     this.#outageLogged = true;
     this.#options.log.warn(
       { op: "queue.connect", ok: false, err: error },
-      `${this.#redis.name} does not answer; it is tried again`,
+      `${this.#redis.name} does not answer; retrying`,
     );
   }
 
@@ -257,7 +257,7 @@ class BullQueue implements Queue {
     return `berth-${this.#options.instanceId}-${topic}`;
   }
 
-  /** Opens a connection; with `clients`, it and every duplicate of it are noted there. */
+  /** Opens a connection; with `clients`, adds it and each of its duplicates there. */
   #connect(behaviour: Behaviour, clients?: Redis[]): Redis {
     const { connectionName } = this.#options;
     const client = new Redis({
@@ -267,7 +267,7 @@ class BullQueue implements Queue {
       ...(connectionName === undefined ? {} : { connectionName }),
       ...behaviour,
     });
-    return clients === undefined ? quiet(client) : note(client, clients);
+    return clients === undefined ? quiet(client) : track(client, clients);
   }
 }
 
@@ -275,14 +275,14 @@ function quiet(client: Redis): Redis {
   return client.on("error", () => undefined);
 }
 
-function note(client: Redis, clients: Redis[]): Redis {
+function track(client: Redis, clients: Redis[]): Redis {
   const duplicate = client.duplicate.bind(client);
   const { connectionName } = client.options;
   client.duplicate = (override) => {
     const copy = duplicate(override);
-    // The library gives it a name of its own; the name is sent when the connection stands.
+    // The library gives the duplicate another name; the name is sent once it is connected.
     Object.assign(copy.options, { connectionName });
-    return note(copy, clients);
+    return track(copy, clients);
   };
   clients.push(quiet(client));
   return client;
@@ -290,12 +290,12 @@ function note(client: Redis, clients: Redis[]): Redis {
 
 type Behaviour = Pick<RedisOptions, "enableOfflineQueue" | "maxRetriesPerRequest" | "socketTimeout">;
 
-/** Never gives up: a Redis that is gone for an hour is used again when it is back. */
+/** Retries without end, at most 2 s apart: a Redis that was away for an hour is used again once it is back. */
 function retryStrategy(times: number): number {
   return Math.min(50 * times, 2000);
 }
 
-/** What was the master has become a replica: whoever finds the server anew finds another one. */
+/** Reconnects where the master has become a replica: the client then finds the new master. */
 function reconnectOnError(error: Error): boolean {
   return /\bREADONLY\b/.test(error.message);
 }

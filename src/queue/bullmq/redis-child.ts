@@ -1,9 +1,9 @@
 /**
- * The embedded Redis: a `redis-server` child whose files and Unix socket live in the data folder. It opens no TCP
- * port, dies with this process (also when that is killed), and is started again with back-off when it dies alone.
+ * The embedded Redis: a `redis-server` child with its files and Unix socket in the data folder. It opens no TCP port,
+ * ends with this process (also when that is killed), and restarts with back-off when it ends alone.
  *
- * Redis does not lock its files, so two servers on one folder would ruin them: before each start the socket is
- * asked. A server that still answers there is adopted if its folder is ours, else the start is refused.
+ * Redis does not lock its files, so two servers on one folder would ruin them: before each start the keeper connects to
+ * the socket. A server that still answers there is adopted if its folder is ours, else the start is refused.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, realpath } from "node:fs/promises";
@@ -15,7 +15,7 @@ import { backoffMs } from "../../util/backoff.ts";
 import { type Clock, systemClock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 
-/** What fits into the address of a Unix socket, its end mark excluded. */
+/** Bytes that fit into the address of a Unix socket, without the terminating zero. */
 const SOCKET_PATH_BYTES_MAX = 107;
 
 export interface RedisChildOptions {
@@ -27,11 +27,11 @@ export interface RedisChildOptions {
 
 export interface RedisChild extends AsyncDisposable {
   readonly socketPath: string;
-  /** Of the child that runs now; undefined between two, and for an adopted one. */
+  /** Process id of the running child; undefined between two children, and for an adopted server. */
   readonly pid: number | undefined;
 }
 
-/** Resolves when the server answers. Throws `queue_unavailable` with the reason when it does not in time. */
+/** Resolves when the server answers. Throws `queue_unavailable`, with the reason, where it does not within `startTimeoutMs`. */
 export async function startRedisChild(options: RedisChildOptions): Promise<RedisChild> {
   await mkdir(options.folder, { recursive: true, mode: 0o700 });
   const folder = await realpath(options.folder);
@@ -117,11 +117,11 @@ class RedisKeeper implements RedisChild {
     );
   }
 
-  /** A server that outlived its Berth by a moment, or by accident: its end is seen as the end of a connection. */
+  /** A server that has outlived its Berth: its end shows as the end of a connection. */
   #adopt(): RunningServer {
     this.#options.log.warn(
       { op: "redis.adopt", socket: this.socketPath },
-      "the embedded Redis was still there",
+      "the embedded Redis was still running; adopted it",
     );
     const client = connect(this.socketPath);
     const ended = new Promise<string>((resolve) => {
@@ -132,7 +132,7 @@ class RedisKeeper implements RedisChild {
   }
 
   async #spawn(): Promise<RunningServer> {
-    // A plain child survives `kill -9` of its parent; with the parent-death signal it ends as by a stop.
+    // A plain child survives `kill -9` of its parent; with the parent-death signal it stops as if it was told to.
     const child = spawn(
       "setpriv",
       ["--pdeathsig", "TERM", "redis-server", ...settings(this.#options.folder, this.socketPath)],
@@ -225,7 +225,7 @@ async function withClient<T>(path: string, ask: (client: Redis) => Promise<T>): 
   }
 }
 
-/** Folder of the server behind the socket, undefined when none answers. */
+/** Folder of the server behind the socket; undefined where none answers. */
 async function folderOf(socketPath: string): Promise<string | undefined> {
   try {
     const answer = await withClient(socketPath, (client) => client.config("GET", "dir"));

@@ -1,6 +1,6 @@
 /**
- * The first connection to a Redis: does it answer, may we use it, is it one that keeps what it is given; and if not,
- * why not. What is asked is INFO alone: CONFIG is forbidden on many managed servers.
+ * The first connection to a Redis: checks that it answers, that we may use it, and that it does not evict keys, and explains
+ * why not. It uses INFO alone: many managed servers forbid CONFIG.
  */
 import { Redis } from "ioredis";
 import { Fault, isFault } from "../../domain/fault.ts";
@@ -17,7 +17,7 @@ export interface ReachRedisOptions {
   readonly url: string;
   /** PEM file of authorities that are trusted beside the system's. */
   readonly caBundleFile: string | undefined;
-  /** How long a server that is not there yet is waited for; 0: one attempt. */
+  /** How long to wait for a server that does not answer yet; 0: one attempt. */
   readonly waitMs: number;
   readonly log: Log;
   /** Ends the wait. */
@@ -25,8 +25,8 @@ export interface ReachRedisOptions {
 }
 
 /**
- * Resolves when the server was seen to be of use. Throws `config_invalid` for a URL that is not, `queue_mismatch` for
- * a server that is too old, evicts keys or is a cluster, `queue_unavailable` with the reason when time is up.
+ * Resolves once the server is usable. Throws `config_invalid` for an unusable URL, `queue_mismatch` for a server that is
+ * too old, evicts keys or is a cluster, and `queue_unavailable`, with the reason, after `waitMs`.
  */
 export async function reachRedis(options: ReachRedisOptions): Promise<RedisServer> {
   const { url, caBundleFile, waitMs, log, signal } = options;
@@ -45,16 +45,16 @@ export async function reachRedis(options: ReachRedisOptions): Promise<RedisServe
 async function readInfo(server: RedisServer): Promise<RedisInfo> {
   const options = server.sentinel === undefined ? server.options : await askSentinels(server);
   return await withClient(options, async (client) => {
-    // The library goes on in database 0 where it is refused another one.
+    // Where the server refuses the database, the library stays in database 0.
     await client.select(server.db);
     return parseInfo(await client.info());
   });
 }
 
-/** The first Sentinel that knows the master decides. Throws `queue_unavailable` with what each of them said. */
+/** The first Sentinel that knows the master decides. Throws `NoMaster` with the reason of each where none does. */
 async function askSentinels(server: RedisServer): Promise<RedisOptions> {
   const { master = "", addresses = [] } = server.sentinel ?? {};
-  const said: NetworkFailure[] = [];
+  const failures: NetworkFailure[] = [];
   for (const address of addresses) {
     try {
       const found = await withClient(server.optionsOf(address, "sentinel"), (client) =>
@@ -62,29 +62,29 @@ async function askSentinels(server: RedisServer): Promise<RedisOptions> {
       );
       const [host, port] = Array.isArray(found) ? found : [];
       if (typeof host === "string") return server.optionsOf({ host, port: Number(port) }, "server");
-      said.push({
+      failures.push({
         reason: `Sentinel ${address.host}:${address.port} knows no master ${master}`,
         isFinal: false,
       });
     } catch (error) {
       const { reason, isFinal } = explainRedis(error, server);
-      said.push({ reason: `Sentinel ${address.host}:${address.port}: ${reason}`, isFinal });
+      failures.push({ reason: `Sentinel ${address.host}:${address.port}: ${reason}`, isFinal });
     }
   }
-  throw new NoMaster(said);
+  throw new NoMaster(failures);
 }
 
-/** Carries what each Sentinel said. */
+/** Carries the failure of each Sentinel. */
 class NoMaster extends Error {
-  readonly said: readonly NetworkFailure[];
+  readonly failures: readonly NetworkFailure[];
 
-  constructor(said: readonly NetworkFailure[]) {
+  constructor(failures: readonly NetworkFailure[]) {
     super("no Sentinel names the master");
-    this.said = said;
+    this.failures = failures;
   }
 }
 
-/** Rejects with what went wrong first: what the library rejects with is only that the connection is closed. */
+/** Rejects with the client's first error: the library itself only says that the connection is closed. */
 async function withClient<T>(options: RedisOptions, ask: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis({
     ...options,
@@ -113,9 +113,9 @@ export function parseInfo(text: string): RedisInfo {
   return new Map(lines.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1)]));
 }
 
-/** Throws `queue_mismatch`, which says what to change, and `queue_unavailable` for a replica: it may be promoted. */
+/** Throws `queue_mismatch`, which says what to change, and `queue_unavailable` for a replica, which may become master. */
 function assertUsable({ name }: Pick<RedisServer, "name">, info: RedisInfo): void {
-  // Relatives of Redis give the version that they are compatible with here, and their own elsewhere.
+  // Servers that are compatible with Redis show the version of Redis here, and their own elsewhere.
   const version = info.get("redis_version") ?? "unknown";
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1]))
@@ -134,27 +134,27 @@ function assertUsable({ name }: Pick<RedisServer, "name">, info: RedisInfo): voi
     throw new Fault("queue_unavailable", `${name} cannot be used: it is a replica, which takes no writes.`);
 }
 
-/** Said of a server that drops keys when its memory is full; undefined for one that keeps them. */
+/** The problem of a server that drops keys when its memory is full; undefined for one that keeps them. */
 export function evictionProblem(info: RedisInfo): string | undefined {
   const policy = info.get("maxmemory_policy") ?? "noeviction";
   if (policy === "noeviction") return undefined;
   return `evicts keys when its memory is full (maxmemory-policy ${policy}), and jobs with them: set maxmemory-policy to noeviction.`;
 }
 
-/** First words of Redis's refusals, which are its codes. */
+/** Redis's error codes: the first word of its error messages. */
 const REASONS: Readonly<Record<string, string>> = {
   WRONGPASS: "wrong user name or password",
   NOAUTH: "a password is needed and the URL has none",
   NOPERM: "the user may not do this",
   LOADING: "it is loading its data",
   MASTERDOWN: "it is a replica without its master",
-  DENIED: "it takes only local connections (protected mode)",
+  DENIED: "it accepts only local connections (protected mode)",
 };
 
 function explainRedis(error: unknown, { usesTls }: RedisServer): NetworkFailure {
   if (error instanceof NoMaster) {
-    const reason = error.said.map((one) => one.reason).join("; ");
-    return { reason, isFinal: error.said.every((one) => one.isFinal) };
+    const reason = error.failures.map((one) => one.reason).join("; ");
+    return { reason, isFinal: error.failures.every((one) => one.isFinal) };
   }
   if (isFault(error)) return { reason: "it is a replica, which takes no writes", isFinal: false };
   if (error instanceof Error && error.name === "ReplyError") {
@@ -172,7 +172,7 @@ function explainRedis(error: unknown, { usesTls }: RedisServer): NetworkFailure 
       reason: `${network.reason}; sslrootcert or BERTH_CA_BUNDLE names authorities to trust`,
     };
   if (network !== undefined) {
-    // A server without TLS waits for the rest of what it takes for a command.
+    // A server without TLS reads the handshake as a command, and waits for the rest of it.
     const hint =
       usesTls && network.reason.includes("ETIMEDOUT") ? "; it may have no TLS there (redis://)" : "";
     return { ...network, reason: `${network.reason}${hint}` };

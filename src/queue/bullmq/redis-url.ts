@@ -1,4 +1,4 @@
-/** What a `REDIS_URL` says: where the server is, or which Sentinels know, and how to speak to it. */
+/** Reads a `REDIS_URL`: the address of the server or of its Sentinels, and the options of connections. */
 import { isIP } from "node:net";
 import type { SecureContext, ConnectionOptions as TlsOptions } from "node:tls";
 import type { RedisOptions as AllRedisOptions } from "ioredis";
@@ -16,16 +16,16 @@ import { openTlsContext } from "../../util/tls-context.ts";
 /** The library's own type does not fit its own constructor under exact optional properties. */
 export type RedisOptions = Omit<AllRedisOptions, "replyMapping">;
 
-/** Made by `readRedisUrl`; its type says nothing to others. */
+/** A server, as `readRedisUrl` reads it. Only this folder looks into it. */
 export interface RedisServer {
-  /** For messages: where, and which database; never a password. */
+  /** For messages: address and database, never a password. */
   readonly name: string;
   readonly usesTls: boolean;
   readonly db: number;
-  /** For a connection that finds the server by itself, each time anew. */
+  /** Options of a connection that finds the server by itself, again after each loss. */
   readonly options: RedisOptions;
   readonly sentinel: SentinelGroup | undefined;
-  /** For a connection to one given server of the group, or to one Sentinel of it. */
+  /** Options of a connection to one given server of the group, or to one of its Sentinels. */
   optionsOf(address: { host: string; port: number }, kind: "server" | "sentinel"): RedisOptions;
 }
 
@@ -53,7 +53,7 @@ const ALL_FORMS = Object.values(FORMS)
   .map(({ form }) => form)
   .join(" or ");
 
-/** Throws `config_invalid` for a URL or a file that is of no use. */
+/** Throws `config_invalid` for an unusable URL or file. */
 export async function readRedisUrl(
   text: string,
   { caBundleFile }: { readonly caBundleFile: string | undefined },
@@ -69,7 +69,7 @@ export async function readRedisUrl(
   return url.scheme.endsWith("+sentinel") ? behindSentinels(url, rules, tls) : onHost(url, rules, tls);
 }
 
-/** The server that is our own child. */
+/** The server that is a child of this process. */
 export function embeddedRedis(socketPath: string): RedisServer {
   return standalone(
     { path: socketPath },

@@ -1,10 +1,10 @@
-/** What more than one of the Store's contracts speaks of. */
+/** Types that several of the Store's contracts share. */
 import type { Installation } from "../../domain/installation.ts";
 import type { Task } from "../../domain/task.ts";
 
 export interface Page<T> {
   readonly items: readonly T[];
-  /** Pass it back as `cursor` for what follows; undefined at the end. */
+  /** The `cursor` of the next page; undefined at the end. */
   readonly nextCursor: string | undefined;
 }
 export interface PageRequest {
@@ -15,13 +15,13 @@ export interface PageRequest {
 export interface Accepted {
   readonly installation: Installation;
   readonly task: Task;
-  /** True where this request made the task; false where the same one was there, or in flight, already. */
+  /** False where the same task existed already, unfinished or not. */
   readonly created: boolean;
 }
 
-/** Makes a repeated request answer what the first one was answered, for 24 h. */
+/** Makes a repeated request get the first one's answer, for 24 h. */
 export interface IdempotencyClaim {
-  /** Id of the key that asked. */
+  /** Id of the API key of the request. */
   readonly holder: string;
   readonly key: string;
   /** Hash of method, path and body. */

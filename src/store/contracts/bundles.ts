@@ -10,9 +10,8 @@ export interface StoredBundle extends Bundle {
 
 export interface BundleRows {
   /**
-   * Writes the bundle and all packages that came with it, or nothing, unless they are there; notes that the Tenant
-   * uploaded them. Throws `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked
-   * meanwhile.
+   * Writes the bundle and all its packages, or none; existing rows stay. Records that the Tenant uploaded them. Throws
+   * `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile.
    */
   put(
     upload: { readonly bundle: Bundle; readonly packages: readonly Package[] },
@@ -23,8 +22,7 @@ export interface BundleRows {
   list(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<StoredBundle>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
   /**
-   * For whoever uploaded it. Its packages stay for whoever else needs them. Throws `bundle_not_found`, and `conflict`
-   * while it is being installed.
+   * Removes the bundle; its packages stay. Throws `bundle_not_found`, and `conflict` while it is being installed.
    */
   remove(identifier: string, by?: Actor): Promise<void>;
 }

@@ -3,7 +3,7 @@ import type { Dependent, PluginNeed } from "../../domain/plugin-need.ts";
 
 import type { Accepted } from "./answers.ts";
 
-/** One Installation's need of another, as the Package said it. */
+/** One Installation's need of another, as its Package declares it. */
 export interface DependencyLink {
   readonly tenantId: TenantId;
   readonly needingId: InstallationId;
@@ -13,34 +13,34 @@ export interface DependencyLink {
   readonly need: PluginNeed;
 }
 
-/** What became of an Installation that a task let go. */
+/** What happened to an Installation that a task no longer holds. */
 export type DroppedHold =
-  /** Others need it, or somebody asked for it: it stays. */
+  /** It stays: others need it, or it was requested by itself. */
   | { readonly outcome: "kept" }
   | { readonly outcome: "gone" }
   | { readonly outcome: "removing"; readonly removal: Accepted };
 
 /**
- * Who needs whom, and which Installations are there only for a task that has not ended. A task holds what was made for
- * it until it ends: at `ready` they stay, or become those of the task that waits for it; undone, they are let go.
+ * Dependencies between Installations, and the holds of unfinished tasks. A task holds the Installations that were made for
+ * it: once it is `ready` they stay, or the tasks that it was made for hold them; where it is undone, it drops its holds.
  */
 export interface DependencyRows {
-  /** Repeated, it changes nothing. Throws `conflict` where the needed one is being uninstalled, or is gone. */
+  /** Records a dependency; repeated, it changes nothing. Throws `conflict` where the needed one is being uninstalled, or is gone. */
   add(link: DependencyLink): Promise<void>;
-  /** What the Installation needs, with whichever of its Packages. */
+  /** The dependencies of the Installation, with any of its Packages. */
   needsOf(id: InstallationId): Promise<readonly DependencyLink[]>;
-  /** Those that are being uninstalled aside. */
+  /** Installations that need it, without those that are being uninstalled. */
   dependentsOf(id: InstallationId): Promise<readonly Dependent[]>;
-  /** The Installation needs nothing with that Package any more. */
+  /** Removes the Installation's dependencies with that Package. */
   drop(needingId: InstallationId, identifier: string): Promise<void>;
   heldBy(taskId: TaskId): Promise<readonly InstallationId[]>;
-  /** The tasks that an Installation is there for; empty where somebody asked for it by itself. */
+  /** The tasks that hold the Installation; empty where it was requested by itself. */
   holdersOf(id: InstallationId): Promise<readonly TaskId[]>;
   /**
-   * The task needs it no more. Where nobody else does, its uninstall is accepted below the task, which goes on holding
-   * it until it is gone. Dependents that the task holds itself do not count.
+   * Drops the task's hold. Where nothing else needs the Installation, accepts its uninstall below the task, which holds it
+   * until it is gone. Dependents that the task holds itself do not count.
    */
   dropHold(taskId: TaskId, id: InstallationId): Promise<DroppedHold>;
-  /** The task holds nothing any more; what it held stays. */
+  /** Drops all holds of the task; its Installations stay. */
   release(taskId: TaskId): Promise<void>;
 }

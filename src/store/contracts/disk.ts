@@ -1,20 +1,20 @@
-/** What looking after the disk needs of the Store; part of the Store contract. */
+/** The part of the Store contract for disk reports and collections. */
 import type { Actor } from "../../domain/audit.ts";
 import type { DiskCollection, DiskReport } from "../../domain/disk.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 
 export type DiskRunKind = "report" | "dry_run" | "collect";
 
-/** What was asked of the worker that looks after the disk. */
+/** One requested report or collection. */
 export interface DiskRun {
   readonly id: string;
   readonly kind: DiskRunKind;
   readonly createdAt: Date;
-  /** Undefined: it is not done. */
+  /** Undefined while it is not finished. */
   readonly finishedAt: Date | undefined;
   readonly report: DiskReport | undefined;
   readonly collection: DiskCollection | undefined;
-  /** Why it could not be done. */
+  /** Why it failed. */
   readonly cause: FaultJson | undefined;
 }
 
@@ -24,14 +24,14 @@ export type DiskAnswer =
   | { readonly cause: FaultJson };
 
 export interface DiskRunRows {
-  /** Of a report or a dry run that nobody has begun to answer there is one at a time; a collection is audited. */
+  /** Requests a run; joins an unanswered report or dry run of the same kind. A collection is audited. */
   ask(kind: DiskRunKind, by?: Actor): Promise<DiskRun>;
   find(id: string): Promise<DiskRun | undefined>;
-  /** Not done, oldest first. */
+  /** Unfinished runs, oldest first. */
   listAsked(): Promise<readonly DiskRun[]>;
-  /** Writes the answer unless there is one; the newest `keep` finished runs stay. */
+  /** Writes the answer, and removes all but the newest `keep` finished runs. Throws `lease_lost` where there is an answer. */
   finish(id: string, answer: DiskAnswer, keep: number): Promise<void>;
-  /** A collection that nobody asked for: audited, and finished. */
+  /** Writes a finished collection of Berth's own, and audits it. */
   record(collection: DiskCollection, keep: number): Promise<void>;
 }
 
@@ -40,12 +40,12 @@ export interface ImageUse {
   readonly layer: "dependencies" | "package";
   readonly state: "building" | "ready" | "failed" | "deleting";
   readonly imageRef: string | undefined;
-  /** The dependency layer below a Package's image, where it is known. */
+  /** Key of the dependency layer below a Package's image, where it is known. */
   readonly baseKey: string | undefined;
-  /** Grows with each use. */
+  /** Number of uses; grows with each. */
   readonly uses: number;
   readonly lastUsedAt: Date;
-  /** Somebody builds or removes it right now. */
+  /** Someone is building or removing it now. */
   readonly isLeased: boolean;
   /** Pools, Installations and tasks that need it; for a dependency layer, builds on it. */
   readonly heldBy: readonly string[];
@@ -53,21 +53,21 @@ export interface ImageUse {
 
 export interface ImageDisk {
   list(): Promise<readonly ImageUse[]>;
-  /** Notes that these are needed now: what is not needed any more is removed in the order of its last use. */
+  /** Records these images as used now: unneeded ones are removed in the order of their last use. */
   noteNeeded(keys: readonly string[]): Promise<void>;
   /**
-   * `ready -> deleting`, in one statement, only while nothing needs it and its uses are the number that was seen.
-   * Answers the attempt that fences what follows; undefined where somebody needs or holds it. Whoever wants the image
-   * meanwhile waits, and builds it anew. One whose removal was broken off is taken whatever has come to need it.
+   * Sets `ready -> deleting`, in one statement, only while nothing needs the image and its number of uses is unchanged.
+   * Answers the attempt that fences the removal; undefined where something needs or holds the image. A claim meanwhile
+   * waits, and builds it again. An image whose removal was interrupted is taken whatever needs it by now.
    */
   take(
     image: { readonly key: string; readonly uses: number },
     holder: string,
     leaseMs: number,
   ): Promise<number | undefined>;
-  /** Back to `ready`: the Engine would not let it go. */
+  /** Sets it back to `ready`, where the Engine refused the removal. */
   keep(key: string, attempt: number): Promise<void>;
-  /** The image is gone, and its row with it. */
+  /** Removes the row of an image that is gone. */
   drop(key: string, attempt: number): Promise<void>;
 }
 
@@ -82,13 +82,14 @@ export interface PackageUse {
 
 export interface PackageDisk {
   list(): Promise<readonly PackageUse[]>;
-  /** Identifiers of what rows of an earlier daemon name, and no row of Berth. */
+  /** Identifiers in rows of an earlier daemon that no row of Berth has. */
   unadopted(): Promise<readonly string[]>;
-  /** Identifiers of what some Tenant has, in no order; without what runs elsewhere than here. */
+  /** Identifiers that some Tenant has installed, in no order, without those of other kinds of runtime. */
   installed(): Promise<readonly string[]>;
   /**
-   * Removes the row with all that hangs on it, only while nothing needs the Package and it is nobody's, or an upload
-   * older than `uploadDays` (0: however old). An install that is being accepted is waited for. Answers whether it went.
+   * Removes the row with its dependents, only while nothing needs the Package, and neither a Tenant nor the operator has
+   * uploaded it or its upload is older than `uploadDays` (0: uploads stay). Waits for an install that is being accepted.
+   * Answers whether it removed the row.
    */
   take(identifier: string, options: { readonly uploadDays: number }): Promise<boolean>;
 }
@@ -97,28 +98,28 @@ export interface TaskLogUse {
   readonly taskId: string;
   readonly kind: string;
   readonly identifier: string | undefined;
-  /** Undefined: it runs. */
+  /** Undefined while it runs. */
   readonly finishedAt: Date | undefined;
-  /** Of all its events, and of those that a build printed. */
+  /** Bytes of all its events, and of those that a build printed. */
   readonly bytes: number;
   readonly logBytes: number;
-  /** Kept for longer than was asked for, and needed by nobody. */
+  /** Older than `days`, and needed by nothing. */
   readonly isOld: boolean;
 }
 
 export interface TaskDisk {
-  /** False for what is no task at all. */
+  /** False also where there is no such task. */
   isUnfinished(taskId: string): Promise<boolean>;
-  /** Tasks that ended more than `days` ago are old; 0: none is. */
+  /** Tasks that ended more than `days` ago are old; 0: none are. */
   list(days: number): Promise<readonly TaskLogUse[]>;
-  /** Removes what a finished task's build printed; steps, warnings and its end stay. */
+  /** Removes the build output of a finished task; steps, warnings and its end stay. */
   takeLog(taskId: string): Promise<boolean>;
-  /** Removes a finished task that is needed by nobody, with all its events. */
+  /** Removes a finished task that nothing needs, with all its events. */
   take(taskId: string): Promise<boolean>;
 }
 
 export interface RuntimeDisk {
-  /** Pools that are gone and still have a history of ended Runtimes, the newest end older than `olderThanMs`. */
+  /** Removed Pools that still have a history of Runtimes, of which the last ended more than `olderThanMs` ago. */
   listOfGonePools(
     olderThanMs: number,
   ): Promise<readonly { readonly poolKey: string; readonly rows: number }[]>;

@@ -13,15 +13,15 @@ export interface ImageRecord {
   readonly imageRef: string | undefined;
   readonly bytes: number | undefined;
   readonly warnings: readonly string[];
-  /** Why its last build failed, where the same may happen to whoever waited for it. */
+  /** Why its last build failed, where a repetition would fail the same way. */
   readonly cause: FaultJson | undefined;
   readonly createdAt: Date;
 }
 
 export interface ImageRows {
   /**
-   * One build per key, however many ask. A failed one may be claimed again; one that is being removed is held until it
-   * is gone. A claim of what is ready counts as a use. `identifier` is that of the Package whose image it is.
+   * Claims the build of an image: one holder per key. A failed image may be claimed again; one that is being removed is
+   * `held` until it is gone. A claim of a ready image counts as a use. `identifier` is that of the image's Package.
    */
   claim(
     key: string,
@@ -30,11 +30,11 @@ export interface ImageRows {
     leaseMs: number,
     options?: {
       readonly identifier?: string | undefined;
-      /** Of a build that was `held` before: where that one failed with a cause, the claim answers it and takes nothing. */
+      /** True after a `held`: where that build failed with a cause, the claim answers the cause and takes no lease. */
       readonly isWaiting?: boolean;
     },
   ): Promise<ImageClaim>;
-  /** Notes on which dependency layer the Package's image is being built: nobody removes that from now on. */
+  /** Records the dependency layer of the image that is being built: from then on no collection removes the layer. */
   setBase(key: string, attempt: number, baseKey: string): Promise<void>;
   renew(key: string, attempt: number, leaseMs: number): Promise<void>;
   publish(
@@ -43,7 +43,7 @@ export interface ImageRows {
     image: { imageRef: string; bytes: number; warnings: readonly string[] },
   ): Promise<void>;
   fail(key: string, attempt: number, cause?: FaultJson): Promise<void>;
-  /** The image is gone from the Engine: the next claim builds it again. */
+  /** Records that the Engine no longer has the image: the next claim builds it again. */
   forget(key: string): Promise<void>;
   find(key: string): Promise<ImageRecord | undefined>;
   list(): Promise<readonly ImageRecord[]>;

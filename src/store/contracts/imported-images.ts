@@ -1,10 +1,10 @@
-/** Images that another Berth built and exported. Their rows among the images are like those of any other. */
+/** Images that another Berth built and exported. Their rows in `images` are like any other. */
 export interface ImportedImage {
   readonly checksum: string;
   readonly arch: string;
-  /** Of the row in `images`. */
+  /** Key of the row in `images`. */
   readonly imageKey: string;
-  /** As the export's manifest tells it: shown, never relied on. */
+  /** From the export's manifest; for display only. */
   readonly origin: ImageOrigin;
   readonly createdAt: Date;
 }
@@ -18,6 +18,6 @@ export interface ImageOrigin {
 
 export interface ImportedImageRows {
   find(checksum: string, arch: string): Promise<ImportedImage | undefined>;
-  /** A later import of the same Package for the same arch takes the place of the earlier one. */
+  /** Replaces an earlier import of the same Package for the same arch. */
   put(image: Omit<ImportedImage, "createdAt">): Promise<void>;
 }

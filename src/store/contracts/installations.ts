@@ -17,7 +17,7 @@ export interface AcceptInstall {
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
-  /** The task below which the install runs. */
+  /** The parent of the install's task. */
   readonly parentId?: TaskId;
   /** Becomes the task's. */
   readonly input?: Task["input"];
@@ -33,9 +33,9 @@ export type ChangeKind = (typeof CHANGES)[number];
 export interface AcceptChange {
   readonly id: InstallationId;
   readonly kind: ChangeKind;
-  /** What it is to have after an upgrade; any other change finds its own. */
+  /** The identifier after an upgrade; other changes find their own. */
   readonly identifier?: string;
-  /** The task below which the change runs. */
+  /** The parent of the change's task. */
   readonly parentId?: TaskId;
   /** Becomes the task's. */
   readonly input?: Task["input"];
@@ -44,27 +44,27 @@ export interface AcceptChange {
   readonly by?: Actor;
 }
 
-/** What a change brings beside the task's identifier; what is not given stays as it is. */
+/** What the end of a task writes to the Installation beside its identifier; absent fields stay as they are. */
 export interface Published {
   readonly limitsAsked?: LimitsAsked;
   readonly limitsGranted?: Limits;
   readonly limitsWanted?: LimitsWanted;
-  /** How those that changed came into force: the task keeps it, in place of what was planned. */
+  /** How changed limits were applied: the task keeps it, in place of the plan. */
   readonly limitsApplied?: LimitsApplied;
   readonly warnings?: readonly string[];
   readonly trust?: TrustDecision;
   /**
-   * Where another identifier came from. By default a rollback finds its own again, and anything else is an upload:
-   * `package`, with empty `meta`.
+   * The origin of another identifier. By default a rollback restores its earlier one, and any other change has that of an
+   * upload: `package`, with empty `meta`.
    */
   readonly origin?: { readonly source: string; readonly meta: Readonly<Record<string, unknown>> };
 }
 
 export interface UninstallRequest {
   readonly by?: Actor | undefined;
-  /** Also where other Installations need it. */
+  /** True uninstalls it although other Installations need it. */
   readonly force?: boolean;
-  /** The task below which the uninstall runs. */
+  /** The parent of the uninstall's task. */
   readonly parentId?: TaskId;
   /** Becomes the task's. */
   readonly input?: Task["input"];
@@ -72,50 +72,50 @@ export interface UninstallRequest {
 
 export interface InstallationRows {
   /**
-   * The acceptance: Installation and task in one transaction. The same identifier again returns what is there (a
-   * failed one gets a new task); another identifier of the same plugin id, or one being removed, is `conflict`. The
-   * same idempotency key within 24 h returns the first answer, with another hash it is `idempotency_mismatch`.
-   * While the Tenant is being removed it is `conflict`; a key that was revoked meanwhile is `unauthorized`.
+   * Accepts an install: writes Installation and task in one transaction. The same identifier again returns the existing
+   * ones (a failed one gets a new task). Throws `conflict` for another identifier of the same plugin id, and where the
+   * Installation or its Tenant is being removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency
+   * key within 24 h returns the first answer; with another hash it throws `idempotency_mismatch`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**
-   * Marks the Installation `removing`, takes its rows from the platform's tables and writes the task; repeated, returns
-   * the same task. An install in flight ends
-   * as cancelled in the same transaction, so that its worker's next write is `lease_lost`; one with something below it
-   * has that undone first. Throws `dependency_in_use`, with their names, where others need it, unless forced.
+   * Accepts an uninstall: marks the Installation `removing`, removes its rows from the platform's tables and writes the
+   * task; repeated, it returns the same task. An unfinished install ends as cancelled in the same transaction, so that its
+   * worker's next write is `lease_lost`; one with tasks below it undoes these first. Unless forced, throws
+   * `dependency_in_use` with the names of those that need it.
    */
   acceptUninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
   /**
-   * Accepts a change of what is installed. An Installation has one unfinished task at most: the same request again
-   * returns it, any other is `conflict` with its `task_id` and `kind`. An upgrade to what it has already returns the
-   * task that brought it. A disabled one is `disabled` from here on. Throws `installation_not_found`, `plugin_disabled`
-   * for a restart of one, `conflict` for what cannot be done in its state; idempotency as with `acceptInstall`.
+   * Accepts a change of an Installation, which has at most one unfinished task: the same request again returns that, any
+   * other throws `conflict` with its `task_id` and `kind`. An upgrade to the installed identifier returns the task that
+   * installed it. A `disable` applies from here on. Throws `installation_not_found`, `plugin_disabled` for a restart of a
+   * disabled one, `conflict` for a change that its state does not allow; idempotency as with `acceptInstall`.
    */
   acceptChange(request: AcceptChange): Promise<Accepted>;
   find(id: InstallationId): Promise<Installation | undefined>;
   findByPlugin(tenantId: TenantId, pluginId: string): Promise<Installation | undefined>;
-  /** Whether the platform's rows of it are there: it was ready once, or an earlier daemon had it. */
+  /** Whether the platform's tables have its rows: it was ready once, or an earlier daemon had it. */
   isPublished(id: InstallationId): Promise<boolean>;
   list(filter: { tenantId?: TenantId; poolKey?: string }, page: PageRequest): Promise<Page<Installation>>;
-  /** All that changed at or after the moment (by the database's clock, which the answer carries), removed ones by id. */
+  /** Installations that changed at or after the time, and ids of removed ones. Times are those of the database's clock, which the answer has. */
   changedSince(since: Date | undefined): Promise<{
     readonly items: readonly Installation[];
     readonly removed: readonly InstallationId[];
     readonly at: Date;
   }>;
-  /** One that is being removed keeps `removing`: what was seen before the uninstall says nothing any more. */
+  /** Sets the state; one that is being removed keeps `removing`. */
   setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
   setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
-  /** The Pool that it moves to with the end of its task; should the task end otherwise, that Pool goes. */
+  /** Sets the Pool that it moves to once its task is `ready`; where the task ends otherwise, that Pool is removed. */
   setNextPool(id: InstallationId, poolKey: string): Promise<void>;
   /**
-   * The one transaction at the end of every task on an Installation but an uninstall, fenced by the task's attempt:
-   * `plugins` (reference counts), `plugin_declarations` (made sure of), `plugin_installations` (keeps id and time of
-   * creation), one row per provider kind in its own table, all at the task's identifier; the Installation `ready` (or
-   * `disabled`) on its next Pool where it has one, what it had before kept as `previousIdentifier`; the task `ready`,
-   * its `step` and `end` events.
+   * Ends every task on an Installation but an uninstall, in one transaction, fenced by the task's attempt. It writes the
+   * rows of the task's identifier: `plugins` (reference counts), `plugin_declarations` (where missing),
+   * `plugin_installations` (with the same id and creation time), one row per provider kind in its own table; the
+   * Installation `ready` (or `disabled`), on its next Pool where it has one, with the former identifier as
+   * `previousIdentifier`; the task `ready`, with its `step` and `end` events.
    */
   publishReady(taskId: TaskId, attempt: number, published?: Published): Promise<void>;
-  /** The one transaction at the end of an uninstall, fenced likewise: all of the above undone, the Installation gone, the task `ready`. */
+  /** Ends an uninstall in one transaction, fenced likewise: removes all these rows and the Installation, the task is `ready`. */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
 }

@@ -5,16 +5,16 @@ import type { Category, DeclarationJson, ProviderKind } from "../../domain/packa
 import type { PluginStatus } from "../../domain/plugin-status.ts";
 import type { Page, PageRequest } from "./answers.ts";
 
-/** An Installation with what it shows of its Package and its Pool. */
+/** An Installation with the parts of its Package and its Pool that lists show. */
 export interface Installed {
   readonly installation: Installation;
   readonly category: Category;
   readonly status: PluginStatus;
-  /** Undefined where it was not asked for. */
+  /** Undefined where it was not requested. */
   readonly declaration: DeclarationJson | undefined;
 }
 
-/** All of them have to fit. */
+/** All conditions must match. */
 export interface InstalledFilter {
   readonly tenantId: TenantId;
   readonly category?: Category;
@@ -22,14 +22,14 @@ export interface InstalledFilter {
   readonly status?: PluginStatus;
   readonly source?: string;
   readonly pluginId?: string;
-  /** In plugin id, label or description, in any language and in any case. */
+  /** Part of plugin id, label or description, in any language, whatever the case. */
   readonly text?: string;
 }
 
-/** What one Installation offers of one kind. */
+/** The provider of one kind that an Installation offers. */
 export interface InstalledProvider {
   readonly kind: ProviderKind;
-  /** Its own, without author or plugin. */
+  /** Its own name, without author and plugin. */
   readonly name: string;
   readonly installation: Installation;
   readonly status: PluginStatus;
@@ -37,22 +37,22 @@ export interface InstalledProvider {
   readonly declaration: unknown;
 }
 
-/** What a Tenant has, for those who ask. Newest first; nothing here is written. */
+/** Read-only lists of a Tenant's Installations and providers, newest first. */
 export interface InstalledRows {
   /**
-   * With `declarationBytesMax`, Declarations too: the page ends early where they come to more than that, yet holds one
-   * item at least. 0: without Declarations.
+   * Declarations are included up to `declarationBytesMax` bytes in total: the page ends early beyond that, but has at least
+   * one item. 0: without Declarations.
    */
   list(
     filter: InstalledFilter,
     page: PageRequest & { readonly declarationBytesMax: number },
   ): Promise<Page<Installed>>;
   find(id: InstallationId): Promise<Installed | undefined>;
-  /** Of Installations that have been ready once and are not being removed; bounded like `list`. */
+  /** Providers of Installations that have been ready once and are not being removed; bounded like `list`. */
   providers(
     filter: { readonly tenantId: TenantId; readonly kind?: ProviderKind },
     page: PageRequest & { readonly declarationBytesMax: number },
   ): Promise<Page<InstalledProvider>>;
-  /** Full names, `author/plugin/provider`, of what `providers` finds, in order of the alphabet. */
+  /** Full names, `author/plugin/provider`, of the providers that `providers` lists, in alphabetical order. */
   providerNames(tenantId: TenantId, kind: ProviderKind): Promise<readonly string[]>;
 }

@@ -6,17 +6,17 @@ import type { Page, PageRequest } from "./answers.ts";
 export interface ApiKey {
   readonly id: string;
   readonly name: string;
-  /** First characters of the key, to tell keys apart. */
+  /** First characters of the key, to recognise it by. */
   readonly hint: string;
   /** SHA-256 of the key, hex. */
   readonly hash: string;
-  /** Undefined: an operator's key. */
+  /** Undefined for an operator's key. */
   readonly tenantId: TenantId | undefined;
   readonly scopes: readonly Scope[];
   readonly createdAt: Date;
-  /** Undefined: it does not expire. */
+  /** Undefined where it does not expire. */
   readonly expiresAt: Date | undefined;
-  /** To the minute or so; undefined: never. */
+  /** Last use, exact to about a minute; undefined: never used. */
   readonly lastUsedAt: Date | undefined;
   readonly revokedAt: Date | undefined;
 }
@@ -29,10 +29,10 @@ export interface KeyRows {
   ): Promise<ApiKey>;
   /** Repeated, it does nothing. */
   revoke(id: string, by?: Actor): Promise<ApiKey>;
-  /** All that were not revoked. */
+  /** All keys that are not revoked. */
   list(): Promise<readonly ApiKey[]>;
-  /** Revoked and expired ones too. */
+  /** One page of all keys, with revoked and expired ones. */
   page(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<ApiKey>>;
-  /** One statement for any number of keys; an earlier time than the one that is known changes nothing. */
+  /** Records last uses, in one statement for any number of keys; a time before the recorded one changes nothing. */
   noteUse(uses: readonly { readonly id: string; readonly at: Date }[]): Promise<void>;
 }

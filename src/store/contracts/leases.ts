@@ -1,8 +1,8 @@
-/** One holder at a time of whatever has a name, among all processes. Nothing is left of a lease that was given back. */
+/** Named leases: one holder at a time among all processes. A released lease leaves no row. */
 export interface LeaseRows {
-  /** False while another holder's stands. */
+  /** False while another holder has it. */
   take(name: string, holder: string, leaseMs: number): Promise<boolean>;
-  /** Throws `lease_lost` where another one has it, or it is gone. */
+  /** Throws `lease_lost` where another holder has it, or it is gone. */
   renew(name: string, holder: string, leaseMs: number): Promise<void>;
   release(name: string, holder: string): Promise<void>;
   isTaken(name: string): Promise<boolean>;

@@ -9,10 +9,10 @@ export interface StoredPackage extends Package {
 
 export interface PackageStoreRows {
   /**
-   * Writes the package and its `plugin_declarations` row unless they are there; notes that the Tenant uploaded it.
-   * Throws `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile. With
-   * `upgrade`, or where a Tenant's settings say so, each Installation of an older version gets its `upgrades` line:
-   * of that Tenant, or of all where the operator uploads.
+   * Writes the package and its `plugin_declarations` row where they are missing, and records that the Tenant uploaded it.
+   * With `upgrade`, or where a Tenant's settings say so, it also records an upgrade in `upgrades` for each Installation of
+   * an older version, of that Tenant, or of all Tenants where the operator uploads. Throws `conflict` while the Tenant is
+   * being removed, `unauthorized` for a key that was revoked meanwhile.
    */
   put(
     pkg: Package,
@@ -25,6 +25,6 @@ export interface PackageStoreRows {
     page: PageRequest,
   ): Promise<Page<StoredPackage>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
-  /** Whether the marketplace gave it, and so gives it to everybody. */
+  /** Whether it came from the marketplace, and so is available to everyone. */
   isFromMarketplace(identifier: string): Promise<boolean>;
 }

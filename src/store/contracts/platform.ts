@@ -1,7 +1,7 @@
 /**
- * Questions over the daemon's own tables, in the platform's terms: pages by number, rows by their ids. What stands in
- * these tables is published: an install that is not ready yet has no row, and an upgrade under way shows what was there
- * before. Nothing here is written.
+ * Read-only queries over the daemon's tables, in the platform's terms: pages by number, rows by their ids. These tables
+ * contain what is published: an install that is not ready yet has no row, and during an upgrade they have the former
+ * version.
  */
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { DeclarationJson, ProviderKind } from "../../domain/package.ts";
@@ -12,7 +12,7 @@ export interface PlatformInstallation {
   readonly tenantId: TenantId;
   /** `author/name` */
   readonly pluginId: string;
-  /** `author/name:version@checksum`; what an earlier daemon wrote may break that rule. */
+  /** `author/name:version@checksum`; rows of an earlier daemon may have another form. */
   readonly identifier: string;
   /** `local`, `remote` or `serverless` */
   readonly runtimeType: string;
@@ -27,7 +27,7 @@ export interface PlatformInstallation {
 /** The kinds that have a table of their own. */
 export type PlatformProviderKind = Exclude<ProviderKind, "endpoint">;
 
-/** A row of `tool_installations` or of one of its sisters. */
+/** A row of `tool_installations` or of another kind's table. */
 export interface PlatformProvider {
   readonly id: string;
   readonly tenantId: TenantId;
@@ -52,23 +52,23 @@ export interface NumberedPage {
 }
 
 /**
- * Lists are newest first, and rows of one moment have an order too: pages have neither gaps nor repetitions while
+ * Lists are newest first, with a fixed order of rows of the same time: pages have neither gaps nor repetitions while
  * nothing changes.
  */
 export interface PlatformRows {
   findInstallation(tenantId: TenantId, pluginId: string): Promise<PlatformInstallation | undefined>;
-  /** Another Tenant's is as if it did not exist, and so is what is no UUID. */
+  /** Undefined also for another Tenant's, and for an id that is no UUID. */
   findInstallationById(tenantId: TenantId, id: string): Promise<PlatformInstallation | undefined>;
   listInstallations(tenantId: TenantId, page: NumberedPage): Promise<readonly PlatformInstallation[]>;
   countInstallations(tenantId: TenantId): Promise<number>;
-  /** Those that there are. */
+  /** The existing ones among these. */
   installationsOf(tenantId: TenantId, pluginIds: readonly string[]): Promise<readonly PlatformInstallation[]>;
   listProviders(
     tenantId: TenantId,
     kind: PlatformProviderKind,
     page: NumberedPage,
   ): Promise<readonly PlatformProvider[]>;
-  /** The first that the plugin has. */
+  /** The plugin's first one. */
   findProvider(
     tenantId: TenantId,
     kind: PlatformProviderKind,
@@ -83,13 +83,13 @@ export interface PlatformRows {
   pluginIds(tenantId: TenantId, kind: PlatformProviderKind): Promise<readonly string[]>;
   /** Newest Installation first. */
   modelBindings(tenantId: TenantId): Promise<readonly PlatformBinding[]>;
-  /** Whether a Tenant has exactly this. */
+  /** Whether a Tenant has exactly this identifier installed. */
   isInstalledAnywhere(identifier: string): Promise<boolean>;
   /** Some of the packages whose Declarations name this icon. */
   identifiersShowing(assetId: string): Promise<readonly string[]>;
   /**
-   * By identifier, as `plugin_declarations` has them, or `plugins` for those of a connected developer. One that is not
-   * there, or is no JSON object, is missing.
+   * Declarations by identifier, from `plugin_declarations`, or from `plugins` for those of a connected developer. A missing
+   * one, or one that is no JSON object, is left out.
    */
   declarations(identifiers: readonly string[]): Promise<ReadonlyMap<string, DeclarationJson>>;
 }

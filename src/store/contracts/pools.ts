@@ -3,7 +3,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Pool } from "../../domain/runtime.ts";
 
 export interface PoolRows {
-  /** Makes the Pool or updates image reference, limits and `wanted`; `uidOffset` is given once and never reused while it exists. */
+  /** Creates the Pool, or updates image reference, limits and `wanted`. `uidOffset` is assigned once and not reused while the Pool exists. */
   ensure(
     pool: Pick<
       Pool,
@@ -25,30 +25,30 @@ export interface PoolRows {
     state: { state: Pool["state"]; cause: FaultJson | undefined; nextStartAt: Date | undefined },
   ): Promise<void>;
   setWanted(key: string, wanted: boolean): Promise<void>;
-  /** Where no Installation (not `removed`) points to it: it is not wanted any more, and the answer is true. */
+  /** Sets `wanted` to false where no Installation (not `removed`) points to it; answers whether it did. */
   unwantUnused(key: string): Promise<boolean>;
-  /** Where no enabled Installation points to it: it is not wanted any more, and the answer is true. */
+  /** Sets `wanted` to false where no enabled Installation points to it; answers whether it did. */
   unwantIdle(key: string): Promise<boolean>;
-  /** Unless an Installation (not `removed`) points to it; answers whether it is gone. */
+  /** Removes it unless an Installation (not `removed`) points to it; answers whether it is gone. */
   removeUnused(key: string): Promise<boolean>;
-  /** Takes or renews the lease for this holder; undefined while another's stands. */
+  /** Takes or renews the lease for this holder; undefined while another holder has it. */
   claim(key: string, holder: string, leaseMs: number): Promise<Pool | undefined>;
-  /** Answers the keys of the Pools that the holder let go. */
+  /** Releases all leases of the holder; answers the keys of their Pools. */
   releaseAll(holder: string): Promise<readonly string[]>;
   /**
-   * A request to whoever holds the lease: start it as an install does, whatever its state. The answer is the request's
-   * number: once `startAnswered` has reached it, `startFault` says how the start went.
+   * Requests the lease's holder to start the Pool as an install does, whatever its state. Answers the request's number:
+   * once `startAnswered` has reached it, `startFault` has the result of the start.
    */
   askStart(key: string): Promise<number>;
   /**
-   * Such a request that only a Runtime answers which is newer than all that there are, or, with limits, one that runs
-   * under these. They become the Pool's once it serves, and are forgotten where it could not start.
+   * As `askStart`, but answered only by a Runtime that is newer than all existing ones, or, with limits, by one that
+   * runs under these. The limits become the Pool's once it serves, and are dropped where it could not start.
    */
   askReplace(key: string, limits: Limits | undefined): Promise<number>;
-  /** The request is wanted no more; whatever was started for it serves or goes. */
+  /** Withdraws the request; a Runtime that was started for it serves or is removed. */
   withdraw(key: string, asked: number): Promise<void>;
-  /** Answers every request up to the number; undefined: it serves. */
+  /** Answers every request up to the number; without a fault the Pool serves. */
   answerStart(key: string, asked: number, fault: FaultJson | undefined): Promise<void>;
-  /** The same for the removal of a Pool that is not wanted; whoever needs it again (`ensure`) takes it back. */
+  /** Requests the removal of a Pool that is not wanted; `ensure` withdraws it. */
   askRemoval(key: string, asked: boolean): Promise<void>;
 }

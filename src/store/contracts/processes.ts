@@ -7,7 +7,7 @@ export interface ProcessRecord {
 }
 
 export interface ProcessRows {
-  /** Says that the process lives, and will for `aliveMs` by the database's clock; repeated, it extends that. */
+  /** Records that the process is alive for `aliveMs` by the database's clock; repeated, it extends that. */
   announce(process: Omit<ProcessRecord, "startedAt">, aliveMs: number): Promise<void>;
   listLive(): Promise<readonly ProcessRecord[]>;
   leave(id: string): Promise<void>;

@@ -1,7 +1,7 @@
-/** The READMEs of packages, in the daemon's table: made when somebody first asks for one. */
+/** The READMEs of packages, in the daemon's table: written at the first request for one. */
 export interface ReadmeRows {
-  /** By language; empty where none have been kept. */
+  /** The READMEs by language; empty where none are stored. */
   find(identifier: string): Promise<ReadonlyMap<string, string>>;
-  /** Keeps them unless some are there; once, however many ask at the same time. Nothing for a package that is not here. */
+  /** Writes them where there are none; once, however many do so at the same time. Does nothing for an unknown package. */
   put(identifier: string, readmes: ReadonlyMap<string, string>): Promise<void>;
 }

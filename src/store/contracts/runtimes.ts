@@ -4,9 +4,9 @@ import type { RuntimeAction, RuntimeEnd, RuntimeRecord } from "../../domain/runt
 
 export interface RuntimeRows {
   /**
-   * Reserves its memory until it ends. Throws `host_full`, and makes nothing, where all that lives and this one are
-   * granted more than the host's budget, `quota_memory` where those of its Tenant are granted more than the Tenant may
-   * have; of several who ask at the same moment none slips past.
+   * Creates a Runtime and reserves its memory until it ends. Throws, and creates nothing, `host_full` where all living
+   * Runtimes and this one would exceed the host's budget, and `quota_memory` where those of its Tenant would exceed the
+   * Tenant's quota, also for simultaneous calls.
    */
   create(
     runtime: Pick<RuntimeRecord, "id" | "poolKey" | "slot" | "generation" | "containerName" | "specHash"> &
@@ -14,8 +14,8 @@ export interface RuntimeRows {
     reservation?: MemoryReservation,
   ): Promise<RuntimeRecord>;
   /**
-   * What it reserves from now on, of one that lives. More than before is refused as `create` refuses, and then nothing
-   * changes; `undefined` as budget judges nothing: it has that much already.
+   * Changes the reservation of a living Runtime. An increase is refused as by `create`, and nothing changes then; an
+   * undefined budget skips that check, for memory that it has already.
    */
   reserve(
     id: RuntimeId,
@@ -25,22 +25,22 @@ export interface RuntimeRows {
   setContainer(id: RuntimeId, containerId: string): Promise<void>;
   setState(id: RuntimeId, state: "ready" | "draining"): Promise<void>;
   end(id: RuntimeId, end: RuntimeEnd): Promise<void>;
-  /** All that have not ended, or those of one Pool. */
+  /** All living Runtimes, or those of one Pool. */
   listLive(poolKey?: string): Promise<readonly RuntimeRecord[]>;
-  /** What Berth did about an end. */
+  /** Records what Berth did about the end of a Runtime. */
   noteAction(id: RuntimeId, action: RuntimeAction): Promise<void>;
   listOfPool(poolKey: string, limit: number): Promise<readonly RuntimeRecord[]>;
   /**
-   * Those of a plugin that served a Tenant, by Pools of its own or by shared ones, and had not ended before `since`; the
-   * newest first.
+   * Runtimes of a plugin that served a Tenant, in Pools of its own or shared ones, and had not ended before `since`; newest
+   * first.
    */
   listOfPlugin(
     filter: { readonly tenantId: TenantId; readonly pluginId: string; readonly since: Date },
     limit: number,
   ): Promise<readonly RuntimeRecord[]>;
-  /** Removes at most `limit` that ended more than so many days ago; answers how many. */
+  /** Removes at most `limit` Runtimes that ended more than `days` ago; answers how many. */
   purge(olderThanDays: number, limit: number): Promise<number>;
   find(id: RuntimeId): Promise<RuntimeRecord | undefined>;
-  /** Greater than that of every Runtime that the Pool has had. */
+  /** Greater than the number of every Runtime that the Pool has had. */
   nextGeneration(poolKey: string): Promise<number>;
 }

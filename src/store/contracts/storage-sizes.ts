@@ -1,18 +1,18 @@
 import type { TenantId } from "../../domain/ids.ts";
 
-/** How much each plugin keeps, in the daemon's table: its quota counts from there when it takes over again. */
+/** Bytes of each plugin's storage, in the daemon's table: if the daemon takes over again, its quota starts from there. */
 export interface StorageSizes {
-  /** In place of what stands there. For one plugin of one Tenant, one call at a time. */
+  /** Replaces the size. For one plugin of one Tenant, one call at a time. */
   set(of: { readonly tenantId: string; readonly pluginId: string; readonly bytes: number }): Promise<void>;
   /**
-   * As `set`, of what is about to be written. Throws `quota_disk`, and keeps what stands there, where the Tenant would keep
-   * more than it may; what is no more than before always fits. Of several at once none slips past.
+   * As `set`, before a write. Throws `quota_disk`, and changes nothing, where the Tenant would exceed its quota, also for
+   * simultaneous calls. A size that is not larger than before always fits.
    */
   reserve(of: {
     readonly tenantId: string;
     readonly pluginId: string;
     readonly bytes: number;
   }): Promise<void>;
-  /** Of one plugin; without, of all of the Tenant. Repeated, it does nothing. */
+  /** Removes the size of one plugin, or of all of the Tenant. Repeated, it does nothing. */
   remove(of: { readonly tenantId: TenantId; readonly pluginId?: string }): Promise<void>;
 }

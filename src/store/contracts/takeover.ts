@@ -3,11 +3,11 @@ import type { InstallationId, TaskId, TenantId } from "../../domain/ids.ts";
 import type { Limits, LimitsAsked } from "../../domain/limits.ts";
 import type { Package } from "../../domain/package.ts";
 
-/** What a look at the daemon's rows has found and done. */
+/** What one page of a takeover did. */
 export interface Adopted {
-  /** Installations that are Berth's from now on. */
+  /** Installations that were taken over. */
   readonly installations: number;
-  /** Rows of `plugins` whose count of installations was wrong or that were missing. */
+  /** Rows of `plugins` that were missing or had a wrong count of installations. */
   readonly countsMended: number;
   /** Installations whose count of endpoints was wrong. */
   readonly endpointCountsMended: number;
@@ -15,18 +15,18 @@ export interface Adopted {
 
 /** Rows of the daemon that stay as they are. */
 export interface LeftAlone {
-  /** By what runs them: `remote`, `serverless`. */
+  /** Counts by kind of runtime: `remote`, `serverless`. */
   readonly runtimes: Readonly<Record<string, number>>;
   /** Installations without a tenant, a plugin id or an identifier. */
   readonly incomplete: number;
-  /** Identifiers that somebody has installed and that no declaration stands for. */
+  /** Installed identifiers without a declaration. */
   readonly withoutDeclaration: number;
 }
 
 export interface TakeoverProgress {
-  /** All that were taken over and are still there. */
+  /** All Installations that were taken over and still exist. */
   readonly total: number;
-  /** Their package has not been looked at yet. */
+  /** Those whose package has not been read yet. */
   readonly unread: number;
   readonly waiting: number;
   readonly building: number;
@@ -34,20 +34,20 @@ export interface TakeoverProgress {
   readonly failed: number;
 }
 
-/** Where one of those that are not ready yet stands: from 1. */
+/** The place of one that is not ready yet, from 1. */
 export interface TakeoverPlace {
   readonly place: number;
   readonly of: number;
 }
 
 /**
- * Installations that were there before Berth. One is taken over once, whoever starts: its row is made where there is none,
- * together with the task that makes it ready, in one transaction. Such a task is nobody's to claim until it is handed out.
+ * Installations of dify-plugin-daemon. Each is taken over once, whichever process starts: one transaction writes its row,
+ * where there is none, and the task that makes it ready. Such a task cannot be claimed until `releaseTasks` releases it.
  */
 export interface TakeoverRows {
   /**
-   * Takes over up to `limit` rows after `after`, by id. `last` is undefined where there were none left. Counters of what
-   * is taken over are mended; nothing else of the daemon's rows changes. Limits are those until the package was read.
+   * Takes over one page of rows after `after`, by id. `last` is undefined at the end. Corrects the daemon's counters for
+   * these rows and changes nothing else of its rows. `limits` apply until the package is read.
    */
   adopt(page: {
     readonly after: string | undefined;
@@ -55,15 +55,15 @@ export interface TakeoverRows {
     readonly limits: Limits;
   }): Promise<Adopted & { readonly last: string | undefined }>;
   leftAlone(): Promise<LeftAlone>;
-  /** Ends as failed up to `limit` of the daemon's install tasks that a stopped daemon left running; answers how many. */
+  /** Ends as failed up to `limit` install tasks that a stopped daemon left unfinished; answers how many. */
   endDaemonTasks(limit: number): Promise<number>;
-  /** Identifiers of packages to be read, in order of need. */
+  /** Identifiers of packages to read, in order of need. */
   unread(limit: number): Promise<readonly string[]>;
-  /** Identifiers after `after` that have a declaration and no package, by the alphabet. */
+  /** Identifiers after `after` with a declaration and no package, in alphabetical order. */
   declared(after: string, limit: number): Promise<readonly string[]>;
   /**
-   * Writes the package unless it is there, and gives the Installations that were taken over with it what it asks. The
-   * daemon's declaration stays; where there was none, it is written.
+   * Writes the package where it is missing, and sets limits and warnings of the Installations that were taken over with it.
+   * The daemon's declaration stays; a missing one is written.
    */
   keepPackage(
     pkg: Package,
@@ -73,9 +73,9 @@ export interface TakeoverRows {
       readonly warnings: readonly string[];
     },
   ): Promise<void>;
-  /** Ends as failed what was taken over with a package that cannot be read; answers how many. */
+  /** Fails Installations that were taken over with a package that cannot be read; answers how many. Repeat until it is 0. */
   fail(identifier: string, cause: FaultJson): Promise<number>;
-  /** Failed ones whose package has come since. */
+  /** Failed ones whose package has been uploaded since. */
   arrived(limit: number): Promise<
     readonly {
       readonly installationId: InstallationId;
@@ -84,14 +84,14 @@ export interface TakeoverRows {
     }[]
   >;
   /**
-   * Lets go the tasks that are next: so many that at most `neededMax` of those that somebody waits for, and
-   * `othersMax` of the others, are at work.
+   * Releases the next tasks: as many as make at most `neededMax` run of those that calls wait for, and `othersMax` of the
+   * others.
    */
-  handOut(bounds: {
+  releaseTasks(bounds: {
     readonly neededMax: number;
     readonly othersMax: number;
   }): Promise<readonly { readonly id: TaskId; readonly attempt: number }[]>;
-  /** Moves it to the front; undefined where it is none of those that are not ready yet. */
+  /** Moves it to the front; undefined where it is ready or was not taken over. */
   raise(id: InstallationId): Promise<TakeoverPlace | undefined>;
   progress(): Promise<TakeoverProgress>;
 }

@@ -5,61 +5,63 @@ import type { TenantTask } from "../../domain/task.ts";
 import type { TenantQuotas, TenantUsage } from "../../domain/tenant-quotas.ts";
 import type { Page, PageRequest } from "./answers.ts";
 
-/** What a Tenant has, counted when it was asked for. */
+/** A Tenant with counts of what it has now. */
 export interface TenantRecord {
   readonly id: TenantId;
   readonly createdAt: Date;
-  /** The task that removes it, also one that failed; undefined: it stays. */
+  /** The task that removes it, also a failed one; undefined where it stays. */
   readonly removingTaskId: TaskId | undefined;
   readonly installations: Readonly<Record<InstallationState, number>>;
-  /** That the Tenant uploaded, and their archives' bytes. */
+  /** Packages that the Tenant uploaded, and the bytes of their archives. */
   readonly packages: number;
   readonly packageBytes: number;
-  /** Neither revoked nor expired. */
+  /** Keys that are neither revoked nor expired. */
   readonly keys: number;
-  /** Ready ones in Pools of its own: those of shared Pools are nobody's. */
+  /** Ready Runtimes in its own Pools; those of shared Pools count for no Tenant. */
   readonly runtimes: number;
 }
 
 export interface RemovalAccepted {
   readonly task: TenantTask;
-  /** False where the removal was under way, or over, already. */
+  /** False where the removal was already accepted or finished. */
   readonly created: boolean;
 }
 
-/** A Tenant is there from its first key, upload or Installation until it is removed; then it may come back as new. */
+/** A Tenant exists from its first key, upload or Installation until it is removed; then it may come back as new. */
 export interface TenantRows {
   list(page: PageRequest): Promise<Page<TenantRecord>>;
   find(id: TenantId): Promise<TenantRecord | undefined>;
   /**
-   * In one transaction: the task, all keys of the Tenant revoked, its Installations marked `removing` and their
-   * installs cancelled. Repeated, the same task; a new one where that failed. Throws `not_found`.
+   * Accepts the removal in one transaction: writes the task, revokes all keys of the Tenant, marks its Installations
+   * `removing` and cancels their installs. Repeated, it returns the same task, or a new one where that failed. Throws
+   * `not_found`.
    */
   acceptRemoval(id: TenantId, by?: Actor): Promise<RemovalAccepted>;
   /**
-   * The one transaction at its end, fenced by the task's attempt: every row of the Tenant goes but keys, audit
-   * events and this task; the counts of what went are `progress` events. Throws `conflict` while an Installation is left.
+   * Ends the removal in one transaction, fenced by the task's attempt: removes every row of the Tenant but keys, audit
+   * events and this task, and writes the counts of removed rows as `progress` events. Throws `conflict` while the Tenant
+   * has an Installation.
    */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
-  /** The defaults for a Tenant that is not there. */
+  /** The defaults for an unknown Tenant. */
   settings(id: TenantId): Promise<TenantSettings>;
   /** Throws `conflict` while the Tenant is being removed. */
   setSettings(id: TenantId, settings: TenantSettings, by?: Actor): Promise<void>;
-  /** What holds of a Tenant of which nothing was said: the operator's settings. */
+  /** Quotas of a Tenant without its own: the operator's settings. */
   readonly defaultQuotas: TenantQuotas;
-  /** What was said of it; nothing for a Tenant that is not there. */
+  /** The Tenant's own quotas; none for an unknown Tenant. */
   quotas(id: TenantId): Promise<{ readonly quotas: TenantQuotas; readonly usage: TenantUsage }>;
-  /** What was said of those that have a quota of disk or calls of their own. */
+  /** Tenants with their own quota of disk or calls. */
   listQuotas(): Promise<ReadonlyMap<TenantId, TenantQuotas>>;
   /**
-   * Holds for what is accepted and started from then on; what is there stays. It goes with the Tenant. Throws `conflict`
-   * while the Tenant is being removed.
+   * Sets the Tenant's own quotas, until it is removed. They apply to what is accepted and started from then on. Throws
+   * `conflict` while the Tenant is being removed.
    */
   setQuotas(id: TenantId, changes: Partial<TenantQuotas>, by?: Actor): Promise<void>;
 }
 
-/** What is kept of a Tenant's choices. */
+/** Settings of a Tenant. */
 export interface TenantSettings {
-  /** Each of its Installations follows every newer version that it, or the operator, uploads. */
+  /** Upgrade each of its Installations to every newer version that it, or the operator, uploads. */
   readonly upgrade: boolean;
 }

@@ -39,11 +39,10 @@ import { createStorageSizes } from "./tenants/storage-sizes.ts";
 import { createTenantRows } from "./tenants/tenants.ts";
 
 /**
- * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and brings it to the newest
- * migration. Throws `config_invalid` for a URL that is of no use, `store_mismatch` for a server that is too old or
- * tables that Berth cannot use, `data_folder_locked` where another process has the embedded database open,
- * `store_unavailable`, with what was tried where and why it failed, when none answered in time. A start that fails
- * leaves nothing open.
+ * Opens the database of `databaseUrl`, or the embedded one in `<dataFolder>/pglite`, and applies all migrations. Throws
+ * `config_invalid` for an unusable URL, `store_mismatch` for a server that is too old or tables that Berth cannot use,
+ * `data_folder_locked` where another process has the embedded database open, and `store_unavailable`, with the server and
+ * the reason, where none answered in time. A failed start leaves nothing open.
  */
 export async function openStore(options: ConnectionOptions): Promise<Store> {
   const scope = new Scope();
@@ -59,7 +58,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
     });
     const instanceId = await connection.reached(async () => {
       await db.run(() =>
-        connection.unhurried(async (pool) =>
+        connection.withoutTimeLimit(async (pool) =>
           migrate({ adapter: await new PrismaPg(pool).connect(), log: options.log }),
         ),
       );
@@ -105,7 +104,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
   }
 }
 
-/** Of several processes that start on an empty database one makes the id and all read it. */
+/** Of several processes that start on an empty database one writes the id, and all read it. */
 async function makeSureOfInstanceId(db: Database): Promise<string> {
   const value = Array.from({ length: 8 }, () => randomInt(36).toString(36)).join("");
   return db.run(async (prisma) => {
@@ -115,9 +114,9 @@ async function makeSureOfInstanceId(db: Database): Promise<string> {
 }
 
 /**
- * Tells the databases of servers apart, also a copy from its original: the id that a server is given when it is made
- * (a physical copy keeps it), and the database's own number in it, which a dump does not hold. A server that hides its
- * id is told by the number alone.
+ * An id that differs between databases, also between a copy and its original: the id that a server gets when it is
+ * created (a physical copy keeps it), and the database's number in it, which a dump does not contain. Where a server hides
+ * its id, only the number counts.
  */
 async function readDatabaseId(db: Database): Promise<string> {
   const [{ oid } = { oid: 0 }] = await db.run(

@@ -13,11 +13,9 @@ import type { InstallationRequests } from "../../../src/installation/contracts.t
 import { createPackageKeeper } from "../../../src/installation/packages/package-keeper.ts";
 import { createPackageUploads } from "../../../src/installation/packages/package-uploads.ts";
 import { createInstallationRequests } from "../../../src/installation/requests/installation-requests.ts";
-import {
-  createTaskHandler,
-  TASK_RUNNER_DEFAULTS,
-  type TaskRunnerDeps,
-} from "../../../src/installation/task-engine/runner.ts";
+import { createStepTable, type StepTableDeps } from "../../../src/installation/steps/step-table.ts";
+import { TASK_RUNNER_DEFAULTS } from "../../../src/installation/task-engine/runner-deps.ts";
+import { createTaskHandler } from "../../../src/installation/task-engine/task-runner.ts";
 import { silentLog } from "../../../src/observe/log.ts";
 import { packFolder } from "../../../src/packages/archive/pack.ts";
 import { openDiskPackages } from "../../../src/packages/disk/disk-packages.ts";
@@ -79,7 +77,7 @@ export interface TestWorker {
   run(taskId: TaskId, signal?: AbortSignal): Promise<void>;
 }
 
-export type WorkerOptions = Partial<Omit<TaskRunnerDeps, "queue" | "keeper" | "tasks">> & {
+export type WorkerOptions = Partial<Omit<StepTableDeps, "queue" | "keeper">> & {
   readonly queue?: LocalQueue;
   /** Of the task and of its builds. */
   readonly leaseMs?: number;
@@ -169,7 +167,7 @@ function createWorker(
   const pollMs = 250;
   const trust = testTrust(store);
   const requests = createInstallationRequests({ store, queue, limits: POLICY, log: silentLog });
-  const handler = createTaskHandler({
+  const steps = {
     requests,
     uploads: createPackageUploads({
       ...{ packages, store, clock: systemClock, log: silentLog, limits: POLICY, reader, trust },
@@ -181,7 +179,6 @@ function createWorker(
     store,
     clock: systemClock,
     log: silentLog,
-    worker: `worker-${randomUUID()}`,
     instanceId: store.instanceId,
     cleanupMs: 10_000,
     settings: buildSettings(folder),
@@ -191,7 +188,7 @@ function createWorker(
     archives: DEFAULT_READ_OPTIONS,
     reader,
     trust,
-    isolation: { default: "tenant", plugins: {} },
+    isolation: { default: "tenant", plugins: {} } as const,
     sharedLimits: LIMITS,
     limits: POLICY,
     ...deps,
@@ -199,7 +196,15 @@ function createWorker(
     keeper,
     leaseMs,
     pollMs,
+  };
+  const handler = createTaskHandler({
+    store: steps.store,
+    clock: steps.clock,
+    log: steps.log,
+    queue,
+    worker: `worker-${randomUUID()}`,
     tasks: { ...TASK_RUNNER_DEFAULTS, leaseMs, pollMs, retryFirstMs: 10, retriesMax: 1 },
+    steps: createStepTable(steps),
   });
   return {
     keeper,

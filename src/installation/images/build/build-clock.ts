@@ -4,7 +4,7 @@ import { Deadline } from "../../../util/deadline.ts";
 import { IdleClock } from "../../../util/idle-clock.ts";
 import type { BuildLimits } from "./settings.ts";
 
-/** Runs the work under the total clock: past it, its signal aborts with `build_timeout`. */
+/** Runs the work; after `totalMs` its signal aborts with `build_timeout`. */
 export async function underTotalClock<T>(
   { totalMs }: Pick<BuildLimits, "totalMs">,
   signal: AbortSignal,
@@ -18,7 +18,7 @@ export async function underTotalClock<T>(
 
 /** Its signal aborts with `build_no_progress` when `noProgressMs` pass without a call of `heard`. */
 export function startProgressClock({ noProgressMs }: Pick<BuildLimits, "noProgressMs">): IdleClock {
-  const message = `The build did nothing for ${noProgressMs} ms: it neither printed, nor received, nor wrote.`;
+  const message = `The build made no progress for ${noProgressMs} ms: it printed, received and wrote nothing.`;
   const late = () => new Fault("build_no_progress", message, { details: { noProgressMs } });
   return new IdleClock({ ms: noProgressMs, late });
 }

@@ -7,7 +7,7 @@ import type { BuildLimits } from "./settings.ts";
 const EXIT_POLL_MS = 20;
 
 export interface BuildContainer {
-  /** Deterministic: a worker that was killed leaves this name behind, and the next one clears it away. */
+  /** Deterministic: the next worker finds and removes a container of this name that a killed one left. */
   readonly name: string;
   readonly image: string;
   readonly command: readonly string[];
@@ -18,7 +18,7 @@ export interface BuildContainer {
   readonly user: string;
 }
 
-/** Removals of Containers whose work is done: they go on beside the next step, and disposing waits for them. */
+/** Removals of containers whose work is done. They run beside the next step; disposing waits for them. */
 export class Removals implements AsyncDisposable {
   readonly #running: Promise<void>[] = [];
 
@@ -34,15 +34,15 @@ export class Removals implements AsyncDisposable {
 export interface BuildContainerDeps {
   readonly engine: Engine;
   readonly limits: BuildLimits;
-  /** How long removing the Container may take. */
+  /** How long the removal of the container may take. */
   readonly cleanupMs: number;
   readonly removals: Removals;
 }
 
 /**
- * Makes a build Container. It is removed before this rejects, for a cancelled build is a killed one and its name must
- * be free for whoever builds next; after work that succeeded its removal is left to `removals`. A leftover of the same
- * name is removed first; the image lease says that nobody else works with it.
+ * Creates a build container and does the work with it. Before this rejects the container is removed: a cancelled build
+ * is killed, and its name is free for the next one. After success `removals` removes it. A leftover of the same name is
+ * removed first; the image's lease guarantees that nobody else uses it.
  */
 export async function withBuildContainer<T>(
   { engine, limits, cleanupMs, removals }: BuildContainerDeps,
@@ -51,8 +51,8 @@ export async function withBuildContainer<T>(
   work: (id: string) => Promise<T>,
 ): Promise<T> {
   const id = await createAnew(engine, buildSpec(container, limits), signal);
-  // With a signal of its own: the one that ended the work must not end the clean-up. What fails here is found again
-  // by its name at the next build, and by its labels in a sweep.
+  // With a signal of its own: the one that ended the work must not end the clean-up. If this fails, the next build finds
+  // the container by its name, and a sweep by its labels.
   const remove = () => engine.removeContainer(id, AbortSignal.timeout(cleanupMs)).catch(() => undefined);
   try {
     const result = await work(id);
@@ -78,10 +78,10 @@ async function createAnew(engine: Engine, spec: ContainerSpec, signal: AbortSign
 function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpec {
   return {
     ...container,
-    // No secrets here: a commit copies what the Container has, and an inspect shows it.
+    // No secrets here: a commit copies the environment of the container, and an inspect shows it.
     env: { PATH: "/usr/local/bin:/usr/bin:/bin", LC_ALL: "C.UTF-8", HOME: "/tmp" },
     workingDir: "/",
-    // Of root's rights only the one to read and write what belongs to whoever runs Berth; no other user is given any.
+    // The one capability lets root read and write files of the user who runs Berth; other users get none.
     capabilities: container.user.startsWith("0:") ? ["DAC_OVERRIDE"] : [],
     resources: {
       memoryBytes: limits.memoryBytes,
@@ -98,8 +98,8 @@ function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpe
 }
 
 /**
- * Starts the Container and resolves with the exit code of its command; its output goes to `onLine`. Throws
- * `build_out_of_memory` where the kernel killed something in it, whatever its exit code says.
+ * Starts the container and resolves with the exit code of its command; its output goes to `onLine`. Throws
+ * `build_out_of_memory` where the kernel killed a process in it for memory, whatever the exit code.
  */
 export async function runToEnd(
   engine: Engine,
@@ -113,14 +113,14 @@ export async function runToEnd(
 }
 
 /**
- * Resolves with the exit code of a Container that ends now, for the Engine has it a moment after the log's end or a
- * kill. Only then does the Engine say that memory was the cause, also for a process beside its main one; throws
- * `build_out_of_memory` where it does.
+ * Resolves with the exit code of a container that is ending: the Engine knows it a moment after the end of the log or
+ * after a kill. Throws `build_out_of_memory` where memory was the cause, which the Engine says only then, also for a
+ * process beside the main one.
  */
 export async function exitOf(engine: Engine, id: string, signal: AbortSignal): Promise<number> {
   for (;;) {
     const state = await engine.findContainer(id, signal);
-    if (state === undefined) throw new Fault("engine_unavailable", "The build Container has gone.");
+    if (state === undefined) throw new Fault("engine_unavailable", "The build container disappeared.");
     if (state.phase === "exited" || state.phase === "dead") {
       if (state.oomKilled) throw outOfMemory();
       return state.exitCode ?? 255;
@@ -130,5 +130,5 @@ export async function exitOf(engine: Engine, id: string, signal: AbortSignal): P
 }
 
 function outOfMemory(): Fault {
-  return new Fault("build_out_of_memory", "The build needed more memory than builds are given.");
+  return new Fault("build_out_of_memory", "The build exceeded the memory limit of builds.");
 }

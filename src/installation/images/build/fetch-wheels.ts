@@ -27,15 +27,15 @@ export interface FetchWheelsDeps extends Omit<BuildContainerDeps, "limits"> {
   readonly instanceId: string;
 }
 
-/** Bytes by which the counter must grow to count: a dead connection still sees a packet now and then. */
+/** Growth of the counter, in bytes, that is progress: a dead connection still sees a packet now and then. */
 const PROGRESS_BYTES_MIN = 4096;
-/** Characters of output that are kept to tell what went wrong. */
+/** Characters of output that are kept to explain a failure. */
 const OUTPUT_KEPT = 16_000;
 
 /**
- * Unpacks what the dependencies ask for into `folder`, in a Container that runs `uv` and nothing else: the only one
- * with the wheel cache and with a network, and never committed. Throws what `uvFailure` names, the clocks' Faults,
- * and `build_out_of_memory`.
+ * Installs the dependencies into `folder`, in a container that runs `uv` and nothing else. It is the only one with a
+ * network and the wheel cache, and it is never committed. Throws what `uvFailure` names, the Faults of the clocks, and
+ * `build_out_of_memory`.
  */
 export async function fetchWheels(
   deps: FetchWheelsDeps,
@@ -76,7 +76,7 @@ export async function fetchWheels(
   }
 }
 
-/** Sent, not mounted: the operator's file need not be where the Engine could find it. */
+/** The files are sent, not mounted: the Engine need not see the operator's file. */
 function inputTar({ files }: Dependencies, caBundle: CaBundle | undefined): Readable {
   const ca = caBundle === undefined ? [] : [{ path: CA_BUNDLE_PATH, content: Buffer.from(caBundle.pem) }];
   return tarOf([
@@ -129,7 +129,7 @@ async function runUv(
   return { exitCode, output: redact(output) };
 }
 
-/** Whole lines only: a password that two chunks share would not be found in either. */
+/** Splits output into whole lines: the redactor would miss a password that two chunks share. */
 class LineSplitter {
   readonly #onLine: (line: string) => void;
   #rest = "";

@@ -13,7 +13,7 @@ const INDEX: IndexSettings = {
 const redactorOf = (url: string) => createRedactor({ ...INDEX_DEFAULTS, url });
 
 describe("the redactor", () => {
-  test("takes passwords out in every form in which they may be printed", () => {
+  test("removes passwords in every form in which they may be printed", () => {
     const redact = createRedactor(INDEX);
     const text = "p%40ss p@ss token hush https://a:b@c/ https://user:other@index.example";
     expect(redact(text)).toBe("**** **** **** **** https://****@c/ https://****@index.example");
@@ -32,7 +32,7 @@ describe("the redactor", () => {
     expect(redact(`before ${shown} after`)).toBe("before **** after");
   });
 
-  test("takes a user's name out as a word of its own, and leaves words that hold it", () => {
+  test("removes a user's name as a word of its own, and keeps words that contain it", () => {
     const redact = redactorOf("https://al%40ice:secret1@index.example/simple");
     expect(redact("user al@ice or al%40ice; signal@ice.example")).toBe(
       "user **** or ****; signal@ice.example",
@@ -42,34 +42,34 @@ describe("the redactor", () => {
     );
   });
 
-  test("leaves nothing of a password that has the signs of a URL in it", () => {
+  test("removes the whole of a password that contains characters of URLs", () => {
     expect(
       redactorOf("https://user:a@b@c@index.example/simple")("at https://user:a@b@c@index.example/x"),
     ).toBe("at https://****@index.example/x");
   });
 
-  test("knows the password of a URL that is none", () => {
+  test("removes the password of a malformed URL", () => {
     expect(redactorOf("http://u:secret@:80/x")("invalid value secret")).not.toContain("secret");
   });
 
-  test("knows the proxies' passwords", () => {
+  test("removes the proxies' passwords", () => {
     const proxies = { http: "http://p:one1@h:1", https: "http://p:two2@h:1", bypass: "" };
     const redact = createRedactor({ ...INDEX_DEFAULTS, proxies });
     expect(redact("one1 two2")).toBe("**** ****");
   });
 
-  test("leaves text alone where nothing is secret", () => {
+  test("keeps text without secrets as it is", () => {
     expect(createRedactor(INDEX_DEFAULTS)("Downloading a@b from https://index.example/x")).toBe(
       "Downloading a@b from https://index.example/x",
     );
   });
 });
 
-test("what an image's key is made of has no password", () => {
+test("the index URLs in an image's key have no password", () => {
   expect(publicIndexUrls(INDEX)).toEqual(["https://index.example/simple", "https://other.example/simple"]);
 });
 
-test("the installer's environment has index, proxies and time-out, and nothing that was not set", () => {
+test("the installer's environment has index, proxies and timeout, and nothing that was not set", () => {
   expect(indexEnv(INDEX)).toEqual({
     UV_DEFAULT_INDEX: INDEX.url,
     UV_INDEX: INDEX.extraUrls[0],

@@ -1,10 +1,10 @@
 import { proxyVariables } from "../../../domain/proxy.ts";
 import type { IndexSettings } from "./settings.ts";
 
-/** Where the CA bundle is put in the Container that downloads, which becomes no image. */
+/** Path of the CA bundle in the container that downloads; no image is made of that one. */
 export const CA_BUNDLE_PATH = "/run/berth-ca.pem";
 
-/** Environment of the installer's process: the only place that index passwords and proxies reach. */
+/** Environment of the installer's process: index passwords and proxies reach nothing else. */
 export function indexEnv(index: IndexSettings): Record<string, string> {
   return {
     UV_HTTP_RETRIES: String(index.httpRetries),
@@ -16,7 +16,7 @@ export function indexEnv(index: IndexSettings): Record<string, string> {
   };
 }
 
-/** Index URLs without user and password: what an image's key may be made of, so that a new password rebuilds nothing. */
+/** Index URLs without user and password, for the keys of images: a new password rebuilds nothing. */
 export function publicIndexUrls(index: IndexSettings): string[] {
   return [index.url ?? "", ...index.extraUrls].map((text) => {
     if (!URL.canParse(text)) return text;
@@ -28,9 +28,9 @@ export function publicIndexUrls(index: IndexSettings): string[] {
 }
 
 /**
- * Takes users and passwords out of text: all that stands before the `@` of any URL, and those of the settings
- * wherever else they stand, in each form in which a program may print them. A user's name is taken out where it
- * stands as a word of its own, because a short one is part of other words.
+ * Removes users and passwords from text: everything before the `@` of any URL, and those of the settings wherever they
+ * occur, in each form in which a program may print them. A user's name is removed only where it is a word of its own,
+ * because a short one is part of other words.
  */
 export function createRedactor(index: IndexSettings): (text: string) => string {
   const { http, https } = index.proxies;
@@ -51,7 +51,7 @@ interface UserInfo {
   readonly password: string;
 }
 
-/** By hand where a parser would refuse it: the text may say what is wrong with such a URL. A lone name is a token. */
+/** Reads by hand what a parser would refuse: a message may quote such a URL. A name without a password is a token. */
 function userInfoOf(url: string): readonly UserInfo[] {
   const raw = (URL.canParse(url) ? /:\/\/([^/?#]*)@/ : /:\/\/(.*)@/).exec(url)?.[1];
   if (raw === undefined) return [];
@@ -60,7 +60,7 @@ function userInfoOf(url: string): readonly UserInfo[] {
   return [{ user: raw.slice(0, colon), password: raw.slice(colon + 1) }];
 }
 
-/** As it was written, decoded, and as three ways to encode it would write it, in both cases of the hex digits. */
+/** The secret as written, decoded, and in the encodings of programs, with hex digits in both cases. */
 function forms(secret: string): string[] {
   const plain = decode(secret);
   const encoded = [
@@ -78,14 +78,14 @@ function forms(secret: string): string[] {
   return [plain, JSON.stringify(plain).slice(1, -1), ...cases];
 }
 
-/** As URL parsers write it. */
+/** In the encoding of URL parsers. */
 function asUserInfo(plain: string): string {
   const url = new URL("http://host");
   url.password = plain;
   return url.password;
 }
 
-/** As a header says it. */
+/** In the encoding of the `Authorization` header. */
 function basic(user: string, password: string): string[] {
   return [`${decode(user)}:${decode(password)}`, `${user}:${password}`, `${decode(password)}:`].map((pair) =>
     Buffer.from(pair).toString("base64"),

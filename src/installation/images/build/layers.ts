@@ -1,4 +1,4 @@
-/** The two Containers of a build that are committed. Neither has a network, the wheel cache or a secret. */
+/** The two containers of a build that are committed as images. Neither has a network, the wheel cache or a secret. */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault, isFault } from "../../../domain/fault.ts";
@@ -16,14 +16,14 @@ export interface LayerDeps {
   readonly engine: Engine;
   readonly settings: BuildSettings;
   readonly instanceId: string;
-  /** How long removing a build Container may take. */
+  /** How long the removal of a build container may take. */
   readonly cleanupMs: number;
   readonly removals: Removals;
 }
 
 export interface LayerRequest {
   readonly key: string;
-  /** Image that the layer is put on. */
+  /** Image below the layer. */
   readonly base: string;
   readonly onLog: (text: string) => void;
   readonly onProgress: (message: string) => void;
@@ -34,10 +34,9 @@ const PLUGIN_PATH = "/plugin";
 const WHEELS_PATH = "/wheels";
 
 /**
- * Byte code, by the base interpreter without site packages: nothing of what was installed is run. It names no source
- * dates, so it stays valid whatever an Engine does to them. Files that do not compile (templates, old syntax) are
- * none of the build's business: exit code 1 says there were some. Test suites that came along (a seventh of what the
- * SDK brings) are left to whoever imports them.
+ * Compiles byte code with the base interpreter, without site packages: no installed code runs. The byte code names no
+ * source dates, so it stays valid whatever an Engine does to them. Files that do not compile (templates, old syntax) are
+ * skipped: exit code 1 means that there were some. Test suites (a seventh of what the SDK brings) are not compiled.
  */
 function compileScript(folder: string, workers: number): string {
   return `/usr/local/bin/python3 -I -S -m compileall -qq -j ${workers} --invalidation-mode unchecked-hash -x '/tests?/' ${folder} || [ $? -eq 1 ]`;
@@ -78,14 +77,14 @@ export async function buildDependencyLayer(
       return await commit(deps, id, { ...request, repository: "deps" }, signal);
     });
   } finally {
-    // A folder that is left does no harm: the next build of the same key empties it.
+    // A remaining folder does no harm: the next build of the same key empties it.
     await rm(folder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 
 export interface PackageLayerRequest extends LayerRequest {
   readonly files: AsyncIterable<TarEntry>;
-  /** The base has a package at `/plugin` already: nothing of it stays. */
+  /** The base has a package at `/plugin` already, which is replaced as a whole. */
   readonly isAnew?: true;
 }
 
@@ -123,7 +122,7 @@ function committed({ instanceId }: LayerDeps, { key, base }: LayerRequest) {
     name: `berth-${instanceId}-build-${key.slice(0, 12)}`,
     image: base,
     network: "none",
-    // What it writes is root's in the image, whoever runs Berth.
+    // Its files belong to root in the image, whoever runs Berth.
     user: "0:0",
     labels: formatLabels({ instance: instanceId, kind: "build", imageKey: key }),
   };
@@ -143,7 +142,7 @@ async function compile(
   const exitCode = await runToEnd(deps.engine, id, keep, signal);
   if (exitCode === 0) return;
   if (/No space left on device/.test(output)) throw new Fault("disk_full", "The disk is full.");
-  throw new Fault("build_failed", `The image could not be filled (exit code ${exitCode}).`, {
+  throw new Fault("build_failed", `Preparing the files of the image failed (exit code ${exitCode}).`, {
     details: { exitCode, output },
   });
 }
@@ -169,10 +168,10 @@ async function commit(
   return reference;
 }
 
-/** The Engine has no code for it: its words are the system's. */
+/** The Engine has no error code for it, only the message of the system. */
 function asDiskFull(error: unknown): unknown {
   if (!isFault(error, "engine_refused") || !/no space left on device/i.test(error.message)) return error;
-  return new Fault("disk_full", "The Engine's disk is full.", { cause: error });
+  return new Fault("disk_full", "The engine's disk is full.", { cause: error });
 }
 
 function workersOf({ limits }: BuildSettings): number {

@@ -46,7 +46,7 @@ test("every [tool.uv] table of a project file is dropped, and nothing else", () 
 });
 
 describe("requirements.txt", () => {
-  test("cannot choose an index, and says so", () => {
+  test("cannot choose an index, and gets a warning", () => {
     const read = choose({
       requirements: "--index-url https://evil.example/simple\nsix==1.0 # why\n--find-links .\n",
     });

@@ -1,11 +1,11 @@
 /**
- * What a package wants installed, made safe to hand to the installer. A package names requirements and versions;
- * where they come from is the operator's choice. So options that choose an index, a cache or sources are taken out,
- * and a requirement that names its own address is refused.
+ * The dependencies of a package, made safe for the installer. A package names requirements and versions; the operator
+ * chooses where they come from. So options that choose an index, a cache or sources are removed, and a requirement that
+ * names its own address is refused.
  */
 import { Fault } from "../../../domain/fault.ts";
 
-/** What was found in the package: the files that decide, as they were uploaded. */
+/** The package's files that name dependencies, as uploaded. */
 export interface DependencyFiles {
   readonly pyproject: Buffer | undefined;
   readonly lock: Buffer | undefined;
@@ -14,12 +14,12 @@ export interface DependencyFiles {
 
 export interface Dependencies {
   readonly kind: "lock" | "pyproject" | "requirements" | "none";
-  /** What the installer reads; together they lock the layer. */
+  /** Files that the installer reads; together they determine the layer. */
   readonly files: readonly { readonly name: string; readonly content: Buffer }[];
   readonly warnings: readonly string[];
 }
 
-/** A lock wins; a `pyproject.toml` with a `[project]` follows; then `requirements.txt`. None of them is no error. */
+/** A lock wins, then a `pyproject.toml` with a `[project]`, then `requirements.txt`. A package may have none of them. */
 export function chooseDependencies({ pyproject, lock, requirements }: DependencyFiles): Dependencies {
   if (pyproject !== undefined && lock !== undefined) {
     return {
@@ -49,8 +49,8 @@ export function chooseDependencies({ pyproject, lock, requirements }: Dependency
 }
 
 /**
- * Drops every `[tool.uv]` table. The installer is told to ignore configuration files as well; this also takes the
- * parts that it reads as project metadata: sources, workspaces, groups that are on by default.
+ * Drops every `[tool.uv]` table. The installer's settings make it ignore configuration files; this removes the parts
+ * that it reads as project metadata too: sources, workspaces, default groups.
  */
 function withoutToolUv(pyproject: Buffer): Buffer {
   const kept: string[] = [];
@@ -64,7 +64,7 @@ function withoutToolUv(pyproject: Buffer): Buffer {
 }
 
 const OPTION = /^--?[a-zA-Z]/;
-/** Options that only say what was locked; everything else an option could do is the operator's. */
+/** Options that only pin what was locked; everything else that an option does is the operator's choice. */
 const OPTIONS_KEPT = /^--hash[= ]/;
 
 function readRequirements(text: string): { lines: string[]; warnings: string[] } {
@@ -89,7 +89,7 @@ function readRequirements(text: string): { lines: string[]; warnings: string[] }
   return { lines, warnings };
 }
 
-/** What would install something else than the file says when it is left out is refused, not ignored. */
+/** Refuses options without which the file would mean something else; others are ignored with a warning. */
 function refuseOption(line: string): void {
   if (!/^(-r|-c|-e|--requirement|--constraint|--editable)\b/.test(line)) return;
   throw new Fault(

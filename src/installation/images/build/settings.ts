@@ -1,22 +1,22 @@
-/** What the operator decides about builds. Every number has its unit in its name. */
+/** The operator's settings of builds. Every number has its unit in its name. */
 import { NO_PROXIES, type Proxies } from "../../../domain/proxy.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
 
 export interface BuildSettings {
-  /** Folder on the host for the shared wheel cache; made when it is missing. */
+  /** Folder on the host for the shared wheel cache; created when it is missing. */
   readonly cacheFolder: string;
-  /** Folder on the host for what one build unpacks; each build has its own below it. */
+  /** Folder on the host for unpacked wheels; each build has its own folder below it. */
   readonly workFolder: string;
   readonly limits: BuildLimits;
   /**
-   * `uid:gid` of the one Container that writes on the host: Berth's own, so that Berth can remove what it wrote. Images
-   * are made by Containers of root's.
+   * `uid:gid` of the one container that writes on the host: those of Berth, so that Berth can remove its files.
+   * Containers that become images run as root.
    */
   readonly hostUser: string;
-  /** Engine network of the one Container that downloads; all others of a build have none. */
+  /** Engine network of the one container that downloads; the other containers of a build have none. */
   readonly network: string;
   readonly index: IndexSettings;
-  /** Which runtime image may serve a package that asks for a Python which is not there. */
+  /** Which runtime image may serve a package where there is none with the Python that it asks for. */
   readonly python: "nearest-newer" | "exact";
 }
 
@@ -25,16 +25,16 @@ export interface BuildLimits {
   readonly cpuMillis: number;
   readonly pidsMax: number;
   readonly openFilesMax: number;
-  /** Size of `/tmp` in a build Container. */
+  /** Size of `/tmp` in a build container. */
   readonly tmpBytes: number;
   /**
-   * What one build may put on disk: no file of its dependencies is larger, nor are all of them together, and while they
-   * are fetched no more than twice of it is written (they stand in the cache, then in the build's folder).
+   * Disk limit of one build: of each file of its dependencies, and of all of them together. While they are fetched, twice
+   * as much may be written (to the cache, then to the build's folder).
    */
   readonly diskBytes: number;
-  /** From the first Container to the image, waits for another build of the same image left out. */
+  /** From the first container to the image, without waits for another build of the same image. */
   readonly totalMs: number;
-  /** How long an install may neither print, nor receive, nor write. */
+  /** How long an install may print, receive and write nothing. */
   readonly noProgressMs: number;
 }
 
@@ -46,7 +46,7 @@ export interface IndexSettings {
   readonly proxies: Proxies;
   /** Undefined: the installer's own list of authorities. */
   readonly caBundle: CaBundle | undefined;
-  /** How often one request is tried again, and how long one may be silent. */
+  /** Retries of one request, and how long one may be silent. */
   readonly httpRetries: number;
   readonly httpTimeoutMs: number;
 }

@@ -11,12 +11,12 @@ export type TarEntry =
       readonly content: Readable | Buffer;
     };
 
-/** One date for all: the same files give the same bytes, whenever they are packed. */
+/** One date for all entries: the same files give the same bytes, whenever they are packed. */
 const DATE = new Date("2000-01-01T00:00:00Z");
 
 /**
- * A tar of root-owned, world-readable files, packed as it is read. Folders come before what they hold, in the order
- * of the entries. A failing entry fails the stream.
+ * A tar of root-owned, world-readable files, in the order of the entries, packed while it is read; `entries` names a
+ * folder before its contents. A failing entry fails the stream.
  */
 export function tarOf(entries: Iterable<TarEntry> | AsyncIterable<TarEntry>): Readable {
   const tar = pack();

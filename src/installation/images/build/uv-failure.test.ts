@@ -52,7 +52,7 @@ test.each([
   expect([fault.code, fault.details.value]).toEqual([code, value]);
 });
 
-test("a certificate that is not trusted is told from an index that does not answer", () => {
+test("an untrusted certificate is distinguished from an index that does not answer", () => {
   const output =
     "error: Failed to fetch: https://h/\n  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer";
   expect(uvFailure({ exitCode: 2, output }, { diskBytes: 1 })).toMatchObject({

@@ -1,8 +1,8 @@
 /**
- * What went wrong, told from the installer's exit code first (1: it decided that it cannot be done; 2: something on
- * the way failed; 90 and more: the script's own) and, where one code has several meanings, from fixed phrases of the
- * version of `uv` that is part of the runtime image, and so of every image's key. The first row that fits decides.
- * `test/e2e/explained.test.ts` and `test/integration/` have the real `uv` say them.
+ * Finds the cause of a failed install: by the installer's exit code first (1: the requirements cannot be met; 2:
+ * something on the way failed; 90 and more: the script's own), then, where one code has several meanings, by fixed
+ * phrases of the version of `uv` that is part of the runtime image, and so of every image's key. The first row that fits
+ * decides. `test/e2e/explained.test.ts` and `test/integration/` produce them with the real `uv`.
  */
 import { Fault, type FaultCode, type FaultDetails } from "../../../domain/fault.ts";
 import { refuseAddresses } from "./requirements.ts";
@@ -11,32 +11,33 @@ import { EXIT_ADDRESS, EXIT_DISK, EXIT_FILE_SIZE, EXIT_UNREADABLE } from "./uv-s
 
 export interface UvEnd {
   readonly exitCode: number;
-  /** The last of what it printed on stderr, without secrets. */
+  /** The end of its stderr, without secrets. */
   readonly output: string;
 }
 
 interface Meaning {
   readonly phrase: RegExp;
   readonly code: FaultCode;
-  /** Without it, `message` tells all there is to tell. */
+  /** What would be accepted, for failures of one requirement. */
   readonly accepted?: string;
   readonly message: (requirement: string) => string;
 }
 
-/** Throws away nothing: the last lines of the output ride along in `details.output`. Never `undefined`. */
+/** The Fault of a failed install; `details.output` has the end of the output. */
 export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskBytes">): Fault {
   const { exitCode, output } = end;
   const details: FaultDetails = { exitCode, output: output.trim().slice(-2000) };
   if (exitCode === EXIT_DISK || exitCode === EXIT_FILE_SIZE) return buildDiskFull(diskBytes, details);
   if (exitCode === EXIT_ADDRESS) return addressFault(output, details);
   if (exitCode === EXIT_UNREADABLE) {
-    const message = "pyproject.toml and uv.lock of the package cannot be read together.";
+    const message =
+      "The package's pyproject.toml and uv.lock do not fit together, or one of them is malformed.";
     return new Fault("build_failed", message, { details });
   }
   const text = output.replace(/\s+/g, " ");
   const found = MEANINGS.find(({ phrase }) => phrase.test(text));
   if (found !== undefined) return meant(found, text, details);
-  // Whatever it is called: it gave up on the way to the index.
+  // Without a known phrase: it gave up on the way to the index.
   if (exitCode === 2 && /error: (?:Failed to fetch|error sending request)/.test(text)) {
     return new Fault("index_unreachable", UNREACHABLE_MESSAGE, { details });
   }
@@ -46,7 +47,7 @@ export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskByte
 
 function buildDiskFull(diskBytes: number, details: FaultDetails = {}): Fault {
   const limit = `${Math.round(diskBytes / 1_048_576)} MiB`;
-  return new Fault("build_disk_full", `The build filled more disk than builds are given: ${limit}.`, {
+  return new Fault("build_disk_full", `The build exceeded the disk limit of builds: ${limit}.`, {
     details: { ...details, diskBytes },
   });
 }
@@ -59,7 +60,7 @@ const MEANINGS: readonly Meaning[] = [
     phrase: /Hash mismatch for/,
     code: "dependency_hash_mismatch",
     accepted: "a file with the hash that the package or the index names",
-    message: (name) => `The file of ${name} is not the one that was locked: its hash differs.`,
+    message: (name) => `The hash of the file of ${name} differs from the locked one.`,
   },
   {
     phrase:
@@ -76,7 +77,7 @@ const MEANINGS: readonly Meaning[] = [
     message: (name) => `${name} needs another Python than the one that the package runs on.`,
   },
   {
-    // An index that wants another password looks, but for a hint, like one that has no such package.
+    // Before `dependency_unresolvable`: an index that refuses the password reads like one without the package, but for a hint.
     phrase:
       /HTTP status client error \((?:401|403|407)|lack of valid authentication credentials|[Pp]roxy [Aa]uth(?:entication|orization) [Rr]equired/,
     code: "index_refused",
@@ -116,7 +117,7 @@ function meant({ code, accepted, message }: Meaning, text: string, details: Faul
   });
 }
 
-/** The requirement that the installer's sentence is about; it says so in a handful of ways. */
+/** The requirement that the installer's message is about; there are a few forms of it. */
 function requirementIn(text: string): string {
   const found =
     /Hash mismatch for `([^`]+)`/.exec(text) ??

@@ -1,7 +1,7 @@
 /**
- * The one process of a build that reaches the network. It runs under `/bin/sh` in a Container of its own, from the
- * requirement files in `/build`, and fills `/opt/venv`. It installs wheels and runs none of them: nothing starts the
- * new environment's Python, because a `.pth` file in a wheel is code.
+ * The one process of a build with network access. It runs under `/bin/sh` in a container of its own, reads the
+ * requirement files in `/build` and fills `/opt/venv`. It installs wheels and runs none of their code: nothing starts
+ * the new environment's Python, because a `.pth` file in a wheel is code.
  */
 import type { Dependencies } from "./requirements.ts";
 import type { BuildLimits } from "./settings.ts";
@@ -9,18 +9,18 @@ import type { BuildLimits } from "./settings.ts";
 export const INPUT_PATH = "/build";
 export const CACHE_PATH = "/cache";
 export const VENV_PATH = "/opt/venv";
-/** In the one folder that the script's user may write to beside cache and environment. */
+/** In `/tmp`, the only folder beside cache and environment that the script's user may write to. */
 const WANTED = "/tmp/wanted.txt";
 
 /** Exit code of the script where a requirement names its own address; its lines are on stderr. */
 export const EXIT_ADDRESS = 90;
 /** Exit code where the lock or the project file cannot be read. */
 export const EXIT_UNREADABLE = 91;
-/** Exit code where more was written than a build may. */
+/** Exit code where the build wrote more than its disk limit. */
 export const EXIT_DISK = 92;
-/** What the shell makes of SIGXFSZ: one file grew past the limit that the kernel keeps. */
+/** The shell's exit code for SIGXFSZ: one file grew past the limit that the kernel enforces. */
 export const EXIT_FILE_SIZE = 128 + 25;
-/** Its one line says that the byte count has ended the installer. */
+/** Exists, with one line, where the byte count has ended the installer. */
 const DISK_FULL = "/tmp/disk-full";
 
 export const UV_ENV: Readonly<Record<string, string>> = {
@@ -37,10 +37,10 @@ export const UV_ENV: Readonly<Record<string, string>> = {
 };
 
 /**
- * Prints on stdout, each second, one number that grows while something is received or written: with no such number
- * an installer that waits and one that downloads a large wheel look the same from outside. Four times a second it
- * adds up what the kernel says was written to disk, and ends the installer past twice the limit. The kernel itself
- * keeps each file below the limit: what is unpacked between two looks is many files or none.
+ * Prints one number on stdout each second, which grows while something is received or written: without it an installer
+ * that waits and one that downloads a large wheel look the same from outside. Four times a second it adds up the bytes
+ * that the kernel counts as written to disk, and ends the installer past twice the limit. The kernel enforces the limit
+ * for each file, so that no single file outgrows it between two counts.
  */
 const countScript = (diskBytes: number) => `
 ulimit -f ${Math.ceil(diskBytes / 512)}
@@ -81,7 +81,7 @@ counter=$!
 trap end EXIT
 `;
 
-/** A Container that was killed may have left wheels behind, and uv asks the environment's Python who it is. */
+/** A killed container may have left wheels in the folder, and uv runs the environment's Python to identify it. */
 const EMPTY_VENV = `
 find ${VENV_PATH} -mindepth 1 -maxdepth 1 -exec rm -rf {} + || exit 74
 uv venv --quiet --allow-existing ${VENV_PATH} || exit

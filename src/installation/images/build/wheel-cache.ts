@@ -2,7 +2,7 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Engine } from "../../../engine/engine.ts";
 
-/** Name of the Container that has the wheel cache mounted. */
+/** Name of the container that has the wheel cache mounted. */
 export function wheelsContainerName(buildName: string): string {
   return `${buildName}${SUFFIX}`;
 }
@@ -12,7 +12,7 @@ export function isWheelsContainer(name: string): boolean {
 }
 
 const SUFFIX = "-wheels";
-/** As the installer names what it unpacks before it moves it to its place. */
+/** Names that the installer gives to what it unpacks, until it moves it to its place. */
 const UNPACKING = /^\.tmp/;
 
 export interface WheelCacheSweep {
@@ -22,8 +22,8 @@ export interface WheelCacheSweep {
 }
 
 /**
- * Removes what killed installers were unpacking in the shared cache. Nothing where another install is at work, whose
- * files they might be: the last one to end clears for all. One that begins meanwhile makes younger files, which stay.
+ * Removes what killed installers were unpacking in the shared cache. Does nothing while another install runs, whose
+ * files they might be: the last one to end clears for all. Younger files of an install that begins meanwhile stay.
  */
 export async function clearUnpacking(
   { engine, cacheFolder, instanceId }: WheelCacheSweep,

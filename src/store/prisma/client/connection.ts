@@ -19,19 +19,19 @@ export interface ConnectionOptions {
   readonly databaseUrl?: string | undefined;
   readonly dataFolder: string;
   readonly log: Log;
-  /** Connections to PostgreSQL at most, migrations included; the embedded database is one session. */
+  /** Maximum of connections to PostgreSQL, with that of migrations; the embedded database is one session. */
   readonly poolMax: number;
-  /** PostgreSQL gives up on a statement after this time, and a little later so do we where it says nothing. */
+  /** PostgreSQL cancels a statement after this time; without an answer Berth gives up a little later. */
   readonly statementTimeoutMs: number;
-  /** How long a free connection, or a new one, is waited for; unset, 10 s or the statement's time if that is shorter. */
+  /** How long to wait for a free or a new connection; unset, 10 s, or the statement's time if that is shorter. */
   readonly acquireTimeoutMs?: number | undefined;
   /** PEM file of authorities that are trusted beside the system's. */
   readonly caBundleFile?: string | undefined;
-  /** What the server shows of our connections. */
+  /** Name of our connections on the server. */
   readonly applicationName?: string | undefined;
-  /** How long a start waits for a server that is not there yet; unset, it tries once. */
+  /** How long a start waits for a server that does not answer yet; unset, it tries once. */
   readonly startWaitMs?: number | undefined;
-  /** What a Tenant may have where nothing was said of it; unset, whatever it likes. */
+  /** Quotas of Tenants without their own; unset, none. */
   readonly tenantDefaults?: TenantQuotas | undefined;
   /** Ends that wait. */
   readonly signal?: AbortSignal | undefined;
@@ -39,23 +39,23 @@ export interface ConnectionOptions {
 
 export interface Connection extends AsyncDisposable {
   readonly pool: Pool;
-  /** True while every connection of the pool is in somebody's hands. */
+  /** True while every connection of the pool is in use. */
   isExhausted(): boolean;
-  /** How long a free connection is waited for. */
+  /** How long a statement waits for a free connection. */
   readonly acquireTimeoutMs: number;
-  /** Repeats the work until the server answers or the start's time is up. */
+  /** Retries the work until the server answers or the start's time is over. */
   reached<T>(work: () => Promise<T>): Promise<T>;
-  /** For work that takes as long as it takes. It counts as a connection of the pool, which nobody else uses yet. */
-  unhurried<T>(work: (pool: Pool) => Promise<T>): Promise<T>;
+  /** A connection for work without a time limit. It counts as one of the pool, which nothing else uses yet. */
+  withoutTimeLimit<T>(work: (pool: Pool) => Promise<T>): Promise<T>;
 }
 
-/** An answer is overdue when the server itself should have given up by then. */
+/** Grace, at most, after the statement timeout, at which the server itself gives up. */
 const OVERDUE_MS_MAX = 5000;
 const ACQUIRE_MS = 10_000;
 const PROBE_MS_MAX = 5000;
 const KEEP_ALIVE_MS = 10_000;
 
-/** Both databases speak through one driver, so that types, errors and transactions are the same on both. */
+/** Both databases use one driver, so that types, errors and transactions are the same on both. */
 export async function openConnection(options: ConnectionOptions): Promise<Connection> {
   const scope = new Scope();
   try {
@@ -78,7 +78,7 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     connectionTimeoutMillis: acquireTimeoutMs,
-    // The adapter reads every time as UTC, whatever offset stands behind it.
+    // The adapter reads every time as UTC, whatever its offset.
     onConnect: async (client) => {
       await client.query("SET TIME ZONE 'UTC'");
     },
@@ -87,9 +87,9 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
     ...common,
     max: poolMax,
     statement_timeout: statementTimeoutMs,
-    // Shorter than the silence after which a socket is given up: that one is for sockets that owe an answer.
+    // Shorter than the silence limit, which is for sockets that owe an answer.
     idleTimeoutMillis: Math.min(statementTimeoutMs, 30_000),
-    stream: () => impatientSocket(statementTimeoutMs + Math.min(statementTimeoutMs, OVERDUE_MS_MAX)),
+    stream: () => socketWithSilenceLimit(statementTimeoutMs + Math.min(statementTimeoutMs, OVERDUE_MS_MAX)),
   });
   const signal = options.signal ?? new AbortController().signal;
   return {
@@ -102,7 +102,7 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
           ...{ server: server.name, code: "store_unavailable", op: "store.connect" },
           ...{ clock: systemClock, log, signal },
           waitMs: startWaitMs,
-          // What fails behind the first answer, otherwise than by losing the server, is nobody's absence.
+          // A failure after the first answer, other than a lost connection, does not pass by waiting.
           explain: (error) => (hasAnswered && !isFault(error) ? undefined : explainPostgres(error, server)),
         },
         async () => {
@@ -113,7 +113,7 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
         },
       );
     },
-    unhurried: async (work) => {
+    withoutTimeLimit: async (work) => {
       await using own = new Scope();
       return await work(watchedPool(own, log, { ...common, max: 1 }).pool);
     },
@@ -130,7 +130,7 @@ async function openEmbedded(
   const database = scope.use(await EmbeddedDatabase.open(join(dataFolder, "pglite")));
   const pool = watchedPool(scope, log, {
     Client: embeddedClient(database),
-    // All clients are the one session: what a client that was given up has left open ends with it.
+    // All clients share the one session: this ends what an abandoned client has left open.
     onConnect: async (client) => {
       await client.query("ROLLBACK");
       await client.query("SET TIME ZONE 'UTC'");
@@ -143,7 +143,7 @@ async function openEmbedded(
     ...pool,
     acquireTimeoutMs: statementTimeoutMs,
     reached: (work) => work(),
-    unhurried: (work) => work(pool.pool),
+    withoutTimeLimit: (work) => work(pool.pool),
     [Symbol.asyncDispose]: () => scope.close(),
   };
 }
@@ -164,17 +164,17 @@ function watchedPool(scope: Scope, log: Log, config: PoolConfig): Pick<Connectio
   });
   // A connection that breaks while idle is replaced; without a listener its error would end the process.
   pool.on("error", (error) => {
-    if (!isLost) log.warn({ op: "store.connection", ok: false, err: error.message }, "connections were lost");
+    if (!isLost) log.warn({ op: "store.connection", ok: false, err: error.message }, "lost connections");
     isLost = true;
   });
   return { pool, isExhausted: () => inUse >= (config.max ?? 1) };
 }
 
-/** The kernel notices a peer that is gone without a word only after a quarter of an hour where data is on the way. */
-function impatientSocket(silenceMs: number): Socket {
+/** While data is unacknowledged, the kernel notices a peer that disappeared only after a quarter of an hour. */
+function socketWithSilenceLimit(silenceMs: number): Socket {
   const socket = new Socket();
   return socket.setTimeout(silenceMs, () => {
-    const error = new Error(`PostgreSQL has said nothing for ${silenceMs} ms`);
+    const error = new Error(`PostgreSQL has been silent for ${silenceMs} ms`);
     socket.destroy(Object.assign(error, { code: "ETIMEDOUT" }));
   });
 }

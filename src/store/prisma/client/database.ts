@@ -9,12 +9,12 @@ import type { Connection } from "./connection.ts";
 
 export type Tx = Prisma.TransactionClient;
 
-/** The one way to the database: whatever goes wrong on it comes out as a Fault. */
+/** The only access to the database: its failures become Faults. */
 export class Database {
   readonly #client: PrismaClient;
   readonly #connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
   readonly #waitMs: number;
-  /** Of what a Tenant may have where nothing was said of it. */
+  /** Quotas of Tenants without their own. */
   readonly tenantDefaults: TenantQuotas;
 
   constructor(parts: {
@@ -29,7 +29,7 @@ export class Database {
     this.tenantDefaults = parts.tenantDefaults ?? NO_QUOTAS;
   }
 
-  /** Single statements, or reads that need not agree with each other. */
+  /** For single statements, and for reads that need not be consistent with each other. */
   async run<T>(work: (client: PrismaClient) => Promise<T>): Promise<T> {
     try {
       return await work(this.#client);
@@ -39,8 +39,8 @@ export class Database {
   }
 
   /**
-   * One transaction. Inside it nothing but `tx`: on the embedded database everything else waits for its end. `work` is
-   * done again where the server broke a deadlock by giving this transaction up: nothing of it has happened then.
+   * Runs one transaction. `work` must use nothing but `tx`: on the embedded database everything else waits for its end. It
+   * runs again where the server broke a deadlock by aborting this transaction, which has had no effect then.
    */
   async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries += 1) {
@@ -55,7 +55,7 @@ export class Database {
 
   #toFault(error: unknown): unknown {
     const fault = toStoreFault(error);
-    // Neither the server nor the network has refused anything: the time has gone by in the pool's own queue.
+    // Neither the server nor the network has failed: the time passed in the pool's own queue.
     const isOurs = isFault(fault, "store_unavailable") && !codesOf(error).some((code) => REFUSED.test(code));
     if (!isOurs || !this.#connection.isExhausted()) return fault;
     const seconds = this.#connection.acquireTimeoutMs / 1000;
@@ -68,7 +68,7 @@ export class Database {
 }
 
 const TRIES_MAX = 5;
-/** The server's codes, and Prisma's, for a transaction that it gave up for the sake of another. */
+/** The server's codes, and Prisma's, for a transaction that was aborted in favour of another. */
 const GIVEN_UP = /^(40001|40P01|P2034)$/;
 
 const DISK_FULL = "53100";
@@ -76,10 +76,10 @@ const DISK_FULL = "53100";
 /** Codes of the server and of the network. */
 const REFUSED = /^(08...|57...|53...|E[A-Z]+|P1.*)$/;
 
-/** Prisma's and the driver's codes for "no answer": connection, pool and transaction time-outs. */
+/** Prisma's and the driver's codes for "no answer": connection, pool and transaction timeouts. */
 const UNAVAILABLE = /^(P1001|P1002|P1008|P1017|P2024|P2028|P2034|P2037|08...|40...|57...|53...|E[A-Z]+)$/;
 
-/** What a unique rule refused is left as it is, for the one caller that expects it. */
+/** Violations of unique constraints are passed on, for the callers that expect them. */
 function toStoreFault(error: unknown): unknown {
   if (isFault(error) || !(error instanceof Error)) return error;
   const codes = codesOf(error);
@@ -93,7 +93,7 @@ function toStoreFault(error: unknown): unknown {
   return new Fault("store_unavailable", "The database does not answer.", { cause: error });
 }
 
-/** The driver gives lost and timed-out connections no code, only refusals of the server; Prisma hands them on marked. */
+/** The driver gives codes to errors of the server, but none to lost and timed-out connections; Prisma marks these. */
 function isFromDriver(error: Error): boolean {
   return Object.getPrototypeOf(error) === Error.prototype && "clientVersion" in error;
 }
@@ -124,22 +124,22 @@ export function json(value: unknown): Prisma.InputJsonValue | typeof Prisma.DbNu
   return value === undefined ? Prisma.DbNull : (JSON.parse(storableJson(value)) as Prisma.InputJsonValue);
 }
 
-/** The same for columns that are never NULL. */
+/** A value for a JSON column that is never NULL. */
 export function jsonValue(value: object): Prisma.InputJsonValue {
   return JSON.parse(storableJson(value)) as Prisma.InputJsonValue;
 }
 
-/** The same for a statement of our own; undefined becomes SQL's NULL. */
+/** A JSON value for a raw statement; undefined becomes SQL's NULL. */
 export function jsonText(value: unknown): string | null {
   return value === undefined ? null : storableJson(value);
 }
 
-/** A statement without parameters, as driver adapters take it; several at once run as one. */
+/** A statement without parameters for driver adapters; several statements in one text run as one. */
 export function plainSql(sql: string): SqlQuery {
   return { sql, args: [], argTypes: [] };
 }
 
-/** A UUID of version 7, as the daemon gives them: rows sort by the millisecond in which they were made. */
+/** A UUID of version 7, as in the daemon's rows: rows sort by the millisecond of their creation. */
 export function uuid7(now: number = Date.now()): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(now, 0, 6);
@@ -153,7 +153,7 @@ export function uuid7(now: number = Date.now()): string {
  * JSON columns of `berth_*` tables are written by this folder alone, so their shape is taken from there with `as`.
  */
 
-/** Rows of earlier releases do not say how many Runtimes: there was one. */
+/** Rows of earlier releases have no number of Runtimes: it was one. */
 export function readLimits(kept: unknown): Limits {
   return { replicasMin: 1, replicasMax: 1, ...(kept as Omit<Limits, "replicasMin" | "replicasMax">) };
 }

@@ -1,7 +1,6 @@
 /**
- * PGlite in a thread of its own: a statement takes its time beside the event loop, on which every call of every plugin
- * waits. Should the thread end, the next statement starts another, which recovers the database as PostgreSQL does
- * after a crash. There is one session, as there is one in PGlite.
+ * PGlite in a thread of its own, so that statements do not block the event loop and the calls on it. If the thread ends,
+ * the next statement starts another, which recovers the database as PostgreSQL does after a crash. There is one session.
  */
 import { Worker } from "node:worker_threads";
 import { type PGlite, protocol } from "@electric-sql/pglite";
@@ -12,7 +11,7 @@ export type ThreadAnswer =
   | { readonly bytes: Uint8Array; readonly failure?: undefined }
   | { readonly bytes?: undefined; readonly failure: string };
 
-/** What PGlite's adapter for the driver needs of it. */
+/** The part of PGlite that its adapter for the driver uses. */
 export type EmbeddedSession = Pick<PGlite, "waitReady" | "execProtocolStream">;
 
 export class EmbeddedDatabase implements EmbeddedSession, AsyncDisposable {
@@ -20,7 +19,7 @@ export class EmbeddedDatabase implements EmbeddedSession, AsyncDisposable {
   readonly #start: () => Promise<Thread>;
   #thread: Promise<Thread>;
 
-  /** Makes the database where there is none. Throws what PGlite throws. `startWorker` is for tests. */
+  /** Creates the database where there is none. Throws what PGlite throws. `startWorker` is for tests. */
   static async open(
     folder: string,
     { startWorker = () => workerFor(folder) }: { readonly startWorker?: () => Worker } = {},
@@ -45,12 +44,12 @@ export class EmbeddedDatabase implements EmbeddedSession, AsyncDisposable {
     const last = this.#thread;
     const thread = await last.catch(() => undefined);
     if (thread?.hasEnded === false) return thread;
-    // Of several that find it ended one starts the next: two would write to the same files.
+    // Of several statements that find the thread ended one starts the next: two threads would write to the same files.
     if (this.#thread === last) this.#thread = this.#start();
     return await this.#thread;
   }
 
-  /** What was asked is answered first. */
+  /** Open requests are answered first. */
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#thread.catch(() => undefined))?.close();
   }
@@ -80,7 +79,7 @@ class Thread {
     this.#worker = worker;
     worker.unref();
     worker.on("message", (answer: ThreadAnswer) => this.#settle(answer));
-    // `exit` follows
+    // `exit` follows.
     worker.on("error", () => undefined);
     worker.once("exit", () => {
       this.#hasEnded = true;
@@ -96,7 +95,7 @@ class Thread {
   ask(message: Uint8Array): Promise<Uint8Array> {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     this.#waiting.push({ resolve, reject });
-    // the process must not end for want of work while an answer is due
+    // The process must not exit while an answer is due.
     this.#worker.ref();
     this.#worker.postMessage(message);
     return promise;
@@ -121,7 +120,7 @@ function workerFor(folder: string): Worker {
   return new Worker(new URL("./embedded-thread.ts", import.meta.url), { workerData: { folder } });
 }
 
-/** With the code that PostgreSQL has for the same: whoever asks again may be answered. */
+/** With PostgreSQL's code for a crash: a retry may succeed. */
 function ended(): Error {
   const error = new Error("The thread of the embedded database has ended.");
   return Object.assign(error, { code: "57P02", severity: "FATAL" });

@@ -1,6 +1,6 @@
 /**
- * The thread behind `EmbeddedDatabase`: messages of PostgreSQL's protocol in, the bytes of its answers out, in order.
- * The first word out is `open`.
+ * The thread of `EmbeddedDatabase`: messages of PostgreSQL's protocol in, the bytes of its answers out, in order. The first
+ * message out is `open`.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
@@ -21,7 +21,7 @@ async function serve(request: ThreadRequest): Promise<void> {
     return;
   }
   try {
-    // in memory of its own, which is handed over: the database's is used again
+    // Copied to memory of its own, which is transferred: the database reuses its buffer.
     const bytes = new Uint8Array(await database.execProtocolRaw(request));
     say({ bytes }, [bytes.buffer]);
   } catch (error) {

@@ -2,7 +2,7 @@ import { invalidInput } from "../../../domain/fault.ts";
 import type { Page, PageRequest } from "../../contracts/answers.ts";
 import { Prisma } from "../generated/client.ts";
 
-/** A place in a list: time of creation with all its microseconds (a JS Date has none), and the id. */
+/** A place in a list: the creation time with its microseconds, which a JS Date does not have, and the id. */
 interface Place {
   readonly at: string;
   readonly id: string;
@@ -13,10 +13,10 @@ export interface PlacedRow {
   readonly at: string;
 }
 
-/** The column that goes into a cursor. */
+/** The column of a cursor's time. */
 export const PLACE_AT = Prisma.sql`to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') AS at`;
 
-/** `WHERE` condition, order and limit that follow a cursor; `id` is the column that breaks ties. */
+/** The `WHERE` condition, order and limit of a cursor; `id` is the column that breaks ties. */
 export function pageSql(request: PageRequest, id: Prisma.Sql, cast: Prisma.Sql): Prisma.Sql {
   const after = request.cursor === undefined ? undefined : parseCursor(request.cursor, cast.sql === "uuid");
   const condition =
@@ -26,7 +26,7 @@ export function pageSql(request: PageRequest, id: Prisma.Sql, cast: Prisma.Sql):
   return Prisma.sql`${condition} ORDER BY created_at DESC, ${id} DESC LIMIT ${request.limit + 1}`;
 }
 
-/** One row more than the limit was asked for: whether it came says whether there is a next page. */
+/** The query asked for one row more than the limit: if it came, there is a next page. */
 export function toPage<R, T>(
   placed: readonly PlacedRow[],
   request: PageRequest,
@@ -48,7 +48,7 @@ function formatCursor({ at, id }: Place): string {
   return Buffer.from(`${at} ${id}`).toString("base64url");
 }
 
-/** What no list has given, or another list has, must not reach the database: it would not read it. */
+/** Refuses a cursor that this list has not given: the database could not parse it. */
 function parseCursor(cursor: string, isUuid: boolean): Place {
   const text = Buffer.from(cursor, "base64url").toString();
   const match = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}) ([\x20-\x7e]{1,290})$/.exec(text);

@@ -1,6 +1,6 @@
 /**
- * What a `DATABASE_URL` says, as the driver takes it. The driver's own reading of `sslmode` differs from PostgreSQL's
- * and changes with its next release, so it is read here: nothing that was asked for is silently weakened.
+ * Turns a `DATABASE_URL` into options of the driver. The driver reads `sslmode` differently from PostgreSQL and will change
+ * that in its next release, so it is read here: no requested security is silently weakened.
  */
 import { userInfo } from "node:os";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
@@ -31,7 +31,7 @@ const RULES: ServerUrlRules = {
 const MODES = ["disable", "require", "verify-ca", "verify-full", "no-verify"] as const;
 type Mode = (typeof MODES)[number];
 
-/** Throws `config_invalid` for a URL, a mode or a file that is of no use. */
+/** Throws `config_invalid` for an unusable URL, mode or file. */
 export async function readPostgresUrl(
   text: string,
   { caBundleFile }: { readonly caBundleFile: string | undefined },
@@ -41,7 +41,7 @@ export async function readPostgresUrl(
   const user = url.username ?? userInfo().username;
   const database = url.path === "" ? user : url.path;
   const tls = await tlsOf(url, caBundleFile);
-  // A socket of this machine has no TLS, in PostgreSQL's own clients neither.
+  // Unix sockets have no TLS, as in PostgreSQL's own clients.
   const ssl = address.host.startsWith("/") ? undefined : tls;
   const where = address.host.startsWith("/") ? address.host : formatAddress(address);
   return {
@@ -69,7 +69,7 @@ async function tlsOf(
   if (mode === "disable") return undefined;
   const root = params.get("sslrootcert");
   const rootFile = root === "system" ? undefined : root;
-  // Without a look at the host name, any server with any certificate of a public authority would do.
+  // Without a check of the host name any server with a certificate of a public authority would pass.
   if (mode === "verify-ca" && rootFile === undefined && caBundleFile === undefined)
     throw refused(
       RULES,

@@ -1,4 +1,4 @@
-/** The first connection to a PostgreSQL: does it answer, may we use it, is it new enough; and if not, why not. */
+/** The first connection to a PostgreSQL: checks that it answers, admits us and is new enough, and explains why not. */
 import { Client, type ClientConfig } from "pg";
 import { Fault, isFault } from "../../../domain/fault.ts";
 import { systemClock } from "../../../util/clock.ts";
@@ -10,12 +10,12 @@ import type { PostgresServer } from "./postgres-url.ts";
 const VERSION_MIN = 14;
 
 /**
- * Connects, asks for the version and closes the connection again. Throws what the driver throws, an error with the
- * code ETIMEDOUT when there was no answer in time, and `store_mismatch` for a server that is too old.
+ * Connects, reads the version and disconnects. Throws what the driver throws, an error with the code ETIMEDOUT where there
+ * was no answer in time, and `store_mismatch` for a server that is too old.
  */
 export async function probe(server: PostgresServer, config: ClientConfig, timeoutMs: number): Promise<void> {
   const client = new Client(config);
-  // Whatever comes after the first failure concerns nobody; without a listener it would end the process.
+  // Errors after the first one do not matter; without a listener they would end the process.
   client.on("error", () => undefined);
   const late = () => Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: "ETIMEDOUT" });
   using deadline = new Deadline({ clock: systemClock, ms: timeoutMs, late });
@@ -28,7 +28,7 @@ export async function probe(server: PostgresServer, config: ClientConfig, timeou
       `${server.name} has version ${formatVersion(version)}; Berth needs ${VERSION_MIN} or newer.`,
     );
   } finally {
-    // Not awaited: a server that does not answer does not say good-bye either.
+    // Not awaited: a server that does not answer does not end the connection either.
     client.end().catch(() => undefined);
   }
 }
@@ -45,16 +45,16 @@ function formatVersion(version: number): string {
     : `${Math.floor(version / 10_000)}.${Math.floor(version / 100) % 100}`;
 }
 
-/** What PostgreSQL's codes mean at a start. Roles, passwords and databases may be made while we wait. */
+/** Meanings of PostgreSQL's codes at a start. Roles, passwords and databases may be created while we wait. */
 const REASONS: Readonly<Record<string, string>> = {
   "28P01": "wrong password, or no such role",
-  "28000": "the server does not let this role in",
+  "28000": "the server refuses this role",
   "3D000": "there is no such database",
   "57P03": "the server is starting or stopping",
   "53300": "the server has no connection left",
 };
 
-/** For a server that was not reached, or was lost before the store was open. */
+/** Explains a server that was not reached, or was lost before the store was open. */
 export function explainPostgres(error: unknown, { usesTls }: PostgresServer): NetworkFailure {
   const network = explainNetworkFailure(error);
   if (network?.reason.startsWith("TLS:")) return { ...network, reason: `${network.reason}; ${TLS_HINT}` };
@@ -69,7 +69,7 @@ export function explainPostgres(error: unknown, { usesTls }: PostgresServer): Ne
 }
 
 const TLS_HINT =
-  "sslrootcert or BERTH_CA_BUNDLE names authorities to trust, sslmode=verify-ca looks at no host name, sslmode=no-verify at nothing";
+  "sslrootcert or BERTH_CA_BUNDLE names authorities to trust, sslmode=verify-ca checks no host name, sslmode=no-verify nothing";
 
 function parts(error: unknown): { code: string | undefined; message: string } {
   if (!(error instanceof Error)) return { code: undefined, message: String(error) };

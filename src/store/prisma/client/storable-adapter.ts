@@ -6,7 +6,7 @@ import type {
 } from "@prisma/driver-adapter-utils";
 import { storableText } from "../../../util/storable.ts";
 
-/** The same adapter; no parameter that it sends holds the character U+0000, whoever has let it come so far. */
+/** Wraps an adapter, so that no parameter contains U+0000, which PostgreSQL refuses. */
 export function storableAdapter(factory: SqlDriverAdapterFactory): SqlDriverAdapterFactory {
   const { provider, adapterName } = factory;
   return { provider, adapterName, connect: async () => storableConnection(await factory.connect()) };

@@ -1,11 +1,11 @@
 /**
- * Why something failed holds what a plugin, a package or a build has said. Where the database refuses it for that, it
- * is written as its bare code: what has failed must count as failed.
+ * A cause of a failure contains output of a plugin, a package or a build. Where the database refuses it for that, only its
+ * code is written, so that what has failed is recorded as failed.
  */
 import { type FaultJson, isFault } from "../../../domain/fault.ts";
 import type { TaskEventData } from "../../../domain/task.ts";
 
-/** Writes the cause, or else its bare code. Throws a Fault as it is, and what the second try throws. */
+/** Writes the cause, or else only its code. Throws a Fault as it is, and what the second try throws. */
 export function writeCause<C extends FaultJson | undefined, T>(
   cause: C,
   write: (cause: C | FaultJson) => Promise<T>,
@@ -13,7 +13,7 @@ export function writeCause<C extends FaultJson | undefined, T>(
   return writeOrBare<C | FaultJson, T>(cause, (full) => full && bareCause(full), write);
 }
 
-/** The same for what holds a cause. */
+/** As `writeCause`, for a value that contains a cause. */
 export async function writeOrBare<V, T>(
   full: V,
   toBare: (full: V) => V,
@@ -30,7 +30,7 @@ export async function writeOrBare<V, T>(
 function bareCause({ code }: FaultJson): FaultJson {
   return {
     code,
-    message: "What was said of this failure could not be stored; its code is all that is kept.",
+    message: "The message of this failure could not be stored; only its code is known.",
   };
 }
 

@@ -1,8 +1,7 @@
 /**
- * Which images are needed, and the one statement that takes one away. Whoever comes to need an image writes its row
- * (`claim` counts the use) before it relies on it; a removal names the number of uses at which it saw nobody. So one
- * of the two comes first, whatever else happens at once: the user finds the row `deleting`, or the removal finds
- * another number.
+ * Which images are needed, and the one statement that starts a removal. A user of an image writes its row (`claim` counts
+ * the use) before it relies on it; a removal names the number of uses at which it saw no user. So one of the two always
+ * comes first: the user finds the row `deleting`, or the removal finds another number.
  */
 import type { ImageDisk, ImageUse } from "../../contracts/disk.ts";
 import type { Database } from "../client/database.ts";
@@ -10,9 +9,9 @@ import { leaseOver } from "../client/lease-expiry.ts";
 import { Prisma } from "../generated/client.ts";
 
 /**
- * Who needs the image `i`, one row each. Of several images of one Package (the settings changed, or what it runs on)
- * an Installation without a Pool needs the newest; a task may need any. One that came from another Berth cannot be
- * built again here: it stays for as long as its Package does.
+ * The users of the image `i`, one row each. Of several images of one Package (after a change of the settings or of the
+ * runtime image) an Installation without a Pool needs the newest; a task may need any. An imported image cannot be built
+ * again here: it stays as long as its Package.
  */
 const HOLDERS = Prisma.sql`(
   SELECT 'pool ' || p.key AS holder FROM berth_pools p WHERE p.image_key = i.key

@@ -30,7 +30,7 @@ export function createDiskRunRows(db: Database): DiskRunRows {
       db.transaction(async (tx) => {
         const data = { ...answerData(answer), finishedAt: new Date() };
         const { count } = await tx.diskRun.updateMany({ where: { id, finishedAt: null }, data });
-        if (count === 0) throw new Fault("lease_lost", `The disk run ${id} has its answer already.`);
+        if (count === 0) throw new Fault("lease_lost", `The disk run ${id} is already answered.`);
         await writeResult(tx, id, "cause" in answer ? "failed" : "done");
         await forgetOld(tx, keep);
       }),
@@ -47,7 +47,7 @@ export function createDiskRunRows(db: Database): DiskRunRows {
 
 async function ask(tx: Tx, kind: DiskRunKind, by: Actor | undefined): Promise<DiskRun> {
   await holdKey(tx, by);
-  // Whoever waits for the answer of a look finds it in that of another one that began no earlier than it asked.
+  // A report may share the answer of another one that began no earlier than it was requested.
   const row = await tx.diskRun.create({ data: { id: uuid7(), kind } });
   if (kind === "collect")
     await writeEvent(tx, { kind: "disk.collect", by, subject: row.id, result: "accepted" });

@@ -3,8 +3,8 @@ import type { Database } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 
 /**
- * Whether the task `t` has ended and nothing looks at it any more: it is not the latest of an Installation that is
- * there (asking for the same again answers with that one), no tenant's removal, and no part of a family at work.
+ * Whether the task `t` has ended and nothing needs it any more: it is not the latest task of an Installation (a repeated
+ * request answers with that), not a tenant's removal, and has no unfinished parent or child.
  */
 const UNNEEDED = Prisma.sql`(
   t.finished_at IS NOT NULL

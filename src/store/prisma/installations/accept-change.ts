@@ -1,6 +1,6 @@
 /**
- * The acceptance of a change of what is installed. The Installation's row is locked until it is written, so that of two
- * changes at once one is refused.
+ * The acceptance of a change of an Installation. It locks the Installation's row, so that one of two simultaneous changes
+ * is refused.
  */
 import { Fault, installationNotFound } from "../../../domain/fault.ts";
 import type { Accepted } from "../../contracts/answers.ts";
@@ -40,7 +40,7 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
     orderBy: [{ createdAt: "desc" }, { id: "desc" }],
   });
   if (unfinished !== null) {
-    if (!isSame(unfinished, request)) throw taken(unfinished);
+    if (!isSame(unfinished, request)) throw otherChangeRunning(unfinished);
     await forgetDue(tx, request);
     return { installation: toInstallation(found), task: toTask(unfinished), created: false };
   }
@@ -48,7 +48,8 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   assertPossible(found, request);
   if (identifier !== found.identifier) await holdPackage(tx, identifier);
   await forgetDue(tx, request);
-  const known = kind === "upgrade" && identifier === found.identifier ? await arrivalOf(tx, found) : null;
+  const known =
+    kind === "upgrade" && identifier === found.identifier ? await taskThatInstalled(tx, found) : null;
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
   const changed = await applyAtOnce(tx, found, request);
   const task = await createTask(tx, {
@@ -63,7 +64,7 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   return { installation: toInstallation(changed), task: toTask(task), created: true };
 }
 
-/** Calls are refused from the moment on that a change was accepted which is to end them. */
+/** Applies at once what a change does to calls: a `disable` refuses them from its acceptance on. */
 async function applyAtOnce(tx: Tx, found: rows.Installation, { kind }: AcceptChange) {
   if (kind === "disable")
     await tx.$executeRaw`
@@ -84,19 +85,19 @@ function isSame(task: rows.Task, { kind, identifier, input = {} }: AcceptChange)
   return kind !== "limits" || sorted(task.input) === sorted(input);
 }
 
-/** The database gives the keys of an object in an order of its own. */
+/** JSON with sorted keys: the database returns the keys of an object in its own order. */
 function sorted(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value ?? null);
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${entries.map(([key, inner]) => `${JSON.stringify(key)}:${sorted(inner)}`).join()}}`;
 }
 
-/** What it is to have afterwards. */
+/** The identifier after the change. */
 function identifierOf(found: rows.Installation, { kind, identifier }: AcceptChange): string {
   if (kind === "upgrade") return identifier ?? found.identifier;
   if (kind !== "rollback") return found.identifier;
   if (found.previousIdentifier !== null) return found.previousIdentifier;
-  throw new Fault("conflict", `${found.pluginId} has no version to go back to.`, {
+  throw new Fault("conflict", `${found.pluginId} has no previous version.`, {
     details: { field: "previous_identifier", value: null, accepted: "an installation that was upgraded" },
   });
 }
@@ -105,18 +106,21 @@ function assertPossible(found: rows.Installation, { kind }: AcceptChange): void 
   const { pluginId, state, desired } = found;
   if (desired === "removed") throw new Fault("conflict", `${pluginId} is being uninstalled.`);
   if (kind === "restart" && desired === "disabled")
-    throw new Fault("plugin_disabled", `${pluginId} is disabled; enable it, and it starts.`, {
+    throw new Fault("plugin_disabled", `${pluginId} is disabled; enable it to start it.`, {
       details: { state: "disabled" },
     });
   const isStopping = kind === "restart" || kind === "enable" || kind === "disable";
   if (isStopping && (state === "failed" || state === "installing"))
-    throw new Fault("conflict", `${pluginId} is ${state}: there is nothing of it to ${kind}.`, {
+    throw new Fault("conflict", `${pluginId} is ${state}, so ${kind} is not possible.`, {
       details: { state, accepted: "asking for the install again, an upgrade, or an uninstall" },
     });
 }
 
-/** The task that brought what it has; null for what Berth did not install. */
-export async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): Promise<rows.Task | null> {
+/** The task that installed its identifier; null where Berth did not install it. */
+export async function taskThatInstalled(
+  tx: Tx,
+  { id, identifier }: rows.Installation,
+): Promise<rows.Task | null> {
   return await tx.task.findFirst({
     where: {
       installationId: id,
@@ -128,14 +132,14 @@ export async function arrivalOf(tx: Tx, { id, identifier }: rows.Installation): 
   });
 }
 
-/** The refusal of what cannot be done while that task is unfinished. */
-export function taken({ id, kind, installationId }: rows.Task): Fault {
-  return new Fault("conflict", `Another change of this installation is under way: ${kind}.`, {
+/** Refuses a change while that task is unfinished. */
+export function otherChangeRunning({ id, kind, installationId }: rows.Task): Fault {
+  return new Fault("conflict", `Another change of this installation is running: ${kind}.`, {
     details: { task_id: id, kind, installation_id: installationId },
   });
 }
 
-/** This request is what an upload has left to be asked. */
+/** Removes a due upgrade that this request makes. */
 async function forgetDue(tx: Tx, { id, kind, identifier }: AcceptChange): Promise<void> {
   if (kind !== "upgrade" || identifier === undefined) return;
   await tx.upgradeDue.deleteMany({ where: { installationId: id, identifier } });

@@ -13,8 +13,8 @@ import { holdPackage } from "../packages/packages.ts";
 import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { checkInstallations, lineUp } from "../tenants/tenant-quotas.ts";
-import { arrivalOf, taken } from "./accept-change.ts";
+import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts";
+import { otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
 import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
 import { toInstallation } from "./installation-row.ts";
 
@@ -25,8 +25,8 @@ export async function acceptInstall(
   defaults: TenantQuotas,
 ): Promise<Accepted> {
   const { idempotency, tenantId, by } = request;
-  // Several at once cannot each take the last place of a quota.
-  await lineUp(tx, tenantId);
+  // Serialises requests of a Tenant, so that simultaneous ones do not exceed a quota together.
+  await serializeTenant(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
   await holdParent(tx, request.parentId);
@@ -61,7 +61,7 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
   assertSame(found, request);
   const known = await knownTask(tx, found);
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
-  // What was chosen for it stands in place of what its manifest asks.
+  // Limits that the Tenant chose replace those of the manifest.
   const limitsGranted = jsonValue({ ...request.limitsGranted, ...Object(found.limitsWanted) });
   const again = await tx.installation.update({
     where: { id: found.id },
@@ -71,17 +71,17 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
   return withInstall(tx, again, request);
 }
 
-/** The task that installs it, or that brought what it has. Throws `conflict` while a change takes it elsewhere. */
+/** The task that installs it, or that installed its identifier. Throws `conflict` during a change to another identifier. */
 async function knownTask(tx: Tx, found: rows.Installation): Promise<rows.Task | null> {
   const unfinished = await tx.task.findFirst({ where: { installationId: found.id, finishedAt: null } });
   if (unfinished?.kind === "install") return unfinished;
   if (unfinished !== null && (found.state === "failed" || unfinished.identifier !== found.identifier))
-    throw taken(unfinished);
+    throw otherChangeRunning(unfinished);
   if (found.state === "failed") return null;
-  return (await arrivalOf(tx, found)) ?? (await latestTask(tx, found.id));
+  return (await taskThatInstalled(tx, found)) ?? (await latestTask(tx, found.id));
 }
 
-/** What the daemon installed keeps its id: the rows are the same Installation. */
+/** An Installation of the daemon keeps its id: it is the same Installation. */
 async function installationId(tx: Tx, { tenantId, pluginId, identifier }: AcceptInstall): Promise<string> {
   const installed = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
   if (installed === null) return uuid7();
@@ -95,14 +95,14 @@ async function lockByPlugin(tx: Tx, { tenantId, pluginId }: AcceptInstall): Prom
     SELECT id FROM berth_installations
     WHERE tenant_id = ${tenantId}::uuid AND plugin_id = ${pluginId} FOR UPDATE`;
   const row = await tx.installation.findUnique({ where: { tenantId_pluginId: { tenantId, pluginId } } });
-  // It was there a moment ago; an uninstall that ended in between makes the caller's next try succeed.
-  if (row === null) throw new Fault("conflict", `${pluginId} was being uninstalled; ask again.`);
+  // It has existed a moment ago: an uninstall has ended in between, and the caller's next try succeeds.
+  if (row === null) throw new Fault("conflict", `${pluginId} has just been uninstalled; retry.`);
   return row;
 }
 
 function assertSame(found: rows.Installation, { identifier }: AcceptInstall): void {
   if (found.desired === "removed")
-    throw new Fault("conflict", `${found.pluginId} is being uninstalled; ask again when that is done.`, {
+    throw new Fault("conflict", `${found.pluginId} is being uninstalled; retry when that has ended.`, {
       details: { field: "identifier", value: identifier, installationId: found.id },
     });
   if (found.identifier !== identifier) throw otherVersion(identifier, found.identifier);
@@ -115,8 +115,8 @@ function otherVersion(value: string, installed: string): Fault {
 }
 
 /**
- * What is made for a task is there for it until that ends; what others are there for already, for it too. What somebody
- * asks for by itself stays, whatever becomes of the tasks that it was made for.
+ * Records that a parent task holds the Installation, beside other tasks that hold it. An Installation that is requested by
+ * itself loses all holds: it stays whatever happens to those tasks.
  */
 async function noteHold(
   tx: Tx,
@@ -128,7 +128,7 @@ async function noteHold(
     await tx.taskHold.createMany({ data: { taskId: parentId, installationId }, skipDuplicates: true });
 }
 
-/** Only what is there can be installed: from here on nobody removes it. */
+/** Throws where the package does not exist; from here on it cannot be removed. */
 async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstall): Promise<Accepted> {
   await holdPackage(tx, row.identifier);
   return withNewTask(tx, row, "install", request);
@@ -159,7 +159,7 @@ async function latestTask(tx: Tx, installationId: string): Promise<rows.Task | n
   return tx.task.findFirst({ where: { installationId }, orderBy: [{ createdAt: "desc" }, { id: "desc" }] });
 }
 
-/** By the database's clock at the moment of writing: `changedSince` depends on it. */
+/** Sets the time of change by the database's clock at the time of writing, on which `changedSince` depends. */
 export async function touch(tx: Tx, id: string): Promise<void> {
   await tx.$executeRaw`UPDATE berth_installations SET updated_at = clock_timestamp() WHERE id = ${id}::uuid`;
 }

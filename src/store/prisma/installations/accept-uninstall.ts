@@ -15,8 +15,8 @@ import { toInstallation } from "./installation-row.ts";
 import { unpublishRows } from "./publication.ts";
 
 /**
- * The transaction behind `acceptUninstall`. What is in flight ends as cancelled, and its worker loses the lease; where it
- * has tasks or Installations below it, it ends as soon as those are undone.
+ * The transaction behind `acceptUninstall`. An unfinished task ends as cancelled, and its worker loses the lease; one with
+ * tasks or Installations below it ends once those are undone.
  */
 export async function acceptUninstall(
   tx: Tx,
@@ -43,7 +43,7 @@ export async function acceptUninstall(
   return withNewTask(tx, marked, "uninstall", { by, parentId, input });
 }
 
-/** Who asks again may want the data gone too. */
+/** A repeated request may add `purge`. */
 async function withPurge(tx: Tx, removing: rows.Task, input: UninstallRequest["input"]): Promise<rows.Task> {
   if (input?.["purge"] !== true) return removing;
   const changed = jsonValue({ ...toTask(removing).input, purge: true });
@@ -55,13 +55,13 @@ function assertUnneeded({ pluginId }: rows.Installation, dependents: readonly De
   const names = dependents.map((dependent) => dependent.pluginId).join(", ");
   throw new Fault(
     "dependency_in_use",
-    `${pluginId} is needed by ${names}: uninstall those first, or force it, and they stay without it.`,
+    `${pluginId} is needed by ${names}: uninstall those first, or force it and leave them without it.`,
     { details: { needed_by: dependents.map(dependentJson), accepted: "force=true" } },
   );
 }
 
 async function endForUninstall(tx: Tx, { id, ending }: rows.Task): Promise<void> {
-  const cause: FaultJson = { code: "cancelled", message: "An uninstall was asked for." };
+  const cause: FaultJson = { code: "cancelled", message: "An uninstall was requested." };
   const end: TaskEnding = toEnding(ending) ?? { state: "cancelled", cause };
   const below = await tx.task.count({ where: { parentId: id, finishedAt: null } });
   const held = await tx.taskHold.count({ where: { taskId: id } });

@@ -1,4 +1,4 @@
-/** Who needs whom, and what tasks hold: each of it under the lock of the needed Installation's row. */
+/** Dependencies and holds; each write locks the row of the needed Installation. */
 import { Fault } from "../../../domain/fault.ts";
 import { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import { formatNeed } from "../../../domain/plugin-need.ts";
@@ -46,7 +46,7 @@ async function add(
 ): Promise<void> {
   const needed = await lock(tx, neededId);
   if (needed === null || needed.desired === "removed")
-    throw new Fault("conflict", `${formatNeed(need)} was uninstalled a moment ago; ask again.`);
+    throw new Fault("conflict", `${formatNeed(need)} has just been uninstalled; retry.`);
   await tx.dependency.createMany({
     data: { tenantId, needingId, identifier, neededId, type: need.type, value: formatNeed(need) },
     skipDuplicates: true,

@@ -3,7 +3,7 @@ import { type Dependent, type PluginNeed, parseNeed } from "../../../domain/plug
 
 import type { Tx } from "../client/database.ts";
 
-/** Reads rows inside a transaction, or beside one. */
+/** Reads rows inside a transaction, or outside one. */
 type Reader = Pick<Tx, "$queryRaw">;
 
 interface DependentRow {
@@ -14,7 +14,7 @@ interface DependentRow {
   readonly value: string;
 }
 
-/** Those that need the Installation with what they have, or with what a task is about to give them. */
+/** Installations that need this one with their current Package, or with the one that a task is about to install. */
 export async function dependentsOf(reader: Reader, id: string): Promise<readonly Dependent[]> {
   const rows = await reader.$queryRaw<DependentRow[]>`
     SELECT i.id, i.plugin_id, d.identifier, d.type, d.value

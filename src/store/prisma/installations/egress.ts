@@ -42,7 +42,7 @@ export function createEgressRows(db: Database): EgressRows {
   };
 }
 
-/** Written by `set` alone. */
+/** Only `set` writes the column. */
 function toPolicy(value: unknown): EgressPolicy | undefined {
   return (value ?? undefined) as EgressPolicy | undefined;
 }

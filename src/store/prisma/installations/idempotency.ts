@@ -4,7 +4,7 @@ import type { Task, TenantTask } from "../../../domain/task.ts";
 import type { IdempotencyClaim } from "../../contracts/answers.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 
-/** The first answer to this key, as JSON; undefined where there is none. A concurrent request with it waits here until the first one has its answer. */
+/** The first answer to this key, as JSON; undefined where there is none. A concurrent request with the key waits here for the first one. */
 export async function claimKey(tx: Tx, { holder, key, requestHash }: IdempotencyClaim): Promise<unknown> {
   const claimed = await tx.$executeRaw`
     INSERT INTO berth_idempotency AS known (holder, key, request_hash)
@@ -25,7 +25,7 @@ export async function claimKey(tx: Tx, { holder, key, requestHash }: Idempotency
   return known.answer;
 }
 
-/** Written in the transaction of what was accepted. */
+/** Writes the answer in the transaction of the acceptance. */
 export async function keepAnswer(tx: Tx, { holder, key }: IdempotencyClaim, answer: object): Promise<void> {
   await tx.idempotency.update({
     where: { holder_key: { holder, key } },
@@ -33,7 +33,7 @@ export async function keepAnswer(tx: Tx, { holder, key }: IdempotencyClaim, answ
   });
 }
 
-/** What an idempotency key's first answer was; an answer of another kind of request cannot stand under the same hash. */
+/** The first answer of an idempotency key. It is of this kind: other requests have another hash. */
 export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
   const { installation, task, created } = value as ReturnType<typeof toAnswer>;
   const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey } =
@@ -42,7 +42,7 @@ export function toAnswer(value: unknown): { installation: Installation; task: Ta
     installation: {
       ...installation,
       ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
-      // JSON leaves out what is undefined
+      // JSON leaves out undefined fields.
       ...{ previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey },
       limitsWanted: installation.limitsWanted ?? {},
     },

@@ -23,7 +23,7 @@ export function createInstallationRows(db: Database): InstallationRows {
     setState: (id, state, why) =>
       writeCause(why, (cause) =>
         db.run(async (prisma) => {
-          // One that is being removed stays so: whoever saw it ready a moment ago has nothing to say any more.
+          // One that is being removed keeps its state: the caller has seen an older one.
           await prisma.$executeRaw`
             UPDATE berth_installations SET state = ${state}, updated_at = clock_timestamp(),
               cause = ${jsonText(cause)}::jsonb
@@ -82,8 +82,8 @@ function createReads(
       }),
     changedSince: (since) =>
       db.run(async (prisma) => {
-        // The moment is read first, and lies before every transaction that still runs: what such a one has stamped
-        // and not yet committed is seen by the next look.
+        // The time is read first, and precedes every running transaction: the next call sees what these have written but
+        // not committed yet.
         const [moment] = await prisma.$queryRaw<{ at: Date }[]>`
           SELECT least(now(), (SELECT min(xact_start) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid())) AS at`;

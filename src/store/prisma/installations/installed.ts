@@ -1,6 +1,6 @@
 /**
- * What a Tenant has, as it asks for it. Every filter is the database's work, so that a page is as long as it should be;
- * the rows of a page are read afterwards, each table once.
+ * Lists of a Tenant's Installations and providers. The database applies every filter, so that pages are full; the rows of a
+ * page are read afterwards, each table once.
  */
 
 import {
@@ -58,7 +58,7 @@ export function createInstalledRows(db: Database): InstalledRows {
 }
 
 interface Placed extends PlacedRow {
-  /** Of the Declaration; null where there is none. */
+  /** Bytes of the Declaration; null where there is none. */
   readonly bytes: number | null;
 }
 interface PlacedProvider extends Placed {
@@ -100,7 +100,7 @@ function conditions(filter: InstalledFilter): Prisma.Sql[] {
   return all;
 }
 
-/** The rule of `categoryOf`, for rows of packages `p`. */
+/** The rule of `categoryOf` in SQL, for rows `p` of packages. */
 function categorySql(): Prisma.Sql {
   const cases = PROVIDER_KINDS.map(
     (kind) => Prisma.sql`WHEN p.providers @> ${jsonText([{ kind }])}::jsonb THEN ${categoryOf([kind])}`,
@@ -122,7 +122,7 @@ function placeProviders(
   filter: Parameters<InstalledRows["providers"]>[0],
   page: BoundedPage,
 ) {
-  // several of one Installation stand in the order of its Package
+  // Several providers of one Installation are in the order of its Package.
   return prisma.$queryRaw<PlacedProvider[]>`
     SELECT id, installation, kind, name, bytes, ${PLACE_AT} FROM (
       SELECT i.id::text || ' ' || (99 - o.place) AS id, i.id AS installation, i.created_at,
@@ -132,7 +132,7 @@ function placeProviders(
     WHERE true ${pageSql(page, Prisma.sql`id`, Prisma.sql`text`)}`;
 }
 
-/** How many of the rows go on the page: no more than their Declarations allow, but one. */
+/** Number of rows on the page: as many as the bytes of their Declarations allow, at least one. */
 function fitting(placed: readonly Placed[], { limit, declarationBytesMax }: BoundedPage): number {
   if (declarationBytesMax === 0) return limit;
   let bytes = 0;
@@ -143,7 +143,7 @@ function fitting(placed: readonly Placed[], { limit, declarationBytesMax }: Boun
   return tooMuch < 0 ? limit : Math.min(limit, tooMuch);
 }
 
-/** By id. What has gone in between is not there. */
+/** Reads by id; rows that were removed in between are missing. */
 async function read(
   prisma: PrismaClient,
   ids: readonly string[],
@@ -178,7 +178,7 @@ function providerOf(
   return [[id, { kind, name, installation, status, declaration: declaration?.[kind] }]];
 }
 
-/** What a list shows of a Package; the Declaration is not read where it was not selected. */
+/** The part of a Package in lists; the Declaration only where it was selected. */
 function toOffer(row: Pick<rows.Package, "providers"> & { readonly declaration?: string }) {
   const providers = row.providers as unknown as Package["providers"];
   const declaration =

@@ -1,7 +1,6 @@
 /**
- * The two transactions that make, change and unmake the daemon's rows of an Installation. What they write of `plugins`
- * comes first, in the order of the identifiers: its locks order changes of the same identifier, whatever tenants they
- * are for.
+ * The two transactions that create, change and remove the daemon's rows of an Installation. They write `plugins` first, in
+ * the order of the identifiers: its locks put changes of the same identifier in order, for whichever tenants.
  */
 import { type InstallationTask, isTenantTask } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
@@ -55,7 +54,7 @@ interface Origin {
 }
 type Moved = Origin & { readonly identifier: string; readonly platformSource: string };
 
-/** Where what it has from now on came from: a rollback finds that where the change before it left it. */
+/** The origin of the identifier; a rollback restores that of the previous one. */
 function originOf(
   { kind, identifier }: InstallationTask,
   installed: rows.Installation,
@@ -80,7 +79,7 @@ async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): P
   await tx.installation.update({ where: { id: before.id }, data });
 }
 
-/** Brings the daemon's rows to the identifier, whatever they are at. */
+/** Brings the daemon's rows to the identifier, whichever one they have. */
 async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation, to: Moved): Promise<void> {
   const { identifier } = to;
   const row = await tx.package.findUniqueOrThrow({ where: { identifier } });
@@ -119,14 +118,14 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
   await makeSureOfDeclaration(tx, { identifier, pluginId, declaration: row.declaration });
 }
 
-/** In the platform's own word, where it gave one. It knows no address: for it, that is an archive that somebody had. */
+/** The platform's name of the source, where it gave one. It has none for a URL, which counts as an uploaded archive. */
 function platformSource({ source }: Origin, { input }: InstallationTask): string {
   const given = input["platformSource"];
   if (typeof given === "string") return given;
   return source === "url" ? "package" : source;
 }
 
-/** One reference from an identifier, if any, to another. Answers the one that nobody refers to any more. */
+/** Moves one reference from an identifier, if any, to another. Answers the identifier without references, if any. */
 async function countReferences(
   tx: Tx,
   {
@@ -136,7 +135,7 @@ async function countReferences(
   }: { readonly pluginId: string; readonly from: string | undefined; readonly to: Moved },
 ): Promise<string | undefined> {
   let unused: string | undefined;
-  // by identifier: two Tenants that change places do not wait for each other
+  // In the order of identifiers: two Tenants with opposite changes do not deadlock.
   for (const identifier of [to.identifier, ...(from === undefined ? [] : [from])].sort()) {
     if (identifier === to.identifier) {
       const manifestType = from === undefined ? "" : "plugin";
@@ -153,7 +152,7 @@ async function countReferences(
   return unused;
 }
 
-/** Answers whether nobody refers to it any more. */
+/** Answers whether it has no reference any more. */
 async function dropReference(tx: Tx, identifier: string | null): Promise<boolean> {
   const left = await tx.$queryRaw<{ refers: bigint }[]>`
     UPDATE plugins SET refers = coalesce(refers, 0) - 1, updated_at = clock_timestamp()
@@ -185,7 +184,7 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await endTask(tx, task.id, { type: "end", state: "ready" });
 }
 
-/** What its plugin keeps for the Tenant, in rows. */
+/** Removes the rows of what the plugin stores for the Tenant. */
 async function purgeRows(tx: Tx, id: string): Promise<void> {
   const found = await tx.installation.findUnique({ where: { id } });
   if (found === null) return;
@@ -194,7 +193,7 @@ async function purgeRows(tx: Tx, id: string): Promise<void> {
   await tx.tenantStorage.deleteMany({ where: { tenantId, pluginId } });
 }
 
-/** The daemon's rows of one Installation, as they were before it; the reference count tells whether others go with it. */
+/** Removes the daemon's rows of one Installation, and those of its identifier where that has no other reference. */
 export async function unpublishRows(tx: Tx, installed: rows.PluginInstallation): Promise<void> {
   const { tenantId, pluginId, pluginUniqueIdentifier: identifier } = installed;
   const isUnused = await dropReference(tx, identifier);

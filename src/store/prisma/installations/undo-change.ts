@@ -1,10 +1,10 @@
-/** What follows from the end of a change, well or not: the Pools that it leaves behind, and what its Installation shows. */
+/** The end of a change, whether it succeeded or not: the Pools that it leaves, and the state of its Installation. */
 import type { FaultJson } from "../../../domain/fault.ts";
 import type { InstallationTask, TaskEventData } from "../../../domain/task.ts";
 import { jsonText, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 
-/** Puts the Installation on its next Pool and leaves the one before to nobody. `isOther`: with another Package. */
+/** Moves the Installation to its next Pool. `isOther`: with another Package. */
 export async function movePools(
   tx: Tx,
   { id, poolKey, nextPoolKey }: rows.Installation,
@@ -21,7 +21,7 @@ export async function movePools(
   for (const key of new Set([poolKey, nextPoolKey])) if (key !== null) await settlePool(tx, key);
 }
 
-/** A Pool that nobody needs any more goes once its calls have ended; one that only disabled ones need stops. */
+/** A Pool that no Installation needs is removed once its calls have ended; one that only disabled ones need stops. */
 async function settlePool(tx: Tx, key: string): Promise<void> {
   await tx.$executeRaw`
     UPDATE berth_pools SET
@@ -35,8 +35,8 @@ async function settlePool(tx: Tx, key: string): Promise<void> {
 }
 
 /**
- * After a change that did not come to its end, however that was: the Pool that it made goes, what could not be enabled
- * is disabled as before, and what had failed before shows why it still does.
+ * After a change that failed or was cancelled: removes the Pool that it made; an Installation that could not be enabled is
+ * disabled as before, and one that had failed before shows the new cause.
  */
 export async function undoChange(
   tx: Tx,

@@ -1,6 +1,6 @@
 /**
- * Upgrades that an upload brought. They are written down with the package, in its transaction: whoever is killed before
- * each of them is a task loses none.
+ * Automatic upgrades after an upload. They are written in the transaction of the package, so that none is lost where the
+ * process is killed before each of them is a task.
  */
 import { type Actor, BERTH_ITSELF } from "../../../domain/audit.ts";
 
@@ -14,14 +14,14 @@ import { Prisma } from "../generated/client.ts";
 export interface UpgradesAsked {
   readonly identifier: string;
   readonly pluginId: string;
-  /** Undefined: the operator uploaded it, for everybody. */
+  /** Undefined where the operator uploaded it, for all Tenants. */
   readonly tenantId: string | undefined;
-  /** False: only Tenants who want every newer version get it. */
+  /** False: only Tenants whose settings ask for every newer version get it. */
   readonly isAsked: boolean;
   readonly by: Actor | undefined;
 }
 
-/** One line for each Installation of an older version; the newest version stands. */
+/** Writes one row for each Installation of an older version; of several uploads the newest version counts. */
 export async function noteUpgradesDue(tx: Tx, asked: UpgradesAsked): Promise<void> {
   const { identifier, pluginId, tenantId, isAsked, by = BERTH_ITSELF } = asked;
   const mine = tenantId === undefined ? Prisma.empty : Prisma.sql`AND i.tenant_id = ${tenantId}::uuid`;

@@ -2,7 +2,7 @@ import type { SqlQueryable } from "@prisma/driver-adapter-utils";
 import { Fault } from "../../../domain/fault.ts";
 import { plainSql } from "../client/database.ts";
 
-/** Facts of the tables of one schema, as one line per thing, keyed so that two catalogues can be compared. */
+/** The tables of one schema as texts, keyed so that two catalogues can be compared. */
 export interface Catalogue {
   /** `table.column` → type, nullability and default. */
   readonly columns: ReadonlyMap<string, Column>;
@@ -61,8 +61,8 @@ export async function readCatalogue(db: SqlQueryable): Promise<Catalogue> {
 }
 
 /**
- * Throws `store_mismatch`, naming table and column, unless `actual` can be used as `expected`. Older releases of the
- * daemon left a default on `id` and columns that nobody writes: those do no harm and pass.
+ * Throws `store_mismatch`, with table and column, unless `actual` can be used as `expected`. A default on `id` and unused
+ * columns, which older releases of the daemon left, are accepted.
  */
 export function assertUsableAs(expected: Catalogue, actual: Catalogue): void {
   for (const [name, want] of expected.columns) {
@@ -91,7 +91,7 @@ function describe({ type, nullable }: Column): string {
 function mismatch(field: string, value: string, accepted: string): Fault {
   return new Fault(
     "store_mismatch",
-    `The database's ${field} is ${value}; accepted: ${accepted}. A daemon that Berth can follow makes it so: the migration of a current one may help.`,
+    `The database's ${field} is ${value}; accepted: ${accepted}. A current dify-plugin-daemon has such tables: its migration may fix this.`,
     { details: { field, value, accepted } },
   );
 }

@@ -6,20 +6,20 @@ import { assertUsableAs, readCatalogue } from "./catalogue.ts";
 import { type Migration, readMigrations } from "./migrations.ts";
 import { openSchemaEngine } from "./schema-engine.ts";
 
-/** Any number that no other program on the same database would take for its own lock. */
+/** A number that no other program on the same database uses for its own lock. */
 const LOCK = 7_238_411_901;
 
 /**
- * Brings the database to the newest migration: all of it, or nothing at all, because tables and history are written
- * in one transaction. Starters of several processes wait for each other there. A database that has the daemon's
- * tables and no history is adopted when its catalogue fits, else it throws `store_mismatch`.
+ * Applies all missing migrations or none: tables and history are written in one transaction, and processes that start
+ * together wait for each other there. A database with the daemon's tables and no history is adopted where its tables fit;
+ * else throws `store_mismatch`.
  */
 export async function migrate({ adapter, log }: { adapter: SqlDriverAdapter; log: Log }): Promise<void> {
   const migrations = await readMigrations();
   const tx = await adapter.startTransaction();
   try {
-    // The lock ends with the transaction, also where a proxy hands out connections per transaction. It locks nothing
-    // in an embedded database, whose folder has one opener anyway.
+    // The lock ends with the transaction, also behind a proxy that assigns connections per transaction. It locks nothing in
+    // an embedded database, whose folder only one process opens.
     await tx.executeRaw(plainSql("SET LOCAL statement_timeout = 0"));
     await tx.queryRaw(plainSql(`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK})) locked`));
     const applied = await readHistory(tx);
@@ -44,7 +44,7 @@ export async function migrate({ adapter, log }: { adapter: SqlDriverAdapter; log
   }
 }
 
-/** Asked beforehand: out of the migration engine the refusal comes without its code. */
+/** Checked beforehand: the migration engine passes the refusal on without its code. */
 async function assertMayCreate(tx: Transaction): Promise<void> {
   const { rows } = await tx.queryRaw(
     plainSql(
@@ -55,11 +55,11 @@ async function assertMayCreate(tx: Transaction): Promise<void> {
   if (mayCreate === true) return;
   throw new Fault(
     "store_mismatch",
-    `The role ${user} may not make tables in schema ${schema} of database ${database}: GRANT CREATE ON SCHEMA ${schema} TO ${user}, or make it the owner of the database.`,
+    `The role ${user} may not create tables in schema ${schema} of database ${database}: GRANT CREATE ON SCHEMA ${schema} TO ${user}, or make it the owner of the database.`,
   );
 }
 
-/** Names of what has been applied; undefined where there is no history. */
+/** Names of the applied migrations; undefined where there is no history. */
 async function readHistory(tx: Transaction): Promise<ReadonlySet<string> | undefined> {
   if (!(await hasTable(tx, "_prisma_migrations"))) return undefined;
   const { rows } = await tx.queryRaw(
@@ -80,7 +80,7 @@ async function hasTable(tx: Transaction, name: string): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** What the tables ought to be is made by the migration itself, in a schema that never leaves the transaction. */
+/** The migration itself creates the expected tables, in a schema that exists only within the transaction. */
 async function assertDaemonTables(tx: Transaction, first: Migration): Promise<void> {
   const actual = await readCatalogue(tx);
   await tx.executeRaw(plainSql("SAVEPOINT sample"));

@@ -4,13 +4,13 @@ import { readdir, readFile } from "node:fs/promises";
 export interface Migration {
   readonly name: string;
   readonly sql: string;
-  /** SHA-256 of the text, hex: what the history keeps. */
+  /** SHA-256 of the text, hex, as the history stores it. */
   readonly checksum: string;
 }
 
 const FOLDER = new URL("../../../../prisma/migrations/", import.meta.url);
 
-/** All migrations, oldest first. The first one makes the daemon's tables and nothing else. */
+/** All migrations, oldest first. The first one creates the daemon's tables and nothing else. */
 export async function readMigrations(): Promise<readonly [Migration, ...Migration[]]> {
   const files = (await readdir(FOLDER)).filter((file) => file.endsWith(".sql")).sort();
   const [first, ...rest] = await Promise.all(

@@ -9,7 +9,7 @@ import type * as Bindings from "@prisma/schema-engine-wasm/schema_engine_bg";
 import { plainSql } from "../client/database.ts";
 import type { Migration } from "./migrations.ts";
 
-/** Node's own, which neither the language's library nor Node's types declare. */
+/** Globals of Node that neither TypeScript's library nor Node's types declare. */
 declare const WebAssembly: {
   instantiate(
     bytes: Uint8Array,
@@ -17,17 +17,17 @@ declare const WebAssembly: {
   ): Promise<{ readonly instance: { readonly exports: Record<string, unknown> } }>;
 };
 
-/** Prisma's own migration engine, working inside one open transaction. The caller commits, or rolls everything back. */
+/** Prisma's migration engine inside one open transaction. The caller commits, or rolls everything back. */
 export interface SchemaEngine {
-  /** Runs what the history lacks and writes the history. */
+  /** Runs the migrations that the history lacks, and writes the history. */
   apply(migrations: readonly Migration[]): Promise<void>;
-  /** Writes the history of a migration whose tables are there already. */
+  /** Writes the history of a migration whose tables exist already. */
   markApplied(name: string, migrations: readonly Migration[]): Promise<void>;
 }
 
 export async function openSchemaEngine(tx: Transaction): Promise<SchemaEngine> {
   const url = import.meta.resolve("@prisma/schema-engine-wasm/schema_engine_bg");
-  // The bindings keep views of the memory that they first saw, so each instance gets a copy of the module.
+  // The bindings keep views of their first memory, so each instance gets a copy of the module.
   const bindings: typeof Bindings = await import(`${url}?instance=${crypto.randomUUID()}`);
   const wasm = new URL("schema_engine_bg.wasm", url);
   const { instance } = await WebAssembly.instantiate(await readFile(wasm), {
@@ -77,7 +77,7 @@ function factoryOn(tx: Transaction): SqlMigrationAwareDriverAdapterFactory {
   };
 }
 
-/** The engine probes for tables by failing on them, which would end the transaction: each statement has a savepoint. */
+/** The engine probes for tables with statements that fail, which would abort the transaction: each has a savepoint. */
 function adapterOn(tx: Transaction): SqlDriverAdapter {
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
     await tx.executeRaw(plainSql("SAVEPOINT statement"));

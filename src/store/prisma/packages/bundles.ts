@@ -10,7 +10,7 @@ import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { lineUp } from "../tenants/tenant-quotas.ts";
+import { serializeTenant } from "../tenants/tenant-quotas.ts";
 import { putPackage } from "./packages.ts";
 
 type Upload = Parameters<BundleRows["put"]>[0];
@@ -61,11 +61,11 @@ async function remove(tx: Tx, identifier: string, by: Actor | undefined): Promis
 async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, defaults: TenantQuotas) {
   const { tenantId, by } = uploader;
   if (tenantId !== undefined) {
-    await lineUp(tx, tenantId);
+    await serializeTenant(tx, tenantId);
     await holdTenant(tx, tenantId);
   }
   await holdKey(tx, by);
-  // In one order for all: two bundles with packages in common wait for each other, and never both.
+  // In the same order for all: two bundles with packages in common do not deadlock.
   const ordered = packages.toSorted((a, b) => (a.identifier < b.identifier ? -1 : 1));
   for (const pkg of ordered) await putPackage(tx, pkg, uploader, defaults);
   const { identifier, author, name, version, checksum, bytes } = bundle;

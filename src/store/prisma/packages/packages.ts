@@ -13,7 +13,7 @@ import { Prisma } from "../generated/client.ts";
 import { noteUpgradesDue } from "../installations/upgrades.ts";
 
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { checkDisk, lineUp } from "../tenants/tenant-quotas.ts";
+import { checkDisk, serializeTenant } from "../tenants/tenant-quotas.ts";
 
 type Uploader = Parameters<PackageStoreRows["put"]>[1];
 
@@ -50,7 +50,7 @@ export function createPackageRows(db: Database): PackageStoreRows {
   };
 }
 
-/** As `put`, in a transaction that does more. */
+/** `put` within another transaction. */
 export async function putPackage(
   tx: Tx,
   pkg: Package,
@@ -58,7 +58,7 @@ export async function putPackage(
   defaults: TenantQuotas,
 ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }> {
   if (tenantId !== undefined) {
-    await lineUp(tx, tenantId);
+    await serializeTenant(tx, tenantId);
     await holdTenant(tx, tenantId);
   }
   await holdKey(tx, by);
@@ -85,7 +85,7 @@ export async function putPackage(
   return { created: count > 0, stored };
 }
 
-/** Unless it is there; answers how many rows that made. */
+/** Writes the row where it is missing; answers how many rows it wrote. */
 export async function insertPackage(
   tx: Tx,
   pkg: Package,
@@ -119,7 +119,7 @@ function visibleTo(tenantId: string): Prisma.Sql {
 }
 
 /**
- * Makes sure that the Package stays until this transaction ends, and so for whoever needs it from then on;
+ * Locks the Package until this transaction ends, so that it is not removed before its new user is visible. Throws
  * `package_not_found` where it is gone.
  */
 export async function holdPackage(tx: Tx, identifier: string): Promise<void> {
@@ -129,7 +129,7 @@ export async function holdPackage(tx: Tx, identifier: string): Promise<void> {
   throw packageNotUploaded(identifier);
 }
 
-/** The daemon removes this row with the last reference; an install from a kept package brings it back. */
+/** The daemon removes this row with the last reference; an install from a stored package writes it again. */
 export async function makeSureOfDeclaration(
   tx: Tx,
   { identifier, pluginId, declaration }: { identifier: string; pluginId: string; declaration: string },

@@ -13,7 +13,7 @@ export function createReadmeRows(db: Database): ReadmeRows {
       }),
     put: (identifier, readmes) =>
       db.transaction(async (tx) => {
-        // The table has no key over package and language: the package's own row stands for it.
+        // The table has no key over package and language: the lock on the package's row takes its place.
         const held = await tx.$queryRaw<unknown[]>`
           SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} FOR UPDATE`;
         const known = await tx.pluginReadmeRecord.count({ where: { pluginUniqueIdentifier: identifier } });

@@ -102,7 +102,7 @@ function createAdmissions(
         const row = await tx.admission.findUnique({ where: { checksum } });
         const { count } = await tx.admission.deleteMany({ where: { checksum } });
         if (row === null || count === 0)
-          throw new Fault("not_found", `Nothing is admitted by the digest ${checksum}.`);
+          throw new Fault("not_found", `No package with the digest ${checksum} is admitted.`);
         await writeEvent(tx, { kind: "admission.remove", by, subject: checksum, result: "done" });
         return toAdmission(row);
       }),

@@ -1,4 +1,4 @@
-/** One page of the daemon's installations becomes Berth's: in one transaction, in few statements, however many there are. */
+/** Takes over one page of the daemon's installations in one transaction, with a fixed number of statements. */
 import { BERTH_ITSELF } from "../../../domain/audit.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { Adopted, TakeoverRows } from "../../contracts/takeover.ts";
@@ -16,7 +16,7 @@ interface Found {
   readonly created_at: Date | null;
 }
 
-/** A daemon's row `i` that is nobody's yet, and that a Container can serve. Older daemons left the column empty. */
+/** A row `i` of the daemon that Berth has not taken over, and that a container can serve. Older daemons left the column empty. */
 const ADOPTABLE = Prisma.sql`i.tenant_id IS NOT NULL AND i.plugin_id <> '' AND i.plugin_unique_identifier <> ''
   AND coalesce(i.runtime_type, '') IN ('', 'local')
   AND NOT EXISTS (SELECT 1 FROM berth_installations b WHERE b.id = i.id)
@@ -35,10 +35,10 @@ export async function adopt(
   const last = found.at(-1)?.id;
   if (last === undefined) return { installations: 0, countsMended: 0, endpointCountsMended: 0, last };
   const adopted = await insert(tx, storableJson(await ofTenantsThatStay(tx, found)), storableJson(limits));
-  return { installations: adopted.length, ...(await mend(tx, adopted)), last };
+  return { installations: adopted.length, ...(await correctCounts(tx, adopted)), last };
 }
 
-/** A Tenant that is being removed is made again by nobody. */
+/** Leaves out Tenants that are being removed: a takeover must not create them again. */
 async function ofTenantsThatStay(tx: Tx, found: readonly Found[]): Promise<readonly object[]> {
   const tenants = [...new Set(found.map(({ tenant_id }) => tenant_id))].sort();
   const ids = Prisma.join(tenants.map((id) => Prisma.sql`(${id}::uuid)`));
@@ -69,7 +69,7 @@ const ROWS = (records: string) => Prisma.sql`
   jsonb_to_recordset(${records}::jsonb) AS r(id uuid, tenant_id uuid, plugin_id text, identifier text, source text,
     meta jsonb, created_at timestamptz, task_id uuid, event_id uuid)`;
 
-/** Answers the ids of those that this call has made. Their tasks wait to be handed out: no sweeper sees them before. */
+/** Answers the ids of the rows that this call has written. Their tasks are not claimable until `releaseTasks` releases them. */
 async function insert(tx: Tx, records: string, limits: string): Promise<readonly string[]> {
   const made = await tx.$queryRaw<{ id: string }[]>`
     INSERT INTO berth_installations (id, tenant_id, plugin_id, identifier, desired, state, generation, limits_asked,
@@ -100,11 +100,11 @@ async function insert(tx: Tx, records: string, limits: string): Promise<readonly
   return made.map(({ id }) => id);
 }
 
-async function mend(tx: Tx, adopted: readonly string[]): Promise<Omit<Adopted, "installations">> {
+async function correctCounts(tx: Tx, adopted: readonly string[]): Promise<Omit<Adopted, "installations">> {
   if (adopted.length === 0) return { countsMended: 0, endpointCountsMended: 0 };
   const ids = Prisma.join(adopted.map((id) => Prisma.sql`${id}::uuid`));
   const theirs = Prisma.sql`(SELECT o.plugin_unique_identifier FROM plugin_installations o WHERE o.id IN (${ids}))`;
-  // Whoever installs or uninstalls takes this row first: what is counted while it is held is what there is.
+  // Installs and uninstalls lock this row first, so a count under its lock is exact.
   await tx.$queryRaw`
     SELECT 1 AS one FROM plugins WHERE plugin_unique_identifier IN ${theirs}
     ORDER BY plugin_unique_identifier FOR UPDATE`;

@@ -1,4 +1,4 @@
-/** The platform's row of a batch: read, made from the work below it, and written when that has ended. */
+/** The platform's row of a batch: read, computed from the work below it, and written once that has ended. */
 import type { FaultJson } from "../../../domain/fault.ts";
 import { TaskId } from "../../../domain/ids.ts";
 import {
@@ -18,8 +18,8 @@ import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toTimes } from "./platform-row.ts";
 
 /**
- * What the platform finds once the batch has ended, however that was; written in the transaction of the end, so that a
- * daemon which comes back to this database reads it too.
+ * Writes how a batch has ended into the platform's row, in the transaction of the end, so that a daemon which returns to
+ * this database reads it too.
  */
 export async function settleBatch(tx: Tx, id: string, cause: FaultJson | undefined): Promise<void> {
   const row = await holdInstallTask(tx, id);
@@ -43,7 +43,7 @@ export async function writeInstallTask(tx: Tx, { id, status, completed, items }:
     WHERE id = ${id}::uuid`;
 }
 
-/** Whoever changes the row's items waits for its turn. */
+/** Locks the row: changes of its items wait for each other. */
 export async function holdInstallTask(tx: Tx, id: string): Promise<rows.InstallTask | undefined> {
   await tx.$queryRaw`SELECT id FROM install_tasks WHERE id = ${id}::uuid FOR UPDATE`;
   return (await tx.installTask.findUnique({ where: { id } })) ?? undefined;
@@ -60,7 +60,7 @@ interface WorkRow {
   readonly progress: string | null;
 }
 
-/** By batch and identifier. One statement, however many batches. */
+/** The work of each item, by batch and identifier, in one statement for any number of batches. */
 export async function worksOf(
   prisma: Pick<PrismaClient | Tx, "$queryRaw">,
   ids: readonly string[],

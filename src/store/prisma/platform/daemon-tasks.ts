@@ -1,12 +1,12 @@
 import { storableJson } from "../../../util/storable.ts";
 import type { Tx } from "../client/database.ts";
 
-/** What a daemon itself writes there when it is stopped in an orderly way. */
+/** The message that a daemon itself writes when it is stopped in an orderly way. */
 const MESSAGE = "An unexpected daemon shutdown occurred";
 
 /**
- * Ends install tasks that a daemon left running, oldest first; answers how many. Those that are Berth's have a task of
- * the same id and are left to it.
+ * Ends install tasks that a daemon left running, oldest first; answers how many. Berth's own have a task of the same id,
+ * which ends them.
  */
 export async function endDaemonTasks(tx: Tx, limit: number): Promise<number> {
   const rows = await tx.$queryRaw<{ id: string; plugins: string | null }[]>`

@@ -1,6 +1,6 @@
 /**
- * The daemon's table of Endpoints. Whoever writes one holds the Installation's row first, so that its two counters are
- * counted from what everybody else has committed.
+ * The daemon's table of Endpoints. Each write locks the Installation's row first, so that its two counters are counted from
+ * committed rows.
  */
 import { randomInt } from "node:crypto";
 import type { Actor, AuditKind } from "../../../domain/audit.ts";
@@ -25,7 +25,7 @@ import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 
 const HOOK_ID_LENGTH = 16;
 const HOOK_ID_TRIES = 3;
-/** What the daemon writes and nobody reads. */
+/** A column that the daemon writes and nothing reads. */
 const EXPIRES_AT = new Date("2050-01-01T00:00:00Z");
 
 export function createEndpointRows(db: Database): EndpointRows {
@@ -158,11 +158,11 @@ async function remove(tx: Tx, at: EndpointAt & { readonly by?: Actor }): Promise
 
 interface Held {
   readonly row: rows.Endpoint;
-  /** Id of the Installation's row; undefined where the plugin is not installed any more. */
+  /** Id of the Installation's row; undefined where the plugin is no longer installed. */
   readonly owner: string | undefined;
 }
 
-/** The row, held, after all that is held before it. */
+/** Locks the row, after the rows that are locked before it. */
 async function holdOne(
   tx: Tx,
   { id, tenantId }: EndpointAt,
@@ -176,7 +176,7 @@ async function holdOne(
   return row === null ? undefined : { row, owner };
 }
 
-/** Tenant, key, Installation: whoever takes several of them takes them in this order. */
+/** Locks Tenant, key and Installation, always in this order, so that writes do not deadlock. */
 async function hold(
   tx: Tx,
   { tenantId, pluginId, by }: Required<EndpointFilter> & { readonly by: Actor | undefined },
@@ -210,7 +210,7 @@ async function finish(
   return record;
 }
 
-/** Nobody guesses it: it is all that guards the address. */
+/** Long enough that nobody guesses it: the hook id is all that protects the URL. */
 function newHookId(): string {
   return Array.from({ length: HOOK_ID_LENGTH }, () => randomInt(36).toString(36)).join("");
 }
@@ -219,7 +219,7 @@ function recordsById(found: readonly rows.Endpoint[]): Map<string, EndpointRecor
   return new Map(found.flatMap((row) => toRecord(row) ?? []).map((record) => [record.id, record]));
 }
 
-/** A row without an owner, or an address, is nobody's. */
+/** Undefined for a row without a Tenant or a hook id. */
 function toRecord(row: rows.Endpoint | null): EndpointRecord | undefined {
   const tenantId = TenantId.safeParse(row?.tenantId);
   if (row === null || !tenantId.success || row.hookId === null || row.pluginId === null) return undefined;
@@ -231,7 +231,7 @@ function toRecord(row: rows.Endpoint | null): EndpointRecord | undefined {
   };
 }
 
-/** What is no object counts as none: a row that somebody else has broken fails no list. */
+/** Anything but an object counts as empty: a malformed row must not fail a list. */
 function parseSettings(text: string | null): JsonMap {
   try {
     const value: unknown = JSON.parse(text ?? "{}");

@@ -3,7 +3,7 @@ import type { DeclarationJson } from "../../../domain/package.ts";
 import type { PlatformInstallation } from "../../contracts/platform.ts";
 import type * as rows from "../generated/client.ts";
 
-/** A row of the daemon's; undefined for one that names no Tenant, plugin or identifier. */
+/** A row of the daemon; undefined for one without a Tenant, plugin or identifier. */
 export function toPlatformInstallation(row: rows.PluginInstallation): PlatformInstallation | undefined {
   const { id, tenantId, pluginId, pluginUniqueIdentifier: identifier } = row;
   if (tenantId === null || pluginId === null || identifier === null) return undefined;
@@ -20,13 +20,13 @@ export function toPlatformInstallation(row: rows.PluginInstallation): PlatformIn
   };
 }
 
-/** The daemon writes both times, but its tables do not ask for them. */
+/** The daemon writes both times, but its tables allow NULL. */
 export function toTimes(row: { readonly createdAt: Date | null; readonly updatedAt: Date | null }) {
   const createdAt = row.createdAt ?? row.updatedAt ?? new Date(0);
   return { createdAt, updatedAt: row.updatedAt ?? createdAt };
 }
 
-/** What one of the daemon's JSON columns holds; undefined where that is no object. */
+/** The object in one of the daemon's JSON columns; undefined where it holds anything else. */
 export function toJsonObject(text: string | null): DeclarationJson | undefined {
   try {
     const value: unknown = JSON.parse(text ?? "");

@@ -28,6 +28,6 @@ test("a batch that ends between the reads of its row and of its works shows its 
   expect(await shown(aDatabase([aRow("success")]), [aRow("running")])).toMatchObject([{ status: "success" }]);
 });
 
-test("one that is removed between them shows what was read", async () => {
+test("a batch that is removed between them shows what was read", async () => {
   expect(await shown(aDatabase([]), [aRow("running")])).toMatchObject([{ status: "running" }]);
 });

@@ -1,4 +1,4 @@
-/** See `platform-task-rows.ts`. */
+/** The contract is `store/contracts/platform-tasks.ts`. */
 import { TaskId } from "../../../domain/ids.ts";
 import { abandoned, type InstallTask, itemJson, withWork } from "../../../domain/install-task.ts";
 import { storableJson } from "../../../util/storable.ts";
@@ -131,7 +131,7 @@ async function endAbandoned(tx: Tx): Promise<number> {
   return found.length;
 }
 
-/** Those whose batch is under way with how far it is, all others as they were left. */
+/** The tasks as the platform sees them: those of a running batch with its progress, others as stored. */
 export async function shown(
   prisma: Pick<PrismaClient | Tx, "$queryRaw" | "installTask">,
   found: readonly rows.InstallTask[],
@@ -139,7 +139,7 @@ export async function shown(
   const isOpen = ({ status }: rows.InstallTask) => status === "running" || status === "pending";
   const open = found.filter(isOpen).map(({ id }) => id);
   const works = await worksOf(prisma, open);
-  // A batch that ended after its row was read has no works any more: the row says by now how it ended.
+  // A batch that has ended since its row was read has no works any more: its row has the end by now.
   const ended = open.filter((id) => !works.has(id));
   const again = ended.length === 0 ? [] : await prisma.installTask.findMany({ where: { id: { in: ended } } });
   const newest = new Map([...found, ...again].map((row) => [row.id, row]));

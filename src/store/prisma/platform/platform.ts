@@ -1,4 +1,4 @@
-/** See `platform-rows.ts`. The daemon's columns may be empty: a row without Tenant, plugin or identifier is none. */
+/** The contract is `store/contracts/platform.ts`. The daemon's columns allow NULL: rows without Tenant, plugin or identifier are skipped. */
 import type { TenantId } from "../../../domain/ids.ts";
 import type { DeclarationJson } from "../../../domain/package.ts";
 import type {
@@ -89,7 +89,7 @@ export function createPlatformRows(db: Database): PlatformRows {
   };
 }
 
-/** One whose archive can be read is enough. */
+/** How many packages with one icon are tried: one readable archive is enough. */
 const SHOWING_MAX = 5;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const WHOLE = { pluginId: { not: null }, pluginUniqueIdentifier: { not: null } };
@@ -99,7 +99,7 @@ const NEWEST_FIRST: rows.Prisma.PluginInstallationOrderByWithRelationInput[] = [
 ];
 const NEWEST = Prisma.sql`ORDER BY created_at DESC NULLS LAST, id DESC`;
 
-/** The database counts rows in 64 bits, and so far a page may be away. */
+/** An offset may have 64 bits, as in the database. */
 function placeOf({ page, pageSize }: NumberedPage): { readonly skip: number; readonly take: number } {
   return { skip: Math.min((page - 1) * pageSize, Number.MAX_SAFE_INTEGER), take: pageSize };
 }

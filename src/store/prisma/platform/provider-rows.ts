@@ -1,11 +1,11 @@
-/** The daemon's tables of what is installed, one per kind of provider. */
+/** The daemon's tables of installed providers, one per kind. */
 import type { Package, ProviderKind } from "../../../domain/package.ts";
 import type { PlatformProviderKind } from "../../contracts/platform.ts";
 import { type Tx, uuid7 } from "../client/database.ts";
 
 import { Prisma } from "../generated/client.ts";
 
-/** Endpoints have rows of their own only once somebody sets one up. */
+/** Endpoints have no such table: each gets a row of its own once a Tenant creates it. */
 const TABLES = {
   tool: Prisma.raw("tool_installations"),
   model: Prisma.raw("ai_model_installations"),
@@ -15,12 +15,12 @@ const TABLES = {
   endpoint: undefined,
 } as const satisfies Record<ProviderKind, Prisma.Sql | undefined>;
 
-/** The table of a kind that has one. */
+/** The table of the kind. */
 export function providerTable(kind: PlatformProviderKind): Prisma.Sql {
   return TABLES[kind];
 }
 
-/** One row per kind that is offered, in the kind's table. */
+/** Writes one row per offered kind, in the kind's table. */
 export async function insertProviders(
   tx: Tx,
   of: { readonly tenantId: string; readonly pluginId: string; readonly identifier: string },
@@ -37,7 +37,7 @@ export async function insertProviders(
   }
 }
 
-/** The columns may be empty in the daemon's tables: one that is matches nothing, and never everything. */
+/** The daemon's tables allow NULL in these columns: such a value must match nothing, not everything. */
 export async function removeProviders(
   tx: Tx,
   { tenantId, pluginId }: { readonly tenantId: string | null; readonly pluginId: string | null },

@@ -1,6 +1,6 @@
 /**
- * What an earlier daemon installed. Its own tables get what they would have anyway; the order of need and the progress
- * stand in `berth_takeovers`, which a task's row alone could not hold: a Tenant's call must find its place in it.
+ * Installations of an earlier daemon. Its tables get the same rows as for any install; `berth_takeovers` has the order of
+ * need and the progress, because a call must find the place of its Installation there.
  */
 import { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import { storableJson } from "../../../util/storable.ts";
@@ -21,7 +21,7 @@ export function createTakeoverRows(db: Database): TakeoverRows {
     keepPackage: (pkg, granted) => db.transaction((tx) => keepPackage(tx, pkg, granted)),
     fail: (identifier, why) =>
       writeCause(why, (cause) => db.transaction((tx) => fail(tx, identifier, cause))),
-    handOut: (bounds) => db.transaction((tx) => handOut(tx, bounds)),
+    releaseTasks: (bounds) => db.transaction((tx) => releaseTasks(tx, bounds)),
     raise: (id) =>
       db.run(async (prisma) => {
         await prisma.$executeRaw`
@@ -38,13 +38,13 @@ export function createTakeoverRows(db: Database): TakeoverRows {
   };
 }
 
-/** Those that are not ready yet, with how many Tenants wait for the same package. */
+/** Takeovers that are not ready yet, with the number of Tenants that wait for the same package. */
 const UNFINISHED = Prisma.sql`(
   SELECT w.*, t.holder, t.claimable_at, count(*) OVER (PARTITION BY w.identifier) AS tenants
   FROM berth_takeovers w
   JOIN berth_tasks t ON t.id = w.task_id AND t.finished_at IS NULL
 ) AS k`;
-/** Those of one package follow each other: the first one builds the image of all. */
+/** Takeovers of one package are adjacent: the first one builds the image of all. */
 const BY_NEED = Prisma.sql`k.needed_at, k.tenants DESC, k.identifier, k.installation_id`;
 const IN_ORDER = Prisma.sql`k.released_at, ${BY_NEED}`;
 
@@ -142,7 +142,7 @@ async function keepPackage(
     UPDATE berth_takeovers SET read_at = clock_timestamp() WHERE identifier = ${identifier} AND read_at IS NULL`;
 }
 
-/** That one transaction ends at most: each costs a dozen statements. */
+/** Number of Installations that one transaction fails at most: each costs a dozen statements. */
 const FAILED_AT_ONCE = 50;
 
 async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fail"]>): Promise<number> {
@@ -160,10 +160,10 @@ async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fai
   return rows.length;
 }
 
-async function handOut(tx: Tx, { neededMax, othersMax }: Parameters<TakeoverRows["handOut"]>[0]) {
-  // One at a time hands out, among all workers: this row is there on every database, and nobody else locks it.
+async function releaseTasks(tx: Tx, { neededMax, othersMax }: Parameters<TakeoverRows["releaseTasks"]>[0]) {
+  // One worker at a time releases tasks: every database has this row, and locks on it are short.
   await tx.$queryRaw`SELECT 1 AS one FROM berth_meta WHERE key = 'instance_id' FOR UPDATE`;
-  // An upgrade that the platform asked for waits for the installation to be there first.
+  // An upgrade that the platform requested waits for the install.
   await tx.$executeRaw`
     UPDATE berth_takeovers k SET needed_at = clock_timestamp()
     WHERE k.needed_at IS NULL AND EXISTS (SELECT 1 FROM berth_task_waits w WHERE w.waits_for = k.task_id)`;

@@ -10,7 +10,7 @@ export function createImageRows(db: Database): ImageRows {
   return {
     claim: (key, layer, holder, leaseMs, { identifier, isWaiting = false } = {}) =>
       db.run(async (prisma) => {
-        // A row that ends between the statements is looked at again; each round means that somebody got on.
+        // A row that changes between the statements is read again; each round means that another holder made progress.
         for (;;) {
           const [claimed] = await prisma.$queryRaw<{ attempt: number }[]>`
             INSERT INTO berth_images AS i (key, layer, state, holder, lease_expires_at, identifier)
@@ -23,7 +23,7 @@ export function createImageRows(db: Database): ImageRows {
               OR (i.state IN ('building', 'deleting') AND ${leaseOver("i.lease_expires_at", leaseMs)})
             RETURNING i.attempt`;
           if (claimed !== undefined) return { outcome: "claimed", attempt: claimed.attempt };
-          // A write, so that it waits for a removal that is being decided on, or is seen by it.
+          // A write, so that it waits for a concurrent removal, or the removal sees it.
           const used = await prisma.$executeRaw`
             UPDATE berth_images SET uses = uses + 1, last_used_at = clock_timestamp(),
               identifier = coalesce(${identifier ?? null}, identifier)
@@ -76,7 +76,7 @@ export function createImageRows(db: Database): ImageRows {
       ),
     forget: (key) =>
       db.run(async (prisma) => {
-        // The row stays: its attempt must go on growing, or a stale builder could publish.
+        // The row stays: its attempt must keep growing, or a stale builder could publish.
         await prisma.image.updateMany({
           where: { key, state: "ready" },
           data: { state: "failed", imageRef: null, bytes: null },
@@ -95,8 +95,7 @@ export function createImageRows(db: Database): ImageRows {
 }
 
 function assertHeld(rows: number, key: string): void {
-  if (rows === 0)
-    throw new Fault("lease_lost", `The build of the image ${key} belongs to another holder by now.`);
+  if (rows === 0) throw new Fault("lease_lost", `Another worker holds the lease of the image ${key} now.`);
 }
 
 function toImage(row: rows.Image): ImageRecord {

@@ -19,7 +19,7 @@ export function createLeaseRows(db: Database): LeaseRows {
         const renewed = await prisma.$executeRaw`
           UPDATE berth_leases SET expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
           WHERE name = ${name} AND holder = ${holder}`;
-        if (renewed === 0) throw new Fault("lease_lost", `${name} belongs to another holder by now.`);
+        if (renewed === 0) throw new Fault("lease_lost", `Another worker holds the lease ${name} now.`);
       }),
     release: (name, holder) =>
       db.run(async (prisma) => {

@@ -21,7 +21,7 @@ export function createPoolRows(db: Database): PoolRows {
           removalAsked: false,
           retiring: false,
         };
-        // Update first: an insert that meets its row would use up a number of the uid sequence each time.
+        // Update first: an insert that conflicts would use a number of the uid sequence each time.
         const { count } = await prisma.pool.updateMany({ where: { key }, data: changing });
         if (count === 0)
           await prisma.pool.upsert({
@@ -61,7 +61,7 @@ export function createPoolRows(db: Database): PoolRows {
       }),
     claim: (key, holder, leaseMs) =>
       db.run(async (prisma) => {
-        // The attempt grows only when the lease changes hands or had run out: a renewal fences nobody.
+        // The attempt grows only where the lease changes its holder or had expired: a renewal fences nothing.
         const claimed = await prisma.$executeRaw`
           UPDATE berth_pools SET holder = ${holder},
             attempt = CASE WHEN holder = ${holder} AND lease_expires_at > clock_timestamp()
@@ -84,7 +84,7 @@ export function createPoolRows(db: Database): PoolRows {
   };
 }
 
-/** What becomes of a Pool depends on the Installations that point to it at that very moment. */
+/** Ends of Pools: each statement checks the Installations that point to the Pool at that moment. */
 function createPoolEnds(db: Database): Pick<PoolRows, "unwantUnused" | "unwantIdle" | "removeUnused"> {
   return {
     unwantUnused: (key) =>
@@ -114,7 +114,7 @@ function createPoolEnds(db: Database): Pick<PoolRows, "unwantUnused" | "unwantId
   };
 }
 
-/** What workers ask of each other. */
+/** Requests between workers. */
 function createPoolRequests(
   db: Database,
 ): Pick<PoolRows, "askStart" | "askReplace" | "withdraw" | "answerStart" | "askRemoval"> {
@@ -146,7 +146,7 @@ function createPoolRequests(
     answerStart: (key, asked, why) =>
       writeCause(why, (fault) =>
         db.run(async (prisma) => {
-          // What a later request asks for is not this answer's to take over or to forget.
+          // This answer must neither apply nor drop the limits of a later request.
           const said = jsonText(fault);
           await prisma.$executeRaw`
             UPDATE berth_pools SET start_answered = ${asked}, start_fault = ${said}::jsonb,

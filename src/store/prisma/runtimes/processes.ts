@@ -2,7 +2,7 @@ import type { ProcessRecord, ProcessRows } from "../../contracts/processes.ts";
 import type { Database } from "../client/database.ts";
 import { writtenAhead } from "../client/lease-expiry.ts";
 
-/** How long the row of a dead process is kept, for whoever looks at what happened. */
+/** How long the row of a dead process is kept, to investigate its end. */
 const KEPT_HOURS = 24;
 
 export function createProcessRows(db: Database): ProcessRows {
@@ -13,7 +13,7 @@ export function createProcessRows(db: Database): ProcessRows {
           INSERT INTO berth_processes (id, role, host, pid, expires_at)
           VALUES (${id}, ${role}, ${host}, ${pid}, clock_timestamp() + ${aliveMs} * interval '1 millisecond')
           ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at`;
-        // One that lives announces itself again after the clock was set back; one that died is not to count for an hour.
+        // After the clock was set back a living process announces itself again; a dead one must not count for an hour.
         await prisma.$executeRaw`
           DELETE FROM berth_processes WHERE expires_at < clock_timestamp() - ${KEPT_HOURS} * interval '1 hour'
             OR ${writtenAhead("expires_at", aliveMs)}`;

@@ -10,7 +10,7 @@ import type * as rows from "../generated/client.ts";
 
 import { memoryQuotaOf, reservedBytes } from "../tenants/tenant-quotas.ts";
 
-/** Ended Runtimes that a Pool's history keeps at least. */
+/** Ended Runtimes that a Pool's history always keeps. */
 const HISTORY = 200;
 
 export function createRuntimeRows(db: Database): RuntimeRows {
@@ -49,7 +49,7 @@ export function createRuntimeRows(db: Database): RuntimeRows {
         ({ reason }) => ({ reason }),
         (end) =>
           db.run(async (prisma) => {
-            // The first end is the true one; whoever comes later only found the body.
+            // The first end counts; a later one only reports that the container is gone.
             await prisma.runtime.updateMany({
               where: { id, state: { not: "ended" } },
               data: { state: "ended", endedAt: new Date(), end: json(end) },
@@ -151,8 +151,8 @@ interface Reserving {
 }
 
 /**
- * What is reserved is what lives: nothing has to be given back. Whoever reserves waits for whoever does at the same
- * moment, in whatever process.
+ * Living Runtimes are the reservations: nothing has to be released. Simultaneous reservations, in whichever process, wait
+ * for each other.
  */
 async function reserveMemory(tx: Tx, { poolKey, reservation, defaults }: Reserving): Promise<void> {
   if (reservation === undefined) return;

@@ -3,15 +3,15 @@ import { jsonText, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { claimKey, keepAnswer, toTaskAnswer } from "../installations/idempotency.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { lineUp } from "../tenants/tenant-quotas.ts";
+import { serializeTenant } from "../tenants/tenant-quotas.ts";
 import { toTenantTask } from "./task-row.ts";
 import { createTask, holdParent } from "./task-writes.ts";
 
 /** The transaction behind `accept`. */
 export async function acceptTask(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const { idempotency, tenantId, by } = request;
-  // Two of the same make one task.
-  await lineUp(tx, tenantId);
+  // Two equal requests make one task.
+  await serializeTenant(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
   await holdParent(tx, request.parentId);

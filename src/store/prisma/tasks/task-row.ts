@@ -37,7 +37,7 @@ export function toTask(row: rows.Task): Task {
   };
 }
 
-/** Throws where the row is that of an Installation's task. */
+/** Throws for the row of an Installation's task. */
 export function toTenantTask(row: rows.Task): TenantTask {
   const task = toTask(row);
   if (isTenantTask(task)) return task;

@@ -1,6 +1,6 @@
 /**
- * What the end of a task means for the Installations that are there only for it, and for what its own Installation
- * needs. Runs in the transaction of the end.
+ * The effect of a task's end on the Installations that it holds and on the dependencies of its own Installation. Runs in the
+ * transaction of the end.
  */
 import type { TaskState } from "../../../domain/task.ts";
 import type { Tx } from "../client/database.ts";
@@ -16,13 +16,13 @@ export async function settle(tx: Tx, task: EndedTask, state: TaskState): Promise
   if (state === "ready") {
     if (task.kind === "uninstall") await forget(tx, task.installation_id);
     else await settleNeeds(tx, task.installation_id);
-    await handOn(tx, task);
+    await passHolds(tx, task);
   }
   await tx.taskHold.deleteMany({ where: { taskId: task.id } });
 }
 
-/** What it held is there for those that it was made for itself; where those are none, it is there for good. */
-async function handOn(tx: Tx, { id, parent_id: parentId, installation_id: installationId }: EndedTask) {
+/** Passes its holds to the tasks that it was made for; where there are none, its Installations stay for good. */
+async function passHolds(tx: Tx, { id, parent_id: parentId, installation_id: installationId }: EndedTask) {
   const held = await tx.taskHold.findMany({ where: { taskId: id } });
   if (held.length === 0) return;
   const receivers =
@@ -45,7 +45,7 @@ async function handOn(tx: Tx, { id, parent_id: parentId, installation_id: instal
   });
 }
 
-/** From now on it needs what the Package that it has needs, and nothing else. */
+/** From now on the Installation has the dependencies of its current Package only. */
 async function settleNeeds(tx: Tx, installationId: string | null): Promise<void> {
   if (installationId === null) return;
   await tx.$executeRaw`

@@ -1,6 +1,6 @@
 /**
- * Tasks that wait for tasks. A waiter gives its lease back, so that it takes no worker's place; the end of a task it
- * waits for frees it in the transaction of that end. Locks are taken in one order: what is waited for, then the waiter.
+ * Tasks that wait for tasks. A waiter releases its lease, so that it occupies no worker; the end of a task that it waits for
+ * makes it claimable in the same transaction. Rows are locked in one order: the tasks that are waited for, then the waiter.
  */
 import type { Actor } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
@@ -18,7 +18,7 @@ export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters"
   return {
     wait: (id, attempt, { on, delayMs, isEnding }) =>
       db.transaction(async (tx) => {
-        // One that ends meanwhile waits for this transaction, and then sees the waiter.
+        // A task that ends meanwhile waits for this transaction, and then sees the waiter.
         const unfinished = on.length === 0 ? [] : await holdUnfinished(tx, on);
         const task = await holdTask(tx, { id, attempt });
         await tx.taskWait.deleteMany({ where: { taskId: id } });
@@ -71,14 +71,16 @@ async function cancel(tx: Tx, id: TaskId, by: Actor | undefined): Promise<Task> 
   return toTask(await tx.task.findUniqueOrThrow({ where: { id } }));
 }
 
-/** What they have removed does not come back. */
+/** Removals cannot be cancelled: what they have removed does not come back. */
 const REMOVALS: readonly TaskKind[] = ["uninstall", "remove_tenant"];
 const CANCELLED = { code: "cancelled", message: "The task was cancelled." } as const;
 
 function notCancelled({ kind, state, finishedAt }: Task): Fault {
   const why =
-    finishedAt === undefined ? `A task of the kind ${kind} goes on to its end` : `The task is ${state}`;
-  return new Fault("conflict", `${why}; there is nothing to cancel.`, {
+    finishedAt === undefined
+      ? `A task of the kind ${kind} cannot be cancelled`
+      : `The task has already ended: it is ${state}`;
+  return new Fault("conflict", `${why}.`, {
     details: { kind, state, accepted: "an unfinished task that removes nothing" },
   });
 }

@@ -9,13 +9,13 @@ import { settleBatch } from "../platform/batch-end.ts";
 import { toEnding } from "./task-row.ts";
 import { type EndedTask, settle } from "./task-settlement.ts";
 
-/** Whoever writes to a task says on which attempt: a stale one is refused with `lease_lost`. */
+/** The attempt on which a worker writes to a task: a stale one is refused with `lease_lost`. */
 export interface Fence {
   readonly id: string;
   readonly attempt: number;
 }
 
-/** The task and its first event, `queued`. */
+/** Writes the task and its first event, `queued`. */
 export async function createTask(
   tx: Tx,
   task: Pick<rows.Task, "kind" | "tenantId" | "installationId" | "identifier"> & {
@@ -35,7 +35,7 @@ export async function createTask(
   return row;
 }
 
-/** Locks the task's row until the transaction ends, and thereby gives its events their order. */
+/** Locks the task's row until the transaction ends, which puts its events in order. Throws `lease_lost`. */
 export async function holdTask(tx: Tx, { id, attempt }: Fence): Promise<rows.Task> {
   const held = await tx.$executeRaw`
     UPDATE berth_tasks SET updated_at = clock_timestamp()
@@ -45,7 +45,7 @@ export async function holdTask(tx: Tx, { id, attempt }: Fence): Promise<rows.Tas
   return row;
 }
 
-/** Numbers follow each other without a gap, because the counter stands in the task's row, which this locks. */
+/** Event numbers have no gaps: the counter is in the task's row, which this locks. */
 export async function writeEvents(tx: Tx, taskId: string, events: readonly TaskEventData[]): Promise<void> {
   if (events.length === 0) return;
   await tx.$executeRaw`
@@ -57,7 +57,7 @@ export async function writeEvents(tx: Tx, taskId: string, events: readonly TaskE
     FROM counted, jsonb_array_elements(${jsonText(events)}::jsonb) WITH ORDINALITY AS event (data, place)`;
 }
 
-/** Ends the task with its `step` and `end` events, and says so in the audit; nobody can claim or write it afterwards. */
+/** Ends the task with its `step`, `end` and audit events; nothing can claim or write it afterwards. */
 export async function endTask(
   tx: Tx,
   id: string,
@@ -76,12 +76,12 @@ export async function endTask(
   await freeWaiters(tx, id, end.state);
 }
 
-/** What was accepted, that it is to end otherwise, stands: nothing of this transaction happens. */
+/** Throws where another ending was accepted meanwhile, which rolls this transaction back. */
 function assertWanted(ending: TaskEnding | undefined): void {
   if (ending !== undefined) throw new Fault(ending.cause.code, ending.cause.message);
 }
 
-/** Notes how the task is to end, unless that is known; a waiting one is free for a worker at once. */
+/** Records how the task is to end, unless that is known; a waiting task becomes claimable at once. */
 export async function noteEnding(tx: Tx, id: string, ending: TaskEnding): Promise<void> {
   await tx.$executeRaw`
     UPDATE berth_tasks SET ending = coalesce(ending, ${jsonText(ending)}::jsonb),
@@ -89,7 +89,7 @@ export async function noteEnding(tx: Tx, id: string, ending: TaskEnding): Promis
     WHERE id = ${id}::uuid AND finished_at IS NULL`;
 }
 
-/** Nothing comes to be below a task that has ended, or is about to: whoever asks for it has lost it. */
+/** Throws `lease_lost` where the parent has ended or is about to: no task may be created below it. */
 export async function holdParent(tx: Tx, id: string | undefined): Promise<void> {
   if (id === undefined) return;
   const held = await tx.$queryRaw<unknown[]>`
@@ -98,12 +98,12 @@ export async function holdParent(tx: Tx, id: string | undefined): Promise<void> 
 }
 
 export function leaseLost(id: string): Fault {
-  return new Fault("lease_lost", `The task ${id} has ended or belongs to another holder by now.`);
+  return new Fault("lease_lost", `The task ${id} has ended, or another worker holds its lease now.`);
 }
 
 /**
- * Frees those that wait for a task whose end this transaction has just written: at once where it did not end well, and
- * where nothing else is left that they wait for.
+ * Makes tasks claimable that wait for one whose end this transaction has just written: where it is not `ready`, or where
+ * they wait for no other unfinished task.
  */
 async function freeWaiters(tx: Tx, id: string, state: TaskState): Promise<void> {
   await tx.taskWait.deleteMany({ where: { taskId: id } });

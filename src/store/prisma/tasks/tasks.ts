@@ -88,7 +88,7 @@ function createLeases(db: Database): Pick<TaskRows, "claim" | "renew" | "release
         const attempt = claimed[0]?.attempt;
         if (attempt === undefined) return undefined;
         const row = await prisma.task.findUnique({ where: { id } });
-        // Another holder may have taken it over in between, when this process stood still: then it is not ours.
+        // While this process stood still another one may have taken the task: then it is not ours.
         return row === null || row.attempt !== attempt ? undefined : toTask(row);
       }),
     renew: (id, attempt, leaseMs) =>

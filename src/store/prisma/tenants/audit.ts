@@ -1,4 +1,4 @@
-/** The audit's lines, and the two rows that an acceptance holds: that of the key which asks, and that of its Tenant. */
+/** Audit events, and the two rows that an acceptance locks: those of the requesting key and of its Tenant. */
 import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
@@ -32,29 +32,29 @@ export async function writeEvent(tx: Tx, { by = BERTH_ITSELF, ...event }: NewEve
 }
 
 /**
- * Makes sure that the Tenant is there and stays until this transaction ends; `conflict` where it is being removed.
- * Whoever holds both takes the Tenant first, then the key: the removal takes them in that order too.
+ * Creates the Tenant where it is missing, and locks it until this transaction ends. Throws `conflict` where it is being
+ * removed. Lock the Tenant before the key: the removal does so too.
  */
 export async function holdTenant(tx: Tx, tenantId: string): Promise<void> {
   for (;;) {
     await tx.$executeRaw`INSERT INTO berth_tenants (id) VALUES (${tenantId}::uuid) ON CONFLICT (id) DO NOTHING`;
     const [held] = await tx.$queryRaw<{ removing_task_id: string | null }[]>`
       SELECT removing_task_id FROM berth_tenants WHERE id = ${tenantId}::uuid FOR SHARE`;
-    // it may have gone between the two statements: its removal has just ended, and it comes back as new
+    // It may be gone since the first statement: its removal has just ended, and it comes back as new.
     if (held === undefined) continue;
     if (held.removing_task_id === null) return;
-    throw new Fault("conflict", "The tenant is being removed; ask again when that is done.", {
+    throw new Fault("conflict", "The tenant is being removed; retry when that has ended.", {
       details: { field: "tenant", value: tenantId, taskId: held.removing_task_id },
     });
   }
 }
 
-/** `unauthorized` for a key that was revoked since the door let it in; until the transaction ends nobody can revoke it. */
+/** Throws `unauthorized` for a key that was revoked since the request began; locks it until the transaction ends. */
 export async function holdKey(tx: Tx, by: Actor | undefined): Promise<void> {
   if (by === undefined || !UUID.test(by.keyId)) return;
   const held = await tx.$queryRaw<unknown[]>`
     SELECT 1 AS one FROM berth_keys WHERE id = ${by.keyId}::uuid AND revoked_at IS NULL FOR SHARE`;
-  if (held.length === 0) throw new Fault("unauthorized", "The key was revoked a moment ago.");
+  if (held.length === 0) throw new Fault("unauthorized", "The key has just been revoked.");
 }
 
 export function createEventRows(db: Database): EventRows {

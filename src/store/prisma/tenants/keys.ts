@@ -65,7 +65,7 @@ function createWrites(db: Database): Pick<KeyRows, "create" | "revoke" | "noteUs
     noteUse: (uses) =>
       db.run(async (prisma) => {
         if (uses.length === 0) return;
-        // greatest() passes over NULL, and several processes may tell in any order
+        // greatest() ignores NULL, and several processes may write in any order.
         await prisma.$executeRaw`
           UPDATE berth_keys k SET last_used_at = greatest(k.last_used_at, (used.value ->> 'at')::timestamptz)
           FROM jsonb_array_elements(${jsonText(uses)}::jsonb) AS used

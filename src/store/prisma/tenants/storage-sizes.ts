@@ -2,7 +2,7 @@ import type { StorageSizes } from "../../contracts/storage-sizes.ts";
 import { type Database, type Tx, uuid7 } from "../client/database.ts";
 
 import type { PrismaClient } from "../generated/client.ts";
-import { checkDisk, lineUp } from "./tenant-quotas.ts";
+import { checkDisk, serializeTenant } from "./tenant-quotas.ts";
 
 type Size = Parameters<StorageSizes["set"]>[0];
 
@@ -12,7 +12,7 @@ export function createStorageSizes(db: Database): StorageSizes {
     reserve: (size) =>
       db.transaction(async (tx) => {
         const { tenantId, pluginId, bytes } = size;
-        await lineUp(tx, tenantId);
+        await serializeTenant(tx, tenantId);
         const before = await tx.tenantStorage.findFirst({ where: { tenantId, pluginId } });
         const moreBytes = bytes - Number(before?.size ?? 0n);
         await checkDisk(tx, { tenantId, moreBytes }, db.tenantDefaults);

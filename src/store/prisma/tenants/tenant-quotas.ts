@@ -39,7 +39,7 @@ export function createTenantQuotas(
       }),
     setQuotas: (tenantId, changes, by) =>
       db.transaction(async (tx) => {
-        await lineUp(tx, tenantId);
+        await serializeTenant(tx, tenantId);
         await holdTenant(tx, tenantId);
         await holdKey(tx, by);
         const data = {
@@ -81,7 +81,7 @@ function quotasOf(row: QuotaRow | undefined): TenantQuotas {
   };
 }
 
-/** What its plugins keep, as the last write of each told, and the archives of packages that it uploaded. */
+/** Bytes of its plugins' storage, as of each one's last write, and of the archives that it uploaded. */
 function diskBytesOf(tenantId: string): Prisma.Sql {
   return Prisma.sql`(
     (SELECT coalesce(sum(s.size), 0) FROM tenant_storages s WHERE s.tenant_id = ${tenantId}) +
@@ -89,18 +89,18 @@ function diskBytesOf(tenantId: string): Prisma.Sql {
       JOIN berth_packages k ON k.identifier = u.identifier WHERE u.tenant_id = ${tenantId}::uuid))::bigint`;
 }
 
-/** Of a Runtime `r` in a Pool `p`; one of an earlier release has only its Pool's limits to tell. */
+/** Reserved bytes of a Runtime `r` in a Pool `p`; rows of earlier releases have only the Pool's limits. */
 export const reservedBytes = Prisma.sql`coalesce(r.memory_bytes, (p.limits ->> 'memoryBytes')::bigint
   + (p.limits ->> 'storageBytes')::bigint + ${SPARE_MEMORY_BYTES}::bigint, 0)`;
 
-/** Those of one Tenant wait for each other until the transaction ends, before anything else of it is held. */
-export async function lineUp(tx: Tx, tenantId: string): Promise<void> {
+/** Serialises transactions of one Tenant until they end. To be called before any other lock of the Tenant. */
+export async function serializeTenant(tx: Tx, tenantId: string): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO berth_tenants AS known (id) VALUES (${tenantId}::uuid)
     ON CONFLICT (id) DO UPDATE SET removing_task_id = known.removing_task_id`;
 }
 
-/** Throws `quota_exceeded` where the one that this transaction has made is one too many. The Tenant lines up. */
+/** Throws `quota_exceeded` where the Installation that this transaction has written exceeds the quota. Call `serializeTenant` first. */
 export async function checkInstallations(
   tx: Tx,
   tenantId: TenantId,
@@ -114,7 +114,7 @@ export async function checkInstallations(
   if (fault !== undefined) throw fault;
 }
 
-/** Of the Tenant that the Pool belongs to; a shared one belongs to nobody. */
+/** The memory quota of the Pool's Tenant; undefined for a shared Pool. */
 export async function memoryQuotaOf(
   tx: Tx,
   poolKey: string,
@@ -126,7 +126,7 @@ export async function memoryQuotaOf(
   return row === undefined ? undefined : (numberOf(row.max) ?? memoryBytesMax);
 }
 
-/** Throws `quota_disk` where so many bytes more are too many. The Tenant lines up. */
+/** Throws `quota_disk` where that many more bytes exceed the quota. Call `serializeTenant` first. */
 export async function checkDisk(
   tx: Tx,
   { tenantId, moreBytes }: { readonly tenantId: string; readonly moreBytes: number },

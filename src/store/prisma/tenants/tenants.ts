@@ -1,4 +1,4 @@
-/** Tenants: who is there, what they have, and the two transactions that begin and end a removal. */
+/** Tenants with their counts, and the two transactions that accept and end a removal. */
 
 import type { Actor } from "../../../domain/audit.ts";
 import { Fault, type FaultJson, tenantNotFound } from "../../../domain/fault.ts";
@@ -39,7 +39,7 @@ export function createTenantRows(db: Database): TenantRows {
   };
 }
 
-/** One statement, however many Tenants; each of its counts goes by an index. */
+/** One statement for any number of Tenants; each of its counts uses an index. */
 async function count(prisma: PrismaClient, ids: readonly string[]): Promise<Map<string, CountedTenant>> {
   if (ids.length === 0) return new Map();
   const rows = await prisma.$queryRaw<CountedTenant[]>`
@@ -87,7 +87,7 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
   return { task: asTenantTask(toTask(row)), created: true };
 }
 
-/** The removal that is under way; where the Tenant is gone, its last one. */
+/** The unfinished removal of the Tenant; where it is gone, its last one. */
 async function removalOf(
   tx: Tx,
   tenantId: string,
@@ -104,7 +104,7 @@ async function removalOf(
   return row === null ? undefined : asTenantTask(toTask(row));
 }
 
-/** Their workers lose the lease: what they publish from now on is refused. */
+/** Cancels unfinished tasks; their workers lose the lease, and their writes are refused. */
 async function cancelTasks(tx: Tx, tenantId: string): Promise<void> {
   const kind = { notIn: ["uninstall", "remove_tenant"] };
   const running = await tx.task.findMany({ where: { tenantId, kind, finishedAt: null } });
@@ -118,7 +118,7 @@ async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await tx.$queryRaw`SELECT id FROM berth_tenants WHERE id = ${tenantId}::uuid FOR UPDATE`;
   if ((await tx.installation.count({ where: { tenantId } })) > 0)
     throw new Fault("conflict", "The tenant still has installations.");
-  // by their tasks, whichever worker ran them
+  // By their tasks, whichever worker ran them.
   const uninstalls = await tx.task.findMany({
     where: { tenantId, kind: "uninstall", state: "ready", finishedAt: { gte: createdAt } },
     orderBy: { finishedAt: "asc" },
@@ -137,9 +137,9 @@ async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await endTask(tx, taskId, { type: "end", state: "ready" });
 }
 
-/** How many went, by what they were. */
+/** Removes the rows; answers their numbers by kind. */
 async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Record<string, number>> {
-  // what the daemon had installed for the Tenant before this database was Berth's
+  // Installations of the daemon from before Berth used this database.
   const left = await tx.pluginInstallation.findMany({ where: { tenantId } });
   for (const row of left) await unpublishRows(tx, row);
   const storages = await tx.tenantStorage.deleteMany({ where: { tenantId } });
@@ -171,7 +171,7 @@ function asTenantTask(task: Task): TenantTask {
   throw new Error(`the task ${task.id} removes no tenant`);
 }
 
-/** As the one statement that counts gives it. */
+/** A row of the counting statement. */
 interface CountedTenant {
   readonly id: string;
   readonly created_at: Date;

@@ -1,6 +1,6 @@
 /**
- * The steps of a `batch` task: one ordinary install or upgrade below it for each item. None of them waits for another,
- * and one that fails stops none. What has been begun is looked for first, so that a worker which takes over goes on
+ * The steps of a `batch` task: one ordinary install or upgrade below it for each item. None waits for another, and a
+ * failed one stops no other. It first looks for what was started before, so that a worker which takes over continues
  * where the last one stopped.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
@@ -16,30 +16,26 @@ import { TaskId } from "../../domain/ids.ts";
 import { BatchInput, type BatchItem } from "../../domain/install-task.ts";
 import { type Installation, SOURCES } from "../../domain/installation.ts";
 import { pluginIdOf } from "../../domain/package-ref.ts";
-import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
+import { isTaskEnded, type Task, type TenantTask } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { BatchProgress } from "../../store/contracts/platform-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, Origin } from "../contracts.ts";
 import { acceptChange } from "../requests/accept-tasks.ts";
-import type { TaskJournal } from "../task-engine/task-journal.ts";
+import type { TaskContext } from "../task-engine/steps.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
 
-export interface BatchStepDeps {
+interface BatchStepDeps {
   readonly store: Store;
   readonly queue: Queue;
   readonly log: Log;
   readonly requests: InstallationRequests;
 }
 
-export interface BatchContext {
-  readonly task: TenantTask;
-  readonly journal: TaskJournal;
-  readonly enter: (step: TaskStep) => Promise<void>;
-}
+type BatchContext = TaskContext<TenantTask>;
 
-/** Throws `waitsFor` what is under way, and `install_failed` once all has ended and not all has come. */
+/** Throws `waitsFor` the unfinished tasks, and `install_failed` once all have ended and some have failed. */
 export async function runBatch(
   deps: BatchStepDeps,
   context: BatchContext,
@@ -61,7 +57,7 @@ export async function runBatch(
   await journal.flush();
   signal.throwIfAborted();
   if (running.length > 0) throw waitsFor(running);
-  assertAllCame(await store.platformTasks.progress(task.id));
+  assertNoneFailed(await store.platformTasks.progress(task.id));
   await store.tasks.finishReady(task.id, task.attempt);
 }
 
@@ -71,15 +67,15 @@ interface Walk extends BatchContext {
   readonly children: readonly Task[];
 }
 
-/** Answers the task that the item waits for; undefined once the item has ended. */
+/** Starts or follows one item. Answers the task that it waits for; undefined once the item has ended. */
 async function advance(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Task | undefined> {
   const { store } = deps;
   const { task, progress, children } = walk;
   const known = progress.find(({ identifier }) => identifier === item.identifier);
   if (known === undefined || known.state !== "pending") return undefined;
   const batch = { id: task.id, attempt: task.attempt, identifier: item.identifier };
-  const begun = await findBegun(deps, children, known);
-  const found = begun ?? (await begin(deps, walk, item));
+  const started = await findStarted(deps, children, known);
+  const found = started ?? (await start(deps, walk, item));
   if (found.task === undefined) {
     await store.platformTasks.noteEnd(batch, found.cause);
     return undefined;
@@ -91,13 +87,13 @@ async function advance(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promis
   return undefined;
 }
 
-/** Where an item stands: ended, or at a task, which does its work or has to end before that can begin. */
+/** State of an item: ended, or at a task, either its own or one that has to end first. */
 type Found =
   | { readonly task: Task; readonly isOurs: boolean }
   | { readonly task: undefined; readonly cause: FaultJson | undefined };
 
-/** The latest of its tasks: below the batch, or one that was there already. */
-async function findBegun(
+/** The latest task of the item: one below the batch, or an earlier one that it joined. */
+async function findStarted(
   { store }: BatchStepDeps,
   children: readonly Task[],
   { identifier, taskId }: BatchProgress,
@@ -115,8 +111,8 @@ function causeOf({ cause }: Task): FaultJson {
   return cause ?? { code: "internal", message: "It failed for no known reason." };
 }
 
-/** What is refused for good has ended with that; what the worker cannot do now is thrown. */
-async function begin(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Found> {
+/** A final refusal ends the item; a cause that may pass is thrown, and the batch retries. */
+async function start(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<Found> {
   const installation = await deps.store.installations.findByPlugin(
     walk.task.tenantId,
     pluginIdOf(item.identifier),
@@ -133,14 +129,14 @@ async function begin(deps: BatchStepDeps, walk: Walk, item: BatchItem): Promise<
   }
 }
 
-interface Beginning {
+interface Start {
   readonly walk: Walk;
   readonly item: BatchItem;
   readonly installation: Installation | undefined;
 }
 
-/** Any version that is installed will do. One that has never become ready is brought to the version asked for. */
-async function install(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
+/** Any installed version is enough. One that was never ready changes to the requested version. */
+async function install(deps: BatchStepDeps, { walk, item, installation }: Start): Promise<Found> {
   const { task, journal, items } = walk;
   const { identifier } = item;
   if (installation !== undefined && installation.desired !== "removed") {
@@ -150,14 +146,14 @@ async function install(deps: BatchStepDeps, { walk, item, installation }: Beginn
   }
   const chosen = Object.fromEntries(items.map((one) => [pluginIdOf(one.identifier), one.identifier]));
   const accepted = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: inTheNameOf(task) },
+    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: actorOf(task) },
     ...{ origin: originOf(item), chosen },
   });
   if (accepted.created) journal.progress(`installing ${identifier}`);
   return { task: accepted.task, isOurs: true };
 }
 
-async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Beginning): Promise<Found> {
+async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Start): Promise<Found> {
   if (installation === undefined || installation.desired === "removed")
     throw new Fault("installation_not_found", `${pluginIdOf(item.identifier)} is not installed any more.`);
   if ((await deps.store.packages.find(item.identifier)) === undefined)
@@ -167,22 +163,22 @@ async function upgrade(deps: BatchStepDeps, { walk, item, installation }: Beginn
 
 async function change(
   deps: BatchStepDeps,
-  { walk, item, installation }: Beginning & { readonly installation: Installation },
+  { walk, item, installation }: Start & { readonly installation: Installation },
 ): Promise<Found> {
   const { task, journal } = walk;
   const { platformSource, ...origin } = originOf(item);
   const accepted = await acceptChange(deps, {
     ...{ id: installation.id, kind: "upgrade", identifier: item.identifier, parentId: task.id },
-    ...{ by: inTheNameOf(task), input: { origin, ...(platformSource && { platformSource }) } },
+    ...{ by: actorOf(task), input: { origin, ...(platformSource && { platformSource }) } },
   });
   if (accepted.created) journal.progress(`bringing ${installation.identifier} to ${item.identifier}`);
   return { task: accepted.task, isOurs: true };
 }
 
-/** A change of the same Installation that is under way: the item is looked at again once that has ended. */
+/** The unfinished change of the same Installation that the item has to wait for. */
 async function findBlocker(
   { store }: BatchStepDeps,
-  { walk, item, error }: Omit<Beginning, "installation"> & { readonly error: unknown },
+  { walk, item, error }: Omit<Start, "installation"> & { readonly error: unknown },
 ): Promise<Found | undefined> {
   if (!isFault(error, "conflict")) return undefined;
   const named = TaskId.safeParse(error.details["task_id"]);
@@ -196,13 +192,13 @@ async function findBlocker(
   return removal === undefined ? undefined : { task: removal, isOurs: false };
 }
 
-/** The platform's words stay in its own rows; ours knows its own sources only. */
+/** The platform's names of sources stay in its rows; an Installation names Berth's own. */
 function originOf({ source, meta }: BatchItem): Origin {
   const ours = SOURCES.find((known) => known === source);
   return ours === undefined ? { source: "package", meta, platformSource: source } : { source: ours, meta };
 }
 
-function assertAllCame(progress: readonly BatchProgress[]): void {
+function assertNoneFailed(progress: readonly BatchProgress[]): void {
   const failed = progress.filter(({ state }) => state === "failed");
   if (failed.length === 0) return;
   const causes = failed.map(({ identifier, cause }) => `${identifier}: ${cause?.message ?? "unknown"}`);
@@ -213,6 +209,6 @@ function assertAllCame(progress: readonly BatchProgress[]): void {
   );
 }
 
-function inTheNameOf(task: Task): Actor {
+function actorOf(task: Task): Actor {
   return { ...BERTH_ITSELF, requestId: task.id };
 }

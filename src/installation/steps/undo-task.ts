@@ -1,7 +1,7 @@
 /**
- * The end of a task that did not come to its aim: first what it has made is undone, then it ends. What is below it is
- * cancelled, what is there for it alone is uninstalled; what others need stays with them. How it ends is noted before
- * anything is undone, so that a worker which takes over goes on with that, and does not begin to install again.
+ * The end of a task that failed or was cancelled: its work is undone first, then it ends. Tasks below it are cancelled,
+ * and what it installed for itself alone is uninstalled; what others need stays. The ending is written before anything
+ * is undone, so that a worker which takes over continues to undo, and does not install again.
  */
 import { isFault } from "../../domain/fault.ts";
 import type { InstallationId } from "../../domain/ids.ts";
@@ -9,11 +9,11 @@ import { isTaskEnded, type Task, type TaskEnding } from "../../domain/task.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
-import { cancelTask } from "./cancel-task.ts";
-import { enqueueTask } from "./enqueue-task.ts";
-import type { TaskJournal } from "./task-journal.ts";
-import { waitsFor } from "./task-waits.ts";
-import { installationTopic } from "./topics.ts";
+import { cancelTask } from "../task-engine/cancel-task.ts";
+import { enqueueTask } from "../task-engine/enqueue-task.ts";
+import type { Undoing } from "../task-engine/steps.ts";
+import { waitsFor } from "../task-engine/task-waits.ts";
+import { installationTopic } from "../task-engine/topics.ts";
 
 export interface UndoTaskDeps {
   readonly store: Store;
@@ -21,30 +21,24 @@ export interface UndoTaskDeps {
   readonly log: Log;
 }
 
-interface EndingTask {
-  readonly task: Task;
-  readonly journal: TaskJournal;
-  readonly ending: TaskEnding;
-}
-
-/** Resolves with how it has ended, once it has; throws `waitsFor` what has to end before. */
+/** Resolves with the state in which the task has ended; throws `waitsFor` the tasks that have to end first. */
 export async function undoTask(
   deps: UndoTaskDeps,
-  { task, journal, ending }: EndingTask,
+  { task, journal, ending }: Undoing,
 ): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const children = await store.tasks.children(task.id);
   const held = await store.dependencies.heldBy(task.id);
-  // What is below a batch was asked for by itself: it stays, whatever becomes of the others.
+  // The items of a batch are independent requests: each stays, whatever happens to the others.
   const isKept = held.length === 0 || task.kind === "batch";
   const isAlone = isKept && children.every(({ state }) => isTaskEnded(state));
   if (isAlone) return await end(deps, { task, journal, ending });
   const noted = await store.tasks.setEnding(task.id, task.attempt, ending);
-  if (task.ending === undefined) journal.progress(`undoing what it has made: ${noted.cause.message}`);
+  if (task.ending === undefined) journal.progress(`undoing its work: ${noted.cause.message}`);
   await journal.flush();
   await cancelChildren(deps, task, children);
   await dropNeeds(deps, task);
-  // What somebody asked to be fetched and installed shows why it failed, as any other install does.
+  // A failed fetch that was requested by itself keeps its Installation, which shows the cause like any other install.
   const showsFailure = task.kind === "fetch" && task.parentId === undefined && noted.state === "failed";
   if (!showsFailure && task.kind !== "batch") await dropHolds(deps, { task, journal, children, held });
   await store.dependencies.release(task.id);
@@ -61,7 +55,7 @@ async function cancelChildren(deps: UndoTaskDeps, task: Task, children: readonly
       ending.push(child);
     }
   }
-  // One that has ended meanwhile makes this be looked at again at once.
+  // Where one has ended meanwhile, this runs again at once.
   if (ending.length > 0) throw waitsFor(ending);
 }
 
@@ -78,7 +72,7 @@ async function isForOthers({ store }: UndoTaskDeps, task: Task, child: Task): Pr
 
 async function dropHolds(
   deps: UndoTaskDeps,
-  { task, journal, children, held }: Omit<EndingTask, "ending"> & TaskTies,
+  { task, journal, children, held }: Omit<Undoing, "ending"> & TaskTies,
 ): Promise<void> {
   const removals: Task[] = [];
   for (const id of await dependentsFirst(deps, held)) {
@@ -108,7 +102,7 @@ function isFailedRemoval(child: Task, id: InstallationId): boolean {
   return child.kind === "uninstall" && child.installationId === id && child.state === "failed";
 }
 
-/** Whoever is kept keeps what it needs: so it is asked about first. */
+/** An Installation that stays keeps its dependencies: so each comes before those that it needs. */
 async function dependentsFirst(
   { store }: UndoTaskDeps,
   held: readonly InstallationId[],
@@ -130,7 +124,7 @@ async function dependentsFirst(
   return ordered;
 }
 
-/** What its Installation was to need; what it needs with the Package that it has stays. */
+/** Drops the dependencies of the package that was to be installed; those of the installed one stay. */
 async function dropNeeds({ store }: UndoTaskDeps, { installationId, identifier }: Task): Promise<void> {
   if (installationId === undefined || identifier === undefined) return;
   const installation = await store.installations.find(installationId);
@@ -139,8 +133,8 @@ async function dropNeeds({ store }: UndoTaskDeps, { installationId, identifier }
   if (!has) await store.dependencies.drop(installationId, identifier);
 }
 
-/** A cancelled install leaves nothing: what it was to bring is uninstalled. Its task has ended in the same moment. */
-async function end(deps: UndoTaskDeps, { task, ending }: EndingTask): Promise<TaskEnding["state"]> {
+/** Ends the task. A cancelled install leaves nothing: accepting the uninstall of its Installation ends its task too. */
+async function end(deps: UndoTaskDeps, { task, ending }: Undoing): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const installation =
     task.kind === "install" ? await store.installations.find(task.installationId) : undefined;
