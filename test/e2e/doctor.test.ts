@@ -37,7 +37,10 @@ test("the command prints a line a check, or JSON, and its exit code says whether
   const connected = await site.run(["doctor", "--json"], { BERTH_EGRESS: "open" });
   const { checks } = JSON.parse(connected.output) as Pick<Report, "checks">;
   expect(checks).toContainEqual(
-    expect.objectContaining({ name: "network", found: "no address of the host that the probe tried answers" }),
+    expect.objectContaining({
+      name: "network",
+      found: "no address of the host that the probe tried answers",
+    }),
   );
   expect(connected.code).toBe(0);
 });
