@@ -1,5 +1,5 @@
 /**
- * The plugin without Berth: the image's own files, interpreter and environment, started with `chroot` and spoken to
+ * The plugin without Berth: the image's own files, interpreter and environment, started with `chroot` and used
  * over its stdin and stdout. No limits, no network of its own, no other process in between.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -15,14 +15,14 @@ const START_MS_MAX = 30_000;
 
 export interface BareImage {
   readonly root: string;
-  /** `NAME=value`, what the Container has. */
+  /** `NAME=value`, what the container has. */
   readonly env: readonly string[];
 }
 
-/** Unpacks the image of the running Container below the folder. */
+/** Unpacks the image of the running container below the folder. */
 export async function unpackImage(container: string, root: string): Promise<BareImage> {
   const inspect = (format: string) => output("docker", ["inspect", "-f", format, container]);
-  // A name without a value is one that the Container was told to forget.
+  // A name without a value is a variable that the container must not have.
   const env = (await inspect("{{range .Config.Env}}{{println .}}{{end}}"))
     .split("\n")
     .filter((line) => line.includes("="));
@@ -30,7 +30,7 @@ export async function unpackImage(container: string, root: string): Promise<Bare
   try {
     await mkdir(root);
     await output("sh", ["-c", 'docker export "$0" | tar -x -C "$1" --exclude="dev/*"', copy, root]);
-    // The SDK takes its secrets and /dev/null from there.
+    // The SDK opens /dev/urandom and /dev/null.
     await output("sh", ["-c", 'mknod -m 666 "$0/dev/null" c 1 3; mknod -m 666 "$0/dev/urandom" c 1 9', root]);
   } finally {
     await output("docker", ["rm", "-f", copy]);
@@ -51,7 +51,7 @@ export class BarePlugin implements AsyncDisposable {
     child.stdout.on("data", (text: string) => this.#onText(text));
   }
 
-  /** Resolves with its first heartbeat, as Berth takes it for ready. */
+  /** Resolves with its first heartbeat, which is when Berth counts it as ready. */
   static async start({ root, env }: BareImage): Promise<BarePlugin> {
     const began = performance.now();
     const command = ["/bin/sh", "-c", "cd /plugin && exec /opt/venv/bin/python -m main"];
@@ -81,7 +81,7 @@ export class BarePlugin implements AsyncDisposable {
     return this.#child.pid ?? 0;
   }
 
-  /** Keeps so many calls in flight for that long. */
+  /** Keeps this many calls in flight for this long. */
   async load(callers: number, seconds: number): Promise<Load> {
     const startedAt = new Map<string, number>();
     const latencies: number[] = [];
@@ -114,7 +114,7 @@ export class BarePlugin implements AsyncDisposable {
     };
   }
 
-  /** One call after another: the time from the plugin's making of a message to its arrival, in ms. */
+  /** One call after another: the time from the moment the plugin creates a message to its arrival, in ms. */
   async firstEvents(count: number): Promise<number[]> {
     const delays: number[] = [];
     for (let i = 0; i < count; i++) {
@@ -161,7 +161,7 @@ export const INVOCATION = {
   tool_parameters: {},
 };
 
-/** The plugin's message is its clock in ns; what is left of a double at that size is 0.0003 ms. */
+/** The plugin's message is its clock in ns; a double of that size has a precision of 0.0003 ms. */
 export function sinceMade(text: string): number {
   const made = Number(/"(\d{19})"/.exec(text)?.[1]) / 1e6;
   return performance.timeOrigin + performance.now() - made;

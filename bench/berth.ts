@@ -18,7 +18,7 @@ import { type BerthLoad, daemonTarget, type Effort, load, type Target } from "./
 import { type ContainerProcesses, containerProcesses, cpuMicros, output } from "./processes.ts";
 
 const MAIN = join(import.meta.dirname, "../src/main.ts");
-const DIFY_KEY = "a key of the bench alone";
+const DIFY_KEY = "a key for the bench only";
 const START_MS_MAX = 60_000;
 const RESTART_MS_MAX = 30_000;
 
@@ -34,7 +34,7 @@ export interface Installed {
 interface Answer {
   readonly status: number;
   readonly text: string;
-  /** From the plugin's making of the first message to its arrival. */
+  /** From the moment the plugin creates the first message to its arrival. */
   readonly firstEventMs: number | undefined;
 }
 
@@ -63,7 +63,7 @@ export class Berth implements AsyncDisposable {
     this.startMs = from.startMs;
   }
 
-  /** `settings`: those that are not to be the defaults. */
+  /** `settings`: those that differ from the defaults. */
   static async start(
     folder: string,
     nodeArgs: readonly string[],
@@ -94,12 +94,12 @@ export class Berth implements AsyncDisposable {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Of a Dify API server. */
+  /** The key of a Dify API server. */
   get door(): Door {
     return { url: this.#url, key: DIFY_KEY };
   }
 
-  /** It ends at once; another one may be started on its folder. */
+  /** Kills it; another one can be started on its folder. */
   async kill(): Promise<void> {
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
@@ -117,7 +117,7 @@ export class Berth implements AsyncDisposable {
     return identifier;
   }
 
-  /** Installs it for a tenant of its own. */
+  /** Installs it for a new tenant. */
   async install(identifier: string): Promise<Installed> {
     const tenant = randomUUID();
     const began = Date.now();
@@ -148,7 +148,7 @@ export class Berth implements AsyncDisposable {
     return output("docker", ["ps", "-q", "--filter", `label=berth.tenant=${tenant}`]);
   }
 
-  /** Through which door, by how many callers, for how long. */
+  /** The door, the number of callers, the duration. */
   async load(
     installed: Installed,
     { door, ...effort }: Effort & { door: "/v1" | "Dify" },
@@ -163,7 +163,7 @@ export class Berth implements AsyncDisposable {
     return { ...times, hostMicros, runnerMicros, pluginMicros };
   }
 
-  /** As `BarePlugin.firstEvents`, at the end of a kept connection. */
+  /** As `BarePlugin.firstEvents`, over a kept connection. */
   async firstEvents(installed: Installed, count: number): Promise<number[]> {
     const delays: number[] = [];
     for (let i = 0; i < count; i++) {
@@ -182,18 +182,18 @@ export class Berth implements AsyncDisposable {
     return await this.#untilAnswered(installed, began);
   }
 
-  /** Waits until it is stopped for want of calls, then calls: the time from the call to its answer, in ms. */
+  /** Waits until it is stopped as idle, then calls: the time from the call to its answer, in ms. */
   async wake(installed: Installed): Promise<number> {
     while ((await this.container(installed)) !== "") await delay(50);
     return await this.#untilAnswered(installed, performance.now());
   }
 
-  /** Stops the process of a plugin that nobody calls: the time until another container answers, in ms. */
+  /** Suspends the process of a plugin without calls: the time until another container answers, in ms. */
   async replaceHung(installed: Installed): Promise<number> {
     const { plugin } = await this.processes(installed);
     const [hung, began] = [await this.container(installed), performance.now()];
     process.kill(plugin, "SIGSTOP");
-    // A call would be told that the plugin hangs, and would count as one more reason to think so.
+    // Without calls: a failed call would count as further evidence that the plugin hangs.
     for (
       let now = hung;
       now === hung || now === "" || now.includes("\n");
@@ -213,7 +213,7 @@ export class Berth implements AsyncDisposable {
     throw new Error(`no call was answered for ${RESTART_MS_MAX} ms`);
   }
 
-  /** Invocations that went wrong, as the log has them; those that a load generator cut off at its end are not. */
+  /** Failed calls in the log, without those that a load generator cut off at its end. */
   async failures(): Promise<string[]> {
     const found: string[] = [];
     for await (const line of createInterface(createReadStream(this.#logFile))) {
@@ -261,7 +261,7 @@ export class Berth implements AsyncDisposable {
     return response;
   }
 
-  /** When each step of the task began, and when it ended; throws when it ended otherwise than `ready`. */
+  /** When each step of the task began, and when the task ended; throws where it did not end `ready`. */
   async #follow(path: string): Promise<Map<string, number>> {
     const times = new Map<string, number>();
     for await (const { name, data } of readEvents(await this.#ask("GET", path))) {
@@ -295,7 +295,7 @@ export class Berth implements AsyncDisposable {
   }
 }
 
-/** Defaults but for what builds need on this machine: whom to trust and where packages come from. */
+/** The defaults, and what builds need on this machine: trusted authorities and the package index. */
 function environment(): Record<string, string> {
   const { BERTH_CA_BUNDLE, SSL_CERT_FILE, BERTH_PACKAGE_INDEX_URL, BERTH_ENGINE_SOCKET, ...rest } =
     process.env;
@@ -328,7 +328,7 @@ async function firstLog(child: ChildProcess, file: string, op: string): Promise<
   throw new Error(`Berth did not log ${op} within ${START_MS_MAX} ms`);
 }
 
-/** What the Engine still holds of one Berth. An image goes only after those made of it. */
+/** Removes everything that one Berth has left on the engine. An image goes only after those built on it. */
 async function removeAll(label: string): Promise<void> {
   const list = async (args: string[]) =>
     (await output("docker", [...args, "--filter", `label=${label}`]))

@@ -1,9 +1,9 @@
-/** The API of dify-plugin-daemon as a platform uses it, whoever answers it. No wait is without an end. */
+/** A client of dify-plugin-daemon's API, as a platform uses it. Every wait has a timeout. */
 import { request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 
 const INSTALL_MS_MAX = 180_000;
-/** Enough of an answer's end for its last event, where that is a short one. */
+/** Enough of an answer's end for a short last event. */
 const TAIL_MAX = 2_000;
 
 export interface Door {
@@ -20,13 +20,13 @@ export interface Call {
 }
 
 export interface Answer {
-  /** Status 200, and no event that is an error. */
+  /** Status 200, and no error event. */
   readonly ok: boolean;
-  /** The end of its text, or what stood in the way of an answer. */
+  /** The end of its text, or why there was no answer. */
   readonly said: string;
 }
 
-/** One call of a tool on a connection of its own. Whatever goes wrong is an answer, too. */
+/** One call of a tool on its own connection. Every failure is an answer, too. */
 export function callTool({ url, key }: Door, call: Call, timeoutMs: number): Promise<Answer> {
   const { promise, resolve } = Promise.withResolvers<Answer>();
   const sent = request(
@@ -67,7 +67,7 @@ export function callTool({ url, key }: Door, call: Call, timeoutMs: number): Pro
   return promise.finally(() => clearTimeout(timer));
 }
 
-/** Uploads the package, and installs it for the tenant; throws where that does not end well. */
+/** Uploads the package and installs it for the tenant; throws where the install fails. */
 export async function install(door: Door, tenant: string, file: Uint8Array): Promise<void> {
   const form = new FormData();
   form.set("dify_pkg", new Blob([new Uint8Array(file)]), "plugin.difypkg");
@@ -94,7 +94,7 @@ export async function uninstallAll(door: Door, tenant: string): Promise<void> {
     await manage(door, tenant, "uninstall", { plugin_installation_id: installation_id });
 }
 
-/** `data` of the answer; throws where it is an error. A POST where there is something to send. */
+/** `data` of the answer; throws where it is an error. A POST where a body is given. */
 async function manage(
   { url, key }: Door,
   tenant: string,

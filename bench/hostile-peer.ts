@@ -1,8 +1,8 @@
 /**
- * `npm run bench:hostile-peer -- --container NAME --url URL --key KEY`: what a plugin's attacks cost its sibling in
+ * `npm run bench:hostile-peer -- --container NAME --url URL --key KEY`: what a plugin's attacks cost another plugin in
  * Berth and in a dify-plugin-daemon, in turn, with the same two packages over the same API; then what a `kill -9` costs.
- * The daemon stands in that container of the local Docker Engine, stopped: docs/hostile.md says how it is made. As
- * root, with nothing else running. `--only PATTERN` takes the attacks whose name it matches.
+ * The daemon is in that stopped container of the local Docker Engine: docs/hostile.md says how to create it. Run as
+ * root, with nothing else running. `--only PATTERN` selects attacks by name.
  */
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -31,9 +31,9 @@ import { median, quantile } from "./statistics.ts";
 const CALLS_PER_SECOND = 40;
 const MS_ALONE = 6_000;
 const MS_EACH = 3_000;
-/** What both hosts grant a call, said to each in the setting that it has for it. */
+/** The time that both hosts grant a call, each by its own setting. */
 const CALL_SECONDS_MAX = 8;
-/** A caller of the sibling waits no longer. */
+/** The sibling's callers wait no longer. */
 const SIBLING_MS_MAX = 5_000;
 const ATTACK_MS_MAX = 10_000;
 const PROBE_MS_MAX = 2_000;
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
   });
   const { container, url, key, only } = values;
   if (container === undefined || url === undefined || key === undefined)
-    throw new Error("say --container, --url and --key of a dify-plugin-daemon");
+    throw new Error("give --container, --url and --key of a dify-plugin-daemon");
   const packages = {
     sibling: (await packPlugin("echo")).bytes,
     attacker: (await packPlugin("hostile")).bytes,
@@ -100,7 +100,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** One after the other; the daemon runs only while it is its turn, so that nothing left there costs Berth anything. */
+/** One after the other; the daemon runs only in its turn, so that its leftovers cost Berth nothing. */
 async function inTurn<T>(seats: readonly Seat[], work: (seat: Seat) => Promise<T>): Promise<readonly T[]> {
   const results: T[] = [];
   for (const one of seats) {
@@ -172,7 +172,7 @@ interface Sample {
   readonly ok: boolean;
 }
 
-/** Calls the sibling from now on; the answer ends that. */
+/** Calls the sibling from now on; the returned function stops that. */
 function watch(one: Seat, samples: Sample[] = []): () => Promise<Figures> {
   const whys: string[] = [];
   const load = startLoadOf(async () => {
@@ -195,7 +195,7 @@ function mostOf(texts: readonly string[]): string {
   return counts.toSorted(([, a], [, b]) => b.length - a.length)[0]?.[0] ?? "";
 }
 
-/** In Berth an attacker of its own for each attack, in the daemon a process of its own. */
+/** In Berth a new attacker for each attack, in the daemon a new process. */
 async function underAttack(one: Seat, attack: Attack, { attacker }: Packages): Promise<Row> {
   const { side } = one;
   const isPeer = side instanceof PeerSide;
@@ -223,7 +223,7 @@ async function underAttack(one: Seat, attack: Attack, { attacker }: Packages): P
   return row;
 }
 
-/** One attack after the other for a time, and to the end of the last one. */
+/** Runs one attack after the other for a time, then waits for the end of the last one. */
 async function repeat(
   { door }: Side,
   call: Call,
@@ -239,13 +239,13 @@ async function repeat(
     );
     for (const { ok, said } of answers) ends.add(ok ? "answered" : reasonIn(said));
     endS ??= (performance.now() - began) / 1000;
-    // A host that is gone refuses thousands a second.
+    // A dead host refuses thousands of calls a second.
     if (performance.now() - began < 10) await delay(100);
   }
   return { ends: [...ends], endS: endS ?? 0 };
 }
 
-/** The innermost message of what was said: errors stand in errors' messages, as JSON. */
+/** The innermost message of an error: errors contain errors in their messages, as JSON. */
 function reasonIn(said: string): string {
   const at = said.lastIndexOf('{"code":');
   let text = at === -1 ? said : said.slice(at).trim();
@@ -273,7 +273,7 @@ async function hostMb(side: Side): Promise<number> {
   return pid === undefined ? 0 : residentMb(pid);
 }
 
-/** What is left more than there was before, as soon as that is nothing, or after a time. */
+/** What is left compared to before, as soon as that is nothing, or after a time. */
 async function settled(side: Side, whose: Whose, before: Left): Promise<Left> {
   const until = performance.now() + SETTLED_MS_MAX;
   for (;;) {
@@ -296,7 +296,7 @@ async function leftOf(side: Side, whose: Whose): Promise<Left> {
   };
 }
 
-/** Processes that have gone count nothing. */
+/** Ended processes count as nothing. */
 function total(pids: readonly number[], of: (pid: number) => number): number {
   let sum = 0;
   for (const pid of pids) {
@@ -307,7 +307,7 @@ function total(pids: readonly number[], of: (pid: number) => number): number {
   return sum;
 }
 
-/** Each of two idle plugins, their host, and a plugin with all that stands beside it. */
+/** Memory of two idle plugins, of their host, and of a plugin with everything beside it. */
 async function measureMemory({ side, sibling }: Seat): Promise<Memory> {
   const whose = { tenant: sibling, plugin: SIBLING };
   return {
@@ -332,7 +332,7 @@ async function measureKills(one: Seat, packages: Packages): Promise<Kills> {
   const plugin: Kills["plugin"][number][] = [];
   for (let i = 0; i < KILLS; i++) {
     say(`${side.name}: kill of the plugin (${i + 1} of ${KILLS})`);
-    // Another tenant's, so that each is a first crash for Berth.
+    // Another tenant's each time, so that each is a first crash for Berth.
     const tenant = randomUUID();
     await install(side.door, tenant, packages.sibling);
     plugin.push(await killPlugin({ ...one, sibling: tenant }));
@@ -340,7 +340,7 @@ async function measureKills(one: Seat, packages: Packages): Promise<Kills> {
   return { host, plugin };
 }
 
-/** Seconds from the kill to the first answer of a call that began after it; and what failed up to then. */
+/** Seconds from the kill to the first answer to a later call, and the failed calls until then. */
 async function killPlugin(one: Seat): Promise<Kills["plugin"][number]> {
   const { side, sibling } = one;
   await untilServes(side, siblingCall(sibling), STARTED_MS_MAX);

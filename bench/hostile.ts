@@ -1,7 +1,7 @@
 /**
  * `node bench/hostile.ts`: what the attacks of `test/hostile` cost their sibling and Berth, each for the same time, then
  * all at once; and what the CPU weight of plugins does on full processors. As root, with nothing else running.
- * `--only WORD`, more than once too, takes the attacks whose name has one of the words, `--profile DIR` leaves a CPU
+ * `--only WORD`, repeatable, selects the attacks whose names contain one of the words; `--profile DIR` writes a CPU
  * profile of Berth there.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -28,7 +28,7 @@ const MS_EACH = 3_000;
 const MS_ALL = 15_000;
 const MS_ALONE = 10_000;
 const CALLS_PER_SECOND = 40;
-/** The period of the timer whose delay Node reports, which is part of each figure. */
+/** The period of the timer whose delay Node reports; it is part of each figure. */
 const TIMER_MS = 10;
 
 const HOST_LOOPS = 4;
@@ -44,7 +44,7 @@ interface Figures {
   readonly heldMax: number;
   readonly residentBefore: number;
   readonly residentAfter: number;
-  /** Attacks that ended in another way than they must: the bench goes on. */
+  /** Attacks with an unexpected end; the bench continues. */
   readonly surprises: readonly string[];
 }
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { only: { type: "string", multiple: true }, profile: { type: "string" } },
   });
-  // It stands for callers on other machines: they wait for Berth, and not for a processor of this one.
+  // This process stands for callers on other machines: they wait for Berth, not for a processor of this machine.
   setPriority(-5);
   const attacks = ATTACKS.filter(({ name }) => values.only?.some((word) => name.includes(word)) ?? true);
   const profile = values.profile === undefined ? "" : `--cpu-prof --cpu-prof-dir ${values.profile}`;
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
   const mb = (bytes: number) => `${(bytes / 2 ** 20).toFixed(0)} MB`;
   process.stdout.write(
     `\n${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.version}; ${MS_EACH / 1000} s an attack\n\n` +
-      `${formatAttacks(rows, alone)}\n\nIn use, garbage left out: ${mb(liveBefore)} before, ${mb(liveAfter)} after.\n`,
+      `${formatAttacks(rows, alone)}\n\nIn use, without garbage: ${mb(liveBefore)} before, ${mb(liveAfter)} after.\n`,
   );
   for (const { name, surprises } of rows)
     for (const surprise of new Set(surprises)) process.stdout.write(`\n${name}: ${surprise}\n`);
@@ -89,14 +89,14 @@ async function measureEach(hostile: HostileSite, attacks: readonly Attack[], row
     say(attack.name);
     const run = (until: number) => repeat(hostile, [[attack, attacker]], until);
     rows.push(await measure(hostile, attack.name, MS_EACH, run));
-    // A loop that outlived its call would be part of the next figures.
+    // A loop that outlives its call would distort the next figures.
     await change(hostile.berth, attacker, "restart");
     await servesAgain(hostile.berth, attacker);
   }
   return attackers;
 }
 
-/** One attack after the other until then, and to the end of the last one. */
+/** Runs one attack after the other until then, and waits for the end of the last one. */
 async function repeat(
   hostile: HostileSite,
   attacks: readonly (readonly [Attack, Attacker])[],
@@ -113,7 +113,7 @@ async function repeat(
   return surprises;
 }
 
-/** Nobody attacks. */
+/** Without attacks. */
 async function idle(until: number): Promise<readonly string[]> {
   await delay(until - performance.now());
   return [];
@@ -152,7 +152,7 @@ function tookMs({ times }: Load): number[] {
   return times.map(({ beganMs, endedMs }) => endedMs - beganMs);
 }
 
-/** For how long Berth's event loop was held at most since this was last asked. */
+/** The longest block of Berth's event loop since the last call. */
 async function heldMs({ berth }: HostileSite): Promise<number> {
   const text = await (await fetch(new URL("/metrics", berth.url))).text();
   const seconds = /^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1];
@@ -168,7 +168,7 @@ function formatAttacks(rows: readonly Figures[], alone: Figures): string {
     "× alone",
     "failed",
     "/health at most",
-    "loop held at most",
+    "loop blocked at most",
     "resident",
   ];
   return formatColumns([
@@ -234,12 +234,12 @@ async function measureWeights(hostile: HostileSite): Promise<string[][]> {
   ];
 }
 
-/** Loops until the plugin is gone. */
+/** Loops until the plugin is removed. */
 async function fire({ berth }: HostileSite, burner: Attacker): Promise<void> {
   await askTool(berth, burner.call("busy_loop")).catch(() => undefined);
 }
 
-/** Each in a session of its own, with the priority of any other process of the host, which is not the bench's. */
+/** Each in its own session, with the host's default priority instead of the bench's. */
 function hostLoops(): readonly ChildProcess[] {
   const loop = 'require("node:os").setPriority(0); for (;;);';
   return Array.from({ length: HOST_LOOPS }, () =>

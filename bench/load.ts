@@ -1,4 +1,4 @@
-/** The load on a server: `wrk`, each caller with one call after another on a connection of its own. */
+/** The load on a server: `wrk`, each caller with one call after another on its own connection. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ export interface Effort {
   readonly seconds: number;
 }
 
-/** Of one tool, as callers of dify-plugin-daemon ask for it. */
+/** A call of one tool, as callers of dify-plugin-daemon make it. */
 export function daemonTarget(at: {
   readonly url: string;
   readonly key: string;
@@ -36,7 +36,7 @@ export function daemonTarget(at: {
   };
 }
 
-/** Rejects where one call failed. Times are in ms. */
+/** Rejects where any call failed. Times are in ms. */
 export async function load(
   target: Target,
   { callers, seconds }: Effort,

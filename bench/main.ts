@@ -37,7 +37,7 @@ async function main(): Promise<void> {
       ...{ peer: { type: "string" }, "peer-key": { type: "string" }, "peer-tenant": { type: "string" } },
     },
   });
-  if (process.getuid?.() !== 0) throw new Error("the bare plugin is started with chroot: run this as root");
+  if (process.getuid?.() !== 0) throw new Error("the bare plugin starts with chroot; run this as root");
   await output("which", ["wrk"]).catch(() => {
     throw new Error("wrk is missing: apt-get install wrk");
   });
@@ -83,7 +83,7 @@ async function measure(folder: string, effort: Effort): Promise<Results> {
     bareStarts.push(bare.startMs);
   }
   const failures = await berth.failures();
-  // Calls into the time without a plugin are part of the restart's measure.
+  // Calls that failed while no plugin ran are part of the restart's figure.
   const unexpected = failures.filter((line) => !/"code":"plugin_(not_ready|crashed|unhealthy)"/.test(line));
   if (unexpected.length > 0) throw new Error(`Berth logged failures:\n${unexpected.slice(0, 5).join("\n")}`);
   return {
@@ -98,7 +98,7 @@ async function measure(folder: string, effort: Effort): Promise<Results> {
   };
 }
 
-/** All take turns, so that a change of the machine's mood meets both. */
+/** All take turns, so that changes of the machine's speed affect all. */
 async function measureLoads(berth: Berth, installed: Installed, image: BareImage, effort: Effort) {
   await using bare = await BarePlugin.start(image);
   say("warming up");
@@ -149,8 +149,8 @@ async function measureMemory(berth: Berth, installed: Installed) {
 }
 
 /**
- * Cached wheels: another dependency layer of the same wheels. New version: other files on the same layer. Second
- * tenant: the image is there. Each of the latter then loses its plugin once, which is a first crash every time.
+ * Cached wheels: another dependency layer from the same wheels. New version: other files on the same layer. Second
+ * tenant: the image exists. Each second tenant then loses its plugin once, which is always a first crash.
  */
 async function measureInstalls(berth: Berth, folder: string, first: string, effort: Effort) {
   const cached: number[] = [];
@@ -176,7 +176,7 @@ async function measureInstalls(berth: Berth, folder: string, first: string, effo
   };
 }
 
-/** Of a Berth whose plugins are stopped soon, on a data folder of its own. */
+/** Measured on a Berth with a short idle stop and its own data folder. */
 async function measureWakes(folder: string, effort: Effort): Promise<number> {
   await using berth = await Berth.start(await mkdtemp(join(folder, "idle-")), [], {
     BERTH_IDLE_STOP_SECONDS: "2",
@@ -185,7 +185,7 @@ async function measureWakes(folder: string, effort: Effort): Promise<number> {
   const installed = await berth.install(await berth.upload(join(folder, "0.difypkg")));
   const wakes: number[] = [];
   for (let i = 1; i <= effort.starts; i++) {
-    say(`a plugin that is stopped for want of calls (${i} of ${effort.starts})`);
+    say(`a plugin that is stopped as idle (${i} of ${effort.starts})`);
     wakes.push(await berth.wake(installed));
   }
   return median(wakes);
@@ -197,7 +197,7 @@ async function packVariant(folder: string, variant: number): Promise<string> {
   await cp(PLUGIN, source, { recursive: true });
   const edit = async (file: string, from: string, to: string) => {
     const text = await readFile(join(source, file), "utf8");
-    if (!text.includes(from)) throw new Error(`${file} does not say ${from}`);
+    if (!text.includes(from)) throw new Error(`${file} does not contain ${from}`);
     await writeFile(join(source, file), text.replace(from, to));
   };
   await edit("manifest.yaml", "version: 0.0.1", `version: 0.0.${variant + 1}`);

@@ -1,10 +1,10 @@
-/** Those attacks of `test/plugins/hostile` that are a plain call, which any host of plugins can be asked for. */
+/** The attacks of `test/plugins/hostile` that are a plain call, so that any host of plugins can run them. */
 
 export interface Attack {
   readonly name: string;
   readonly attack: string;
   readonly parameters?: Readonly<Record<string, unknown>>;
-  /** At once, where it is more than one. */
+  /** Number of concurrent calls, where it is more than one. */
   readonly calls?: number;
 }
 

@@ -1,8 +1,8 @@
-/** What was measured of both hosts, as tables: a row an attack, the same columns for each host. */
+/** The figures of both hosts as tables: one row per attack, the same columns for each host. */
 import type { Attack } from "./peer-attacks.ts";
 import { formatColumns } from "./table.ts";
 
-/** What the attacker still has running, and how much of that is used. */
+/** What the attacker still runs and uses. */
 export interface Left {
   readonly threads: number;
   readonly cpus: number;
@@ -10,7 +10,7 @@ export interface Left {
 }
 
 export interface Figures {
-  /** Of the calls that were answered; NaN where none was. */
+  /** Of the answered calls; NaN where there was none. */
   readonly p50: number;
   readonly p99: number;
   readonly calls: number;
@@ -19,7 +19,7 @@ export interface Figures {
 }
 
 export interface Row extends Figures {
-  /** How the attack's calls ended, and when the first one did. */
+  /** How the attack's calls ended, and when the first one ended. */
   readonly ends: readonly string[];
   readonly endS: number;
   readonly hostMb: readonly [number, number];
@@ -38,7 +38,7 @@ export interface Kills {
   readonly plugin: readonly { readonly failed: number; readonly seconds: number | undefined }[];
 }
 
-/** Quiet times at both ends, the attacks between them. */
+/** Quiet phases first and last, the attacks in between. */
 export function formatRows(
   sides: readonly string[],
   {
@@ -90,7 +90,7 @@ function after({
   ];
 }
 
-/** What a `kill -9` costs, and what nobody's attack costs: memory. */
+/** What a `kill -9` costs, and the memory without any attack. */
 export function formatKills(
   sides: readonly string[],
   { memory, kills }: { memory: readonly Memory[]; kills: readonly Kills[] },
@@ -110,11 +110,11 @@ export function formatKills(
     ],
     ["memory of the host, two plugins idle", ...memory.map(({ host }) => `${host.toFixed(0)} MB`)],
     ["… of an idle plugin's process", ...memory.map(({ plugin }) => `${plugin.toFixed(0)} MB`)],
-    ["… with what stands beside it", ...memory.map(({ whole }) => `${whole.toFixed(0)} MB`)],
+    ["… with the processes beside it", ...memory.map(({ whole }) => `${whole.toFixed(0)} MB`)],
   ]);
 }
 
-/** Only what is worth a word. */
+/** Only significant differences. */
 export function thingsIn({ threads, cpus, mb }: Left): readonly string[] {
   return [
     ...(threads > 20 ? [`${threads} threads`] : []),

@@ -1,13 +1,13 @@
-/** What the kernel says of processes, and where a Container's are found. */
+/** Figures of the kernel about processes, and how to find those of a container. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 
-// USER_HZ: what /proc counts in, the same on every Linux that Node runs on.
+// USER_HZ: the unit of /proc, the same on every Linux that Node runs on.
 const TICKS_PER_SECOND = 100;
 const run = promisify(execFile);
 
-/** Runs a program to its end and resolves with its output; rejects with what it said on stderr. */
+/** Runs a program to its end and resolves with its output; rejects with its stderr. */
 export async function output(file: string, args: readonly string[]): Promise<string> {
   const { stdout } = await run(file, args, { maxBuffer: 16 << 20 });
   return stdout.trim();
@@ -31,11 +31,11 @@ export interface ContainerProcesses {
   readonly plugin: number;
 }
 
-/** The processes of the one running Container with this label. */
+/** The processes of the one running container with this label. */
 export async function containerProcesses(label: string): Promise<ContainerProcesses> {
   const id = await output("docker", ["ps", "-q", "--filter", `label=${label}`]);
   if (!/^\w+$/.test(id))
-    throw new Error(`there is not one running Container with ${label}, but: ${id || "none"}`);
+    throw new Error(`expected one running container with ${label}, found: ${id || "none"}`);
   const init = Number(await output("docker", ["inspect", "-f", "{{.State.Pid}}", id]));
   const runner = childOf(init);
   const shim = Number(/PPid:\s+(\d+)/.exec(readFileSync(`/proc/${init}/status`, "utf8"))?.[1]);
@@ -46,17 +46,17 @@ function childOf(pid: number): number {
   const children = childrenOf(pid);
   const [child] = children;
   if (children.length !== 1 || child === undefined)
-    throw new Error(`process ${pid} has not one child: ${children}`);
+    throw new Error(`expected one child of process ${pid}, found: ${children}`);
   return child;
 }
 
-/** The oldest one comes first; there are none where the process has gone. */
+/** Oldest first; empty where the process has ended. */
 export function childrenOf(pid: number): readonly number[] {
   const children = textOf(`/proc/${pid}/task/${pid}/children`).trim();
   return children === "" ? [] : children.split(" ").map(Number);
 }
 
-/** The process with all its threads; 0 where it has gone. */
+/** The process with all its threads; 0 where it has ended. */
 export function threadsOf(pid: number): number {
   return Number(/^Threads:\s+(\d+)/m.exec(textOf(`/proc/${pid}/status`))?.[1] ?? 0);
 }

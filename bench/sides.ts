@@ -1,6 +1,6 @@
 /**
- * Two hosts of the same plugins behind one API: Berth with its defaults, and a dify-plugin-daemon that stands in a
- * container of the local Docker Engine, made and not started by whoever runs the bench (docs/hostile.md).
+ * Two hosts of the same plugins behind one API: Berth with its defaults, and a dify-plugin-daemon in a
+ * container of the local Docker Engine, which you create but do not start (docs/hostile.md).
  */
 import { readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,7 +11,7 @@ import { childrenOf, containerProcesses, output } from "./processes.ts";
 
 const PEER_START_MS_MAX = 60_000;
 
-/** Which installed plugin of which tenant. */
+/** An installed plugin of a tenant. */
 export interface Whose {
   readonly tenant: string;
   /** `author/name` */
@@ -21,15 +21,15 @@ export interface Whose {
 export interface Side extends AsyncDisposable {
   readonly name: string;
   readonly door: Door;
-  /** Of the host itself; undefined where it is gone. */
+  /** Pid of the host itself; undefined where it does not run. */
   hostPid(): Promise<number | undefined>;
   /** The process that an SDK would run in. */
   pluginPid(whose: Whose): Promise<number>;
-  /** All that the plugin has running, its children and theirs. */
+  /** All processes of the plugin, with their descendants. */
   pidsOf(whose: Whose): Promise<readonly number[]>;
-  /** Resolves when the host's process has begun; throws where one runs already. */
+  /** Resolves when the host's process has started; throws where one runs already. */
   start(): Promise<void>;
-  /** As `kill -9`; resolves when it is gone. */
+  /** Like `kill -9`; resolves when the process has ended. */
   kill(): Promise<void>;
 }
 
@@ -101,7 +101,7 @@ export class PeerSide implements Side {
     this.door = door;
   }
 
-  /** The first child of the container's init, which ends with it and takes in what it leaves. */
+  /** The first child of the container's init. Init ends with it and adopts its orphans. */
   async hostPid(): Promise<number | undefined> {
     const init = Number(await this.#inspect("{{.State.Pid}}"));
     return init === 0 ? undefined : childrenOf(init)[0];
@@ -141,7 +141,7 @@ export class PeerSide implements Side {
   }
 }
 
-/** Empty where the process has gone. */
+/** Empty where the process has ended. */
 function workingFolderOf(pid: number): string {
   try {
     return readlinkSync(`/proc/${pid}/cwd`);

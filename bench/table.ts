@@ -1,4 +1,4 @@
-/** The figures as one Markdown table: bare, Berth's two doors, another server where one was given, what was asked for. */
+/** The figures as one Markdown table: bare, Berth's two doors, another server where given, and the targets. */
 import type { BerthLoad, HostLoad, Load } from "./load.ts";
 
 interface Quantiles {
@@ -29,7 +29,7 @@ export interface Results {
   readonly memory: Readonly<Record<"idle" | "host" | "redis" | "plugin" | "runner" | "initAndShim", number>>;
 }
 
-/** What a measure has no figure of is left out. */
+/** Columns without a figure are left out. */
 interface Row {
   readonly measure: string;
   readonly bare?: string;
@@ -52,7 +52,7 @@ export function formatTable(results: Results): string {
   return formatColumns([head, ...rows].map((row) => columns.map((column) => row[column] ?? "")));
 }
 
-/** The first row is the head. */
+/** The first row is the header. */
 export function formatColumns(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]) =>

@@ -5,9 +5,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
 /**
- * Makes the Prisma client out of `prisma/schema.prisma`, unless it is there for this schema and this Prisma already.
- * `generate` wants to download a native schema engine that it does not need, so the variable that names one holds
- * any executable: for this one child process only, because with it set `migrate` would succeed without migrating.
+ * Generates the Prisma client from `prisma/schema.prisma`, unless it exists for this schema and this Prisma.
+ * `generate` would download a native schema engine that it does not need, so the variable that names one is set to
+ * any executable: for this one child process only, because with it `migrate` would succeed without migrating.
  */
 const root = new URL("../", import.meta.url);
 const stamp = new URL("src/store/prisma/generated/.made-from", root);

@@ -5,12 +5,12 @@ import extractConfig from "dependency-cruiser/config-utl/extract-depcruise-confi
 import extractTsConfig from "dependency-cruiser/config-utl/extract-ts-config";
 
 /**
- * Checks the layer rules on `src`. A rule whose pattern matches nothing passes for ever, and so does a cruiser that
- * cannot read the sources, so every rule must first find the violation of it that is planted here.
+ * Checks the layer rules on `src`. A rule whose pattern matches nothing always passes, and so does a cruiser that cannot
+ * read the sources, so every rule must first find the violation that is planted for it here.
  */
 const root = new URL("..", import.meta.url).pathname;
 
-/** Rule -> the planted file and what it imports. */
+/** Rule -> the planted file and its import. */
 const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>> = {
   "domain-looks-down": ["domain/p1.ts", "../http/dify/wire/shape.ts"],
   "domain-is-pure": ["domain/p2.ts", "node:fs"],
@@ -83,7 +83,7 @@ async function violations(baseDir: string): Promise<ICruiseResult> {
   return output;
 }
 
-/** Names the rules that did not find what was planted for them. */
+/** The rules that did not find what was planted for them. */
 async function blindRules(): Promise<readonly string[]> {
   mkdirSync(join(root, ".cache"), { recursive: true });
   // Below the project, so that vendors' packages resolve as they do from `src`.
@@ -109,10 +109,10 @@ async function blindRules(): Promise<readonly string[]> {
 }
 
 const blind = await blindRules();
-for (const name of blind) console.error(`rule ${name} does not see the violation that is planted for it`);
+for (const name of blind) console.error(`rule ${name} does not find the violation that is planted for it`);
 
 const { summary } = await violations(root);
 for (const { rule, from, to } of summary.violations) console.error(`${rule.name}: ${from} -> ${to}`);
-if (summary.totalCruised === 0) console.error("no module was seen");
+if (summary.totalCruised === 0) console.error("no module was read");
 console.log(`${summary.totalCruised} modules, ${summary.violations.length} violations`);
 process.exitCode = blind.length + summary.violations.length > 0 || summary.totalCruised === 0 ? 1 : 0;

@@ -2,9 +2,9 @@ import { resolve } from "node:path";
 import ts from "typescript";
 
 /**
- * Finds promises in `src` whose failure nobody hears of, which the linter does not see: behind `void`, and out of a
- * function that is passed where its caller takes no promise. A failure counts as heard after `.catch(…)` and after
- * `.then(…, …)`. Each rule must first find the violation of it that is planted here, and nothing in the innocent.
+ * Finds promises in `src` whose failure is not handled and that the linter does not see: behind `void`, and from a
+ * function that is passed to a caller that expects no promise. A failure counts as handled after `.catch(…)` and after
+ * `.then(…, …)`. Each rule must first find the violation that is planted for it here, and nothing in the innocent.
  */
 const root = resolve(import.meta.dirname, "..");
 
@@ -68,7 +68,7 @@ function bare(node: ts.Expression): ts.Expression {
   return ts.isParenthesizedExpression(node) ? bare(node.expression) : node;
 }
 
-/** Whether the failure of what the expression gives is heard. */
+/** Whether a failure of the expression's promise is handled. */
 function isHeard(node: ts.Expression): boolean {
   const call = bare(node);
   if (ts.isVoidExpression(call)) return true;
@@ -79,7 +79,7 @@ function isHeard(node: ts.Expression): boolean {
   return name.text === "finally" && isHeard(expression);
 }
 
-/** A function whose promise goes to somebody who takes none. */
+/** A function whose promise goes to a caller that expects none. */
 function isPassedAsVoid(node: ts.ArrowFunction | ts.FunctionExpression): boolean {
   const wanted = checker.getContextualType(node)?.getCallSignatures() ?? [];
   const isVoid =
@@ -122,9 +122,9 @@ function findIn(name: string): readonly string[] {
 
 const planted = findIn(plantedAt);
 if (planted.length !== VIOLATIONS)
-  throw new Error(`of ${VIOLATIONS} planted promises these were found:\n${planted.join("\n")}`);
+  throw new Error(`of ${VIOLATIONS} planted promises only these were found:\n${planted.join("\n")}`);
 const found = sources.flatMap(findIn);
 if (found.length > 0) {
-  process.stderr.write(`Nobody hears of the failure of these promises:\n${found.join("\n")}\n`);
+  process.stderr.write(`Failures of these promises are not handled:\n${found.join("\n")}\n`);
   process.exitCode = 1;
-} else process.stdout.write(`${sources.length} files: every promise is awaited, or its failure is heard\n`);
+} else process.stdout.write(`${sources.length} files: every promise is awaited, or its failure is handled\n`);

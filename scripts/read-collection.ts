@@ -1,6 +1,6 @@
 /**
- * Packs and reads every plugin of a folder, however deep, as an upload would: `node scripts/read-collection.ts FOLDER`.
- * Prints how many there are of each kind, what they warn of, and how long it took; ends with 1 where one was refused.
+ * Packs and reads every plugin in a folder, at any depth, as an upload would: `node scripts/read-collection.ts FOLDER`.
+ * Prints the number of each kind, the warnings, and the time; exits with 1 where one was refused.
  */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -49,7 +49,7 @@ async function readAll(root: string): Promise<{ read: readonly Reading[]; refuse
   return { read, refused };
 }
 
-/** Folders with a manifest; what is inside one belongs to it. */
+/** Folders with a manifest; everything below one belongs to it. */
 async function* pluginFolders(folder: string): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true });
   if (entries.some((entry) => MANIFESTS.includes(entry.name))) {

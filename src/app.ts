@@ -1,6 +1,6 @@
 /**
- * The composition root: with the stages in `app/` the only code that names concrete implementations. Parts start
- * from the bottom up and stop in reverse order; a start that fails half-way undoes what it had begun.
+ * The composition root: with the stages in `app/` the only code that names concrete implementations. Parts start from
+ * the bottom up and stop in reverse order; a start that fails half-way undoes what it has begun.
  */
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
@@ -35,13 +35,13 @@ export type { Role } from "./app/base.ts";
 
 export interface Berth {
   readonly url: string;
-  /** Undefined in a worker, which has no door that takes one. */
+  /** Undefined in a worker, which accepts no keys. */
   readonly adminKey: string | undefined;
-  /** Where the key stands; undefined when it came by setting. */
+  /** The file with the key; undefined where the key came from a setting. */
   readonly adminKeyFile: string | undefined;
-  /** Resolves where this Berth must not go on: the caller stops it, and says why. */
+  /** Resolves where this Berth must not continue: the caller stops it and reports the fault. */
   readonly lost: Promise<Fault>;
-  /** Stops all parts. Plugins' Containers run on, unless `removeContainers` says otherwise. */
+  /** Stops all parts. Plugins' containers keep running, unless `removeContainers` is set. */
   stop(options: { removeContainers: boolean }): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ interface Door {
   readonly adminKeyFile: string | undefined;
 }
 
-/** Resolves when the process listens; throws a Fault that says what is missing or wrong. */
+/** Resolves when the process listens; throws a fault that says what is missing or wrong. */
 export async function startBerth({
   config,
   log: given,
@@ -61,12 +61,12 @@ export async function startBerth({
   readonly config: Config;
   readonly log: Log;
   readonly role: Role;
-  /** Ends a start that still waits for its servers; a Berth that has started is ended by `stop`. */
+  /** Aborts a start that still waits for its servers; `stop` stops a Berth that has started. */
   readonly signal: AbortSignal;
 }): Promise<Berth> {
   const scope = new Scope();
   const metrics = config.settings.BERTH_METRICS === "on" ? createMetrics({ ofProcess: true }) : undefined;
-  // metrics count what the log leaves out
+  // metrics also count lines that the bounded log drops
   const bounded = boundLog(given);
   scope.add(() => bounded[Symbol.dispose]());
   const log = metrics?.tap(bounded) ?? bounded;
@@ -75,7 +75,7 @@ export async function startBerth({
   const ending = { removeContainers: false, onLost };
   const uncaught = watchUncaught({
     ...{ log, clock: systemClock, perMinuteMax: config.settings.BERTH_EXCEPTIONS_PER_MINUTE_MAX },
-    onDoubt: (why) => onLost(new Fault("internal", `Berth stops, because its state is in doubt: ${why}.`)),
+    onDoubt: (why) => onLost(new Fault("internal", `Berth stops because its state is in doubt: ${why}.`)),
   });
   scope.add(() => uncaught[Symbol.dispose]());
   try {
@@ -108,7 +108,7 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
   await adoptBefore(base);
   const engineSide = bareEngine === undefined ? undefined : await openNetwork(base, bareEngine);
   const links = createLinks(base);
-  // The directory first: what it links by rows is what the keeper then finds linked.
+  // The directory first: the keeper then finds the links that the directory has made from rows.
   const directory = role === "worker" ? undefined : await startDirectory(base, links);
   const keeper =
     engineSide === undefined ? undefined : await startSupervision(base, engineSide, links, ending);

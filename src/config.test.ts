@@ -18,7 +18,7 @@ describe("readConfig", () => {
     expect(readConfig({ BERTH_PORT: "", REDIS_URL: "" }).settings.BERTH_PORT).toBe(5002);
   });
 
-  test("all problems are named at once, each with its value and what is accepted", () => {
+  test("all problems are reported together, each with its value and what is accepted", () => {
     const read = () => readConfig({ BERTH_PORT: "-1", BERTH_ISOLATION: "none", BERTH_PROT: "1" });
     expect(read).toThrow(/BERTH_PORT is "-1"; accepted: a whole number from 0 to 65535/);
     expect(read).toThrow(/BERTH_ISOLATION is "none"; accepted: tenant, shared/);
@@ -30,7 +30,7 @@ describe("readConfig", () => {
     ["BERTH_REDIS_URL", "REDIS_URL, or another of"],
     ["BERTH_ADMIN_KEYS_FILE", "BERTH_ADMIN_KEY_FILE, BERTH_DIFY_KEY_FILE, or another of"],
     ["BERTH_NOTHING_LIKE_IT", "the names in docs/reference/settings.md"],
-  ])("of a misspelt name, %s, the nearest are named and no value", (name, accepted) => {
+  ])("a misspelt name, %s, is reported with the nearest names and without its value", (name, accepted) => {
     let message = "";
     try {
       readConfig({ [name]: "hunter2" });
@@ -42,7 +42,7 @@ describe("readConfig", () => {
     expect(message.length).toBeLessThan(300);
   });
 
-  test("what the image build reads from the same environment is no misspelt setting", () => {
+  test("a variable of the image build is not reported as a misspelt setting", () => {
     expect(() => readConfig({ BERTH_RUNTIME_BASE: "python:3.12-slim", BERTH_TEST_X: "1" })).not.toThrow();
   });
 
@@ -57,7 +57,7 @@ describe("readConfig", () => {
 describe("the bucket of packages", () => {
   const bucket = { BERTH_S3_BUCKET: "packages", BERTH_S3_ENDPOINT: "https://s3.example:9000" };
 
-  test("is not half given", () => {
+  test("must be given completely", () => {
     expect(() => readConfig({ BERTH_S3_BUCKET: "packages" })).toThrow(
       /BERTH_S3_BUCKET is set without BERTH_S3_ENDPOINT; accepted: both or neither/,
     );
@@ -114,7 +114,7 @@ describe("the proxies of builds and plugins", () => {
     }
   });
 
-  test("had other names, which say what took their place", () => {
+  test("had other names, which are refused with their replacement", () => {
     const read = () => readConfig({ BERTH_PROXY_URL: "http://u:hunter2@proxy:1", BERTH_NO_PROXY: "a" });
     expect(read).toThrow(
       /BERTH_PROXY_URL is no longer a setting of Berth; accepted: HTTP_PROXY and HTTPS_PROXY/,
@@ -136,7 +136,7 @@ describe("the proxies of builds and plugins", () => {
 });
 
 describe("package indexes", () => {
-  test("are one to take the public one's place, and any number beside it", () => {
+  test("are one that replaces the public one, and any number beside it", () => {
     const { settings } = readConfig({
       BERTH_PACKAGE_INDEX_URL: "https://u:p@one.example/simple",
       BERTH_PACKAGE_EXTRA_INDEX_URLS: " https://u:a,b@two.example/simple\n http://three.example ",
@@ -148,7 +148,7 @@ describe("package indexes", () => {
     ]);
   });
 
-  test("that are no URL are refused without being shown", () => {
+  test("that are not URLs are refused without being shown", () => {
     const read = () =>
       readConfig({
         BERTH_PACKAGE_INDEX_URL: "https://u:hunter 2@one.example",
@@ -190,7 +190,7 @@ describe("a secret in a file", () => {
     expect(read).toThrow(/BERTH_ADMIN_KEY_FILE is "\/nowhere", which cannot be read \(ENOENT\)/);
   });
 
-  test("is a way for secrets alone: what may be seen is set directly", () => {
+  test("works for secrets only", () => {
     expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(
       /BERTH_PORT_FILE is not a setting of Berth/,
     );

@@ -1,8 +1,8 @@
 /**
- * `readConfig` parses an environment into one frozen value that is passed down, and reports all problems at once;
- * nothing else reads the environment.
+ * `readConfig` parses an environment into one frozen value that is passed down, and reports all problems together.
+ * Nothing else reads the environment.
  *
- * A secret may be in a file instead: `NAME_FILE` is the file's path.
+ * A secret may be in a file instead: `NAME_FILE` is the path of that file.
  */
 import { resolve } from "node:path";
 import { type DaemonSettings, PUBLISHED_KEYS, readDaemonSettings } from "./config/daemon/read.ts";
@@ -20,15 +20,15 @@ import { SETTINGS, type SettingName, type Settings } from "./config/settings.ts"
 import { Fault } from "./domain/fault.ts";
 import type { Limits, LimitsPolicy } from "./domain/limits.ts";
 
-/** The settings and what follows from them, in the units that the parts take. */
+/** The settings and what follows from them, in the units that the parts use. */
 export interface Config {
   readonly settings: Settings;
   /** Absolute. */
   readonly dataFolder: string;
   readonly limits: LimitsPolicy;
-  /** Accepted but probably a mistake, one sentence each. */
+  /** Accepted, but probably a mistake; one sentence each. */
   readonly warnings: readonly string[];
-  /** Set but without effect, one sentence each. */
+  /** Set, but without effect; one sentence each. */
   readonly notes: readonly string[];
 }
 
@@ -66,7 +66,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   if (problems.length > 0) {
     throw new Fault(
       "config_invalid",
-      `The settings are wrong:\n${problems.map((line) => `  ${line}`).join("\n")}`,
+      `Some settings are wrong:\n${problems.map((line) => `  ${line}`).join("\n")}`,
     );
   }
   const settings = Object.freeze(Object.fromEntries(values)) as Settings;
@@ -79,13 +79,13 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   });
 }
 
-/** The name under which it was set. */
+/** The name under which the operator has set it. */
 function shownName(name: string, { values, origins }: DaemonSettings): string {
   const [found] = [...origins].filter(([to, from]) => to === name && values.has(to) && from !== "");
   return found === undefined ? name : `${found[1]} (which is ${name})`;
 }
 
-/** One folder inside another would mix their contents. */
+/** A folder inside another one would mix their contents. */
 function storageProblems(values: ReadonlyMap<string, unknown>): string[] {
   const names = [
     "BERTH_STORAGE_PACKAGES",
@@ -98,7 +98,7 @@ function storageProblems(values: ReadonlyMap<string, unknown>): string[] {
     paths
       .slice(index + 1)
       .filter((other) => path.startsWith(other.path) || other.path.startsWith(path))
-      .map((other) => `${name} and ${other.name} overlap; accepted: folders beside each other`),
+      .map((other) => `${name} and ${other.name} overlap; accepted: folders that do not contain each other`),
   );
 }
 
@@ -107,7 +107,7 @@ function publishedKeyProblems(values: ReadonlyMap<string, unknown>): string[] {
   const isLeft = typeof key === "string" && PUBLISHED_KEYS.includes(key);
   if (!isLeft || values.get("BERTH_DIFY_KEY_DEFAULT" satisfies SettingName) === "accept") return [];
   return [
-    "SERVER_KEY (which is BERTH_DIFY_KEY) is the key of the published example files, which everybody knows; accepted: your own key, which Dify has as PLUGIN_DAEMON_KEY, or BERTH_DIFY_KEY_DEFAULT=accept",
+    "SERVER_KEY (which is BERTH_DIFY_KEY) is the published key of the example files; accepted: your own key, which Dify has as PLUGIN_DAEMON_KEY, or BERTH_DIFY_KEY_DEFAULT=accept",
   ];
 }
 
@@ -121,7 +121,7 @@ function replicaProblems(values: ReadonlyMap<string, unknown>): string[] {
   ];
 }
 
-/** Settings that have no effect, or the wrong one, without each other. */
+/** Settings that have no effect, or a wrong one, without each other. */
 function pairProblems(values: ReadonlyMap<string, unknown>): string[] {
   const needs = [
     ["BERTH_S3_BUCKET", "BERTH_S3_ENDPOINT"],

@@ -1,36 +1,36 @@
 #!/usr/bin/env node
-/** The command line: reads the configuration, runs one command, says in words what went wrong. */
+/** The command line: reads the configuration, runs one command, prints what went wrong. */
 import { parseArgs } from "node:util";
 import { readConfig } from "./config.ts";
 import { invalidInput, isFault } from "./domain/fault.ts";
 
-const USAGE = `usage: berth serve              everything in one process, until a signal
-       berth api                the doors alone; needs DATABASE_URL and REDIS_URL, as the worker does
-       berth worker             builds, starts and keeps plugins; the only one that needs the Docker Engine
-       berth up [--once]        serve, and show the main job on an example first (--once: end after it)
-       berth health             ask the api or worker of the same settings whether it lives
+const USAGE = `usage: berth serve              run everything in one process, until a signal
+       berth api                run only the HTTP APIs; like the worker it needs DATABASE_URL and REDIS_URL
+       berth worker             build, start and supervise plugins; only the worker needs the Docker Engine
+       berth up [--once]        serve, after a demonstration with an example plugin (--once: exit after it)
+       berth health             check that the api or worker with the same settings is alive
        berth claim [--yes]      take the instance over on this engine, after a move or a restore (docs/operate.md)
        berth export IDENTIFIER [-o FILE]
                                 write a package with its image, for a host without a network
-       berth import FILE        take what berth export wrote (docs/air-gapped.md)
+       berth import FILE        import a file of berth export (docs/air-gapped.md)
        berth doctor [--json]    show which limits of plugins hold on this engine (docs/containers.md)
-       berth disk               what is kept on disk, how much of it may go (docs/disk.md)
-       berth gc [--dry-run]     take away what nothing needs, or say what that would be
-       berth pack DIR [-o FILE] make a package of a folder
-       berth keygen NAME        make a key pair to sign with: NAME.private.pem, NAME.public.pem
+       berth disk               show disk use and how much of it is removable (docs/disk.md)
+       berth gc [--dry-run]     remove unreferenced data, or show what would be removed
+       berth pack DIR [-o FILE] pack a folder as a package
+       berth keygen NAME        create a key pair for signatures: NAME.private.pem, NAME.public.pem
        berth sign FILE --key PRIVATE.pem [--category NAME] [-o FILE]
                                 sign a package
        berth verify FILE [--key PUBLIC.pem]...
-                                say who signed a package; without a key, of those that the instance trusts
+                                show who signed a package; without a key, try those that the instance trusts
        berth trust list | add PUBLIC.pem [--name NAME] | remove ID | admit PACKAGE [--note TEXT]
                    | policy TENANT [off|warn|require|instance]
-                                whose signatures count, and what is let in unsigned (docs/trust.md)
+                                manage trusted keys, and packages admitted without a signature (docs/trust.md)
 Settings are environment variables: docs/reference/settings.md lists them.
 `;
 
 type Command = (args: readonly string[]) => Promise<void>;
 
-/** Each loads what it needs and no more: all of Berth is a second and a half of CPU, too dear for a health check. */
+/** Each loads only what it needs: loading all of Berth takes 1.5 s of CPU, too much for a health check. */
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: () => serve("serve"),
   api: () => serve("api"),
@@ -134,7 +134,7 @@ try {
   process.exit(1);
 }
 
-/** A Fault is a sentence for the user; anything else is a bug, with its stack. */
+/** A fault's sentence is for the user; anything else is a bug and shows its stack. */
 function describe(error: unknown): string {
   if (isFault(error)) {
     const { message, cause } = error;

@@ -38,7 +38,7 @@ import { storagePlace } from "./storage-place.ts";
 
 const VERSION = "0.1.0";
 
-/** What this process sees of running plugins. Resolves once each has its link. */
+/** This process's view of running plugins. Resolves once it is linked to each. */
 export async function startDirectory(base: Base, { links }: Links): Promise<RuntimeDirectory> {
   const { config, log, scope, store, queue } = base;
   const settings = directorySettings(config);
@@ -64,7 +64,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
       settings: {
         bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
         keysMax: 10_000,
-        // A bucket may have to be asked several times.
+        // Writing to a bucket may take several attempts.
         lockStaleMs: config.settings.BERTH_S3_BUCKET === undefined ? 10_000 : 60_000,
       },
     }),
@@ -86,7 +86,7 @@ export interface DoorParts {
   readonly metrics: Metrics | undefined;
 }
 
-/** The native API, and who may use it. */
+/** The HTTP APIs, with the keys that open them. */
 export async function openDoor(base: Base, { invoker, transfers, metrics }: DoorParts, parts: HealthParts) {
   const { config, log, scope, store, queue, trust, processes } = base;
   const { settings, limits, dataFolder } = config;
@@ -134,7 +134,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
   return { url: await listen(base, app), adminKey, adminKeyFile: made?.path };
 }
 
-/** The door of a process that serves nobody: it says how the process is, and nothing else. */
+/** The HTTP door of a worker: health and metrics only. */
 export async function openHealthDoor(
   base: Base,
   { parts, metrics }: { readonly parts: HealthParts } & Pick<DoorParts, "metrics">,

@@ -28,16 +28,16 @@ import type { Scope } from "../util/scope.ts";
 import { openStorage } from "./packages.ts";
 import { archiveSettings, trustSettings } from "./settings.ts";
 
-/** What reading one uploaded package may take: the largest published ones take a tenth of it. */
+/** Bounds on reading one uploaded package: the largest published ones need a tenth of them. */
 const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsMax: 2 };
 
 /**
- * `serve`: everything in one process. `api`: the doors and this process's links to running plugins. `worker`: what
- * builds, starts and keeps plugins; the only one that knows the Engine.
+ * `serve`: everything in one process. `api`: the HTTP APIs and this process's links to running plugins. `worker`:
+ * builds, starts and supervises plugins; only a worker uses the engine.
  */
 export type Role = "serve" | "api" | "worker";
 
-/** What every later stage of the start stands on, whatever the role. */
+/** What every later stage of the start needs, whatever the role. */
 export interface Base {
   readonly role: Role;
   readonly config: Config;
@@ -56,13 +56,13 @@ export interface Base {
   readonly processes: LiveProcesses;
 }
 
-/** What a start is made of; `starting` aborts when it is told to stop, or has failed elsewhere. */
+/** Inputs of a start; `starting` aborts when the process is told to stop, or the start has failed elsewhere. */
 export interface StartParts {
   readonly config: Config;
   readonly log: Log;
   readonly scope: Scope;
   readonly starting: AbortSignal;
-  /** Undefined: nobody may ask for them. */
+  /** Undefined: metrics are off. */
   readonly metrics?: Metrics | undefined;
 }
 
@@ -71,7 +71,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const { settings, dataFolder } = config;
   const isShareable = settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
   if (role !== "serve" && !isShareable) throw serversMissing(role, config);
-  // Embedded parts have one owner. Where servers keep the truth, any number of processes share the folder, also from
+  // Embedded parts have one owner. Where servers hold the state, any number of processes share the folder, also from
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
   const caBundle = await openCaBundle(config, log);
@@ -94,7 +94,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
   const archiveKeeper = createPackageKeeper({ packages, store, reader, clock: systemClock, log });
   const trust = createTrust({ store, clock: systemClock, settings: { ...trustSettings(config), keys } });
-  // It leaves when all else has ended: calls that drain here still take of what the others may let in.
+  // It leaves last: calls that still drain here count against the share of the other processes.
   const processes = scope.use(
     await joinProcesses({
       ...{ store, log, clock: systemClock },
@@ -121,7 +121,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   };
 }
 
-/** The database of the settings, brought to the newest migration. */
+/** Opens the configured database and migrates it to the newest version. */
 export function openStoreOf(
   { config: { settings, dataFolder }, log, starting }: Pick<StartParts, "config" | "log" | "starting">,
   applicationName: string,
@@ -158,7 +158,7 @@ function serversMissing(role: Role, { settings }: Config): Fault {
   );
 }
 
-/** Throws `config_invalid`, which names the file that is no key. */
+/** Throws `config_invalid`, which names the file that is not a key. */
 async function trustedKeys({ settings }: Config): Promise<readonly TrustedKey[]> {
   const paths = (settings.BERTH_TRUSTED_KEYS ?? "").split(",").flatMap((path) => path.trim() || []);
   const own = await Promise.all(paths.map((path) => readKeyFiles(path)));
@@ -178,7 +178,7 @@ export async function openCaBundle(
   if (bundle !== undefined && bundle.warnings.length > 0)
     log.warn(
       { op: "ca_bundle.read", path, warnings: bundle.warnings },
-      "Not all of BERTH_CA_BUNDLE will be trusted",
+      "Some certificates of BERTH_CA_BUNDLE will not be trusted",
     );
   return bundle;
 }

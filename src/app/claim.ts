@@ -7,19 +7,19 @@ import { Scope } from "../util/scope.ts";
 import { openStoreOf } from "./base.ts";
 import { openEngine } from "./worker.ts";
 
-/** Who holds the instance id of this database on this Engine. */
+/** Who holds the instance id of this database on this engine. */
 export interface FoundClaim extends AsyncDisposable {
   readonly instanceId: string;
   readonly self: InstanceHolder;
-  /** Undefined where nobody else does. */
+  /** Undefined where no other Berth holds it. */
   readonly other: InstanceHolder | undefined;
-  /** Names of the Containers that stand under the id. */
+  /** Names of the containers with this instance id. */
   readonly left: readonly string[];
-  /** Takes the id and removes them; their rows are ended by the next start, which looks for them. */
+  /** Takes the id and removes the containers; the next start ends their rows. */
   take(): Promise<void>;
 }
 
-/** Opens what it needs of a Berth that does not run: data folder, database, Engine. */
+/** Opens data folder, database and engine of a Berth that does not run. */
 export async function claimBerth({ config, log }: { config: Config; log: Log }): Promise<FoundClaim> {
   const scope = new Scope();
   try {

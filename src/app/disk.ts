@@ -16,7 +16,7 @@ import type { EngineSide } from "./worker.ts";
 const MIB = 1_048_576;
 const HOUR_MS = 3_600_000;
 
-/** Looks after what Berth keeps on disk. */
+/** Starts the garbage collection of what Berth stores on disk. */
 export async function startDisk(base: Base, { engine }: EngineSide): Promise<void> {
   const { config, log, scope, store, queue } = base;
   const { settings: s } = config;
@@ -34,7 +34,7 @@ export async function startDisk(base: Base, { engine }: EngineSide): Promise<voi
   );
 }
 
-/** In the order in which they are looked at: what goes with a package frees its images in the same pass. */
+/** In the order in which they are collected: removing a package frees its images in the same pass. */
 function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] {
   const { config, store, queue, packages, processId } = base;
   const { settings: s, dataFolder } = config;
@@ -49,7 +49,7 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
     }),
     createImageArea({
       ...{ store, engine, queue, clock, holder: processId },
-      // One call of the Engine ends before that.
+      // Longer than any single call of the engine.
       settings: {
         ...budget(s.BERTH_DISK_IMAGES_MB),
         removalLeaseMs: Math.max(leaseMs, 60_000),
@@ -75,14 +75,14 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
 function workFolders(config: Config, graceMs: number): readonly WorkFolder[] {
   const { dataFolder } = config;
   const storage = storageLayout(config);
-  // No upload, and no download of an archive, takes an hour; no build a day.
+  // No upload, and no download of an archive, takes an hour; no build takes a day.
   const ageMs = Math.max(graceMs, HOUR_MS);
   return [
     { path: wheelFolders(config).workFolder, what: "folder of a build", ageMs: graceMs, of: "image" },
     { path: join(dataFolder, "fetches"), what: "download of task", ageMs: graceMs, of: "task" },
     { path: join(dataFolder, "transfers"), what: "export or import", ageMs: 24 * HOUR_MS },
     { path: join(storage.root, storage.packages, ".staging"), what: "upload", ageMs },
-    // Of an earlier release.
+    // From an earlier release.
     { path: join(dataFolder, "packages", ".staging"), what: "upload", ageMs },
     { path: join(storage.root, ".staging"), what: "file of the storage", ageMs },
     { path: join(dataFolder, "packages-s3", "partial"), what: "upload or download", ageMs },

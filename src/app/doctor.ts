@@ -11,15 +11,15 @@ import { prepareDataFolder } from "../store/data-folder.ts";
 import { systemClock } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type Base, openCaBundle } from "./base.ts";
-import { beginDoctor, removeLeftDoctors } from "./left-doctors.ts";
+import { beginDoctor, removeDoctorLeftovers } from "./doctor-leftovers.ts";
 import { profileSettings } from "./settings.ts";
 import { type NetworkSide, networkDeps, openEngine } from "./worker.ts";
 
 const PROBE_FILE = join(import.meta.dirname, "../../runtime-images/python/probe.py");
 
 /**
- * Looks, beside all else that a start does, whether the limits of plugins hold on this Engine, and removes what commands
- * left that were killed.
+ * Checks in the background of a start whether the limits of plugins hold on this engine, and removes what killed
+ * `berth doctor` commands left behind.
  */
 export function startDoctor(base: Base, side: NetworkSide): void {
   const { config, log, scope, store, caBundle } = base;
@@ -27,7 +27,7 @@ export function startDoctor(base: Base, side: NetworkSide): void {
   const stop = new AbortController();
   const run = async () => {
     const { dataFolder } = side.claim.holder;
-    await removeLeftDoctors({ engine: side.engine, log, clock: systemClock, dataFolder }, stop.signal);
+    await removeDoctorLeftovers({ engine: side.engine, log, clock: systemClock, dataFolder }, stop.signal);
     if (config.settings.BERTH_DOCTOR === "off" || stop.signal.aborted) return;
     await examineOnce(doctorDeps({ config, log, side, instanceId, caBundle }), stop.signal);
   };
@@ -38,14 +38,14 @@ export function startDoctor(base: Base, side: NetworkSide): void {
   });
 }
 
-/** The same at once, whether Berth runs or not: on a network of its own, made and removed as the plugins' is made. */
+/** The same on demand, whether Berth runs or not, on a network of its own, made and removed like that of plugins. */
 export async function consultDoctor({ config, log }: { config: Config; log: Log }): Promise<DoctorReport> {
   await prepareDataFolder(config.dataFolder);
   await using scope = new Scope();
   const { engine, info } = await openEngine({ config, log, scope, starting: scope.signal });
   const left = { engine, log, clock: systemClock, dataFolder: await realpath(config.dataFolder) };
-  await removeLeftDoctors(left, scope.signal);
-  // Eight characters, as those of a Berth: the names of bridges and tables hold no more.
+  await removeDoctorLeftovers(left, scope.signal);
+  // Eight characters, like any instance id: names of bridges and tables have no room for more.
   const instanceId = `dr${randomBytes(3).toString("hex")}`;
   const caBundle = await openCaBundle(config, log);
   const folder = scope.use(await beginDoctor(left, instanceId, scope.signal)).path;
@@ -53,7 +53,7 @@ export async function consultDoctor({ config, log }: { config: Config; log: Log 
     await startPluginNetwork({
       ...networkDeps(config, { engine, log }),
       instanceId,
-      // Beside a Berth that runs: its guard is none of this one's.
+      // Beside a running Berth: its guard is not this one's.
       dataFolder: folder,
       store: { pools: { list: async () => [] }, egress: { list: async () => new Map() } },
       holder: instanceId,

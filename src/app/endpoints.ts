@@ -17,7 +17,7 @@ export interface OpenEndpoints {
   readonly endpointDirectory: EndpointDirectory;
 }
 
-/** Endpoints, and who keeps their secrets: the platform where it says how, else Berth. */
+/** Endpoints, with their secrets held by the platform where it is configured, else by Berth. */
 export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">): Promise<OpenEndpoints> {
   const { config, log, scope, store, queue } = base;
   const secrets = await openSecrets(base);

@@ -9,7 +9,7 @@ import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import { archiveSettings, bundleSettings, storageLayout } from "./settings.ts";
 
-/** What takes archives and requests in: for the doors, and for the worker's tasks that fetch and then install. */
+/** The use cases that accept archives and requests: for the HTTP APIs, and for tasks that fetch and then install. */
 export interface Intake {
   readonly uploads: PackageUploads;
   readonly bundles: BundleUploads;

@@ -12,7 +12,7 @@ export interface Links {
   readonly folders: RuntimeFolders;
 }
 
-/** This process's own sockets to Runtimes: an api calls over them, a worker watches over them, `serve` does both. */
+/** This process's sockets to runtimes: an api calls over them, a worker checks health over them, `serve` does both. */
 export function createLinks({ config, log, scope, processId, caBundle }: Base): Links {
   const { frameBytesMax } = profileSettings(config, caBundle);
   const folders = createRuntimeFolders({

@@ -20,11 +20,11 @@ export interface OpenStorageOptions {
   readonly config: Config;
   readonly log: Log;
   readonly scope: Scope;
-  /** Aborts when the start is given up. */
+  /** Aborts when the start fails or is cancelled. */
   readonly starting: AbortSignal;
-  /** PEM text of the authorities that a bucket's server may be signed by; undefined: the public ones. */
+  /** PEM text of the trusted authorities for a bucket's server; undefined: the public ones. */
   readonly authorities: string | undefined;
-  /** This process copies to the bucket what stands only in a former place. */
+  /** Whether this process copies to the bucket what exists only in a former place. */
   readonly copies: boolean;
 }
 
@@ -33,10 +33,12 @@ export interface OpenedStorage {
   readonly files: FileStore;
 }
 
-/** Written once no archive stands any more where earlier releases put them in a bucket. */
+/** Written once no archive is left where earlier releases stored them in a bucket. */
 const LAYOUT_MARK = ".berth-layout";
 
-/** The folder of the storage, or the bucket that takes its place: packages in the folder are found all the same. */
+/**
+ * The folder of the storage, or the bucket that replaces it; packages that exist only in the folder are still found.
+ */
 export async function openStorage(options: OpenStorageOptions): Promise<OpenedStorage> {
   const { config, log, scope, starting, authorities } = options;
   const { root, packages: packagesFolder } = storageLayout(config);
@@ -45,7 +47,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   await moveFormerArchives({ former: join(config.dataFolder, "packages"), folder, log });
   const settings = bucketSettings(config, authorities);
   if (settings === undefined) return { packages: disk, files: createDiskFiles({ root }) };
-  // The vendor's client is of some size: who keeps packages in a folder does not load it.
+  // The vendor's client is large: a process that stores packages in a folder does not load it.
   const { openS3Storage } = await import("../packages/s3/open-storage.ts");
   const bucket = scope.use(
     await openS3Storage({
@@ -71,7 +73,7 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
 
 type CopyWhat = Pick<CopyOptions, "packages" | "former" | "empties">;
 
-/** While Berth serves. */
+/** Copies in the background while Berth serves. */
 function copyAside(
   { config, log, scope, copies }: OpenStorageOptions,
   work: (copy: (what: CopyWhat) => Promise<boolean>) => Promise<void>,
@@ -104,7 +106,7 @@ function bucketSettings(
     caBundle,
     cacheBytesMax: s.BERTH_S3_CACHE_MB * MIB,
     stagedAgeMaxMs: HOUR_MS,
-    // No build may take longer.
+    // No build takes longer.
     openedAgeMaxMs: 24 * HOUR_MS,
   };
 }

@@ -2,7 +2,7 @@ import { expect, test, vi } from "vitest";
 import { silentLog } from "../observe/log.ts";
 import { takePriority } from "./priority.ts";
 
-test("whoever may not set it is told so in the log, and goes on", () => {
+test("without the right to set it, Berth logs that and continues", () => {
   const info = vi.fn();
   const refused = Object.assign(new Error("permission denied"), { code: "EACCES" });
   const set = () => {
@@ -12,7 +12,7 @@ test("whoever may not set it is told so in the log, and goes on", () => {
   expect(info.mock.calls).toEqual([
     [
       { op: "process.priority", ok: false, nice: -5, err: refused },
-      "Berth keeps the priority it was started with.",
+      "Berth keeps the priority that it was started with.",
     ],
   ]);
 });

@@ -4,11 +4,11 @@ import type { Log } from "../observe/log.ts";
 import { errorCode } from "../util/error-code.ts";
 
 /**
- * Gives this process its scheduling priority (`nice`, -20 to 19), and with it whatever it starts from now on: the
- * database's thread and its own Redis. All plugins and their callers wait for this one thread, so on full processors it
- * has to come before them. Where the kernel groups processes by session, a process's own number counts within its
- * session alone, and the session has one too. Only root may lower either: whoever may not is told so in the log, and
- * goes on as it is.
+ * Sets the scheduling priority (`nice`, -20 to 19) of this process and of everything that it starts from now on: the
+ * database's thread and its own Redis. All plugins and their callers wait for this one thread, so on busy processors it
+ * must run before them. Where the kernel groups processes by session, a process's own number counts only within its
+ * session, and the session has one too. Only root may lower either; without that right, Berth logs it and keeps its
+ * priority.
  */
 export function takePriority({
   nice,
@@ -24,7 +24,7 @@ export function takePriority({
   } catch (error) {
     log.info(
       { op: "process.priority", ok: false, nice, err: error },
-      "Berth keeps the priority it was started with.",
+      "Berth keeps the priority that it was started with.",
     );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * From the operator's settings to those of each part. What stands here as a number is nobody's setting: it belongs to
+ * Derives the settings of each part from the operator's. The numbers in this file are not settings: they follow from
  * how the parts fit together.
  */
 import { join, resolve } from "node:path";
@@ -48,7 +48,7 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
   return {
     ...PROFILE_DEFAULTS,
     frameBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
-    // A flood outruns whoever follows smaller files: the lines in between would be lost.
+    // With smaller files a flood of output would rotate a file away before it has been read.
     engineLog: { bytesMax: 10 * MIB, files: 3 },
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     caBundle,
@@ -56,7 +56,7 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
   };
 }
 
-/** Without a reason of its own, what the operator has set for builds and plugins is open to them. */
+/** Proxies and indexes that the operator has configured are reachable without being listed in the egress settings. */
 export function egressSettings({ settings: s }: Config): EgressSettings {
   const of = (urls: readonly (string | undefined)[]) => {
     const all = urls.flatMap((url) => (url === undefined ? [] : destinationOf(new URL(url))));
@@ -100,7 +100,7 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
     ...SUPERVISION_DEFAULTS,
     leaseMs: s.BERTH_LEASE_SECONDS * SECOND,
     rowPollMs: s.BERTH_POLL_SECONDS * SECOND,
-    // One look of the others at the rows, and the time that it takes.
+    // One poll of the rows by the other processes, and the time that it takes.
     drainNoticeMs: isShared(s) ? s.BERTH_POLL_SECONDS * SECOND + 500 : 0,
     reconcileMs: s.BERTH_RECONCILE_SECONDS * SECOND,
     healthMs: s.BERTH_HEALTH_SECONDS * SECOND,
@@ -116,14 +116,14 @@ export function supervisionSettings({ settings: s }: Config): SupervisionSetting
   };
 }
 
-/** Looks often enough for the shorter of the two periods. */
+/** Checks often enough for the shorter of the two periods. */
 function scalingSettings(s: Config["settings"]): SupervisionSettings["scaling"] {
   const [busyMs, quietMs] = [s.BERTH_REPLICA_BUSY_SECONDS * SECOND, s.BERTH_REPLICA_QUIET_SECONDS * SECOND];
   const lookMs = Math.min(SECOND, Math.max(50, Math.min(busyMs, quietMs) / 5));
   return { busyCalls: s.BERTH_REPLICA_BUSY_CALLS, busyMs, quietMs, lookMs };
 }
 
-/** Where the storage stands, and what has which place in it. */
+/** Where the storage is, and its folders. */
 export function storageLayout({ settings: s, dataFolder }: Config): StorageLayout {
   return {
     root: s.BERTH_STORAGE === undefined ? join(dataFolder, "storage") : resolve(s.BERTH_STORAGE),
@@ -152,7 +152,7 @@ function idleStopMs(s: Config["settings"]): number | undefined {
   return s.BERTH_IDLE_STOP_SECONDS === 0 ? undefined : s.BERTH_IDLE_STOP_SECONDS * SECOND;
 }
 
-/** A bundle holds packages, each of which has the bounds of a package. */
+/** A bundle contains packages, each within the bounds of a package. */
 export function bundleSettings(config: Config): BundleSettings {
   const archives = archiveSettings(config);
   const bytesMax = config.settings.BERTH_BUNDLE_MB_MAX * MIB;
@@ -214,7 +214,7 @@ export function sourceSettings({ settings: s }: Config): SourceSettings {
   };
 }
 
-/** Where builds keep wheels: for all of them, and for one each. */
+/** Folders of wheels: the cache that all builds share, and the parent of one folder per build. */
 export function wheelFolders({
   dataFolder,
 }: Pick<Config, "dataFolder">): Pick<BuildSettings, "cacheFolder" | "workFolder"> {
@@ -243,12 +243,12 @@ export function taskSettings({ settings: s }: Config): TaskRunnerSettings {
   };
 }
 
-/** The platform polls each few seconds while it follows a task. */
+/** The platform polls every few seconds while it follows a task. */
 export function shownTaskSettings({ settings: s }: Config) {
   return { everyMs: s.BERTH_SWEEP_SECONDS * SECOND, succeededMs: 120 * SECOND };
 }
 
-/** Without the keys: they stand in files. */
+/** Without the keys, which are in files. */
 export function trustSettings({ settings: s }: Config): Omit<TrustSettings, "keys"> {
   return {
     policy: s.BERTH_SIGNATURE_POLICY,
@@ -261,7 +261,7 @@ export function takeoverSettings({ settings: s }: Config): TakeoverSettings {
   return {
     everyMs: s.BERTH_SWEEP_SECONDS * SECOND,
     neededMax: Math.max(2, s.BERTH_BUILDS_MAX),
-    // One of the places for builds stays free for those that somebody waits for.
+    // One place for builds stays free for those that a caller waits for.
     othersMax: Math.max(1, s.BERTH_BUILDS_MAX - 1),
     pageRows: 100,
     progressMs: 30 * SECOND,
@@ -289,7 +289,7 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
   };
 }
 
-/** A hook's body goes to the plugin as hex, and a little beside it. */
+/** A hook's body goes to the plugin as hex, with a little text beside it. */
 export function requestBytesMax({ settings: s }: Config): number {
   return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1) * MIB;
 }
@@ -325,7 +325,7 @@ export function endpointDirectorySettings({ settings: s }: Config): EndpointDire
   };
 }
 
-/** Undefined where the platform has none for us. */
+/** Undefined where the platform's inner API is not configured. */
 export function innerApiSettings({ settings: s }: Config): Omit<InnerApiSettings, "trust"> | undefined {
   const { BERTH_DIFY_INNER_URL: url, BERTH_DIFY_INNER_KEY: key } = s;
   if (url === undefined || key === undefined) return undefined;

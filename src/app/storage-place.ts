@@ -3,7 +3,7 @@ import type { StoragePlace } from "../storage/storage-place.ts";
 import type { Base } from "./base.ts";
 import { storageLayout } from "./settings.ts";
 
-/** Where plugins keep what is theirs. */
+/** Where plugins' data is stored. */
 export function storagePlace({
   config,
   store,

@@ -5,13 +5,13 @@ import type { Base } from "./base.ts";
 import { createIntake } from "./intake.ts";
 import { takeoverSettings } from "./settings.ts";
 
-/** What an earlier daemon had installed is Berth's before anybody can ask: every list is complete from the start. */
+/** Adopts an earlier daemon's installations before any request is answered, so that every list is complete. */
 export async function adoptBefore({ store, log, config }: Base): Promise<void> {
   const { pageRows } = takeoverSettings(config);
   await adoptRows({ store, log, limits: config.limits.defaults, pageRows });
 }
 
-/** Makes it ready, beside all else. */
+/** Makes them ready in the background. */
 export async function startTakeoverWork(base: Base): Promise<void> {
   const { config, log, scope, store, queue, packages, reader, trust } = base;
   scope.use(

@@ -11,10 +11,10 @@ import { createIntake } from "./intake.ts";
 import { archiveSettings, buildSettings, exportBounds, taskSettings } from "./settings.ts";
 import { type EngineSide, openEngine } from "./worker.ts";
 
-/** Older than any transfer takes. */
+/** Longer than any transfer takes. */
 const LEFTOVER_AGE_MS = 24 * 3_600_000;
 
-/** Exports and imports, in a process that has the Engine. */
+/** Exports and imports, in a process that has the engine. */
 export async function createTransfers(base: Base, { engine }: EngineSide): Promise<PackageTransfers> {
   const { config, log, store, queue, packages, reader, trust, caBundle } = base;
   const stagingFolder = join(config.dataFolder, "transfers");
@@ -26,7 +26,7 @@ export async function createTransfers(base: Base, { engine }: EngineSide): Promi
     packageStore: packages,
     uploads: createIntake(base).uploads,
     archives: archiveSettings(config),
-    // No Container of a transfer has a network.
+    // Containers of transfers have no network.
     settings: buildSettings(config, { network: "none", caBundle }),
     bounds: exportBounds(config),
     instanceId: store.instanceId,
@@ -36,7 +36,7 @@ export async function createTransfers(base: Base, { engine }: EngineSide): Promi
 
 /**
  * The same for a command beside a worker: where database and queue are servers, any process may open them. It counts as
- * a worker while it lives, and takes no tasks.
+ * a worker while it runs, and claims no tasks.
  */
 export async function openTransfers(config: Config, log: Log): Promise<PackageTransfers & AsyncDisposable> {
   const scope = new Scope();

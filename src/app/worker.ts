@@ -46,18 +46,18 @@ import {
 } from "./settings.ts";
 import { storagePlace } from "./storage-place.ts";
 
-/** An Engine that is busy with the Containers of others takes its time over a mark. */
+/** An engine that is busy with other containers may be slow to create a mark. */
 const CLAIM_MS = 60_000;
 
-/** The Engine, once it has answered. */
+/** The engine, after it has answered. */
 export interface EngineSide {
   readonly engine: Engine;
   readonly info: EngineInfo;
 }
 
 /**
- * Throws `engine_unavailable`, and `config_invalid` where the Engine does not see this data folder, or maps the users of
- * Containers to others.
+ * Throws `engine_unavailable`, and `config_invalid` where the engine does not see this data folder, or remaps the users
+ * of containers.
  */
 export async function openEngine({ config, log, scope, starting }: StartParts) {
   const { settings } = config;
@@ -79,18 +79,18 @@ export async function openEngine({ config, log, scope, starting }: StartParts) {
   return { engine, info };
 }
 
-/** Plugins have user ids of their own beyond those that are mapped, and builds write into folders of the host. */
+/** Plugins have user ids beyond the mapped range, and builds write into folders of the host. */
 function usersRemapped({ settings }: Config): Fault {
   const value = settings.BERTH_ENGINE_SOCKET;
   return new Fault(
     "config_invalid",
-    `The Docker Engine at ${value} maps the users of containers to others (userns-remap). Berth gives each plugin a ` +
+    `The Docker Engine at ${value} remaps the users of containers (userns-remap). Berth gives each plugin a ` +
       "user id of its own, without any capability, and needs an engine without userns-remap.",
     { details: { field: "BERTH_ENGINE_SOCKET", value, accepted: "an engine without userns-remap" } },
   );
 }
 
-/** The Engine answered before; one that takes for ever now is as good as away, and the start says in what. */
+/** The engine has answered before. If it does not answer now the start fails and says what it was asked. */
 async function inTime(what: string, work: () => Promise<void>): Promise<void> {
   try {
     await work();
@@ -107,7 +107,7 @@ function explainEngine(error: unknown): NetworkFailure {
     reason: error instanceof Error ? error.message : String(error),
     isFinal: false,
   };
-  return { reason: `${reason}; start it, or name its socket in BERTH_ENGINE_SOCKET`, isFinal };
+  return { reason: `${reason}; start it, or set BERTH_ENGINE_SOCKET to its socket`, isFinal };
 }
 
 function createEngine({ settings }: Config, log: Log): Engine {
@@ -124,20 +124,20 @@ function createEngine({ settings }: Config, log: Log): Engine {
 
 const GUARD_PROGRAM = join(import.meta.dirname, "../../runtime-images/python/egress");
 
-/** How this Berth ends. */
+/** How this Berth stops. */
 export interface Ending {
   readonly removeContainers: boolean;
   readonly onLost: (fault: Fault) => void;
 }
 
-/** The Engine behind the rules of the plugins' network. */
+/** The engine, with the rules of the plugins' network in place. */
 export interface NetworkSide extends EngineSide {
   readonly network: PluginNetwork;
-  /** By which this Berth holds its instance id on the Engine. */
+  /** With which this Berth holds its instance id on the engine. */
   readonly claim: { readonly instanceId: string; readonly holder: InstanceHolder };
 }
 
-/** What the network of plugins is made with, whosever it is. */
+/** The dependencies of a plugins' network, that of Berth or of `berth doctor`. */
 export function networkDeps(config: Config, { engine, log }: { readonly engine: Engine; readonly log: Log }) {
   return {
     engine,
@@ -172,7 +172,7 @@ export async function openNetwork(
   return { engine: network.engine, info, network, claim };
 }
 
-/** Supervision of Pools: resolves when what ran is being adopted. */
+/** Supervision of pools. Resolves when the adoption of running runtimes has begun. */
 export async function startSupervision(
   base: Base,
   { engine, info, network, claim }: NetworkSide,
@@ -225,7 +225,7 @@ function installedCopiesDeps({ config, store, packages, files, log }: Base): Ins
   };
 }
 
-/** Takes jobs, and brings back what the queue forgot. */
+/** Runs jobs, and enqueues tasks again that the queue has lost. */
 export async function startTasks(
   base: Base,
   { engine, network }: NetworkSide,

@@ -1,4 +1,4 @@
-/** `berth disk` and `berth gc`: what Berth keeps on disk, and taking away what nothing needs. */
+/** `berth disk` and `berth gc`: disk use, and removing unreferenced data. */
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import { openInstance } from "./instance.ts";
@@ -19,27 +19,27 @@ const Collection = z.object({
   left: z.array(Thing),
 });
 
-/** A worker has 50 s to answer. */
+/** A worker may take 50 s to answer. */
 const WAIT_MS = 90_000;
 
-/** One line per kind. Throws what the instance refuses with. */
+/** Prints one line per kind. Throws the error that the instance answers with. */
 export async function showDisk(config: Config): Promise<void> {
   const { areas } = Report.parse(await (await openInstance(config, WAIT_MS)).ask("GET", "/v1/disk"));
   const lines = areas.map(({ kind, bytes, budget_bytes, reclaimable_bytes }) => [
     ...[kind, mib(bytes), budget_bytes === null ? "-" : mib(budget_bytes), mib(reclaimable_bytes)],
   ]);
-  for (const [kind = "", ...columns] of [["", "MiB", "budget", "may go"], ...lines])
+  for (const [kind = "", ...columns] of [["", "MiB", "budget", "removable"], ...lines])
     say(`${kind.padEnd(14)}${columns.map((text) => text.padStart(12)).join("")}`);
 }
 
-/** One line for each thing that goes, or would. Throws what the instance refuses with. */
+/** Prints one line for each thing that is, or would be, removed. Throws the error that the instance answers with. */
 export async function collectDisk(config: Config, { dryRun }: { readonly dryRun: boolean }): Promise<void> {
   const instance = await openInstance(config, WAIT_MS);
   const run = Collection.parse(await instance.ask("POST", `/v1/disk/gc?dryRun=${dryRun}`));
   for (const { kind, what, bytes, reason } of run.taken)
-    say(`${dryRun ? "would go" : "gone"}: ${kind}  ${what}  ${mib(bytes)} MiB  (${reason})`);
-  for (const { kind, what, reason } of run.left) say(`left: ${kind}  ${what}  (${reason})`);
-  if (run.finished_at === null) say(`it goes on: GET /v1/disk/gc/${run.id} says how it ended`);
+    say(`${dryRun ? "would remove" : "removed"}: ${kind}  ${what}  ${mib(bytes)} MiB  (${reason})`);
+  for (const { kind, what, reason } of run.left) say(`not removed: ${kind}  ${what}  (${reason})`);
+  if (run.finished_at === null) say(`still running: GET /v1/disk/gc/${run.id} shows the result`);
   else say(`${mib(run.bytes ?? 0)} MiB ${dryRun ? "would be freed" : "freed"}`);
 }
 

@@ -5,8 +5,8 @@ import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
 
 /**
- * `berth doctor`: shows which limits of plugins hold on the Engine of the settings, one line each, or all as JSON.
- * Throws where one does not hold.
+ * `berth doctor`: shows which limits of plugins hold on the configured engine, one line each, or everything as JSON.
+ * Throws where a limit does not hold.
  */
 export async function doctor({ config, json }: { config: Config; json: boolean }): Promise<void> {
   const report = await consultDoctor({ config, log: createLog({ level: "error" }) });
@@ -19,7 +19,7 @@ export async function doctor({ config, json }: { config: Config; json: boolean }
   );
 }
 
-/** One line per check; what to do stands behind what was found. */
+/** One line per check, with the advice at its end. */
 function formatReport({ engine, checks }: DoctorReport): string {
   const lines = checks.map(({ name, status, found, advice }) => {
     const text = advice === undefined ? found : `${found}; ${advice}`;

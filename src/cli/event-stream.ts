@@ -1,10 +1,10 @@
-/** One event of a `text/event-stream`: its name and its data, parsed. */
+/** One event of a `text/event-stream`: its name and its parsed data. */
 export interface ServerEvent {
   readonly name: string;
   readonly data: unknown;
 }
 
-/** Reads the events of an answer as they arrive. Comments and ids are skipped; data must be JSON. */
+/** Yields the events of an answer as they arrive. Skips comments and ids; data must be JSON. */
 export async function* readEvents(response: Response): AsyncGenerator<ServerEvent> {
   if (response.body === null) return;
   let rest = "";

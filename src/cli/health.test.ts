@@ -23,14 +23,16 @@ function check(env: Record<string, string> = {}) {
   return checkHealth({ settings, timeoutMs: 1000 });
 }
 
-test("a process that listens on any address is asked on the local one", async () => {
+test("a process that listens on all addresses is called on the local one", async () => {
   await check();
   expect(asked).toEqual(["/health"]);
 });
 
-test("an answer that is no success, silence and an unknown port are failures that say so", async () => {
+test("an error status, silence and an unknown port are failures with their reason", async () => {
   status = 503;
   await expect(check()).rejects.toThrow(/answers 503: words/);
-  await expect(check({ BERTH_HOST: "127.0.0.3" })).rejects.toThrow(/Nothing answers at http:\/\/127.0.0.3:/);
+  await expect(check({ BERTH_HOST: "127.0.0.3" })).rejects.toThrow(
+    /No process answers at http:\/\/127.0.0.3:/,
+  );
   await expect(check({ BERTH_PORT: "0" })).rejects.toThrow(/^BERTH_PORT is/);
 });

@@ -3,8 +3,8 @@ import { Fault } from "../domain/fault.ts";
 import { urlOf } from "./instance.ts";
 
 /**
- * `berth health`: resolves when the process that listens by the same settings says that it lives; throws a Fault that
- * says what it said instead. For the health check of a container.
+ * `berth health`, for the health check of a container: resolves when the process with the same settings answers that it
+ * is alive, else throws a fault with its answer.
  */
 export async function checkHealth({
   settings,
@@ -12,7 +12,7 @@ export async function checkHealth({
 }: Pick<Config, "settings"> & { readonly timeoutMs: number }): Promise<void> {
   const url = `${urlOf({ settings })}/health`;
   const answer = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) }).catch((cause) => {
-    throw new Fault("internal", `Nothing answers at ${url}.`, { cause });
+    throw new Fault("internal", `No process answers at ${url}.`, { cause });
   });
   if (!answer.ok) throw new Fault("internal", `${url} answers ${answer.status}: ${await answer.text()}`);
 }

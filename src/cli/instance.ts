@@ -5,15 +5,15 @@ import { z } from "zod";
 import type { Config } from "../config.ts";
 import { FAULTS, Fault, type FaultCode, invalidInput } from "../domain/fault.ts";
 
-/** The Berth that runs by the same settings, asked over `/v1` with the operator's key. */
+/** The running Berth with the same settings, called over `/v1` with the operator's key. */
 export interface Instance {
-  /** The answer's JSON. Throws what the instance refuses with, and `internal` where nothing answers. */
+  /** The answer's JSON. Throws the error that the instance answers with, and `internal` where none answers. */
   ask(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<unknown>;
-  /** The same for what is too large for one, and has no time limit: the answer's body is the caller's to read. */
+  /** The same without a time limit, for large bodies: the caller reads the answer's body. */
   send(method: "GET" | "POST", path: string, body?: Readable): Promise<Response>;
 }
 
-/** Addresses that a server listens on and nobody can call. */
+/** Addresses to listen on that cannot be called. */
 const ANY: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 const Refused = z.object({
@@ -30,7 +30,7 @@ export async function openInstance(config: Config, timeoutMs: number): Promise<I
   const authorization = `Bearer ${key}`;
   const send = async (path: string, request: RequestInit) => {
     const answer = await fetch(url + path, request).catch((cause) => {
-      const message = `No Berth answers at ${url}: start it first, or give this command its settings.`;
+      const message = `No Berth answers at ${url}; start it first, or give this command the same settings.`;
       throw new Fault("internal", message, { cause });
     });
     if (answer.ok) return answer;
@@ -58,7 +58,7 @@ export async function openInstance(config: Config, timeoutMs: number): Promise<I
   };
 }
 
-/** Where the process that listens by these settings is called. */
+/** The URL of the process that listens with these settings. */
 export function urlOf({ settings: { BERTH_HOST, BERTH_PORT } }: Pick<Config, "settings">): string {
   if (BERTH_PORT === 0) throw invalidInput("BERTH_PORT", "0", "the port that the process listens on");
   const host = ANY[BERTH_HOST] ?? BERTH_HOST;
@@ -70,6 +70,6 @@ async function readAdminKey({ dataFolder }: Config): Promise<string> {
   try {
     return (await readFile(path, "utf8")).trim();
   } catch (cause) {
-    throw new Fault("unauthorized", `The operator's key is not in ${path}: set BERTH_ADMIN_KEY.`, { cause });
+    throw new Fault("unauthorized", `The operator's key is not in ${path}; set BERTH_ADMIN_KEY.`, { cause });
   }
 }

@@ -6,8 +6,8 @@ import { createLog, type Log } from "../observe/log.ts";
 const LAST_MS_MAX = 30_000;
 
 /**
- * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' Containers run on. Throws
- * `instance_claimed` where another Berth has taken its place, `internal` where its own state is in doubt.
+ * Serves until SIGTERM or SIGINT; resolves when everything has stopped. Plugins' containers keep running. Throws
+ * `instance_claimed` where another Berth has taken over, `internal` where the state of the process is in doubt.
  */
 export async function serveUntilSignal({ config, role }: { config: Config; role: Role }): Promise<void> {
   const log = createLog({ level: config.settings.BERTH_LOG_LEVEL });
@@ -21,22 +21,22 @@ export async function serveUntilSignal({ config, role }: { config: Config; role:
   );
   if (berth === undefined) return;
   const fault = await Promise.race([signalled.then(() => undefined), berth.lost]);
-  // One that must not go on may be unable to stop: plugins run on in either case.
+  // A process that must not go on may be unable to stop in order; plugins keep running in either case.
   if (fault !== undefined) setTimeout(() => process.exit(1), LAST_MS_MAX).unref();
   await stopBerth(berth, log, { removeContainers: false });
   if (fault !== undefined) throw fault;
 }
 
-/** Ends a start that still waits for its servers. */
+/** Aborts a start that still waits for its servers. */
 export function abortedBy(signalled: Promise<NodeJS.Signals>): AbortSignal {
   const stop = new AbortController();
   signalled
-    .then((name) => stop.abort(new Fault("shutting_down", `${name} came before Berth had started.`)))
+    .then((name) => stop.abort(new Fault("shutting_down", `Berth got ${name} before it had started.`)))
     .catch((error: unknown) => stop.abort(error));
   return stop.signal;
 }
 
-/** Resolves with the first signal; a second one ends the process at once. */
+/** Resolves with the first signal; a second one exits at once. */
 export async function nextSignal(): Promise<NodeJS.Signals> {
   const { promise, resolve } = Promise.withResolvers<NodeJS.Signals>();
   let isStopping = false;

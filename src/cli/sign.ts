@@ -1,4 +1,4 @@
-/** `berth keygen`, `berth sign`: a key pair, and a package signed with it. */
+/** `berth keygen` and `berth sign`: a key pair, and a package signed with it. */
 import { readFile, writeFile } from "node:fs/promises";
 import { invalidInput } from "../domain/fault.ts";
 import { SIGNATURE_CATEGORIES } from "../domain/trust.ts";
@@ -7,21 +7,21 @@ import { generateKeyPair, parsePrivateKey, parsePublicKey } from "../packages/si
 import { signArchive } from "../packages/signature/sign.ts";
 import { errorCode } from "../util/error-code.ts";
 
-/** Writes `NAME.private.pem`, for its owner alone, and `NAME.public.pem`; throws where one of them is there already. */
+/** Writes `NAME.private.pem`, readable by its owner only, and `NAME.public.pem`; throws where one of them exists. */
 export async function keygen({ name }: { readonly name: string }): Promise<void> {
   const files = { private: `${name}.private.pem`, public: `${name}.public.pem` };
   const { privateKey, publicKey } = await generateKeyPair();
   await writeNew(files.private, privateKey, 0o600);
   await writeNew(files.public, publicKey, 0o644);
   process.stdout.write(
-    `${parsePublicKey(publicKey, files.public).id}\n${files.private} (keep it to yourself)\n${files.public}\n`,
+    `${parsePublicKey(publicKey, files.public).id}\n${files.private} (keep it secret)\n${files.public}\n`,
   );
 }
 
 async function writeNew(path: string, text: string, mode: number): Promise<void> {
   await writeFile(path, text, { flag: "wx", mode }).catch((error) => {
     if (errorCode(error) !== "EEXIST") throw error;
-    throw invalidInput("NAME", path, "a name whose files are not there yet");
+    throw invalidInput("NAME", path, "a name whose files do not exist yet");
   });
 }
 
@@ -30,21 +30,21 @@ export interface SignCommand {
   readonly key: string | undefined;
   readonly category: string | undefined;
   readonly output: string | undefined;
-  /** Of the signature. */
+  /** Time of the signature. */
   readonly now: Date;
 }
 
-/** Prints the identifier that the signed package has and the file; what was written is read back first. */
+/** Prints the signed package's identifier and file, after reading the written file again. */
 export async function sign({ files, key, category, output, now }: SignCommand): Promise<void> {
   const [file, ...more] = files;
   if (file === undefined || more.length > 0) throw invalidInput("FILE", files, "one package");
   if (key === undefined)
-    throw invalidInput("--key", undefined, "a PEM file of a private key: berth keygen makes one");
+    throw invalidInput("--key", undefined, "a PEM file of a private key; berth keygen makes one");
   const named = SIGNATURE_CATEGORIES.find((it) => it === category);
   if (category !== undefined && named === undefined)
     throw invalidInput("--category", category, SIGNATURE_CATEGORIES.join(", "));
   const pem = await readFile(key, "utf8").catch(() => {
-    throw invalidInput("--key", key, "a PEM file that can be read");
+    throw invalidInput("--key", key, "a readable PEM file");
   });
   const signed = output ?? file.replace(/(\.[^./]*)?$/, ".signed$1");
   const before = await readPackage(file, now, DEFAULT_READ_OPTIONS);
@@ -55,6 +55,6 @@ export async function sign({ files, key, category, output, now }: SignCommand): 
   });
   const { identifier, bytes } = await readPackage(signed, now, DEFAULT_READ_OPTIONS);
   if (identifier !== before.identifier)
-    process.stderr.write(`the category is part of the package: ${before.identifier} is now\n`);
+    process.stderr.write(`the category changes the identifier; ${before.identifier} is now\n`);
   process.stdout.write(`${identifier}\n${signed} (${bytes} bytes)\n`);
 }

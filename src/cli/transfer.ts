@@ -1,6 +1,6 @@
 /**
- * `berth export` and `berth import`: packages with their images, as files. Asked of the Berth that runs by the same
- * settings; where that is split, of its parts, because what has the doors has no Engine.
+ * `berth export` and `berth import`: packages with their images, as files. They call the running Berth with the same
+ * settings. If api and worker are separate they use database and engine directly, because an api has no engine.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
@@ -16,7 +16,7 @@ import { openInstance } from "./instance.ts";
 
 const Imported = z.object({ identifier: z.string(), arch: z.string() });
 
-/** Throws what the instance refuses with. A file that could not be written whole is removed. */
+/** Throws the error that the instance answers with. An incomplete file is removed. */
 export async function exportPackage({
   config,
   identifiers,
@@ -34,7 +34,8 @@ export async function exportPackage({
   try {
     await pipeline(found.content, createWriteStream(draft));
     const { size } = await stat(draft);
-    if (size !== found.bytes) throw new Error(`the export was cut: ${size} of ${found.bytes} bytes came`);
+    if (size !== found.bytes)
+      throw new Error(`the export ended early: ${size} of ${found.bytes} bytes arrived`);
     await rename(draft, path);
   } finally {
     await rm(draft, { force: true });
@@ -49,9 +50,9 @@ export async function importPackage({
   readonly config: Config;
   readonly files: readonly string[];
 }): Promise<void> {
-  const file = one("FILE", files, "a file that berth export wrote");
+  const file = one("FILE", files, "a file written by berth export");
   await stat(file).catch(() => {
-    throw invalidInput("FILE", file, "a file that berth export wrote");
+    throw invalidInput("FILE", file, "a file written by berth export");
   });
   const body = createReadStream(file);
   if (isSplit(config)) {
@@ -115,5 +116,5 @@ function one(name: string, values: readonly string[], accepted: string): string 
 }
 
 function say(identifier: string, arch: string): void {
-  process.stdout.write(`${identifier} is here with its image for ${arch}: installing it needs no network\n`);
+  process.stdout.write(`imported ${identifier} with its image for ${arch}; installing it needs no network\n`);
 }

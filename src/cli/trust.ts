@@ -1,4 +1,4 @@
-/** `berth trust`: whose signatures count, and what is let in without one. */
+/** `berth trust`: trusted keys, and packages admitted without a signature. */
 import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { z } from "zod";
@@ -52,7 +52,7 @@ interface Verb extends Pick<TrustCommand, "name" | "note"> {
   readonly values: readonly string[];
 }
 
-/** Throws `invalid_input` for a verb that there is not, and what the instance refuses with. */
+/** Throws `invalid_input` for an unknown verb, and the error that the instance answers with. */
 export async function trust({ config, args, ...options }: TrustCommand): Promise<void> {
   const [verb = "", ...values] = args;
   const run = Object.hasOwn(VERBS, verb) ? VERBS[verb] : undefined;
@@ -63,11 +63,11 @@ export async function trust({ config, args, ...options }: TrustCommand): Promise
 async function list(instance: Instance): Promise<void> {
   say(`policy of the instance: ${Policy.parse(await instance.ask("GET", "/v1/trust")).policy}`);
   for (const { id, name, origin } of await keysOf(instance))
-    say(`key        ${id}  ${name}${origin === "settings" ? " (of the settings)" : ""}`);
+    say(`key        ${id}  ${name}${origin === "settings" ? " (from the settings)" : ""}`);
   for (const { checksum, note } of await admissionsOf(instance)) say(`admission  ${checksum}  ${note}`);
 }
 
-/** A key's id or an admission's checksum, as `list` shows them; their first characters do where no other has them. */
+/** Removes a key by its id or an admission by its checksum; their first characters suffice where they are unique. */
 async function remove(instance: Instance, what: string | undefined): Promise<void> {
   const accepted = "a key's id or an admission's checksum, or 8 or more of its first characters";
   if (what === undefined || !/^[0-9a-f]{8,64}$/.test(what)) throw invalidInput("ID", what, accepted);
@@ -78,7 +78,7 @@ async function remove(instance: Instance, what: string | undefined): Promise<voi
   const [only, ...more] = found;
   if (only === undefined)
     throw new Fault("not_found", `Neither a trusted key nor an admission begins with ${what}.`);
-  if (more.length > 0) throw invalidInput("ID", what, "more of its characters: several begin so");
+  if (more.length > 0) throw invalidInput("ID", what, "more characters; several begin with these");
   await instance.ask("DELETE", only.path);
   say(`removed: ${only.id}`);
 }
@@ -98,7 +98,7 @@ async function admissionsOf(instance: Instance) {
   return all;
 }
 
-/** Of an identifier, a checksum, or the archive itself. */
+/** From an identifier, a checksum, or the archive itself. */
 async function checksumOf(what: string | undefined): Promise<string> {
   const accepted = "a package's file, its identifier or its checksum (64 hex digits)";
   if (what === undefined) throw invalidInput("PACKAGE", undefined, accepted);
@@ -111,7 +111,7 @@ async function checksumOf(what: string | undefined): Promise<string> {
 
 async function readText(file: string): Promise<string> {
   return readFile(file, "utf8").catch(() => {
-    throw invalidInput("KEY", file, "a PEM file that can be read");
+    throw invalidInput("KEY", file, "a readable PEM file");
   });
 }
 

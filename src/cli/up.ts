@@ -1,6 +1,6 @@
 /**
- * `berth up`: the main job, shown on an example. What it does is what a user of the HTTP API does, over HTTP: packs a
- * folder, uploads it, installs it, calls it, and prints the answer as it streams in.
+ * `berth up`: a demonstration. It does what a user of the HTTP API does, over HTTP: packs a folder, uploads it,
+ * installs it, calls it, and prints the answer as it streams in.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -51,7 +51,7 @@ const ToolItem = z.object({ type: z.string(), message: z.record(z.string(), z.un
 
 export async function up({ config, once }: { config: Config; once: boolean }): Promise<void> {
   const signalled = nextSignal();
-  // The demonstration speaks to a person; what the log has to say of failures goes beside it.
+  // The output is for a person; the log only adds failures.
   const log = createLog({
     level: config.settings.BERTH_LOG_LEVEL === "info" ? "warn" : config.settings.BERTH_LOG_LEVEL,
   });
@@ -77,7 +77,7 @@ async function demonstrate(berth: Berth): Promise<void> {
   const accepted = Accepted.parse(
     await (await call(berth, "POST", `/v1/tenants/${TENANT}/installations`, { identifier })).json(),
   );
-  if (!accepted.created) say("install: it was installed already; these are the steps of that time");
+  if (!accepted.created) say("install: already installed; these are the steps of that install");
   await follow(berth, accepted.task.id);
   const path = `/v1/tenants/${TENANT}/installations/${accepted.installation.id}`;
   const { limits_granted: limits } = Installed.parse(await (await call(berth, "GET", path)).json());
@@ -95,14 +95,14 @@ async function upload(berth: Berth): Promise<z.infer<typeof Uploaded>> {
     const packed = await packFolder({ folder: EXAMPLE, output: join(folder, "example.difypkg") });
     const response = await call(berth, "POST", "/v1/packages", await readFile(packed.output));
     const uploaded = Uploaded.parse(await response.json());
-    say(`uploaded ${uploaded.identifier}${response.status === 200 ? " (was there)" : ""}`);
+    say(`uploaded ${uploaded.identifier}${response.status === 200 ? " (already stored)" : ""}`);
     return uploaded;
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
-/** Prints each step of the task with the time since its beginning; throws when it ended otherwise than `ready`. */
+/** Prints each step of the task with its time since the start; throws where it does not end `ready`. */
 async function follow(berth: Berth, taskId: string): Promise<void> {
   const response = await call(berth, "GET", `/v1/tenants/${TENANT}/tasks/${taskId}/events`);
   let began: number | undefined;
@@ -114,14 +114,14 @@ async function follow(berth: Berth, taskId: string): Promise<void> {
     if (name === "warning" || name === "progress") say(`install:   ${event.message}`);
     if (name === "end") {
       if (event.state === "ready") return;
-      // What went wrong is the install's: where in this file it was noticed helps nobody.
+      // The failure is that of the install: a stack trace of this file helps nobody.
       throw new Fault(
         "internal",
         `the install ended as ${event.state}: ${event.cause?.code}: ${event.cause?.message}`,
       );
     }
   }
-  throw new Error("the stream of the task's events was cut");
+  throw new Error("the stream of the task's events ended early");
 }
 
 async function invoke(berth: Berth, pluginId: string): Promise<void> {

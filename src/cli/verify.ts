@@ -10,9 +10,9 @@ import { openInstance } from "./instance.ts";
 
 export interface VerifyCommand {
   readonly files: readonly string[];
-  /** PEM files; without any, the keys that the instance trusts. */
+  /** PEM files; if there is none, the keys that the instance trusts. */
   readonly keys: readonly string[];
-  /** Read only where the instance has to be asked. */
+  /** Read only where the instance must be asked. */
   readonly config: () => Config;
 }
 
@@ -26,12 +26,12 @@ const Trusted = z.object({
   items: z.array(z.object({ id: z.string(), name: z.string(), public_key: z.string() })),
 });
 
-/** Prints identifier, key, category and time; throws `signature_required` or `signature_wrong` where nobody vouches. */
+/** Prints identifier, key, category and time; throws `signature_required` or `signature_wrong`. */
 export async function verify({ files, keys: keyFiles, config }: VerifyCommand): Promise<void> {
   const [file, ...more] = files;
   if (file === undefined || more.length > 0) throw invalidInput("FILE", files, "one package");
   if (!(await stat(file).catch(() => undefined))?.isFile())
-    throw invalidInput("FILE", file, "a package that can be read");
+    throw invalidInput("FILE", file, "a readable package");
   const { identifier, evidence } = await readPackage(file, new Date(0), DEFAULT_READ_OPTIONS);
   const { signature, entries, record } = evidence;
   if (signature === undefined) throw new Fault("signature_required", `${identifier} is not signed.`);
@@ -39,17 +39,14 @@ export async function verify({ files, keys: keyFiles, config }: VerifyCommand): 
   const signer = findSigner(signature, entries, keys);
   if (signer === undefined) {
     const tried =
-      keys.map(({ name, id }) => `${name} (${id.slice(0, 16)})`).join(", ") || "none: no key is trusted";
-    throw new Fault(
-      "signature_wrong",
-      `No key made the signature of ${identifier} over its contents; tried: ${tried}.`,
-    );
+      keys.map(({ name, id }) => `${name} (${id.slice(0, 16)})`).join(", ") || "none, no key is trusted";
+    throw new Fault("signature_wrong", `None of these keys made the signature of ${identifier}: ${tried}.`);
   }
   const category = record === "missing" || record === "unknown" ? `none (${record})` : record;
   const time = new Date(signature.time * 1000);
   const said = Number.isNaN(time.getTime()) ? String(signature.time) : time.toISOString();
   process.stdout.write(
-    `${identifier}\nsigned by ${signer.name} (${signer.id})\ncategory ${category}\ntime ${said}, as the signer says\n`,
+    `${identifier}\nsigned by ${signer.name} (${signer.id})\ncategory ${category}\ntime ${said}, as the signer states it\n`,
   );
 }
 
@@ -57,7 +54,7 @@ async function readKeys(files: readonly string[]): Promise<readonly NamedKey[]> 
   return Promise.all(
     files.map(async (name) => {
       const pem = await readFile(name, "utf8").catch(() => {
-        throw invalidInput("--key", name, "a PEM file that can be read");
+        throw invalidInput("--key", name, "a readable PEM file");
       });
       return { name, ...parsePublicKey(pem, "--key") };
     }),

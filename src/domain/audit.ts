@@ -1,15 +1,15 @@
 import type { InstallationId, TaskId, TenantId } from "./ids.ts";
 import type { InstallationTask } from "./task.ts";
 
-/** Who asks, and by which request. */
+/** Who asks, and in which request. */
 export interface Actor {
-  /** Id of the key; `admin` for the admin key, `berth` for what Berth does by itself. */
+  /** Id of the key; `admin` for the admin key, `berth` for what Berth does on its own. */
   readonly keyId: string;
   readonly keyName: string;
   readonly requestId: string;
 }
 
-/** What is recorded today. Later verbs join them, so whoever reads events meets any `noun.verb`. */
+/** The kinds that are recorded today. Later versions add more, so a reader of events must accept any `noun.verb`. */
 export type AuditKind =
   | "package.upload"
   | "bundle.upload"
@@ -39,7 +39,7 @@ export type AuditKind =
   | "endpoint.disable"
   | "endpoint.remove";
 
-/** One thing that was accepted, written in the same transaction: nothing is accepted without its line. */
+/** One accepted change. Its row is written in the same transaction: nothing is accepted without an event. */
 export interface AuditEvent {
   readonly id: string;
   readonly at: Date;
@@ -48,11 +48,11 @@ export interface AuditEvent {
   readonly tenantId: TenantId | undefined;
   readonly installationId: InstallationId | undefined;
   readonly taskId: TaskId | undefined;
-  /** What it was done to: a package's identifier, a key's id, a Tenant. */
+  /** What was changed: a package's identifier, a key's id, a tenant. */
   readonly subject: string;
-  /** `done`; for what a task does `accepted`, and the task's end (`ready`, `failed`, `cancelled`) once it has one. */
+  /** `done`; for the work of a task `accepted`, then the task's end (`ready`, `failed`, `cancelled`). */
   readonly result: string;
 }
 
-/** What Berth does by itself, on behalf of nobody or of an earlier request. */
+/** Work that Berth starts on its own, or continues for an earlier request. */
 export const BERTH_ITSELF: Actor = { keyId: "berth", keyName: "berth", requestId: "none" };

@@ -1,9 +1,9 @@
 import type { PluginDependency } from "./dependency.ts";
 import type { DeclarationJson } from "./package.ts";
 
-/** A list of plugins that belong together, as read from one archive; the archives of some of them came along. */
+/** A list of plugins that belong together, read from one archive, which may contain some of their packages. */
 export interface Bundle {
-  /** `author/name:version@checksum`, by the rules of a Package's identifier. */
+  /** `author/name:version@checksum`, by the rules of a package's identifier. */
   readonly identifier: string;
   readonly author: string;
   readonly name: string;
@@ -12,7 +12,7 @@ export interface Bundle {
   readonly checksum: string;
   /** Size of the archive. */
   readonly bytes: number;
-  /** The manifest without its dependencies: `name`, `labels`, `description`, `icon`, `version`, `author`, `type`, `tags`. */
+  /** `name`, `labels`, `description`, `icon`, `version`, `author`, `type`, `tags` of the manifest. */
   readonly manifest: DeclarationJson;
   /** In the order in which the manifest lists them. */
   readonly dependencies: readonly PluginDependency[];

@@ -1,9 +1,11 @@
 /**
- * What a Container is asked to be. Every field is required: a limit that is forgotten is a limit that nobody
- * enforces. The Engine adapter translates this and nothing else; there is no way to ask for more than stands here.
+ * The specification of a container. Every field is required: a limit that is forgotten is a limit that nobody enforces.
+ * The engine adapter translates this and nothing else, so no container can get more than is written here.
  */
 export interface ContainerSpec {
-  /** `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 200 characters. Deterministic, so that a lost create reply is found again. */
+  /**
+   * `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 200 characters. Deterministic, so that a lost create reply is found again.
+   */
   readonly name: string;
   /** Id or reference of a local image. */
   readonly image: string;
@@ -18,11 +20,11 @@ export interface ContainerSpec {
   readonly mounts: readonly ContainerMount[];
   readonly tmpfs: readonly ContainerTmpfs[];
   readonly readOnlyRoot: boolean;
-  /** Name of an Engine network, `none`, or `host`. */
+  /** Name of an engine network, `none`, or `host`. */
   readonly network: string;
-  /** Servers of names; undefined leaves the Engine's. */
+  /** DNS servers; undefined leaves those of the engine. */
   readonly dns?: readonly string[];
-  /** Names to IPv4 addresses, beside those that servers know. */
+  /** Extra host names and their IPv4 addresses. */
   readonly hosts?: Readonly<Record<string, string>>;
   /** Capabilities kept, all others are dropped: `[]` for plugins. */
   readonly capabilities: readonly string[];
@@ -39,11 +41,11 @@ export interface ContainerResources {
   readonly openFilesMax: number;
   /** Bytes of `/dev/shm`. */
   readonly shmBytes: number;
-  /** Name of the cgroup under which the Container's stands, or undefined for the Engine's default. */
+  /** Parent of the container's cgroup, or undefined for the engine's default. */
   readonly cgroupParent: string | undefined;
 }
 
-/** What an Engine changes of a Container that runs. */
+/** Limits that an engine can change on a running container. */
 export type LiveResources = Pick<ContainerResources, "memoryBytes" | "cpuMillis" | "pidsMax">;
 
 export interface ContainerMount {
@@ -56,21 +58,21 @@ export interface ContainerTmpfs {
   readonly path: string;
   readonly bytes: number;
   readonly inodes: number;
-  /** False mounts it noexec. It is nosuid and nodev always. */
+  /** False mounts it noexec. It is always nosuid and nodev. */
   readonly exec: boolean;
 }
 
 export type ContainerPhase = "created" | "running" | "exited" | "dead";
 
-/** What the Engine says of a Container now. */
+/** What the engine reports about a container. */
 export interface ContainerState {
   readonly id: string;
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Known of one that was found, not of those that were listed; 0 is no limit. */
+  /** Set by `find`, not by `list`; 0 is no limit. */
   readonly resources?: LiveResources;
-  /** IPv4, on its network; undefined where it has none, or does not run. */
+  /** IPv4 address on its network; undefined where it has none or does not run. */
   readonly address?: string | undefined;
   readonly phase: ContainerPhase;
   readonly createdAt: Date;
@@ -78,6 +80,6 @@ export interface ContainerState {
   readonly finishedAt: Date | undefined;
   /** Set when the phase is `exited` or `dead`. */
   readonly exitCode: number | undefined;
-  /** The kernel killed something in it for memory. True also where PID 1 went on and exited with 0. */
+  /** The kernel killed a process in it for memory. True also where PID 1 survived and exited with 0. */
   readonly oomKilled: boolean;
 }

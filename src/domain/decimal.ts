@@ -1,6 +1,6 @@
 const DECIMAL = /^([+-]?)(\d{0,60})(?:\.(\d{0,60}))?(?:[eE]([+-]?\d{1,2}))?$/;
 
-/** `1e-6` and `0.0000010` are both `0.000001`; undefined for what is no decimal number. */
+/** `1e-6` and `0.0000010` are both `0.000001`; undefined where the text is not a decimal number. */
 export function formatDecimal(written: string): string | undefined {
   const match = DECIMAL.exec(written);
   if (match === null) return undefined;

@@ -26,7 +26,7 @@ const GithubDependency = z.object({
   asset: z.string(),
 });
 
-/** Another plugin that a Package or a bundle asks for. */
+/** Another plugin that a package or a bundle needs. */
 export const PluginDependency = z.discriminatedUnion("type", [
   PackageDependency,
   MarketplaceDependency,

@@ -10,7 +10,7 @@ describe("a destination", () => {
     ["10.1.2.3:5432", { host: "10.1.2.3", port: 5432 }],
     ["10.1.0.0/16", { host: "10.1.0.0/16", port: undefined }],
     ["10.1.0.0/16:80", { host: "10.1.0.0/16", port: 80 }],
-  ])("%s is one", (text, expected) => {
+  ])("%s is valid", (text, expected) => {
     expect(parseDestination(text)).toEqual(expected);
   });
 
@@ -26,7 +26,7 @@ describe("a destination", () => {
     "::1",
     "a..b:1",
     "http://a:1",
-  ])("%j is none", (text) => {
+  ])("%j is not valid", (text) => {
     expect(parseDestination(text)).toBeUndefined();
   });
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 export interface Destination {
-  /** A name in lower case, `*.` before it for all below it, or an IPv4 address, or a network of them. */
+  /** A name in lower case, `*.` in front for all names below it, an IPv4 address, or an IPv4 network. */
   readonly host: string;
   /** Undefined for an address or network: all ports. */
   readonly port: number | undefined;
@@ -13,19 +13,19 @@ export const DESTINATION_ACCEPTED =
 
 const NAME = /^(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
 
-/** Undefined for what is none. A name needs a port: an address without one stands for all of its ports. */
+/** Undefined for any other text. A name needs a port; an address without one stands for all its ports. */
 export function parseDestination(text: string): Destination | undefined {
   const lower = text.toLowerCase();
   const [, host = lower, digits] = /^(.*):(\d{1,5})$/.exec(lower) ?? [];
   const port = digits === undefined ? undefined : Number(digits);
   if (port !== undefined && (port < 1 || port > 65_535)) return undefined;
   if (isNetwork(host)) return { host, port };
-  // What looks like an address and is none is a mistake, not a name.
+  // A malformed address is an error, not a name.
   const isName = NAME.test(host) && host.length <= 253 && !/^[\d.]+$/.test(host);
   return isName && port !== undefined ? { host, port } : undefined;
 }
 
-/** Where a URL leads; an IPv6 address is none of ours: the plugins' network has no IPv6. */
+/** The destination that a URL leads to. None for IPv6: the plugins' network has no IPv6. */
 export function destinationOf({ protocol, hostname, port }: URL): string[] {
   const text = `${hostname}:${port === "" ? (protocol === "https:" ? 443 : 80) : port}`;
   return parseDestination(text) === undefined ? [] : [text];

@@ -1,4 +1,4 @@
-/** What Berth keeps on disk: how much of what, who needs it, what may go. */
+/** What Berth stores on disk: how much of each kind, who needs it, what may be removed. */
 import { z } from "zod";
 
 export const DISK_KINDS = [
@@ -14,7 +14,7 @@ export type DiskKind = (typeof DISK_KINDS)[number];
 const Kind = z.enum(DISK_KINDS);
 const Bytes = z.int().min(0);
 
-/** One thing that nothing needs, and why it goes or may go. */
+/** One thing that nothing needs, and why it is removed or may be. */
 const Reclaimable = z.object({ kind: Kind, what: z.string(), bytes: Bytes, reason: z.string() });
 export type Reclaimable = z.infer<typeof Reclaimable>;
 
@@ -25,7 +25,7 @@ export type Held = z.infer<typeof Held>;
 const DiskArea = z.object({
   kind: Kind,
   bytes: Bytes,
-  /** `null`: there is none. */
+  /** `null`: no budget. */
   budgetBytes: Bytes.nullable(),
   reclaimableBytes: Bytes,
   heldBytes: Bytes,
@@ -40,7 +40,7 @@ export type DiskArea = z.infer<typeof DiskArea>;
 export const DiskReport = z.object({ areas: z.array(DiskArea) });
 export type DiskReport = z.infer<typeof DiskReport>;
 
-/** What a collection took or, as a dry run, would take; `left`: what it tried to take and could not. */
+/** What a collection removed, or would remove as a dry run. `left`: what it could not remove. */
 export const DiskCollection = z.object({
   dryRun: z.boolean(),
   bytes: Bytes,

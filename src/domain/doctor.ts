@@ -1,4 +1,4 @@
-/** What Berth found when it ran into the limits of a plugin's Container on this Engine. */
+/** The result of `berth doctor`: each limit of a plugin's container, tried on this engine. */
 import { z } from "zod";
 
 export const DOCTOR_CHECKS = [
@@ -18,9 +18,9 @@ export type DoctorCheckName = (typeof DOCTOR_CHECKS)[number];
 
 const DoctorCheck = z.object({
   name: z.enum(DOCTOR_CHECKS),
-  /** `unknown`: the probe could not tell, which is no proof of either. */
+  /** `unknown`: the probe could not tell; that proves neither. */
   status: z.enum(["ok", "failed", "unknown"]),
-  /** One sentence: what was tried, what happened. */
+  /** One sentence: what the probe tried and what happened. */
   found: z.string(),
   /** What to do; absent where the limit holds. */
   advice: z.string().optional(),
@@ -28,7 +28,7 @@ const DoctorCheck = z.object({
 export type DoctorCheck = z.infer<typeof DoctorCheck>;
 
 export const DoctorReport = z.object({
-  /** Of the Engine, the profile and the probe: what was found is not asked again while it stays. */
+  /** Identifies engine, profile and probe: a report is reused while this key stays the same. */
   key: z.string(),
   engine: z.object({
     name: z.string(),
@@ -42,7 +42,7 @@ export const DoctorReport = z.object({
 });
 export type DoctorReport = z.infer<typeof DoctorReport>;
 
-/** False where a limit is known not to hold. */
+/** False where the report shows that a limit does not hold. */
 export function limitsHold({ checks }: Pick<DoctorReport, "checks">): boolean {
   return checks.every(({ status }) => status !== "failed");
 }

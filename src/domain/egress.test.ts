@@ -33,7 +33,7 @@ describe("a choice under the operator's ceiling", () => {
     );
   });
 
-  it("that was made under an earlier ceiling keeps what today's leaves of it", () => {
+  it("made under an earlier ceiling is cut to the current one", () => {
     expect(withinCeiling(undefined, ceiling)).toEqual(ceiling);
     expect(withinCeiling(open, ceiling)).toEqual(ceiling);
     expect(withinCeiling(list("a.example.com:443", "b.example:443"), ceiling)).toEqual(

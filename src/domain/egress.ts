@@ -1,8 +1,8 @@
-/** What the network of an Installation lets its plugin reach. */
+/** What an installation's network lets its plugin reach. */
 import { DESTINATION_ACCEPTED, type Destination, parseDestination } from "./destination.ts";
 import { invalidInput } from "./fault.ts";
 
-/** From most to least. `list`: what is listed, and nothing else. */
+/** From most to least. `list`: only the listed destinations. */
 export const EGRESS_MODES = ["open", "list", "none"] as const;
 export type EgressMode = (typeof EGRESS_MODES)[number];
 
@@ -14,7 +14,7 @@ export interface EgressPolicy {
 
 const ENTRIES_MAX = 200;
 
-/** Throws `invalid_input` for what is more than the operator's `ceiling`, and for what is no destination. */
+/** Throws `invalid_input` where the policy exceeds the operator's `ceiling`, or where an entry is not a destination. */
 export function assertWithin(policy: EgressPolicy, ceiling: EgressPolicy): void {
   const modes = EGRESS_MODES.slice(EGRESS_MODES.indexOf(ceiling.mode));
   if (!modes.includes(policy.mode)) throw invalidInput("mode", policy.mode, modes.join(", "));
@@ -28,7 +28,7 @@ export function assertWithin(policy: EgressPolicy, ceiling: EgressPolicy): void 
   }
 }
 
-/** What is left of a choice under the operator's settings of today; without a choice, these. */
+/** The part of a chosen policy that the operator's current settings allow; without a choice, those settings. */
 export function withinCeiling(policy: EgressPolicy | undefined, ceiling: EgressPolicy): EgressPolicy {
   if (policy === undefined || ceiling.mode === "none") return ceiling;
   if (policy.mode === "none" || ceiling.mode === "open") return policy;

@@ -1,32 +1,32 @@
-/** What a Declaration says of its Endpoints, and the address of one that a Tenant has set up. */
+/** What a declaration says about endpoints, and the id of an endpoint that a tenant has set up. */
 import { z } from "zod";
 import type { DeclarationJson } from "./package.ts";
 
 export const EndpointId = z.guid().brand("EndpointId");
 export type EndpointId = z.infer<typeof EndpointId>;
 
-/** One field of the form that an Endpoint's settings are filled in by. */
+/** One field of the form for an endpoint's settings. */
 export interface SettingField {
   readonly name: string;
   readonly type: string;
   readonly isRequired: boolean;
-  /** Of a model: which kind it must be; undefined where the Declaration does not say. */
+  /** Of a model: which kind it must be; undefined where the declaration does not say. */
   readonly scope: string | undefined;
   /** Values that a `select` accepts. */
   readonly options: readonly string[];
 }
 
-/** The `endpoint` block of a Declaration. */
+/** The `endpoint` block of a declaration. */
 export interface EndpointOffer {
-  /** In the order of the Declaration; of a name that is there twice the last one counts. */
+  /** In the order of the declaration; where a name appears twice, the last one counts. */
   readonly fields: readonly SettingField[];
-  /** The fields as the Declaration has them. */
+  /** The fields exactly as the declaration has them. */
   readonly settings: readonly unknown[];
-  /** Paths and methods that the plugin says it answers; it does its own routing. */
+  /** Paths and methods that the plugin says it answers. Berth does not use them: the plugin does its own routing. */
   readonly endpoints: readonly unknown[];
 }
 
-/** Undefined where the Declaration offers none. */
+/** Undefined where the declaration offers no endpoints. */
 export function readEndpointOffer(declaration: DeclarationJson): EndpointOffer | undefined {
   const block = declaration["endpoint"];
   if (typeof block !== "object" || block === null) return undefined;
@@ -35,7 +35,7 @@ export function readEndpointOffer(declaration: DeclarationJson): EndpointOffer |
   return { fields: [...fields.values()], settings, endpoints: listOf(member(block, "endpoints")) };
 }
 
-/** Whether the manifest asks for leave to have Endpoints: without it there are none, whatever it declares. */
+/** Whether the manifest asks for the permission to have endpoints. Without it there are none, whatever is declared. */
 export function mayHaveEndpoints(declaration: DeclarationJson): boolean {
   const permission = member(declaration["resource"], "permission");
   return member(member(permission, "endpoint"), "enabled") === true;

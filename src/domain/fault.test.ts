@@ -39,10 +39,10 @@ test("a task is tried again after these codes, and after no other", () => {
   expect(codesWith("retry", true)).toEqual(PASSES);
 });
 
-test("a start is put off after these codes, and after no other", () => {
+test("a start backs off after these codes, and after no other", () => {
   expect(codesWith("backOff", true)).toEqual(PASSES);
 });
 
-test("a Dify platform is told to ask again after these codes, and after no other", () => {
+test("a Dify platform retries after these codes, and after no other", () => {
   expect(codesWith("passing", true)).toEqual(PASSES);
 });

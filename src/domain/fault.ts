@@ -1,19 +1,21 @@
 /**
  * The one error type that Berth throws on purpose, and the one table that decides what a code means: its HTTP status,
- * what Berth does after it and tells a Dify platform, and the level of its log line.
+ * whether Berth tries again, how the Dify door words it, and the level of its log line.
  */
 
 export interface FaultRule {
   /** HTTP status of an answer that carries the code. */
   readonly status: number;
-  /** A task, or other work in the background, that failed with it is tried again. */
+  /** A task, or other work in the background, that failed with this code is tried again. */
   readonly retry: boolean;
   /**
-   * A start of a Runtime that failed with it counts as interrupted: the Pool backs off and starts again. False: the start
-   * counts as a failure of the plugin, and enough of those end in a crash loop.
+   * A start of a runtime that fails with this code counts as interrupted: the pool backs off and starts again. False:
+   * the start counts as a failure of the plugin, and enough of those end in a crash loop.
    */
   readonly backOff: boolean;
-  /** A Dify platform is told in words after which it asks again (`no available node`); else that its request is at fault. */
+  /**
+   * The Dify door answers in words after which a platform asks again (`no available node`). False: as a lasting error.
+   */
   readonly passing: boolean;
   readonly log: "error" | "warn" | "info";
 }
@@ -55,7 +57,7 @@ export const FAULTS = {
   dependency_in_use: { status: 409, retry: false, backOff: false, passing: false, log: "info" },
   idempotency_mismatch: { status: 409, retry: false, backOff: false, passing: false, log: "info" },
 
-  // an install that cannot succeed as it is: the task's cause
+  // an install that cannot succeed: the task's cause
   export_invalid: { status: 400, retry: false, backOff: false, passing: false, log: "info" },
   engine_elsewhere: { status: 421, retry: false, backOff: false, passing: false, log: "info" },
   package_damaged: { status: 500, retry: false, backOff: false, passing: false, log: "error" },
@@ -91,7 +93,7 @@ export const FAULTS = {
   dependency_failed: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
   cancelled: { status: 409, retry: false, backOff: false, passing: false, log: "info" },
 
-  // a source that did not give what an install asks of it
+  // a source of packages that failed
   source_not_found: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
   source_forbidden: { status: 502, retry: false, backOff: false, passing: false, log: "warn" },
   source_rate_limited: { status: 503, retry: true, backOff: true, passing: true, log: "warn" },
@@ -101,7 +103,7 @@ export const FAULTS = {
   source_digest_mismatch: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
   source_unusable: { status: 502, retry: false, backOff: false, passing: false, log: "warn" },
 
-  // an Invocation that did not end well
+  // a call that failed
   plugin_error: { status: 502, retry: false, backOff: false, passing: false, log: "info" },
   plugin_timeout: { status: 504, retry: false, backOff: false, passing: false, log: "warn" },
   plugin_crashed: { status: 502, retry: true, backOff: true, passing: true, log: "warn" },
@@ -117,12 +119,12 @@ export const FAULTS = {
   permission_denied: { status: 403, retry: false, backOff: false, passing: false, log: "info" },
   storage_quota: { status: 413, retry: false, backOff: false, passing: false, log: "info" },
 
-  // the settings of an Endpoint
+  // the settings of an endpoint
   platform_unavailable: { status: 502, retry: true, backOff: true, passing: true, log: "warn" },
   platform_refused: { status: 502, retry: false, backOff: false, passing: false, log: "warn" },
   secret_unreadable: { status: 500, retry: false, backOff: false, passing: false, log: "error" },
 
-  // our own parts
+  // Berth's own parts
   engine_unavailable: { status: 503, retry: true, backOff: true, passing: true, log: "error" },
   engine_refused: { status: 500, retry: false, backOff: false, passing: false, log: "error" },
   store_unavailable: { status: 503, retry: true, backOff: true, passing: true, log: "error" },
@@ -143,7 +145,7 @@ export const FAULTS = {
 
 export type FaultCode = keyof typeof FAULTS;
 
-/** What a refusal of input shows: which field, what it held, and what would have been accepted. */
+/** What a refusal of input shows: the field, its value, and what is accepted. */
 export interface FaultDetails {
   readonly field?: string;
   readonly value?: unknown;
@@ -152,14 +154,14 @@ export interface FaultDetails {
 }
 
 export interface FaultOptions {
-  /** Public, beside the message in the answer. */
+  /** Public: part of the answer, beside the message. */
   readonly details?: FaultDetails;
   /** Internal, for the log only. */
   readonly context?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
 }
 
-/** An expected failure. `message` is one public sentence that is safe to show; secrets go nowhere in it. */
+/** An expected failure. `message` is public: one sentence that is safe to show and never holds a secret. */
 export class Fault extends Error {
   readonly code: FaultCode;
   readonly details: FaultDetails;
@@ -178,7 +180,7 @@ export class Fault extends Error {
   }
 }
 
-/** The JSON form of a Fault: the body of every error answer, the cause of a failed task, the data of an `error` event. */
+/** The JSON form of a fault: the body of every error answer, the cause of a failed task, the data of `error` events. */
 export interface FaultJson {
   readonly code: FaultCode;
   readonly message: string;
@@ -190,14 +192,14 @@ export function isFault(error: unknown, code?: FaultCode): error is Fault {
 }
 
 /**
- * Turns anything thrown into a Fault: a write that a full disk refused becomes `disk_full`, whatever else was not one
- * `internal`, its text kept for the log alone.
+ * Turns anything thrown into a fault. A write that failed for a full disk becomes `disk_full`, anything else that is
+ * not a fault becomes `internal`; its own text goes to the log only.
  */
 export function toFault(error: unknown): Fault {
   if (isFault(error)) return error;
   if (isDiskFull(error))
     return new Fault("disk_full", "A disk that Berth writes to is full.", { cause: error });
-  return new Fault("internal", "Something went wrong inside Berth; its log has the cause.", { cause: error });
+  return new Fault("internal", "Internal error; the log of Berth has the cause.", { cause: error });
 }
 
 function isDiskFull(error: unknown): boolean {
@@ -210,7 +212,7 @@ export function formatFault(fault: Fault): FaultJson {
     : { code: fault.code, message: fault.message, details: fault.details };
 }
 
-/** A wrong field of an input: names the field, the value and what is accepted. */
+/** A wrong field of an input: the message names the field, its value and what is accepted. */
 export function invalidInput(field: string, value: unknown, accepted: string): Fault {
   return new Fault("invalid_input", `${field} is ${show(value)}; accepted: ${accepted}.`, {
     details: { field, value: value === undefined ? null : value, accepted },
@@ -221,7 +223,7 @@ export function installationNotFound(id: string): Fault {
   return new Fault("installation_not_found", `There is no installation ${id}.`);
 }
 
-/** Also for one that the asking Tenant may not see. */
+/** Also for a package that the asking tenant may not see. */
 export function packageNotUploaded(identifier: string): Fault {
   return new Fault("package_not_found", `The package ${identifier} has not been uploaded.`, {
     details: { field: "identifier", value: identifier, accepted: "the identifier of an uploaded package" },

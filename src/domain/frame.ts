@@ -1,21 +1,21 @@
 /**
- * What a plugin says to the host inside of a session, as the codec has checked it: types, depth and text can be trusted
- * from here on. Unknown keys are stripped, never refused: plugins of every SDK release must go on working.
+ * What a plugin sends to the host within a session, after the codec has checked types, depth and text. Unknown keys are
+ * stripped, never refused: plugins of every SDK release must keep working.
  */
 import { Fault } from "./fault.ts";
 
-/** How many lists and objects may stand inside each other in what a plugin says. No SDK writes half as deep. */
+/** How deep lists and objects may be nested in what a plugin sends. No SDK writes half as deep. */
 export const FRAME_DEPTH_MAX = 512;
 
-/** What one JSON text may make us build: lists, objects and members. Their text is passed on whatever their number. */
+/** Lists, objects and members that Berth builds from one JSON text. Text that is only passed on may have any number. */
 const FRAME_NODES_MAX = 200_000;
 
 /** A JSON value as the plugin wrote it: valid, on one line, `FRAME_DEPTH_MAX` deep at most. */
 export interface JsonText {
   readonly text: string;
-  /** Lists, objects and members of objects in it. */
+  /** Number of lists, objects and members of objects in it. */
   readonly nodes: number;
-  /** The text in UTF-8, of a large one: whoever passes it on need not make it again. */
+  /** Of a large text: the same in UTF-8, so that passing it on does not encode it again. */
   readonly utf8?: Uint8Array;
 }
 
@@ -40,7 +40,7 @@ export type SessionFrame =
   | { readonly type: "error"; readonly error: PluginError }
   | { readonly type: "end" };
 
-/** Where a plugin broke the protocol: the place in its message, what stood there, what would have been taken. */
+/** How a plugin broke the protocol: the field of its message, what it held, what is accepted. */
 export interface ProtocolBreach {
   readonly field: string;
   readonly found: string;
@@ -48,11 +48,11 @@ export interface ProtocolBreach {
 }
 
 export function protocolFault({ field, found, accepted }: ProtocolBreach): Fault {
-  const message = `The plugin sent a message that is not of its protocol: ${field} is ${found}; accepted: ${accepted}.`;
+  const message = `The plugin broke the protocol: ${field} is ${found}; accepted: ${accepted}.`;
   return new Fault("plugin_protocol", message, { details: { field, value: found, accepted } });
 }
 
-/** Builds the value. Throws `plugin_protocol` where it is too wide: what builds it runs on everybody's time. */
+/** Builds the value, on the event loop. Throws `plugin_protocol` where the text has too many values to build there. */
 export function readJson({ text, nodes }: JsonText): unknown {
   if (nodes <= FRAME_NODES_MAX) return JSON.parse(text);
   const found = `${nodes} lists, objects and members`;

@@ -1,7 +1,7 @@
-/** The memory that all Runtimes of one host may be granted together. CPUs are shared out by weight and not counted. */
+/** The memory that all runtimes of one host may reserve together. CPUs are shared by weight and not counted. */
 import { Fault } from "./fault.ts";
 
-/** What the machine keeps for itself, the database, builds and Berth, where the operator gives no number. */
+/** What is reserved for the machine, the database, builds and Berth where the operator sets no budget. */
 const KEPT_BYTES_MAX = 1_073_741_824;
 const KEPT_SHARE = 0.25;
 
@@ -9,26 +9,26 @@ export function defaultHostBudget(memoryBytes: number): number {
   return memoryBytes - Math.min(KEPT_BYTES_MAX, memoryBytes * KEPT_SHARE);
 }
 
-/** What a Runtime reserves, and of how much. */
+/** What a runtime reserves, and the budget that it counts against. */
 export interface MemoryReservation {
-  /** The limit of its Container: what tmpfs holds counts as memory. */
+  /** The memory limit of its container, which includes its tmpfs. */
   readonly memoryBytes: number;
-  /** Undefined: there is no budget. */
+  /** Undefined: no budget. */
   readonly budgetBytes: number | undefined;
 }
 
-/** A start, or a Runtime that is to have more. */
+/** A start, or a running runtime that asks for more. */
 export type MemoryRequest = MemoryReservation & { readonly isMore?: boolean };
 
-/** What lives has been granted. */
+/** What running runtimes have reserved. */
 export interface ReservedMemory {
   readonly bytes: number;
   readonly runtimes: number;
-  /** Of which are the asking Tenant's; of a shared Pool, those of shared ones. */
+  /** The asking tenant's part; for a shared pool, the part of all shared pools. */
   readonly ownBytes: number;
 }
 
-/** Undefined where it fits. */
+/** Undefined where the request fits. */
 export function refuseOverBudget(
   { memoryBytes, budgetBytes, isMore = false }: MemoryRequest,
   { bytes, runtimes, ownBytes }: ReservedMemory,
@@ -36,9 +36,9 @@ export function refuseOverBudget(
   if (budgetBytes === undefined || bytes + memoryBytes <= budgetBytes) return undefined;
   return new Fault(
     "host_full",
-    `The host has no room for it now: of ${mib(budgetBytes)} of memory ${mib(bytes)} are reserved by ${runtimes} running ` +
-      `plugins (${mib(ownBytes)} of them by this tenant's), and it asks for ${mib(memoryBytes)}${isMore ? " more" : ""}. ` +
-      `It ${isMore ? "can have them" : "starts"} when others have stopped; the operator may raise BERTH_HOST_MEMORY_MB.`,
+    `The host has too little free memory: ${runtimes} running plugins reserve ${mib(bytes)} of ${mib(budgetBytes)} ` +
+      `(${mib(ownBytes)} of them this tenant's), and this plugin asks for ${mib(memoryBytes)}${isMore ? " more" : ""}. ` +
+      `It ${isMore ? "gets them" : "starts"} when other plugins stop; the operator can raise BERTH_HOST_MEMORY_MB.`,
     {
       details: {
         budgetBytes,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** A Tenant is named by a UUID in lower case; input in upper case is folded. */
+/** A tenant is named by a UUID in lower case; upper case in input is converted. */
 export const TenantId = z
   .string()
   .regex(/^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/, "a UUID")
@@ -8,7 +8,7 @@ export const TenantId = z
   .brand("TenantId");
 export type TenantId = z.infer<typeof TenantId>;
 
-/** Equals the `id` of the row in `plugin_installations` once the Installation is ready. */
+/** Equals the `id` of the row in `plugin_installations` once the installation is ready. */
 export const InstallationId = z.uuid().brand("InstallationId");
 export type InstallationId = z.infer<typeof InstallationId>;
 
@@ -21,7 +21,7 @@ export const RuntimeId = z
   .brand("RuntimeId");
 export type RuntimeId = z.infer<typeof RuntimeId>;
 
-/** `author/name`: what a Tenant has at most one Installation of. */
+/** `author/name`: a tenant has at most one installation of it. */
 export const PluginId = z
   .string()
   .regex(/^[a-z0-9_-]{1,64}\/[a-z0-9_-]{1,128}$/, "author/name")

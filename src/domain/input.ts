@@ -1,4 +1,4 @@
-/** From what zod says of a wrong input to the Fault that names field, value and what is accepted. */
+/** Turns zod's issues into a fault that names the field, its value and what is accepted. */
 import type { z } from "zod";
 import { type Fault, invalidInput } from "./fault.ts";
 
@@ -9,7 +9,7 @@ export function parseInput<T extends z.ZodType>(schema: T, value: unknown, at = 
   throw inputFault(parsed.error, value, at);
 }
 
-/** The Fault of the first issue. */
+/** The fault of the first issue. */
 function inputFault(error: z.ZodError, input: unknown, at = ""): Fault {
   const issue = error.issues[0];
   if (issue === undefined) return invalidInput(at || "body", input, "something else");

@@ -101,7 +101,7 @@ describe("a task", () => {
   const states = (...works: readonly ItemWork[]) =>
     withWork(aTask(A, B), new Map([A, B].map((one, place) => [one, works[place] ?? work()])));
 
-  test("runs until each item has succeeded, and has failed as soon as one has, while it counts on", () => {
+  test("runs until each item has succeeded, fails as soon as one fails, and keeps counting", () => {
     const failed = work({ state: "failed" });
     expect(states(at("ready"), at("building"))).toMatchObject({ status: "running", completed: 1, total: 2 });
     expect(states(at("ready"), at("ready"))).toMatchObject({ status: "success", completed: 2 });
@@ -109,19 +109,19 @@ describe("a task", () => {
     expect(states(failed, at("ready"))).toMatchObject({ status: "failed", completed: 1 });
   });
 
-  test("counts an item that the client has removed, and does not show it", () => {
+  test("counts an item that the client has removed, but does not show it", () => {
     const works = new Map([A, B].map((one) => [one, at("ready")]));
     const { items, ...rest } = withWork({ ...aTask(A), total: 2 }, works);
     expect(items.map(({ identifier }) => identifier)).toEqual([A]);
     expect(rest).toMatchObject({ status: "success", completed: 2, total: 2 });
   });
 
-  test("that nobody is at any more has failed, but for what had come", () => {
+  test("whose process is gone has failed, except for finished items", () => {
     const [a, b] = [anItem(A), anItem(B)];
     const left = abandoned({ ...aTask(A, B), items: [{ ...a, status: "success", message: "installed" }, b] });
     expect(left.status).toBe("failed");
     expect(left.items.map(({ status }) => status)).toEqual(["success", "failed"]);
-    expect(left.items[1]?.message).toContain("ask for it again");
+    expect(left.items[1]?.message).toContain("install it again");
   });
 
   test.each([null, "", "null", "{}", "[1,null,[]]", "{broken"])("of items %j has none", (text) => {

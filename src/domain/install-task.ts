@@ -1,6 +1,6 @@
 /**
- * An install task as clients of dify-plugin-daemon read it: one item per package, each with a status and a message. Berth
- * makes it from the tasks of its own that do the work.
+ * An install task as clients of dify-plugin-daemon read it: one item per package, each with a status and a message.
+ * Berth derives it from its own tasks, which do the work.
  */
 
 import { z } from "zod";
@@ -16,7 +16,7 @@ export interface InstallTask {
   readonly id: TaskId;
   readonly tenantId: TenantId;
   readonly status: InstallStatus;
-  /** Of what was asked for; an item that the client has removed counts on. */
+  /** Number of packages that were asked for; an item that the client removed still counts. */
   readonly total: number;
   readonly completed: number;
   readonly items: readonly InstallItem[];
@@ -35,12 +35,12 @@ export interface InstallItem {
   readonly source: string;
 }
 
-/** What is known of the work on an item. */
+/** What is known about the work on an item. */
 export interface ItemWork {
   readonly isUpgrade: boolean;
   readonly state: "pending" | "ready" | "failed";
   readonly cause: FaultJson | undefined;
-  /** The task that is at it, or was. */
+  /** The task that works on it, or did. */
   readonly task:
     | {
         readonly state: TaskState;
@@ -50,7 +50,7 @@ export interface ItemWork {
     | undefined;
 }
 
-/** Where no Declaration is known the item has no label and no icon. */
+/** Without a declaration the item has no label and no icon. */
 export function newItem(
   { identifier, pluginId, source }: Pick<InstallItem, "identifier" | "pluginId" | "source">,
   declaration: DeclarationJson | undefined,
@@ -65,7 +65,7 @@ export function newItem(
   };
 }
 
-/** An item that the client has removed is not among the items, and counts all the same. */
+/** Items that the client removed are not listed but still count. */
 export function withWork(task: InstallTask, works: ReadonlyMap<string, ItemWork>): InstallTask {
   const of = (work: ItemWork) => showWork(work);
   const items = task.items.map((item) => {
@@ -77,7 +77,7 @@ export function withWork(task: InstallTask, works: ReadonlyMap<string, ItemWork>
   return { ...task, items, completed, status: statusOf(statuses) };
 }
 
-/** One that failed shows at once, also while others go on. */
+/** One failed item makes the task failed at once, also while others still run. */
 function statusOf(statuses: readonly InstallStatus[]): InstallStatus {
   if (statuses.includes("failed")) return "failed";
   return statuses.every((status) => status === "success") ? "success" : "running";
@@ -98,15 +98,18 @@ function showWork(work: ItemWork): Pick<InstallItem, "status" | "message"> {
   };
 }
 
-/** The cause in words, and its code. */
+/** The message of the cause, then its code. */
 function failedWith(cause: FaultJson | undefined): Pick<InstallItem, "status" | "message"> {
-  const { message, code } = cause ?? { message: "The installation did not end.", code: "internal" };
+  const { message, code } = cause ?? {
+    message: "The installation failed without a recorded cause.",
+    code: "internal",
+  };
   const word = lastWord(cause?.details?.["logs"]);
   const said = word === undefined ? message : `${message} ${word}`;
   return { status: "failed", message: shorten(`${said} (${code})`) };
 }
 
-/** What a plugin that did not start has said at last: most often that is the reason. */
+/** The last line of output of a plugin that did not start: most often that is the reason. */
 function lastWord(logs: unknown): string | undefined {
   const lines: readonly unknown[] = Array.isArray(logs) ? logs : [];
   return lines
@@ -115,7 +118,7 @@ function lastWord(logs: unknown): string | undefined {
     ?.trim();
 }
 
-/** What a process that is gone has left unfinished. */
+/** A task whose process is gone: its unfinished items count as failed. */
 export function abandoned(task: InstallTask): InstallTask {
   const items = task.items.map((item) =>
     item.status === "success" || item.status === "failed"
@@ -125,9 +128,9 @@ export function abandoned(task: InstallTask): InstallTask {
   const isDone = items.every(({ status }) => status === "success");
   return { ...task, items, status: isDone ? "success" : "failed" };
 }
-const ABANDONED = "The process that was at this installation has ended before it; ask for it again.";
+const ABANDONED = "The process that ran this installation stopped before it was done; install it again.";
 
-/** In bytes; of longer ones the beginning and the end are kept. */
+/** In bytes. A longer message keeps its beginning and its end. */
 const MESSAGE_BYTES_MAX = 1024;
 const HALF_BYTES = 512;
 
@@ -138,12 +141,12 @@ function shorten(message: string): string {
   return `${whole(bytes.subarray(0, cut))}...${whole(bytes.subarray(-cut))}`;
 }
 
-/** Without the character that was cut at either end. */
+/** Removes the character that the cut has split, at either end. */
 function whole(bytes: Buffer): string {
   return bytes.toString().replace(/^\uFFFD+|\uFFFD+$/g, "");
 }
 
-/** As it stands in the database and in answers. */
+/** As the database and answers have it. */
 export function itemJson(item: InstallItem): JsonMap {
   return {
     plugin_unique_identifier: item.identifier,
@@ -152,7 +155,7 @@ export function itemJson(item: InstallItem): JsonMap {
   };
 }
 
-/** What cannot be read is no item. */
+/** Entries that cannot be read are skipped. */
 export function parseItems(text: string | null): InstallItem[] {
   return itemsOf(text)
     .filter(isMap)
@@ -197,9 +200,9 @@ function textOf(value: unknown): string {
 
 const BatchItem = z.object({
   identifier: z.string(),
-  /** Of an upgrade: what it leaves. */
+  /** Of an upgrade: the identifier that it replaces. */
   original: z.string().optional(),
-  /** As it was given, in any words. */
+  /** Where it comes from, in the client's own words. */
   source: z.string(),
   meta: z.record(z.string(), z.unknown()),
 });

@@ -1,4 +1,4 @@
-/** One request into a Runtime and its ordered stream of events up to exactly one terminal event. */
+/** One request into a runtime and its ordered stream of events, which has exactly one terminal event. */
 import type { Fault } from "./fault.ts";
 import type { JsonText } from "./frame.ts";
 import type { TenantId } from "./ids.ts";
@@ -10,45 +10,45 @@ export interface InvocationRequest {
   readonly pluginId: string;
   readonly operation: Operation;
   readonly content: InvocationContent;
-  /** Shortens the deadline; more than what was granted counts as what was granted. */
+  /** Shortens the deadline. Never lengthens it beyond what was granted. */
   readonly timeoutMs?: number;
   readonly requestId: string;
 }
 
-/** What a plugin is asked: as a caller has it, or as a door has made it from what its own callers send. */
+/** What a plugin is asked: fields as a caller sends them, or data that a door has already made for the wire. */
 export type InvocationContent = CallerFields | WireData;
 
-/** Checked against the operation's row and the plugin's Declaration before anything is sent. */
+/** Checked against the operation's row and the plugin's declaration before anything is sent. */
 export interface CallerFields {
   readonly form: "fields";
   /** The caller's JSON object, parsed. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** The text that `fields` was parsed from: what the plugin gets, so that no number loses a digit on the way. */
+  /** The text that `fields` was parsed from. The plugin gets this text, so that no number loses a digit. */
   readonly text: string;
-  /** Where in `text` the members stand that the operation knows; undefined: they are looked for when they are needed. */
+  /** Where in `text` the members stand that the operation knows; undefined: they are searched when they are needed. */
   readonly places?: ReadonlyMap<string, TextPlace>;
-  /** The fields have been held against the operation's schema, and only those are there that Berth reads. */
+  /** The fields have been checked against the operation's schema; only those that Berth reads are included. */
   readonly isChecked?: true;
-  /** What that has found. */
+  /** The result of that check where it failed. */
   readonly refusal?: Fault | undefined;
 }
 
-/** Of a member in a text; ends are exclusive. */
+/** The place of a member in a text; ends are exclusive. */
 export interface TextPlace {
-  /** Of its name's opening quote. */
+  /** Offset of the opening quote of its name. */
   readonly start: number;
   readonly valueStart: number;
   readonly end: number;
 }
 
-/** Sent as it is: whoever makes it has checked it, and the plugin judges the rest. */
+/** Sent as it is: the door that made it has checked it, and the plugin judges the rest. */
 export interface WireData {
   readonly form: "wire";
-  /** For whom the plugin acts; empty where nobody is known. */
+  /** For whom the plugin acts; empty where the user is not known. */
   readonly userId: string;
   /** The wire's `data`, with `user_id`, `type` and `action`: one JSON object without line ends. */
   readonly data: string;
-  /** What stands beside it on the wire; what is not given is null there. */
+  /** Members beside `data` on the wire; those not given are null there. */
   readonly about: {
     readonly conversation_id?: string | null;
     readonly message_id?: string | null;
@@ -61,19 +61,22 @@ export interface WireData {
 
 export type InvocationEnd = { readonly ok: true } | { readonly ok: false; readonly fault: Fault };
 
-/** The caller's end of an Invocation. Methods are called synchronously, in order. What one throws ends the Invocation. */
+/**
+ * The caller's side of a call. Methods are called synchronously and in order. An error thrown by one of them ends the
+ * call.
+ */
 export interface InvocationSink {
-  /** Bytes handed over that the caller has not taken yet. */
+  /** Bytes handed over that the caller has not read yet. */
   readonly bufferedBytes: number;
-  /** The plugin has been sent the request: what fails before this was never seen by it. */
+  /** The plugin has been sent the request: it never saw a call that failed before this. */
   started(): void;
-  /** One item of the plugin's stream, as it came. */
+  /** One item of the plugin's stream, unchanged. */
   item(data: JsonText): void;
   /** Exactly once, last. */
   end(end: InvocationEnd): void;
 }
 
 export interface Invocation {
-  /** The caller is gone or does not want to wait: nothing more is told to the sink. The plugin's work goes on. */
+  /** The caller left or does not want to wait. The sink gets no more events; the plugin's work goes on. */
   detach(): void;
 }

@@ -1,4 +1,4 @@
-/** An object of JSON whose members nobody has read yet. */
+/** A JSON object whose members are not checked yet. */
 export type JsonMap = Readonly<Record<string, unknown>>;
 
 export function isMap(value: unknown): value is JsonMap {
@@ -6,8 +6,8 @@ export function isMap(value: unknown): value is JsonMap {
 }
 
 /**
- * Levels of objects and lists in what callers send. The plugins' SDK reads a request's line by a parser that takes 200
- * levels, of which the line is one, and answers a deeper one without its session, so that the call never ends. What a
- * plugin does with a value, wraps it and says it back, needs levels of its own.
+ * Levels of objects and lists in what callers send. The plugins' SDK reads a request's line with a parser that accepts
+ * 200 levels, one of which is the line. It answers a deeper one without its session, so that the call never ends. A
+ * plugin that wraps a value and sends it back needs some levels of its own.
  */
 export const JSON_DEPTH_MAX = 128;

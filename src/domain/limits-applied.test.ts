@@ -16,7 +16,7 @@ const planOf = (changes: Partial<Limits>, containers: Parameters<typeof planLimi
   planLimits(limits, { ...limits, ...changes }, containers);
 
 describe("limits that change", () => {
-  it("come into force in the Container that runs: CPU, processes and more memory", () => {
+  it("take effect in the running container: CPU, processes and more memory", () => {
     const plan = planOf({ cpuMillis: 500, pidsMax: 64, memoryBytes: 512, timeoutMs: 1 });
     expect(plan).toEqual({ cpuMillis: "live", pidsMax: "live", memoryBytes: "live", timeoutMs: "next_call" });
     expect(changesContainers(plan)).toBe(true);
@@ -28,7 +28,7 @@ describe("limits that change", () => {
     });
   });
 
-  it("come with a new one where one of them needs that", () => {
+  it("all come with a new container where one of them needs it", () => {
     expect(planOf({ memoryBytes: 128, cpuMillis: 500 })).toEqual({
       memoryBytes: "rolling",
       cpuMillis: "rolling",
@@ -36,19 +36,19 @@ describe("limits that change", () => {
     expect(planOf({ storageBytes: 200 })).toEqual({ storageBytes: "rolling" });
   });
 
-  it("on how many there are replace none", () => {
+  it("on the number of containers replace none", () => {
     const plan = planOf({ replicasMax: 3, storageBytes: 200 });
     expect(plan).toEqual({ replicasMax: "live", storageBytes: "rolling" });
     expect(asRolling({ ...plan, cpuMillis: "live" })).toEqual({ ...plan, cpuMillis: "rolling" });
   });
 
-  it("on calls change no Container", () => {
+  it("on calls change no container", () => {
     const plan = planOf({ concurrencyMax: 1, timeoutMs: 5 });
     expect(plan).toEqual({ concurrencyMax: "next_call", timeoutMs: "next_call" });
     expect(changesContainers(plan)).toBe(false);
   });
 
-  it("wait for the next start where nothing runs, and are nobody's own in a shared Pool", () => {
+  it("wait for the next start where nothing runs, and do not apply in a shared pool", () => {
     expect(planOf({ pidsMax: 64 }, "stopped")).toEqual({ pidsMax: "next_start" });
     expect(planOf({ pidsMax: 64 }, "new")).toEqual({ pidsMax: "rolling" });
     expect(planOf({ pidsMax: 64, timeoutMs: 5 }, "shared")).toEqual({ timeoutMs: "next_call" });

@@ -1,37 +1,37 @@
-/** How limits that are changed come into force: what the plan is, and what it came to be. */
+/** How changed limits take effect: the plan, and what came of it. */
 import { z } from "zod";
 import { LIMIT_KEYS, type Limits } from "./limits.ts";
 
 export const LIMIT_APPLIED = [
-  /** Berth itself holds it: from the next call on, without any change of a Container. */
+  /** Berth itself enforces it: from the next call on, with no change to a container. */
   "next_call",
-  /** With the Containers that run; their calls go on. */
+  /** In the running containers; their calls go on. */
   "live",
-  /** With a new Container, which takes over from the one that runs; of several, from one of them at least. */
+  /** With a new container that takes over from the running one; of several, from at least one of them. */
   "rolling",
-  /** When it starts the next time: nothing of it runs now. */
+  /** At the next start: nothing runs now. */
   "next_start",
 ] as const;
 export type LimitApplied = (typeof LIMIT_APPLIED)[number];
 
-/** Of those that change; what is absent stays as it was. */
+/** Of the limits that change; an absent limit did not change. */
 export type LimitsApplied = { readonly [K in keyof Limits]?: LimitApplied | undefined };
 
 const Kept = z.partialRecord(z.enum(LIMIT_KEYS), z.enum(LIMIT_APPLIED));
 
-/** As a task keeps it; undefined where it keeps none. */
+/** As the task stores it; undefined where it stores none. */
 export function readApplied(kept: unknown): LimitsApplied | undefined {
   return Kept.safeParse(kept).data;
 }
 
-/** Those that Berth holds itself, and those that say how many Containers there are. All others are a Container's own. */
+/** Limits that Berth itself enforces, and limits on the number of containers. All others belong to each container. */
 const OF_CALLS: ReadonlySet<keyof Limits> = new Set(["concurrencyMax", "timeoutMs"]);
 const HOW_MANY: ReadonlySet<keyof Limits> = new Set(["replicasMin", "replicasMax"]);
 
-/** What an Installation has Containers of: its own that run, or stand still, or are made anew; others' in a shared Pool. */
+/** The containers of an installation: its own, running, stopped or to be replaced; or those of a shared pool. */
 export type ContainersOf = "running" | "stopped" | "new" | "shared";
 
-/** One Container has all its limits at once: where one of them needs another Container, the others come with it. */
+/** A container gets all its limits at once: where one of them needs a new container, the others come with it. */
 export function planLimits(from: Limits, to: Limits, containers: ContainersOf): LimitsApplied {
   const needsAnother = to.storageBytes !== from.storageBytes || to.memoryBytes < from.memoryBytes;
   const how = { running: needsAnother ? "rolling" : "live", stopped: "next_start", new: "rolling" } as const;
@@ -45,12 +45,12 @@ export function planLimits(from: Limits, to: Limits, containers: ContainersOf): 
   return applied;
 }
 
-/** Whoever keeps the Containers has something to do. */
+/** Whether the worker that supervises the containers has something to do. */
 export function changesContainers(applied: LimitsApplied): boolean {
   return Object.values(applied).some((how) => how === "live" || how === "rolling");
 }
 
-/** The plan, where what was to be changed as it runs needed another Container after all. */
+/** The plan, changed where a limit could not be applied to the running container and needed a new one. */
 export function asRolling(plan: LimitsApplied): LimitsApplied {
   const entries = LIMIT_KEYS.map((key) => [
     key,

@@ -1,19 +1,19 @@
 /**
- * What a plugin may use. A manifest asks, the operator's ceilings grant, both are recorded.
+ * What a plugin may use. The manifest asks, the operator's ceilings bound it, and both are recorded.
  */
 export interface Limits {
-  /** Memory of the plugin itself, in bytes. The Container's own limit adds its tmpfs: see `runtime/launch/profile.ts`. */
+  /** Memory of the plugin itself, in bytes. `runtime/launch/profile.ts` adds the tmpfs for its container. */
   readonly memoryBytes: number;
   /** Size of `/tmp`, in bytes. */
   readonly storageBytes: number;
   /** CPUs, in thousandths: 1000 is one whole CPU. */
   readonly cpuMillis: number;
   readonly pidsMax: number;
-  /** Invocations in flight at most, per Installation. */
+  /** Calls in flight at most, per installation. */
   readonly concurrencyMax: number;
-  /** Total time of one Invocation, in milliseconds. */
+  /** Total time of one call, in milliseconds. */
   readonly timeoutMs: number;
-  /** Runtimes that the Pool always has, and how many it may have while it is busy. */
+  /** Runtimes that the pool always has, and how many it may have under load. */
   readonly replicasMin: number;
   readonly replicasMax: number;
 }
@@ -21,12 +21,12 @@ export interface Limits {
 /** What interpreter, runner and page tables may need beside the plugin's own memory. */
 export const SPARE_MEMORY_BYTES = 16 * 1024 * 1024;
 
-/** The limit of a Container, and so what it reserves: the kernel counts what `/tmp` holds as memory. */
+/** The memory limit of a container, which it reserves: the kernel counts the contents of `/tmp` as memory. */
 export function containerMemory({ memoryBytes, storageBytes }: Limits): number {
   return memoryBytes + storageBytes + SPARE_MEMORY_BYTES;
 }
 
-/** What a manifest asked for; absent means it did not say. `memoryIsHard` is false where the number counts as advice. */
+/** What a manifest asks for; absent where it does not say. `memoryIsHard` is false where the number is only advice. */
 export interface LimitsAsked {
   readonly memoryBytes?: number;
   readonly memoryIsHard: boolean;
@@ -35,7 +35,7 @@ export interface LimitsAsked {
   readonly timeoutMs?: number;
 }
 
-/** The operator's side: a default for what nobody asked for, a floor for advice, a ceiling for everything. */
+/** The operator's side: defaults for what the manifest does not ask, a floor for advice, a ceiling for everything. */
 export interface LimitsPolicy {
   readonly memoryBytesFloor: number;
   readonly ceiling: Limits;
@@ -48,10 +48,10 @@ export interface LimitsGranted {
   readonly notes: readonly string[];
 }
 
-/** Limits that were chosen for one Installation; what is absent is the manifest's, or the operator's, to say. */
+/** Limits chosen for one installation; for an absent one the manifest or the operator decides. */
 export type LimitsWanted = Partial<Limits>;
 
-/** As `grantLimits`, with what was chosen in place of what is asked; never above the operator's ceiling. */
+/** As `grantLimits`, with the chosen limits in place of those asked for; never above the operator's ceiling. */
 export function grantWanted(asked: LimitsAsked, wanted: LimitsWanted, policy: LimitsPolicy): LimitsGranted {
   const { limits, notes } = grantLimits(asked, policy);
   const chosen = { ...limits };
@@ -62,7 +62,7 @@ export function grantWanted(asked: LimitsAsked, wanted: LimitsWanted, policy: Li
   return { limits: chosen, notes: notes.filter((note) => !isAbout(note, wanted)) };
 }
 
-/** What a manifest asks says nothing where something else was chosen. */
+/** Notes on what the manifest asks do not apply where something else was chosen. */
 function isAbout(note: string, wanted: LimitsWanted): boolean {
   return LIMIT_KEYS.some((key) => wanted[key] !== undefined && note.startsWith(`${key}:`));
 }
@@ -78,7 +78,7 @@ export const LIMIT_KEYS = [
   "replicasMax",
 ] as const satisfies readonly (keyof Limits)[];
 
-/** As requests and answers name them. */
+/** Their names in requests and answers. */
 export const LIMIT_NAMES = {
   memoryBytes: "memory_bytes",
   storageBytes: "storage_bytes",

@@ -1,4 +1,4 @@
-/** What a rule of a model's parameters is given where it names a template and says nothing else. */
+/** What a model's parameter rule gets from the template that it names. */
 export interface RuleTemplate {
   readonly type: string;
   readonly default?: number;

@@ -23,7 +23,7 @@ describe("package references", () => {
     );
   });
 
-  it("answers any text with its parts or a named Fault", () => {
+  it("answers any text with its parts or a named fault", () => {
     const near = fc.stringMatching(/^[a-zA-Z0-9_./:@-]{0,80}$/);
     fc.assert(
       fc.property(fc.oneof(fc.string(), near), (text) => {
@@ -53,7 +53,7 @@ describe("package references", () => {
     );
   });
 
-  it("names both numbers for an identifier that no column holds", () => {
+  it("names both numbers for an identifier that is too long for its column", () => {
     const long = { author: "a".repeat(64), name: "n".repeat(128), version: "1.0.0", checksum };
     expect(() => formatPackageRef(long)).toThrow(
       expect.objectContaining({

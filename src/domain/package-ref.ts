@@ -1,6 +1,6 @@
 import { Fault } from "./fault.ts";
 
-/** `author/name:version@checksum`, taken apart. */
+/** The parts of `author/name:version@checksum`. */
 export interface PackageRef {
   readonly author: string;
   readonly name: string;
@@ -8,21 +8,21 @@ export interface PackageRef {
   readonly checksum: string;
 }
 
-/** The columns that hold an identifier are this long; the grammar alone allows 290 characters. */
+/** Length of the columns that hold an identifier; the grammar alone allows 290 characters. */
 const IDENTIFIER_LENGTH_MAX = 255;
 
 export const AUTHOR_PATTERN = /^[a-z0-9_-]{1,64}$/;
 export const NAME_PATTERN = /^[a-z0-9_-]{1,128}$/;
-/** Three numbers, and perhaps a tag without dots or hyphens: `1.2.3-beta1`. */
+/** Three numbers, and optionally a tag without dots or hyphens: `1.2.3-beta1`. */
 export const VERSION_PATTERN = /^\d{1,4}(\.\d{1,4}){2}(-\w{1,16})?$/;
-/** What an identifier may hold where its manifest says a version of two or four numbers. */
+/** Looser than the rules above: a manifest may say a version of two or four numbers. */
 export const IDENTIFIER_PATTERN =
   /^(?:([a-z0-9_-]{1,64})\/)?([a-z0-9_-]{1,255}):([0-9]{1,4})(\.[0-9]{1,4}){1,3}(-\w{1,16})?@[a-f0-9]{32,64}$/;
 const IDENTIFIER_VERSION_PATTERN = /^[0-9]{1,4}(\.[0-9]{1,4}){1,3}(-\w{1,16})?$/;
 const CHECKSUM_PATTERN = /^[a-f0-9]{32,64}$/;
 const UUID_PATTERN = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-/** Reads an identifier of a Package. Throws `invalid_input`, `identifier_too_long`. */
+/** Reads the identifier of a package. Throws `invalid_input`, `identifier_too_long`. */
 export function parsePackageRef(text: string, field = "identifier"): PackageRef {
   checkLength(text, field);
   const at = text.lastIndexOf("@");
@@ -42,7 +42,7 @@ export function parsePackageRef(text: string, field = "identifier"): PackageRef 
   };
 }
 
-/** Writes the identifier. Throws `invalid_input` for a part against its rule, `identifier_too_long`. */
+/** Writes the identifier. Throws `invalid_input` for a part that breaks its rule, `identifier_too_long`. */
 export function formatPackageRef(ref: PackageRef): string {
   checkPart("author", ref.author, AUTHOR_PATTERN);
   checkPart("name", ref.name, NAME_PATTERN);
@@ -58,13 +58,13 @@ export function formatPluginId({ author, name }: Pick<PackageRef, "author" | "na
   return `${author}/${name}`;
 }
 
-/** `author/name` of an identifier, which need not be a whole one. */
+/** `author/name` of an identifier, which may be incomplete. */
 export function pluginIdOf(identifier: string): string {
   const colon = identifier.lastIndexOf(":", identifier.lastIndexOf("@"));
   return colon < 0 ? identifier : identifier.slice(0, colon);
 }
 
-/** True for an author that names a debug connection rather than a person: no uploaded Package may have one. */
+/** True for an author that names a debug connection rather than a person: no uploaded package may have one. */
 export function isUuidAuthor(author: string): boolean {
   return UUID_PATTERN.test(author.toLowerCase());
 }

@@ -2,7 +2,7 @@ import type { LimitsAsked } from "./limits.ts";
 import type { PluginNeed } from "./plugin-need.ts";
 
 export type Dialect = "real" | "seed";
-/** The kinds of things a Declaration can offer, in the order in which a category is derived. */
+/** The kinds of providers that a declaration can offer, in the order in which a category is derived. */
 export const PROVIDER_KINDS = [
   "tool",
   "model",
@@ -13,7 +13,7 @@ export const PROVIDER_KINDS = [
 ] as const;
 export type ProviderKind = (typeof PROVIDER_KINDS)[number];
 
-/** The Declaration as the platform reads it: the JSON that the daemon stores, key for key. */
+/** The declaration as the platform reads it: the JSON that the daemon stores, key for key. */
 export type DeclarationJson = Readonly<Record<string, unknown>>;
 
 /** One immutable archive and what its manifest says, as read at upload. */
@@ -31,11 +31,11 @@ export interface Package {
   readonly bytes: number;
   readonly dialect: Dialect;
   readonly declaration: DeclarationJson;
-  /** One provider per kind that the Declaration offers; `name` is the provider's own, without author or plugin. */
+  /** One provider per kind that the declaration offers; `name` is the provider's own, without author or plugin. */
   readonly providers: readonly { readonly kind: ProviderKind; readonly name: string }[];
   readonly runner: PackageRunner;
   readonly limitsAsked: LimitsAsked;
-  /** Other plugins that its Tenant must have: they are installed before it. */
+  /** Other plugins that its tenant must have; they are installed before it. */
   readonly dependencies: readonly PluginNeed[];
   readonly warnings: readonly string[];
 }
@@ -50,7 +50,7 @@ export interface PackageRunner {
   readonly arch: readonly string[];
 }
 
-/** What a Package is filed under: its most telling kind. Without a kind that has a category of its own, `extension`. */
+/** What a package is filed under: the first of its kinds in this order, else `extension`. */
 export const CATEGORIES = ["tool", "model", "datasource", "agent-strategy", "trigger", "extension"] as const;
 
 export type Category = (typeof CATEGORIES)[number];
@@ -63,7 +63,7 @@ const BY_KIND = [
   ["trigger", "trigger"],
 ] as const satisfies readonly (readonly [ProviderKind, Category])[];
 
-/** The category of what offers these kinds: a Package has no say in it. */
+/** The category that follows from the kinds of providers; a package cannot choose it. */
 export function categoryOf(kinds: readonly ProviderKind[]): Category {
   return BY_KIND.find(([kind]) => kinds.includes(kind))?.[1] ?? "extension";
 }

@@ -46,7 +46,7 @@ describe("versions of the platform", () => {
     expect(platformWarnings(declares("soon"), "1.9.2")).toEqual([expect.stringContaining('"soon"')]);
   });
 
-  it("warn of nothing where one of the two is not said", () => {
+  it("warn of nothing where one of the two is not given", () => {
     expect(platformWarnings(declares("9.0.0"), undefined)).toEqual([]);
     for (const declaration of [declares(null), declares(""), {}, { meta: null }])
       expect(platformWarnings(declaration, "1.9.2")).toEqual([]);

@@ -53,8 +53,8 @@ export function minimumPlatformVersion(declaration: Readonly<Record<string, unkn
 }
 
 /**
- * One sentence for a package that asks for a newer platform than the operator has, or for one that cannot be told;
- * nothing where the operator has not said which there is.
+ * One sentence for a package that asks for a newer platform than the operator has, or whose requirement cannot be read;
+ * nothing where the operator has not set the platform's version.
  */
 export function platformWarnings(
   declaration: Readonly<Record<string, unknown>>,
@@ -67,7 +67,7 @@ export function platformWarnings(
   const field = "meta.minimum_dify_version";
   if (wanted === undefined)
     return [
-      `${field}: is ${JSON.stringify(minimum)}, which is no version: it is not compared with the platform's`,
+      `${field}: is ${JSON.stringify(minimum)}, which is not a version; it is not compared with the platform's version`,
     ];
   if (comparePlatformVersions(here, wanted) >= 0) return [];
   return [`${field}: is ${minimum}, and the platform is ${platform}: the plugin may not work with it`];

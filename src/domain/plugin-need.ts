@@ -1,4 +1,4 @@
-/** What a package or a bundle may ask of the other plugins of its Tenant, and what fits it. */
+/** What a package or a bundle may need of its tenant's other plugins, and which packages meet the need. */
 
 import { z } from "zod";
 import { PluginDependency, parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
@@ -9,8 +9,8 @@ import { fitsVersion } from "./version-range.ts";
 const CHECKSUM = /^[a-f0-9]{64}$/;
 
 /**
- * Another plugin: by one of the three ways of a bundle's list, by nothing but the checksum of its package, or by an
- * identifier of the marketplace, which is asked for it where the package is not here.
+ * Another plugin: by one of the three ways of a bundle's list, by the checksum of its package alone, or by an
+ * identifier of the marketplace, from which the package is fetched where it has not been uploaded.
  */
 export const PluginNeed = z.union([
   PluginDependency,
@@ -19,12 +19,12 @@ export const PluginNeed = z.union([
 ]);
 export type PluginNeed = z.infer<typeof PluginNeed>;
 
-/** Which package something is, as far as a need looks at it. */
+/** What a need compares of a package. */
 export interface NeededPackage {
   readonly pluginId: string;
   readonly version: string;
   readonly identifier: string;
-  /** `repository` and tag of the release that it came from, where it is known. */
+  /** Repository and tag of the release that it came from, where they are known. */
   readonly release?: { readonly repo: string; readonly tag: string } | undefined;
 }
 
@@ -44,7 +44,7 @@ export function pluginOf(need: PluginNeed): string | undefined {
   }
 }
 
-/** Whether the package is of the plugin that the need means, in whatever version. */
+/** Whether the package is of the plugin that the need names, in any version. */
 function isMeant(need: PluginNeed, found: NeededPackage): boolean {
   switch (need.type) {
     case "package":
@@ -60,7 +60,7 @@ function isMeant(need: PluginNeed, found: NeededPackage): boolean {
   }
 }
 
-/** Whether the package is what the need asks for. */
+/** Whether the package meets the need. */
 export function fits(need: PluginNeed, found: NeededPackage): boolean {
   if (!isMeant(need, found)) return false;
   switch (need.type) {
@@ -78,7 +78,7 @@ export function fits(need: PluginNeed, found: NeededPackage): boolean {
   }
 }
 
-/** One line that says what is asked for: the text of a manifest's `value`. */
+/** The need in one line, as a manifest's `value` has it. */
 export function formatNeed(need: PluginNeed): string {
   switch (need.type) {
     case "package":
@@ -95,7 +95,7 @@ export function formatNeed(need: PluginNeed): string {
   }
 }
 
-/** Reads that text again; without a type, by its form. Undefined for anything else. */
+/** Reads such a line; without a type, by its form. Undefined for anything else. */
 export function parseNeed(text: string, type?: string): PluginNeed | undefined {
   if (type === "marketplace") return parseMarketplacePattern(text);
   if (type === "github") return parseGithubPattern(text);
@@ -106,16 +106,16 @@ export function parseNeed(text: string, type?: string): PluginNeed | undefined {
   return type === undefined ? (parseMarketplacePattern(text) ?? parseGithubPattern(text)) : undefined;
 }
 
-/** An Installation that needs another, with what it has now or with what is being installed. */
+/** An installation that needs another one, by its current package or by the one that is being installed. */
 export interface Dependent {
   readonly installationId: InstallationId;
   readonly pluginId: string;
-  /** The Package that says so. */
+  /** The package that declares the need. */
   readonly identifier: string;
   readonly need: PluginNeed;
 }
 
-/** As a refusal shows it. */
+/** As an error answer shows it. */
 export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
   return {
     ...{ installation_id: installationId, plugin_id: pluginId, identifier },

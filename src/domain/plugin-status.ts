@@ -1,11 +1,11 @@
 import type { InstallationState } from "./installation.ts";
 import type { Pool } from "./runtime.ts";
 
-/** How the platform says what an Installation is doing, in fewer words than ours. */
+/** The platform's words for the state of an installation. */
 export const PLUGIN_STATUSES = ["installing", "installed", "running", "stopped", "error"] as const;
 export type PluginStatus = (typeof PLUGIN_STATUSES)[number];
 
-/** The states behind each word. A ready one whose Pool is idle was stopped for want of calls: the next call starts it. */
+/** The states behind each word. A ready installation with an idle pool is started by the next call. */
 export const STATUS_RULES = {
   installing: { states: ["installing"] },
   installed: { states: ["ready"], isIdle: true },
@@ -17,7 +17,7 @@ export const STATUS_RULES = {
   { readonly states: readonly InstallationState[]; readonly isIdle?: boolean }
 >;
 
-/** `poolState` is undefined for an Installation without a Pool, which runs as little as an idle one. */
+/** `poolState` is undefined for an installation without a pool, which counts as idle. */
 export function pluginStatus(state: InstallationState, poolState: Pool["state"] | undefined): PluginStatus {
   switch (state) {
     case "installing":

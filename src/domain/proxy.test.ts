@@ -14,7 +14,7 @@ test("programs find the proxies in both cases of their names", () => {
   });
 });
 
-test("a proxy for one kind of address alone is handed on alone", () => {
+test("a proxy for one kind of address is passed on for that kind only", () => {
   expect(Object.keys(proxyVariables({ ...NO_PROXIES, https: PROXY })).sort()).toEqual([
     "HTTPS_PROXY",
     "NO_PROXY",

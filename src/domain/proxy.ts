@@ -1,4 +1,4 @@
-/** The proxies through which builds, plugins and downloads reach the world. Berth's other traffic knows nothing of them. */
+/** Proxies for builds, plugins and downloads. Berth's other connections do not use them. */
 export interface Proxies {
   /** For `http://` addresses. A URL that may hold `user:password@`. */
   readonly http: string | undefined;
@@ -10,12 +10,12 @@ export interface Proxies {
 
 export const NO_PROXIES: Proxies = Object.freeze({ http: undefined, https: undefined, bypass: "" });
 
-/** A program that asks its own machine never means the proxy's. `::1` is left out: some clients fail on it. */
+/** A program that connects to its own machine never means the proxy's. No `::1`: some clients fail on it. */
 const OWN_MACHINE = ["localhost", "127.0.0.1"];
 
 /**
- * The variables that say so to a program, in both cases: curl reads `http_proxy` only in lower case, other programs
- * read the upper case only. Empty where no proxy is set.
+ * The environment variables, in both cases: curl reads `http_proxy` in lower case only, other programs in upper case
+ * only. Empty where no proxy is set.
  */
 export function proxyVariables({ http, https, bypass }: Proxies): Record<string, string> {
   if (http === undefined && https === undefined) return {};
@@ -32,7 +32,7 @@ export function proxyVariables({ http, https, bypass }: Proxies): Record<string,
   );
 }
 
-/** The proxy for a request of ours to this address; undefined: it goes directly. */
+/** The proxy for one of Berth's own requests to this URL; undefined: connect directly. */
 export function proxyFor(url: URL, { http, https, bypass }: Proxies): string | undefined {
   const proxy = url.protocol === "https:" ? https : http;
   const isDirect = bypassList(bypass)
@@ -41,7 +41,7 @@ export function proxyFor(url: URL, { http, https, bypass }: Proxies): string | u
   return isDirect ? undefined : proxy;
 }
 
-/** An entry is a host, a domain with or without its dot, an address, or a star; perhaps with a port. */
+/** An entry is a host, a domain with or without a leading dot, an address, or a star; optionally with a port. */
 function bypasses(entry: string, { hostname, port, protocol }: URL): boolean {
   if (entry === "*") return true;
   const [, host = entry, entryPort] = /^(.*[^:\]]|\[.*\]):(\d+)$/.exec(entry) ?? [];

@@ -20,12 +20,12 @@ function replaced(...rows: readonly Row[]) {
   return replacedSince(records, new Date(ASKED_AT));
 }
 
-it("is none where what ran runs on, whatever was replaced before", () => {
+it("is none where the same runtimes still run, whatever was replaced earlier", () => {
   expect(replaced([0, 1, 10, "replaced"], [0, 2, 20])).toBe("none");
   expect(replaced([0, 1, 10], [1, 2, 20])).toBe("none");
 });
 
-it("is all where nothing serves that served then, or nothing serves any more", () => {
+it("is all where no runtime of that time still serves", () => {
   expect(replaced([0, 1, 10, "replaced"], [0, 2, 120])).toBe("all");
   expect(replaced([0, 1, 10, "replaced"], [1, 2, 20, "replaced"], [1, 3, 110], [0, 4, 120])).toBe("all");
   expect(replaced([0, 1, 10, "crashed"])).toBe("all");
@@ -35,7 +35,7 @@ it("is some where one of several was replaced", () => {
   expect(replaced([0, 1, 10], [1, 2, 20, "replaced"], [1, 3, 120])).toBe("some");
 });
 
-it("is none where there is one more than there was, also in a place that was given up before", () => {
+it("is none where one was added, also in a slot that was used before", () => {
   expect(replaced([0, 1, 10], [1, 2, 120])).toBe("none");
   expect(replaced([0, 1, 10], [1, 2, 20, "scaled_in"], [1, 3, 120])).toBe("none");
 });

@@ -2,9 +2,9 @@ import type { FaultJson } from "./fault.ts";
 import type { RuntimeId, TenantId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
 
-/** The Runtimes that serve one image for one Tenant, or for all of them where `tenantId` is undefined. */
+/** The runtimes that serve one image for one tenant, or for all tenants where `tenantId` is undefined. */
 export interface Pool {
-  /** 16 hex digits made from image key and Tenant: `installation/steps/pool-shape.ts`. */
+  /** 16 hex digits derived from image key and tenant: `installation/steps/pool-shape.ts`. */
   readonly key: string;
   readonly tenantId: TenantId | undefined;
   readonly pluginId: string;
@@ -14,9 +14,9 @@ export interface Pool {
   readonly imageRef: string;
   readonly runner: { readonly entrypoint: string };
   readonly limits: Limits;
-  /** Unique in the database: user and group id of its Containers are 100000 + this number. */
+  /** Unique in the database: user and group id of its containers are 100000 + this number. */
   readonly uidOffset: number;
-  /** False: no Runtime is wanted (nothing installed needs it, or it is disabled). */
+  /** False: no runtime is desired, because nothing installed needs it or it is disabled. */
   readonly wanted: boolean;
   readonly state: "idle" | "starting" | "ready" | "backoff" | "crash_loop";
   /** Set in `backoff` and `crash_loop`. */
@@ -24,22 +24,22 @@ export interface Pool {
   /** Set in `backoff`: when the next start is tried. */
   readonly nextStartAt: Date | undefined;
   readonly lease: Lease | undefined;
-  /** Starts that other workers asked its keeper for, counted, and how many of them have their answer. */
+  /** Counts the starts that other workers asked the lease holder for, and how many of them are answered. */
   readonly startAsked: number;
   readonly startAnswered: number;
-  /** Of the last answer; undefined where it served. */
+  /** Of the last answer; undefined where the pool served. */
   readonly startFault: FaultJson | undefined;
-  /** Another worker asked its keeper to remove it. */
+  /** Another worker asked the lease holder to remove it. */
   readonly removalAsked: boolean;
-  /** Nobody needs it any more: it goes once its last call has ended. */
+  /** Nothing needs it any more: it is removed when its last call has ended. */
   readonly retiring: boolean;
-  /** Limits that the Runtimes which are being asked for start under; they replace `limits` once one of them serves. */
+  /** Limits for the runtimes that are about to start; they replace `limits` once one of them serves. */
   readonly nextLimits: Limits | undefined;
-  /** Runtimes of earlier generations are to be replaced. */
+  /** Runtimes of earlier generations must be replaced. */
   readonly generationMin: number;
 }
 
-/** Exclusion is a row with a holder and an expiry, fenced by the attempt when its result is published. */
+/** Mutual exclusion by a row with a holder and an expiry; the attempt fences what the holder writes. */
 export interface Lease {
   readonly holder: string;
   readonly attempt: number;
@@ -59,40 +59,40 @@ export interface RuntimeRecord {
   readonly readyAt: Date | undefined;
   readonly endedAt: Date | undefined;
   readonly end: RuntimeEnd | undefined;
-  /** Undefined in a Pool that Tenants share. */
+  /** Undefined in a shared pool. */
   readonly tenantId: TenantId | undefined;
-  /** What it ran; undefined of one that ended before that was written down. */
+  /** What it ran; undefined in rows older than this column. */
   readonly pluginId: string | undefined;
   readonly identifier: string | undefined;
 }
 
-/** Why a Runtime ended: the closed list. */
+/** Why a runtime ended: the complete list. */
 export const RUNTIME_END_REASONS = [
-  /** The plugin ended by itself. */
+  /** The plugin ended on its own. */
   "crashed",
-  /** The kernel ended it for its memory. */
+  /** The kernel killed it for its memory. */
   "oom",
   /** Berth ended it because it did not pass its health checks. */
   "unhealthy",
   /** It ended, or stayed silent, before it was ready. */
   "start_failed",
-  /** Its start was given up for a reason that is not the plugin's. */
+  /** Its start was interrupted for a reason outside the plugin. */
   "start_interrupted",
-  /** Somebody ended or removed its Container at the Engine. */
+  /** Somebody stopped or removed its container at the engine. */
   "ended_outside",
-  /** The Engine ended it when it restarted. */
+  /** The engine stopped it when it restarted. */
   "engine_restarted",
-  /** Its Container had ended, or was gone, when a worker looked for it again. */
+  /** Its container had ended, or was gone, when a worker came back to it. */
   "lost",
-  /** Another one took its place. */
+  /** A new runtime took its place. */
   "replaced",
-  /** A call outlived its last deadline in it, so another one took its place. */
+  /** A call in it outlived its last deadline, so a new runtime took its place. */
   "retired",
-  /** No call came for as long as the operator chose. */
+  /** No call came for the time that the operator set. */
   "idle",
-  /** The Pool has fewer Runtimes again. */
+  /** The pool scaled in. */
   "scaled_in",
-  /** Nobody wanted it any more. */
+  /** It was no longer desired. */
   "stopped",
 ] as const;
 
@@ -113,12 +113,12 @@ export interface RuntimeAction {
   readonly delayMs?: number;
 }
 
-/** Of the Runtimes that serve a Pool: how many have taken the place of another one. */
+/** How many of the runtimes that serve a pool have replaced an earlier one. */
 export type Replaced = "none" | "some" | "all";
 
 /**
- * What has been replaced since then, by the newest Runtimes of the Pool, those that serve and those that did. One more
- * than there were has replaced none. Whoever asks later, after a crash, finds the same.
+ * How many serving runtimes have replaced an earlier one since then. An additional runtime replaces none. The answer
+ * depends on rows only, so it is the same after a crash.
  */
 export function replacedSince(runtimes: readonly RuntimeRecord[], since: Date): Replaced {
   const serving = runtimes.filter(({ state }) => state === "ready");

@@ -60,8 +60,8 @@ describe("a server's URL", () => {
   });
 
   test.each([
-    ["other://host", "does not read as such a URL"],
-    ["host:5432", "does not read as such a URL"],
+    ["other://host", "it is not such a URL"],
+    ["host:5432", "it is not such a URL"],
     ["some://me:s3cret/x@host/db", "host:port"],
     ["some://me:s3cret%zz@host/db", "its password is not percent-encoded"],
     ["some://me:s3cret@host:0/db", "host:port"],

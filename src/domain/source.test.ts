@@ -9,7 +9,7 @@ const URL_SOURCE = {
   sha256: "b".repeat(64),
 } as const;
 
-test("what an Installation keeps of its source is what the platform reads, and nothing secret", () => {
+test("an installation stores what the platform reads of its source, and nothing secret", () => {
   expect(sourceMeta({ type: "marketplace", identifier: IDENTIFIER })).toEqual({
     plugin_unique_identifier: IDENTIFIER,
   });
@@ -44,6 +44,6 @@ test.each([
   { ...URL_SOURCE, url: "file:///etc/passwd" },
   { ...URL_SOURCE, sha256: "b".repeat(63) },
   { type: "url", url: URL_SOURCE.url },
-])("%j is no source", (value) => {
+])("%j is not a source", (value) => {
   expect(Source.safeParse(value).success).toBe(false);
 });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { isFault } from "./fault.ts";
 import { parsePackageRef } from "./package-ref.ts";
 
-/** No control characters, no lone surrogates: it becomes a part of a URL and of a log line. */
+/** No control characters and no lone surrogates: the text becomes part of a URL and of a log line. */
 const PRINTABLE = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u;
 const REPOSITORY = /^[A-Za-z0-9][A-Za-z0-9-]{0,38}\/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
 
@@ -54,8 +54,8 @@ export type Source = z.infer<typeof Source>;
 export type SourceOf<T extends Source["type"]> = Extract<Source, { type: T }>;
 
 /**
- * What the Installation keeps of its source, in the platform's own words where it has some. The query of a URL stays
- * out: signed addresses carry their secret there.
+ * What the installation stores about its source, under the platform's own names where it has some. The query of a URL
+ * is left out: signed addresses carry their secret there.
  */
 export function sourceMeta(source: Source): Readonly<Record<string, unknown>> {
   switch (source.type) {
@@ -70,7 +70,7 @@ export function sourceMeta(source: Source): Readonly<Record<string, unknown>> {
   }
 }
 
-/** How people name it: in messages, events and logs. */
+/** The source in words, for messages, events and logs. */
 export function formatSource(source: Source): string {
   switch (source.type) {
     case "marketplace":
@@ -84,7 +84,7 @@ export function formatSource(source: Source): string {
   }
 }
 
-/** The address without what may be a secret in it. */
+/** The URL without its query, which may be a secret. */
 export function withoutQuery(url: string | URL): string {
   const { origin, pathname } = new URL(url);
   return `${origin}${pathname}`;

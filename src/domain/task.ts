@@ -7,7 +7,7 @@ export type TaskStep = (typeof TASK_STEPS)[number];
 export const TASK_ENDS = ["ready", "failed", "cancelled"] as const;
 export type TaskState = TaskStep | (typeof TASK_ENDS)[number];
 
-/** Work on one Installation. At most one of them is unfinished at a time. */
+/** Work on one installation. At most one of its tasks is unfinished at a time. */
 export const INSTALLATION_TASKS = [
   "install",
   "upgrade",
@@ -18,7 +18,7 @@ export const INSTALLATION_TASKS = [
   "limits",
   "uninstall",
 ] as const;
-/** Work on a whole Tenant, or on what is not an Installation yet. */
+/** Work on a whole tenant, or on something that is not an installation yet. */
 export const TENANT_TASKS = ["remove_tenant", "fetch", "bundle", "batch"] as const;
 
 export type Task = InstallationTask | TenantTask;
@@ -27,30 +27,30 @@ export type TaskKind = Task["kind"];
 export interface InstallationTask extends AnyTask {
   readonly kind: (typeof INSTALLATION_TASKS)[number];
   readonly installationId: InstallationId;
-  /** `author/name:version@checksum`: what the Installation is to have once the task is `ready`. */
+  /** `author/name:version@checksum`: what the installation has once the task is `ready`. */
   readonly identifier: string;
 }
 
 export interface TenantTask extends AnyTask {
   readonly kind: (typeof TENANT_TASKS)[number];
   readonly installationId: undefined;
-  /** Of the Package or bundle, where it was known when the task was accepted. */
+  /** Of the package or bundle, where it was known when the task was accepted. */
   readonly identifier: string | undefined;
 }
 
 interface AnyTask {
   readonly id: TaskId;
   readonly tenantId: TenantId;
-  /** The task that made this one and waits for it. */
+  /** The task that created this one and waits for it. */
   readonly parentId: TaskId | undefined;
-  /** What was asked for beside the identifier; its shape belongs to the kind. */
+  /** The request beside its identifier; its shape depends on the kind. */
   readonly input: Readonly<Record<string, unknown>>;
   readonly state: TaskState;
-  /** How it will end, once what it has made is undone. */
+  /** How it will end, once its changes are undone. */
   readonly ending: TaskEnding | undefined;
   /** Set when `state` is `failed` or `cancelled`. */
   readonly cause: FaultJson | undefined;
-  /** How often a worker has taken the task; fences what a stale worker would publish. */
+  /** How often a worker has claimed the task; fences the writes of a stale worker. */
   readonly attempt: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;

@@ -1,12 +1,12 @@
-/** What an operator lets one Tenant have. */
+/** What an operator lets one tenant use. */
 import { Fault } from "./fault.ts";
 
 export interface TenantQuotas {
-  /** Installations, whatever their state; undefined: any number. */
+  /** Number of installations in any state; undefined: any number. */
   readonly installationsMax: number | undefined;
-  /** Bytes that its running plugins may reserve together; undefined: no bound but the host's. */
+  /** Bytes that its running plugins may reserve together; undefined: bounded by the host only. */
   readonly memoryBytesMax: number | undefined;
-  /** Bytes that its plugins keep, and of the archives of packages that it uploaded. */
+  /** Bytes that its plugins store, plus the archives of packages that it uploaded. */
   readonly diskBytesMax: number | undefined;
   /** Calls of all its plugins that run or wait. */
   readonly callsMax: number | undefined;
@@ -19,7 +19,7 @@ export const NO_QUOTAS: TenantQuotas = Object.freeze({
   callsMax: undefined,
 });
 
-/** The operator's default holds where nothing was said of the Tenant. */
+/** The operator's default applies where the tenant has no quota of its own. */
 export function quotasInForce(own: TenantQuotas, defaults: TenantQuotas): TenantQuotas {
   return {
     installationsMax: own.installationsMax ?? defaults.installationsMax,
@@ -29,32 +29,32 @@ export function quotasInForce(own: TenantQuotas, defaults: TenantQuotas): Tenant
   };
 }
 
-/** What counts against them now, as rows tell. */
+/** What counts against the quotas now, according to the rows. */
 export interface TenantUsage {
   readonly installations: number;
-  /** What its running plugins reserve. Those of shared Pools are nobody's. */
+  /** What its running plugins reserve. Runtimes of shared pools count for no tenant. */
   readonly memoryBytes: number;
   readonly diskBytes: number;
 }
 
-/** How many calls of a Tenant one process lets in: its share of them, rounded up. */
+/** How many calls of a tenant one process accepts: its share of them, rounded up. */
 export interface CallsQuota {
   readonly callsMax: number;
   /** How many processes answer calls. */
   readonly processes: number;
 }
 
-/** Of one more Installation; undefined where it fits. */
+/** Checks one more installation; undefined where it fits. */
 export function refuseInstallation(max: number | undefined, used: number): Fault | undefined {
   if (max === undefined || used < max) return undefined;
   return new Fault(
     "quota_exceeded",
-    `The tenant may have ${max} installations, has ${used}, and asks for 1 more. Uninstall one, or ask the operator for more.`,
+    `The tenant's quota is ${max} installations, and it has ${used}. Uninstall one, or ask the operator for a higher quota.`,
     { details: { quota: "installations", max, used, asked: 1 } },
   );
 }
 
-/** Of one more start, or of more for what runs; undefined where it fits. */
+/** Checks one more start, or more memory for a running runtime; undefined where it fits. */
 export function refuseMemory(
   max: number | undefined,
   used: number,
@@ -63,32 +63,32 @@ export function refuseMemory(
   if (max === undefined || used + asked <= max) return undefined;
   return new Fault(
     "quota_memory",
-    `The tenant's running plugins may be granted ${mib(max)} of memory together, have ${mib(used)}, and this one asks for ` +
-      `${mib(asked)}${isMore ? " more" : ""}. It ${isMore ? "can have them" : "starts"} when others of the tenant have ` +
-      "stopped; the operator may raise the quota.",
+    `The tenant's memory quota is ${mib(max)}; its running plugins reserve ${mib(used)}, and this plugin asks for ` +
+      `${mib(asked)}${isMore ? " more" : ""}. It ${isMore ? "gets them" : "starts"} when other plugins of the tenant stop; ` +
+      "the operator can raise the quota.",
     { details: { quota: "memory_bytes", max, used, asked } },
   );
 }
 
-/** Of bytes that are to be kept beside what is; undefined where they fit. */
+/** Checks bytes to be stored in addition to those that are; undefined where they fit. */
 export function refuseDisk(max: number | undefined, used: number, asked: number): Fault | undefined {
   if (max === undefined || used + asked <= max) return undefined;
   return new Fault(
     "quota_disk",
-    `The tenant may keep ${max} bytes on disk, in its plugins' storage and its uploaded packages, keeps ${used}, and asks ` +
-      `for ${asked} more. Delete what its plugins store, or ask the operator for more.`,
+    `The tenant's disk quota is ${max} bytes; its plugins' storage and its uploaded packages use ${used}, and this needs ` +
+      `${asked} more. Delete what its plugins store, or ask the operator for a higher quota.`,
     { details: { quota: "disk_bytes", max, used, asked } },
   );
 }
 
-/** Of one more call; undefined where there is room for it. */
+/** Checks one more call; undefined where it fits. */
 export function refuseCall({ callsMax, processes }: CallsQuota, used: number): Fault | undefined {
   const max = Math.ceil(callsMax / processes);
   if (used < max) return undefined;
   const share = processes === 1 ? "" : ` (one process's share of ${callsMax} among ${processes})`;
   return new Fault(
     "quota_calls",
-    `The tenant may have ${max} calls in flight${share}, over all its plugins, and has ${used}.`,
+    `The tenant's quota is ${max} calls in flight over all its plugins${share}, and it has ${used}.`,
     {
       details: {
         ...{ quota: "calls", max, used, asked: 1 },

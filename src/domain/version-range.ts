@@ -6,10 +6,10 @@ const FROM_TO = new RegExp(`^(${NUMBER})-(${NUMBER})$`);
 const PLACES = /^(?:\d{1,4}|[xX])(?:\.(?:\d{1,4}|[xX])){2}$/;
 
 /**
- * Whether a version is in a range of a dependency: `1.2.3` is itself alone, `~1.2.3` goes below 1.3.0, `^1.2.3` below
- * 2.0.0 (`^0.2.3` below 0.3.0, `^0.0.3` below 0.0.4), `1.x.x` takes any number for an x, `1.0.0-2.0.0` holds both ends.
- * A version with a tag, `1.3.0-beta`, is in a range only where that names a tag of the same three numbers. False for
- * what is no range.
+ * Whether a version is in a range of a dependency: `1.2.3` is only itself, `~1.2.3` ends below 1.3.0, `^1.2.3` below
+ * 2.0.0 (`^0.2.3` below 0.3.0, `^0.0.3` below 0.0.4), an x in `1.x.x` stands for any number, `1.0.0-2.0.0` includes
+ * both ends. A version with a tag, `1.3.0-beta`, is in a range only where the range has a tag with the same three
+ * numbers. False where the text is not a range.
  */
 export function fitsVersion(range: string, version: string): boolean {
   if (EXACT.test(range)) return compareVersions(range, version) === 0;
@@ -25,7 +25,7 @@ export function fitsVersion(range: string, version: string): boolean {
   );
 }
 
-/** The first version beyond `~` or `^`. */
+/** The first version after a range with `~` or `^`. */
 function endOf(sign: string | undefined, lowest: string): string | undefined {
   const [major = 0, minor = 0, patch = 0] = numbersOf(lowest).split(".").map(Number);
   if (sign === "~") return `${major}.${minor + 1}.0`;

@@ -1,7 +1,7 @@
 /**
- * Versions of one plugin in order: negative where `a` is older. Numbers count as numbers, a missing one as 0; one with
- * a tag comes before the same without, and tags are compared piece by piece: `1.9.0 < 1.10.0-beta2 < 1.10.0-beta10 <
- * 1.10.0`.
+ * Compares versions of one plugin: negative where `a` is older. Numbers compare as numbers, a missing one as 0. A
+ * version with a tag comes before the same one without, and tags are compared piece by piece: `1.9.0 < 1.10.0-beta2 <
+ * 1.10.0-beta10 < 1.10.0`.
  */
 export function compareVersions(a: string, b: string): number {
   const [left, right] = [parse(a), parse(b)];
@@ -26,7 +26,7 @@ function compareLists(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** Runs of digits count as numbers and come before letters. */
+/** Runs of digits compare as numbers and come before letters. */
 function compareTags(a: string, b: string): number {
   const [left, right] = [pieces(a), pieces(b)];
   for (let at = 0; at < Math.max(left.length, right.length); at += 1) {

@@ -80,7 +80,7 @@ test.each<[string, unknown, SettingField, string | undefined]>([
   expect(ruleOf(value === undefined ? {} : { it: value }, [one])).toBe(rule);
 });
 
-test("64 settings are taken, declared or not, and 65 are too many", () => {
+test("64 settings are accepted, declared or not, and 65 are too many", () => {
   const many = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`s${i}`, i]));
   expect(ruleOf(many(64), [])).toBeUndefined();
   expect(ruleOf(many(65), [])).toBe("too many setting fields");

@@ -1,4 +1,4 @@
-/** The rules of settings, told in the words that the platform's daemon has for them. */
+/** The rules for settings, with their errors in the daemon's words. */
 import type { SettingField } from "../domain/endpoint.ts";
 import { Fault } from "../domain/fault.ts";
 import { isMap, type JsonMap } from "../domain/json.ts";
@@ -6,7 +6,7 @@ import { isMap, type JsonMap } from "../domain/json.ts";
 const SETTINGS_MAX = 64;
 
 interface Broken {
-  /** As the daemon says it. */
+  /** In the daemon's words. */
   readonly rule: string;
   readonly accepted: string;
 }
@@ -36,11 +36,11 @@ const isModel: Rule = (value, field) => {
   if (Object.hasOwn(BY_SCOPE, scope)) return holds(value, field, BY_SCOPE[scope] ?? []);
   return {
     rule: `setting ${name} is not a valid model config scope`,
-    accepted: `nothing: the plugin declares it with the scope ${scope}`,
+    accepted: `no value, because the plugin declares the unknown scope ${scope}`,
   };
 };
 
-/** What a model of that scope needs beside its name. */
+/** Members that a model of that scope needs beside its name. */
 const BY_SCOPE: Readonly<Record<string, readonly string[]>> = {
   all: [],
   llm: [],
@@ -52,7 +52,7 @@ const BY_SCOPE: Readonly<Record<string, readonly string[]>> = {
   vision: ["completion_params"],
 };
 
-/** Types that are not here accept anything. */
+/** Types that are missing here accept any value. */
 const BY_TYPE: Readonly<Record<string, Rule>> = {
   "text-input": isText,
   "secret-input": isText,
@@ -70,16 +70,16 @@ function holds(value: unknown, { name }: SettingField, keys: readonly string[]):
 }
 
 /**
- * Throws `invalid_input` for the first field that breaks its rule, in the order of the Declaration; the Fault's context
- * holds the daemon's own text as `rule`. Settings that are not declared are left alone. No value is told: it may be a
- * secret.
+ * Throws `invalid_input` for the first field that breaks its rule, in the order of the declaration; the fault's context
+ * has the daemon's own text as `rule`. Settings that are not declared are not checked. The fault never contains a
+ * value: it may be a secret.
  */
 export function checkSettings(settings: JsonMap, fields: readonly SettingField[]): void {
   const count = Object.keys(settings).length;
   if (count > SETTINGS_MAX)
     throw wrong("settings", {
       ...{ rule: "too many setting fields", accepted: `at most ${SETTINGS_MAX} settings` },
-      ...{ told: `has ${count} settings`, value: count },
+      ...{ problem: `has ${count} settings`, value: count },
     });
   for (const field of fields) {
     const value = Object.hasOwn(settings, field.name) ? settings[field.name] : undefined;
@@ -88,19 +88,19 @@ export function checkSettings(settings: JsonMap, fields: readonly SettingField[]
     if (isMissing && field.isRequired)
       throw wrong(at, {
         ...{ rule: `missing required setting: ${field.name}`, accepted: `a value of type ${field.type}` },
-        ...{ told: "is missing", value: null },
+        ...{ problem: "is missing", value: null },
       });
     if (isMissing) continue;
     const rule = Object.hasOwn(BY_TYPE, field.type) ? BY_TYPE[field.type] : undefined;
     const broken = rule?.(value, field);
     if (broken !== undefined)
-      throw wrong(at, { ...broken, told: `is ${kindOf(value)}`, value: kindOf(value) });
+      throw wrong(at, { ...broken, problem: `is ${kindOf(value)}`, value: kindOf(value) });
   }
 }
 
-function wrong(field: string, said: Broken & { readonly told: string; readonly value: unknown }): Fault {
-  const { rule, accepted, told, value } = said;
-  return new Fault("invalid_input", `${field} ${told}: ${rule}; accepted: ${accepted}.`, {
+function wrong(field: string, broken: Broken & { readonly problem: string; readonly value: unknown }): Fault {
+  const { rule, accepted, problem, value } = broken;
+  return new Fault("invalid_input", `${field} ${problem}: ${rule}; accepted: ${accepted}.`, {
     details: { field, value, accepted },
     context: { rule },
   });

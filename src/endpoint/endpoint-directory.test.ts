@@ -80,7 +80,7 @@ async function aDirectory(settings: Partial<EndpointDirectorySettings> = {}) {
   return { directory, rows, seen, fake, enabled };
 }
 
-test("a row is read once within a poll period, and anew after it", async () => {
+test("a row is read once within a poll period, and again after it", async () => {
   const { rows, seen, fake, enabled } = await aDirectory();
   expect(await Promise.all([enabled(), enabled()])).toEqual([true, true]);
   rows.set("hook1", aRecord("hook1", { enabled: false }));
@@ -92,7 +92,7 @@ test("a row is read once within a poll period, and anew after it", async () => {
   expect(seen.reads).toHaveLength(2);
 });
 
-test("a change made here counts at once and is told to others; one that is heard of counts at once too", async () => {
+test("a change made here takes effect at once and is published; a published one takes effect at once, too", async () => {
   const { directory, rows, seen, fake, enabled } = await aDirectory();
   expect(await enabled()).toBe(true);
   rows.set("hook1", aRecord("hook1", { enabled: false }));
@@ -104,7 +104,7 @@ test("a change made here counts at once and is told to others; one that is heard
   expect(await enabled()).toBeUndefined();
 });
 
-test("a reading that began before a change is not remembered after it", async () => {
+test("a read that began before a change is not cached after it", async () => {
   const { directory, rows, fake, enabled } = await aDirectory();
   const old = Promise.withResolvers<EndpointRecord | undefined>();
   fake.read = () => old.promise;
@@ -119,7 +119,7 @@ test("a reading that began before a change is not remembered after it", async ()
   expect(await enabled()).toBe(false);
 });
 
-test("while the database is away, or hangs, what is known stays in use, and what is not known is refused", async () => {
+test("while the database is unavailable or hangs, cached endpoints are served and unknown ones are refused", async () => {
   const { fake, enabled } = await aDirectory();
   expect(await enabled()).toBe(true);
   fake.read = () => Promise.reject(new Fault("store_unavailable", "away"));
@@ -134,7 +134,7 @@ test("while the database is away, or hangs, what is known stays in use, and what
   expect(await hanging).toBe(true);
 });
 
-test("an address that is nobody's is not remembered, and guesses take so many connections and no more", async () => {
+test("an unknown hook id is not cached, and guesses use a bounded number of connections", async () => {
   const { rows, fake, enabled } = await aDirectory();
   expect(await enabled("hook2")).toBeUndefined();
   rows.set("hook2", aRecord("hook2"));
@@ -155,7 +155,7 @@ test("an address that is nobody's is not remembered, and guesses take so many co
   expect(most).toBe(2);
 });
 
-test("no more rows are remembered than may be; the one that was used longest ago goes first", async () => {
+test("the cache is bounded and evicts the least recently used row", async () => {
   const { rows, seen, enabled } = await aDirectory();
   for (const hookId of ["hook2", "hook3", "hook4"]) rows.set(hookId, aRecord(hookId));
   for (const hookId of ["hook1", "hook2", "hook3", "hook1", "hook4", "hook1"]) await enabled(hookId);
@@ -164,7 +164,7 @@ test("no more rows are remembered than may be; the one that was used longest ago
   expect(seen.reads.at(-1)).toBe("hook2");
 });
 
-test("requests of one moment share an opening, and later ones open anew: nothing opened is kept", async () => {
+test("concurrent requests share a decryption, and later ones decrypt again: nothing decrypted is cached", async () => {
   const { directory, seen, fake } = await aDirectory();
   const { promise, resolve } = Promise.withResolvers<JsonMap>();
   fake.open = () => promise;
@@ -177,7 +177,7 @@ test("requests of one moment share an opening, and later ones open anew: nothing
   expect(seen.opened).toBe(2);
 });
 
-test("who leaves takes nobody along, and a failure is everybody's once", async () => {
+test("a caller that leaves affects no other, and all waiting callers get a failure once", async () => {
   const { directory, seen, fake } = await aDirectory();
   const { promise, reject } = Promise.withResolvers<JsonMap>();
   fake.open = () => promise;
@@ -194,7 +194,7 @@ test("who leaves takes nobody along, and a failure is everybody's once", async (
   expect(seen.opened).toBe(2);
 });
 
-test("an endpoint whose plugin is not installed is found, and opens nothing", async () => {
+test("an endpoint whose plugin is not installed is found, and its settings are not decrypted", async () => {
   const { directory, seen, fake } = await aDirectory();
   fake.installed = undefined;
   const found = await directory.find("hook1");

@@ -1,7 +1,7 @@
 /**
- * Endpoints by their address, for requests that come in under it. Rows are remembered for one poll period, sealed as they
- * are stored; a change made in this process counts at once, one made elsewhere when its news arrive, and after that period
- * at the latest. What is opened is kept nowhere: requests that come at the same moment share one opening.
+ * Endpoints by hook id, for requests to hooks. Rows are cached for one poll period, encrypted as they are stored. A
+ * change made in this process takes effect at once, one made elsewhere when its notice arrives, and after that period
+ * at the latest. Decrypted settings are not cached, but requests that come at the same moment share one decryption.
  */
 
 import { Fault, isFault } from "../domain/fault.ts";
@@ -17,22 +17,24 @@ import { Semaphore } from "../util/semaphore.ts";
 import { waitOrAbort } from "../util/wait.ts";
 import type { SecretKeeper } from "./secret-settings/secrets.ts";
 
-/** A topic of the queue: an Endpoint has changed. The message is its hook id. */
+/** A topic of the queue: an endpoint has changed. The message is its hook id. */
 const ENDPOINTS_TOPIC = "endpoints";
 
-/** What stands behind an address. */
+/** The endpoint of a hook id. */
 export interface FoundEndpoint {
   readonly endpoint: EndpointRecord;
   /** Its plugin, as far as this process knows; undefined where it is not installed. */
   readonly installed: InstalledPlugin | undefined;
-  /** Throws `installation_not_found` where the plugin, or its Endpoints, are gone; else what SecretKeeper throws. */
+  /** Throws `installation_not_found` where the plugin or its endpoints are gone; else what SecretKeeper throws. */
   openSettings(signal: AbortSignal): Promise<JsonMap>;
 }
 
 export interface EndpointDirectory extends AsyncDisposable {
-  /** Also one that is disabled, or whose plugin is not installed. Throws `store_unavailable` for one that is not known here. */
+  /**
+   * Also returns a disabled endpoint, or one whose plugin is missing. Throws `store_unavailable` if it is not cached.
+   */
   find(hookId: string): Promise<FoundEndpoint | undefined>;
-  /** What is known of it is read anew from now on, here; others are told. */
+  /** Drops what is cached of it, here and in other processes. */
   changed(hookId: string): void;
 }
 
@@ -47,17 +49,17 @@ export interface EndpointDirectoryOptions {
 }
 
 export interface EndpointDirectorySettings {
-  /** Rows older than that are read anew. */
+  /** Cached rows older than this are read again. */
   readonly endpointPollMs: number;
-  /** Rows that are remembered at most. */
+  /** Number of cached rows. */
   readonly endpointsMax: number;
-  /** Addresses that are not known, looked up at once: strangers' guesses must not take all connections. */
+  /** Lookups of unknown hook ids at the same time: guesses of strangers must not occupy all connections. */
   readonly lookupsMax: number;
-  /** How long a request waits for a newer row where there is an older one. */
+  /** How long a request waits for a newer row where an older one is cached. */
   readonly rereadTimeoutMs: number;
 }
 
-/** Resolves once it hears of changes. */
+/** Resolves once it is subscribed to changes. */
 export async function openEndpointDirectory(options: EndpointDirectoryOptions): Promise<EndpointDirectory> {
   const directory = new CachedEndpointDirectory(options);
   await directory.listen();
@@ -71,7 +73,7 @@ interface Entry {
 
 class CachedEndpointDirectory implements EndpointDirectory {
   readonly #options: EndpointDirectoryOptions;
-  /** The one that was used longest ago comes first. */
+  /** The least recently used comes first. */
   readonly #entries = new Map<string, Entry>();
   readonly #openings = new Map<string, Promise<JsonMap>>();
   readonly #lookups: Semaphore;
@@ -122,7 +124,7 @@ class CachedEndpointDirectory implements EndpointDirectory {
     return entry.reading;
   }
 
-  /** An address that is nobody's is not remembered: it may be somebody's at any moment, and guesses are endless. */
+  /** An unknown hook id is not cached: it may exist at any moment, and guesses are endless. */
   #keep(hookId: string, entry: Entry): void {
     const drop = () => {
       if (this.#entries.get(hookId) === entry) this.#entries.delete(hookId);
@@ -130,7 +132,7 @@ class CachedEndpointDirectory implements EndpointDirectory {
     entry.reading.then((row) => row === undefined && drop(), drop);
   }
 
-  /** While the database is away, what is known stays in use, as Installations do. */
+  /** While the database is unavailable, cached rows stay in use, as installations do. */
   async #readRow(
     hookId: string,
     before: Promise<EndpointRecord | undefined> | undefined,
@@ -155,7 +157,7 @@ class CachedEndpointDirectory implements EndpointDirectory {
   ): Promise<JsonMap> {
     const offer = installed?.catalog.endpoint;
     if (installed === undefined || offer === undefined)
-      throw new Fault("installation_not_found", `No plugin of the tenant answers this endpoint.`);
+      throw new Fault("installation_not_found", `No installed plugin of the tenant serves this endpoint.`);
     const key = `${endpoint.id} ${installed.catalog.identifier} ${endpoint.revision}`;
     const opening =
       this.#openings.get(key) ??

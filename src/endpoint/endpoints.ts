@@ -1,4 +1,6 @@
-/** What a Tenant does with its Endpoints. Settings are shown masked, always; what comes back masked stays what it is. */
+/**
+ * What a tenant does with its endpoints. Secrets are always shown masked, and one sent back masked is unchanged.
+ */
 import type { Actor } from "../domain/audit.ts";
 import {
   type EndpointId,
@@ -20,12 +22,12 @@ import type { EndpointDirectory } from "./endpoint-directory.ts";
 import { looksMasked, maskSettings, secretNames, unmaskSettings } from "./secret-settings/mask.ts";
 import type { SecretKeeper, SettingsOwner } from "./secret-settings/secrets.ts";
 
-/** An Endpoint as its Tenant may see it. */
+/** An endpoint as its tenant may see it. */
 export interface ShownEndpoint {
   readonly record: Omit<EndpointRecord, "settings" | "revision">;
-  /** Secrets are masked; those that cannot be opened are left out. Empty where the plugin is not installed. */
+  /** Secrets are masked; those that cannot be decrypted are left out. Empty where the plugin is not installed. */
   readonly settings: JsonMap;
-  /** What its plugin offers now; undefined where it is not installed, or offers no Endpoints any more. */
+  /** What its plugin offers now; undefined where it is not installed or no longer offers endpoints. */
   readonly offer: EndpointOffer | undefined;
   /** Why secrets are left out. */
   readonly cause: FaultJson | undefined;
@@ -33,7 +35,7 @@ export interface ShownEndpoint {
 
 export interface NewEndpointRequest {
   readonly tenantId: TenantId;
-  /** `author/name`, or the identifier of exactly the Package that the Tenant is to have. */
+  /** `author/name`, or the identifier of the package that the tenant must have installed. */
   readonly plugin: string;
   readonly userId: string;
   readonly name: string;
@@ -42,33 +44,33 @@ export interface NewEndpointRequest {
 }
 
 export interface EndpointUpdate extends EndpointAt {
-  /** Who asks, as the platform knows its users. */
+  /** The user who asks, as the platform knows its users. */
   readonly userId: string;
   readonly name?: string;
-  /** All of them. */
+  /** All settings, not only the changed ones. */
   readonly settings?: JsonMap;
   readonly by: Actor;
 }
 
 /**
- * Failures beside those of the Store: `endpoint_not_found`, `installation_not_found` where the plugin is not installed,
- * `permission_denied` and `operation_not_found` for one that may have, or has, no Endpoints, `invalid_input` for settings
- * against their rules, and what SecretKeeper throws.
+ * Faults beside those of the store: `endpoint_not_found`, `installation_not_found` where the plugin is not installed,
+ * `permission_denied` where it may not have endpoints, `operation_not_found` where it has none, `invalid_input` for
+ * settings that break their rules, and what SecretKeeper throws.
  */
 export interface Endpoints {
-  /** Nothing is left of one whose settings could not be sealed. */
+  /** Stores nothing where the secrets could not be encrypted. */
   create(request: NewEndpointRequest, signal: AbortSignal): Promise<ShownEndpoint>;
   get(at: EndpointAt, signal: AbortSignal): Promise<ShownEndpoint>;
-  /** One whose secrets cannot be opened spoils no list; a platform that does not answer does. */
+  /** An endpoint with unreadable secrets is still listed; a platform that does not answer fails the whole list. */
   list(filter: EndpointFilter, page: PageRequest, signal: AbortSignal): Promise<Page<ShownEndpoint>>;
   listPage(
     filter: EndpointFilter,
     page: { readonly number: number; readonly size: number },
     signal: AbortSignal,
   ): Promise<readonly ShownEndpoint[]>;
-  /** Two at the same time: the later one sees what the earlier one wrote. */
+  /** Of two concurrent updates, the later one sees what the earlier one wrote. */
   update(change: EndpointUpdate, signal: AbortSignal): Promise<ShownEndpoint>;
-  /** Repeated, it does nothing. */
+  /** Repeating it changes nothing. */
   setEnabled(change: EndpointAt & { readonly enabled: boolean; readonly by: Actor }): Promise<void>;
   remove(at: EndpointAt & { readonly by: Actor }): Promise<void>;
 }
@@ -131,7 +133,7 @@ async function update(
   signal: AbortSignal,
 ): Promise<ShownEndpoint> {
   const { store, directory } = deps;
-  // secrets that came back as they were shown: they stay, also where somebody else changes them at this moment
+  // secrets that were sent back masked: they keep their value, even where a concurrent update changes it
   const kept = new Set<string>();
   for (let tries = 1; tries <= UPDATE_TRIES; tries += 1) {
     const record = await getEndpoint(store, change);
@@ -141,12 +143,12 @@ async function update(
     await written.forget();
     return await shown(deps, written.record, signal);
   }
-  throw new Fault("conflict", `The endpoint ${change.id} is being changed by others all the time.`, {
+  throw new Fault("conflict", `Concurrent updates kept changing the endpoint ${change.id}; retry.`, {
     details: { field: "id", value: change.id },
   });
 }
 
-/** Undefined where somebody else has changed it meanwhile. */
+/** Undefined where a concurrent update came first. */
 async function updateOnce(
   { store, secrets }: EndpointsDeps,
   { userId, name, settings, by, kept }: EndpointUpdate & { readonly kept: Set<string> },
@@ -178,7 +180,7 @@ async function updateOnce(
   };
 }
 
-/** Secrets that cannot be opened any more may be given anew; but then none may come back as it was shown. */
+/** Secrets that can no longer be decrypted may be replaced, but only where none of them is sent back masked. */
 async function openCurrent(
   secrets: SecretKeeper,
   {
@@ -198,10 +200,10 @@ async function openCurrent(
   }
 }
 
-/** What the platform was asked to do, for a door that names it. */
+/** What the platform was asked to do, for the Dify door, which names it. */
 export type PlatformWork = "encrypt" | "decrypt" | "clear";
 
-/** Notes in a Fault's context what was being done when it happened. */
+/** Adds to a fault's context what was being done when it happened. */
 function said(work: PlatformWork): (error: unknown) => never {
   return (error) => {
     if (!isFault(error)) throw error;
@@ -226,7 +228,7 @@ async function shownAll(
   return all;
 }
 
-/** Of one list, the platform is asked about so many at a time. */
+/** Number of concurrent requests to the platform for one list. */
 const AT_ONCE = 8;
 
 async function shown(
@@ -275,7 +277,7 @@ async function getEndpoint(store: Rows, at: EndpointAt): Promise<EndpointRecord>
   return record;
 }
 
-/** The Installation of a plugin, or of exactly that Package; one that was never ready is none. */
+/** The installation of a plugin, or of exactly that package. One that was never ready counts as missing. */
 async function getInstalled(store: Rows, tenantId: TenantId, plugin: string): Promise<Installation> {
   const isIdentifier = plugin.includes("@");
   const { author, name } = isIdentifier ? parsePackageRef(plugin) : { author: "", name: "" };

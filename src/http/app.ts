@@ -1,11 +1,11 @@
-/** The native HTTP door, `/v1`: every route, the OpenAPI document, and what is answered where there is none. */
+/** All HTTP routes of a process with an API, its OpenAPI document, and the answer where no route matches. */
 import { createHooks } from "../endpoint/hooks/serve-hook.ts";
 import type { Log } from "../observe/log.ts";
 import { faultResponse } from "./answers/fault-response.ts";
 import { PingHub } from "./answers/sse.ts";
 import { BodyReader } from "./bodies/body-reader.ts";
 import { DifyDoor } from "./dify/door.ts";
-import { addHealthCheck, type Business } from "./dify/health-check.ts";
+import { addHealthCheck, type ServerLoad } from "./dify/health-check.ts";
 import { addDify } from "./dify/routes.ts";
 import { DoorLife } from "./door-life.ts";
 import { requestId } from "./env.ts";
@@ -57,18 +57,18 @@ import { addImportPackage } from "./routes/transfer/import.ts";
 import { addTrust } from "./routes/trust/routes.ts";
 
 export interface HttpApp extends Disposable {
-  /** What there is, and who may use it: the table that authorisation and the document are made from. */
+  /** Routes and who may use them: the table behind authorisation and the OpenAPI document. */
   readonly routes: Pick<Routes, "table" | "served">;
-  /** The same for the door of platforms that know the daemon; empty in a process without an API. */
+  /** The same for the Dify door; empty in a process without an API. */
   readonly dify: Pick<DifyDoor, "table">;
   fetch(request: Request, env?: unknown): Promise<Response> | Response;
-  /** Told once by the listener: what this process is busy with. */
-  watch?(business: Business): void;
-  /** `/health/ready` says 503 from now on; everything else goes on. */
+  /** Called once by the listener, with the counts of open connections and requests. */
+  watch?(load: ServerLoad): void;
+  /** From now on `/health/ready` answers 503; nothing else changes. */
   makeUnready(): void;
-  /** Streams of control routes end with an `error` event, `shutting_down`: by themselves they might not. */
+  /** Ends streams of control routes with an `error` event, `shutting_down`: they might never end otherwise. */
   endStreams(): void;
-  /** What is still under way ends with `shutting_down`: calls with their terminal event, other requests with 503. */
+  /** Ends what is still under way with `shutting_down`: calls with their terminal event, other requests with 503. */
   [Symbol.dispose](): void;
 }
 
@@ -93,8 +93,8 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     settings,
   });
   addMetrics(options.metrics, (path, handler) => dify.on({ method: "GET", path, gate: "open" }, handler));
-  const business = createBusiness(options);
-  if (settings.dify.key !== undefined) addHealthCheck(dify, business);
+  const load = createLoad(options);
+  if (settings.dify.key !== undefined) addHealthCheck(dify, load);
   addDify(dify, { ...options, pings, bodies });
   routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
   routes.finish();
@@ -102,7 +102,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
     routes,
     dify,
     fetch: (request, env) => refuseUnstorable(request, dify, log) ?? routes.app.fetch(request, env ?? {}),
-    watch: business.watch,
+    watch: load.watch,
     makeUnready: () => life.makeUnready(),
     endStreams: () => life.endStreams(),
     [Symbol.dispose]() {
@@ -114,7 +114,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   };
 }
 
-/** Before any route: none has a use for it, and each would have to look. The rest of a hook's address is its plugin's. */
+/** Refuses before any route an address that no database can store. Of a hook's address only the hook id is checked. */
 function refuseUnstorable({ url, headers, method }: Request, dify: DifyDoor, log: Log): Response | undefined {
   if (!url.includes("%")) return undefined;
   const target = url.slice(url.indexOf("/", url.indexOf("://") + 3));
@@ -126,21 +126,21 @@ function refuseUnstorable({ url, headers, method }: Request, dify: DifyDoor, log
   return dify.refusePath(target, fault, id) ?? faultResponse(fault, id);
 }
 
-/** What the process is busy with, for those who ask without a key; nothing before there is a listener. */
-function createBusiness({ invoker, metrics, settings }: HttpAppOptions) {
-  let watched: Business | undefined;
+/** Open calls and requests of this process, for `/metrics` and `/health/check`; zero before the listener starts. */
+function createLoad({ invoker, metrics, settings }: HttpAppOptions) {
+  let watched: ServerLoad | undefined;
   const calls = () => invoker.openSessions;
-  metrics?.gauge("berth_calls_open", "Calls of plugins that have a place or wait for one", calls);
+  metrics?.gauge("berth_calls_open", "Calls of plugins that run or wait", calls);
   metrics?.gauge("berth_http_requests_open", "Requests under way", () => watched?.requests ?? 0);
   return {
-    ...{ calls, version: settings.version, business: () => watched },
-    watch(business: Business) {
-      watched = business;
+    ...{ calls, version: settings.version, load: () => watched },
+    watch(load: ServerLoad) {
+      watched = load;
     },
   };
 }
 
-/** The native API's routes, in the order in which they are looked for. */
+/** The native API's routes, in the order in which they are matched. */
 function addNative(
   routes: Routes,
   options: HttpAppOptions & {
@@ -151,7 +151,7 @@ function addNative(
 ): void {
   addUploadPackage(routes, options);
   addListPackages(routes, options);
-  // before the route of a package itself, which takes any number of slashes
+  // before the route of a package itself, which matches any number of slashes
   addPackageAsset(routes, options);
   addPackageReadme(routes, options);
   addPackagePrivacy(routes, options);
@@ -203,7 +203,7 @@ function describe({ app }: Routes, version: string): object {
   app.openAPIRegistry.registerComponent("securitySchemes", "key", {
     type: "http",
     scheme: "bearer",
-    description: "The admin key, or a key made over /v1/keys",
+    description: "The admin key, or a key created over /v1/keys",
   });
   return app.getOpenAPI31Document({
     openapi: "3.1.0",
@@ -211,7 +211,7 @@ function describe({ app }: Routes, version: string): object {
       title: "Berth",
       version,
       description:
-        "Every refusal of input names the field, its value and what is accepted. `/v1` only grows.",
+        "An error about input names the field, its value and what is accepted. `/v1` only gets additions.",
     },
   });
 }

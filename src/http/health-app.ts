@@ -14,7 +14,7 @@ import {
 export interface HealthAppOptions {
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;
-  /** Undefined: there are none to be asked for. */
+  /** Undefined: metrics are off. */
   readonly metrics: Metrics | undefined;
   readonly log: Log;
   readonly settings: {
@@ -24,7 +24,7 @@ export interface HealthAppOptions {
   };
 }
 
-/** The door of a process without an API: `/health`, `/health/ready` and the metrics, no key opens anything else. */
+/** The HTTP door of a worker: `/health`, `/health/ready` and the metrics. There is nothing else, and no key. */
 export function createHealthApp({ parts, processes, metrics, log, settings }: HealthAppOptions): HttpApp {
   const keyring = { find: () => undefined };
   const life = new DoorLife();

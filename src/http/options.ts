@@ -1,4 +1,4 @@
-/** What the HTTP doors are made of: their use cases and settings. */
+/** The use cases and settings of the HTTP doors. */
 import type { EgressPolicy } from "../domain/egress.ts";
 import type { LimitsPolicy } from "../domain/limits.ts";
 import type { EndpointDirectory } from "../endpoint/endpoint-directory.ts";
@@ -30,19 +30,19 @@ import type { InvokeSettings } from "./routes/invocations/invoke.ts";
 
 export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings, BodySettings {
   readonly version: string;
-  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
+  /** The operator's platform version; packages that need a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;
-  /** Of a package, and of what it unpacks to. */
+  /** Bytes of a package, packed or unpacked. */
   readonly packageBytesMax: number;
-  /** JSON bodies of control routes at most. */
+  /** Bytes of JSON bodies of control routes. */
   readonly jsonBytesMax: number;
-  /** A comment line goes out on quiet streams this often. */
+  /** How often a comment line is sent on quiet streams. */
   readonly pingMs: number;
-  /** What `/health/ready` waits for each part. */
+  /** How long `/health/ready` waits for each part. */
   readonly healthTimeoutMs: number;
-  /** From a whole request to its answer, on routes that do not stream. */
+  /** From the complete request to its answer, on routes that do not stream. */
   readonly answerTimeoutMs: number;
-  /** The same for exports and imports, which move whole images. */
+  /** The same for exports and imports, which transfer whole images. */
   readonly transferTimeoutMs: number;
   readonly dify: Pick<DifyDoorSettings, "key" | "adminKey">;
 }
@@ -69,12 +69,12 @@ export interface HttpAppOptions {
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
   readonly limitsPolicy: LimitsPolicy;
-  /** The most that an Installation may reach. */
+  /** The most that any installation may reach. */
   readonly egressCeiling: EgressPolicy;
   /** What must answer for the process to be ready. */
   readonly parts: HealthParts;
   readonly processes: ProcessCounts;
-  /** Undefined: there are none to be asked for. */
+  /** Undefined: metrics are off. */
   readonly metrics: Metrics | undefined;
   readonly log: Log;
   readonly settings: HttpAppSettings;

@@ -1,6 +1,6 @@
 /**
- * How a Route is declared: what it is called, who may use it, what it takes. One declaration drives the routing, the
- * checks before the handler, and the OpenAPI document, so that they cannot disagree.
+ * How a route is declared: its name, who may use it, its input. One declaration drives the routing, the checks before
+ * the handler, and the OpenAPI document, so that they cannot disagree.
  */
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
@@ -22,9 +22,9 @@ import { FaultBodySchema } from "./schemas.ts";
 
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** As OpenAPI writes it: `/v1/keys/{id}`. */
+  /** In OpenAPI's syntax: `/v1/keys/{id}`. */
   readonly path: string;
-  /** As Hono matches it, where a parameter may hold slashes. */
+  /** In Hono's syntax, where a parameter may contain slashes. */
   readonly pattern?: string;
   readonly tag: string;
   readonly summary: string;
@@ -33,15 +33,15 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly query?: Q;
   /** A JSON body. */
   readonly body?: B;
-  /** For the document only: a body that the handler reads by itself, by its content type. */
+  /** For the document only: the content type of a body that the handler reads itself. */
   readonly rawBody?: string;
-  /** In place of the settings' time from a whole request to its answer. */
+  /** Replaces the setting for the time from a complete request to its answer. */
   readonly answerTimeoutMs?: number;
   readonly answers: Readonly<Record<number, RouteAnswer>>;
   readonly faults?: readonly FaultCode[];
 }
 
-/** One row of the table that authorisation and the OpenAPI document are made from. */
+/** One row of the table behind authorisation and the OpenAPI document. */
 export interface RouteRow {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
   readonly path: string;
@@ -58,16 +58,16 @@ export interface RouteInput<P, Q, B> {
   readonly params: P;
   readonly query: Q;
   readonly body: B;
-  /** The operator stands in on public routes, where nobody is asked for a key. */
+  /** On public routes, which need no key, a principal without any rights. */
   readonly principal: Principal;
-  /** The same for the audit. */
+  /** The same principal, for audit events. */
   readonly by: Actor;
   readonly requestId: string;
   readonly request: Request;
   readonly header: (name: string) => string | undefined;
-  /** Aborts when the caller leaves, the answer takes too long, or the process stops and cannot wait any longer. */
+  /** Aborts when the caller leaves, the answer is late, or the process stops and its grace period is over. */
   readonly signal: AbortSignal;
-  /** For streams without an end of their own: aborts when the caller leaves or the process begins to stop. */
+  /** For endless streams: aborts when the caller leaves or the process begins to stop. */
   readonly streamSignal: AbortSignal;
   readonly context: Context<HttpEnv>;
 }
@@ -77,11 +77,11 @@ export interface RoutesOptions {
   readonly log: Log;
   readonly life: DoorLife;
   readonly settings: { readonly jsonBytesMax: number; readonly answerTimeoutMs: number };
-  /** Another door's answer to a path that is nobody's, where it is this door's to answer. */
+  /** The Dify door's answer to an unknown path; undefined where the path is not the daemon's. */
   readonly notFound?: (c: Context<HttpEnv>) => Response | undefined;
 }
 
-/** What the log says of a request beside its answer. */
+/** What the log records of a request beside its answer. */
 interface Seen {
   keyId: string | undefined;
   code: FaultCode | undefined;
@@ -106,7 +106,10 @@ export class Routes {
     this.app.notFound((c) => {
       const elsewhere = options.notFound?.(c);
       if (elsewhere !== undefined) return elsewhere;
-      const fault = new Fault("not_found", `There is no ${c.req.path}; /openapi.json lists what there is.`);
+      const fault = new Fault(
+        "not_found",
+        `There is no route ${c.req.path}; /openapi.json lists all routes.`,
+      );
       return faultResponse(fault, requestId(c.req.header("x-request-id")));
     });
     this.app.onError((error, c) => this.#refuse(c, requestId(c.req.header("x-request-id")), error));
@@ -136,27 +139,27 @@ export class Routes {
     });
   }
 
-  /** A handler without any checks; it answers and logs by itself. */
+  /** Adds a handler without any checks; it answers and logs by itself. */
   on(method: string, pattern: string, handler: (c: Context<HttpEnv>) => Promise<Response> | Response): void {
     this.app.on(method.toUpperCase(), pattern, handler);
     this.#methods.set(pattern, [...(this.#methods.get(pattern) ?? []), method.toUpperCase()]);
   }
 
-  /** Every route that is documented, and so every one that `add` made. */
+  /** Every documented route, which includes every route that `add` made. */
   get table(): readonly RouteRow[] {
     return this.#table;
   }
 
-  /** Every pattern that is served, as Hono matches it, with its methods. */
+  /** Every served pattern in Hono's syntax, with its methods. */
   get served(): ReadonlyMap<string, readonly string[]> {
     return this.#methods;
   }
 
-  /** Known paths answer other methods with `method_not_allowed`. To be called after the last route. */
+  /** Makes known paths answer other methods with `method_not_allowed`. Must be called after the last route. */
   finish(): void {
     for (const [pattern, methods] of this.#methods) {
       this.app.all(pattern, (c) => {
-        const fault = new Fault("method_not_allowed", `${c.req.method} is not possible here.`, {
+        const fault = new Fault("method_not_allowed", `The method ${c.req.method} is not allowed here.`, {
           details: { field: "method", value: c.req.method, accepted: methods },
         });
         const answer = faultResponse(fault, requestId(c.req.header("x-request-id")));
@@ -227,7 +230,7 @@ export class Routes {
 
   #refuse(c: Context<HttpEnv>, id: string, error: unknown): Response {
     const fault = toFault(error);
-    // the wide event names the code; what is not the caller's fault needs its cause as well
+    // the wide event has the code; an error that is not the caller's needs its cause in the log as well
     if (fault.rule.status >= 500) {
       this.options.log[fault.rule.log]({
         op: "http.failure",
@@ -303,7 +306,7 @@ function accessFaults({ access, path }: { access: Access; path: string }): reado
     : ["unauthorized", "forbidden"];
 }
 
-/** For people: the document's security schemes cannot say whose key it must be. */
+/** In words, because the document's security schemes cannot say whose key it must be. */
 function accessText(access: Access): string {
   if (access === "public") return "Needs no key.";
   if (access === "admin") return "Needs the admin key.";

@@ -1,4 +1,4 @@
-/** What the routes answer with, for the OpenAPI document, and how records become it. */
+/** The schemas of answers, for the OpenAPI document, and the JSON of records. */
 import { z } from "@hono/zod-openapi";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
@@ -37,8 +37,8 @@ export const LimitsSchema = z
     pids_max: z.int(),
     concurrency_max: z.int(),
     timeout_ms: z.int(),
-    replicas_min: z.int().meta({ description: "Containers that it always has" }),
-    replicas_max: z.int().meta({ description: "Containers that it may have while it is busy" }),
+    replicas_min: z.int().meta({ description: "Containers that always run" }),
+    replicas_max: z.int().meta({ description: "Containers that may run under load" }),
   })
   .openapi("Limits");
 
@@ -75,7 +75,7 @@ export const PackageSchema = z
     minimum_dify_version: z.string().nullable(),
     dependencies: z
       .array(z.object({ type: z.string(), value: z.string() }))
-      .meta({ description: "Other plugins, which are installed before it" }),
+      .meta({ description: "Other plugins that are installed before it" }),
     warnings: z.array(z.string()),
     limits_asked: LimitsAskedSchema,
     created_at: Time,
@@ -93,19 +93,19 @@ export const TaskSchema = z
     id: z.string(),
     kind: z.enum([...INSTALLATION_TASKS, ...TENANT_TASKS]),
     tenant_id: z.string(),
-    installation_id: z.string().nullable().meta({ description: "Null in a task on the whole tenant" }),
-    parent_id: z.string().nullable().meta({ description: "The task that made this one and waits for it" }),
+    installation_id: z.string().nullable().meta({ description: "Null for a task on the whole tenant" }),
+    parent_id: z.string().nullable().meta({ description: "The task that created this one and waits for it" }),
     identifier: z.string().nullable(),
     state: z.string(),
     ending: z
       .enum(["failed", "cancelled"])
       .nullable()
-      .meta({ description: "How it will end once what it made is undone; null where that is open, or done" }),
+      .meta({ description: "How it will end, once its changes are undone; null otherwise" }),
     cause: FaultJsonSchema.nullable(),
     attempt: z.int(),
     applied: LimitsAppliedSchema.nullable().meta({
       description:
-        "How changed limits come into force: the plan, and once it is `ready` what was done. Null in others",
+        "How changed limits take effect: the plan, and once it is `ready` what was done. Null for other tasks",
     }),
     created_at: Time,
     updated_at: Time,
@@ -114,7 +114,7 @@ export const TaskSchema = z
   .openapi("Task");
 
 export const TaskDetailSchema = TaskSchema.extend({
-  children: z.array(TaskSchema).meta({ description: "The tasks below it, oldest first" }),
+  children: z.array(TaskSchema).meta({ description: "Its child tasks, oldest first" }),
 }).openapi("TaskDetail");
 
 export const InstallationSchema = z
@@ -135,7 +135,7 @@ export const InstallationSchema = z
       .record(z.string(), z.unknown())
       .meta({ description: "Where in the source: identifier, repository and release, or URL" }),
     warnings: z.array(z.string()),
-    trust: TrustSchema.nullable().meta({ description: "Null until it was decided" }),
+    trust: TrustSchema.nullable().meta({ description: "Null until it is decided" }),
     created_at: Time,
     updated_at: Time,
   })
@@ -145,7 +145,7 @@ export const AcceptedSchema = z
   .object({ installation: InstallationSchema, task: TaskSchema, created: z.boolean() })
   .openapi("Accepted");
 
-/** Of a request to install: what has to be fetched first is no Installation yet. */
+/** For a request to install: a package that must be fetched first is not an installation yet. */
 export const InstallAcceptedSchema = z
   .object({ installation: InstallationSchema.nullable(), task: TaskSchema, created: z.boolean() })
   .openapi("InstallAccepted");
@@ -160,12 +160,12 @@ export const KeySchema = z
     state: z.enum(["valid", "expired", "revoked"]),
     created_at: Time,
     expires_at: Time.nullable(),
-    last_used_at: Time.nullable().meta({ description: "To the minute or so" }),
+    last_used_at: Time.nullable().meta({ description: "Accurate to about a minute" }),
     revoked_at: Time.nullable(),
   })
   .openapi("Key");
 
-/** A list with a cursor for what follows. */
+/** A page of a list, with the cursor of the next page. */
 export function listOf<T extends z.ZodType>(item: T) {
   return z.object({ items: z.array(item), next_cursor: z.string().nullable() });
 }
@@ -205,7 +205,7 @@ function limitsAskedJson(asked: Package["limitsAsked"]): z.input<typeof LimitsAs
 }
 
 export interface PlatformSettings {
-  /** The operator's platform; packages that ask for a newer one are shown with a warning. */
+  /** The operator's platform version; packages that need a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;
 }
 
@@ -250,7 +250,7 @@ export function taskJson(task: Task): z.input<typeof TaskSchema> {
   };
 }
 
-/** What did not come to be is not shown. */
+/** Null for a task whose changes were not made. */
 function appliedJson({ state, input }: Task): z.input<typeof LimitsAppliedSchema> | null {
   const applied = readApplied(input["limitsApplied"]);
   if (applied === undefined || state === "failed" || state === "cancelled") return null;

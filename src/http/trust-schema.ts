@@ -13,16 +13,16 @@ export const TrustSchema = z
     identifier: z.string(),
     verdict: z
       .enum(TRUST_VERDICTS)
-      .meta({ description: "`unjudged`: signed, and no key is trusted that could tell by whom" }),
+      .meta({ description: "`unjudged`: signed, but no trusted key could verify it" }),
     policy: z.enum(SIGNATURE_POLICIES),
     policy_from: z.enum(["instance", "tenant", "request"]),
     key_id: z.string().nullable(),
     key_name: z.string().nullable(),
     category: z.enum(SIGNATURE_CATEGORIES).nullable(),
-    signed_at: Time.nullable().meta({ description: "As the signer says" }),
+    signed_at: Time.nullable().meta({ description: "As the signer states it" }),
     decided_at: Time,
   })
-  .openapi("Trust", { description: "What was decided about a package's signature." });
+  .openapi("Trust", { description: "The decision on a package's signature." });
 
 export function trustJson(decision: TrustDecision): z.input<typeof TrustSchema> {
   return {

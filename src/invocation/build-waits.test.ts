@@ -50,7 +50,7 @@ function directory(place: { place: number; of: number } | undefined) {
 const BUILDING = { code: "plugin_not_ready", details: { state: "building", place: 3, of: 12 } };
 
 describe("a call to what is not built yet", () => {
-  test("moves it to the front, and goes on as soon as it is ready", async () => {
+  test("moves it to the front, and continues as soon as it is ready", async () => {
     const { wait, become, waiting, asked, listeners } = directory({ place: 3, of: 12 });
     const call = wait(60_000);
     await waiting(1);
@@ -62,7 +62,7 @@ describe("a call to what is not built yet", () => {
     expect(listeners.size).toBe(0);
   });
 
-  test("goes on where it failed, or is gone", async () => {
+  test("continues where it failed or was removed", async () => {
     for (const found of [plugin("failed"), undefined]) {
       const { wait, become, waiting } = directory({ place: 1, of: 1 });
       const call = wait(60_000);
@@ -72,16 +72,16 @@ describe("a call to what is not built yet", () => {
     }
   });
 
-  test("says its place when its time is over", async () => {
+  test("reports its place when its time is over", async () => {
     const { wait, listeners } = directory({ place: 3, of: 12 });
     await expect(wait(1)).rejects.toMatchObject({
       ...BUILDING,
-      message: "acme/a is building: place 3 of 12 in the queue.",
+      message: "acme/a is being built: place 3 of 12 in the queue.",
     });
     expect(listeners.size).toBe(0);
   });
 
-  test("says its place at once where too many wait already, and not when those have left", async () => {
+  test("reports its place at once where too many calls wait, and waits again when those have left", async () => {
     const { wait, waiting } = directory({ place: 3, of: 12 });
     const leaving = new AbortController();
     const calls = [wait(60_000, leaving.signal), wait(60_000, leaving.signal)];
@@ -92,7 +92,7 @@ describe("a call to what is not built yet", () => {
     await expect(wait(1)).rejects.toMatchObject(BUILDING);
   });
 
-  test("waits for nothing where an ordinary install is under way", async () => {
+  test("does not wait for an ordinary install", async () => {
     const { wait } = directory(undefined);
     expect((await wait(60_000))?.installation.state).toBe("installing");
   });

@@ -1,4 +1,4 @@
-/** A call to what an earlier daemon had installed waits, within its own deadline, for the image that is being built. */
+/** Lets a call to a plugin of an earlier daemon wait, within its own deadline, for the image that is being built. */
 import { Fault } from "../domain/fault.ts";
 import type { InvocationRequest } from "../domain/invocation.ts";
 import type { Clock } from "../util/clock.ts";
@@ -11,7 +11,7 @@ export interface BuildWaitsDeps {
   readonly installations: Pick<InstallationDirectory, "find" | "onChange">;
   readonly buildPriority: BuildPriority;
   readonly clock: Clock;
-  /** Calls that wait for one Installation at most; any other is told at once where it stands. */
+  /** Calls that may wait for one installation; further ones are refused at once with its place in the queue. */
   readonly waitersMax: number;
 }
 
@@ -24,9 +24,9 @@ export class BuildWaits {
   }
 
   /**
-   * Resolves with the plugin as soon as it is not `installing` any more (undefined: it is gone), and at once where it is
-   * none of those that were taken over. Throws `plugin_not_ready` with `state: "building"`, place and number when
-   * `timeoutMs` have passed, and the signal's reason.
+   * Resolves with the plugin as soon as it is no longer `installing` (undefined: it was removed), and at once where it
+   * was not taken over from a daemon. Throws `plugin_not_ready` with `state: "building"`, place and number after
+   * `timeoutMs`, and the signal's reason.
    */
   async wait(
     plugin: InstalledPlugin,
@@ -59,7 +59,7 @@ export class BuildWaits {
     throw building(plugin, (await this.#raise(plugin)) ?? place);
   }
 
-  /** Without the Store nobody knows: then it is as any other that is being installed. */
+  /** Without the store nobody knows the place: the plugin then counts as any other that is being installed. */
   async #raise({ installation: { id, state } }: InstalledPlugin) {
     if (state !== "installing") return undefined;
     return await this.#deps.buildPriority.raise(id).catch(() => undefined);
@@ -70,7 +70,7 @@ function building(
   { installation: { pluginId } }: InstalledPlugin,
   { place, of }: { place: number; of: number },
 ): Fault {
-  return new Fault("plugin_not_ready", `${pluginId} is building: place ${place} of ${of} in the queue.`, {
+  return new Fault("plugin_not_ready", `${pluginId} is being built: place ${place} of ${of} in the queue.`, {
     details: { state: "building", place, of },
   });
 }

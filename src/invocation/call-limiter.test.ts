@@ -7,19 +7,19 @@ function enterAll(limiter: CallLimiter): number {
   return entered;
 }
 
-describe("a breaker among several processes", () => {
+describe("a call limiter shared by several processes", () => {
   it.each([
     { granted: 10, processes: 1, share: 10 },
     { granted: 10, processes: 2, share: 5 },
     { granted: 10, processes: 3, share: 4 },
     { granted: 1, processes: 4, share: 1 },
-  ])("lets in $share of $granted calls where $processes answer them", ({ granted, processes, share }) => {
+  ])("admits $share of $granted calls where $processes answer them", ({ granted, processes, share }) => {
     const limiter = new CallLimiter({ limit: { granted, processes }, queueMax: 1 });
     expect(enterAll(limiter)).toBe(share);
     expect(limiter.inFlightMax).toBe(share);
   });
 
-  it("lets waiting calls in at once when another process has gone, and drains down when one has come", () => {
+  it("admits waiting calls at once when a process leaves, and shrinks gradually when one joins", () => {
     const limiter = new CallLimiter({ limit: { granted: 4, processes: 2 }, queueMax: 10 });
     expect(enterAll(limiter)).toBe(2);
     let granted = 0;
@@ -34,7 +34,7 @@ describe("a breaker among several processes", () => {
     expect([granted, limiter.inFlight]).toEqual([3, 2]);
   });
 
-  it("says in its refusal what is shared among how many, and nothing of it where nobody else is", () => {
+  it("names in its refusal the shared limit and the processes, but not where it is alone", () => {
     const shared = new CallLimiter({ limit: { granted: 5, processes: 2 }, queueMax: 0 });
     enterAll(shared);
     expect(shared.busy()).toMatchObject({

@@ -1,15 +1,15 @@
 import { Fault } from "../domain/fault.ts";
 
 export interface CallLimit {
-  /** What the Installation is granted, over all processes. */
+  /** What the installation is granted, over all processes. */
   readonly granted: number;
-  /** How many processes answer calls: each lets in its share, rounded up. */
+  /** How many processes answer calls: each admits its share, rounded up. */
   readonly processes: number;
 }
 
 /**
- * How many Invocations of one Installation run at once in this process, and the queue before them. Entering is
- * synchronous while there is room. Places are handed on in the order of asking.
+ * Bounds the calls of one installation that run at once in this process, and queues the next ones. Entering is
+ * synchronous while there is room. The queue is first in, first out.
  */
 export class CallLimiter {
   #inFlight = 0;
@@ -31,23 +31,25 @@ export class CallLimiter {
     return Math.ceil(this.#limit.granted / this.#limit.processes);
   }
 
-  /** A higher share lets waiting ones in at once; a lower one takes effect as places are given back. */
+  /** A higher share admits waiting calls at once; a lower one takes effect as running calls leave. */
   setLimit(limit: CallLimit): void {
     this.#limit = limit;
     this.#grant();
   }
 
-  /** Takes a place if one is free and nobody waits. */
+  /** Takes a place if one is free and no call waits. */
   tryEnter(): boolean {
     if (this.#inFlight >= this.inFlightMax || this.#waiting.size > 0) return false;
     this.#inFlight++;
     return true;
   }
 
-  /** Calls `granted` once, with the place taken. The answer leaves the queue instead. Throws `busy` when it is full. */
+  /**
+   * Calls `granted` once it has taken a place. The returned function leaves the queue. Throws `busy` when it is full.
+   */
   wait(granted: () => void): () => void {
     if (this.#waiting.size >= this.#queueMax) throw this.busy();
-    // a wrapper of its own, so that the same function may wait twice
+    // a wrapper of its own, so that the same function can wait twice
     const waiter = () => granted();
     this.#waiting.add(waiter);
     return () => this.#waiting.delete(waiter);
@@ -58,7 +60,7 @@ export class CallLimiter {
     this.#grant();
   }
 
-  /** The refusal, with both numbers; where the limit is shared among processes, with what is shared by how many. */
+  /** The refusal, with both numbers; where processes share the limit, also with the limit and their number. */
   busy(waitedMs?: number): Fault {
     const { granted, processes } = this.#limit;
     const calls = `${this.#inFlight} of ${this.inFlightMax} calls in flight`;

@@ -1,8 +1,8 @@
-/** What plugins may ask of the host: which permission each type needs, and the operation that serves it. */
+/** What plugins may ask of the host: the permission that each type needs, and what serves it. */
 import type { PluginPermission } from "./plugin-catalog.ts";
 
 export interface HostCallRule {
-  /** What the manifest must say, for the refusal. */
+  /** What the manifest must declare, for the error message. */
   readonly permission: string;
   readonly allows: (permission: PluginPermission) => boolean;
   readonly servedBy:
@@ -62,7 +62,9 @@ export const HOST_CALLS: Readonly<Record<string, HostCallRule>> = {
   upload_file: { permission: "none", allows: () => true, servedBy: platform },
 };
 
-/** The plugin's request in the words of the operation that serves it; keys that the other side does not know are left out. */
+/**
+ * The plugin's request as fields of the operation that serves it; keys that the operation does not know are left out.
+ */
 export function operationFields(
   type: "tool" | "model",
   request: HostCallRequest,

@@ -1,7 +1,7 @@
 /**
- * Backwards calls: what a plugin asks of the host while it works on an Invocation. Each is checked against the
- * permissions of the plugin's own manifest, acts for the Session's Tenant and nobody else, and is always answered:
- * a call that this Berth cannot serve gets an error that says so, not silence.
+ * Backwards calls: what a plugin asks of the host during a call. Each is checked against the permissions of the
+ * plugin's own manifest, acts for the session's tenant only, and always gets an answer: a call that this Berth cannot
+ * serve gets an error, not silence.
  */
 import { Fault, invalidInput, toFault } from "../domain/fault.ts";
 import { type HostCallFrame, type JsonText, readJson } from "../domain/frame.ts";
@@ -14,7 +14,7 @@ import { HOST_CALLS, type HostCallRequest, type HostCallRule, operationFields } 
 import type { InstallationDirectory } from "./installation-directory.ts";
 import type { PluginCatalog } from "./plugin-catalog.ts";
 
-/** The Session that a call comes from. */
+/** The session that a backwards call comes from. */
 export interface HostCallContext {
   readonly tenantId: TenantId;
   readonly catalog: PluginCatalog;
@@ -23,18 +23,18 @@ export interface HostCallContext {
   readonly requestId: string;
   readonly sessionId: string;
   readonly depth: number;
-  /** Until the Session's granted deadline. */
+  /** Until the session's granted deadline. */
   readonly remainingMs: number;
-  /** Aborts with the end of the Session. */
+  /** Aborts when the session ends. */
   readonly signal: AbortSignal;
-  /** Writes a line to the plugin; does nothing once the Session has ended. Throws `frame_too_large`. */
+  /** Writes a line to the plugin; does nothing once the session has ended. Throws `frame_too_large`. */
   readonly send: (line: string) => void;
 }
 
 export type NestedInvoke = (request: InvocationRequest, sink: InvocationSink, depth: number) => Invocation;
 
 export interface HostCalls {
-  /** Called once by the invoker, through which calls to other plugins go. */
+  /** Called once by the invoker, which runs calls to other plugins. */
   connect(
     invoke: NestedInvoke,
     installations: Pick<InstallationDirectory, "listOfTenant" | "boundsDisk">,
@@ -47,9 +47,9 @@ export interface HostCallsOptions {
   readonly storage: HostStorage;
   readonly log: Log;
   readonly settings: {
-    /** Open at once, per Session. */
+    /** Open at once, per session. */
     readonly openMax: number;
-    /** A plugin that calls a plugin that calls a plugin. */
+    /** Depth of nested calls: a plugin calls a plugin that calls a plugin. */
     readonly depthMax: number;
   };
 }
@@ -87,8 +87,9 @@ class BerthHostCalls implements HostCalls {
     const open = this.#open.get(context.sessionId) ?? 0;
     const { openMax } = this.#options.settings;
     if (open >= openMax) {
-      // Before this returns: a plugin may ask so thousands of times in one turn of the event loop, which its link ends.
-      const busy = new Fault("busy", `A session may have ${openMax} calls to the host open at once.`);
+      // Synchronously: a plugin can send thousands of such calls in one turn of the event loop, after which its link
+      // closes.
+      const busy = new Fault("busy", `A session can have at most ${openMax} calls to the host open at once.`);
       try {
         this.#logEnd(call, startedAt, answerError(call, busy));
       } catch (error) {
@@ -153,14 +154,17 @@ class BerthHostCalls implements HostCalls {
       }
       case "plugin":
         if (context.depth >= depthMax) {
-          throw new Fault("permission_denied", `Plugins may call each other ${depthMax} deep at most.`);
+          throw new Fault(
+            "permission_denied",
+            `Plugins can call each other at most ${depthMax} levels deep.`,
+          );
         }
         await this.#callPlugin(call, rule.servedBy);
         return;
       case "platform":
         throw new Fault(
           "permission_denied",
-          `${call.type} is not available: no platform is configured that could serve it.`,
+          `${call.type} is not available because no platform is configured to serve it.`,
         );
       default:
         rule.servedBy satisfies never;
@@ -180,7 +184,7 @@ class BerthHostCalls implements HostCalls {
       throw invalidInput(
         "credential_id",
         request["credential_id"],
-        "null: no platform is configured that keeps credentials",
+        "null, because no platform is configured to store credentials",
       );
     }
     const { pluginId, provider } = this.#findProvider(target.type, request["provider"], context.tenantId);
@@ -226,7 +230,7 @@ class BerthHostCalls implements HostCalls {
     return promise.finally(() => context.signal.removeEventListener("abort", onGone));
   }
 
-  /** `author/plugin/provider`, or a provider's own name where one plugin of the Tenant has it. */
+  /** `author/plugin/provider`, or the provider's own name where exactly one plugin of the tenant has it. */
   #findProvider(
     kind: "tool" | "model",
     given: unknown,
@@ -251,7 +255,7 @@ class BerthHostCalls implements HostCalls {
   }
 }
 
-/** Throws `plugin_protocol` where it is too wide to be built. */
+/** Throws `plugin_protocol` where the request has too many values to parse. */
 function requestOf({ request }: { readonly request: JsonText }): HostCallRequest {
   return readJson(request) as HostCallRequest;
 }
@@ -260,7 +264,7 @@ function permitted({ type, context }: Call): HostCallRule {
   const rule = Object.hasOwn(HOST_CALLS, type) ? HOST_CALLS[type] : undefined;
   if (rule === undefined) throw invalidInput("type", type, Object.keys(HOST_CALLS).join(", "));
   if (context.operationType === "model") {
-    throw new Fault("permission_denied", "A model may not call back to the host.");
+    throw new Fault("permission_denied", "A model must not call back to the host.");
   }
   if (!rule.allows(context.catalog.permission)) {
     throw new Fault("permission_denied", `${type} needs ${rule.permission} in the plugin's manifest.`);
@@ -268,7 +272,7 @@ function permitted({ type, context }: Call): HostCallRule {
   return rule;
 }
 
-/** `data`: JSON text, which goes to the plugin as it is. */
+/** `data` is JSON text that goes to the plugin unchanged. */
 function respond(call: Call, message: string, data: string): void {
   call.context.send(line(call, "response", message, data));
 }
@@ -277,7 +281,7 @@ function endAnswer(call: Call): void {
   call.context.send(line(call, "end", ""));
 }
 
-/** The SDK raises the text in the plugin's code. */
+/** The SDK raises this text in the plugin's code. */
 function answerError(call: Call, fault: Fault): Fault {
   call.context.send(line(call, "error", `${call.type}: ${fault.message}`));
   endAnswer(call);

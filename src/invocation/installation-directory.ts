@@ -1,6 +1,6 @@
 /**
- * The Installations in memory, so that a warm call asks neither database nor Redis. Polled; `refresh` brings it up to
- * date at once. An Installation keeps its breaker for as long as it is here, whatever else of it changes.
+ * All installations in memory, so that a warm call needs neither database nor Redis. It polls; `refresh` updates it at
+ * once. An installation keeps its call limiter while it exists, whatever else of it changes.
  */
 import type { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
@@ -14,7 +14,7 @@ import { Refresh } from "../util/refresh.ts";
 import { type CallLimit, CallLimiter } from "./call-limiter.ts";
 import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.ts";
 
-/** A topic of the queue: something about an Installation has changed. The message is its id. */
+/** A topic of the queue: an installation has changed. The message is its id. */
 export const INSTALLATIONS_TOPIC = "installations";
 
 export interface InstalledPlugin {
@@ -26,17 +26,17 @@ export interface InstalledPlugin {
 export interface InstallationDirectory extends AsyncDisposable {
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
   listOfTenant(tenantId: TenantId): readonly InstalledPlugin[];
-  /** Of all its plugins together; undefined: there is none. */
+  /** For all of its plugins together; undefined: no quota. */
   callsQuotaOf(tenantId: TenantId): CallsQuota | undefined;
-  /** What its plugins keep is bounded. */
+  /** Whether the tenant has a disk quota. */
   boundsDisk(tenantId: TenantId): boolean;
-  /** Resolves when what the Store held at the time of asking is here. Throws `store_unavailable`. */
+  /** Resolves when everything that the store had at the time of the call is known here. Throws `store_unavailable`. */
   refresh(): Promise<void>;
-  /** Calls back after each reading that has brought something; the answer ends that. */
+  /** Calls back after each read that has brought changes; the returned function unsubscribes. */
   onChange(listener: () => void): () => void;
 }
 
-/** How many processes answer calls now, this one included: each lets in its share of an Installation's calls. */
+/** How many processes answer calls now, this one included: each admits its share of an installation's calls. */
 export interface Sharers {
   readonly apis: number;
   onChange(listener: () => void): () => void;
@@ -49,12 +49,12 @@ export interface InstallationDirectoryOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly sharers: Sharers;
-  /** Where changes are told of, so that they count before the next poll. */
+  /** Publishes changes, so that they are read before the next poll. */
   readonly pubSub: Pick<Queue, "subscribe">;
   readonly settings: { readonly directoryPollMs: number; readonly queueMax: number };
 }
 
-/** Resolves once it has been filled. */
+/** Resolves after the first read. */
 export async function openInstallationDirectory(
   options: InstallationDirectoryOptions,
 ): Promise<InstallationDirectory> {
@@ -77,7 +77,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
   readonly #unlisten: () => void;
   #listening: AsyncDisposable | undefined;
   #since: Date | undefined;
-  /** Of those that have some of their own. */
+  /** Only tenants with quotas of their own. */
   #quotas: ReadonlyMap<TenantId, TenantQuotas> = new Map();
 
   constructor(options: InstallationDirectoryOptions) {
@@ -122,7 +122,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
     this.#listening = await this.#options.pubSub.subscribe(INSTALLATIONS_TOPIC, refresh);
   }
 
-  /** While the database is away, what is known stays in use: running plugins go on serving. */
+  /** While the database is unavailable, the last known state stays in use: running plugins keep serving. */
   poll(): void {
     const { clock, log, settings } = this.#options;
     const outage = new Outage(log, "directory.refresh");
@@ -149,7 +149,8 @@ class PolledInstallationDirectory implements InstallationDirectory {
   }
 
   async #learn(installation: Installation): Promise<void> {
-    // What was taken over has no package before that was read: it cannot serve yet, and is there all the same.
+    // An installation taken over from a daemon has no package until its archive is read: it is listed but cannot serve
+    // yet.
     const catalog = (await this.#catalogOf(installation.identifier)) ?? emptyCatalog(installation);
     const key = `${installation.tenantId} ${installation.pluginId}`;
     const known = this.#byPlugin.get(key);

@@ -1,6 +1,6 @@
 /**
- * Session → breaker → least loaded Runtime → Transport → ordered events → exactly one terminal event. A warm call is
- * synchronous up to the written line and asks neither database nor Redis.
+ * Session → call limiter → least loaded runtime → transport → ordered events → exactly one terminal event. A warm call
+ * is synchronous up to the written line and needs neither database nor Redis.
  */
 import { randomUUID } from "node:crypto";
 import { Fault, toFault } from "../domain/fault.ts";
@@ -20,11 +20,11 @@ import { Session, type SessionSettings } from "./session.ts";
 import { TenantCalls } from "./tenant-calls.ts";
 
 export interface InvokerSettings extends SessionSettings {
-  /** Open Invocations may end by themselves for so long when the invoker is closed. */
+  /** How long open calls may drain when the invoker is closed. */
   readonly drainMs: number;
-  /** A call to what is not known to serve waits so long for a look at the Store, then for none. */
+  /** How long a call to a plugin that is not known to serve waits for a fresh read of the store. */
   readonly refreshTimeoutMs: number;
-  /** Calls that wait at most for the image of one Installation that an earlier daemon had. */
+  /** Calls that may wait for the image of one installation of an earlier daemon. */
   readonly buildWaitersMax: number;
 }
 
@@ -38,30 +38,30 @@ export interface InvokerOptions {
   readonly settings: InvokerSettings;
 }
 
-/** Disposing refuses new Invocations with `shutting_down` and lets open ones end, for `drainMs` at most. */
+/** Disposing refuses new calls with `shutting_down` and drains open ones for at most `drainMs`. */
 export interface Invoker extends AsyncDisposable {
   /**
-   * Undefined where the plugin serves, by what is known here. Otherwise resolves once it does, after a look at the
-   * Store and, where an earlier daemon had it and its image is still to be built, after that; rejects with what `invoke`
-   * would be refused with. For doors that refuse before they read a body. The signal ends the wait for an image.
+   * Undefined where the plugin serves, as far as this process knows. Otherwise resolves once it serves: after a read of
+   * the store and, for a plugin of an earlier daemon, after its image is built. Rejects with the fault that `invoke`
+   * would end with. For doors that refuse before they read a body. The signal ends the wait for an image.
    */
   admit(plugin: PluginName, signal?: AbortSignal): Promise<void> | undefined;
   /** Never throws: every refusal and failure is the sink's terminal event. */
   invoke(request: InvocationRequest, sink: InvocationSink): Invocation;
-  /** Ends what is open with `shutting_down`, and refuses new Invocations. */
+  /** Ends open calls with `shutting_down`, and refuses new ones. */
   endAll(): void;
-  /** Resolves when what the Store holds of Installations now is in force here. */
+  /** Resolves when the store's current installations are known here. */
   refresh(): Promise<void>;
-  /** What this process knows of a Tenant's plugin, without asking anybody. */
+  /** What this process knows of a tenant's plugin, from memory. */
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
-  /** Calls of a Tenant that run or wait in this process. */
+  /** Calls of a tenant that run or wait in this process. */
   callsOf(tenantId: TenantId): number;
-  /** Sessions whose place in a breaker or a queue is taken. */
+  /** Sessions that run or wait in a call limiter. */
   readonly openSessions: number;
 }
 
 export interface PluginName extends Pick<InvocationRequest, "tenantId" | "pluginId"> {
-  /** Where it is given, only this version will do: another counts as one that is not running. */
+  /** If given, only this version may answer; another one counts as not running. */
   readonly identifier?: string;
 }
 
@@ -69,7 +69,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
   return new SessionInvoker(options);
 }
 
-/** What an answer may need on its way to a caller that waits no longer than Berth does. */
+/** Time kept for the answer to reach a caller whose own timeout equals the deadline. */
 const ANSWER_MS = 5000;
 const NOTHING_TO_DETACH: Invocation = { detach: () => undefined };
 
@@ -88,7 +88,7 @@ class SessionInvoker implements Invoker {
     const { runtimes, hostCalls, log, settings } = options;
     this.#deps = {
       ...{ runtimes, hostCalls, log, settings },
-      onGone: (session: Session) => this.#onGone(session),
+      onEnded: (session: Session) => this.#onEnded(session),
       openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
@@ -141,11 +141,11 @@ class SessionInvoker implements Invoker {
 
   endAll(): void {
     this.#close();
-    const fault = new Fault("shutting_down", "Berth is stopping and could not wait for the call any longer.");
+    const fault = new Fault("shutting_down", "Berth stopped before the call was done.");
     for (const session of this.#sessions) session.abandon(fault);
   }
 
-  /** Nothing has begun of what waits for an image: it is not waited for. */
+  /** Calls that wait for an image have not begun, so they end at once. */
   #close(): void {
     this.#isClosing = true;
     this.#closing.abort(new Fault("shutting_down", "Berth is stopping."));
@@ -186,7 +186,9 @@ class SessionInvoker implements Invoker {
     return isAsked ? plugin : undefined;
   }
 
-  /** What is not known, or not ready, may have become so since the last poll: one look at the Store before refusing. */
+  /**
+   * A plugin that is unknown or not ready may have changed since the last poll: reads the store once before refusing.
+   */
   async #findServing(
     name: PluginName & Pick<InvocationRequest, "timeoutMs">,
     signal?: AbortSignal,
@@ -199,11 +201,11 @@ class SessionInvoker implements Invoker {
     const plugin = isBuilding ? await this.#built(known, name, signal) : known;
     if (plugin === undefined) throw this.#notInstalled(name);
     if (!isServing(plugin)) throw notServing(plugin);
-    // what it has waited for an image counts in its own time
+    // the wait for an image counts against the call's deadline
     return { plugin, waitedMs: isBuilding ? Math.round(performance.now() - startedAt) : 0 };
   }
 
-  /** Without the Store, or with one that is silent, the answer comes from what is known. */
+  /** Where the store is unavailable or slow, the answer comes from memory. */
   async #refreshInTime(): Promise<void> {
     const { installations, clock, settings } = this.#options;
     using deadline = new Deadline({ clock, ms: settings.refreshTimeoutMs });
@@ -216,7 +218,7 @@ class SessionInvoker implements Invoker {
     signal = this.#closing.signal,
   ): Promise<InstalledPlugin | undefined> {
     const deadlineMs = timeoutOf(plugin, name);
-    // The caller hears where it stands before its own clock, which may be as long, runs out.
+    // The caller learns the plugin's place in the queue before its own timeout, which may be as long, runs out.
     const timeoutMs = deadlineMs - Math.min(ANSWER_MS, deadlineMs / 10);
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     await this.#builds.wait(plugin, name, { timeoutMs, signal: ending });
@@ -247,7 +249,7 @@ class SessionInvoker implements Invoker {
 
   async #locate({ installation: { tenantId, pluginId } }: InstalledPlugin): Promise<string> {
     const { installations } = this.#options;
-    // without the Store, what is known has to do
+    // without the store, memory must do
     await installations.refresh().catch(() => undefined);
     const plugin = installations.find(tenantId, pluginId);
     if (plugin === undefined) throw this.#notInstalled({ tenantId, pluginId });
@@ -272,7 +274,7 @@ class SessionInvoker implements Invoker {
     return NOTHING_TO_DETACH;
   }
 
-  #onGone(session: Session): void {
+  #onEnded(session: Session): void {
     if (this.#sessions.delete(session)) this.#calls.leave(session.tenantId);
     if (this.#sessions.size === 0) this.#drained?.();
   }
@@ -296,7 +298,7 @@ function timeoutOf(
   return Math.min(grantedMs, timeoutMs ?? grantedMs);
 }
 
-/** In `crash_loop` the Pool itself refuses, with its cause: it may have been restarted since. */
+/** In `crash_loop` the pool itself refuses, with its cause: it may have been restarted since the last poll. */
 function isServing({ installation: { desired, state, poolKey } }: InstalledPlugin): boolean {
   return desired === "enabled" && poolKey !== undefined && (state === "ready" || state === "crash_loop");
 }

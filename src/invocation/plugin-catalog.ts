@@ -1,4 +1,4 @@
-/** What the warm path needs of a Declaration, kept in memory for every Installation. */
+/** What the warm path needs of a declaration, in memory for every installation. */
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
 
@@ -18,14 +18,14 @@ export interface CatalogProvider {
   readonly items: readonly string[];
 }
 
-/** The manifest's `resource.permission`; what is not there is denied. */
+/** The manifest's `resource.permission`; what it does not grant is denied. */
 export interface PluginPermission {
   readonly tool: boolean;
-  /** The model flags that are on; empty where `model.enabled` is not. */
+  /** The model flags that are on; empty without `model.enabled`. */
   readonly model: ReadonlySet<string>;
   readonly node: boolean;
   readonly app: boolean;
-  /** Bytes of storage, 0 where it is not allowed. */
+  /** Bytes of storage, 0 without the permission. */
   readonly storageBytes: number;
 }
 
@@ -36,7 +36,7 @@ const ITEMS: Readonly<Partial<Record<ProviderKind, string>>> = {
   trigger: "events",
 };
 
-/** What the public SDK takes for a storage permission without a size. */
+/** The size that the public SDK assumes for a storage permission without a size. */
 const STORAGE_BYTES_DEFAULT = 1024 * 1024;
 
 export function readCatalog(pkg: Package): PluginCatalog {
@@ -49,7 +49,7 @@ export function readCatalog(pkg: Package): PluginCatalog {
   };
 }
 
-/** Of a Package that is not here: it offers nothing and may do nothing. */
+/** For a package that is not here: it offers nothing and may do nothing. */
 export function emptyCatalog({
   identifier,
   pluginId,

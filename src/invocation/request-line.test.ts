@@ -25,7 +25,7 @@ function line(text: string, type = "tool", action = "invoke_tool"): string {
 /** What JavaScript would write otherwise: digits, an order of names, a name that it has other plans for. */
 const PARAMETERS = '{"b":1.0, "2":9007199254740993,"1":-0,"é\\u0041":[1E3,0.10],"__proto__":{"x":1e400}}';
 
-describe("what a caller wrote goes to the plugin as it was written", () => {
+describe("the caller's text reaches the plugin unchanged", () => {
   test.each([
     [
       "nothing of it is Berth's to change",
@@ -58,12 +58,12 @@ describe("what a caller wrote goes to the plugin as it was written", () => {
       expect([name, sent.split(`"${name}":`).length + sent.split(`"${name}" :`).length]).toEqual([name, 3]);
   });
 
-  test("and so does its context, beside it", () => {
+  test("and so does its context", () => {
     const text = `{"user_id":"u","provider":"echo","tool":"say","context" : ${PARAMETERS}}`;
     expect(line(text)).toContain(`"context":${PARAMETERS},"event":"request"`);
   });
 
-  test("the tenant is Berth's to say, whatever the caller says", () => {
+  test("Berth sets the tenant, whatever the caller wrote", () => {
     const text = `{"tenant_id":"x","user_id":"u","provider":"echo","model":"m","model_type":"tts","content_text":"a","voice":"v"}`;
     const sent = line(text, "model", "invoke_tts");
     expect(sent).toContain(`"tenant_id":"${TENANT}"`);

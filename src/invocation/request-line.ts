@@ -1,6 +1,6 @@
 /**
- * From a caller's JSON to the line that the plugin reads. The caller's text goes in as it came, with what the SDK
- * needs beside it: parsing and writing it again would cost time on large requests and digits on large numbers.
+ * From a caller's JSON to the line that the plugin reads. The caller's text goes in unchanged, with the SDK's own
+ * fields beside it: parsing and serialising it again would cost time on large requests and digits on large numbers.
  */
 import { Fault, invalidInput } from "../domain/fault.ts";
 import { parseInput } from "../domain/input.ts";
@@ -11,8 +11,8 @@ import { oneLine } from "../util/json/json-source.ts";
 import type { CatalogProvider, PluginCatalog } from "./plugin-catalog.ts";
 
 /**
- * Checks the request against its operation's row and the plugin's Declaration and formats the line, without a line
- * end. Throws `invalid_input`, `operation_not_found`, `provider_not_found`, `tool_not_found`, `not_found`.
+ * Checks the request against its operation's row and the plugin's declaration and formats the line, without a line end.
+ * Throws `invalid_input`, `operation_not_found`, `provider_not_found`, `tool_not_found`, `not_found`.
  */
 export function formatRequestLine(
   sessionId: string,
@@ -31,7 +31,7 @@ export function formatRequestLine(
   return envelope(sessionId, { ...fields, context: own.context }, dataText(head, own.members));
 }
 
-/** For whom the plugin acts; empty where nobody is known. */
+/** For whom the plugin acts; empty where the user is not known. */
 export function userOf({ content }: InvocationRequest): string {
   return content.form === "wire" ? content.userId : String(content.fields["user_id"] ?? "");
 }
@@ -70,7 +70,7 @@ function aliasedFields(
   return aliased;
 }
 
-/** Fields whose value on the wire is not what the caller wrote. */
+/** Fields whose value on the wire differs from the caller's. */
 function replacedFields(
   { operation, tenantId }: InvocationRequest,
   fields: Readonly<Record<string, unknown>>,
@@ -133,12 +133,12 @@ function checkItem(
   );
 }
 
-/** What goes on of the caller's text, as it was written: a number that is read and written again may lose digits. */
+/** The part of the caller's text that goes to the plugin as written: parsing and serialising could lose digits. */
 function ownText(
   { fields, text, places }: CallerFields,
   head: Readonly<Record<string, unknown>>,
 ): { readonly members: string; readonly context: string | undefined } {
-  // a key that stands twice would leave the choice to the reader
+  // with a duplicate key the reader would have to choose
   const rewritten = Object.keys(head).filter((key) => Object.hasOwn(fields, key));
   const hasContext = fields["context"] !== undefined && fields["context"] !== null;
   const line = oneLine(text);

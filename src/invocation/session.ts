@@ -1,12 +1,12 @@
 /**
- * The host's side of one Invocation: from the wait for a place to the end of the plugin's work.
+ * The host's side of one call, from the wait for a place to the end of the plugin's work.
  *
- * Two ends are kept apart. The caller's end is whatever comes first: the plugin's end, an error, a clock, the caller
- * leaving; it is told to the sink once. The Session's own end gives its place in the breaker back, and comes with the
- * plugin's `end`, with the loss of the Runtime, or when the granted deadline and the grace have passed; only that last
- * one retires the Runtime.
+ * Two ends are distinct. The caller's end is whatever comes first: the plugin's end, an error, a timeout, the caller
+ * leaving; the sink gets it once. The session's own end gives its place in the call limiter back. It comes with the
+ * plugin's `end`, with the loss of the runtime, or when the granted deadline and the grace period have passed; only
+ * that last one retires the runtime.
  *
- * Three clocks: `start` (the wait for a ready Runtime), `idle` (the plugin's silence), `total` (from arrival).
+ * Three clocks: `start` (the wait for a ready runtime), `idle` (the plugin's silence), `total` (from arrival).
  */
 import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
@@ -22,19 +22,19 @@ import type { HostCallContext, HostCalls } from "./host-calls.ts";
 import type { InstalledPlugin } from "./installation-directory.ts";
 import { userOf } from "./request-line.ts";
 
-/** How long the state of a plugin that is not ready is asked for, once its time is over. */
+/** How long to wait for the state of a plugin that was not ready in time. */
 const STATUS_WAIT_MS = 1_000;
 
 export interface SessionSettings {
-  /** Wait for a ready Runtime at most. */
+  /** Longest wait for a ready runtime. */
   readonly startTimeoutMs: number;
-  /** Silence of the plugin at most. */
+  /** Longest silence of the plugin. */
   readonly idleTimeoutMs: number;
-  /** After the granted deadline, before the Runtime is taken for broken. */
+  /** Time after the granted deadline before the runtime counts as broken. */
   readonly overrunGraceMs: number;
-  /** What may wait for a slow caller; a single larger frame may too. */
+  /** Bytes that may wait for a slow caller; a single larger frame may, too. */
   readonly callerBufferBytesMax: number;
-  /** The same for all callers together: where there are many, each has its share of it. */
+  /** The same for all callers together, each with an equal share. */
   readonly callersBufferBytesMax: number;
 }
 
@@ -43,10 +43,10 @@ export interface SessionDeps {
   readonly hostCalls: HostCalls;
   readonly log: Log;
   readonly settings: SessionSettings;
-  readonly onGone: (session: Session) => void;
-  /** This one included. */
+  readonly onEnded: (session: Session) => void;
+  /** Including this one. */
   readonly openSessions: () => number;
-  /** The Pool that serves the Installation by now. Throws what a new call would be refused with. */
+  /** The pool that serves the installation now. Throws the fault that a new call would get. */
   readonly locate: (plugin: InstalledPlugin) => Promise<string>;
 }
 
@@ -58,7 +58,7 @@ export interface SessionInput {
   /** The request as a line of the wire, without a line end. */
   readonly line: string;
   readonly sink: InvocationSink;
-  /** How many Sessions stand above this one: a plugin that calls a plugin that calls a plugin. */
+  /** How many sessions are above this one: a plugin calls a plugin that calls a plugin. */
   readonly depth: number;
 }
 
@@ -110,7 +110,7 @@ export class Session implements SessionListener {
     this.#arm();
   }
 
-  /** The caller left: before the plugin was asked this ends everything, afterwards only the caller's part. */
+  /** The caller left: before the plugin got the request this ends everything, afterwards only the caller's part. */
   detach(): void {
     if (this.#callerEndedAt !== undefined) return;
     this.#callerEndedAt = performance.now();
@@ -118,7 +118,7 @@ export class Session implements SessionListener {
     else this.#leave();
   }
 
-  /** The process stops: the caller is told, and nothing is waited for any more. */
+  /** The process stops: ends the caller's part with the fault, and the session at once. */
   abandon(fault: Fault): void {
     if (this.#phase !== "gone") this.#leave({ ok: false, fault });
   }
@@ -158,7 +158,7 @@ export class Session implements SessionListener {
       const bufferBytesMax = this.#bufferBytesMax();
       const fault = new Fault(
         "slow_caller",
-        `The caller reads too slowly: ${buffered} bytes wait for it, ${bufferBytesMax} may.`,
+        `The caller reads too slowly: ${buffered} bytes wait for it; accepted: at most ${bufferBytesMax}.`,
         { details: { bufferedBytes: buffered, bufferBytesMax } },
       );
       this.#endCaller({ ok: false, fault });
@@ -192,7 +192,7 @@ export class Session implements SessionListener {
     this.#arm();
   }
 
-  /** The Installation may have moved to another Pool since the call came in: it follows. */
+  /** The installation may have moved to another pool since the call came in; the call then follows. */
   async #reach(signal: AbortSignal): Promise<ReachableRuntime> {
     for (;;) {
       const poolKey = this.#poolKey;
@@ -217,7 +217,7 @@ export class Session implements SessionListener {
       const fault = toFault(error);
       this.#phase = "starting";
       this.#runtime = undefined;
-      // nothing was sent: the link went down between being picked and being used
+      // nothing was sent: the link closed after it was picked
       if (fault.code === "link_lost" && again) this.#waitForRuntime();
       else this.#leave({ ok: false, fault });
       return;
@@ -233,14 +233,14 @@ export class Session implements SessionListener {
     try {
       this.#input.sink.end(end);
     } catch (error) {
-      // the place, the timer and the link's memory of the Session are given back all the same
+      // place, timer and link must be released even so
       this.#outcome = { ok: false, code: "internal" };
       this.#deps.log.error({ op: "session.end_failed", session_id: this.#input.id, err: toFault(error) });
     }
     if (this.#phase === "open") this.#arm();
   }
 
-  /** The Session's own end; the place goes to the next in the queue. */
+  /** Ends the session; its place goes to the next call in the queue. */
   #leave(end?: InvocationEnd): void {
     const { phase, runtime, plugin } = {
       phase: this.#phase,
@@ -255,11 +255,11 @@ export class Session implements SessionListener {
     this.#controller?.abort(new Fault("cancelled", "The call has ended."));
     runtime?.link.closeSession(this.#input.id);
     this.#log();
-    this.#deps.onGone(this);
+    this.#deps.onEnded(this);
     if (this.#enteredAt !== undefined) plugin.limiter.leave();
   }
 
-  /** One timer for all clocks: it fires at the nearest of them and looks which one has run out. */
+  /** One timer for all clocks: it fires at the nearest of them and then checks which one has run out. */
   #arm(): void {
     if (this.#phase === "gone") return;
     const dueAt = this.#dueAt();
@@ -280,7 +280,7 @@ export class Session implements SessionListener {
   #onTimer(): void {
     this.#timer = undefined;
     const now = performance.now();
-    // timers fire up to a millisecond early, and a frame may have moved the idle clock on
+    // timers fire up to a millisecond early, and a frame may have restarted the idle clock
     if (now + 1 < this.#dueAt()) this.#arm();
     else if (this.#callerEndedAt !== undefined) this.#overrun();
     else if (this.#phase === "queued") {
@@ -291,7 +291,7 @@ export class Session implements SessionListener {
     } else if (this.#phase === "starting") this.#startTimedOut();
     else {
       const limitMs = this.#deps.settings.idleTimeoutMs;
-      this.#timedOut("idle", limitMs, `The plugin said nothing for ${limitMs} ms`);
+      this.#timedOut("idle", limitMs, `The plugin sent nothing for ${limitMs} ms`);
     }
   }
 
@@ -307,7 +307,7 @@ export class Session implements SessionListener {
     const limitMs = this.#deps.settings.startTimeoutMs;
     const refuse = (status: object) => {
       if (this.#phase !== "starting") return;
-      const text = `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`;
+      const text = `No runtime of the plugin was ready within ${limitMs} ms (start clock).`;
       const details = { clock: "start", limitMs, ...status };
       this.#leave({ ok: false, fault: new Fault("plugin_not_ready", text, { details }) });
     };
@@ -318,7 +318,7 @@ export class Session implements SessionListener {
     );
   }
 
-  /** The start clock has run out: a database that does not answer either adds no more than this. */
+  /** Bounded, because the database may not answer either. */
   async #statusInTime(): Promise<PoolStatus> {
     using deadline = new Deadline({ clock: systemClock, ms: STATUS_WAIT_MS });
     return await waitOrAbort(this.#deps.runtimes.status(this.#poolKey), deadline.signal);
@@ -349,14 +349,14 @@ export class Session implements SessionListener {
     };
   }
 
-  /** An answer for a Session that has ended, or a link that is down, has nobody to go to. */
+  /** Drops an answer for a session that has ended or a link that is down. */
   #send(line: string): void {
     if (this.#phase !== "open" || this.#runtime === undefined) return;
     this.#lastEventAt = performance.now();
     try {
       this.#runtime.link.send(line);
     } catch (error) {
-      // link_lost reaches `onLost` as well; an answer that is too large must not leave the plugin waiting
+      // link_lost also reaches `onLost`; an answer that is too large must not leave the plugin waiting
       if (toFault(error).code === "frame_too_large") throw error;
     }
   }
@@ -389,7 +389,7 @@ export class Session implements SessionListener {
   }
 }
 
-/** The plugin's own failure, as data: which class, what it says, what it adds. */
+/** The plugin's own failure as data: its class, its message, its arguments. */
 function pluginFault({ errorType, message, args }: PluginError): Fault {
   return new Fault("plugin_error", message, { details: { error_type: errorType, message, args } });
 }

@@ -5,8 +5,8 @@ import { TenantCalls } from "./tenant-calls.ts";
 
 const aTenant = () => TenantId.parse(crypto.randomUUID());
 
-describe("calls of a Tenant", () => {
-  it("are refused beyond its quota, which may change meanwhile, and never those of others", () => {
+describe("calls of a tenant", () => {
+  it("are refused beyond its quota, which may change, and never those of other tenants", () => {
     let quota: CallsQuota | undefined = { callsMax: 2, processes: 1 };
     const calls = new TenantCalls(() => quota);
     const [mine, other] = [aTenant(), aTenant()];
@@ -25,7 +25,7 @@ describe("calls of a Tenant", () => {
     expect(calls.openOf(mine)).toBe(0);
   });
 
-  it("are shared out among the processes that answer calls", () => {
+  it("are shared among the processes that answer calls", () => {
     const calls = new TenantCalls(() => ({ callsMax: 3, processes: 2 }));
     const tenant = aTenant();
     for (let place = 0; place < 2; place++) expect(calls.enter(tenant)).toBeUndefined();

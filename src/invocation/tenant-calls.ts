@@ -3,8 +3,8 @@ import type { TenantId } from "../domain/ids.ts";
 import { type CallsQuota, refuseCall } from "../domain/tenant-quotas.ts";
 
 /**
- * Calls of each Tenant, over all its plugins, that run or wait in this process: also those that plugins make of each other
- * and those whose callers have left. A place is taken and given back without asking anybody.
+ * Calls of each tenant, over all its plugins, that run or wait in this process, including calls between plugins and
+ * calls whose callers have left. Entering and leaving need no I/O.
  */
 export class TenantCalls {
   readonly #quotaOf: (tenantId: TenantId) => CallsQuota | undefined;
@@ -18,7 +18,7 @@ export class TenantCalls {
     return this.#open.get(tenantId) ?? 0;
   }
 
-  /** Answers why there is no place, or takes one. */
+  /** Takes a place, or returns the fault where there is none. */
   enter(tenantId: TenantId): Fault | undefined {
     const quota = this.#quotaOf(tenantId);
     const refusal = quota === undefined ? undefined : refuseCall(quota, this.openOf(tenantId));

@@ -19,6 +19,6 @@ test.each([
   }
 });
 
-test("a key that we make is accepted as admin key", () => {
+test("a generated key is accepted as admin key", () => {
   expect(() => checkAdminKey(newKey())).not.toThrow();
 });

@@ -7,7 +7,7 @@ import { writeOnce } from "../util/write-once.ts";
 const CHARACTERS_MIN = 24;
 const DISTINCT_MIN = 8;
 
-/** SHA-256 of keys that stand in public example configurations of the platform: everybody knows them. */
+/** SHA-256 of keys in the platform's public example configurations: everybody knows them. */
 const PUBLISHED = new Set(
   [
     "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
@@ -16,10 +16,10 @@ const PUBLISHED = new Set(
   ].map(sha256),
 );
 
-/** Words that make a key guessable however long it is. */
+/** Words that make a key guessable, however long it is. */
 const OBVIOUS = /change[-_ ]?me|replace[-_ ]?me|password|your[-_ ]?(?:admin[-_ ]?)?key|example|12345678/i;
 
-/** Throws `config_invalid` for a key that is short, published or obvious. The key itself is never in the message. */
+/** Throws `config_invalid` for a key that is short, published or guessable. The message never contains the key. */
 export function checkAdminKey(text: string): void {
   const refuse = (reason: string) => {
     throw new Fault(
@@ -32,8 +32,8 @@ export function checkAdminKey(text: string): void {
   };
   if (text.length < CHARACTERS_MIN) refuse(`has ${text.length} characters`);
   if (PUBLISHED.has(sha256(text))) refuse("is a published default");
-  if (!/^[\x21-\x7e]+$/.test(text)) refuse("holds white space or characters that a header cannot carry");
-  if (OBVIOUS.test(text) || new Set(text).size < DISTINCT_MIN) refuse("can be guessed");
+  if (!/^[\x21-\x7e]+$/.test(text)) refuse("contains white space or characters that a header cannot carry");
+  if (OBVIOUS.test(text) || new Set(text).size < DISTINCT_MIN) refuse("is guessable");
 }
 
 function sha256(text: string): string {
@@ -46,8 +46,8 @@ export interface AdminKeyFile {
 }
 
 /**
- * The operator's key as it stands in the data folder, made at the first start. The file is readable by its owner
- * alone and is written once: two starters agree on the key of the faster one.
+ * The operator's key from the file in the data folder, which the first start creates. Only its owner can read the file,
+ * and it is written once: of two processes that start together, both use the key of the faster one.
  */
 export async function readOrMakeAdminKey(dataFolder: string): Promise<AdminKeyFile> {
   const path = join(dataFolder, "admin-key");

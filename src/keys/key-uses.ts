@@ -1,7 +1,7 @@
 import type { ApiKey } from "../store/contracts/keys.ts";
 import type { Store } from "../store/store.ts";
 
-/** When keys were last used: kept in memory, so that a call costs no write, and written all at once now and then. */
+/** When keys were last used: kept in memory, so that a call costs no write, and written together now and then. */
 export class KeyUses {
   readonly #keys: Pick<Store["keys"], "noteUse">;
   /** Milliseconds since the epoch, by id, of keys used since the last write. */
@@ -15,13 +15,13 @@ export class KeyUses {
     this.#unwritten.set(id, atMs);
   }
 
-  /** The record with what is not written yet. */
+  /** The record with a use that is not written yet. */
   addTo(key: ApiKey): ApiKey {
     const at = this.#unwritten.get(key.id) ?? 0;
     return at <= (key.lastUsedAt?.getTime() ?? 0) ? key : { ...key, lastUsedAt: new Date(at) };
   }
 
-  /** Throws what the Store throws; what could not be written is kept for the next time. */
+  /** Throws the store's faults; uses that could not be written are kept for the next time. */
   async write(): Promise<void> {
     const uses = this.#unwritten;
     if (uses.size === 0) return;

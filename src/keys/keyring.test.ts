@@ -79,7 +79,7 @@ function aHouse(): House {
 
 const aKey = { name: "ci", tenantId: undefined };
 
-test("a key opens with its scopes, the admin key with all and the right to manage; anything else with nothing", async () => {
+test("a key has its scopes, the admin key has all and may manage; anything else has nothing", async () => {
   const keyring = await aHouse().join();
   const { key, record } = await keyring.create({ ...aKey, scopes: ["read", "invoke"] });
   expect(keyring.find(key)).toEqual({
@@ -91,7 +91,7 @@ test("a key opens with its scopes, the admin key with all and the right to manag
   expect(record.hash).toBe(createHash("sha256").update(key).digest("hex"));
 });
 
-test("a key expires to the second in every process, without a look at the rows", async () => {
+test("a key expires to the second in every process, without reading the rows", async () => {
   const { table, clock, join } = aHouse();
   const [one, other] = [await join(), await join()];
   const { key } = await one.create({ ...aKey, expiresAt: new Date(clock.now() + 10_000) });
@@ -105,7 +105,7 @@ test("a key expires to the second in every process, without a look at the rows",
   expect(table.reads).toBeGreaterThanOrEqual(reads);
 });
 
-test("a time that has passed is refused by name, and no key is made", async () => {
+test("a time in the past is refused by name, and no key is created", async () => {
   const { table, clock, join } = aHouse();
   const keyring = await join();
   await expect(keyring.create({ ...aKey, expiresAt: new Date(clock.now()) })).rejects.toMatchObject({
@@ -115,7 +115,7 @@ test("a time that has passed is refused by name, and no key is made", async () =
   expect(table.rows).toEqual([]);
 });
 
-test("a revoked key opens nothing here at once, and nowhere after the next poll", async () => {
+test("a revoked key is refused here at once, and everywhere after the next poll", async () => {
   const { clock, join } = aHouse();
   const [one, other] = [await join(), await join()];
   const { key, record } = await one.create(aKey);
@@ -127,7 +127,7 @@ test("a revoked key opens nothing here at once, and nowhere after the next poll"
   expect(other.find(key)).toBeUndefined();
 });
 
-test("other processes that hear of it look at once, without waiting for their poll", async () => {
+test("other processes read the keys as soon as they are notified, before their next poll", async () => {
   const { clock, join } = aHouse();
   const pubSub = new LocalQueue();
   const [one, other] = [await join(pubSub), await join(pubSub)];
@@ -152,7 +152,7 @@ test("a list that was read before a revocation does not bring the key back", asy
   expect(keyring.find(key)).toBeUndefined();
 });
 
-test("keys that are known stay valid while the database is away", async () => {
+test("known keys stay valid while the database is unavailable", async () => {
   const { table, clock, join } = aHouse();
   const keyring = await join();
   const { key } = await keyring.create(aKey);
@@ -161,7 +161,7 @@ test("keys that are known stay valid while the database is away", async () => {
   expect(keyring.find(key)).toBeDefined();
 });
 
-test("last uses are shown at once and written in one batch per period; a failed write is made up for", async () => {
+test("last uses are shown at once and written in one batch per period; a failed write is repeated", async () => {
   const { table, clock, join } = aHouse();
   const keyring = await join();
   const keys = [await keyring.create(aKey), await keyring.create(aKey), await keyring.create(aKey)];

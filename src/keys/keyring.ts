@@ -1,7 +1,7 @@
 /**
- * Who may come in, and what they may do. Keys are kept as SHA-256, in memory too, so that no call asks the database;
- * the list is read anew each `keyPollMs`, so that a key revoked in any process is refused everywhere soon after. When
- * a key expires is known beforehand, and holds to the second without a look.
+ * Authentication: the keys and their scopes. Keys are stored as SHA-256, in memory too, so that no call needs the
+ * database. The list is read every `keyPollMs`, so that a key revoked in any process is soon refused everywhere. Expiry
+ * is known in advance and takes effect to the second.
  */
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Actor } from "../domain/audit.ts";
@@ -18,7 +18,7 @@ import { Refresh } from "../util/refresh.ts";
 import { checkAdminKey } from "./admin-key.ts";
 import { KeyUses } from "./key-uses.ts";
 
-/** Whom a key speaks for. */
+/** On whose behalf a key acts. */
 export interface Principal {
   /** Id of the key; `admin` for the admin key. */
   readonly keyId: string;
@@ -26,34 +26,36 @@ export interface Principal {
   /** Undefined: the operator. */
   readonly tenantId: TenantId | undefined;
   readonly scopes: readonly Scope[];
-  /** The admin key: it alone manages keys and removes tenants. */
+  /** The admin key, which alone manages keys and removes tenants. */
   readonly isAdmin: boolean;
 }
 
 export interface NewKey {
   readonly name: string;
   readonly tenantId: TenantId | undefined;
-  /** All, where absent. */
+  /** If absent: all. */
   readonly scopes?: readonly Scope[];
-  /** Never, where absent. Throws `invalid_input` for a time that has passed. */
+  /** If absent: never. Throws `invalid_input` for a time in the past. */
   readonly expiresAt?: Date;
   readonly by?: Actor;
 }
 
 export interface Keyring extends AsyncDisposable {
-  /** The holder of a key as text; undefined for one that is unknown, revoked or expired. No I/O. */
+  /** The holder of a key; undefined for one that is unknown, revoked or expired. No I/O. */
   find(key: string): Principal | undefined;
-  /** The answer's `key` is shown this once and kept nowhere. */
+  /** The returned `key` is shown this once and stored nowhere. */
   create(request: NewKey): Promise<{ record: ApiKey; key: string }>;
-  /** In force here when it resolves, in other processes after their next poll at the latest. Throws `not_found`. */
+  /** Takes effect here when it resolves, in other processes after their next poll at the latest. Throws `not_found`. */
   revoke(id: string, by?: Actor): Promise<ApiKey>;
   /** With the last use as far as this process knows it. */
   list(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<ApiKey>>;
-  /** Resolves when what the Store held at the time of asking is in force here, and others have been told to look. */
+  /**
+   * Resolves when everything that the store had at the time of the call is in effect here; notifies other processes.
+   */
   changed(): Promise<void>;
 }
 
-/** Tells other processes that there is something to read. Best effort: everybody polls too. */
+/** Notifies other processes of changes. Best effort: every process polls too. */
 export interface KeyPubSub {
   publish(topic: string, message: string): Promise<void>;
   subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
@@ -67,14 +69,14 @@ export interface KeyringOptions {
   readonly log: Log;
   readonly settings: {
     readonly keyPollMs: number;
-    /** How often keys' last uses are written, all in one statement. */
+    /** How often the last uses of keys are written, in one statement. */
     readonly useWriteMs: number;
   };
 }
 
 const TOPIC = "keys.changed";
-/** The message of both refusals: a stranger is not told which of the three it is. */
-export const KEY_REFUSED = "The key is not known, has expired or was revoked.";
+/** The message for all three cases: a stranger does not learn which one it is. */
+export const KEY_REFUSED = "The key is unknown, expired or revoked.";
 
 interface Entry {
   readonly principal: Principal;
@@ -87,7 +89,7 @@ export function newKey(): string {
   return `berth_${randomBytes(24).toString("base64url")}`;
 }
 
-/** Resolves with the keys read. Throws `config_invalid` for an admin key that is refused. */
+/** Resolves when the keys are read. Throws `config_invalid` for an unacceptable admin key. */
 export async function createKeyring(options: KeyringOptions): Promise<Keyring> {
   checkAdminKey(options.adminKey);
   const keyring = new StoredKeyring(options);
@@ -112,7 +114,7 @@ class StoredKeyring implements Keyring {
   #polling: Promise<unknown> = Promise.resolve();
   #subscription: AsyncDisposable | undefined;
   readonly #reads = new Refresh(() => this.#read());
-  /** Grows with each key revoked here: a list that was read before is not taken over after it. */
+  /** Counts the keys revoked here: a list that was read before a revocation is not used after it. */
   #revocations = 0;
 
   constructor(options: KeyringOptions) {
@@ -124,7 +126,7 @@ class StoredKeyring implements Keyring {
   find(key: string): Principal | undefined {
     const digest = hash("sha256", key, "buffer");
     if (timingSafeEqual(digest, this.#adminHash)) return this.#admin;
-    // the look-up goes by digest: how long it takes says nothing about a key, and whole digests are compared
+    // looked up by digest, so that the time taken reveals nothing about a key; whole digests are compared
     const entry = this.#entries.get(digest.toString("hex"));
     if (entry === undefined || !timingSafeEqual(digest, entry.digest)) return undefined;
     const now = this.#options.clock.now();
@@ -136,7 +138,7 @@ class StoredKeyring implements Keyring {
   async create({ name, tenantId, scopes, expiresAt, by }: NewKey) {
     const { clock, store } = this.#options;
     if (expiresAt !== undefined && expiresAt.getTime() <= clock.now()) {
-      const accepted = "a time in the future, as RFC 3339 writes it";
+      const accepted = "a time in the future, in the format of RFC 3339";
       throw new Fault("invalid_input", `expires_at has passed; accepted: ${accepted}.`, {
         details: { field: "expires_at", value: expiresAt.toISOString(), accepted },
       });
@@ -158,7 +160,7 @@ class StoredKeyring implements Keyring {
     const left = new Map(this.#entries);
     left.delete(record.hash);
     this.#entries = left;
-    await this.#tell();
+    await this.#publishChange();
     return record;
   }
 
@@ -168,14 +170,14 @@ class StoredKeyring implements Keyring {
   }
 
   async changed(): Promise<void> {
-    await Promise.all([this.refresh(), this.#tell()]);
+    await Promise.all([this.refresh(), this.#publishChange()]);
   }
 
   refresh(): Promise<void> {
     return this.#reads.run();
   }
 
-  /** While the database is away, keys that are known stay valid: calls to running plugins go on. */
+  /** While the database is unavailable, known keys stay valid: calls to running plugins continue. */
   async start(): Promise<void> {
     const { clock, log, pubSub, settings } = this.#options;
     const { signal } = this.#stop;
@@ -208,7 +210,7 @@ class StoredKeyring implements Keyring {
     this.#entries = new Map(keys.map((key) => [key.hash, toEntry(key)]));
   }
 
-  async #tell(): Promise<void> {
+  async #publishChange(): Promise<void> {
     await this.#options.pubSub.publish(TOPIC, "").catch(() => undefined);
   }
 }

@@ -6,8 +6,8 @@ export interface FormerFilesOptions {
 }
 
 /**
- * Files whose store took the place of another, as a bucket does of the folder when it is set: what stands only in the
- * former one is still read and listed, until it is written anew or removed.
+ * Files whose store has replaced another one, for example a bucket that has replaced the folder: files that exist only
+ * in the former store are still read and listed, until they are written again or removed.
  */
 export function withFormerFiles({ files, former }: FormerFilesOptions): FileStore {
   return {
@@ -21,7 +21,7 @@ export function withFormerFiles({ files, former }: FormerFilesOptions): FileStor
       await files.writeFrom(path, localFile);
       await former.remove(path);
     },
-    // The former one first: what is still in both would be found there again.
+    // The former store first: else a file in both would still be found there.
     remove: async (path) => {
       const was = await former.remove(path);
       return (await files.remove(path)) || was;

@@ -50,7 +50,7 @@ async function filesIn(path: string): Promise<readonly string[]> {
   return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
-test("a value stands in a file of its key's name, where the daemon looks for it", async () => {
+test("a value is stored in a file of its key's name, where the daemon expects it", async () => {
   await aProcess().serve(OWNER, { opt: "set", key: "sub/a key", value: "6162" });
   expect(await readFile(join(own(), "sub/a key"), "utf8")).toBe("ab");
   expect(counted).toEqual([{ tenantId: TENANT, pluginId: "acme/p", bytes: 2 }]);
@@ -93,7 +93,7 @@ test.each(["", ".", "/", "..", "../other/p/k", "a..b", "a\\b", "a\0b", "é".repe
   },
 );
 
-test("a key above or below another is refused, and may come when that one has gone", async () => {
+test("a key above or below another is refused, and accepted when that one is removed", async () => {
   await aProcess().serve(OWNER, set("a/b", 1));
   for (const key of ["a", "a/b/c"])
     await expect(aProcess().serve(OWNER, set(key, 1))).rejects.toMatchObject({ code: "invalid_input" });
@@ -102,7 +102,7 @@ test("a key above or below another is refused, and may come when that one has go
   expect((await stat(join(own(), "a"))).size).toBe(1);
 });
 
-test("two processes that write at once stay within one quota, and use it up", async () => {
+test("two processes that write at the same time share one quota, and can use all of it", async () => {
   const processes = [aProcess(), aProcess()];
   const writes = Array.from({ length: 20 }, (_, index) =>
     processes[index % 2]?.serve(OWNER, set(`k${index}`, 100)).then(
@@ -117,7 +117,7 @@ test("two processes that write at once stay within one quota, and use it up", as
   expect(counted.at(-1)).toMatchObject({ bytes: 1_000 });
 });
 
-test("of a Tenant that is bounded is reserved before it is written, and stays as it was where it has no room", async () => {
+test("with a disk quota, bytes are reserved before a value is written, and a refused write changes nothing", async () => {
   const bounded = { ...OWNER, tenantIsBounded: true };
   const storage = aProcess();
   await storage.serve(bounded, set("a", 300));
@@ -149,7 +149,7 @@ function overridden<T extends object>(of: T, changes: Partial<T>): T {
   });
 }
 
-test("a write lists nothing once the storage has been counted, and the count stays right", async () => {
+test("a write lists nothing once the storage has been counted, and the count stays correct", async () => {
   const listed: string[] = [];
   const { files, ...rest } = place();
   const list = (path: string, signal: AbortSignal) => {
@@ -172,7 +172,7 @@ test("a write lists nothing once the storage has been counted, and the count sta
   await expect(storage.serve(OWNER, set("b", 1))).rejects.toMatchObject({ code: "storage_quota" });
 });
 
-test("a write that a process died in is counted anew", async () => {
+test("after a process died in a write, the storage is counted again", async () => {
   const storage = aProcess();
   await storage.serve(OWNER, set("a", 100));
   const [tally] = (await filesIn(join(folder, "storage-locks"))).filter((name) => name.endsWith(".tally"));
@@ -187,7 +187,7 @@ test("a write that a process died in is counted anew", async () => {
   await expect(storage.serve(OWNER, set("c", 101))).rejects.toMatchObject({ code: "storage_quota" });
 });
 
-test("what a killed process left half written takes no room and is no value", async () => {
+test("a half-written value of a killed process uses no quota and cannot be read", async () => {
   await mkdir(join(folder, "storage/.staging"), { recursive: true });
   await writeFile(join(folder, "storage/.staging/half-written"), Buffer.alloc(900));
   await aProcess().serve(OWNER, set("k", 500));
@@ -205,7 +205,7 @@ test("a value of the layout with hashed names is found, counted, and moves when 
   expect(await readdir(join(folder, "storage"))).not.toContain(TENANT);
 });
 
-test("a value of that layout is gone once it is written anew or deleted", async () => {
+test("a value of that layout is gone once it is written again or deleted", async () => {
   for (const key of ["a", "b"]) await keepFormer(key, "old");
   await aProcess().serve(OWNER, { opt: "set", key: "a", value: "6162" });
   await aProcess().serve(OWNER, { opt: "del", key: "b" });
@@ -215,7 +215,7 @@ test("a value of that layout is gone once it is written anew or deleted", async 
   });
 });
 
-test("a value of that layout whose key has no room among the others is read where it is", async () => {
+test("a value of that layout whose key conflicts with another is read in place", async () => {
   await keepFormer("a/b", "ab");
   await aProcess().serve(OWNER, set("a", 1));
   expect(await aProcess().serve(OWNER, { opt: "get", key: "a/b" })).toEqual({ data: "6162" });

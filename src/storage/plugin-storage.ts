@@ -1,5 +1,5 @@
 /**
- * The key-value storage that a plugin has per Tenant: files in the storage, bounded by a quota, under the names that
+ * The key-value storage of a plugin for each tenant: files in the storage, bounded by a quota, under the names that
  * dify-plugin-daemon gives them.
  */
 import { createHash } from "node:crypto";
@@ -14,7 +14,7 @@ import { FormerStorage, type StoragePlace } from "./storage-place.ts";
 import { StorageTally, type Tally } from "./storage-tally.ts";
 
 const KEY_BYTES_MAX = 256;
-/** Of a part between slashes: no file system takes more. */
+/** Bytes of a part between slashes: the limit of file systems. */
 const PART_BYTES_MAX = 255;
 
 export interface HostStorageOptions {
@@ -24,7 +24,7 @@ export interface HostStorageOptions {
     /** The operator's ceiling; a manifest may ask for less. */
     readonly bytesMax: number;
     readonly keysMax: number;
-    /** From this age on the lock of a writer that died is taken; a write takes far less. */
+    /** Age at which the lock of a dead writer is taken over; a write takes far less. */
     readonly lockStaleMs: number;
   };
 }
@@ -35,12 +35,12 @@ export interface StorageOwner {
   readonly pluginId: string;
   /** What the manifest asks for. */
   readonly bytesMax: number;
-  /** Its Tenant has a quota of disk: what is to be kept is reserved before it is written. */
+  /** The tenant has a disk quota: bytes are reserved before they are written. */
   readonly tenantIsBounded?: boolean;
 }
 
 /**
- * Answers one storage request with the object that the SDK reads. A value is there whole or not at all, and the quota
+ * Answers one storage request with the object that the SDK reads. A value is stored whole or not at all, and the quota
  * is checked before anything is written. Throws `invalid_input`, `not_found`, `storage_quota`, `quota_disk`, and
  * `package_store_unavailable` where the storage cannot be reached.
  */
@@ -55,7 +55,7 @@ export function createHostStorage(options: HostStorageOptions): HostStorage {
 interface Key {
   /** As the plugin wrote it. */
   readonly given: string;
-  /** Below the plugin's folder. */
+  /** Relative to the plugin's folder. */
   readonly path: string;
 }
 
@@ -99,7 +99,7 @@ class PlacedStorage implements HostStorage {
     return this.#options.place.files;
   }
 
-  /** Writers of one plugin's storage, in whatever process, come one after the other. */
+  /** Writes to one plugin's storage run one after the other, across all processes. */
   async #inTurn<T>({ tenantId, pluginId }: StorageOwner, work: () => Promise<T>): Promise<T> {
     const { place, settings } = this.#options;
     const name = createHash("sha256").update(`${tenantId}/${pluginId}`).digest("hex");
@@ -119,22 +119,22 @@ class PlacedStorage implements HostStorage {
       this.#checkQuota(owner, { keys: others.keys + former.length, usedBytes, moreBytes: value.length });
       const { tenantId, pluginId } = owner;
       const bytes = usedBytes + value.length;
-      // What cannot be counted is not kept where it counts.
+      // Bytes that cannot be reserved are not written where a quota applies.
       if (owner.tenantIsBounded) await this.#options.place.sizes.reserve({ tenantId, pluginId, bytes });
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       try {
         await this.#files.write(path, value);
       } catch (error) {
-        if (owner.tenantIsBounded) await this.#tell(owner, usedBytes + (before ?? 0));
+        if (owner.tenantIsBounded) await this.#reportSize(owner, usedBytes + (before ?? 0));
         throw error;
       }
       await this.#former(owner).remove(key.given);
-      await this.#tally.keep(owner, { keys: others.keys + 1, bytes: others.bytes + value.length });
-      if (!owner.tenantIsBounded) await this.#tell(owner, bytes);
+      await this.#tally.write(owner, { keys: others.keys + 1, bytes: others.bytes + value.length });
+      if (!owner.tenantIsBounded) await this.#reportSize(owner, bytes);
     });
   }
 
-  /** Of the values in their own layout. Lists them only where nobody has kept count. */
+  /** Counts the values in the current layout. Lists them only where there is no tally. */
   async #count(owner: StorageOwner): Promise<Tally> {
     const kept = await this.#tally.read(owner);
     if (kept !== undefined) return kept;
@@ -147,7 +147,7 @@ class PlacedStorage implements HostStorage {
     return all;
   }
 
-  /** A new key may not make a file of what is a folder, or the other way round. Throws `invalid_input`. */
+  /** A key must not turn a folder into a file, or a file into a folder. Throws `invalid_input`. */
   async #refuseNested(owner: StorageOwner, key: Key): Promise<void> {
     const refuse = (other: string) => {
       throw invalidInput("key", key.given, `a key beside ${JSON.stringify(other)}, not above or below it`);
@@ -172,12 +172,12 @@ class PlacedStorage implements HostStorage {
     if (usedBytes + moreBytes <= bytesMax && keys < keysMax) return;
     throw new Fault(
       "storage_quota",
-      `The plugin's storage is full: ${usedBytes} of ${bytesMax} bytes and ${keys} of ${keysMax} keys are used by others, ${moreBytes} more were asked for.`,
+      `The plugin's storage is full: its other values use ${usedBytes} of ${bytesMax} bytes and ${keys} of ${keysMax} keys, and this one needs ${moreBytes} bytes.`,
       { details: { usedBytes, bytesMax, keys, keysMax, value: moreBytes } },
     );
   }
 
-  /** A value of the former layout moves here; one whose key has no room here is read where it is. */
+  /** Moves a value from the former layout; a value whose key does not fit the current layout is read in place. */
   async #adopt(owner: StorageOwner, key: Key): Promise<Buffer | undefined> {
     const former = this.#former(owner);
     if (!(await former.has(key.given))) return undefined;
@@ -190,7 +190,7 @@ class PlacedStorage implements HostStorage {
       } catch {
         return value;
       }
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       await this.#files.write(path, value);
       await former.remove(key.given);
       return value;
@@ -202,17 +202,17 @@ class PlacedStorage implements HostStorage {
       const path = this.#pathOf(owner, key);
       const before = await this.#files.size(path);
       const rest = without(await this.#count(owner), before);
-      await this.#tally.forget(owner);
+      await this.#tally.clear(owner);
       const wasHere = await this.#files.remove(path);
       const wasThere = await this.#former(owner).remove(key.given);
-      await this.#tally.keep(owner, rest);
+      await this.#tally.write(owner, rest);
       if (!wasHere && !wasThere) throw missing(key);
-      await this.#tell(owner, rest.bytes + sum(await this.#former(owner).sizes(key.given)));
+      await this.#reportSize(owner, rest.bytes + sum(await this.#former(owner).sizes(key.given)));
     });
   }
 
-  /** The whole size is told with each write: one that fails spoils nothing. */
-  async #tell({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
+  /** Reports the total size with each write, so that a lost report is corrected by the next one. */
+  async #reportSize({ tenantId, pluginId }: StorageOwner, bytes: number): Promise<void> {
     await this.#counting.run(() => this.#options.place.sizes.set({ tenantId, pluginId, bytes }));
   }
 
@@ -229,7 +229,7 @@ class PlacedStorage implements HostStorage {
   }
 }
 
-/** `bytes`: of one value; undefined where there is none. */
+/** `bytes`: size of one value; undefined where it does not exist. */
 function without({ keys, bytes: all }: Tally, bytes: number | undefined): Tally {
   return bytes === undefined ? { keys, bytes: all } : { keys: keys - 1, bytes: all - bytes };
 }
@@ -238,7 +238,7 @@ function sum(sizes: readonly number[]): number {
   return sizes.reduce((total, size) => total + size, 0);
 }
 
-/** The daemon's rules: it tidies a key as a path first, so that `a//b` and `/a/b` are `a/b`. */
+/** The daemon's rules: it normalises a key as a path first, so that `a//b` and `/a/b` are `a/b`. */
 function checkKey(given: unknown): Key {
   if (typeof given !== "string") throw wrongKey(given);
   const path = posix.normalize(given).replace(/^\/+|\/+$/g, "");
@@ -264,5 +264,5 @@ function checkValue(value: unknown): Buffer {
 }
 
 function missing({ given }: Key): Fault {
-  return new Fault("not_found", `There is nothing under the key ${JSON.stringify(given)}.`);
+  return new Fault("not_found", `There is no value for the key ${JSON.stringify(given)}.`);
 }

@@ -1,4 +1,4 @@
-/** Where plugins' storage stands: the daemon's layout, and what earlier releases left beside it. */
+/** Where plugins' data is stored: in the daemon's layout, and where earlier releases left it. */
 import { createHash } from "node:crypto";
 import { readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -11,16 +11,16 @@ export interface StoragePlace {
   /** In `files`: below it `TENANT/AUTHOR/NAME/KEY`. */
   readonly folder: string;
   /**
-   * Absolute: there earlier releases kept `TENANT/AUTHOR/NAME/SHA256(KEY)`. A hash tells no key, so a value goes to its
-   * new place when its key is next used.
+   * Absolute path where earlier releases stored `TENANT/AUTHOR/NAME/SHA256(KEY)`. A hash does not reveal its key, so a
+   * value moves to its new place when its key is next used.
    */
   readonly formerFolder: string;
-  /** Absolute, on a disk that all processes share. */
+  /** Absolute path, on a disk that all processes share. */
   readonly lockFolder: string;
   readonly sizes: StorageSizes;
 }
 
-/** What one plugin keeps for one Tenant in the former layout. */
+/** The data of one plugin for one tenant in the former layout. */
 export class FormerStorage {
   readonly #folder: string;
   readonly #tenantFolder: string;
@@ -51,14 +51,14 @@ export class FormerStorage {
     await this.#removeEmptyFolders();
   }
 
-  /** Of all values but that of the key. */
+  /** Sizes of all values except that of the key. */
   async sizes(but?: string): Promise<readonly number[]> {
     const entries = await readdir(this.#folder, { withFileTypes: true, recursive: true }).catch(absent);
     const skipped = but === undefined ? undefined : this.#fileOf(but);
     const sizes: number[] = [];
     for (const entry of entries ?? []) {
       const path = join(entry.parentPath, entry.name);
-      // A lock, or what was left half written by a process that died, has a dot in its name.
+      // Locks, and drafts of processes that died, have a dot in their names.
       if (!entry.isFile() || entry.name.includes(".") || path === skipped) continue;
       sizes.push((await stat(path).catch(absent))?.size ?? 0);
     }

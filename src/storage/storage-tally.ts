@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** How many values one plugin keeps for one Tenant, and how large they are together. */
+/** How many values one plugin stores for one tenant, and their total size. */
 export interface Tally {
   readonly keys: number;
   readonly bytes: number;
@@ -13,15 +13,15 @@ interface TallyOwner {
   readonly pluginId: string;
 }
 
-/** Others may have written the same storage meanwhile, the daemon for one. */
+/** Others, for example the daemon, may have written to the same storage since. */
 const TRUSTED_MS = 3_600_000;
-/** Owners that this process has counted: with more, it counts again. */
+/** Owners that this process has counted; beyond this it starts over. */
 const OWNERS_MAX = 10_000;
 
 /**
- * The running size of plugins' storage, so that a write lists nothing. It stands in a file beside the locks, under which
- * it is read and written; where a process died in the middle of a write the file is gone, and so it is where the size is
- * not known. A process trusts it from its own first count on, for an hour.
+ * The running size of plugins' storage, so that a write needs no listing. It is a file beside the locks, read and
+ * written under a lock. The file is missing where the size is not known, also after a process died in the middle of a
+ * write. A process trusts it for an hour after its own first count.
  */
 export class StorageTally {
   readonly #folder: string;
@@ -31,7 +31,7 @@ export class StorageTally {
     this.#folder = lockFolder;
   }
 
-  /** Undefined: whoever wants to know has to count, and to `keep` it. */
+  /** Undefined: the caller must count, and then `write` the result. */
   async read(owner: TallyOwner): Promise<Tally | undefined> {
     const path = this.#pathOf(owner);
     const countedAt = this.#countedAt.get(path);
@@ -43,22 +43,22 @@ export class StorageTally {
     return bytes === undefined ? undefined : { keys: Number(keys), bytes: Number(bytes) };
   }
 
-  /** Before the storage is changed: until `keep`, its size is not known. */
-  async forget(owner: TallyOwner): Promise<void> {
+  /** Called before the storage is changed: until `write`, its size is not known. */
+  async clear(owner: TallyOwner): Promise<void> {
     await rm(this.#pathOf(owner), { force: true });
   }
 
-  async keep(owner: TallyOwner, { keys, bytes }: Tally): Promise<void> {
+  async write(owner: TallyOwner, { keys, bytes }: Tally): Promise<void> {
     const path = this.#pathOf(owner);
     await mkdir(this.#folder, { recursive: true });
-    // half of it is told by the missing end
+    // a half-written line lacks its end
     await writeFile(path, `${keys} ${bytes}\n`);
     if (this.#countedAt.size >= OWNERS_MAX) this.#countedAt.clear();
     if (!this.#countedAt.has(path)) this.#countedAt.set(path, performance.now());
   }
 
-  /** Of all plugins of the Tenant. */
-  async forgetAll(tenantId: string): Promise<void> {
+  /** For all plugins of the tenant. */
+  async clearAll(tenantId: string): Promise<void> {
     const names = await readdir(this.#folder).catch(() => []);
     for (const name of names)
       if (name.startsWith(`${tenantId}.`)) await rm(join(this.#folder, name), { force: true });

@@ -1,6 +1,6 @@
 import type { Clock } from "./clock.ts";
 
-/** Wakes one waiter: a ring while nobody waits is kept for the next wait, many rings count as one. */
+/** Wakes one waiter. A ring while nobody waits is remembered for the next wait; several rings count as one. */
 export class Bell {
   #rung = false;
   #wake: (() => void) | undefined;

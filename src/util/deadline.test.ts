@@ -20,7 +20,7 @@ test("without a reason of its own it names the limit", async () => {
   expect(deadline.signal.reason).toEqual(new Error("not within 100 ms"));
 });
 
-test("a given signal that aborts first gives the reason, and is not the time's end", async () => {
+test("a given signal that aborts first gives the reason, and the deadline is not over", async () => {
   const stop = new AbortController();
   using deadline = new Deadline({ clock: new ManualClock(), ms: 100 }, stop.signal);
   stop.abort(new Error("enough"));
@@ -28,7 +28,7 @@ test("a given signal that aborts first gives the reason, and is not the time's e
   expect(deadline.isOver).toBe(false);
 });
 
-test("once disposed, its time never ends", async () => {
+test("once disposed, it never aborts", async () => {
   const clock = new ManualClock();
   const deadline = new Deadline({ clock, ms: 100 });
   deadline[Symbol.dispose]();

@@ -3,14 +3,14 @@ import type { Clock } from "./clock.ts";
 export interface DeadlineOptions {
   readonly clock: Clock;
   readonly ms: number;
-  /** The reason of the abort; `not within <ms> ms` where absent. */
+  /** The reason of the abort; by default `not within <ms> ms`. */
   readonly late?: () => Error;
 }
 
 /**
- * A signal that aborts once `ms` have passed on the clock, or with the reason of a given signal where that aborts
- * first. Node's `AbortSignal.timeout` is the same where neither the clock nor the reason matters and the time may run
- * on after the work. This one holds a timer until it is disposed: `using deadline = new Deadline(...)`.
+ * A signal that aborts once `ms` have passed on the clock, or with the reason of a given signal that aborts first. Use
+ * Node's `AbortSignal.timeout` where neither clock nor reason matters and the timer may outlive the work. This one has
+ * a timer until it is disposed: `using deadline = new Deadline(...)`.
  */
 export class Deadline implements Disposable {
   readonly signal: AbortSignal;
@@ -28,7 +28,7 @@ export class Deadline implements Disposable {
     );
   }
 
-  /** The time had passed before this was disposed; false where only the given signal aborted. */
+  /** Whether the time had passed before this was disposed; false where only the given signal aborted. */
   get isOver(): boolean {
     return this.#over.signal.aborted;
   }

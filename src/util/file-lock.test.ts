@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test("of many that want the lock one works at a time, and nothing is left of it", async () => {
+test("one holder at a time has the lock, and no file is left of it", async () => {
   const path = join(folder, "a");
   let inside = 0;
   let most = 0;
@@ -25,14 +25,14 @@ test("of many that want the lock one works at a time, and nothing is left of it"
   expect(await readdir(folder)).toEqual([]);
 });
 
-test("work that fails gives the lock back", async () => {
+test("work that fails releases the lock", async () => {
   const path = join(folder, "b");
   const failing = withFileLock(path, SETTINGS, () => Promise.reject(new Error("no")));
   await expect(failing).rejects.toThrow("no");
   await withFileLock(path, SETTINGS, async () => undefined);
 });
 
-test("the lock of a process that died is taken once it is old, and a successor's lock is left alone", async () => {
+test("the lock of a dead process is taken over once it is old, and a successor's lock is left alone", async () => {
   const path = join(folder, "c");
   await writeFile(path, "of a process that died");
   await utimes(path, 0, 0);
@@ -42,7 +42,7 @@ test("the lock of a process that died is taken once it is old, and a successor's
   expect(await readdir(folder)).toEqual(["c"]);
 });
 
-test("a holder that lives keeps it, however long its work takes", async () => {
+test("a living holder keeps it, however long its work takes", async () => {
   const path = join(folder, "d");
   const settings = { staleMs: 2_000, lookMs: 5 };
   const order: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * One holder at a time among processes that share a folder, also from containers, which see nothing of each other's
- * pids: a lock is known to be dead by its age alone, and a holder that lives keeps it young.
+ * A lock among processes that share a folder, also from containers, which do not see each other's pids: a lock counts
+ * as abandoned by its age alone, and a living holder keeps it young.
  */
 import { randomUUID } from "node:crypto";
 import { link, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
@@ -9,13 +9,13 @@ import { errorCode } from "./error-code.ts";
 import { holdLock } from "./serving.ts";
 
 export interface FileLockSettings {
-  /** From this age on, a lock was left by a process that died, and is taken. */
+  /** A lock of this age was left by a process that died, and is taken over. */
   readonly staleMs: number;
-  /** How often one that is taken is looked at. */
+  /** How often a taken lock is checked. */
   readonly lookMs: number;
 }
 
-/** Runs the work while the file stands as this caller's; its folder must exist. Waits for as long as it takes. */
+/** Runs the work while the caller holds the file lock; its folder must exist. Waits without a limit. */
 export async function withFileLock<T>(
   path: string,
   settings: FileLockSettings,
@@ -33,7 +33,7 @@ export async function withFileLock<T>(
     return await holdLock(work);
   } finally {
     clearInterval(beat);
-    // One that stood still for too long has lost it, and must leave that of its successor alone.
+    // A holder that was suspended for too long has lost the lock, and must not remove that of its successor.
     if ((await readFile(path, "utf8").catch(() => "")) === mark) await rm(path, { force: true });
   }
 }
@@ -53,7 +53,8 @@ async function clearStale(path: string, staleMs: number): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return true;
   if (Date.now() - found.mtimeMs < staleMs) return false;
-  // Moved before it is removed: of several that saw it, a slow one may move its successor, and puts that back.
+  // Moved before it is removed: of several processes that saw it, a slow one may move its successor, and puts that
+  // back.
   const aside = `${path}.${randomUUID()}`;
   await rename(path, aside).catch(() => undefined);
   const moved = await stat(aside).catch(() => undefined);

@@ -1,6 +1,6 @@
 import { holdLock } from "./serving.ts";
 
-/** One holder per key at a time, in the order of asking. A key costs memory only while somebody holds or waits for it. */
+/** One holder per key at a time, first come, first served. A key uses memory only while it is held or waited for. */
 export class KeyedLock<K> {
   readonly #tails = new Map<K, Promise<void>>();
 

@@ -15,7 +15,7 @@ it.each([
   expect(editDistance(b, a)).toBe(distance);
 });
 
-it("names the nearest first, no more than asked for, and none that is far", () => {
+it("names the nearest first, at most as many as asked for, and none that is far", () => {
   const candidates = ["posts", "host", "port", "sport", "database"];
   expect(nearest("prot", candidates, { max: 3, distanceMax: 2 })).toEqual(["port", "sport"]);
   expect(nearest("port", candidates, { max: 2, distanceMax: 9 })).toEqual(["port", "sport"]);

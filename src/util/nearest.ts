@@ -1,4 +1,4 @@
-/** Those that are not far from the name, the nearest first: what somebody may have meant who misspelt it. */
+/** Candidates close to a misspelt name, nearest first. */
 export function nearest(
   name: string,
   candidates: readonly string[],
@@ -12,7 +12,7 @@ export function nearest(
     .map(({ candidate }) => candidate);
 }
 
-/** Letters to insert, to leave out, to replace by another, or to swap with the next one. */
+/** Number of letters to insert, remove, replace, or swap with the next one. */
 export function editDistance(a: string, b: string): number {
   let [before, last]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= a.length; row++) {

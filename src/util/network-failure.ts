@@ -1,9 +1,9 @@
 import { errorCode } from "./error-code.ts";
 
-/** Why a connection could not be made. */
+/** Why a connection failed. */
 export interface NetworkFailure {
   readonly reason: string;
-  /** True where waiting mends nothing: the one who connects has to be told something else. */
+  /** True where waiting does not help: the configuration must change. */
   readonly isFinal: boolean;
 }
 
@@ -15,10 +15,10 @@ const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
   ECONNRESET: { reason: "the server closed the connection", ...LATER },
   EPIPE: { reason: "the server closed the connection", ...LATER },
   ENOTFOUND: { reason: "unknown host", ...LATER },
-  EAI_AGAIN: { reason: "the host's name could not be looked up", ...LATER },
+  EAI_AGAIN: { reason: "the host name could not be resolved", ...LATER },
   EHOSTUNREACH: { reason: "host unreachable", ...LATER },
   ENETUNREACH: { reason: "network unreachable", ...LATER },
-  ETIMEDOUT: { reason: "time-out, nobody answered", ...LATER },
+  ETIMEDOUT: { reason: "timed out without an answer", ...LATER },
   ENOENT: { reason: "there is no such socket", ...LATER },
   EACCES: { reason: "this user may not open the socket", ...NEVER },
   EPERM: { reason: "this user may not open the socket", ...NEVER },
@@ -32,7 +32,7 @@ const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
   },
 };
 
-/** What OpenSSL says when the chain ends at an authority that is not trusted here. */
+/** OpenSSL's codes for a chain that ends at an untrusted authority. */
 const UNTRUSTED = new Set([
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "SELF_SIGNED_CERT_IN_CHAIN",
@@ -44,13 +44,13 @@ const UNTRUSTED = new Set([
   "CERT_UNTRUSTED",
 ]);
 
-/** True where the name of a host means nothing here: it may mean something elsewhere. */
+/** True where the host name cannot be resolved here; it may be elsewhere. */
 export function isNameUnknown(error: unknown): boolean {
   const code = errorCode(error);
   return code === "ENOTFOUND" || code === "EAI_AGAIN" || code === "ENODATA";
 }
 
-/** Reads the code that Node and OpenSSL give, through wrappers; undefined for what is no failure of the network. */
+/** Explains Node's and OpenSSL's error codes, also those of causes; undefined for other errors. */
 export function explainNetworkFailure(error: unknown): NetworkFailure | undefined {
   const seen = new Set<unknown>();
   for (let at = error; at instanceof Error && !seen.has(at); at = at.cause) {
@@ -59,7 +59,7 @@ export function explainNetworkFailure(error: unknown): NetworkFailure | undefine
     if (code === undefined) continue;
     if (UNTRUSTED.has(code))
       return { reason: `TLS: the server's certificate is not trusted (${code})`, ...NEVER };
-    // A client certificate that the server refuses is an alert; a server without TLS answers something else.
+    // A refused client certificate is an alert; a server without TLS answers with something else.
     if (code.startsWith("ERR_SSL_")) return { reason: `TLS: ${at.message.trim()} (${code})`, ...NEVER };
     const known = BY_CODE[code];
     if (known !== undefined) return { ...known, reason: `${known.reason} (${code})` };

@@ -66,19 +66,19 @@ test("given addresses are connected to instead of what the name means", async ()
   expect(await readText(await sendRequest(asked, never), 100)).toBe(`nowhere.invalid:${url.port}`);
 });
 
-test("a proxy is asked for the host's whole address", async () => {
+test("a proxy gets the whole URL of the host", async () => {
   const proxy = await aServer((request, response) => response.end(request.url));
   const asked = to("http://nowhere.invalid/x", { proxy: new URL(proxy).origin });
   expect(await readText(await sendRequest(asked, never), 100)).toBe("http://nowhere.invalid/x");
 });
 
-test("a server that does not answer TLS is given up when the time of a connection is over", async () => {
+test("a server that does not answer TLS is abandoned when the connect timeout is over", async () => {
   const port = await listen(createTcpServer());
   const asked = sendRequest(to(`https://127.0.0.1:${port}/`, { connectTimeoutMs: 50 }), never);
   await expect(asked).rejects.toThrow("no connection within 50 ms");
 });
 
-test("the time of a connection is not the time of an answer", async () => {
+test("the connect timeout does not bound the answer", async () => {
   const url = await aServer((_request, response) => setTimeout(() => response.end("late"), 100));
   const answer = await sendRequest(to(url, { connectTimeoutMs: 50 }), never);
   expect(await readText(answer, 100)).toBe("late");

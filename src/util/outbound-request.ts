@@ -1,10 +1,10 @@
 /**
- * One HTTP request of Berth's own to another host: the one place for its connection, TLS, proxy, abort, connect time and
- * answer size. Which hosts may be asked and what an answer means is the caller's: `createHttpClient` follows the URLs of
- * strangers, `createInnerApi` asks the platform.
+ * One HTTP request from Berth to another host. This file alone handles connection, TLS, proxy, abort, connect timeout
+ * and answer size. The caller decides which hosts may be asked and what an answer means: `createHttpClient` follows the
+ * URLs of strangers, `createInnerApi` asks the platform.
  *
- * Each request has a connection of its own, which ends with it: a kept one may be closed by the server while a request
- * is on its way, or have been opened for another host or by another's token.
+ * Each request has its own connection, which ends with it: a kept one may be closed by the server while a request is on
+ * its way, or may have been opened for another host or with another token.
  */
 import type { LookupAddress } from "node:dns";
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
@@ -19,20 +19,20 @@ export interface OutboundRequest {
   /** Sent beside `user-agent` and the length of the body. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** What the certificate of an `https:` server is checked against. */
+  /** The authorities that the certificate of an `https:` server is verified against. */
   readonly trust: SecureContext;
-  /** The proxy's URL; where absent, the host is reached directly. */
+  /** The proxy's URL; if absent, the host is reached directly. */
   readonly proxy?: string | undefined;
-  /** Addresses that were checked: one of these is connected to, and the name is not looked up again. */
+  /** Addresses that were checked: one of them is used, and the name is not resolved again. */
   readonly addresses?: readonly LookupAddress[] | undefined;
-  /** Until there is a connection, its TLS included. No limit where absent. */
+  /** For the connection, including its TLS. No limit if absent. */
   readonly connectTimeoutMs?: number;
 }
 
 /**
- * Resolves with the answer's head, whatever its status; the caller reads the body to its end or destroys it. Rejects
- * with Node's own error of a connection that fails, with `no connection within <ms> ms`, and with Node's AbortError when
- * the signal aborts. An abort after the head cuts the body: reading it fails with ECONNRESET.
+ * Resolves with the head of the answer, whatever its status; the caller reads the body to its end or destroys it.
+ * Rejects with Node's own error where the connection fails, with `no connection within <ms> ms`, or with Node's
+ * AbortError when the signal aborts. An abort after the head cuts the body: reading it fails with ECONNRESET.
  */
 export async function sendRequest(asked: OutboundRequest, signal: AbortSignal): Promise<IncomingMessage> {
   const { method, url, body, addresses, connectTimeoutMs } = asked;
@@ -75,7 +75,7 @@ function agentFor({ trust, proxy }: OutboundRequest, isSecure: boolean): HttpAge
   return isSecure ? new HttpsAgent({ ...options, secureContext: trust }) : new HttpAgent(options);
 }
 
-/** Answers with what was checked, however often the platform asks. */
+/** Always answers with the checked addresses. */
 function fixed(addresses: readonly LookupAddress[]): LookupFunction {
   const [first = { address: "", family: 0 }] = addresses;
   return (_host, options, callback) => {
@@ -84,7 +84,7 @@ function fixed(addresses: readonly LookupAddress[]): LookupFunction {
   };
 }
 
-/** The whole body as text; rejects, and destroys it, when it has more than `bytesMax`. */
+/** The whole body as text; rejects, and destroys it, when it exceeds `bytesMax`. */
 export async function readText(answer: IncomingMessage, bytesMax: number): Promise<string> {
   const parts: Buffer[] = [];
   let bytes = 0;

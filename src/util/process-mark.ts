@@ -1,6 +1,6 @@
 /**
- * What tells a process from one that is given its pid later: the pid, the time at which it was started, and the boot.
- * A process in another PID namespace, as that of a container, cannot be looked for by its pid.
+ * Distinguishes a process from a later one with the same pid: by pid, start time and boot. A process in another PID
+ * namespace, such as that of a container, cannot be found by its pid.
  */
 import { readFile, readlink } from "node:fs/promises";
 import { errorCode } from "./error-code.ts";
@@ -27,15 +27,15 @@ export async function readBootId(): Promise<string> {
   return (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
 }
 
-/** The same for two processes that see each other's pids. */
+/** Equal for two processes that see each other's pids. */
 export async function readPidNamespace(): Promise<string> {
   return await readlink("/proc/self/ns/pid");
 }
 
-/** Undefined when there is no such process, or only its zombie. */
+/** Undefined where the process does not exist, or only its zombie. */
 async function readStartTime(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(ignoreGone);
-  // The name in parentheses may hold anything, so counting starts after it: state is field 3, the start field 22.
+  // The name in parentheses may contain anything, so counting starts after it: state is field 3, the start field 22.
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
 }

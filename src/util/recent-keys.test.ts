@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { RecentKeys } from "./recent-keys.ts";
 
-test("a key is new once, and again when so many others have come after it", () => {
+test("a key is new once, and again after enough other keys", () => {
   const seen = new RecentKeys(2);
   expect(["a", "a", "b", "a", "c", "b", "a"].map((key) => seen.isNew(key))).toEqual([
     true,

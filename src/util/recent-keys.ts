@@ -1,4 +1,4 @@
-/** The last `max` keys that were seen, so that a thing which arrives again soon after is known to be the same. */
+/** Remembers the last `max` keys, to recognise a thing that arrives twice within a short time. */
 export class RecentKeys {
   readonly #keys = new Set<string>();
   readonly #max: number;
@@ -7,7 +7,7 @@ export class RecentKeys {
     this.#max = max;
   }
 
-  /** True for a key that is not among the last ones; from then on it is. */
+  /** True for a key that is not among the last ones; it is added to them. */
   isNew(key: string): boolean {
     if (this.#keys.has(key)) return false;
     this.#keys.add(key);

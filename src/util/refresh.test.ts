@@ -13,7 +13,7 @@ function reads() {
   return { refresh, open, begun };
 }
 
-test("all who ask while a read is under way share the next, which begins when that has ended", async () => {
+test("calls during a read share the next one, which begins when that read has ended", async () => {
   const { refresh, open, begun } = reads();
   const first = refresh.run();
   await begun(1);
@@ -28,7 +28,7 @@ test("all who ask while a read is under way share the next, which begins when th
   expect(open).toHaveLength(2);
 });
 
-test("a read that fails fails those who wait for it, and the next one runs", async () => {
+test("a failed read fails its waiters only, and the next one runs", async () => {
   const { refresh, open, begun } = reads();
   const first = refresh.run();
   await begun(1);
@@ -40,7 +40,7 @@ test("a read that fails fails those who wait for it, and the next one runs", asy
   await second;
 });
 
-test("it has settled when the read under way and the one asked for have ended, well or not", async () => {
+test("it has settled when the current and the due read have ended, with or without an error", async () => {
   const { refresh, open, begun } = reads();
   await refresh.settled();
   refresh.run().catch(() => undefined);

@@ -20,7 +20,7 @@ test("a file is replaced whole and can be read by everybody", async () => {
   expect(await readdir(folder)).toEqual(["a.json"]);
 });
 
-test("what cannot be put in place leaves nothing behind", async () => {
+test("a failed replacement leaves no draft", async () => {
   const folder = await aFolder();
   // a folder stands where the file is to be
   await mkdir(join(folder, "a.json"));

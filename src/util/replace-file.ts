@@ -3,9 +3,9 @@ import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /**
- * Puts a file in place whole, readable by everybody whatever the umask: who opens it meanwhile reads the old one or the
- * new one, never half of one. Where that fails, as on a full disk, the old one stays and nothing else. `draftFolder`: on
- * the same disk, for a folder in which nobody is to see drafts.
+ * Replaces a file atomically, readable by everybody whatever the umask: a reader gets the old content or the new, never
+ * a part. On failure, for example a full disk, the old file stays and no draft is left. `draftFolder`: on the same
+ * disk, for a folder in which drafts must not be seen.
  */
 export async function replaceFile(
   path: string,

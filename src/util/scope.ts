@@ -1,7 +1,7 @@
 /**
- * A lifetime as an object: one AbortController plus a list of closers, run last in, first out. Whoever starts
- * something adds its closer; disposing the scope aborts the signal first, then closes everything, and reports
- * all failures together without letting one hide another.
+ * A lifetime as an object: one AbortController and a list of closers, run last in, first out. Code that starts
+ * something adds its closer. Disposing the scope aborts the signal first, then closes everything, and reports all
+ * failures together without letting one hide another.
  */
 export class Scope implements AsyncDisposable {
   readonly #controller = new AbortController();
@@ -16,7 +16,7 @@ export class Scope implements AsyncDisposable {
     this.#closers.push(closer);
   }
 
-  /** Takes over a disposable and hands it back. */
+  /** Disposes the given object with the scope, and returns it. */
   use<T extends AsyncDisposable>(started: T): T {
     this.add(() => started[Symbol.asyncDispose]() as Promise<void>);
     return started;

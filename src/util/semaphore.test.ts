@@ -37,7 +37,7 @@ test("an aborted wait leaves the queue with the signal's reason and takes nobody
   expect(await third).toBe("third");
 });
 
-test("work that throws gives its place back", async () => {
+test("work that throws releases its place", async () => {
   const semaphore = new Semaphore(1);
   await expect(semaphore.run(() => Promise.reject(new Error("no")), never)).rejects.toThrow("no");
   expect(await semaphore.run(async () => 1, never)).toBe(1);

@@ -1,9 +1,9 @@
 /**
- * At most `size` pieces of work at once, the others wait in the order of asking. A wait that is aborted leaves the
- * queue and rejects with the signal's reason; work that has begun is its own owner's to abort.
+ * At most `size` pieces of work at the same time; others wait, first come, first served. An aborted wait leaves the
+ * queue and rejects with the signal's reason; work that has begun is aborted by its own owner.
  *
- * The wait is not `waitOrAbort`: that leaves the queue a moment after the abort, and a place that is handed over in
- * between would be lost.
+ * It does not use `waitOrAbort`, which leaves the queue a moment after the abort: a place handed over in between would
+ * be lost.
  */
 export class Semaphore {
   #free: number;
@@ -13,7 +13,7 @@ export class Semaphore {
     this.#free = size;
   }
 
-  /** How many wait: the number that tells a full lane from a slow one. */
+  /** Number of waiters, which tells a full lane from a slow one. */
   get waiting(): number {
     return this.#queue.size;
   }
@@ -47,7 +47,7 @@ export class Semaphore {
     });
   }
 
-  /** Hands the place straight to the next in line, so that a newcomer cannot slip in between. */
+  /** Passes the place directly to the next waiter, so that no newcomer can take it in between. */
   #release(): void {
     for (const next of this.#queue) {
       this.#queue.delete(next);

@@ -4,7 +4,7 @@ import { holdLock, leaveServing, serveUnit, type Unit } from "./serving.ts";
 
 const unit = (name: string): Unit => ({ kind: "task", fields: { name }, end: () => undefined });
 
-test("what a unit sets off is its own, also after it has gone on, and nobody else's", async () => {
+test("everything that a unit starts belongs to it, also later, and to no other unit", async () => {
   const seen = Promise.withResolvers<unknown>();
   serveUnit(unit("a"), () => setImmediate(() => seen.resolve(leaveServing().unit?.fields)));
   await serveUnit(unit("b"), () => turn());

@@ -1,6 +1,6 @@
 /**
- * What the code that runs now works for: carried along by the runtime through every callback and promise, so that an
- * exception which nobody catches can be told to whom it belongs, and end that and nothing else.
+ * The unit of work that the current code belongs to, which Node carries through every callback and promise. An uncaught
+ * exception can so be attributed to its unit, and ends only that.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 
@@ -9,13 +9,13 @@ export interface Unit {
   readonly kind: "request" | "task";
   /** Fields that name it in the log. */
   readonly fields: Readonly<Record<string, unknown>>;
-  /** Ends it, because something of it was thrown to nobody. Must not throw. */
+  /** Ends it after an uncaught exception. Must not throw. */
   readonly end: (error: unknown) => void;
 }
 
 interface Serving {
   readonly unit: Unit | undefined;
-  /** Locks under which this code began to run; each counts as long as it is held. */
+  /** Locks under which this code started; each counts while it is held. */
   readonly locks: readonly Lock[];
 }
 
@@ -26,12 +26,12 @@ interface Lock {
 const NOBODY: Serving = { unit: undefined, locks: [] };
 const serving = new AsyncLocalStorage<Serving>();
 
-/** Runs the work, and all that it sets off, as that of the unit. */
+/** Runs the work, and everything that it starts, as part of the unit. */
 export function serveUnit<T>(unit: Unit, work: () => T): T {
   return serving.run({ ...(serving.getStore() ?? NOBODY), unit }, work);
 }
 
-/** Runs the work as that of a holder of a lock, until it ends. */
+/** Runs the work as the holder of a lock, until it ends. */
 export async function holdLock<T>(work: () => Promise<T>): Promise<T> {
   const { unit, locks } = serving.getStore() ?? NOBODY;
   const lock = { isHeld: true };
@@ -43,8 +43,8 @@ export async function holdLock<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * For the handler of exceptions: what the code that threw worked for, and whether it held a lock. What runs next is
- * nobody's again: the runtime does not see to that after an exception.
+ * For the handler of uncaught exceptions: the unit of the code that threw, and whether it held a lock. Clears both for
+ * the code that runs next, which Node does not do after an exception.
  */
 export function leaveServing(): { readonly unit: Unit | undefined; readonly isUnderLock: boolean } {
   const { unit, locks } = serving.getStore() ?? NOBODY;

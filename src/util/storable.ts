@@ -1,20 +1,20 @@
 /**
- * Text that both databases take. PostgreSQL stores neither the character U+0000 nor half a surrogate pair: one of them
- * makes it refuse the whole row. Plugins, packages and builds say what they like, so each is replaced by U+FFFD.
+ * Text that both databases accept. PostgreSQL stores neither the character U+0000 nor half a surrogate pair: either
+ * makes it refuse the whole row. Texts of plugins, packages and builds may contain them, so each is replaced by U+FFFD.
  */
 
-/** The text itself where there is nothing to replace. */
+/** Returns the text unchanged where there is nothing to replace. */
 export function storableText(text: string): string {
   return (text.includes("\0") ? text.replaceAll("\0", "\ufffd") : text).toWellFormed();
 }
 
-/** The value as JSON, keys and texts storable at every depth; throws what `JSON.stringify` throws. */
+/** The value as JSON, with storable keys and texts at every depth; throws what `JSON.stringify` throws. */
 export function storableJson(value: unknown): string {
   const text = JSON.stringify(value);
   return SUSPECT.test(text) ? JSON.stringify(storableValue(JSON.parse(text))) : text;
 }
 
-/** `JSON.stringify` escapes surrogates only where they stand alone. */
+/** `JSON.stringify` escapes only lone surrogates. */
 const SUSPECT = /\\u(0000|d[89a-f])/;
 
 function storableValue(value: unknown): unknown {

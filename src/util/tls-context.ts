@@ -3,18 +3,18 @@ import { createSecureContext, getCACertificates, type SecureContext } from "node
 
 /** PEM files, all optional. */
 export interface TlsFiles {
-  /** Trusted beside the system's authorities. */
+  /** Trusted in addition to the system's authorities. */
   readonly caBundleFile?: string | undefined;
   /** Trusted instead of all others. */
   readonly rootFile?: string | undefined;
-  /** What the client shows of itself. */
+  /** The client's own certificate. */
   readonly certFile?: string | undefined;
   readonly keyFile?: string | undefined;
 }
 
 /**
- * What a client trusts and shows, read once and shared by all connections: reading some hundred authorities anew for
- * each costs more than the handshake. Rejects with an error that names the file which is of no use.
+ * The trusted authorities and the client's own certificate, read once and shared by all connections: reading a hundred
+ * authorities again for each costs more than the handshake. Rejects with an error that names the unusable file.
  */
 export async function openTlsContext(files: TlsFiles): Promise<SecureContext> {
   const [root, bundle, cert, key] = await Promise.all(
@@ -35,7 +35,7 @@ export async function openTlsContext(files: TlsFiles): Promise<SecureContext> {
   }
 }
 
-/** Node's own, what NODE_EXTRA_CA_CERTS adds, and the system's. */
+/** Node's own, those of NODE_EXTRA_CA_CERTS, and the system's. */
 function authorities(): string[] {
   return [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
 }

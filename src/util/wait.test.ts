@@ -11,7 +11,7 @@ test("a wait ends as the work does, and leaves no listener at the signal", async
   expect(getEventListeners(signal, "abort")).toHaveLength(0);
 });
 
-test("an abort ends the wait with the signal's reason, and a later failure of the work is nobody's", async () => {
+test("an abort ends the wait with the signal's reason, and a later failure of the work is ignored", async () => {
   const stop = new AbortController();
   const work = Promise.withResolvers<void>();
   const wait = waitOrAbort(work.promise, stop.signal);
@@ -21,7 +21,7 @@ test("an abort ends the wait with the signal's reason, and a later failure of th
   work.reject(new Error("late"));
 });
 
-test("a signal that has aborted already wins over work that is done, whose failure is nobody's", async () => {
+test("an aborted signal wins over finished work, whose failure is ignored", async () => {
   const aborted = AbortSignal.abort(new Error("before"));
   await expect(waitOrAbort(Promise.resolve(1), aborted)).rejects.toThrow("before");
   await expect(waitOrAbort(Promise.reject(new Error("late")), aborted)).rejects.toThrow("before");
@@ -44,14 +44,14 @@ function aValue() {
   };
 }
 
-test("what is there already is found without a call of the listener", async () => {
+test("a value that exists already is found without a call of the listener", async () => {
   const value = aValue();
   value.set(1);
   expect(await waitFor(value, never)).toBe(1);
   expect(value.listeners.size).toBe(0);
 });
 
-test("what comes later is found at the listener's call", async () => {
+test("a later value is found when the listener is called", async () => {
   const value = aValue();
   const found = waitFor(value, never);
   expect(value.listeners.size).toBe(1);

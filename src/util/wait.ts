@@ -1,11 +1,11 @@
 /**
- * Waiting that an AbortSignal ends. For events of an EventEmitter, Node's own `events.once` takes a signal; these two
- * are for promises and for listeners of our own.
+ * Waits that an AbortSignal can end. For events of an EventEmitter, Node's own `events.once` takes a signal; these two
+ * are for promises and for our own listeners.
  */
 
 /**
- * What the work resolves or rejects with, or the signal's reason as soon as it aborts. An abort ends the wait, not the
- * work: whoever wants that too passes the signal on. A failure that comes after the abort is dropped.
+ * Settles as the work does, or rejects with the signal's reason as soon as it aborts. An abort ends the wait, not the
+ * work: to end that too, pass it the signal. A failure of the work after the abort is ignored.
  */
 export async function waitOrAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { link, open, readFile, rm } from "node:fs/promises";
 
 /**
- * Makes a file that its owner alone may read, and answers what it holds: several who make it at the same time agree on
- * what the fastest wrote.
+ * Creates a file that only its owner may read, and returns its content: several processes that create it at the same
+ * time all get what the fastest wrote.
  */
 export async function writeOnce(path: string, text: string): Promise<string> {
-  // Whole before it has its name: who comes second reads all of it, never its beginning.
+  // Complete before it has its name: a second process reads all of it, never its beginning.
   const draft = `${path}.${randomUUID()}`;
   try {
     await using file = await open(draft, "wx", 0o600);

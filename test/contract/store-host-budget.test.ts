@@ -42,7 +42,7 @@ describe.each(DATABASES)("a host's memory on $name", ({ create }) => {
     const ownBytes = made.filter(({ poolKey }) => poolKey === mine).length * 64 * MIB;
     await expect(start(mine, BUDGET)).rejects.toMatchObject({
       code: "host_full",
-      message: expect.stringMatching(/of 200 MiB of memory 192 MiB are reserved by 3 .* asks for 64 MiB/),
+      message: expect.stringMatching(/3 running plugins reserve 192 MiB of 200 MiB .* asks for 64 MiB/),
       details: {
         ...{ budgetBytes: 200 * MIB, reservedBytes: 192 * MIB, runtimes: 3, askedBytes: 64 * MIB },
         reservedByTenant: ownBytes,
@@ -78,7 +78,7 @@ describe.each(DATABASES)("a host's memory on $name", ({ create }) => {
     expect(raised.find(({ status }) => status === "rejected")).toMatchObject({
       reason: {
         code: "host_full",
-        message: expect.stringMatching(/194 MiB are reserved by 2 .* asks for 66 MiB more/),
+        message: expect.stringMatching(/2 running plugins reserve 194 MiB of .* asks for 66 MiB more/),
         details: { reservedBytes: 194 * MIB, askedBytes: 66 * MIB },
       },
     });

@@ -235,7 +235,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       ]);
     expect((await said())[0]).toEqual(["running", "running", "m"]);
     expect(await store.platformTasks.endAbandoned()).toBe(2);
-    const message = expect.stringContaining("ask for it again");
+    const message = expect.stringContaining("install it again");
     expect(await said()).toEqual([
       ["failed", "failed", message],
       ["failed", "failed", message],

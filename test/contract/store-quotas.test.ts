@@ -72,7 +72,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     for (const budgetBytes of [undefined, 1024 * MIB])
       await expect(start(budgetBytes)).rejects.toMatchObject({
         code: "quota_memory",
-        message: expect.stringMatching(/granted 100 MiB of memory together, have 64 MiB, .* asks for 64 MiB/),
+        message: expect.stringMatching(/memory quota is 100 MiB; .* reserve 64 MiB, .* asks for 64 MiB/),
         details: { quota: "memory_bytes", max: 100 * MIB, used: 64 * MIB, asked: 64 * MIB },
       });
     expect((await store.tenants.quotas(tenantId)).usage.memoryBytes).toBe(64 * MIB);

@@ -92,7 +92,7 @@ test("while the bucket is away calls go on, an upload is refused by name, an ins
     {
       error: {
         code: "package_store_unavailable",
-        message: "The package store cannot be reached; try again later.",
+        message: "The package store cannot be reached; retry later.",
       },
     },
   ]);
@@ -125,7 +125,7 @@ test("a wrong secret is a start error that names bucket, endpoint and cause, and
   const said = ended.output + ended.errors;
   expect(ended.code).toBe(1);
   expect(said).toContain(
-    `The bucket ${bucket} at ${server.endpoint} cannot be used: the secret key is not that of`,
+    `The bucket ${bucket} at ${server.endpoint} cannot be used: the secret key does not match`,
   );
   expect(said).not.toContain("hunter2-is-wrong");
 });

@@ -100,8 +100,8 @@ test("the settings hold for a tenant of which nothing was said, and are shown be
 test("more than a tenant's plugins may keep is refused to the plugin, and fits under a quota of its own", async () => {
   expect(await keep("a", 600_000)).toContain("ok");
   const refused = await keep("b", 600_000);
-  expect(refused).toContain(`may keep ${MIB} bytes on disk`);
-  expect(refused).toContain("keeps 600000, and asks for 600000 more");
+  expect(refused).toContain(`disk quota is ${MIB} bytes`);
+  expect(refused).toContain("use 600000, and this needs 600000 more");
   expect(await keep("a", 500_000)).toContain("ok");
   await setQuotas({ disk_bytes: 2 * MIB });
   expect(await keep("b", 600_000)).toContain("ok");

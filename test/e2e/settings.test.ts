@@ -44,8 +44,8 @@ test("up --once shows the main job, ends with 0 and leaves nothing running; a se
   const images = ids(await place.images());
   const second = await place.run(["up", "--once"]);
   expect(second).toMatchObject({ code: 0 });
-  expect(second.output).toContain("(was there)");
-  expect(second.output).toContain("was installed already");
+  expect(second.output).toContain("(already stored)");
+  expect(second.output).toContain("already installed");
   expect(second.output).toMatch(/text "Every"/);
   expect(ids(await place.images())).toEqual(images);
   expect(await place.containers()).toEqual([]);

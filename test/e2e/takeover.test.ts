@@ -62,7 +62,7 @@ describe("a daemon's database and folder", () => {
   beforeAll(async () => {
     // what a daemon had let in goes on, whatever is asked of what comes
     const env = { BERTH_DIFY_KEY: DIFY_KEY, BERTH_BUILDS_MAX: "2", BERTH_SIGNATURE_POLICY: "require" };
-    site = await openSite({ database: "postgres", env });
+    site = await openSite({ isUntouched: true, env });
     const [common, middle, zebra, lost] = await Promise.all(
       ["aaa", "middle", "zebra", "lost"].map(packNamed),
     );

@@ -112,7 +112,7 @@ describe("gates, in the daemon's order", () => {
     const told = await refusalOf(await dispatch(door, "tool/invoke", TOOL));
     expect(told).toMatchObject({ status: 404, code: -500 });
     expect(told.message).toMatch(
-      /^no available node, plugin runtime not found: No Runtime of the plugin was ready/,
+      /^no available node, plugin runtime not found: No runtime of the plugin was ready/,
     );
   });
 

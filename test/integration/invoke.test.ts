@@ -593,7 +593,7 @@ test("a plugin calls another tool of its tenant; what nobody can serve, or the m
   const errors = answersOf(outer).filter(({ event }) => event === "error");
   expect(errors.map(({ message }) => message)).toEqual([
     "app: app needs resource.permission.app.enabled in the plugin's manifest.",
-    "upload_file: upload_file is not available: no platform is configured that could serve it.",
+    "upload_file: upload_file is not available because no platform is configured to serve it.",
   ]);
   outer.end();
   await (await asked).text();
@@ -613,7 +613,7 @@ test("a model may not call back", async () => {
   await until(() => session.sent.length === 2);
   expect(answersOf(session)[0]).toMatchObject({
     event: "error",
-    message: "storage: A model may not call back to the host.",
+    message: "storage: A model must not call back to the host.",
   });
   session.end();
   await (await asked).text();

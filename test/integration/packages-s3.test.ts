@@ -81,7 +81,7 @@ describe("a server that goes away", () => {
         : undefined;
     await expect(keepText(store, identifier, TEXT)).rejects.toMatchObject({
       ...UNAVAILABLE,
-      message: "The package store cannot be reached; try again later.",
+      message: "The package store cannot be reached; retry later.",
     });
     front.turn = () => undefined;
     await server.start();
@@ -314,14 +314,14 @@ describe("the start", () => {
     [
       "the access key",
       { credentials: { ...S3_CREDENTIALS, accessKeyId: "nobody" } },
-      /access key is not known/,
+      /does not know the access key/,
     ],
     [
       "the secret",
       { credentials: { ...S3_CREDENTIALS, secretAccessKey: secret } },
-      /secret key is not that of/,
+      /secret key does not match/,
     ],
-    ["the region", { region: "eu-central-1" }, /region is not that of the bucket/],
+    ["the region", { region: "eu-central-1" }, /bucket is in another region/],
     ["TLS where there is none", { endpoint: "https" }, /the server does not speak it there/],
   ];
   it.each(wrong)(

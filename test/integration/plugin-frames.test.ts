@@ -82,7 +82,7 @@ test.each(CALLERS)(
       });
       const { text, ends } = await callAs(kind, door);
       expect({ name, ends }).toEqual({ name, ends: 1 });
-      expect({ name, text }).toEqual({ name, text: expect.stringContaining("not of its protocol") });
+      expect({ name, text }).toEqual({ name, text: expect.stringContaining("broke the protocol") });
     }
     answer(answerWell);
     expect((await callAs(kind, door)).text).toContain("fine");

@@ -187,7 +187,7 @@ describe("a start that cannot use the server says which, where and why", () => {
   test("a server that accepts and says nothing", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.port }, () => Buffer.alloc(0));
     await relay.open();
-    await expect(open({ port: relay.port }, { statementTimeoutMs: 300 })).rejects.toThrow("time-out");
+    await expect(open({ port: relay.port }, { statementTimeoutMs: 300 })).rejects.toThrow("timed out");
   });
 
   test("a server that is too old: both versions", async () => {

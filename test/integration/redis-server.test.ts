@@ -123,7 +123,7 @@ describe("TLS, users and databases", () => {
   });
 
   test.each([
-    ["http://localhost", "does not read as such a URL"],
+    ["http://localhost", "it is not such a URL"],
     ["redis://one,two", "it names no host, or more than one"],
     ["redis://localhost/first", "its database is no number"],
     ["redis://localhost?sslrootcert=x", 'it has a parameter "sslrootcert"'],

@@ -61,7 +61,7 @@ test("say the same to the platform, in words that it takes for a state that pass
   const answer = await platform();
   const text = await answer.text();
   expect(text).toContain("no available node, plugin runtime not found");
-  expect(text).toContain("berth/later is building: place 3 of 12 in the queue.");
+  expect(text).toContain("berth/later is being built: place 3 of 12 in the queue.");
   expect(answer.status).toBe(404);
 });
 

@@ -31,10 +31,10 @@ const LLM_OPERATIONS: readonly Operation[] = [
     ...LLM,
     defaults: { ...LLM.defaults, stream: true },
   }),
-  model("start_polling", "llm", "Starts a long language model call that is polled.", {
+  model("start_polling", "llm", "Starts a long language model call, to be polled.", {
     ...LLM,
   }),
-  model("check_polling", "llm", "Asks how a polled call stands.", {
+  model("check_polling", "llm", "Returns the state of a polled call.", {
     fields: { plugin_state: bag },
   }),
   model("get_llm_num_tokens", "llm", "Counts the tokens of a prompt.", {
@@ -66,7 +66,7 @@ const EMBEDDING_OPERATIONS: readonly Operation[] = [
 ];
 
 const MEDIA_OPERATIONS: readonly Operation[] = [
-  model("invoke_tts", "tts", "Speaks a text; items are pieces of audio.", {
+  model("invoke_tts", "tts", "Turns a text into speech; items are pieces of audio.", {
     fields: { content_text: z.string(), voice: z.string() },
     tenantField: "tenant_id",
   }),
@@ -74,10 +74,10 @@ const MEDIA_OPERATIONS: readonly Operation[] = [
     fields: { language: z.string().nullish() },
     defaults: { language: null },
   }),
-  model("invoke_speech2text", "speech2text", "Writes down speech.", {
+  model("invoke_speech2text", "speech2text", "Turns speech into text.", {
     fields: { file: hex },
   }),
-  model("invoke_moderation", "moderation", "Judges a text.", {
+  model("invoke_moderation", "moderation", "Moderates a text.", {
     fields: { text: z.string() },
   }),
 ];
@@ -99,7 +99,7 @@ export const MODEL_OPERATIONS: readonly Operation[] = [
   model("validate_model_credentials", undefined, "Checks one model's credentials.", {
     fields: {},
   }),
-  model("get_ai_model_schemas", undefined, "The schema of a customisable model.", {
+  model("get_ai_model_schemas", undefined, "Returns the schema of a customisable model.", {
     fields: {},
   }),
 ];

@@ -1,8 +1,8 @@
 /**
  * What a row of the table of operations says: one (type, action) pair of the wire protocol, for both doors.
  *
- * `schema` is what callers of `/v1` send; it checks that what the SDK needs is there and says nothing about keys that
- * it does not know.
+ * `schema` is what callers of `/v1` send. It checks that everything the SDK needs is present, and accepts keys that it
+ * does not know.
  */
 import { z } from "zod";
 import type { FaultCode } from "../fault.ts";
@@ -12,17 +12,17 @@ export interface Operation {
   readonly type: string;
   readonly action: string;
   readonly summary: string;
-  /** The Declaration must offer one of these. */
+  /** The declaration must offer one of these. */
   readonly kinds: readonly ProviderKind[];
   /** Field that names the provider, where the operation has one. */
   readonly providerField: string | undefined;
-  /** Field that names one thing of the provider, and the code for one that it does not have. */
+  /** Field that names an item of the provider, and the fault code where the provider does not have that item. */
   readonly item: { readonly field: string; readonly code: FaultCode } | undefined;
   /** Other names under which a caller may send a field: alias → the wire's name. */
   readonly aliases: Readonly<Record<string, string>>;
-  /** Written for the caller where it left the key out: the SDK wants these present. */
+  /** Added where the caller left the key out: the SDK requires these. */
   readonly defaults: Readonly<Record<string, unknown>>;
-  /** The wire's field that always holds the Session's own tenant. */
+  /** The wire's field that always holds the session's own tenant. */
   readonly tenantField: string | undefined;
   readonly schema: z.ZodObject;
 }
@@ -44,7 +44,7 @@ const ENVELOPE = {
   timeout_ms: z.int().min(1).optional().describe("Shortens the call's deadline; never lengthens it."),
 };
 
-/** Whose operation it is, and what it is called. */
+/** Which operation it is, and which kinds of provider have it. */
 export interface OperationName {
   readonly type: string;
   readonly action: string;

@@ -1,6 +1,6 @@
 /**
- * Everything that can be asked of a plugin. The table drives the invoke routes of `/v1` and their document, and the
- * checks before a request is sent. The HTTP door for Dify adds the route and the body of each operation.
+ * Every operation of a plugin. This table drives the invoke routes of `/v1` with their OpenAPI texts, and the checks
+ * before a request is sent. The Dify door adds the route and the body of each operation.
  */
 
 import { DATASOURCE_OPERATIONS } from "./datasource.ts";
@@ -26,7 +26,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...TRIGGER_OPERATIONS,
 ];
 
-/** Finds a row by pair; made once by whoever needs it. */
+/** An index from the pair to its row; each user makes its own, once. */
 export function indexOperations(): (type: string, action: string) => Operation | undefined {
   const rows = new Map(OPERATIONS.map((row) => [`${row.type}/${row.action}`, row]));
   return (type, action) => rows.get(`${type}/${action}`);

@@ -15,12 +15,12 @@ export const AGENT_OPERATIONS: readonly Operation[] = [
   ),
 ];
 
-/** Asked of a plugin by its hooks; the daemon has no other way to it. */
+/** Only hooks use it; the daemon has no route for it. */
 export const ENDPOINT_OPERATIONS: readonly Operation[] = [
   operation(
     {
       ...{ type: "endpoint", action: "invoke_endpoint", kinds: ["endpoint"] },
-      summary: "Hands an HTTP request to the plugin's endpoints.",
+      summary: "Passes an HTTP request to the plugin's endpoints.",
     },
     {
       fields: { user_id: z.string().optional(), settings: bag.optional(), raw_http_request: hex },
@@ -31,7 +31,7 @@ export const ENDPOINT_OPERATIONS: readonly Operation[] = [
 ];
 
 export const OAUTH_OPERATIONS: readonly Operation[] = [
-  oauth("get_authorization_url", "Where a user grants access.", {
+  oauth("get_authorization_url", "Returns the URL where a user grants access.", {
     fields: {},
   }),
   oauth("get_credentials", "Turns a callback into credentials.", {
@@ -53,7 +53,7 @@ export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
   operation(
     {
       ...{ type: "dynamic_parameter", action: "fetch_parameter_options", kinds: ["trigger", "tool"] },
-      summary: "Options of a dynamic parameter.",
+      summary: "Lists the options of a dynamic parameter.",
     },
     {
       fields: {

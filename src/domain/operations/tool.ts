@@ -21,7 +21,7 @@ export const TOOL_OPERATIONS: readonly Operation[] = [
   tool("validate_tool_credentials", "Checks a tool provider's credentials.", {
     fields: {},
   }),
-  tool("get_tool_runtime_parameters", "A tool's parameters that depend on credentials.", {
+  tool("get_tool_runtime_parameters", "Returns the parameters of a tool that depend on credentials.", {
     ...NAMED,
     fields: toolName,
   }),

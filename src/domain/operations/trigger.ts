@@ -6,7 +6,7 @@ export const TRIGGER_OPERATIONS: readonly Operation[] = [
     fields: { credentials },
     defaults: { credentials: {} },
   }),
-  trigger("dispatch_trigger_event", "Which events an incoming request means.", {
+  trigger("dispatch_trigger_event", "Turns an incoming request into events.", {
     fields: {
       subscription: bag,
       credentials: bag.nullish(),
@@ -28,7 +28,7 @@ export const TRIGGER_OPERATIONS: readonly Operation[] = [
     defaults: { credentials: {}, credential_type: null, parameters: {}, payload: {} },
     item: { field: "event", code: "not_found" },
   }),
-  trigger("subscribe_trigger", "Makes a subscription.", {
+  trigger("subscribe_trigger", "Creates a subscription.", {
     fields: { credentials, credential_type: z.string(), endpoint: z.string(), parameters: bag.optional() },
     defaults: { credentials: {}, parameters: {} },
   }),

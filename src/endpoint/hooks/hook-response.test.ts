@@ -11,7 +11,7 @@ function headOf(...pieces: readonly unknown[]) {
 }
 
 describe("status and headers", () => {
-  test("a plugin that says nothing answers with 200 and no body", () => {
+  test("a plugin that sends nothing answers with 200 and no body", () => {
     expect(headOf()).toEqual({ status: 200, headers: [], length: undefined, body: "" });
     expect(headOf({}, { status: null, headers: null, result: null })).toMatchObject({
       status: 200,
@@ -29,7 +29,7 @@ describe("status and headers", () => {
     expect(head.headers.map(([name]) => name)).toEqual(["A", "B", "Content-Type"]);
   });
 
-  test("the first of a name counts, whatever its case, but of cookies all", () => {
+  test("the first header of a name counts, whatever its case, but all cookies", () => {
     const { headers } = headOf(
       { headers: { "X-A": "1", "set-cookie": "a=1" } },
       { headers: { "x-a": "2", "Set-Cookie": "b=2" } },
@@ -46,11 +46,11 @@ describe("status and headers", () => {
     [199, 200],
     [204, 204],
     [999, 999],
-  ])("status %i goes out as %i", (given, sent) => {
+  ])("status %i is sent as %i", (given, sent) => {
     expect(headOf({ status: given }).status).toBe(sent);
   });
 
-  test("what belongs to the connection is left out, and so is a name that is none", () => {
+  test("headers of the connection and invalid names are left out", () => {
     const { headers } = headOf({
       headers: {
         ...{ Connection: "close", "Transfer-Encoding": "chunked", "Keep-Alive": "1", Upgrade: "x", TE: "x" },
@@ -60,7 +60,7 @@ describe("status and headers", () => {
     expect(headers).toEqual([["X-Kept", "1"]]);
   });
 
-  test("a value ends no line, and goes out as UTF-8", () => {
+  test("a value never ends a line, and is sent as UTF-8", () => {
     const { headers } = headOf({ headers: { "X-A": "1\r\nSet-Cookie: forged", "X-B": "ä\u0000" } });
     expect(headers).toEqual([
       ["X-A", "1  Set-Cookie: forged"],
@@ -68,7 +68,7 @@ describe("status and headers", () => {
     ]);
   });
 
-  test("a length is taken where it can be one", () => {
+  test("a length is used where it is valid", () => {
     expect(headOf({ headers: { "content-length": "12" } }).length).toBe(12);
     expect(
       ["-1", "1 2", "0x1", "", "1e3"].map((it) => headOf({ headers: { "Content-Length": it } }).length),
@@ -82,11 +82,11 @@ test.each([
   [" <!DOCTYPE html><p>", "text/html; charset=utf-8"],
   ["<html>", "text/html; charset=utf-8"],
   ["\u0000\u0001", "application/octet-stream"],
-])("a body that says nothing of itself, %j, goes out as %s", (body, type) => {
+])("a body without a type, %j, is sent as %s", (body, type) => {
   expect(headOf({ result: hex(body) }).headers).toEqual([["Content-Type", type]]);
 });
 
-test("a type of its own stays, and one that is packed is not guessed at", () => {
+test("a given type stays, and the type of a compressed body is not guessed", () => {
   expect(headOf({ headers: { "content-type": "a/b" }, result: hex("x") }).headers).toEqual([
     ["content-type", "a/b"],
   ]);
@@ -105,7 +105,7 @@ test.each([
   [{ result: "abc" }, "result"],
   ["text", "the answer"],
   [null, "the answer"],
-])("%j is no piece of an answer, and the Fault says why", (piece, field) => {
+])("%j is not a piece of an answer, and the fault says why", (piece, field) => {
   const take = () => new HookResponse().take(piece);
   expect(take).toThrow(
     expect.objectContaining({ code: "plugin_protocol", details: expect.objectContaining({ field }) }),

@@ -1,16 +1,16 @@
 /**
- * What a plugin answers a hook with, piece by piece: `{status?, headers?, result?}`, the body as hex. Status and headers
- * count up to the first piece with a body; from then on the head is written and only bodies count. Nothing of a plugin
- * reaches the connection that could end the answer anywhere but where it ends.
+ * What a plugin answers to a hook, piece by piece: `{status?, headers?, result?}`, with the body as hex. Status and
+ * headers are read up to the first piece with a body; then the head is written, and only bodies count. Nothing that a
+ * plugin sends can end the answer anywhere but at its end.
  */
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
 
 export interface HookHead {
   readonly status: number;
-  /** In the order in which they were given; each value a text of bytes without line ends. */
+  /** In the order given; each value is a text of bytes without line ends. */
   readonly headers: readonly (readonly [name: string, value: string])[];
-  /** What the plugin says of its body's length; undefined where it says nothing that could be meant. */
+  /** The length that the plugin announces for its body; undefined where it announces no valid one. */
   readonly length: number | undefined;
 }
 
@@ -23,7 +23,7 @@ const Piece = z.looseObject({
     .nullish(),
 });
 
-/** They belong to a connection, which is the host's and not the plugin's. */
+/** Headers of a connection, which is the host's and not the plugin's. */
 const OF_THE_CONNECTION = new Set([
   "connection",
   "keep-alive",
@@ -55,7 +55,7 @@ export class HookResponse {
     return Buffer.from(result, "hex");
   }
 
-  /** As far as it is known; it stays as it is from the first body on. `body`: that, for the type of what has none. */
+  /** The head so far; fixed from the first body on. `body` is that first body, from which a missing type is guessed. */
   head(body: Buffer): HookHead {
     const headers = [...this.#headers.values()].flat();
     if (body.length > 0 && !this.#headers.has("content-type") && !this.#headers.has("content-encoding"))
@@ -64,7 +64,7 @@ export class HookResponse {
     return { status: this.#status, headers, length };
   }
 
-  /** The first of a name counts; cookies are many by nature. A name that is none is left out. */
+  /** The first header of a name counts; only cookies may repeat. Invalid names are dropped. */
   #add(given: string, value: string): void {
     const name = given.toLowerCase();
     if (name === "content-length" && /^\d{1,15}$/.test(value)) this.#length ??= Number(value);
@@ -76,7 +76,7 @@ export class HookResponse {
   }
 }
 
-/** An interim status promises an answer, and what follows it is one. */
+/** An interim status announces a final answer; what follows it is that answer. */
 function validStatus(status: number): number {
   if (status >= 100 && status < 200) return 200;
   if (status >= 200 && status <= 999) return status;
@@ -85,7 +85,7 @@ function validStatus(status: number): number {
   });
 }
 
-/** As UTF-8; a header is bytes for Node. */
+/** As UTF-8 bytes, because Node sends header values byte by byte. */
 function oneLine(value: string): string {
   return Buffer.from(value.replaceAll(CONTROLS, " ").trim(), "utf8").toString("latin1");
 }
@@ -93,7 +93,7 @@ function oneLine(value: string): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]/g;
 
-/** What a body may be that says nothing of itself: a page, a text, or bytes. More would be a guess at its meaning. */
+/** The type of a body without one: a page, a text, or bytes. Anything more precise would be a guess. */
 function guessType(body: Buffer): string {
   const start = body.subarray(0, 512).toString("latin1");
   if (BINARY.test(start)) return "application/octet-stream";
@@ -108,7 +108,11 @@ const BINARY = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
 function unreadable(error: z.ZodError): Fault {
   const [issue] = error.issues;
   const field = issue?.path.join(".") || "the answer";
-  return new Fault("plugin_protocol", `The plugin's answer to the hook cannot be read: ${field}.`, {
-    details: { field, accepted: "status: a whole number; headers: an object of texts; result: hex" },
-  });
+  return new Fault(
+    "plugin_protocol",
+    `The plugin's answer to the hook cannot be read; wrong field: ${field}.`,
+    {
+      details: { field, accepted: "status: a whole number; headers: an object of texts; result: hex" },
+    },
+  );
 }

@@ -42,7 +42,7 @@ describe("must be identical 9: the raw request of a hook is the daemon's, byte b
   );
 });
 
-test("an address that ends with the hook id goes on to the one with a slash, query and all", () => {
+test("an address that ends with the hook id redirects to the one with a slash and the same query", () => {
   const address = parseHookAddress(`/e/${HOOK}?a=1`);
   expect(address).toMatchObject({ hookId: HOOK, path: "" });
   if (typeof address === "object") expect(withSlash(address)).toBe(`/e/${HOOK}/?a=1`);
@@ -50,7 +50,7 @@ test("an address that ends with the hook id goes on to the one with a slash, que
   if (typeof forged === "object") expect(withSlash(forged)).toBe("/e/%0D%0ASet-Cookie:%20a/");
 });
 
-test("no hook's address, and one that cannot be read, are told apart", () => {
+test("an address of no hook and a malformed one are distinguished", () => {
   expect(["/e/", "/e", "/x/y", "/e//x"].map(parseHookAddress)).toEqual([
     undefined,
     undefined,

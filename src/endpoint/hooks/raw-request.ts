@@ -1,23 +1,23 @@
 /**
  * A request to a hook as its plugin gets it: the bytes of a plain HTTP/1.1 request, made as Go's `Request.Write` makes
- * them, which the plugins' SDK was written against. Texts hold one byte in each character, as Node reads a head; no
- * such text leaves with a line end in it, so that a caller cannot write a header or a request of its own.
+ * them, which the plugins' SDK was written against. Texts have one byte per character, as Node reads a head. No text
+ * may contain a line end, so that a caller cannot add a header or a request of its own.
  */
 
 /** What a caller sent, its body without the chunks of its transfer. */
 export interface HookRequest {
   readonly method: string;
   readonly httpVersion: string;
-  /** Names and values in turn, as they came. */
+  /** Names and values in turn, as received. */
   readonly rawHeaders: readonly string[];
   readonly isTls: boolean;
   readonly body: Buffer;
 }
 
-/** What a hook's address says. */
+/** The parts of a hook's address. */
 export interface HookAddress {
   readonly hookId: string;
-  /** After the hook id, un-escaped once; begins with a slash. Empty where the address ends with the id. */
+  /** The path after the hook id, unescaped once; begins with a slash. Empty where the address ends with the id. */
   readonly path: string;
   /** With its question mark; empty where there is none. */
   readonly query: string;
@@ -25,7 +25,7 @@ export interface HookAddress {
 
 const PREFIX = "/e/";
 
-/** Undefined where it is no hook's address; `malformed` where an escape of it cannot be read. */
+/** Undefined where it is not a hook's address; `malformed` where it has an invalid escape. */
 export function parseHookAddress(url: string): HookAddress | "malformed" | undefined {
   const mark = url.indexOf("?");
   const target = unescapeBytes(mark < 0 ? url : url.slice(0, mark), { plusIsSpace: false });
@@ -38,14 +38,14 @@ export function parseHookAddress(url: string): HookAddress | "malformed" | undef
   return { hookId: target.slice(PREFIX.length, end), path: target.slice(end), query };
 }
 
-/** Where a hook's address is to go that ends with the hook id. */
+/** The redirect for an address that ends with the hook id. */
 export function withSlash({ hookId, query }: HookAddress): string {
   return `${PREFIX}${escapePath(hookId)}/${query}`;
 }
 
-/** Such requests come without a body as a rule, and then say nothing of its length. */
+/** Requests of these methods usually have no body and then no Content-Length. */
 const BODILESS = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
-/** They would tell a plugin who the caller is, or of addresses behind the platform. */
+/** Headers that would tell a plugin who the caller is, or addresses behind the platform. */
 const REMOVED = new Set([
   "X-Forwarded-For",
   "X-Real-Ip",
@@ -54,7 +54,7 @@ const REMOVED = new Set([
   "X-Original-Url",
   "X-Original-Host",
 ]);
-/** Said by the head itself. A body is complete when it is sent, so that its length says all. */
+/** Written separately. The body is complete when it is sent, so its length is known. */
 const OF_THE_HEAD = new Set(["Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer"]);
 const HOOK_ID = "Dify-Hook-Id";
 const HOOK_URL = "Dify-Hook-Url";
@@ -87,7 +87,7 @@ function readHeaders(raw: readonly string[]): Headers {
     values.push(oneLine(raw[at + 1] ?? ""));
     headers.set(name, values);
   }
-  // as HTTP/1.1 asks of whoever understands it
+  // required by HTTP/1.1
   if (first(headers, "Pragma") === "no-cache" && !headers.has("Cache-Control"))
     headers.set("Cache-Control", ["no-cache"]);
   return headers;
@@ -107,7 +107,7 @@ function setOwnHeaders(
   headers.set(HOOK_URL, [oneLine(`${scheme}://${host}${PREFIX}${address.hookId}${address.path}`)]);
 }
 
-/** A caller of HTTP/1.0 does not say it, and means it. */
+/** A caller of HTTP/1.0 ends the connection without saying so. */
 function endsConnection({ httpVersion }: HookRequest, headers: Headers): boolean {
   if (httpVersion !== "1.0") return false;
   const tokens = (headers.get("Connection") ?? []).join(",").toLowerCase().split(",");
@@ -119,7 +119,7 @@ function canonicalName(name: string): string {
   return name.toLowerCase().replaceAll(/(^|-)[a-z]/g, (start) => start.toUpperCase());
 }
 
-/** Every control character counts as white space: readers differ in what ends a line. */
+/** Every control character becomes white space: implementations differ in what ends a line. */
 function oneLine(value: string): string {
   return value.replaceAll(CONTROLS, " ").replaceAll(/^[ \t]+|[ \t]+$/g, "");
 }
@@ -127,14 +127,14 @@ function oneLine(value: string): string {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f]/g;
 
-/** What no Host may hold leaves none at all: a part of it would name another host. */
+/** An invalid Host becomes empty: a part of it would name another host. */
 function validHost(host: string): string {
   if (!/^[\w!$%&()*+,\-./:;=@'~[\]]*$/.test(host)) return "";
-  // a zone of an address means something on its own machine only
+  // the zone of an address is meaningful on its own machine only
   return host.replace(/%[^\]]*(?=\])/, "");
 }
 
-/** Sorted by key, each with a `=`; what cannot be read is left out. */
+/** Sorted by key, each with a `=`; pairs that cannot be read are dropped. */
 function formatQuery(query: string): string {
   if (query === "" || query === "?") return query;
   const pairs: (readonly [key: string, value: string])[] = [];

@@ -1,6 +1,6 @@
 /**
- * A request to an Endpoint's address becomes an Invocation of the plugin behind it. The checks come in the order in
- * which callers of the daemon know them; each has a code of its own, so that a door can say it in its own words.
+ * Turns a request to a hook into a call of the plugin behind it. The checks run in the order in which callers of the
+ * daemon know them; each has its own code, so that a door can choose its words.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Invocation, InvocationSink } from "../../domain/invocation.ts";
@@ -16,7 +16,7 @@ export interface HooksOptions {
   readonly invoker: Pick<Invoker, "invoke" | "admit">;
 }
 
-/** An Endpoint that takes requests now. */
+/** An endpoint that accepts requests now. */
 export interface OpenHook {
   readonly endpoint: EndpointRecord;
   /** Of its package. */
@@ -34,8 +34,8 @@ export interface HookCall {
 
 export interface Hooks {
   /**
-   * Throws `endpoint_not_found`; what the Invoker refuses a call to its plugin with; `endpoint_disabled`;
-   * `operation_not_found` where the plugin, in the version that is installed now, has no Endpoints.
+   * Throws `endpoint_not_found`; the fault with which the invoker refuses a call to its plugin; `endpoint_disabled`;
+   * `operation_not_found` where the installed version of the plugin has no endpoints.
    */
   open(hookId: string): Promise<OpenHook>;
 }
@@ -59,7 +59,10 @@ export function createHooks({ endpoints, invoker }: HooksOptions): Hooks {
       const { endpoint, installed } = found;
       if (!endpoint.enabled) throw new Fault("endpoint_disabled", "The endpoint is disabled.");
       if (installed?.catalog.endpoint === undefined)
-        throw new Fault("operation_not_found", `${endpoint.pluginId} has no endpoints any more.`);
+        throw new Fault(
+          "operation_not_found",
+          `The installed version of ${endpoint.pluginId} has no endpoints.`,
+        );
       const { openSettings } = found;
       return {
         endpoint,
@@ -79,7 +82,7 @@ function request(
 ) {
   const { type, action } = operation;
   const head = JSON.stringify({ user_id: "", type, action, settings });
-  // hex holds nothing that JSON would escape, and may be long
+  // hex needs no escaping in JSON, and may be long
   const data = `${head.slice(0, -1)},"raw_http_request":"${call.raw.toString("hex")}"}`;
   return {
     ...{ tenantId, pluginId, operation, requestId: call.requestId },

@@ -26,7 +26,7 @@ const OWNER: SettingsOwner = {
 };
 const SETTINGS = { key: "s3cret", other: "", url: "https://example.org", flag: true };
 
-test("what is sealed opens again, and only secrets are sealed", async () => {
+test("an encrypted secret can be decrypted, and only secrets are encrypted", async () => {
   const secrets = secretsOf(FIRST);
   const sealed = await secrets.seal(OWNER, SETTINGS, never);
   expect(sealed).toMatchObject({ url: SETTINGS.url, flag: true });
@@ -35,7 +35,7 @@ test("what is sealed opens again, and only secrets are sealed", async () => {
   expect(await secrets.open(OWNER, sealed, never)).toEqual(SETTINGS);
 });
 
-test("the same secret is never sealed to the same text twice", async () => {
+test("the same secret never gives the same text twice", async () => {
   const secrets = secretsOf(FIRST);
   const texts = await Promise.all(
     Array.from({ length: 50 }, async () => (await secrets.seal(OWNER, SETTINGS, never))["key"]),
@@ -46,14 +46,14 @@ test("the same secret is never sealed to the same text twice", async () => {
 test.each<[string, SettingsOwner]>([
   ["another tenant", { ...OWNER, tenantId: TenantId.parse("6f1a1c1e-0000-4000-8000-000000000002") }],
   ["another endpoint", { ...OWNER, endpointId: EndpointId.parse("6f1a1c1e-0000-7000-8000-00000000000b") }],
-])("a secret of %s opens nowhere else", async (_name, owner) => {
+])("a secret of %s cannot be decrypted elsewhere", async (_name, owner) => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   await expect(secretsOf(FIRST).open(owner, sealed, never)).rejects.toMatchObject({
     code: "secret_unreadable",
   });
 });
 
-test("a secret opens under no other name, and not where one character of it was changed", async () => {
+test("a secret cannot be decrypted under another name, or with one changed character", async () => {
   const secrets = secretsOf(FIRST);
   const { key } = await secrets.seal(OWNER, SETTINGS, never);
   const refused = { code: "secret_unreadable" };
@@ -65,7 +65,7 @@ test("a secret opens under no other name, and not where one character of it was 
   }
 });
 
-test("keys rotate: the first one seals, the others open, and what is sealed anew needs no other", async () => {
+test("keys rotate: the first one encrypts, all decrypt, and re-encrypted secrets need no other key", async () => {
   const old = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   const both = keysOf(`${SECOND},${FIRST}`);
   expect(await createBerthSecrets({ keys: both }).open(OWNER, old, never)).toEqual(SETTINGS);
@@ -74,24 +74,24 @@ test("keys rotate: the first one seals, the others open, and what is sealed anew
   expect(await secretsOf(SECOND).open(OWNER, anew, never)).toEqual(SETTINGS);
 });
 
-test("a secret whose key is gone names the key, and no value", async () => {
+test("a secret whose key is missing names the key, and no value", async () => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   const refused = await secretsOf(SECOND)
     .open(OWNER, sealed, never)
     .catch((error: unknown) => error);
   if (!isFault(refused, "secret_unreadable")) throw new Error("it opened");
-  expect(refused.message).toContain("the key k1, which BERTH_SECRET_KEYS does not hold");
+  expect(refused.message).toContain("the key k1, which BERTH_SECRET_KEYS does not contain");
   expect(refused.message).not.toContain(String(sealed["key"]));
 });
 
-test("a key of the same id that is another one is told apart from a missing one", async () => {
+test("another key with the same id is distinguished from a missing one", async () => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   await expect(secretsOf(`k1:${base64()}`).open(OWNER, sealed, never)).rejects.toThrow(
-    "k1 is another key now",
+    "k1 now names another key",
   );
 });
 
-test("without a platform, what it encrypted says where to decrypt it, and what never was a secret stays", async () => {
+test("without a platform, its encrypted secrets are refused with the settings that help, and plain values stay", async () => {
   const secrets = withoutPlatform(secretsOf(FIRST));
   const hybrid = Buffer.concat([Buffer.from("HYBRID:"), randomBytes(300)]).toString("base64");
   for (const key of [hybrid, randomBytes(256).toString("base64")])
@@ -100,12 +100,12 @@ test("without a platform, what it encrypted says where to decrypt it, and what n
 });
 
 test.each([
-  ["", "holds no key"],
+  ["", "contains no key"],
   ["k1", 'no id of letters, digits, "_" and "-"'],
   ["k 1:abc", 'no id of letters, digits, "_" and "-"'],
   [`k1:${randomBytes(16).toString("base64")}`, "is not 32 bytes"],
   [`k1:${"A".repeat(42)}!=`, "is not 32 bytes"],
-  [`k1:${base64()},k1:${base64()}`, "two keys of the same id"],
+  [`k1:${base64()},k1:${base64()}`, "two keys with the same id"],
 ])("the keys %j are refused", (text, problem) => {
   expect(() => keysOf(text)).toThrow(problem);
 });

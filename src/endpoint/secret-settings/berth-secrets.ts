@@ -1,6 +1,6 @@
 /**
- * Secrets that Berth keeps by itself: each one sealed with AES-256-GCM under a nonce of its own, bound to its Tenant,
- * its Endpoint and its name, so that it opens nowhere else. The key's id stands beside it, so that keys can change.
+ * Secrets that Berth encrypts itself, each with AES-256-GCM and its own nonce, bound to its tenant, its endpoint and
+ * its name, so that it cannot be decrypted elsewhere. The key's id is stored with it, so that keys can be rotated.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { Fault } from "../../domain/fault.ts";
@@ -34,7 +34,7 @@ export function createBerthSecrets({ keys }: { readonly keys: SecretKeys }): Sec
   };
 }
 
-/** Whatever it is that Berth sealed in them, under the first of the keys. */
+/** Encrypts again, with the first key, every value that Berth has encrypted. */
 export function resealSettings(keys: SecretKeys, at: Omit<SecretPlace, "name">, stored: JsonMap): JsonMap {
   return mapSettings(stored, (value, name) => {
     if (!isSealedByBerth(value)) return value;
@@ -69,7 +69,10 @@ function openText({ byId }: SecretKeys, place: SecretPlace, text: string): strin
   const [, keyId = "", nonce = "", body = ""] = SEALED.exec(text) ?? [];
   const known = byId.get(keyId);
   if (known === undefined)
-    throw unreadable(place, `it was sealed with the key ${keyId}, which BERTH_SECRET_KEYS does not hold`);
+    throw unreadable(
+      place,
+      `it was encrypted with the key ${keyId}, which BERTH_SECRET_KEYS does not contain`,
+    );
   const bytes = Buffer.from(body, "base64url");
   try {
     const decipher = createDecipheriv(CIPHER, known.key, Buffer.from(nonce, "base64url"), {
@@ -78,11 +81,15 @@ function openText({ byId }: SecretKeys, place: SecretPlace, text: string): strin
     decipher.setAAD(boundTo(place)).setAuthTag(bytes.subarray(-TAG_BYTES));
     return decipher.update(bytes.subarray(0, -TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
   } catch (cause) {
-    throw unreadable(place, `it was changed, is another endpoint's, or ${keyId} is another key now`, cause);
+    throw unreadable(
+      place,
+      `it was modified, belongs to another endpoint, or ${keyId} now names another key`,
+      cause,
+    );
   }
 }
 
-/** As JSON: no two places come to the same text. */
+/** As JSON, so that no two places give the same text. */
 function boundTo({ tenantId, endpointId, name }: SecretPlace): Buffer {
   return Buffer.from(JSON.stringify([tenantId, endpointId, name]));
 }

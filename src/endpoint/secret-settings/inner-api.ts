@@ -1,4 +1,4 @@
-/** The platform's inner API: what Dify answers to whoever runs its plugins. */
+/** The platform's inner API, which Dify offers to the server that runs its plugins. */
 import type { SecureContext } from "node:tls";
 import { Fault, isFault } from "../../domain/fault.ts";
 import { isMap } from "../../domain/json.ts";
@@ -7,18 +7,18 @@ import { readText, sendRequest } from "../../util/outbound-request.ts";
 
 export interface InnerApi {
   /**
-   * `data` of the answer. Asked once: who asks knows whether to ask again. Throws `platform_unavailable` where there is no
-   * answer, or one with a status other than 200, and `platform_refused` for an answer that says an error. The context of
-   * both holds, as `why`, what the platform's own daemon would have said.
+   * `data` of the answer. Sends the request once: the caller decides whether to retry. Throws `platform_unavailable`
+   * where there is no answer, or one with a status other than 200, and `platform_refused` for an answer with an error.
+   * The context of both has, as `why`, the text that the platform's own daemon would have used.
    */
   post(path: string, body: object, signal: AbortSignal): Promise<unknown>;
 }
 
 export interface InnerApiSettings {
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly url: string;
   readonly key: string;
-  /** What the server's certificate is checked against. */
+  /** The authorities that the server's certificate is verified against. */
   readonly trust: SecureContext;
   /** Until there is a connection, its TLS included. */
   readonly connectTimeoutMs: number;
@@ -27,8 +27,8 @@ export interface InnerApiSettings {
   readonly answerBytesMax: number;
 }
 
-/** Of an answer that is no success, this much is told on. */
-const TOLD_MAX = 1000;
+/** Characters of a failed answer that are passed on. */
+const SHOWN_MAX = 1000;
 
 export function createInnerApi(settings: InnerApiSettings): InnerApi {
   const { key, trust, connectTimeoutMs } = settings;
@@ -58,14 +58,14 @@ export function createInnerApi(settings: InnerApiSettings): InnerApi {
 }
 
 function dataOf(status: number, text: string): unknown {
-  const told = text.length > TOLD_MAX ? `${text.slice(0, TOLD_MAX)}...` : text;
+  const shown = text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}...` : text;
   if (status !== 200)
     throw unavailable(
       `it answered with status ${status}${status === 404 ? ": its address or key may be wrong" : ""}`,
-      `request failed with status code: ${status} and respond with: ${told}`,
+      `request failed with status code: ${status} and respond with: ${shown}`,
     );
   const answer = parse(text);
-  if (!isMap(answer)) throw unavailable("it answered no JSON", "the answer is no JSON object");
+  if (!isMap(answer)) throw unavailable("its answer is not JSON", "the answer is no JSON object");
   const { error, data } = answer;
   if (typeof error === "string" && error !== "") throw refused(`request failed: ${error}`);
   if (data === undefined || data === null) throw refused("data is nil");
@@ -80,14 +80,14 @@ function parse(text: string): unknown {
   }
 }
 
-function unavailable(told: string, why: string, cause?: unknown): Fault {
-  return new Fault("platform_unavailable", `The platform's inner API is of no use now: ${told}.`, {
+function unavailable(problem: string, why: string, cause?: unknown): Fault {
+  return new Fault("platform_unavailable", `The platform's inner API is unavailable: ${problem}.`, {
     context: { why },
     ...(cause !== undefined && { cause }),
   });
 }
 
-/** The platform's own words are for the platform and the log. */
+/** The platform's own words go to the platform and the log only. */
 function refused(why: string): Fault {
   return new Fault("platform_refused", "The platform's inner API refused the settings.", {
     context: { why },

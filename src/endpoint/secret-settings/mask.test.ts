@@ -19,12 +19,12 @@ test.each([
   expect(maskSettings({ key: secret }, FIELDS)).toEqual({ key: shown });
 });
 
-test("what is no secret, or no text, is shown as it is", () => {
+test("a value that is not a secret, or not a text, is shown unchanged", () => {
   const settings = { url: "https://example.org", key: 7, other: "undeclared" };
   expect(maskSettings(settings, FIELDS)).toEqual(settings);
 });
 
-test("a secret that comes back as it was shown stays, also where its bytes are cut within a character", () => {
+test("a secret sent back masked is unchanged, also where its bytes are cut within a character", () => {
   for (const secret of ["s3cret-value", "short", "日本語の秘密", "x日本語"]) {
     const shown = maskSettings({ key: secret, url: "u" }, FIELDS);
     expect(unmaskSettings({ ...shown, url: "v" }, { key: secret, url: "u" }, FIELDS)).toEqual({

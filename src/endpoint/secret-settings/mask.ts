@@ -1,12 +1,12 @@
-/** Secrets as they may be shown, and taken back. */
+/** Masks secrets for display, and restores those that are sent back masked. */
 import { isSecret, type SettingField } from "../../domain/endpoint.ts";
 import type { JsonMap } from "../../domain/json.ts";
 
-/** Bytes, as the daemon counts them: a secret of at most so many shows nothing of itself. */
+/** In bytes, as the daemon counts them: a secret up to this length is masked completely. */
 const HIDDEN_BYTES_MAX = 6;
 const SHOWN_BYTES = 2;
 
-/** Secrets show their first and last two bytes, everything else is as it was. */
+/** Secrets show their first and last two bytes; everything else is unchanged. */
 export function maskSettings(settings: JsonMap, fields: readonly SettingField[]): JsonMap {
   const secrets = secretNames(fields);
   return Object.fromEntries(
@@ -17,7 +17,7 @@ export function maskSettings(settings: JsonMap, fields: readonly SettingField[])
   );
 }
 
-/** What comes back as it was shown stays what it is. */
+/** A secret sent back in its masked form keeps its current value. */
 export function unmaskSettings(given: JsonMap, current: JsonMap, fields: readonly SettingField[]): JsonMap {
   const shown = maskSettings(current, fields);
   const secrets = secretNames(fields);
@@ -33,7 +33,7 @@ export function secretNames(fields: readonly SettingField[]): ReadonlySet<string
   return new Set(fields.filter(isSecret).map(({ name }) => name));
 }
 
-/** Whether a secret may have been shown like that. */
+/** Whether the value looks like a masked secret. */
 export function looksMasked(value: unknown): boolean {
   return typeof value === "string" && /^\*+$|\*{3}/.test(value);
 }

@@ -1,4 +1,6 @@
-/** Secrets that the platform keeps: its inner API encrypts and decrypts them with a key of each Tenant that only it has. */
+/**
+ * Secrets that the platform holds: its inner API encrypts and decrypts them with a key per tenant that only it has.
+ */
 import { Fault } from "../../domain/fault.ts";
 import { isMap, type JsonMap } from "../../domain/json.ts";
 import { isSealedByBerth, unreadable } from "./berth-secrets.ts";
@@ -8,7 +10,7 @@ import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
 
 type Option = "encrypt" | "decrypt" | "clear";
 
-/** Secrets that Berth sealed before there was a platform are opened by it all the same. */
+/** Also decrypts secrets that Berth encrypted before a platform was configured. */
 export function createPlatformSecrets({
   innerApi,
   berth,
@@ -30,7 +32,7 @@ export function createPlatformSecrets({
     const changed = Reflect.get(Object(answer), "data");
     if (isMap(changed)) return changed;
     if (opt === "clear") return data;
-    throw new Fault("platform_refused", "The platform answered without the settings.", {
+    throw new Fault("platform_refused", "The platform's answer has no settings.", {
       context: { why: "data is nil" },
     });
   };
@@ -47,7 +49,7 @@ export function createPlatformSecrets({
   };
 }
 
-/** For a Berth without a platform: what a platform encrypted earlier is told apart from what never was a secret. */
+/** For a Berth without a platform: reports secrets that a platform has encrypted instead of passing them on. */
 export function withoutPlatform(berth: SecretKeeper): SecretKeeper {
   return {
     ...berth,
@@ -57,14 +59,14 @@ export function withoutPlatform(berth: SecretKeeper): SecretKeeper {
         if (isSealedByPlatform(stored[name]))
           throw unreadable(
             { tenantId, endpointId, name },
-            "the platform encrypted it; BERTH_DIFY_INNER_URL and BERTH_DIFY_INNER_KEY say where it decrypts",
+            "the platform encrypted it; set BERTH_DIFY_INNER_URL and BERTH_DIFY_INNER_KEY so that Berth can ask it",
           );
       return await berth.open(owner, stored, signal);
     },
   };
 }
 
-/** Dify's own mark, or, in its first releases, one block of RSA. */
+/** Dify's prefix, or, in its first releases, one block of RSA. */
 const HYBRID = Buffer.from("HYBRID:");
 const RSA_BYTES = 256;
 

@@ -8,9 +8,9 @@ import type { SecretKeys } from "./secret-keys.ts";
 const AT_ONCE = 100;
 
 /**
- * Seals with the first of the keys what another one sealed, so that the other one may go. Others may do the same, or
- * change settings meanwhile: whoever is first wins, and a row that cannot be opened stays as it is. Never throws; one
- * line of the log has the counts.
+ * Encrypts again, with the first key, what another key has encrypted, so that the other key can be removed. Safe beside
+ * concurrent updates: the first write wins, and a row that cannot be decrypted stays unchanged. Never throws; logs one
+ * line with the counts.
  */
 export async function resealAll(
   {

@@ -1,4 +1,4 @@
-/** The keys that Berth seals secrets with. */
+/** The keys with which Berth encrypts secrets. */
 import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,13 +6,13 @@ import { Fault } from "../../domain/fault.ts";
 import { writeOnce } from "../../util/write-once.ts";
 
 export interface SecretKeys {
-  /** Seals; all of them open. */
+  /** Encrypts; all keys decrypt. */
   readonly first: SecretKey;
   readonly byId: ReadonlyMap<string, SecretKey>;
 }
 
 export interface SecretKey {
-  /** Stands beside whatever it sealed. */
+  /** Stored with everything that it has encrypted. */
   readonly id: string;
   readonly key: KeyObject;
 }
@@ -30,8 +30,8 @@ export function parseSecretKeys(text: string, name: string): SecretKeys {
     .map((part, place) => parseKey(part, `${name}: key ${place + 1}`));
   const [first] = all;
   const byId = new Map(all.map((one) => [one.id, one]));
-  if (first === undefined) throw invalid(`${name} holds no key`);
-  if (byId.size < all.length) throw invalid(`${name} holds two keys of the same id`);
+  if (first === undefined) throw invalid(`${name} contains no key`);
+  if (byId.size < all.length) throw invalid(`${name} contains two keys with the same id`);
   return { first, byId };
 }
 
@@ -52,7 +52,7 @@ function invalid(problem: string): Fault {
   });
 }
 
-/** The keys in the data folder, one made at the first start. The file is readable by its owner alone. */
+/** The keys in the data folder; the first start creates one. Only the file's owner can read it. */
 export async function readOrMakeSecretKeys(dataFolder: string): Promise<SecretKeys> {
   const path = join(dataFolder, "secret-keys");
   const known = await readFile(path, "utf8").catch(() => undefined);

@@ -4,8 +4,8 @@ import type { DoorLife } from "../door-life.ts";
 import type { HttpEnv } from "../env.ts";
 
 /**
- * The work's answer, or `answer_timeout` so long after the whole request is in; how long that may take has bounds of
- * its own. The work is told, and goes on unheard where it does not listen.
+ * Returns the work's answer, or throws `answer_timeout` when there is none within this time after the request is
+ * complete; receiving the request has its own bounds. The signal aborts late work; work that ignores it runs on.
  */
 export async function answerInTime(
   { c, life, answerTimeoutMs }: { c: Context<HttpEnv>; life: DoorLife; answerTimeoutMs: number },
@@ -17,7 +17,7 @@ export async function answerInTime(
   life.requests.addEventListener("abort", onEnd, { once: true });
   const timer = setInterval(() => {
     if (c.env.incoming?.complete === false) return;
-    const fault = new Fault("answer_timeout", `There was no answer within ${answerTimeoutMs} ms.`);
+    const fault = new Fault("answer_timeout", `The request was not answered within ${answerTimeoutMs} ms.`);
     late.abort(fault);
     reject(fault);
   }, answerTimeoutMs);

@@ -1,8 +1,8 @@
 import type { ServerResponse } from "node:http";
 
 /**
- * A streamed answer with status 200, written to Node's own response: what is added in one turn of the event loop leaves
- * in one write, and no header before it. Adding after the end does nothing.
+ * A streamed answer with status 200, written to Node's own response. What is added in one turn of the event loop is
+ * sent in one write, together with the headers. Adding after the end does nothing.
  */
 export class GatheredAnswer {
   readonly #response: ServerResponse;
@@ -17,7 +17,7 @@ export class GatheredAnswer {
     this.#headers = headers;
   }
 
-  /** Bytes that the caller has not taken yet. */
+  /** Bytes that the caller has not read yet. */
   get bufferedBytes(): number {
     return this.#response.writableLength + this.#pendingBytes;
   }
@@ -35,7 +35,7 @@ export class GatheredAnswer {
     queueMicrotask(() => this.#flush());
   }
 
-  /** Three parts at once; the bytes in the middle are sent from where they are and must not be changed afterwards. */
+  /** Adds three parts at once. The bytes in the middle are sent without a copy and must not change afterwards. */
   addBytes(before: string, bytes: Uint8Array, after: string): void {
     if (this.#hasEnded) return;
     const first = this.#pending + before;
@@ -55,12 +55,12 @@ export class GatheredAnswer {
     const text = this.#pending + last;
     this.#pending = "";
     this.#pendingBytes = 0;
-    // a whole answer with its length is one write; as chunks it would be several
+    // a whole answer with its length is one write; in chunks it would be several
     this.#writeHead({ "content-length": Buffer.byteLength(text) });
     this.#response.end(text);
   }
 
-  /** Nothing more comes by this way: the response is the caller's own to answer. */
+  /** Ends this writer without an answer: the caller of this method answers on the response itself. */
   abandon(): void {
     this.#hasEnded = true;
   }

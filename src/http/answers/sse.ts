@@ -1,4 +1,4 @@
-/** Server-sent events for control routes. Invocations have a faster way of their own: see `invocation-stream.ts`. */
+/** Server-sent events for control routes. Calls have a faster writer of their own: `routes/invocations/callers.ts`. */
 import { isFault } from "../../domain/fault.ts";
 
 export interface SseEvent {
@@ -16,15 +16,15 @@ export const SSE_HEADERS = {
 export interface SseOptions {
   readonly events: (signal: AbortSignal) => AsyncIterable<SseEvent>;
   readonly requestId: string;
-  /** A comment line goes out this often, so that nothing between cuts a quiet stream. */
+  /** How often a comment line is sent, so that no proxy closes a quiet stream. */
   readonly pingMs: number;
-  /** What a failure in mid-stream, or the stop of the process, is told as; the stream ends after it. */
+  /** The last event of a stream that fails, or that is cut because the process stops. */
   readonly onError: (error: unknown) => SseEvent;
   /** The caller left, or the process stops. */
   readonly signals: readonly AbortSignal[];
 }
 
-/** Reads no more events than the caller takes; ends the source when the caller leaves or a signal aborts. */
+/** Reads no faster than the caller; ends the source when the caller leaves or a signal aborts. */
 export function sseResponse(options: SseOptions): Response {
   const gone = new AbortController();
   const signal = AbortSignal.any([...options.signals, gone.signal]);
@@ -40,7 +40,7 @@ export function sseResponse(options: SseOptions): Response {
       // the caller's side is closed already
     }
   };
-  /** A stream that is cut short by the stop says so: its end alone would look like that of its source. */
+  /** A stream that is cut by the stop says so in its last event: else it would look complete. */
   const end = (controller: ReadableStreamDefaultController<Uint8Array>) => {
     if (isFault(signal.reason)) controller.enqueue(encoder.encode(formatSse(options.onError(signal.reason))));
     close(controller);
@@ -49,7 +49,7 @@ export function sseResponse(options: SseOptions): Response {
     start(controller) {
       events = options.events(signal)[Symbol.asyncIterator]();
       controller.enqueue(encoder.encode(": open\n\n"));
-      // a caller that does not read must not gather pings
+      // pings must not pile up for a caller that does not read
       const write = () =>
         (controller.desiredSize ?? 0) > 0 && controller.enqueue(encoder.encode(": ping\n\n"));
       ping = setInterval(write, options.pingMs);
@@ -74,12 +74,12 @@ export function sseResponse(options: SseOptions): Response {
   return new Response(body, { headers: { ...SSE_HEADERS, "x-request-id": options.requestId } });
 }
 
-/** JSON text holds no line end, so one `data` line is enough. */
+/** JSON text contains no line end, so one `data` line is enough. */
 export function formatSse({ event, id, data }: SseEvent): string {
   return `${id === undefined ? "" : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** True where the caller wants one JSON document and not a stream. */
+/** True where the caller asks for one JSON document instead of a stream. */
 export function wantsJson(accept: string | undefined): boolean {
   return accept?.includes("application/json") === true && !accept.includes("text/event-stream");
 }

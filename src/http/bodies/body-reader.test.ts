@@ -29,7 +29,7 @@ test("a large body is read for an operation as the routes have it, functions and
   expect((await aReader().readFields(operation, body, ONE)).text === text).toBe(true);
 });
 
-test("of a large body Berth gets what it reads, and the text as it came", async () => {
+test("from a large body Berth gets the fields that it reads, and the unchanged text", async () => {
   const body = call(wide(300_000), ',"context":{"n":1.50}');
   const text = body.toString();
   const reader = aReader();
@@ -45,7 +45,7 @@ test("of a large body Berth gets what it reads, and the text as it came", async 
   expect(reader.bytes).toBe(0);
 });
 
-test("the event loop goes on while a large body is read", async () => {
+test("the event loop keeps running while a large body is read", async () => {
   const reading = { isOver: false };
   const read = aReader()
     .readFields(TOOL, call(wide(300_000)), ONE)
@@ -97,18 +97,18 @@ test("a large body of the daemon's door becomes what its plugin gets, or the dae
   });
 });
 
-test("each tenant has its bound and all have one; who comes on top is told the numbers, and room comes back", async () => {
+test("each tenant has a bound and all together have one; a refusal names the numbers, and finished bodies free memory", async () => {
   const reader = aReader({ tenantBodiesBytesMax: 500_000, bodiesBytesMax: 700_000 });
   const large = () => call(`"${"x".repeat(300_000)}"`);
   const first = reader.readFields(TOOL, large(), ONE);
   await expect(reader.readFields(TOOL, large(), ONE)).rejects.toMatchObject({
     code: "busy",
-    message: expect.stringMatching(/this tenant's calls hold 3\d{5} bytes already; accepted: at most 500000/),
+    message: expect.stringMatching(/of this tenant's calls already use 3\d{5} of 500000 bytes/),
   });
   const second = reader.readFields(TOOL, large(), OTHER);
   await expect(reader.readFields(TOOL, call(`"${"x".repeat(150_000)}"`), ONE)).rejects.toMatchObject({
     code: "busy",
-    message: expect.stringMatching(/all calls hold 6\d{5} bytes already; accepted: at most 700000/),
+    message: expect.stringMatching(/of all calls already use 6\d{5} of 700000 bytes/),
   });
   // a small one does not wait for the large ones
   expect(await reader.readFields(TOOL, call("1"), ONE)).toMatchObject({ fields: { provider: "p" } });
@@ -117,7 +117,7 @@ test("each tenant has its bound and all have one; who comes on top is told the n
   expect(await reader.readFields(TOOL, large(), ONE)).toMatchObject({ fields: { provider: "p" } });
 });
 
-test("bodies that are on their way when the process stops are told so", async () => {
+test("bodies under way when the process stops are refused", async () => {
   const reader = aReader();
   const reads = [1, 2, 3].map(() => reader.readFields(TOOL, call(wide(100_000)), ONE));
   reader[Symbol.dispose]();

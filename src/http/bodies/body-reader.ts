@@ -1,6 +1,6 @@
 /**
- * Bodies of calls. A small one is read at once; a large one, whose objects may take a second to build, in a thread
- * beside the event loop, one at a time. What waits there is bounded, for each tenant and in all.
+ * Reads bodies of calls. A small one is read at once; a large one, which may take a second to parse, in a thread, one
+ * at a time. The bytes that wait there are bounded, per tenant and in all.
  */
 import { Worker } from "node:worker_threads";
 import { Fault, toFault } from "../../domain/fault.ts";
@@ -18,15 +18,17 @@ import {
 } from "./body-work.ts";
 
 export interface BodySettings {
-  /** Bodies that are read beside the event loop at most, of one tenant. */
+  /** Bytes of bodies, waiting or in the thread, of one tenant. */
   readonly tenantBodiesBytesMax: number;
-  /** And of all. */
+  /** The same of all tenants together. */
   readonly bodiesBytesMax: number;
 }
 
-/** Up to here a body is read on the event loop: 64 KiB of empty lists take it 5 ms, as usual a tenth of that. */
+/**
+ * Up to this size a body is read on the event loop: 64 KiB of empty lists take 5 ms, typical bodies a tenth of that.
+ */
 const SMALL_BYTES = 64 * 1024;
-/** What the objects of the largest body with the most values that are accepted may take. */
+/** Enough heap for the objects of the largest accepted body with the most accepted values. */
 const WORKER_MIB = 512;
 
 interface Waiting {
@@ -48,20 +50,20 @@ export class BodyReader implements Disposable {
     this.#settings = settings;
   }
 
-  /** Bodies that wait or are read beside the event loop. */
+  /** Bytes of bodies that wait for the thread or are in it. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Takes the body's memory away. Throws `invalid_json`, `invalid_input` and `busy`. */
+  /** May detach the body's memory from the caller. Throws `invalid_json`, `invalid_input` and `busy`. */
   async readFields(work: BodyWork, body: Buffer, tenantId: TenantId): Promise<CallerFields> {
     if (body.length <= SMALL_BYTES) return readFields(work, body);
-    // an operation fits its names' type, and has functions, which go to no other thread
+    // an operation also holds functions, which cannot be sent to a thread: its names can
     const { type, action } = work;
     return (await this.#read({ kind: "fields", work: { type, action } }, body, tenantId)) as CallerFields;
   }
 
-  /** The same for the daemon's door, in whose words it refuses. */
+  /** The same for the Dify door, with the daemon's wording of refusals. */
   async readDispatched(work: DispatchedWork, body: Buffer): Promise<PreparedCall> {
     if (body.length <= SMALL_BYTES) return readDispatched(work, body);
     return (await this.#read({ kind: "dispatched", work }, body, work.tenantId)) as PreparedCall;
@@ -79,9 +81,9 @@ export class BodyReader implements Disposable {
     body: Buffer,
     tenantId: TenantId | undefined,
   ): Promise<CallerFields | PreparedCall> {
-    // where the path names no tenant, all such calls share what one may have
+    // calls whose path names no tenant share one tenant's bound
     const holder = tenantId ?? "";
-    this.#take(holder, body.length);
+    this.#reserve(holder, body.length);
     const { length } = body;
     try {
       const { promise, resolve, reject } = Promise.withResolvers<PostedAnswer>();
@@ -93,11 +95,11 @@ export class BodyReader implements Disposable {
       if (!answer.ok) throw receivedFault(answer.fault);
       return { ...answer.answer, refusal: answer.refusal && receivedFault(answer.refusal) };
     } finally {
-      this.#give(holder, length);
+      this.#release(holder, length);
     }
   }
 
-  #take(holder: string, bytes: number): void {
+  #reserve(holder: string, bytes: number): void {
     if (this.#isOver) throw new Fault("shutting_down", "Berth is stopping.");
     const { tenantBodiesBytesMax, bodiesBytesMax } = this.#settings;
     const own = this.#bytesOf.get(holder) ?? 0;
@@ -107,7 +109,7 @@ export class BodyReader implements Disposable {
     this.#bytesOf.set(holder, own + bytes);
   }
 
-  #give(holder: string, bytes: number): void {
+  #release(holder: string, bytes: number): void {
     this.#bytes -= bytes;
     const left = (this.#bytesOf.get(holder) ?? 0) - bytes;
     if (left > 0) this.#bytesOf.set(holder, left);
@@ -123,7 +125,7 @@ export class BodyReader implements Disposable {
       const body = ownMemory(next.body);
       this.#start().postMessage({ job: next.job, body }, [body.buffer]);
     } catch (error) {
-      // no thread to be had: the next one tries anew
+      // the thread could not be started; the next body tries again
       this.#settle(toFault(error));
     }
   }
@@ -142,9 +144,9 @@ export class BodyReader implements Disposable {
     });
     worker.unref();
     worker.on("message", (answer: PostedAnswer) => this.#settle(answer));
-    const died = new Fault("busy", "The body could not be read: the thread that read it ended; ask again.");
+    const died = new Fault("busy", "The body could not be read because its reader thread ended; retry.");
     worker.on("messageerror", () => this.#settle(died));
-    // out of memory, most likely: `exit` follows each `error`
+    // out of memory, most likely; `exit` follows each `error`
     worker.on("error", () => undefined);
     worker.on("exit", () => {
       if (this.#worker !== worker) return;
@@ -156,12 +158,12 @@ export class BodyReader implements Disposable {
   }
 
   #end(worker: Worker | undefined): void {
-    // its `exit` settles what it was reading
+    // its `exit` settles the body that it was reading
     worker?.terminate().catch(() => undefined);
   }
 }
 
-/** A buffer that shares its memory with others cannot be handed to another thread. */
+/** A buffer that shares its memory with others cannot be transferred to another thread. */
 function ownMemory(body: Buffer): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = body;
   return buffer instanceof ArrayBuffer && byteLength === buffer.byteLength
@@ -172,7 +174,7 @@ function ownMemory(body: Buffer): Uint8Array<ArrayBuffer> {
 function busy(whose: string, value: number, accepted: number): Fault {
   return new Fault(
     "busy",
-    `Large bodies of ${whose} hold ${value} bytes already; accepted: at most ${accepted} at once. Ask again.`,
+    `Large bodies of ${whose} already use ${value} of ${accepted} bytes of memory; retry.`,
     { details: { field: "body", value, accepted } },
   );
 }

@@ -1,4 +1,4 @@
-/** What is done with the body of a call: the same on the event loop and in the thread beside it. */
+/** What is done with the body of a call, on the event loop and in the thread alike. */
 import { Fault, type FaultCode, type FaultDetails, toFault } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { CallerFields } from "../../domain/invocation.ts";
@@ -8,7 +8,7 @@ import { callShape, type PreparedCall, prepareCall } from "../dify/dispatch/call
 import { DISPATCHED } from "../dify/wire/operations/dispatched.ts";
 import { callerFields, sparseFields } from "./caller-fields.ts";
 
-/** The operation by its names: an operation itself does not go to another thread. */
+/** The names of the operation: the operation itself cannot be sent to another thread. */
 export interface BodyWork {
   readonly type: string;
   readonly action: string;
@@ -16,7 +16,7 @@ export interface BodyWork {
 
 export interface DispatchedWork extends BodyWork {
   readonly contentType: string | undefined;
-  /** Of the path. */
+  /** From the path. */
   readonly tenantId: TenantId | undefined;
 }
 
@@ -30,14 +30,14 @@ export function readFields(work: BodyWork, body: Buffer): CallerFields {
   return callerFields(operationOf(work), body);
 }
 
-/** Throws what the daemon's door tells of JSON that cannot be taken. */
+/** Throws the daemon's errors for JSON that cannot be accepted. */
 export function readDispatched(work: DispatchedWork, body: Buffer): PreparedCall {
   const route = ROUTES.get(nameOf(work));
-  if (route === undefined) throw new Error(`nothing dispatches ${nameOf(work)}`);
+  if (route === undefined) throw new Error(`no route dispatches ${nameOf(work)}`);
   return prepareCall(route, { ...work, body });
 }
 
-/** Work as it goes to the other thread, and what comes back. */
+/** A job for the other thread, and its answer. */
 export type BodyJob =
   | { readonly kind: "fields"; readonly work: BodyWork }
   | { readonly kind: "dispatched"; readonly work: DispatchedWork };
@@ -49,7 +49,7 @@ export type PostedAnswer =
     }
   | { readonly ok: false; readonly fault: PostedFault };
 
-/** A Fault without what only one thread knows: its class and its cause. */
+/** A fault as it travels between threads: without its class and its cause. */
 export interface PostedFault {
   readonly code: FaultCode;
   readonly message: string;
@@ -57,7 +57,7 @@ export interface PostedFault {
   readonly context: Readonly<Record<string, unknown>>;
 }
 
-/** In the other thread. Of what a caller wrote no more comes back than Berth has a use for. */
+/** Runs in the other thread. Only what Berth needs of the body is sent back. */
 export function answerJob(job: BodyJob, body: Buffer): PostedAnswer {
   try {
     const read =

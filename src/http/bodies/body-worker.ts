@@ -1,4 +1,4 @@
-/** The thread behind `BodyReader`: one body in, what Berth needs of it out. */
+/** The thread behind `BodyReader`: it gets one body and sends back what Berth needs of it. */
 import { parentPort } from "node:worker_threads";
 import { answerJob, type BodyJob } from "./body-work.ts";
 

@@ -1,4 +1,4 @@
-/** The body of a call of `/v1`: what Berth reads of it, and the text that goes on as it is. */
+/** The body of a call of `/v1`: the fields that Berth reads, and the text that goes to the plugin unchanged. */
 import { invalidInput, toFault } from "../../domain/fault.ts";
 import { parseInput } from "../../domain/input.ts";
 import type { CallerFields, TextPlace } from "../../domain/invocation.ts";
@@ -7,11 +7,11 @@ import { placeInText } from "../../util/json/json-places.ts";
 import type { JsonMember } from "../../util/json/json-scan.ts";
 import { parseJsonObject, SENT } from "../middleware/json-body.ts";
 
-/** Ids that are kept and logged, and names that are looked up beside those that the operation itself knows. */
+/** Ids that are stored and logged, and names that are looked up, beside those that the operation itself knows. */
 const NAMES = ["user_id", "conversation_id", "message_id", "app_id", "endpoint_id", "model", "model_type"];
-/** Written by Berth in every request. */
+/** Members that Berth itself writes in every request. */
 const WRITTEN = ["type", "action", "tenant_id"];
-/** Characters of a name that is looked up: no name is as long. */
+/** Characters of a name that is looked up; real names are shorter. */
 const NAME_MAX = 10_000;
 
 /** Throws `invalid_json` and `invalid_input`. */
@@ -35,8 +35,8 @@ export function callerFields(operation: Operation, body: Buffer): CallerFields {
 }
 
 /**
- * The same, checked, with no more of the fields than Berth reads: of a list, an object and a long text it only looks
- * whether they are there.
+ * The same, checked, with only those fields that Berth reads: of lists, objects and long texts it only needs to know
+ * that they are there.
  */
 export function sparseFields(operation: Operation, { fields, ...rest }: CallerFields): CallerFields {
   const known = Object.entries(fields).filter(([name]) => isKnown(operation, name));

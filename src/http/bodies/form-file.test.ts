@@ -39,7 +39,7 @@ function* large(mib: number, end = "\r\n--b--\r\n") {
 }
 
 describe("forms with a file", () => {
-  test("the file's bytes come as they are, and every field is known at their end, wherever it stood", async () => {
+  test("the file's bytes arrive unchanged, and every field is known at their end, wherever it stood", async () => {
     const pieces = [
       `${part("first")}1\r\n`,
       `${part("file", "a")}by`,
@@ -54,7 +54,7 @@ describe("forms with a file", () => {
     ]);
   });
 
-  test("another file is read past, and only the first of the name counts", async () => {
+  test("other files are skipped, and only the first of the name counts", async () => {
     const pieces = [
       `${part("other", "x")}${"x".repeat(200_000)}\r\n`,
       `${part("file", "a")}a\r\n${part("file", "b")}${"b".repeat(200_000)}\r\n--b--\r\n`,
@@ -64,7 +64,7 @@ describe("forms with a file", () => {
     expect(Buffer.concat(content).toString()).toBe("a");
   });
 
-  test("no more is taken than its reader has room for", async () => {
+  test("no more is read than its reader has consumed", async () => {
     const { request, seen } = sent(large(64));
     const form = await openFormFile(request, "file", refusals);
     for (let turns = 0; turns < 100; turns += 1) await turn();
@@ -74,7 +74,7 @@ describe("forms with a file", () => {
     expect(bytes).toBe(64 * MIB);
   });
 
-  test("who stops reading gives up the rest", async () => {
+  test("a reader that stops early abandons the rest", async () => {
     const { request, seen } = sent(large(64));
     const form = await openFormFile(request, "file", refusals);
     for await (const _ of form.content) break;
@@ -83,7 +83,7 @@ describe("forms with a file", () => {
     expect(seen.pulled).toBeLessThan(16);
   });
 
-  test("a form that ends in the middle of its file is refused where that is read", async () => {
+  test("a form that ends in the middle of its file fails the reader of that file", async () => {
     const form = await openFormFile(sent(large(1, "")).request, "file", refusals);
     await expect(Array.fromAsync(form.content)).rejects.toThrow("broken");
   });

@@ -1,6 +1,6 @@
 /**
- * A form with one file, taken as it comes: no more of it is in memory than what its reader has not taken yet. Whatever
- * else the form holds is read past, but for short fields.
+ * A form with one file, read as a stream: only what its reader has not consumed yet is in memory. Other parts of the
+ * form are skipped, except short fields.
  */
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -8,22 +8,22 @@ import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/bus
 import { type Fault, isFault } from "../../domain/fault.ts";
 
 export interface FormFile {
-  /** Ends when the whole form is in. Whoever stops reading it gives up the rest of the form. */
+  /** Ends when the whole form has been received. A reader that stops early abandons the rest of the form. */
   readonly content: AsyncIterable<Uint8Array>;
-  /** A short field's text; complete once `content` has ended. */
+  /** The text of a short field; complete once `content` has ended. */
   field(name: string): string | undefined;
 }
 
 export interface FormRefusals {
   readonly noForm: () => Fault;
   readonly noFile: () => Fault;
-  /** The body is no form, or ends in the middle of one. */
+  /** The body is not a form, or ends in the middle of one. */
   readonly broken: (cause: unknown) => Fault;
 }
 
 const LIMITS = { fields: 20, fieldNameSize: 100, fieldSize: 1000, files: 20, parts: 40, headerPairs: 100 };
 
-/** Resolves once the first file of that name begins; throws one of the refusals. */
+/** Resolves when the first file of that name begins; throws one of the refusals. */
 export async function openFormFile(
   request: Request,
   name: string,
@@ -37,7 +37,7 @@ export async function openFormFile(
   form.on("field", (key: string, value: string) => fields.set(key, fields.get(key) ?? value));
   let isFound = false;
   form.on("file", (key: string, stream: BusboyFileStream) => {
-    // a parser that ends early tells its files so, and who reads them hears it from there
+    // a parser that ends early emits an error on its files; their reader gets it from the form
     stream.on("error", () => undefined);
     if (key !== name || isFound) {
       stream.resume();
@@ -73,7 +73,7 @@ async function* contentOf(
     await whole;
     isWhole = true;
   } catch (error) {
-    // what ended the file early is known to the form
+    // the error that ended the file early is the form's
     await whole;
     throw error;
   } finally {

@@ -38,7 +38,7 @@ test.each(["application/json", "application/json; charset=utf-8", "Application/J
   async (type) => expect(await bound("/in", post(JSON.stringify(FULL), type))).toEqual(FULL),
 );
 
-test("a form is read as such", async () => {
+test("a form is read as a form", async () => {
   const body = "page=3&name=a&on=1&tags=x&tags=y";
   expect(await bound("/in", post(body, "application/x-www-form-urlencoded"))).toEqual(FULL);
 });
@@ -60,7 +60,7 @@ test("numbers are texts in a query, and are not in JSON", async () => {
   expect(told).toMatchObject({ code: "invalid_input" });
 });
 
-test("what the path says goes last", async () => {
+test("path parameters win", async () => {
   expect(await bound("/4/in?page=3")).toMatchObject({ page: 4 });
   expect(await bound("/4/in", post('{"page":3}', "application/json"))).toMatchObject({ page: 4 });
 });

@@ -1,6 +1,6 @@
 /**
- * From a request to the input of its route, as the daemon binds it: what cannot be read is as if it were not there, and
- * the rules decide afterwards. A GET reads its query, and a JSON body besides where it says that it has one.
+ * Binds a request to the input of its route, as the daemon does: what cannot be read counts as absent, and the rules
+ * are checked afterwards. A GET reads its query, and a JSON body too where it announces one.
  */
 import type { Context } from "hono";
 import { type Fault, isFault, toFault } from "../../domain/fault.ts";
@@ -13,7 +13,7 @@ import { unstorable } from "../middleware/storable-url.ts";
 import { refusal } from "./errors.ts";
 import { Reading, type Shape } from "./wire/shape.ts";
 
-/** Throws what names the fields that break a rule, with status 400. */
+/** Throws an error with status 400 that names the fields that break a rule. */
 export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: number): Promise<T> {
   const type = c.req.header("content-type");
   const isJson = type?.split(";", 1)[0]?.trim().toLowerCase() === "application/json";
@@ -21,14 +21,14 @@ export async function bind<T>(c: Context<HttpEnv>, shape: Shape<T>, bytesMax: nu
   const body = isJson ? await jsonBody(c, bytesMax) : {};
   const form = isJson || c.req.method === "GET" ? {} : await formBody(c, bytesMax);
   const read = (given: JsonMap, isForm: boolean) => shape.read(given, new Reading({ isForm }));
-  // numbers are texts in a query and must not be in JSON: each is read by its own rules
+  // numbers are texts in a query but must not be in JSON: each is read by its own rules
   const found = isJson
     ? { ...shape.zero, ...onlySet(read(query, true)), ...onlySet(read(body, false)) }
     : read({ ...query, ...form }, true);
   return checked(shape, { ...found, ...onlySet(read(c.req.param(), true)) });
 }
 
-/** Throws what names the fields that break a rule, with status 400. */
+/** Throws an error with status 400 that names the fields that break a rule. */
 export function checked<T>(shape: Shape<T>, value: T): T {
   const broken: string[] = [];
   shape.check?.(value, "", broken);
@@ -48,7 +48,7 @@ async function jsonBody(c: Context<HttpEnv>, bytesMax: number): Promise<JsonMap>
   checkContentLength(c.req.header("content-length"), bytesMax);
   const { incoming } = c.env;
   const isSent = Number(c.req.header("content-length") ?? 0) > 0 || c.req.header("transfer-encoding");
-  // A Request of method GET has no body, but what came over the wire may.
+  // A Request of method GET has no body, but the message on the wire may have one.
   if (c.req.method === "GET" && incoming !== undefined)
     return isSent ? parsed(await readIncoming(incoming, bytesMax)) : {};
   return parsed(await readBytes(c.req.raw.body, bytesMax));
@@ -58,7 +58,7 @@ function parsed(body: Buffer): JsonMap {
   return jsonText(body, STORED)?.isObject === true ? (JSON.parse(body.toString()) as JsonMap) : {};
 }
 
-/** Undefined for what is no JSON, which is as if it were empty. Throws what is JSON and cannot be taken, with status 400. */
+/** Undefined where the body is not JSON, which counts as empty. Throws, with status 400, for unacceptable JSON. */
 export function jsonText(body: Buffer, rules: JsonRules): JsonText | undefined {
   try {
     return checkJson(body, rules);
@@ -89,7 +89,7 @@ function oneOrAll(values: readonly string[]): unknown {
   return values.length === 1 ? values[0] : values;
 }
 
-/** A body that is too large or breaks off is the caller's fault, whatever the route's status for errors. */
+/** A body that is too large or incomplete is the caller's fault, whatever the route's status for errors. */
 export function statusOf(error: unknown, routeStatus: number): number {
   const fault: Fault = toFault(error);
   const own = ["payload_too_large", "shutting_down", "answer_timeout", "request_timeout"];

@@ -1,6 +1,7 @@
 /**
- * The door of platforms that know dify-plugin-daemon: its paths, its keys, its envelopes. It owns no state and no rule:
- * each route binds its input, calls the same use cases as `/v1` and says what they answer in the daemon's words.
+ * The door for platforms that speak to dify-plugin-daemon: its paths, its keys, its envelopes. It has no state and no
+ * rules of its own: each route binds its input, calls the use cases that `/v1` calls, and answers in the daemon's
+ * words.
  */
 import { timingSafeEqual } from "node:crypto";
 import type { Context } from "hono";
@@ -20,35 +21,35 @@ import { notUuid, refusal, toDaemonError } from "./errors.ts";
 import type { Shape } from "./wire/shape.ts";
 
 export interface DifyDoorSettings {
-  /** What `X-Api-Key` must hold; undefined: the door is closed. */
+  /** The value that `X-Api-Key` must have; undefined: the door is closed. */
   readonly key: string | undefined;
-  /** What `X-Admin-Api-Key` must hold; undefined: there are no admin routes. */
+  /** The value that `X-Admin-Api-Key` must have; undefined: there are no admin routes. */
   readonly adminKey: string | undefined;
   readonly jsonBytesMax: number;
   readonly answerTimeoutMs: number;
 }
 
-/** `key`: the platform's. `open`: whoever knows the address. */
+/** `key`: the platform's key. `open`: none; the address is the secret. */
 export type Gate = "key" | "admin" | "open";
 
 export interface DifyRoute<T> {
   readonly method: "GET" | "POST";
-  /** As Hono matches it; the tenant is `:tenant_id`. */
+  /** In Hono's syntax; the tenant is `:tenant_id`. */
   readonly path: string;
   readonly gate: Gate;
   /** Query, body and path parameters together. */
   readonly input: Shape<T>;
-  /** Of errors past the gates and the binding: 200, the envelope tells them apart. */
+  /** Status of errors after gates and binding. 200 by default: the envelope tells errors apart. */
   readonly errorStatus?: number;
 }
 
 export interface DifyInput<T> {
   readonly input: T;
-  /** Of the path; to ask for it on a route without one is a mistake of the route. */
+  /** From the path. Reading it on a route without one throws. */
   readonly tenantId: TenantId;
   readonly by: Actor;
   readonly requestId: string;
-  /** Aborts when the caller leaves, the answer takes too long, or the process stops and cannot wait any longer. */
+  /** Aborts when the caller leaves, the answer is late, or the process stops and its grace period is over. */
   readonly signal: AbortSignal;
   readonly context: Context<HttpEnv>;
 }
@@ -66,7 +67,7 @@ export interface DifyRow {
   readonly gate: Gate;
 }
 
-/** Beginnings of the paths that are the daemon's: what is none of its routes is answered as it does. */
+/** Prefixes of the daemon's paths: other requests below them get the daemon's 404. */
 const PREFIXES = [
   "/plugin/",
   "/v2/",
@@ -78,7 +79,7 @@ const PREFIXES = [
   "/health/check",
 ];
 const CLOSED =
-  "This is a path of dify-plugin-daemon's API, which is answered where BERTH_DIFY_KEY, or its own name SERVER_KEY, is set.";
+  "This path belongs to dify-plugin-daemon's API. To serve it, set BERTH_DIFY_KEY or SERVER_KEY.";
 const NO_ROUTE = '{"code":"not_found","message":"route not found"}';
 
 export class DifyDoor {
@@ -89,12 +90,12 @@ export class DifyDoor {
     this.options = options;
   }
 
-  /** Every route there is: what tests hold against the daemon's. */
+  /** Every route; tests compare it with the daemon's routes. */
   get table(): readonly DifyRow[] {
     return this.#table;
   }
 
-  /** The handler answers `data` of the envelope, or a whole Response. Refusals are Faults. */
+  /** The handler returns the envelope's `data`, or a whole Response. It refuses by throwing a fault. */
   add<T>(route: DifyRoute<T>, handle: (input: DifyInput<T>) => Promise<unknown> | unknown): void {
     this.on(route, async (c) => {
       const startedAt = performance.now();
@@ -117,13 +118,13 @@ export class DifyDoor {
     });
   }
 
-  /** A handler that opens the gate, answers and logs by itself. */
+  /** Adds a handler that checks the gate, answers and logs by itself. */
   on(row: DifyRow, handler: (c: Context<HttpEnv>) => Promise<Response> | Response): void {
     this.#table.push({ method: row.method, path: row.path, gate: row.gate });
     this.options.routes.app.on(row.method, row.path, handler);
   }
 
-  /** Throws where the request does not open it, with status 401. */
+  /** Throws, with status 401, where the request does not carry the gate's key. */
   openGate(gate: Gate, header: (name: string) => string | undefined): void {
     const { key, adminKey } = this.options.settings;
     if (gate === "open") return;
@@ -147,7 +148,7 @@ export class DifyDoor {
     return failureResponse(toDaemonError(fault), status);
   }
 
-  /** A refusal of a path that is the daemon's, in its words; undefined for any other. */
+  /** The refusal, in the daemon's words, of a path that is the daemon's; undefined for any other. */
   refusePath(path: string, fault: Fault, id: string): Response | undefined {
     if (!PREFIXES.some((prefix) => path.startsWith(prefix))) return undefined;
     const answer = failureResponse(toDaemonError(fault), fault.rule.status);
@@ -155,7 +156,7 @@ export class DifyDoor {
     return answer;
   }
 
-  /** The answer to a path that is the daemon's and none of its routes; undefined for any other. */
+  /** The answer to a path that is the daemon's but has no route; undefined for any other. */
   notFound(c: Context<HttpEnv>): Response | undefined {
     const { path, method } = c.req;
     if (!PREFIXES.some((prefix) => path.startsWith(prefix))) return undefined;
@@ -163,7 +164,7 @@ export class DifyDoor {
       return faultResponse(new Fault("not_found", CLOSED), requestId(c.req.header("x-request-id")));
     const other = path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
     if (!this.#isServed(method, other)) return jsonResponse(404, NO_ROUTE);
-    // the method and the body are kept, but for a GET, which has none
+    // a redirect must keep method and body, except for a GET, which has none
     const { search } = new URL(c.req.url);
     return new Response(null, {
       status: method === "GET" ? 301 : 307,
@@ -199,7 +200,7 @@ export class DifyDoor {
   }
 }
 
-/** The daemon's database would have refused it, in these words. */
+/** Throws the daemon's database error for an id that is not a UUID. */
 export function tenantOf(given: string | undefined, status?: number): TenantId {
   const parsed = TenantId.safeParse(given);
   if (parsed.success) return parsed.data;

@@ -1,28 +1,28 @@
-/** What the use cases refuse, in the texts that the platform shows to its users. */
+/** What use cases refuse, in the texts that the platform shows to its users. */
 
 import { type Fault, type FaultCode, isFault } from "../../domain/fault.ts";
 import type { PlatformWork } from "../../endpoint/endpoints.ts";
 import { type ErrorType, refusal } from "./errors.ts";
 
-type Told = (fault: Fault) => Fault;
+type ToRefusal = (fault: Fault) => Fault;
 
-/** By code; what is not here is told as every other route tells it. */
-export type Telling = Readonly<Partial<Record<FaultCode, Told>>>;
+/** By code. A code that is not listed is reported as on every other route. */
+export type RefusalTable = Readonly<Partial<Record<FaultCode, ToRefusal>>>;
 
-/** Throws what the route tells of a failure. */
-export function telling(table: Telling): (error: unknown) => never {
+/** Throws the route's error for a failure. */
+export function rethrowBy(table: RefusalTable): (error: unknown) => never {
   return (error) => {
-    const told = isFault(error) ? table[error.code] : undefined;
-    throw isFault(error) && told !== undefined ? told(error) : error;
+    const toRefusal = isFault(error) ? table[error.code] : undefined;
+    throw isFault(error) && toRefusal !== undefined ? toRefusal(error) : error;
   };
 }
 
-export function as(type: ErrorType, message: string): Told {
+export function as(type: ErrorType, message: string): ToRefusal {
   return () => refusal(type, message);
 }
 
-/** With the cause behind it, as whoever failed says it. */
-export function because(type: ErrorType, message: string): Told {
+/** Appends the cause, in the words of the part that failed. */
+export function because(type: ErrorType, message: string): ToRefusal {
   return (fault) => refusal(type, `${message}: ${whyOf(fault)}`);
 }
 
@@ -32,8 +32,8 @@ export const NO_PERMISSION = as(
 );
 export const NO_ENDPOINTS = as("PluginDaemonBadRequestError", "plugin does not have an endpoint");
 
-/** Settings against their rules are the caller's mistake; texts that no column holds were the database's word. */
-export function wrongInput(work: "setup" | "update"): Told {
+/** Settings that break their rules are the caller's error; other invalid input was a database error in the daemon. */
+export function wrongInput(work: "setup" | "update"): ToRefusal {
   return (fault) =>
     typeof fault.context["rule"] === "string"
       ? refusal("PluginDaemonBadRequestError", `failed to validate settings: ${fault.context["rule"]}`)
@@ -46,14 +46,14 @@ const PLATFORM_WORK = {
   clear: "failed to clear credentials cache",
 } as const satisfies Record<PlatformWork, string>;
 
-/** `otherwise`: what was being done where the Fault does not say it. */
-export function secretFailures(otherwise: PlatformWork): Telling {
-  const told: Told = (fault) => {
+/** `otherwise`: what was being done where the fault does not say. */
+export function secretFailures(otherwise: PlatformWork): RefusalTable {
+  const toRefusal: ToRefusal = (fault) => {
     const { work } = fault.context;
     const doing = isPlatformWork(work) ? work : otherwise;
     return refusal("PluginDaemonInternalServerError", `${PLATFORM_WORK[doing]}: ${whyOf(fault)}`);
   };
-  return { platform_unavailable: told, platform_refused: told, secret_unreadable: told };
+  return { platform_unavailable: toRefusal, platform_refused: toRefusal, secret_unreadable: toRefusal };
 }
 
 function isPlatformWork(value: unknown): value is PlatformWork {

@@ -8,9 +8,9 @@ import {
   because,
   NO_ENDPOINTS,
   NO_PERMISSION,
+  type RefusalTable,
+  rethrowBy,
   secretFailures,
-  type Telling,
-  telling,
   wrongInput,
 } from "./endpoint-failures.ts";
 import { notUuid, refusal } from "./errors.ts";
@@ -57,19 +57,19 @@ function addChanges(door: DifyDoor, { endpoints }: Deps): void {
   door.add({ ...route("setup"), input: SetupInput }, async ({ input, tenantId, by, signal }) => {
     const { plugin_unique_identifier: plugin, user_id: userId, name, settings } = input;
     const wanted = { tenantId, plugin, userId, name, settings: settings ?? {}, by };
-    await endpoints.create(wanted, signal).catch(telling(SETUP_FAILURES));
+    await endpoints.create(wanted, signal).catch(rethrowBy(SETUP_FAILURES));
     return true;
   });
   door.add({ ...route("update"), input: UpdateInput }, async ({ input, tenantId, by, signal }) => {
     const { user_id: userId, name, settings } = input;
     const id = idOf(input, "PluginDaemonNotFoundError", "failed to find endpoint");
     const wanted = { tenantId, id, userId, name, settings: settings ?? {}, by };
-    await endpoints.update(wanted, signal).catch(telling(UPDATE_FAILURES));
+    await endpoints.update(wanted, signal).catch(rethrowBy(UPDATE_FAILURES));
     return true;
   });
   door.add({ ...route("remove"), input: OneInput }, async ({ input, tenantId, by }) => {
     const id = idOf(input, "PluginDaemonInternalServerError", "failed to remove endpoint");
-    await endpoints.remove({ tenantId, id, by }).catch(telling(REMOVE_FAILURES));
+    await endpoints.remove({ tenantId, id, by }).catch(rethrowBy(REMOVE_FAILURES));
     return true;
   });
   for (const [work, enabled] of [
@@ -80,7 +80,7 @@ function addChanges(door: DifyDoor, { endpoints }: Deps): void {
       { ...route(work), input: OneInput },
       async ({ input, tenantId, by }: DifyInput<{ endpoint_id: string }>) => {
         const id = idOf(input, "PluginDaemonInternalServerError", `failed to ${work} endpoint`);
-        await endpoints.setEnabled({ tenantId, id, enabled, by }).catch(telling(STATE_FAILURES));
+        await endpoints.setEnabled({ tenantId, id, enabled, by }).catch(rethrowBy(STATE_FAILURES));
         return true;
       },
     );
@@ -93,15 +93,15 @@ function addLists(door: DifyDoor, { endpoints, store }: Deps): void {
     const page = { number: input.page, size: input.page_size };
     const shown = await endpoints
       .listPage({ tenantId }, page, signal)
-      .catch(telling(secretFailures("decrypt")));
+      .catch(rethrowBy(secretFailures("decrypt")));
     return shown.map(endpointJson);
   });
   door.add({ ...route("list/plugin"), input: PluginPageInput }, async ({ input, tenantId, signal }) => {
     const page = { number: input.page, size: input.page_size };
     const shown = await endpoints
       .listPage({ tenantId, pluginId: input.plugin_id }, page, signal)
-      .catch(telling(secretFailures("decrypt")));
-    // an empty list says nothing of the plugin: as it always was
+      .catch(rethrowBy(secretFailures("decrypt")));
+    // an empty list stays an empty list even where the plugin is missing, as in the daemon
     const isOwnerless = shown.length > 0 && shown.every(({ offer }) => offer === undefined);
     if (isOwnerless && (await store.installations.findByPlugin(tenantId, input.plugin_id)) === undefined)
       throw refusal("PluginDaemonNotFoundError", `failed to find plugin installation: ${NO_ROW}`);
@@ -109,7 +109,7 @@ function addLists(door: DifyDoor, { endpoints, store }: Deps): void {
   });
 }
 
-const SETUP_FAILURES: Telling = {
+const SETUP_FAILURES: RefusalTable = {
   installation_not_found: as("PluginNotFoundError", "plugin not found"),
   permission_denied: NO_PERMISSION,
   operation_not_found: NO_ENDPOINTS,
@@ -117,7 +117,7 @@ const SETUP_FAILURES: Telling = {
   ...secretFailures("encrypt"),
   conflict: because("PluginDaemonInternalServerError", "failed to setup endpoint"),
 };
-const UPDATE_FAILURES: Telling = {
+const UPDATE_FAILURES: RefusalTable = {
   endpoint_not_found: as("PluginDaemonNotFoundError", `failed to find endpoint: ${NO_ROW}`),
   installation_not_found: as("PluginDaemonNotFoundError", `failed to find plugin installation: ${NO_ROW}`),
   operation_not_found: NO_ENDPOINTS,
@@ -125,10 +125,10 @@ const UPDATE_FAILURES: Telling = {
   ...secretFailures("encrypt"),
   conflict: because("PluginDaemonInternalServerError", "failed to update endpoint"),
 };
-const REMOVE_FAILURES: Telling = {
+const REMOVE_FAILURES: RefusalTable = {
   endpoint_not_found: as("PluginDaemonInternalServerError", `failed to remove endpoint: ${NO_ROW}`),
 };
-const STATE_FAILURES: Telling = {
+const STATE_FAILURES: RefusalTable = {
   endpoint_not_found: as("PluginDaemonNotFoundError", "endpoint not found"),
 };
 

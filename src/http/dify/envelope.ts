@@ -1,17 +1,17 @@
-/** What every answer of this door is wrapped in, and how its JSON is written. */
+/** The envelope of every answer of this door, and how its JSON is written. */
 import { type DaemonError, ERROR_TYPES } from "./errors.ts";
 
 export function successText(data: unknown): string {
   return `{"code":0,"message":"success","data":${jsonText(data)}}`;
 }
 
-/** The message is a JSON document of its own, as a text. */
+/** The message is itself a JSON document, as a string. */
 export function failureText({ type, message }: DaemonError): string {
   const inner = JSON.stringify({ message, error_type: type, args: null });
   return `{"code":${ERROR_TYPES[type].code},"message":${jsonText(inner)},"data":null}`;
 }
 
-/** Clients that read lines end them at these characters too, so inside of JSON they are always escaped. */
+/** Clients that read line by line also end lines at these characters, so they are always escaped in JSON. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value) ?? "null";
   return LINE_ENDS.test(text) ? text.replaceAll(ALL_LINE_ENDS, escapeCharacter) : text;
@@ -28,7 +28,7 @@ export function successResponse(data: unknown): Response {
   return jsonResponse(200, successText(data));
 }
 
-/** `status` is the route's; an error that has one of its own keeps it. */
+/** `status` is the route's; an error with a status of its own keeps it. */
 export function failureResponse(error: DaemonError, status: number): Response {
   return jsonResponse(error.status ?? status, failureText(error));
 }

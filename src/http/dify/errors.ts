@@ -1,6 +1,6 @@
 /**
- * The daemon's error types and what a Fault is among them. Handlers throw Faults; one table says what each is called on
- * this door. Where a client reads an exact text or another type, `refusal` makes the Fault that carries it.
+ * The daemon's error types, and which of them a fault becomes. Handlers throw faults, and one table maps each code to a
+ * type of this door. Where a client reads an exact text or another type, `refusal` makes a fault that carries both.
  */
 import { Fault, type FaultCode } from "../../domain/fault.ts";
 
@@ -21,25 +21,25 @@ export type ErrorType = keyof typeof ERROR_TYPES;
 export interface DaemonError {
   readonly type: ErrorType;
   readonly message: string;
-  /** HTTP status where it is not that of the route; see each route. */
+  /** HTTP status where it differs from that of the route. */
   readonly status: number | undefined;
 }
 
-/** In front of what passes by itself: clients ask again where they find it. */
+/** Prefix of errors that may pass: clients retry where they find it. */
 export const NOT_RUNNING = "no available node, plugin runtime not found";
 export const KILLED = "killed by timeout";
 
-/** What the daemon's database said of an id that is none. */
+/** The text of the daemon's database for an id that is not a UUID. */
 export function notUuid(given: string): string {
   return `invalid input syntax for type uuid: "${given}"`;
 }
 
-/** A Fault that this door tells under the type and in the words given. */
+/** A fault that this door reports with the given type and text. */
 export function refusal(type: ErrorType, message: string, status?: number): Fault {
   return new Fault(ERROR_TYPES[type].fault, message, { context: { errorType: type, status } });
 }
 
-/** What is told of a Fault: its own type where it carries one, else that of its code. */
+/** The error for a fault: with its own type where it carries one, else with that of its code. */
 export function toDaemonError(fault: Fault): DaemonError {
   const { errorType, status } = fault.context;
   const type = isErrorType(errorType) ? errorType : typeOf(fault);

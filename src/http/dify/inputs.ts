@@ -1,11 +1,11 @@
-/** What routes take in more than one place. */
+/** Inputs that several routes share. */
 import { IDENTIFIER_PATTERN } from "../../domain/package-ref.ts";
 import { refusal } from "./errors.ts";
 import { max, min, needed, type Rule, struct, text, whole } from "./wire/shape.ts";
 
 export const MANAGEMENT = "/plugin/:tenant_id/management";
 
-/** The identifier of a package, by the rule of all that came before us: the author may be missing. */
+/** The identifier of a package. As in earlier daemons the author may be missing. */
 export const isIdentifier: Rule = {
   tag: "plugin_unique_identifier",
   holds: (value) => typeof value === "string" && IDENTIFIER_PATTERN.test(value),
@@ -22,7 +22,7 @@ export const IdentifierInput = struct({ plugin_unique_identifier: needed(text, i
 
 export const ProviderInput = struct({ plugin_id: needed(text), provider: needed(text) });
 
-/** The identifier that stands in `X-Plugin-Unique-Identifier`. Throws with status 400. */
+/** The identifier in `X-Plugin-Unique-Identifier`. Throws with status 400. */
 export function identifierOfHeader(given = ""): string {
   if (given === "")
     throw refusal("PluginDaemonBadRequestError", "X-Plugin-Unique-Identifier header is required", 400);

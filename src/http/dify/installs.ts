@@ -1,4 +1,4 @@
-/** Installs, upgrades and uninstalls as the platform asks for them, and the tasks in which it follows them. */
+/** Installs, upgrades and uninstalls as the platform asks for them, and the tasks that it polls. */
 import { isFault } from "../../domain/fault.ts";
 import { InstallationId, TaskId } from "../../domain/ids.ts";
 import { type InstallTask, itemJson } from "../../domain/install-task.ts";
@@ -48,7 +48,7 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
   const post = { ...GATED, method: "POST" } as const;
   door.add({ ...get, path: `${MANAGEMENT}/install/tasks`, input: PageInput }, async ({ input, tenantId }) => {
     const page = { page: input.page, pageSize: input.page_size };
-    return await told(deps, await platformTasks.list(tenantId, page));
+    return await tasksJson(deps, await platformTasks.list(tenantId, page));
   });
   door.add(
     { ...get, path: `${MANAGEMENT}/install/tasks/:id`, input: TaskInput },
@@ -56,7 +56,7 @@ function addTasks(door: DifyDoor, deps: DifyDeps): void {
       const id = taskIdOf(input.id);
       const found = id === undefined ? undefined : await platformTasks.find(tenantId, id);
       if (found === undefined) throw refusal("PluginDaemonInternalServerError", "record not found");
-      return (await told(deps, [found])).at(0);
+      return (await tasksJson(deps, [found])).at(0);
     },
   );
   door.add(
@@ -126,7 +126,7 @@ async function upgrade(
   return { all_installed: false, task_id: taskId };
 }
 
-/** What others depend on goes too: this platform keeps no account of that. */
+/** Uninstalls even where other plugins depend on it: the platform does not track dependencies. */
 async function uninstall(
   { store, requests, invoker }: DifyDeps,
   { input, tenantId, by }: Asked<typeof UninstallInput>,
@@ -137,13 +137,13 @@ async function uninstall(
   await requests.uninstall(found.id, { by, force: true }).catch((error: unknown) => {
     if (!isFault(error, "installation_not_found")) throw error;
   });
-  // the poll would see it too, later
+  // polling would see it too, but later
   await invoker.refresh();
   return true;
 }
 
-/** Whoever reads of an end finds here what has come of it. */
-async function told({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promise<unknown[]> {
+/** The tasks as JSON. Where one has ended, this process first refreshes what it knows of the tenant's plugins. */
+async function tasksJson({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promise<unknown[]> {
   if (tasks.some(({ status }) => status === "success" || status === "failed")) await invoker.refresh();
   return tasks.map((task) => ({
     id: task.id,
@@ -155,7 +155,7 @@ async function told({ invoker }: DifyDeps, tasks: readonly InstallTask[]): Promi
   }));
 }
 
-/** Undefined for one that no row can have. */
+/** Undefined for a UUID that no row can have. */
 function taskIdOf(given: string): TaskId | undefined {
   const parsed = TaskId.safeParse(idOf(given));
   return parsed.success ? parsed.data : undefined;

@@ -1,4 +1,4 @@
-/** Every route of this door, in the order in which they are looked for. */
+/** Every route of the Dify door, in the order in which they are matched. */
 import type { DifyDeps } from "./deps.ts";
 import { addDispatch } from "./dispatch/dispatch.ts";
 import type { DifyDoor } from "./door.ts";
@@ -11,7 +11,7 @@ import { addProviders } from "./management/providers.ts";
 import { addUploads } from "./management/uploads.ts";
 import { addRefusedRoutes } from "./unsupported-routes.ts";
 
-/** Adds the routes; none where no key opens them. */
+/** Adds the routes; none where no key is set. */
 export function addDify(door: DifyDoor, deps: DifyDeps): void {
   if (door.options.settings.key === undefined) return;
   addUploads(door, deps);

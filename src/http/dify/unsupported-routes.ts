@@ -1,6 +1,6 @@
 /**
- * Routes of the daemon's whose work is not Berth's: remote debugging, calls back from serverless plugins, the profiles
- * of a Go program, plugins on a serverless platform. Each says so, under the gate that it has there.
+ * Routes of the daemon for features that Berth does not have: remote debugging, calls back from serverless plugins,
+ * profiles of a Go program, plugins on a serverless platform. Each refuses with its reason, behind the daemon's gate.
  */
 
 import type { DifyDoor } from "./door.ts";

@@ -1,10 +1,10 @@
-/** Bodies of hooks: each has its bound, and so has what all of them hold at once. */
+/** Bodies of hooks: bounded each, and bounded together. */
 import type { IncomingMessage } from "node:http";
 import { Fault } from "../../domain/fault.ts";
 import { checkContentLength, tooLarge } from "../middleware/body.ts";
 
-/** What bodies under way may hold together: whoever comes on top of it is told to come again. */
-export class BodyRoom {
+/** Memory for the bodies of hooks under way; a body beyond it is refused with `busy`. */
+export class BodyBudget {
   readonly #bytesMax: number;
   #bytes = 0;
 
@@ -13,27 +13,27 @@ export class BodyRoom {
   }
 
   /** Throws `busy`. */
-  take(bytes: number): void {
+  reserve(bytes: number): void {
     if (this.#bytes + bytes > this.#bytesMax) {
-      throw new Fault("busy", "The hooks that are being answered hold too much already; ask again.", {
+      throw new Fault("busy", "Too many hook bodies in memory; retry.", {
         details: { value: this.#bytes, accepted: `at most ${this.#bytesMax} bytes` },
       });
     }
     this.#bytes += bytes;
   }
 
-  give(bytes: number): void {
+  release(bytes: number): void {
     this.#bytes -= bytes;
   }
 }
 
 /**
- * The whole body, whose bytes stay taken: the caller gives them back. Throws `payload_too_large` as soon as it is,
- * `busy`, and `invalid_input` where it breaks off; nothing is taken then.
+ * The whole body. Its bytes stay reserved in `budget` until the caller gives them back. Throws `payload_too_large`,
+ * `busy`, or `invalid_input` where the body ends early, and then reserves nothing.
  */
 export async function readHookBody(
   incoming: IncomingMessage,
-  { bytesMax, room }: { readonly bytesMax: number; readonly room: BodyRoom },
+  { bytesMax, budget }: { readonly bytesMax: number; readonly budget: BodyBudget },
 ): Promise<Buffer> {
   checkContentLength(incoming.headers["content-length"], bytesMax);
   const pieces: Buffer[] = [];
@@ -42,20 +42,21 @@ export async function readHookBody(
   const onData = (piece: Buffer) => {
     try {
       if (bytes + piece.length > bytesMax) throw tooLarge(bytes + piece.length, bytesMax);
-      room.take(piece.length);
+      budget.reserve(piece.length);
       bytes += piece.length;
       pieces.push(piece);
     } catch (error) {
       reject(error);
     }
   };
-  const onBroken = () => reject(new Fault("invalid_input", "The request broke off."));
+  const onBroken = () =>
+    reject(new Fault("invalid_input", "The request ended before its body was complete."));
   incoming.on("data", onData).once("end", resolve).on("error", onBroken).once("close", onBroken);
   if (incoming.destroyed) onBroken();
   try {
     await promise;
   } catch (error) {
-    room.give(bytes);
+    budget.release(bytes);
     throw error;
   } finally {
     incoming.off("data", onData).off("close", onBroken);

@@ -1,7 +1,7 @@
 /**
- * The caller's end of a hook, on Node's own response: status and headers with the first piece of the body, each piece
- * as it comes. What goes wrong before that is an answer of its own; afterwards the connection is cut in a way that its
- * client can tell from an end, because a word of ours in the middle of a plugin's body could not be told from the body.
+ * The caller's side of a hook, on Node's own response: status and headers with the first piece of the body, then each
+ * piece as it comes. A failure before the first piece is an answer of its own. Later the connection is cut so that the
+ * client can tell it from an end: an error text of Berth's would look like part of the plugin's body.
  */
 import type { ServerResponse } from "node:http";
 import { type Fault, type FaultCode, toFault } from "../../domain/fault.ts";
@@ -14,7 +14,7 @@ import { hookFailure } from "./hook-failure.ts";
 export interface HookCallerOptions {
   readonly response: ServerResponse;
   readonly requestId: string;
-  /** The answer is over before the plugin is: nobody waits for it any more. */
+  /** The answer has ended before the plugin did. */
   readonly onBroken: () => void;
 }
 
@@ -26,7 +26,7 @@ export class HookCaller implements InvocationSink {
   #isFlushing = false;
   #hasBody = false;
   #isOver = false;
-  /** Of the length that the plugin has said: what may still be sent. */
+  /** How many bytes may still be sent of the length that the plugin announced. */
   #left = Number.POSITIVE_INFINITY;
   #bytes = 0;
   #code: FaultCode | undefined;
@@ -39,7 +39,7 @@ export class HookCaller implements InvocationSink {
     return this.#options.response.writableLength + this.#pendingBytes;
   }
 
-  /** Of the body, handed to the connection. */
+  /** Bytes of the body handed to the connection. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -50,7 +50,7 @@ export class HookCaller implements InvocationSink {
   }
 
   started(): void {
-    // the answer's status is the plugin's
+    // the answer's status comes from the plugin
   }
 
   item(data: JsonText): void {
@@ -74,7 +74,7 @@ export class HookCaller implements InvocationSink {
     }
   }
 
-  /** An answer of its own, or the cut. */
+  /** Answers with an error, or cuts the connection where the body has begun. */
   fail(fault: Fault): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -107,12 +107,12 @@ export class HookCaller implements InvocationSink {
     });
   }
 
-  /** What has come in one turn leaves in one write. */
+  /** Sends what has come in one turn of the event loop in one write. */
   #flush(): void {
     const { response } = this.#options;
     const sent = this.#next();
     if (sent.length > 0) response.write(sent);
-    // without a body the head would wait for one
+    // without a body the headers would wait for one
     else response.flushHeaders();
   }
 
@@ -131,10 +131,10 @@ export class HookCaller implements InvocationSink {
     this.#destroy();
   }
 
-  /** What of the waiting pieces may be sent, with the head before it. */
+  /** The bytes to send now, after the headers have been written. */
   #next({ isLast = false } = {}): Buffer {
     const body = this.#drain();
-    // a whole answer with its length is one write; as chunks it would be several
+    // a whole answer with its length is one write; in chunks it would be several
     this.#writeHead(body, isLast ? body.length : undefined);
     if (!hasBody(this.#options.response)) return Buffer.alloc(0);
     const sent = body.length > this.#left ? body.subarray(0, this.#left) : body;
@@ -177,10 +177,10 @@ export class HookCaller implements InvocationSink {
     this.#destroy();
   }
 
-  /** After what is on its way, and before an end that would look like one. */
+  /** After the pending bytes, and so that it does not look like a regular end. */
   #destroy(): void {
     const { socket } = this.#options.response;
-    // without chunks and length the end of the connection is the end of the body, unless it is broken off
+    // without chunks and length the end of the connection is the end of the body, unless it is reset
     const isMarked = this.#options.response.useChunkedEncodingByDefault || Number.isFinite(this.#left);
     if (isMarked) socket?.destroySoon();
     else socket?.resetAndDestroy();

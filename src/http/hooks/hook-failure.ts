@@ -1,4 +1,4 @@
-/** Failures of hooks, as callers of the daemon know them. What it does not know has the status of its Fault. */
+/** Failures of hooks as the daemon's callers know them. Other faults keep their own status. */
 import type { Fault, FaultCode } from "../../domain/fault.ts";
 import { type DaemonError, type ErrorType, KILLED, NOT_RUNNING, toDaemonError } from "../dify/errors.ts";
 
@@ -7,9 +7,9 @@ export type HookError = DaemonError & { readonly status: number };
 interface Row {
   readonly status: number;
   readonly type: ErrorType;
-  /** In place of the Fault's own. */
+  /** In place of the fault's own message. */
   readonly text?: string;
-  /** Before the Fault's own. */
+  /** In front of the fault's own message. */
   readonly start?: string;
 }
 
@@ -38,7 +38,7 @@ const ROWS: Readonly<Partial<Record<FaultCode, Row>>> = {
 
 export function hookFailure(fault: Fault): HookError {
   const { code, rule } = fault;
-  // a plugin's error is told as it said it
+  // the plugin's own error, unchanged
   if (code === "plugin_error") {
     const { args, error_type, message } = fault.details;
     const text = JSON.stringify({ args, error_type, message });

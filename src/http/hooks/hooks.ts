@@ -1,7 +1,7 @@
 /**
- * The addresses that anybody may call: `/e/<hook id>/...`. The warm path stands apart from other routes as that of
- * calls does: the request is read from Node's own, the answer written to Node's own, one wide event in the end. The
- * hook id is the secret of its Endpoint and stands in no log; nor does the path, which is the plugin's to give sense.
+ * The public addresses of endpoints: `/e/<hook id>/...`. Like the routes of calls this is a warm path of its own: it
+ * reads Node's request, writes Node's response, and logs one wide event at the end. The hook id is the secret of its
+ * endpoint, so no log has it; no log has the path either, which may be a secret of the plugin's.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -21,14 +21,14 @@ import { failureText, jsonResponse } from "../dify/envelope.ts";
 import type { DoorLife } from "../door-life.ts";
 import { type HttpEnv, requestId } from "../env.ts";
 
-import { BodyRoom, readHookBody } from "./hook-body.ts";
+import { BodyBudget, readHookBody } from "./hook-body.ts";
 import { HookCaller } from "./hook-caller.ts";
 import { hookFailure } from "./hook-failure.ts";
 
 export interface HookSettings {
-  /** Undefined: there are no hooks. */
+  /** Undefined: hooks are off. */
   readonly hookBodyBytesMax: number | undefined;
-  /** Of all hooks whose request is on its way to a plugin. */
+  /** Bytes of all hook requests that are on their way to a plugin. */
   readonly hookBodiesBytesMax: number;
 }
 
@@ -41,17 +41,21 @@ export interface HookDeps {
 
 const METHODS = ["HEAD", "POST", "GET", "PUT", "DELETE", "OPTIONS"] as const;
 
-/** Also where the door of platforms is closed: Endpoints are set up over `/v1` as well. */
+/** Also where the Dify door is closed: endpoints can be set up over `/v1` as well. */
 export function addHooks(door: DifyDoor, { hooks, life, log, settings }: HookDeps): void {
   const { hookBodyBytesMax } = settings;
   if (hookBodyBytesMax === undefined) return;
-  const room = new BodyRoom(settings.hookBodiesBytesMax);
+  const budget = new BodyBudget(settings.hookBodiesBytesMax);
   const serve = (c: Context<HttpEnv>) => {
     const { incoming, outgoing } = c.env;
     if (incoming === undefined || outgoing === undefined) throw new Error("hooks need Node's own server");
     const address = parseHookAddress(incoming.url ?? "");
     if (address === undefined) return c.notFound();
-    const exchange = new Exchange({ hooks, life, log, bytesMax: hookBodyBytesMax, room }, incoming, outgoing);
+    const exchange = new Exchange(
+      { hooks, life, log, bytesMax: hookBodyBytesMax, budget },
+      incoming,
+      outgoing,
+    );
     return exchange.answer(address);
   };
   for (const method of METHODS) door.on({ method, path: "/e/:hook_id/*", gate: "open" }, serve);
@@ -62,7 +66,7 @@ interface ExchangeDeps {
   readonly life: DoorLife;
   readonly log: Log;
   readonly bytesMax: number;
-  readonly room: BodyRoom;
+  readonly budget: BodyBudget;
 }
 
 /** One request to a hook. */
@@ -86,7 +90,7 @@ class Exchange {
   async answer(address: HookAddress | "malformed"): Promise<Response> {
     try {
       if (address === "malformed")
-        throw new Fault("malformed_request", "The address has an escape that cannot be read.");
+        throw new Fault("malformed_request", "The address has an invalid percent-escape.");
       if (address.path === "") return this.#redirect(withSlash(address));
       this.#hook = await this.#deps.hooks.open(address.hookId);
       await this.#send(this.#hook, address);
@@ -98,8 +102,8 @@ class Exchange {
 
   async #send(hook: OpenHook, address: HookAddress): Promise<void> {
     const incoming = this.#incoming;
-    const { room, bytesMax, life } = this.#deps;
-    const body = await readHookBody(incoming, { bytesMax, room });
+    const { budget, bytesMax, life } = this.#deps;
+    const body = await readHookBody(incoming, { bytesMax, budget });
     this.#bytesIn = body.length;
     try {
       const raw = formatRawRequest(
@@ -127,11 +131,11 @@ class Exchange {
         caller.fail(toFault(error));
       }
     } finally {
-      room.give(body.length);
+      budget.release(body.length);
     }
   }
 
-  /** Of requests that no plugin has seen. */
+  /** For requests that no plugin has seen. */
   #refuse(fault: Fault): Response {
     const error = hookFailure(fault);
     if (error.status >= 500) {

@@ -1,4 +1,4 @@
-/** Request bodies: the type is looked at before a byte is read, the size before and while reading. */
+/** Request bodies: the type is checked before a byte is read, the size before and while reading. */
 import type { IncomingMessage } from "node:http";
 import { Fault } from "../../domain/fault.ts";
 
@@ -13,13 +13,13 @@ export function checkContentType(header: string | undefined, accepted: readonly 
   );
 }
 
-/** Throws `payload_too_large` for what the header announces. */
+/** Throws `payload_too_large` where the header announces too much. */
 export function checkContentLength(header: string | undefined, bytesMax: number): void {
   const bytes = header === undefined ? 0 : Number(header);
   if (bytes > bytesMax) throw tooLarge(bytes, bytesMax);
 }
 
-/** The whole body. Throws `payload_too_large` as soon as it is. */
+/** The whole body. Throws `payload_too_large` as soon as it exceeds the bound. */
 export async function readBytes(body: AsyncIterable<Uint8Array> | null, bytesMax: number): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let bytes = 0;
@@ -31,7 +31,7 @@ export async function readBytes(body: AsyncIterable<Uint8Array> | null, bytesMax
   return Buffer.concat(pieces);
 }
 
-/** The same from Node's own request, without a web stream between: this is the warm path. */
+/** The same from Node's own request, without a web stream: this is the warm path. */
 export function readIncoming(incoming: IncomingMessage, bytesMax: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
@@ -45,9 +45,12 @@ export function readIncoming(incoming: IncomingMessage, bytesMax: number): Promi
       const [first] = pieces;
       resolve(first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces));
     });
-    incoming.on("error", (cause) => reject(new Fault("invalid_input", "The request broke off.", { cause })));
+    incoming.on("error", (cause) =>
+      reject(new Fault("invalid_input", "The request ended before its body was complete.", { cause })),
+    );
     incoming.on("close", () => {
-      if (!incoming.complete) reject(new Fault("invalid_input", "The request broke off."));
+      if (!incoming.complete)
+        reject(new Fault("invalid_input", "The request ended before its body was complete."));
     });
   });
 }

@@ -1,6 +1,6 @@
 /**
- * JSON bodies. Each is looked over before its objects are built: it must be JSON, nest no deeper than a plugin's SDK
- * can read, hold no more values than the event loop has time for, and only texts that can be stored and sent on.
+ * JSON bodies. Each is scanned before its objects are built: it must be JSON, nest no deeper than a plugin's SDK can
+ * read, have no more values than the event loop has time for, and only text that can be stored and sent on.
  */
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import { JSON_DEPTH_MAX } from "../../domain/json.ts";
@@ -12,22 +12,22 @@ import {
   scanJson,
 } from "../../util/json/json-scan.ts";
 
-/** What is read on the event loop holds no more than these, which take some 3 ms. */
+/** Values in a body that is parsed on the event loop: they take about 3 ms. */
 const VALUES_MAX = 20_000;
 
 export interface JsonRules {
   readonly valuesMax: number;
-  /** U+0000 cannot be stored; a plugin may be sent it as part of what it works on. */
+  /** U+0000 cannot be stored, but a plugin may get it as part of its data. */
   readonly acceptsNul: boolean;
   readonly onMember?: (member: JsonMember) => void;
 }
 
-/** What control routes take. */
+/** For control routes. */
 export const STORED: JsonRules = { valuesMax: VALUES_MAX, acceptsNul: false };
-/** What goes to a plugin. */
+/** For bodies that go to a plugin. */
 export const SENT: JsonRules = { valuesMax: 1_000_000, acceptsNul: true };
 
-/** Throws `invalid_json`, and `invalid_input` for what is JSON and cannot be taken; it names where in the body. */
+/** Throws `invalid_json`, or `invalid_input` for unacceptable JSON; the error names the place in the body. */
 export function checkJson(bytes: Buffer, { acceptsNul, ...rules }: JsonRules): JsonText {
   const found = scanJson(bytes, { depthMax: JSON_DEPTH_MAX, ...rules });
   if (!found.ok) throw misfit(found, rules.valuesMax);
@@ -36,7 +36,7 @@ export function checkJson(bytes: Buffer, { acceptsNul, ...rules }: JsonRules): J
   return found;
 }
 
-/** Throws what `checkJson` throws, and `invalid_input` where it is no object or names a member of it twice. */
+/** As `checkJson`; also throws `invalid_input` where the body is not an object or has a name twice. */
 export function parseJsonObject(bytes: Buffer, rules: JsonRules = STORED): Record<string, unknown> {
   const names = new Set<string>();
   const onMember = (member: JsonMember) => {
@@ -69,15 +69,15 @@ function misfit({ why, offset, path, depth }: JsonMisfit, valuesMax: number): Fa
     });
   }
   const reason =
-    why === "utf8" ? "its bytes are not UTF-8" : `byte ${offset}, in ${field}, cannot stand there`;
-  return new Fault("invalid_json", `The body is no JSON: ${reason}.`, {
+    why === "utf8" ? "its bytes are not UTF-8" : `byte ${offset}, in ${field}, is not valid JSON`;
+  return new Fault("invalid_json", `The body is not JSON: ${reason}.`, {
     details: { field: "body", accepted: "a JSON object" },
   });
 }
 
 function unwritable(path: JsonPath, what: string): Fault {
   const field = fieldOf(path);
-  const accepted = "text whose every character can be stored";
+  const accepted = "text in which every character can be stored";
   return new Fault("invalid_input", `${field} holds ${what}; accepted: ${accepted}.`, {
     details: { field, value: what, accepted },
   });
@@ -87,14 +87,14 @@ function twice(name: string): Fault {
   const accepted = "each name once";
   return new Fault(
     "invalid_input",
-    `The body names ${JSON.stringify(name.slice(0, 100))} twice; accepted: ${accepted}.`,
+    `The body has ${JSON.stringify(name.slice(0, 100))} twice; accepted: ${accepted}.`,
     {
       details: { field: name.slice(0, 100), accepted },
     },
   );
 }
 
-/** Of a long path its beginning, which is what its reader has written. */
+/** A long path is cut at its end: the client recognises the beginning. */
 function fieldOf(path: JsonPath): string {
   const text = path.slice(0, 12).join(".");
   if (text === "") return "body";

@@ -1,9 +1,9 @@
 import { type Fault, invalidInput } from "../../domain/fault.ts";
 
-/** U+0000, or half of a surrogate pair written as if it were a character: no row and no lookup takes either. */
+/** U+0000, or half of a surrogate pair encoded like a character: neither can be stored or looked up. */
 const UNSTORABLE = /%00|%ed%[ab][0-9a-f]/i;
 
-/** What a path or a query holds that cannot be stored, by the name of the parameter; undefined for nothing. */
+/** The error for text in path or query that cannot be stored; it names the parameter. Undefined where there is none. */
 export function unstorable(url: string): Fault | undefined {
   if (!UNSTORABLE.test(url)) return undefined;
   const accepted = "text without U+0000 and without halves of surrogate pairs";
@@ -19,7 +19,7 @@ export function unstorable(url: string): Fault | undefined {
   return UNSTORABLE.test(name) ? invalidInput("query", name, accepted) : invalidInput(name, value, accepted);
 }
 
-/** Of the address of a hook what leads to it; undefined for any other. */
+/** The part of a hook's address up to its hook id; undefined for any other address. */
 export function hookAddress(target: string): string | undefined {
   return /^\/e\/[^/?]*/.exec(target)?.[0];
 }

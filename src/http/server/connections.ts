@@ -1,6 +1,6 @@
 /**
- * Every open connection, and what is under way on it. One sweep looks at all of them, so that a warm request costs no
- * timer of its own: bodies that trickle, answers that nobody reads.
+ * Every open connection, and the requests on it. One timer checks all of them for slow bodies and slow readers, so that
+ * a request on the warm path costs no timer of its own.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -8,18 +8,18 @@ import { Fault } from "../../domain/fault.ts";
 import { type Refusals, tooSlow } from "./refusals.ts";
 
 export interface ConnectionSettings {
-  /** Where there are more, the one that has been without a request for longest is closed, or the new one refused. */
+  /** Beyond this the longest idle connection is closed, or the new one refused. */
   readonly connectionsMax: number;
-  /** The last of them is answered with `Connection: close`. */
+  /** The last request is answered with `Connection: close`. */
   readonly requestsPerConnectionMax: number;
   /** Requests under way on one connection. */
   readonly pipelinedMax: number;
-  /** In each `bodyWindowMs` a body brings `bodyWindowBytesMin`, or it is over. */
+  /** A body must bring `bodyWindowBytesMin` in each `bodyWindowMs`, or its request ends. */
   readonly bodyWindowMs: number;
   readonly bodyWindowBytesMin: number;
-  /** What is left of an ended answer is read within that time. */
+  /** How long a caller may take to read the rest of an ended answer. */
   readonly flushTimeoutMs: number;
-  /** How often the connections are looked at. */
+  /** How often the connections are checked. */
   readonly checkMs: number;
 }
 
@@ -34,7 +34,7 @@ interface Connection {
   readonly socket: Socket;
   readonly exchanges: Exchange[];
   requests: number;
-  /** What had been read when nothing was under way any more: more than that is the beginning of a request. */
+  /** Bytes read when the last request ended: more than that is the beginning of the next one. */
   bytesWhenIdle: number;
   isRefused: boolean;
 }
@@ -43,10 +43,10 @@ export class Connections implements Disposable {
   readonly #settings: ConnectionSettings;
   readonly #refusals: Refusals;
   readonly #all = new Map<Socket, Connection>();
-  /** Without a request under way, longest first. */
+  /** Connections without a request, longest idle first. */
   readonly #idle = new Set<Connection>();
   readonly #timer: NodeJS.Timeout;
-  #isLast = false;
+  #isClosing = false;
   #admitted = 0;
   #requests = 0;
   #onEmpty: (() => void) | undefined;
@@ -58,7 +58,7 @@ export class Connections implements Disposable {
     this.#timer.unref();
   }
 
-  /** Under way, on all connections. */
+  /** Requests under way on all connections. */
   get requests(): number {
     return this.#requests;
   }
@@ -67,16 +67,19 @@ export class Connections implements Disposable {
     return this.#settings.connectionsMax;
   }
 
-  /** How many there have ever been. */
+  /** Number of connections accepted so far. */
   get admitted(): number {
     return this.#admitted;
   }
 
-  /** A connection over the bound is answered and closed, and `begin` is false for what comes on it. */
+  /** A connection over the bound is answered and closed; `begin` then refuses its requests. */
   admit(socket: Socket): void {
     const { connectionsMax } = this.#settings;
     if (this.#all.size >= connectionsMax && !this.#closeOldestIdle()) {
-      const fault = new Fault("too_many_connections", `There are ${connectionsMax} connections already.`);
+      const fault = new Fault(
+        "too_many_connections",
+        `The server already has ${connectionsMax} connections; retry.`,
+      );
       this.#refusals.refuse(socket, fault);
       return;
     }
@@ -87,10 +90,10 @@ export class Connections implements Disposable {
     socket.once("close", () => this.#forget(connection));
   }
 
-  /** False: nothing may be done for this request. A refusal for the sake of its neighbours is answered here. */
+  /** False: the request must not be served. */
   begin(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     const connection = this.#all.get(incoming.socket);
-    // after our own end no answer could be sent: the client may safely ask again elsewhere
+    // after our own end no answer can be sent; the client can safely retry elsewhere
     if (connection === undefined || connection.isRefused || incoming.socket.writableEnded) return false;
     const exchange: Exchange = { incoming, outgoing };
     connection.exchanges.push(exchange);
@@ -98,7 +101,7 @@ export class Connections implements Disposable {
     this.#idle.delete(connection);
     outgoing.once("close", () => this.#end(connection, exchange));
     const isLast = ++connection.requests >= this.#settings.requestsPerConnectionMax;
-    if (isLast || this.#isLast) outgoing.setHeader("connection", "close");
+    if (isLast || this.#isClosing) outgoing.setHeader("connection", "close");
     return true;
   }
 
@@ -106,13 +109,13 @@ export class Connections implements Disposable {
     return (this.#all.get(socket)?.exchanges.length ?? 0) > this.#settings.pipelinedMax;
   }
 
-  /** Nothing more is heard on it: after the answers that it has coming it is closed. */
-  mute(socket: Socket): void {
+  /** No further request is served on it: it is closed after the answers that are due. */
+  stopServing(socket: Socket): void {
     const connection = this.#all.get(socket);
     if (connection !== undefined) connection.isRefused = true;
   }
 
-  /** True where an answer has begun, so that another would be read as part of it. */
+  /** True where an answer has begun, so that another one would be read as part of it. */
   isAnswering(socket: Socket): boolean {
     return this.#all.get(socket)?.exchanges.some(({ outgoing }) => outgoing.headersSent) === true;
   }
@@ -122,29 +125,29 @@ export class Connections implements Disposable {
   }
 
   /** From now on every answer is the last of its connection, and says so. */
-  makeLast(): void {
-    this.#isLast = true;
+  closeAfterAnswers(): void {
+    this.#isClosing = true;
     for (const { exchanges } of this.#all.values()) {
       for (const { outgoing } of exchanges)
         if (!outgoing.headersSent) outgoing.setHeader("connection", "close");
     }
   }
 
-  /** Ends connections on which nothing is under way, not even the first bytes of a request. */
+  /** Ends connections without a request, unless the first bytes of one have come. */
   endIdle(): void {
     for (const connection of this.#idle) if (hasNothingNew(connection)) connection.socket.end();
   }
 
-  /** Resolves when the last connection is gone. */
-  async empty(): Promise<void> {
+  /** Resolves when the last connection has closed. */
+  async drained(): Promise<void> {
     if (this.#all.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty = resolve;
     await promise;
   }
 
-  /** Cuts what is left. */
-  cut(): void {
+  /** Closes the remaining connections. */
+  destroyAll(): void {
     for (const socket of this.#all.keys()) socket.destroy();
   }
 
@@ -155,7 +158,7 @@ export class Connections implements Disposable {
   #closeOldestIdle(): boolean {
     const [oldest] = this.#idle;
     if (oldest === undefined) return false;
-    this.#refusals.note("idle_connection_closed", "a connection without a request made room for a new one");
+    this.#refusals.note("idle_connection_closed", "an idle connection was closed for a new one");
     this.#idle.delete(oldest);
     this.#all.delete(oldest.socket);
     oldest.socket.destroy();
@@ -170,7 +173,7 @@ export class Connections implements Disposable {
     connection.bytesWhenIdle = socket.bytesRead;
     this.#idle.add(connection);
     // an answer that had begun before the stop could not say that it was the last
-    if (this.#isLast) setImmediate(() => hasNothingNew(connection) && socket.end());
+    if (this.#isClosing) setImmediate(() => hasNothingNew(connection) && socket.end());
   }
 
   #forget(connection: Connection): void {
@@ -199,20 +202,20 @@ export class Connections implements Disposable {
     exchange.bodyMark = { at: now, bytes };
     if (got >= bodyWindowBytesMin) return;
     const fault = tooSlow(
-      `The body comes too slowly: ${got} bytes in ${bodyWindowMs} ms; accepted: ${bodyWindowBytesMin} or more.`,
+      `The body is too slow: ${got} bytes in ${bodyWindowMs} ms; accepted: ${bodyWindowBytesMin} or more.`,
     );
     this.#cutExchange(socket, fault);
   }
 
   #cutExchange(socket: Socket, fault: Fault): void {
-    this.mute(socket);
+    this.stopServing(socket);
     if (this.isAnswering(socket)) {
       this.#refusals.note(fault.code, fault.message);
       socket.destroy();
       return;
     }
     this.#refusals.refuse(socket, fault);
-    // whatever still works on the request is told that its caller is gone, as soon as the answer is out
+    // aborts the work on the request as soon as the answer has been sent
     socket.once("finish", () => socket.destroy());
   }
 

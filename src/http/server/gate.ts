@@ -3,9 +3,9 @@ import { Fault } from "../../domain/fault.ts";
 import { malformed } from "./refusals.ts";
 
 /**
- * What Node lets pass and Berth does not: looked at once, before anything is done for the request. HTTP/1.0 is served
- * (proxies speak it by default), with a Host. An upgrade to HTTP/2 is not heard, as the standard allows: some clients
- * ask for one by default and go on without; any other upgrade is refused, because its client would wait for it.
+ * Requests that Node accepts and Berth refuses, checked once before anything is done. HTTP/1.0 is served, with a Host:
+ * proxies use it by default. An upgrade to HTTP/2 is ignored, as the standard allows: some clients offer one by default
+ * and continue without. Any other upgrade is refused, because its client would wait for it.
  */
 export function refusalOf(incoming: IncomingMessage, headersMax: number): Fault | undefined {
   const { rawHeaders, headers, httpVersion, url = "" } = incoming;
@@ -20,17 +20,17 @@ export function refusalOf(incoming: IncomingMessage, headersMax: number): Fault 
     );
   }
   if (httpVersion !== "1.1" && httpVersion !== "1.0") return malformed(`version ${httpVersion}`);
-  if (!url.startsWith("/")) return malformed("the request target is no path");
-  if (headers.host === undefined || headers.host === "") return malformed("there is no Host");
+  if (!url.startsWith("/")) return malformed("the request target is not a path");
+  if (headers.host === undefined || headers.host === "") return malformed("it has no Host header");
   const twice = repeated(rawHeaders, url.startsWith("/e/"));
-  if (twice !== undefined) return malformed(`there is more than one ${twice}`);
+  if (twice !== undefined) return malformed(`it has more than one ${twice} header`);
   const { upgrade } = headers;
   if (upgrade !== undefined && upgrade.toLowerCase() !== "h2c")
-    return malformed("nothing can be upgraded to here");
+    return malformed("this server supports no upgrade");
   return undefined;
 }
 
-/** Readers differ in which of several counts, so that one before Berth could have checked another. */
+/** Implementations differ in which of several counts, so a proxy in front may have checked another one. */
 const ONCE = new Set([
   "host",
   "authorization",
@@ -43,7 +43,7 @@ const ONCE = new Set([
   "idempotency-key",
 ]);
 
-/** Of a hook all but the Host is its plugin's to read. */
+/** On hooks only Host is checked: the plugin reads the other headers. */
 function repeated(rawHeaders: readonly string[], isHook: boolean): string | undefined {
   const seen = new Set<string>();
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -1,6 +1,6 @@
 /**
- * What is refused before there is a request that a Route could answer: written straight to the socket, in the one
- * error shape, and counted in one line of the log a second at most, however many there are.
+ * Refusals before there is a request that a route could answer: written straight to the socket, in the usual JSON form,
+ * and logged in one line per second at most, with counts.
  */
 import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
@@ -10,7 +10,7 @@ import type { Log } from "../../observe/log.ts";
 import { faultBody } from "../answers/fault-response.ts";
 
 const LOG_EVERY_MS = 1000;
-/** A refused client may read its answer for so long; to cut it while it still sends would take the answer away. */
+/** How long a refused client may read its answer; closing while it still sends would lose the answer. */
 const LINGER_MS = 500;
 
 export class Refusals implements Disposable {
@@ -23,7 +23,7 @@ export class Refusals implements Disposable {
     this.#log = log;
   }
 
-  /** The first is logged at once, those of the following second together. */
+  /** Logs the first at once, and those of the following second together. */
   note(reason: string, message: string): void {
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
     this.#lastMessage = message;
@@ -37,7 +37,7 @@ export class Refusals implements Disposable {
     this.#timer.unref();
   }
 
-  /** Answers and closes. The caller sees to it that nothing else was answered on the socket. */
+  /** Answers and closes. Must not be called where another answer has begun on the socket. */
   refuse(socket: Socket, fault: Fault): void {
     this.note(fault.code, fault.message);
     if (!socket.writable) {
@@ -57,7 +57,7 @@ export class Refusals implements Disposable {
   #write(): void {
     this.#log.warn(
       { op: "http.refused", counts: Object.fromEntries(this.#counts), last: this.#lastMessage },
-      "requests or connections that broke a rule of the door",
+      "refused requests or connections",
     );
     this.#counts = new Map();
   }
@@ -78,25 +78,25 @@ function rawAnswer(fault: Fault): string {
   ].join("\r\n");
 }
 
-/** What Node says of bytes that are no request, or come too slowly; undefined where the client has just left. */
+/** The fault for bytes that Node cannot parse or that come too slowly; undefined where the client has just left. */
 export function faultOfClientError(error: Error): Fault | undefined {
   const code: unknown = Reflect.get(error, "code");
   if (typeof code !== "string") return undefined;
   if (code === "ERR_HTTP_REQUEST_TIMEOUT") return tooSlow("The request was not complete in time.");
   if (code === "HPE_HEADER_OVERFLOW") {
-    return new Fault("headers_too_large", "Request line and headers are larger than is accepted.");
+    return new Fault("headers_too_large", "Request line and headers are too large.");
   }
   if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") {
     return new Fault("payload_too_large", "The extensions of a chunk are too large.");
   }
-  // the connection ended in the middle of a request: nobody is there to be told
+  // the connection ended in the middle of a request: nobody would read an answer
   if (!code.startsWith("HPE_") || code === "HPE_INVALID_EOF_STATE") return undefined;
   const reason: unknown = Reflect.get(error, "reason");
   return malformed(typeof reason === "string" ? reason : error.message);
 }
 
 export function malformed(reason: string): Fault {
-  return new Fault("malformed_request", `The request is not as HTTP/1.1 has it: ${reason}.`);
+  return new Fault("malformed_request", `The request is not valid HTTP/1.1: ${reason}.`);
 }
 
 export function tooSlow(message: string): Fault {

@@ -1,6 +1,6 @@
 /**
- * The listener: Node's own HTTP server, its bounds, and how it stops. What Node leaves open is closed here; each bound
- * is a setting and is tested over raw sockets.
+ * The listener: Node's own HTTP server with bounds on everything that Node leaves unbounded, and an orderly stop. Each
+ * bound is a setting and is tested over raw sockets.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, Server as NetServer, type Socket } from "node:net";
@@ -22,44 +22,44 @@ import { faultOfClientError, malformed, Refusals } from "./refusals.ts";
 export interface ServeOptions {
   readonly app: HttpApp;
   readonly host: string;
-  /** 0: any free one, see `url`. */
+  /** 0: any free port, see `url`. */
   readonly port: number;
   readonly log: Log;
   readonly settings: ServeSettings;
 }
 
 export interface ServeSettings extends ConnectionSettings {
-  /** Request line and headers. */
+  /** Bytes of request line and headers. */
   readonly headerBytesMax: number;
   readonly headersMax: number;
-  /** From the first byte of a connection, or of its next request, to the end of the headers. */
+  /** From the first byte of a request to the end of its headers. */
   readonly headersTimeoutMs: number;
-  /** Reception of a whole request, uploads included. */
+  /** For receiving a whole request, uploads included. */
   readonly requestTimeoutMs: number;
-  /** A connection without a request. Longer than that of a proxy in front. */
+  /** For a connection without a request. Should exceed that of a proxy in front. */
   readonly keepAliveTimeoutMs: number;
-  /** A client that has not taken one byte of what waits for it in that time is cut. */
+  /** A client that reads no byte of its pending answer for this long is disconnected. */
   readonly stallTimeoutMs: number;
-  /** After the stop: it still accepts, but is not ready any more, so that a load balancer can turn away. */
+  /** First step of the stop: it still accepts but is not ready, so that a load balancer can turn away. */
   readonly drainDelayMs: number;
-  /** Then: connections without a request stay for so long, so that a busy client hears of the end from an answer. */
+  /** Then idle connections stay open this long, so that a busy client learns of the end from an answer. */
   readonly idleLingerMs: number;
-  /** Then: what is under way may end for so long; what is left gets `shutting_down`. */
+  /** Then requests under way may end by themselves for this long; the rest get `shutting_down`. */
   readonly drainMs: number;
-  /** Then: how long that last word has before the connections are cut. */
+  /** Then the connections have this long to send that answer before they are closed. */
   readonly lastWordMs: number;
 }
 
 export interface Served extends AsyncDisposable {
   readonly url: string;
   /**
-   * Not ready from now on; after `drainDelayMs` it stops listening and ends control streams, and what is under way may
-   * end by itself for `drainMs`. What is left is told `shutting_down` and cut.
+   * Not ready from now on. After `drainDelayMs` it stops listening and ends control streams; requests under way drain
+   * for `drainMs`. The rest get `shutting_down`, and their connections are closed.
    */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Sockets over the bound that are refused with an answer at once; what comes on top of them is dropped. */
+/** Connections over the bound that are refused with an answer at the same time; more are dropped without one. */
 const REFUSED_AT_ONCE_MAX = 100;
 
 interface Parts {
@@ -68,7 +68,7 @@ interface Parts {
   readonly refusals: Refusals;
 }
 
-/** Resolves once it listens; rejects where the address cannot be had. */
+/** Resolves once it listens; rejects where the address is not available. */
 export async function serve({ app, host, port, log, settings }: ServeOptions): Promise<Served> {
   const refusals = new Refusals(log);
   const connections = new Connections(settings, refusals);
@@ -79,11 +79,11 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
     requestTimeout: settings.requestTimeoutMs,
     keepAliveTimeout: settings.keepAliveTimeoutMs,
     connectionsCheckingInterval: settings.checkMs,
-    // checked by the gate, whose answer has our form
+    // the gate checks it and answers in Berth's form
     requireHostHeader: false,
     noDelay: true,
   });
-  // Node would leave headers over its bound out in silence; their bytes are bounded, and the gate counts them
+  // Node would silently drop headers over its bound; their bytes are bounded, and the gate counts them
   server.maxHeadersCount = 0;
   server.maxConnections = settings.connectionsMax + REFUSED_AT_ONCE_MAX;
   server.timeout = settings.stallTimeoutMs;
@@ -94,7 +94,7 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
     server.once("error", reject);
     server.listen(port, host, () => {
       server.off("error", reject);
-      // Of a connection that could not be accepted, for want of descriptors for one; it is the next one's turn.
+      // A connection could not be accepted, for example for lack of file descriptors; later ones may be.
       server.on("error", () => refusals.note("too_many_connections", "a connection could not be accepted"));
       resolve();
     });
@@ -112,7 +112,7 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
 }
 
 function guardConnections({ server, connections, refusals }: Parts): void {
-  // Node reads requests from a socket that is refused, too: `begin` knows none of them
+  // Node also reads requests from a refused socket: `begin` refuses them
   server.on("connection", (socket: Socket) => connections.admit(socket));
   server.on("drop", () =>
     refusals.note("too_many_connections", "connections were dropped without an answer"),
@@ -126,14 +126,14 @@ function guardConnections({ server, connections, refusals }: Parts): void {
       refusals.note(fault.code, fault.message);
       socket.destroy();
     } else {
-      connections.mute(socket);
+      connections.stopServing(socket);
       refusals.refuse(socket, fault);
     }
   });
   server.on("connect", (_request, socket: Socket) => {
-    // Node has taken its own listener off: a reset by the client would be nobody's, and end the process
+    // Node has removed its own listener: an unhandled reset by the client would end the process
     socket.on("error", () => undefined);
-    refusals.refuse(socket, malformed("this is no proxy"));
+    refusals.refuse(socket, malformed("this server is not a proxy"));
   });
   server.on("timeout", (socket: Socket) => {
     if (connections.isIdle(socket)) {
@@ -152,28 +152,31 @@ function listenToRequests(
   { headersMax, pipelinedMax }: ServeSettings,
 ): void {
   const answer = getRequestListener((request, env) => app.fetch(request, env), {
-    // a program's globals are not a library's to replace
+    // a library must not replace globals of the process
     overrideGlobalObjects: false,
     errorHandler: (error) => refusalOfThrown(error, log),
   });
   server.on("request", (incoming, outgoing) => {
-    // what is written after the caller's end is lost, and no more than that
+    // a write after the caller has left is lost, which is fine
     outgoing.on("error", () => undefined);
     if (!connections.begin(incoming, outgoing)) return;
     const fault = connections.isOverPipelined(incoming.socket)
-      ? new Fault("busy", `More than ${pipelinedMax} requests at once on one connection.`)
+      ? new Fault(
+          "busy",
+          `More than ${pipelinedMax} requests at once on one connection; accepted: at most ${pipelinedMax}.`,
+        )
       : refusalOf(incoming, headersMax);
     if (fault === undefined) {
       serveRequest({ answer, log }, incoming, outgoing);
       return;
     }
-    connections.mute(incoming.socket);
+    connections.stopServing(incoming.socket);
     refusals.note(fault.code, fault.message);
     refuseRequest(incoming, outgoing, fault);
   });
 }
 
-/** Of what no route has caught: an address that cannot be read is the caller's mistake, all else is ours. */
+/** For errors that no route caught: an unreadable address is the caller's error, everything else is internal. */
 function refusalOfThrown(error: unknown, log: Log): Response {
   const id = requestId(undefined);
   const isTheirs = error instanceof RequestError;
@@ -189,7 +192,7 @@ function noteThrown(error: unknown, log: Log, id: string): void {
   log.error({ op: "http.failure", request_id: id, code: fault.code, err: fault });
 }
 
-/** What is thrown to nobody while it is served ends this request. */
+/** An error that is thrown asynchronously while a request is served ends that request only. */
 function serveRequest(
   { answer, log }: { readonly answer: ReturnType<typeof getRequestListener>; readonly log: Log },
   incoming: IncomingMessage,
@@ -215,7 +218,7 @@ function serveRequest(
   });
 }
 
-/** In its turn, after the answers that are due before it; the connection ends with it. */
+/** Sent in its turn, after the answers that are due before it; then the connection ends. */
 function refuseRequest(incoming: IncomingMessage, outgoing: ServerResponse, fault: Fault): void {
   const given = incoming.headers["x-request-id"];
   const id = requestId(typeof given === "string" ? given : undefined);
@@ -231,8 +234,8 @@ function refuseRequest(incoming: IncomingMessage, outgoing: ServerResponse, faul
 }
 
 /**
- * Node accepts one connection a turn of the event loop. Those that the kernel has taken in our name would be reset, and
- * their first request lost, if the listener closed over them.
+ * Node accepts one connection per turn of the event loop. If the listener closed before, connections that the kernel
+ * has already accepted would be reset, and their first requests lost.
  */
 async function acceptBacklog(connections: Connections, withinMs: number): Promise<void> {
   const deadline = performance.now() + withinMs;
@@ -251,25 +254,25 @@ async function stop(
 ): Promise<void> {
   const startedAt = performance.now();
   app.makeUnready();
-  connections.makeLast();
+  connections.closeAfterAnswers();
   await sleep(settings.drainDelayMs);
   await acceptBacklog(connections, settings.drainMs);
   const closed = new Promise<void>((resolve) => {
-    // That of the HTTP server would cut idle connections at once, and with them requests that are on their way.
+    // The HTTP server's own close would cut idle connections at once, and with them requests that are on their way.
     Reflect.apply(NetServer.prototype.close, server, [() => resolve()]);
   });
   app.endStreams();
-  const empty = connections.empty();
+  const drained = connections.drained();
   const linger = setTimeout(() => setImmediate(() => connections.endIdle()), settings.idleLingerMs);
   using deadline = new Deadline({ clock: systemClock, ms: settings.drainMs });
-  await waitOrAbort(empty, deadline.signal).catch(() => undefined);
+  await waitOrAbort(drained, deadline.signal).catch(() => undefined);
   clearTimeout(linger);
   app[Symbol.dispose]();
-  const lastWord = setTimeout(() => connections.cut(), settings.lastWordMs);
-  await empty;
+  const lastWord = setTimeout(() => connections.destroyAll(), settings.lastWordMs);
+  await drained;
   clearTimeout(lastWord);
   await closed;
-  // ends Node's own watch over time-outs
+  // stops Node's own timer for time-outs
   server.close(() => undefined);
   connections[Symbol.dispose]();
   refusals[Symbol.dispose]();

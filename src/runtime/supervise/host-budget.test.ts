@@ -29,7 +29,7 @@ describe("a start that the host has no room for", () => {
     await world.clock.until(() => world.rows.pool().state === "backoff");
     await expect(directory.wait(KEY, never)).rejects.toMatchObject({
       code: "plugin_not_ready",
-      message: expect.stringMatching(/of 150 MiB of memory 60 MiB are reserved by 1 .* asks for 96 MiB/),
+      message: expect.stringMatching(/1 running plugins reserve 60 MiB of 150 MiB .* asks for 96 MiB/),
       details: { state: "backoff", cause: { code: "host_full" } },
     });
     expect(world.rows.runtimesOf()).toEqual([]);

@@ -63,7 +63,7 @@ describe("limits that change", () => {
     const { id } = world.current;
     expect(await change(world, limitsWith({ memoryBytes: 128 * MIB }))).toMatchObject({
       code: "host_full",
-      message: expect.stringMatching(/of 120 MiB of memory 96 MiB are reserved .* asks for 64 MiB more/),
+      message: expect.stringMatching(/reserve 96 MiB of 120 MiB .* asks for 64 MiB more/),
     });
     expect(world.engine.count("update")).toBe(0);
     expect(reservedBy(world)).toBe(96 * MIB);

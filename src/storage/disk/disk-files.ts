@@ -4,12 +4,12 @@ import { dirname, join, relative } from "node:path";
 import { errorCode } from "../../util/error-code.ts";
 import type { FileStore, StoredFile } from "../file-store.ts";
 
-/** Below the root, so that finishing a file is a rename. */
+/** Below the root, so that a finished file can be renamed into place. */
 const STAGING = ".staging";
-/** What a path can meet where there is no file of that name: nothing, a folder, or a file in a folder's place. */
+/** Errors for a path without a file: nothing exists, a folder exists, or a file stands in a folder's place. */
 const ABSENT = new Set(["ENOENT", "ENOTDIR", "EISDIR"]);
 
-/** Files below the root, which is made with the first of them. */
+/** Files in a folder, which is created with the first file. */
 export function createDiskFiles({ root }: { readonly root: string }): FileStore {
   return new DiskFiles(root);
 }
@@ -81,12 +81,12 @@ class DiskFiles implements FileStore {
       await rename(draft, target).catch((error: unknown) => this.#renameOverFolder({ draft, target }, error));
       await sync(dirname(target));
     } finally {
-      // Also after a rename: between two names of one file it does nothing, and leaves both.
+      // Also after a rename: a rename between two links of one file does nothing and leaves both.
       await rm(draft, { force: true });
     }
   }
 
-  /** Files that are gone leave their folders; one of those gives way to a file of its name. */
+  /** Removed files leave their folders; such an empty folder gives way to a file of its name. */
   async #renameOverFolder({ draft, target }: Draft, error: unknown): Promise<void> {
     const below = await readdir(target, { withFileTypes: true, recursive: true }).catch(() => undefined);
     if (below === undefined || below.some((entry) => !entry.isDirectory())) throw error;

@@ -1,7 +1,7 @@
 /**
- * One bucket, spoken to through the vendor's client, of which nothing but this file and the one that reads its failures
- * knows. The client only signs and sends: repeating is done here, because it cannot send a stream a second time, and
- * everything it would take from the environment but credentials is fixed, so that only Berth's settings count.
+ * One bucket, used through the vendor's client, which only this file and `failures.ts` know. The client only signs and
+ * sends: retries are made here, because it cannot send a stream a second time, and everything that it would take from
+ * the environment, except credentials, is fixed, so that only Berth's settings count.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { Agent as HttpAgent } from "node:http";
@@ -24,7 +24,7 @@ import { type BucketFailure, readFailure } from "./failures.ts";
 import { type FileDigest, HashingStream } from "./file-digest.ts";
 import type { BucketSettings } from "./settings.ts";
 
-/** Name of the metadata that tells what was put. */
+/** Metadata field with the digest of what was stored. */
 const DIGEST_FIELD = "berth-sha256";
 const SOCKETS_MAX = 50;
 
@@ -34,7 +34,7 @@ export interface BucketOptions {
 }
 
 export interface Download extends FileDigest {
-  /** Of what was put there; undefined where it was put by something else than Berth. */
+  /** Digest recorded by Berth; undefined for an object that something else has stored. */
   readonly sha256Put: string | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface ListedObject {
   readonly changedAt: Date;
 }
 
-/** A request that did not succeed. `why` names no secret; the vendor's error stays behind. */
+/** A request that failed. `why` contains no secret; the vendor's own error is not passed on. */
 export class RequestFailed extends Error {
   readonly failure: BucketFailure;
 
@@ -73,7 +73,7 @@ export class Bucket {
     this.#client.destroy();
   }
 
-  /** One request, made once. */
+  /** One request, without retries. */
   async ping(signal?: AbortSignal): Promise<void> {
     await this.#once(signal, (abortSignal) =>
       this.#client.send(new HeadBucketCommand({ Bucket: this.#settings.bucket }), { abortSignal }),
@@ -90,8 +90,8 @@ export class Bucket {
   }
 
   /**
-   * Puts a few bytes, once. With `onlyNew` where the object is not there: `exists` where it is, `unsupported` where
-   * the server refuses to look. Without, whatever it refuses is thrown.
+   * Stores a few bytes, without retries. With `onlyNew` only where the object does not exist: returns `exists` where it
+   * does, `unsupported` where the server refuses the condition. Without it, every refusal is thrown.
    */
   async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
     const condition = onlyNew ? { IfNoneMatch: "*" } : {};
@@ -107,8 +107,8 @@ export class Bucket {
   }
 
   /**
-   * Puts a whole file, whose digest the server checks where it can, and which it keeps beside the bytes. With `onlyNew`
-   * where nothing is there; `conditional`: the server makes sure of it.
+   * Stores a whole file. The server verifies its digest where it can, and stores it with the bytes. With `onlyNew` only
+   * where the object does not exist; `conditional`: the server itself enforces that.
    */
   async putFile(
     key: string,
@@ -118,7 +118,7 @@ export class Bucket {
     return await outcomeOf(
       { onlyNew },
       this.#repeat(undefined, async (abortSignal) => {
-        // A server that refuses half-way through the bytes often cuts the connection, and its answer is lost with it.
+        // A server that refuses in the middle of the bytes often closes the connection, and its answer is lost.
         if (onlyNew && (await this.#head(key, abortSignal)) !== undefined) return "exists";
         const body = createReadStream(path);
         const read = readable(body);
@@ -144,7 +144,7 @@ export class Bucket {
     );
   }
 
-  /** Writes the object to a file that is not there yet; undefined where there is no such object. */
+  /** Writes the object to a file that does not exist yet; undefined where there is no such object. */
   async getFile(key: string, path: string, signal?: AbortSignal): Promise<Download | undefined> {
     try {
       return await this.#repeat(signal, async (abortSignal) => {
@@ -164,14 +164,14 @@ export class Bucket {
     }
   }
 
-  /** Puts a few bytes in place of what is there. */
+  /** Stores a few bytes, replacing an existing object. */
   async putBytes(key: string, bytes: Uint8Array): Promise<void> {
     await this.#repeat(undefined, (abortSignal) =>
       this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: bytes }), { abortSignal }),
     );
   }
 
-  /** Into memory; undefined where there is no such object. */
+  /** Reads into memory; undefined where there is no such object. */
   async getBytes(key: string): Promise<Buffer | undefined> {
     try {
       return await this.#repeat(undefined, async (abortSignal) => {
@@ -223,7 +223,7 @@ export class Bucket {
     return { Bucket: this.#settings.bucket, Key: key };
   }
 
-  /** Makes the request again while its failures may pass. Throws `RequestFailed`, or the signal's reason. */
+  /** Repeats the request while its failures may pass. Throws `RequestFailed`, or the signal's reason. */
   async #repeat<T>(signal: AbortSignal | undefined, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { attemptsMax, retryFirstMs, retryMaxMs } = this.#settings;
     for (let attempt = 1; ; attempt += 1) {
@@ -246,7 +246,7 @@ export class Bucket {
       return await send(AbortSignal.any([given, late]));
     } catch (error) {
       given.throwIfAborted();
-      // A file that cannot be read or written is no matter of the bucket.
+      // A local file that cannot be read or written is not a failure of the bucket.
       if (isOfDisk(error)) throw error;
       throw new RequestFailed(readFailure(late.aborted ? late.reason : error));
     }
@@ -288,7 +288,7 @@ function createClient(settings: BucketSettings): S3Client {
     ...(credentials === undefined ? {} : { credentials }),
     maxAttempts: 1,
     logger: SILENT,
-    // Servers that are not the vendor's own know no checksums behind the body.
+    // Other vendors' servers do not know checksums after the body.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     expectContinueHeader: false,
@@ -298,7 +298,7 @@ function createClient(settings: BucketSettings): S3Client {
     requestHandler: {
       connectionTimeout: settings.connectTimeoutMs,
       socketTimeout: settings.idleTimeoutMs,
-      // Agents of our own go through no proxy, whatever the environment says.
+      // With agents of its own the client uses no proxy, whatever the environment says.
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent({
         ...agent,
@@ -313,7 +313,7 @@ const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function ignore(): void {}
 
-/** Aborts with the cause when the file cannot be read; nobody else listens before the request is on its way. */
+/** Aborts with the cause when the file cannot be read; before the request starts nothing else listens for it. */
 function readable(file: Readable): { readonly broken: AbortSignal } {
   const broken = new AbortController();
   file.once("error", (error) => broken.abort(error));
@@ -321,7 +321,7 @@ function readable(file: Readable): { readonly broken: AbortSignal } {
 }
 
 function cutShort(): Error {
-  return Object.assign(new Error("the answer is shorter than it said"), { code: "ECONNRESET" });
+  return Object.assign(new Error("the answer is shorter than announced"), { code: "ECONNRESET" });
 }
 
 const DISK_CODES = new Set(["ENOSPC", "EDQUOT", "ENOENT", "EACCES", "EROFS", "EIO", "EMFILE", "ENFILE"]);

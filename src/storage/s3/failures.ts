@@ -1,31 +1,31 @@
 /**
- * What a failed request means, told by codes alone. Only the words here leave this folder: a server's own message may
+ * What a failed request means, read from codes only. Only the texts below leave this folder: a server's own message may
  * repeat what was sent to it.
  */
 import { S3ServiceException } from "@aws-sdk/client-s3";
 import { explainNetworkFailure } from "../../util/network-failure.ts";
 
 export interface BucketFailure {
-  /** `passing`: the same request may succeed later with nobody changing anything. */
+  /** `passing`: the same request may succeed later without any change. */
   readonly kind: "passing" | "lasting" | "missing" | "exists" | "unsupported";
   /** Half a sentence, with the code in brackets. */
   readonly why: string;
 }
 
 const LASTING: Readonly<Record<string, string>> = {
-  InvalidAccessKeyId: "the access key is not known there",
-  XAdminUserNotFound: "the access key is not known there",
-  SignatureDoesNotMatch: "the secret key is not that of the access key",
-  AccessDenied: "these credentials may not do it",
+  InvalidAccessKeyId: "the server does not know the access key",
+  XAdminUserNotFound: "the server does not know the access key",
+  SignatureDoesNotMatch: "the secret key does not match the access key",
+  AccessDenied: "the credentials do not permit it",
   ExpiredToken: "the credentials have expired",
-  InvalidToken: "the credentials are refused",
+  InvalidToken: "the server refuses the credentials",
   CredentialsProviderError: "no credentials were found",
   NoSuchBucket: "there is no such bucket",
   InvalidBucketName: "this is not the name of a bucket",
   PermanentRedirect: "the bucket is in another region",
-  AuthorizationHeaderMalformed: "the region is not that of the bucket",
-  IllegalLocationConstraintException: "the region is not that of the bucket",
-  RequestTimeTooSkewed: "this machine's clock is not the server's",
+  AuthorizationHeaderMalformed: "the bucket is in another region than the configured one",
+  IllegalLocationConstraintException: "the bucket is in another region than the configured one",
+  RequestTimeTooSkewed: "this machine's clock differs from the server's",
 };
 
 const PASSING: Readonly<Record<string, string>> = {
@@ -33,13 +33,13 @@ const PASSING: Readonly<Record<string, string>> = {
   ConditionalRequestConflict: "another request changes the same object",
 };
 
-/** A server that does not know conditional requests may refuse the header or the whole request. */
+/** A server without conditional requests may refuse the header or the whole request. */
 const UNSUPPORTED = new Set(["NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"]);
 
-/** Any other 404 is not about the object, but about what leads to it. */
+/** Any other 404 is about the way to the object, not about the object. */
 const MISSING = new Set(["NoSuchKey", "NotFound"]);
 
-/** Too slow, at once with another, too many. */
+/** Too slow, conflicting, too many. */
 const PASSING_STATUS = new Set([408, 409, 429]);
 
 export function readFailure(error: unknown): BucketFailure {
@@ -66,14 +66,14 @@ export function readFailure(error: unknown): BucketFailure {
 
 function statusOf(error: unknown): number | undefined {
   if (error instanceof S3ServiceException) return error.$metadata.httpStatusCode;
-  // An answer that is no S3 answer, such as the page of a gateway in front of it.
+  // Not an S3 answer, for example the error page of a gateway.
   if (typeof error !== "object" || error === null || !("$metadata" in error)) return undefined;
   const { $metadata: metadata } = error;
   if (typeof metadata !== "object" || metadata === null || !("httpStatusCode" in metadata)) return undefined;
   return typeof metadata.httpStatusCode === "number" ? metadata.httpStatusCode : undefined;
 }
 
-/** Of the error and of what it was caused by. */
+/** Codes of the error and of its causes. */
 function codesOf(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [];
   const code = "code" in error && typeof error.code === "string" ? [error.code] : [];

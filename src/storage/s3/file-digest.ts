@@ -3,14 +3,14 @@ import { createReadStream } from "node:fs";
 import { Transform, type TransformCallback } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
-/** What a file holds, without its bytes. */
+/** Size and digest of a file. */
 export interface FileDigest {
   readonly bytes: number;
   /** In hex. */
   readonly sha256: string;
 }
 
-/** Passes bytes on and counts and hashes them. */
+/** Passes bytes through, and counts and hashes them. */
 export class HashingStream extends Transform {
   readonly #hash = createHash("sha256");
   #bytes = 0;
@@ -21,13 +21,13 @@ export class HashingStream extends Transform {
     done(null, chunk);
   }
 
-  /** Once, after the last byte. */
+  /** To be called once, after the last byte. */
   digest(): FileDigest {
     return { bytes: this.#bytes, sha256: this.#hash.digest("hex") };
   }
 }
 
-/** Reads a file whole. */
+/** Reads the whole file. */
 export async function digestOf(path: string): Promise<FileDigest> {
   const hashing = new HashingStream();
   await pipeline(createReadStream(path), hashing.resume());

@@ -6,7 +6,7 @@ import type { BucketSettings } from "./settings.ts";
 
 export interface ReachBucketOptions {
   readonly settings: BucketSettings;
-  /** How long a server that does not answer is tried. */
+  /** How long to try a server that does not answer. */
   readonly startWaitMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -14,7 +14,7 @@ export interface ReachBucketOptions {
 }
 
 /**
- * Resolves once the bucket was seen to be of use, and tells whether it puts on condition. Throws
+ * Resolves once the bucket has proved usable, with whether it supports conditional writes. Throws
  * `package_store_unavailable`, which names endpoint, bucket and cause.
  */
 export async function reachBucket(bucket: Bucket, options: ReachBucketOptions): Promise<boolean> {
@@ -34,8 +34,8 @@ export async function reachBucket(bucket: Bucket, options: ReachBucketOptions): 
 }
 
 /**
- * Puts a small object on condition that it is not there, and once more where it was not: a server that says so twice
- * does not look. Shows too that the credentials may write; the ping, that they may read.
+ * Stores a small object on the condition that it does not exist, and again where that succeeded: a server that creates
+ * it twice ignores conditions. This also proves that the credentials may write; the ping, that they may read.
  */
 async function probe(bucket: Bucket, key: string): Promise<boolean> {
   const put = () => bucket.putText(key, "berth\n", { onlyNew: true });

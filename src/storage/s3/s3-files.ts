@@ -5,12 +5,12 @@ import type { Speak } from "./speak.ts";
 
 export interface S3FilesParts {
   readonly bucket: Bucket;
-  /** Put before every path; empty, or ending in `/`. */
+  /** In front of every path; empty, or ending in `/`. */
   readonly prefix: string;
   readonly speak: Speak;
 }
 
-/** Files as objects of a bucket. One that is read is read into memory: they are small. */
+/** Files as objects of a bucket. Reading one loads it into memory: they are small. */
 export function createS3Files({ bucket, prefix, speak }: S3FilesParts): FileStore {
   const keyOf = (path: string) => `${prefix}${path}`;
   const size = (path: string) => speak(() => bucket.size(keyOf(path)));

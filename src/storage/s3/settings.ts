@@ -1,23 +1,23 @@
-/** Where the bucket is and how patiently it is spoken to. */
+/** Address of the bucket, and how long to try. */
 export interface BucketSettings {
   /** `https://host[:port]`; `http` too. */
   readonly endpoint: string;
   readonly region: string;
   readonly bucket: string;
-  /** Put before every key; empty, or ending in `/`. */
+  /** In front of every key; empty, or ending in `/`. */
   readonly prefix: string;
   /** `https://endpoint/bucket/key` instead of `https://bucket.endpoint/key`. */
   readonly pathStyle: boolean;
   /** Undefined: what the machine offers (environment, files of the vendor's tools, role of the machine). */
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined;
-  /** PEM text of all authorities that are trusted; undefined: the public ones that Node brings. */
+  /** PEM text of all trusted authorities; undefined: the public ones that Node includes. */
   readonly caBundle: string | undefined;
   readonly connectTimeoutMs: number;
   /** Without a byte in either direction. */
   readonly idleTimeoutMs: number;
-  /** Of one whole transfer, however it crawls. */
+  /** For one whole transfer, however slow. */
   readonly transferTimeoutMs: number;
-  /** How often one request is made at most, and the delays in between. */
+  /** Attempts per request, and the delays between them. */
   readonly attemptsMax: number;
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
@@ -33,10 +33,10 @@ export const BUCKET_DEFAULTS = Object.freeze({
 });
 
 export interface CacheSettings {
-  /** Of all files that nobody uses at the moment; the least recently used go first. */
+  /** For all files that are not in use; the least recently used are evicted first. */
   readonly cacheBytesMax: number;
-  /** Unfinished files older than this were left by a process that died: the start removes them. */
+  /** Unfinished files older than this belong to a process that died: the start removes them. */
   readonly stagedAgeMaxMs: number;
-  /** The same for what a process had opened: longer than any build. */
+  /** The same for archives that a process had opened: longer than any build. */
   readonly openedAgeMaxMs: number;
 }

@@ -2,7 +2,7 @@ import { Fault } from "../../domain/fault.ts";
 import { RequestFailed } from "./bucket.ts";
 import type { BucketSettings } from "./settings.ts";
 
-/** Does work with a bucket; requests that failed become Faults. */
+/** Does work with a bucket; failed requests become faults. */
 export type Speak = <T>(work: () => Promise<T>) => Promise<T>;
 
 export function speakTo({ endpoint, bucket }: BucketSettings): Speak {
@@ -11,7 +11,7 @@ export function speakTo({ endpoint, bucket }: BucketSettings): Speak {
       return await work();
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
-      throw new Fault("package_store_unavailable", "The package store cannot be reached; try again later.", {
+      throw new Fault("package_store_unavailable", "The package store cannot be reached; retry later.", {
         context: { endpoint, bucket },
         cause: error,
       });

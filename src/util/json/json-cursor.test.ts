@@ -31,7 +31,7 @@ const nearlyJson = fc
     }, text),
   );
 
-test("it takes exactly what JSON.parse takes", () => {
+test("it accepts exactly what JSON.parse accepts", () => {
   fc.assert(
     fc.property(nearlyJson, (text) => {
       expect(isJson(text)).toBe(parses(text));
@@ -73,7 +73,7 @@ test.each([
   expect(isJson(text)).toBe(parses(text));
 });
 
-test("it says how deep is too deep, and does not go there", () => {
+test("it reports what is nested too deep, and does not recurse further", () => {
   expect(isJson(`${"[".repeat(64)}${"]".repeat(64)}`)).toBe(true);
   const cursor = new JsonCursor('{"a":'.repeat(1_000_000), 64);
   expect(cursor.skip()).toBe(false);
@@ -81,7 +81,7 @@ test("it says how deep is too deep, and does not go there", () => {
   expect(cursor.at).toBeLessThan(64 * 6);
 });
 
-test("it counts what a reader would have to make", () => {
+test("it counts what a reader would have to create", () => {
   const cursor = new JsonCursor('{"a":[[],{}],"b":1}', 64);
   cursor.skip();
   expect(cursor.nodes).toBe(6);

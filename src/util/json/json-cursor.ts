@@ -1,7 +1,7 @@
 /**
- * Reads JSON text at its caller's pace, who knows the members and steps over the rest: the lines of plugins, thousands a
- * second. It builds nothing of what it steps over, and takes exactly what `JSON.parse` takes, up to its depth. What is
- * to be known of a whole text of a stranger, `json-scan.ts` looks for.
+ * Reads JSON text at the pace of a caller that knows the members it wants and skips the rest: for the lines of plugins,
+ * thousands per second. It builds nothing of what it skips, and accepts exactly what `JSON.parse` accepts, up to its
+ * depth. `json-scan.ts` is for checking a stranger's whole text.
  */
 
 const QUOTE = 0x22;
@@ -16,10 +16,10 @@ const CLOSE_OBJECT = 0x7d;
 const ZERO = 0x30;
 const MINUS = 0x2d;
 const POINT = 0x2e;
-/** Makes a letter small. */
+/** Turns a letter into lower case. */
 const SMALL = 0x20;
 
-/** A method that answers false has put down why, and nothing can be read after it. */
+/** A method that returns false has recorded the reason, and nothing can be read after it. */
 export class JsonCursor {
   readonly #text: string;
   readonly #depthMax: number;
@@ -29,19 +29,19 @@ export class JsonCursor {
   #problem: string | undefined;
   readonly #skipMember = () => this.skip();
 
-  /** `depthMax`: how many lists and objects may stand inside each other. It is also how deep the cursor's own calls go. */
+  /** `depthMax`: how deep lists and objects may be nested, and so how deep the cursor itself recurses. */
   constructor(text: string, depthMax: number) {
     this.#text = text;
     this.#depthMax = depthMax;
     this.#at = 0;
   }
 
-  /** The next character to be read. */
+  /** Offset of the next character. */
   get at(): number {
     return this.#at;
   }
 
-  /** Lists, objects and members of objects so far: what a reader that builds them all would have to make. */
+  /** Lists, objects and members of objects so far: what a reader that builds everything would create. */
   get nodes(): number {
     return this.#nodes;
   }
@@ -50,7 +50,7 @@ export class JsonCursor {
     return this.#problem ?? `what is not JSON at character ${this.#at}`;
   }
 
-  /** The character code of the next token, which is not read. NaN at the end. */
+  /** The character code of the next token, without consuming it. NaN at the end. */
   peek(): number {
     const text = this.#text;
     let at = this.#at;
@@ -60,7 +60,7 @@ export class JsonCursor {
     return code;
   }
 
-  /** Steps over one value. */
+  /** Skips one value. */
   skip(): boolean {
     const code = this.peek();
     switch (code) {
@@ -81,7 +81,7 @@ export class JsonCursor {
     }
   }
 
-  /** Steps over an object; `member` is called at each value, with its name, and steps over that. */
+  /** Skips an object; `member` is called at each value with its name, and must skip or read that value. */
   object(member: (name: string) => boolean): boolean {
     if (!this.#enter(OPEN_OBJECT)) return false;
     if (this.peek() === CLOSE_OBJECT) return this.#leave();
@@ -98,7 +98,7 @@ export class JsonCursor {
     }
   }
 
-  /** Steps over a string and gives its value. */
+  /** Reads a string and returns its value. */
   string(): string | undefined {
     if (this.peek() !== QUOTE) return undefined;
     const start = this.#at;
@@ -149,7 +149,7 @@ export class JsonCursor {
     const text = this.#text;
     let at = this.#at;
     if (text.charCodeAt(at) === MINUS) at++;
-    // a zero stands alone before the point
+    // a zero must be the only digit before the point
     const whole = text.charCodeAt(at) === ZERO ? at + 1 : afterDigits(text, at);
     if (whole === at) return false;
     at = whole;
@@ -191,9 +191,9 @@ export class JsonCursor {
   }
 }
 
-/** After so many characters of a string the expression is faster than the loop. */
+/** Beyond this many characters of a string, the expression is faster than the loop. */
 const LOOP_LENGTH = 16;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they end what may stand in a string as it is
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they end the plain part of a string
 const PLAIN = /[^"\\\x00-\x1f]+/y;
 
 function afterPlain(text: string, start: number): number {
@@ -207,7 +207,7 @@ function afterDigits(text: string, start: number): number {
   return at;
 }
 
-/** Of the escape at `at`; 0 where it is none. */
+/** Length of the escape at `at`; 0 where it is invalid. */
 function escapeLength(text: string, at: number): number {
   switch (text.charCodeAt(at + 1)) {
     case QUOTE:

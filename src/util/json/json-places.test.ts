@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { membersWithout, placesIn } from "./json-places.ts";
 
-test("members are taken out by their places, and the others stay as they were written", () => {
+test("members are removed by their places, and the others stay as written", () => {
   const text = '{ "é" : 1.0 ,"a":[1, {"x":2}] , "b" : "}," }';
   const without = (...names: string[]) => {
     const places = placesIn(text, new Set(names));
@@ -17,7 +17,7 @@ test("members are taken out by their places, and the others stay as they were wr
   expect(text.slice(valueStart, end)).toBe('"},"');
 });
 
-test("what is left of any object is that object without them", () => {
+test("the rest of any object is that object without them", () => {
   const object = fc.dictionary(fc.constantFrom("a", "b", "é", '"', "c,}"), fc.jsonValue({ maxDepth: 2 }));
   fc.assert(
     fc.property(object, fc.subarray(["a", "é", '"', "c,}"]), fc.constantFrom(0, 2), (given, names, space) => {

@@ -30,7 +30,7 @@ const nearlyJson = fc
   );
 
 describe("what is JSON", () => {
-  test("is what JSON.parse takes, whatever the text", () => {
+  test("is what JSON.parse accepts, whatever the text", () => {
     fc.assert(
       fc.property(fc.oneof(nearlyJson, fc.string(), fc.json()), (text) => {
         const isWritable = Buffer.from(text).toString() === text;
@@ -79,12 +79,12 @@ describe("what is JSON", () => {
     expect({ ok: scan(text).ok, parses: parses(text) }).toEqual({ ok: false, parses: false });
   });
 
-  test("is no bytes that are not UTF-8", () => {
+  test("does not include bytes that are not UTF-8", () => {
     expect(scan(Buffer.from([0x22, 0xff, 0x22]))).toMatchObject({ ok: false, why: "utf8" });
     expect(scan(Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]))).toMatchObject({ ok: false, why: "utf8" });
   });
 
-  test("names the byte that does not fit and where it stands", () => {
+  test("names the wrong byte and its path", () => {
     expect(scan('{"a":[1,{"b":tru}]}')).toMatchObject({ why: "syntax", offset: 16, path: ["a", 1, "b"] });
   });
 });
@@ -94,19 +94,19 @@ describe("depth", () => {
     expect([fits("1").depth, fits("[]").depth, fits('{"a":[{}],"b":[]}').depth]).toEqual([0, 1, 3]);
   });
 
-  test("over what is accepted is told with the path and with how deep it goes", () => {
+  test("beyond the bound is reported with path and depth", () => {
     const deep = `{"a":[0,${"[".repeat(12)}"]]"${"]".repeat(12)}]}`;
     expect(scan(deep)).toMatchObject({ why: "depth", depth: 14, path: ["a", 1, ...Array(8).fill(0)] });
     expect(scan(deep, 14)).toMatchObject({ ok: true, depth: 14 });
   });
 
-  test("of a million levels ends nothing", () => {
+  test("of a million levels is safe", () => {
     expect(scan("[".repeat(1_000_000))).toMatchObject({ why: "depth", depth: 1_000_000 });
     expect(scan('{"a":'.repeat(1_000_000))).toMatchObject({ why: "depth", depth: 1_000_000 });
   });
 });
 
-test("values are counted, names are none of them, and too many are told", () => {
+test("values are counted without names, and too many are reported", () => {
   const text = '{"a":[1,"b",{}],"c":null}';
   expect(fits(text).values).toBe(6);
   expect(scanJson(Buffer.from(text), { depthMax: 9, valuesMax: 6 })).toMatchObject({ ok: true });
@@ -157,11 +157,11 @@ test.each<[string, boolean]>([
   ),
 ])("%s would be written otherwise: %s", (text, is) => expect(fits(`[${text}]`).isRewritten).toBe(is));
 
-test("an object whose names JavaScript would put in another order is told", () => {
+test("an object whose names JavaScript would reorder is reported", () => {
   expect([fits('{"b":1,"1":2}').isRewritten, fits('{"b":1,"a1":2}').isRewritten]).toEqual([true, false]);
 });
 
-test("the members of the outermost object are told in order, each with its place, the same name twice", () => {
+test("the members of the outermost object are reported in order with their places, also repeated names", () => {
   const text = ' { "a" : [1, {"x":2}] ,"é\\n":"b}" , "a":3}';
   const bytes = Buffer.from(text);
   const members: JsonMember[] = [];

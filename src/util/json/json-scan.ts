@@ -1,24 +1,24 @@
 /**
- * Looks over JSON text, byte by byte, and builds none of its objects: is it JSON, how deep does it nest, how many
- * values does it hold, can every text of it be stored and read elsewhere. It never recurses, so no depth ends it, and
- * its own memory does not grow with the text. It is for bodies of requests, which are looked over whole before they are
- * parsed; `json-cursor.ts` is for those who read a text member by member.
+ * Scans JSON text byte by byte without building objects: is it JSON, how deep does it nest, how many values does it
+ * have, can every text be stored and read elsewhere. It never recurses, so any depth is safe, and its own memory does
+ * not grow with the text. It is for bodies of requests, which are scanned whole before they are parsed;
+ * `json-cursor.ts` is for reading a text member by member.
  */
 import { isUtf8 } from "node:buffer";
 
 export interface JsonScanOptions {
-  /** Levels of objects and lists that are accepted; the outermost is the first. */
+  /** Accepted levels of objects and lists; the outermost is the first. */
   readonly depthMax: number;
-  /** Objects, lists, texts, numbers and literals that are accepted; any number where it is left out. */
+  /** Accepted number of objects, lists, texts, numbers and literals; by default any. */
   readonly valuesMax?: number;
-  /** Called for each member of the outermost object, in order; the same name may come twice. */
+  /** Called for each member of the outermost object, in order; a name may come twice. */
   readonly onMember?: (member: JsonMember) => void;
 }
 
-/** Where a member of the outermost object stands: offsets in bytes, ends are exclusive. */
+/** The place of a member of the outermost object: offsets in bytes, ends are exclusive. */
 export interface JsonMember {
   readonly name: string;
-  /** Of the name's opening quote. */
+  /** Offset of the name's opening quote. */
   readonly start: number;
   readonly valueStart: number;
   readonly end: number;
@@ -31,14 +31,14 @@ export interface JsonText {
   readonly isObject: boolean;
   /** 0: a text, a number, `true`, `false` or `null`. */
   readonly depth: number;
-  /** Objects, lists, texts, numbers and literals; names of members are none. */
+  /** Objects, lists, texts, numbers and literals; names of members do not count. */
   readonly values: number;
-  /** Path to the first text, or name of a member, that holds U+0000. */
+  /** Path to the first text or name that contains U+0000. */
   readonly nulAt: JsonPath | undefined;
-  /** The same for half of a surrogate pair, which is a character in no encoding. */
+  /** The same for half of a surrogate pair, which no encoding has as a character. */
   readonly loneSurrogateAt: JsonPath | undefined;
   /**
-   * What is parsed and written again differs: a number (`1.0`, one over 2^53) in its digits, or an object in the order
+   * Parsing and serialising would change it: a number in its digits (`1.0`, one over 2^53), or an object in the order
    * of its names, where one of them is an index.
    */
   readonly isRewritten: boolean;
@@ -46,11 +46,11 @@ export interface JsonText {
 
 export interface JsonMisfit {
   readonly ok: false;
-  /** `depth` and `values`: JSON as far as it was looked at, and more of it than is accepted. */
+  /** `depth` and `values`: valid JSON so far, but more of it than accepted. */
   readonly why: "syntax" | "utf8" | "depth" | "values";
-  /** Of the byte that does not fit; 0 where the text as a whole is no UTF-8. */
+  /** Offset of the first wrong byte; 0 where the text as a whole is not UTF-8. */
   readonly offset: number;
-  /** To the innermost value that was open. */
+  /** Path to the innermost open value. */
   readonly path: JsonPath;
   /** Deepest level found; where `why` is `depth`, that of the whole text. */
   readonly depth: number;
@@ -63,20 +63,20 @@ const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x
 const LITERALS: ReadonlyMap<number, Buffer> = new Map(
   ["true", "false", "null"].map((word) => [word.charCodeAt(0), Buffer.from(word)]),
 );
-/** Characters after a backslash that stand for one. */
+/** Characters that may follow a backslash. */
 const ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
-/** Where a list is open, in place of the start of a member's name. */
+/** Marks an open list, in place of the start of a member's name. */
 const IN_LIST = -1;
-/** As many digits as every double keeps. */
+/** Number of digits that every double preserves. */
 const EXACT_DIGITS = 15;
 
-/** Looks at the whole text once. Never throws. */
+/** Scans the whole text once. Never throws. */
 export function scanJson(bytes: Buffer, options: JsonScanOptions): JsonScan {
   if (!isUtf8(bytes)) return { ok: false, why: "utf8", offset: 0, path: [], depth: 0 };
   return new Scanner(bytes, options).scan();
 }
 
-/** What ends the scan; thrown and caught in this file only. */
+/** Ends the scan; thrown and caught in this file only. */
 class Misfit extends Error {
   readonly why: JsonMisfit["why"];
   readonly offset: number;
@@ -92,9 +92,9 @@ class Scanner {
   readonly #bytes: Buffer;
   readonly #options: JsonScanOptions;
   readonly #valuesMax: number;
-  /** For each open level: where the name of the member begins that is being read, or `IN_LIST`. */
+  /** For each open level: the start of the current member's name, or `IN_LIST`. */
   readonly #nameAt: Int32Array;
-  /** And the place in the list, or where that name ends. */
+  /** For each open level: the index in the list, or the end of that name. */
   readonly #place: Int32Array;
   #at = 0;
   #depth = 0;
@@ -136,7 +136,7 @@ class Scanner {
     }
   }
 
-  /** True: an object or a list was opened, and its first value comes next. */
+  /** True: an object or a list has been opened, and its first value follows. */
   #readValue(): boolean {
     const byte = this.#bytes[this.#at];
     if (++this.#values > this.#valuesMax) throw new Misfit("values", this.#at);
@@ -164,7 +164,7 @@ class Scanner {
     return true;
   }
 
-  /** True: another value comes next. False: the outermost is over. */
+  /** True: another value follows. False: the outermost value has ended. */
   #finishValue(): boolean {
     while (this.#depth > 0) {
       if (this.#depth === 1) this.#tellMember();
@@ -189,7 +189,7 @@ class Scanner {
   #readName(): void {
     const start = this.#at;
     if (this.#bytes[start] !== QUOTE) throw new Misfit("syntax", start);
-    // known before it is read, so that what is wrong in it is found under its own path
+    // set before the name is read, so that a mistake in it is reported under its own path
     this.#nameAt[this.#depth] = start;
     this.#place[this.#depth] = start;
     this.#readText();
@@ -222,7 +222,7 @@ class Scanner {
     this.#at = at + 1;
   }
 
-  /** The offset after it. */
+  /** Returns the offset after the escape. */
   #readEscape(at: number): number {
     const kind = this.#bytes[at + 1] ?? 0;
     if (ESCAPES.has(kind)) return at + 2;
@@ -236,7 +236,7 @@ class Scanner {
     return at + 6;
   }
 
-  /** Of `\uXXXX`; undefined where none stands there. */
+  /** The value of `\uXXXX`; undefined where there is no such escape. */
   #unitAt(at: number): number | undefined {
     const bytes = this.#bytes;
     if (bytes[at] !== BACKSLASH || bytes[at + 1] !== 0x75) return undefined;
@@ -297,7 +297,7 @@ class Scanner {
     return path;
   }
 
-  /** How deep the text goes from where the scan ended, told by its brackets alone. */
+  /** The depth of the rest of the text after the scan ended, by its brackets alone. */
   #depthOfRest(): number {
     const bytes = this.#bytes;
     let [depth, deepest] = [this.#depth, this.#deepest];
@@ -317,7 +317,7 @@ function endOfText(bytes: Buffer, quote: number): number {
   return at;
 }
 
-/** Of the quoted text between the offsets. */
+/** The quoted text between the offsets. */
 function textOf(bytes: Buffer, start: number, end: number): string {
   const text = bytes.toString("utf8", start + 1, end - 1);
   return text.includes("\\") ? String(JSON.parse(`"${text}"`)) : text;
@@ -327,7 +327,7 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
-/** At least one is needed. */
+/** Skips digits; at least one is required. */
 function skipDigits(bytes: Buffer, from: number): number {
   let at = from;
   while (isDigit(bytes[at])) at++;

@@ -1,13 +1,13 @@
-/** What was parsed, and the text that each object and list of it was parsed from. */
+/** A parsed value, with the source text of each of its objects and lists. */
 export interface JsonSource {
   readonly value: unknown;
-  /** Of an object or a list that is part of `value`; undefined for any other. */
+  /** The source of an object or list that is part of `value`; undefined for any other. */
   textOf(part: object): string | undefined;
 }
 
 /**
- * Parses text that `scanJson` has found to be JSON, and remembers where its objects and lists stand: what is handed on
- * unchanged can then be written as it was, with the digits of its numbers and the order of its names.
+ * Parses text that `scanJson` has accepted, and remembers the places of its objects and lists: parts that are passed on
+ * unchanged can then be written as they were, with the digits of their numbers and the order of their names.
  */
 export function parseWithSource(text: string): JsonSource {
   const parser = new Parser(text);
@@ -15,7 +15,7 @@ export function parseWithSource(text: string): JsonSource {
   return { value, textOf: (part) => parser.textOf(part) };
 }
 
-/** JSON of a value; the parts of it that came out of a source are written as they stand there. */
+/** The JSON of a value; parts that come from the source are written exactly as there. */
 export function writeWithSource(value: unknown, source: JsonSource | undefined): string {
   if (source === undefined || typeof value !== "object" || value === null)
     return JSON.stringify(value) ?? "null";
@@ -59,7 +59,7 @@ class Parser {
       const name = this.#readText();
       this.#skip(":");
       const value = this.readValue();
-      // an assignment to `__proto__` would be something else
+      // an assignment to `__proto__` would set the prototype
       Object.defineProperty(object, name, { value, enumerable: true, configurable: true, writable: true });
       this.#skip(",");
     }
@@ -92,11 +92,11 @@ class Parser {
     return JSON.parse(word);
   }
 
-  /** The next character that is no white space. */
+  /** The next character that is not white space. */
   #next(): string {
     let character = this.#text.charAt(this.#at);
     while (character !== "" && " \t\r\n".includes(character)) character = this.#text.charAt(++this.#at);
-    if (character === "") throw new Error("the text is no JSON");
+    if (character === "") throw new Error("the text is not JSON");
     return character;
   }
 

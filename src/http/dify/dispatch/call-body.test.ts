@@ -26,7 +26,7 @@ describe.each(DISPATCHED.map((operation) => [operation.dispatch.path, operation]
     const shape = callShape(operation);
     const names = Object.keys(shape.zero.data);
 
-    test("whatever comes is either refused by the names of its fields, or has all that the plugin reads", () => {
+    test("any body is either refused by the names of its fields, or has everything that the plugin reads", () => {
       const property = fc.property(bodies(names), (given) => {
         const body = Buffer.from(JSON.stringify(given));
         const asked = { body, contentType: "application/json", tenantId: TENANT };
@@ -49,7 +49,7 @@ describe.each(DISPATCHED.map((operation) => [operation.dispatch.path, operation]
   },
 );
 
-test("digits of numbers and the order of names go to the plugin as they came", () => {
+test("digits of numbers and the order of names reach the plugin unchanged", () => {
   const operation = DISPATCHED.find(({ dispatch }) => dispatch.path === "tool/invoke");
   if (operation === undefined) throw new Error("no tools");
   const parameters = '{"b":1.0, "2":9007199254740993,"1":-0,"l":[1E3,0.10]}';

@@ -1,4 +1,4 @@
-/** The body of a dispatched call: whose it is, and what the plugin gets of it. */
+/** The body of a dispatched call: its tenant and user, and the data for the plugin. */
 import { type Fault, toFault } from "../../../domain/fault.ts";
 import type { TenantId } from "../../../domain/ids.ts";
 import type { WireData } from "../../../domain/invocation.ts";
@@ -25,7 +25,7 @@ export interface CallBody {
   readonly data: JsonMap;
 }
 
-/** Made once for each route. */
+/** Made once per route. */
 export function callShape({ dispatch }: Dispatched): Shape<CallBody> {
   return struct({
     tenant_id: named("TenantId", needed(text)),
@@ -39,31 +39,31 @@ export function callShape({ dispatch }: Dispatched): Shape<CallBody> {
   });
 }
 
-/** An operation with its body's shape, which is made once. */
+/** An operation with the shape of its body. */
 export interface DispatchedRoute {
   readonly operation: Dispatched;
   readonly shape: Shape<CallBody>;
 }
 
 export interface PreparedCall {
-  /** As the body has it, where the path has none. */
+  /** From the body, where the path names no tenant. */
   readonly tenantId: string;
   /** Undefined where the body breaks a rule. */
   readonly wire: WireData | undefined;
-  /** What names the fields that break one. */
+  /** The error that names the broken fields. */
   readonly refusal: Fault | undefined;
 }
 
 export interface CallText {
   readonly body: Buffer;
   readonly contentType: string | undefined;
-  /** Of the path. */
+  /** From the path. */
   readonly tenantId: TenantId | undefined;
 }
 
 /**
- * Whatever is no JSON, or not said to be, is as if it were empty, and then the rules count. Throws for JSON that cannot
- * be taken, whatever is in it.
+ * A body that is not JSON, or not announced as JSON, counts as empty, and then the rules are checked. Throws for JSON
+ * that cannot be accepted, whatever its content.
  */
 export function prepareCall(route: DispatchedRoute, { body, contentType, tenantId }: CallText): PreparedCall {
   const { value, source } = isJson(contentType) ? readBody(body) : NO_BODY;
@@ -83,16 +83,16 @@ function readBody(body: Buffer): { readonly value: JsonMap; readonly source: Jso
   const found = jsonText(body, SENT);
   if (found?.isObject !== true) return NO_BODY;
   const text = body.toString();
-  // an unusual body costs a parser of its own
+  // only an unusual body pays for the slower parser
   const source = found.isRewritten ? parseWithSource(text) : undefined;
   return { value: (source?.value ?? JSON.parse(text)) as JsonMap, source };
 }
 
-/** Throws what names the fields that break a rule. */
+/** Throws an error that names the fields that break a rule. */
 function wireData({ shape, operation }: DispatchedRoute, call: CallBody, source?: JsonSource): WireData {
   const { tenant_id, user_id, data, context, ...about } = checked(shape, call);
   const { type, action, tenantField } = operation;
-  // a plugin acts for the tenant that is asked for, whatever the body calls it
+  // a plugin acts for the tenant of the request, whatever the body says
   const own = tenantField === undefined ? data : { ...data, [tenantField]: tenant_id };
   const text = oneLine(writeWithSource({ user_id, type, action, ...own }, source));
   const contextText = context === null ? undefined : oneLine(writeWithSource(context, source));

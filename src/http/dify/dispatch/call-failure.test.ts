@@ -14,11 +14,11 @@ describe("a call that never reached the plugin", () => {
     ["crash_loop", 404, "the plugin is not running and will not start by itself: Why."],
     ["failed", 404, "the plugin is not running and will not start by itself: Why."],
     ["removing", 404, "plugin not found"],
-  ])("is told by the state that its plugin is in: %s", (state, status, message) => {
+  ])("is reported by the state of its plugin: %s", (state, status, message) => {
     expect(refusedCall(fault("plugin_not_ready", { state }))).toMatchObject({ status, message });
   });
 
-  test("is told as passing only where it may be asked again as it is", () => {
+  test("is reported as passing only where the same request may succeed later", () => {
     for (const code of CODES) {
       const told = refusedCall(fault(code));
       if (!FAULTS[code].passing)

@@ -1,9 +1,9 @@
 /**
- * How a call that failed is told. What never reached the plugin is an answer with a status of its own; what happened
- * afterwards is the last event of a stream that began with 200.
+ * How the Dify door reports a call that failed. A call that never reached the plugin gets an answer with its own
+ * status; a later failure is the last event of a stream that began with 200.
  *
- * Clients take two texts for a state that passes: `no available node` and `plugin runtime not found`. They stand in
- * front of what may be asked again as it is, and nowhere else.
+ * Clients retry after two texts: `no available node` and `plugin runtime not found`. They stand in front of errors that
+ * may pass when the same request is sent again, and nowhere else.
  */
 import type { Fault, FaultCode } from "../../../domain/fault.ts";
 import { jsonText } from "../envelope.ts";
@@ -14,10 +14,10 @@ export type CallFailure = DaemonError;
 
 const INTERNAL = "PluginDaemonInternalServerError";
 
-/** States of an Installation or a Pool that end by somebody's doing only. */
+/** States of an installation or a pool that somebody has to end. */
 const LASTING: readonly unknown[] = ["crash_loop", "failed", "disabled"];
 
-/** The plugin was never asked. */
+/** A call that never reached the plugin. */
 export function refusedCall(fault: Fault): CallFailure {
   switch (fault.code) {
     case "installation_not_found":
@@ -37,7 +37,7 @@ export function refusedCall(fault: Fault): CallFailure {
   }
 }
 
-/** The plugin has been asked, and perhaps has answered already. */
+/** A call that reached the plugin, which may have answered in part. */
 export function brokenCall(fault: Fault): CallFailure {
   const { code, details, message } = fault;
   if (code === "plugin_timeout") return timedOut(fault);
@@ -51,13 +51,13 @@ export function brokenCall(fault: Fault): CallFailure {
   return invokeError({ args: details, error_type: errorType, message });
 }
 
-/** One that is told under its identifier: whatever else the Tenant has, this is not running. */
+/** A call by identifier: this version is not running, whatever else the tenant has. */
 export function refusedVersion(fault: Fault, identifier: string): CallFailure {
   if (fault.code !== "installation_not_found") return refusedCall(fault);
   return failure(INTERNAL, `${NOT_RUNNING}: the tenant does not have ${identifier}.`, 404);
 }
 
-/** What the plugin's part in a failure is called inside of `PluginInvokeError`. */
+/** The `error_type` inside of a `PluginInvokeError`. */
 const INNER_TYPES: Readonly<Partial<Record<FaultCode, string>>> = {
   plugin_crashed: "ConnectionClosedError",
   plugin_unhealthy: "plugin_unhealthy",
@@ -69,7 +69,7 @@ const INNER_TYPES: Readonly<Partial<Record<FaultCode, string>>> = {
 
 function notReady(fault: Fault): CallFailure {
   const { state } = fault.details;
-  // uninstalled as far as the platform is concerned
+  // for the platform it is uninstalled already
   if (state === "removing") return failure("PluginNotFoundError", "plugin not found", 404);
   if (LASTING.includes(state)) return failure(INTERNAL, notRunning(fault), 404);
   return failure(INTERNAL, `${NOT_RUNNING}: ${fault.message}`, 404);
@@ -79,12 +79,12 @@ function notRunning({ message }: Fault): string {
   return `the plugin is not running and will not start by itself: ${message}`;
 }
 
-/** The daemon's one clock is ours over all; the others say which they were. */
+/** Only the total deadline has the daemon's bare text; the other clocks add which one ran out. */
 function timedOut({ details, message }: Fault): CallFailure {
   return failure(INTERNAL, details["clock"] === "total" ? KILLED : `${KILLED}: ${message}`);
 }
 
-/** Always a JSON object, whoever made the error: clients parse it without a net. */
+/** Always a JSON object, whoever made the error: clients parse it without checking. */
 function invokeError(inner: { args: unknown; error_type: unknown; message: string }): CallFailure {
   return failure("PluginInvokeError", jsonText(inner));
 }

@@ -1,6 +1,6 @@
 /**
- * The caller's end of a dispatched call, written to Node's own response. No header is on the wire before the first
- * event: clients time the first event by it.
+ * The caller's side of a dispatched call, written to Node's own response. No header is sent before the first event:
+ * clients time the first event by it.
  */
 import type { ServerResponse } from "node:http";
 import { Fault, toFault } from "../../../domain/fault.ts";
@@ -17,7 +17,7 @@ export interface CallerOptions {
   readonly chunks: ChunkReader;
 }
 
-/** One envelope for each chunk, nothing between them, and no last word but that of an error. */
+/** One envelope per chunk, nothing between them, and no closing event except that of an error. */
 export class StreamCaller implements InvocationSink {
   readonly #options: CallerOptions;
   readonly #answer: GatheredAnswer;
@@ -42,7 +42,7 @@ export class StreamCaller implements InvocationSink {
       const chunk = this.#options.chunks.read(readJson(data));
       if (chunk !== undefined) this.#answer.add(event(successText(chunk)));
     } catch (error) {
-      // the response's close ends the Invocation for this caller
+      // closing the response detaches the call
       this.#fail(brokenCall(toFault(error)));
     }
   }
@@ -73,7 +73,7 @@ function event(text: string): string {
   return `data: ${text}\n\n`;
 }
 
-/** The last chunk as one JSON document. Errors past the gates are told with 200: clients read no body of a 500. */
+/** The last chunk as one JSON document. Errors after the gates have status 200: clients ignore the body of a 500. */
 export class PolledCaller implements InvocationSink {
   readonly bufferedBytes = 0;
   readonly #options: CallerOptions;

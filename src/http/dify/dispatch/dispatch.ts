@@ -1,7 +1,7 @@
 /**
- * The calls of plugins, one route for each operation, under a Tenant's path and, for callers that hold an identifier,
- * under `/v2/invoke`. This is the warm path: no middleware, the body read from Node's request, the answer written to
- * Node's response, one wide event (the Session's own).
+ * The calls of plugins, one route per operation, below a tenant's path and, for callers that have an identifier, below
+ * `/v2/invoke`. This is the warm path: no middleware, the body read from Node's request, the answer written to Node's
+ * response, one wide event (that of the session).
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -71,15 +71,15 @@ function add(route: Route, path: string, handle: (route: Route, exchange: Exchan
   });
 }
 
-/** What never became an Invocation has no wide event of its own yet. */
+/** A request that never became a call has no wide event yet; this logs one. */
 function refuse(
   door: DifyDoor,
   c: Context<HttpEnv>,
   { error, id }: { readonly error: unknown; readonly id: string },
 ): Response {
   const fault = toFault(error);
-  const told = toDaemonError(fault);
-  const answer = failureResponse(told, fault.rule.status);
+  const daemonError = toDaemonError(fault);
+  const answer = failureResponse(daemonError, fault.rule.status);
   answer.headers.set("x-request-id", id);
   const isOurs = fault.code === "internal" && fault.cause !== undefined;
   door.options.log[isOurs ? "error" : "info"]({
@@ -94,7 +94,7 @@ function headerOf({ headers }: IncomingMessage, name: string): string | undefine
   return typeof value === "string" ? value : undefined;
 }
 
-/** Of a Tenant's path and the plugin's name; whatever version is installed answers. */
+/** A call by tenant and plugin: the installed version answers. */
 async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> {
   const { incoming, tenant } = exchange;
   const pluginId = headerOf(incoming, "x-plugin-id");
@@ -103,21 +103,21 @@ async function callOfInstalled(route: Route, exchange: Exchange): Promise<void> 
   const tenantId = tenantOf(tenant, 500);
   const call = await readCall(route, incoming, tenantId);
   const name = { tenantId, pluginId };
-  await admitted(route, exchange, { name, tell: refusedCall });
+  await admitted(route, exchange, { name, toError: refusedCall });
   start(route, exchange, { ...name, content: wireOf(call) });
 }
 
-/** Of an identifier, for the Tenant that the body names: it must be what that Tenant runs. */
+/** A call by identifier, for the tenant that the body names: the tenant must run this version. */
 async function callOfVersion(route: Route, exchange: Exchange): Promise<void> {
   const { incoming } = exchange;
   const identifier = identifierOfHeader(headerOf(incoming, "x-plugin-unique-identifier"));
   const call = await readCall(route, incoming, undefined);
   const tenantId = TenantId.safeParse(call.tenantId).data;
-  // without a tenant there is nothing to look for: the rules say what is missing
+  // without a tenant no plugin can be found, so the body's rules say what is missing
   if (tenantId === undefined) throw call.refusal ?? refusal("PluginDaemonBadRequestError", NO_TENANT, 400);
   const name = { tenantId, pluginId: pluginIdOf(identifier) };
-  const tell = (fault: Fault) => refusedVersion(fault, identifier);
-  await admitted(route, exchange, { name: { ...name, identifier }, tell });
+  const toError = (fault: Fault) => refusedVersion(fault, identifier);
+  await admitted(route, exchange, { name: { ...name, identifier }, toError });
   start(route, exchange, { ...name, content: wireOf(call) });
 }
 
@@ -142,11 +142,11 @@ async function readCall(
   return await route.deps.bodies.readDispatched(work, body);
 }
 
-/** Before the rules of the body: a plugin that is not there is told first. */
+/** Runs before the body's rules: a missing plugin is reported first. */
 async function admitted(
   { deps }: Route,
   { outgoing }: Exchange,
-  { name, tell }: { readonly name: PluginName; readonly tell: (fault: Fault) => DaemonError },
+  { name, toError }: { readonly name: PluginName; readonly toError: (fault: Fault) => DaemonError },
 ): Promise<void> {
   const leaving = new AbortController();
   const waiting = deps.invoker.admit(name, leaving.signal);
@@ -157,7 +157,7 @@ async function admitted(
     await waiting;
   } catch (error) {
     const fault = toFault(error);
-    const { type, message, status } = tell(fault);
+    const { type, message, status } = toError(fault);
     throw new Fault(fault.code, message, { context: { errorType: type, status }, cause: fault });
   } finally {
     outgoing.off("close", leave);
@@ -169,7 +169,7 @@ function start(
   { outgoing, requestId: id }: Exchange,
   call: Pick<InvocationRequest, "tenantId" | "pluginId" | "content">,
 ): void {
-  // a caller that left while it waited has nobody to be answered
+  // a caller that left while it waited needs no answer
   if (outgoing.destroyed) return;
   const { chunk, isPolled } = operation.dispatch;
   const options = { response: outgoing, requestId: id, chunks: CHUNKS[chunk].open() };

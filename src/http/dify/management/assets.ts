@@ -1,4 +1,4 @@
-/** Files of packages. What is not there is an answer without a byte: clients take any other for a failure. */
+/** Files of packages. A missing file is an empty answer: clients take any other answer for a failure. */
 import { Readable } from "node:stream";
 import type { PackageAssets } from "../../../installation/packages/package-assets.ts";
 import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
@@ -39,7 +39,7 @@ export function addAssets(door: DifyDoor, { assets, texts }: AssetDeps): void {
   );
 }
 
-/** Whoever made the package made the bytes: no browser is to guess what they are. */
+/** The package's author made these bytes: browsers must not guess their type. */
 const HEADERS = { "content-type": "application/octet-stream", "x-content-type-options": "nosniff" };
 
 function bytesResponse(bytes: Uint8Array | undefined): Response {

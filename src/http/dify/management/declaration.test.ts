@@ -11,7 +11,7 @@ describe("identifiers", () => {
   test.each([
     [IDENTIFIER, { author: "acme", name: "echo", version: "1.2.3", checksum: "a".repeat(64) }],
     [`echo:1.2.3@${"b".repeat(32)}`, { author: undefined, name: "echo", version: "1.2.3" }],
-  ])("%s says what it is made of", (identifier, said) => {
+  ])("%s is read in its parts", (identifier, said) => {
     expect(identifierParts(identifier)).toMatchObject(said);
   });
 
@@ -24,14 +24,14 @@ describe("declarations", () => {
   const shown = (stored: Record<string, unknown> | undefined) =>
     readableDeclaration(stored, parts, new Date(0));
 
-  test("without one, the identifier says what it can, and clients can read that", () => {
+  test("without one, the identifier fills in what clients need", () => {
     expect(DeclarationModel.parse(shown(undefined))).toMatchObject({
       ...{ author: "acme", name: "echo", version: "1.2.3", label: { en_US: "echo" }, tags: [], icon: "" },
       ...{ created_at: "1970-01-01T00:00:00.000Z", verified: false },
     });
   });
 
-  test("what is right in one stays as it is, other members too", () => {
+  test("valid members stay unchanged, unknown ones too", () => {
     const whole = {
       ...shown(undefined),
       ...{ label: { en_US: "Echo", ja_JP: "エコー" }, tags: ["search"], repo: "acme/echo", verified: true },
@@ -40,7 +40,7 @@ describe("declarations", () => {
     expect(shown(whole)).toEqual(whole);
   });
 
-  test("a block that no client reads is left out, and the category is of what is left", () => {
+  test("a block that no client accepts is left out, and the category follows from the rest", () => {
     const broken = shown({ tool: { identity: null }, model: { provider: "echo", models: null } });
     expect(broken).not.toHaveProperty("tool");
     expect(broken["model"]).toEqual({ provider: "echo", models: [] });
@@ -48,7 +48,7 @@ describe("declarations", () => {
     expect(categoryOfDeclaration(shown({ trigger: "text" }))).toBe("extension");
   });
 
-  test("whatever a row holds, the members that every client needs are there and of their type", () => {
+  test("whatever a row contains, the members that clients need are present and of their type", () => {
     const members = fc.constantFrom(
       ...["version", "author", "name", "label", "description", "icon", "icon_dark", "resource", "plugins"],
       ...["meta", "tags", "created_at", "verified", "tool", "model", "datasource", "trigger", "endpoint"],

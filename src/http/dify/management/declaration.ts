@@ -1,7 +1,7 @@
 /**
- * Declarations as every generation of clients can read them. One that cannot be read must not take a whole list with
- * it, nor hide the plugin from those who want to remove it: what is missing in it is said by the plugin's identifier,
- * and a block that no client would take is left out.
+ * Declarations that clients of every version can read. One unreadable declaration must not break a whole list, nor hide
+ * the plugin from a user who wants to remove it: missing members are filled in from the plugin's identifier, and a
+ * block that no client accepts is left out.
  */
 
 import { isMap, type JsonMap } from "../../../domain/json.ts";
@@ -12,7 +12,7 @@ import {
   type ProviderKind,
 } from "../../../domain/package.ts";
 
-/** What an identifier says by itself. */
+/** The parts of an identifier. */
 export interface IdentifierParts {
   /** Undefined where the identifier has none. */
   readonly author: string | undefined;
@@ -23,7 +23,7 @@ export interface IdentifierParts {
 
 const IDENTIFIER = /^(?:([^/]+)\/)?([^/:]+):([^@]+)@([a-f0-9]+)$/;
 
-/** Undefined for what is no identifier at all. */
+/** Undefined for any other text. */
 export function identifierParts(identifier: string): IdentifierParts | undefined {
   const [, author, name, version, checksum] = IDENTIFIER.exec(identifier) ?? [];
   if (name === undefined || version === undefined || checksum === undefined) return undefined;
@@ -40,7 +40,7 @@ export interface ReadableDeclaration extends JsonMap {
   readonly verified: boolean;
 }
 
-/** Every field that clients need is there and of its type; `stored` undefined: there is no Declaration. */
+/** Every field that clients need is present and of its type; `stored` is undefined where there is no declaration. */
 export function readableDeclaration(
   stored: DeclarationJson | undefined,
   { author, name, version }: IdentifierParts,
@@ -78,14 +78,14 @@ const NO_PLUGINS = {
 };
 const NO_RUNNER = { language: "python", version: "", entrypoint: "" };
 
-/** What a client looks for in each block first, and the list that must be one. */
+/** What clients read first in each block, and the member that must be a list. */
 const BLOCKS = {
   tool: { list: "tools", isReadable: hasIdentity },
   model: { list: "models", isReadable: (block) => typeof block["provider"] === "string" },
   datasource: { list: "datasources", isReadable: hasIdentity },
   agent_strategy: { list: "strategies", isReadable: hasIdentity },
   trigger: { list: "events", isReadable: hasIdentity },
-  // may be null, as a plugin without any has it
+  // may be null: plugins without endpoints have it so
   endpoint: { list: undefined, isReadable: () => true },
 } as const satisfies Record<
   ProviderKind,
@@ -109,7 +109,7 @@ function withoutBlocks(given: JsonMap): JsonMap {
   return Object.fromEntries(Object.entries(given).filter(([key]) => !kinds.includes(key)));
 }
 
-/** What the plugin is filed under, by the blocks that it has. */
+/** The category that follows from the declaration's blocks. */
 export function categoryOfDeclaration(declaration: ReadableDeclaration) {
   return categoryOf(PROVIDER_KINDS.filter((kind) => isMap(declaration[kind])));
 }

@@ -1,4 +1,4 @@
-/** What a Tenant has installed, as the platform lists it. */
+/** What a tenant has installed, as the platform lists it. */
 
 import type { TenantId } from "../../../domain/ids.ts";
 import { isMap } from "../../../domain/json.ts";
@@ -32,7 +32,7 @@ import {
 } from "./declaration.ts";
 
 const MANY_MAX = 256;
-/** Installations that are looked at at a time. */
+/** Installations read per query while a list is filtered. */
 const SCANNED = 256;
 
 const TAGS = (
@@ -93,7 +93,7 @@ interface Described {
   readonly declaration: ReadableDeclaration;
 }
 
-/** What has no identifier that says anything is left out: there is nothing that a client could do with it. */
+/** Leaves out rows whose identifier cannot be read: a client could do nothing with them. */
 async function described(
   { platform }: Platform,
   rows: readonly PlatformInstallation[],
@@ -155,7 +155,7 @@ function knownCategory(given: string): Category {
   throw refusal("PluginDaemonBadRequestError", "invalid plugin category");
 }
 
-/** An extension is what has none of the tables of its own. */
+/** Extensions are those without a table of their own. */
 async function idsOf(store: Platform, tenantId: TenantId, category: Category): Promise<readonly string[]> {
   if (category === "agent-strategy") return await store.platform.pluginIds(tenantId, "agent_strategy");
   if (category !== "extension") return await store.platform.pluginIds(tenantId, category);
@@ -165,7 +165,7 @@ async function idsOf(store: Platform, tenantId: TenantId, category: Category): P
   return ids;
 }
 
-/** All that the Tenant has, newest first, in pieces. */
+/** All installations of the tenant, newest first, page by page. */
 async function* all(store: Platform, tenantId: TenantId): AsyncGenerator<Described> {
   for (let page = 1; ; page += 1) {
     const rows = await store.platform.listInstallations(tenantId, { page, pageSize: SCANNED });

@@ -1,4 +1,4 @@
-/** What can be known of a package by its identifier. */
+/** What a package's identifier leads to: declaration, README, whether it is installed. */
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { DecodedPackage, PackageDecoder } from "../../../installation/packages/package-decoder.ts";
 import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
@@ -36,7 +36,7 @@ export function addPackages(door: DifyDoor, deps: PackagesDeps): void {
     const identifier = input.plugin_unique_identifier;
     const found = (await store.platform.declarations([identifier])).get(identifier);
     const parts = identifierParts(identifier);
-    // Also where the archive is still here: whoever asks brings it again then, and that brings the row back.
+    // Also where the archive still exists: the client uploads it again then, which restores the row.
     if (found === undefined || parts === undefined)
       throw refusal("PluginDaemonBadRequestError", "plugin not found");
     return readableDeclaration(found, parts, new Date(0));
@@ -71,12 +71,12 @@ async function decode({ decoder }: PackagesDeps, identifier: string, signal: Abo
   };
 }
 
-/** Whom the signer says the package is from. */
+/** The category that the signer vouches for. */
 export function verificationJson({ isVerified, category }: Pick<DecodedPackage, "isVerified" | "category">) {
   return isVerified && category !== undefined ? { authorized_category: category } : null;
 }
 
-/** What cannot be here is not here. */
+/** Codes that all mean to the platform that the package is missing. */
 const ABSENT = ["package_not_found", "invalid_input", "identifier_too_long"];
 
 export function causeText(error: unknown): string {

@@ -1,4 +1,4 @@
-/** What a Tenant's plugins offer, kind by kind. */
+/** Providers of a tenant's plugins, by kind. */
 
 import type { PlatformProvider, PlatformProviderKind } from "../../../store/contracts/platform.ts";
 import type { Store } from "../../../store/store.ts";
@@ -8,7 +8,7 @@ import { MANAGEMENT, NOTHING, PageInput, ProviderInput } from "../inputs.ts";
 import { list, named, needed, struct, text } from "../wire/shape.ts";
 import { identifierParts, type ReadableDeclaration, readableDeclaration } from "./declaration.ts";
 
-/** The plural's route lists, the singular's answers one; there is none for a single provider of models. */
+/** The plural's route lists, the singular's returns one; the daemon has none for a single model provider. */
 const KINDS = [
   { kind: "model", plural: "models", singular: undefined },
   { kind: "tool", plural: "tools", singular: "tool" },
@@ -85,7 +85,7 @@ export function addProviders(door: DifyDoor, { store }: { readonly store: Platfo
   );
 }
 
-/** A provider whose block cannot be read is left out: a client would refuse the whole list for it. */
+/** Leaves out a provider whose block cannot be read: a client would refuse the whole list. */
 async function providersJson(
   { platform }: Platform,
   kind: PlatformProviderKind,

@@ -1,4 +1,4 @@
-/** What is wrong with an upload, in the words of the step that finds it. */
+/** What is wrong with an upload, in the daemon's words for the step that finds it. */
 import { type Fault, type FaultCode, isFault } from "../../../domain/fault.ts";
 import type { FormRefusals } from "../../bodies/form-file.ts";
 import { refusal } from "../errors.ts";
@@ -21,7 +21,7 @@ const VENDOR_NAME =
   "ENFORCE_LANGGENIUS_PLUGIN_SIGNATURES=false allows it";
 const UUID_AUTHOR = "cannot set author to an UUID";
 
-/** Whose message is for those who made the archive; anything else is told as it is. */
+/** Codes whose message is for the author of the archive; other errors are reported as they are. */
 const ABOUT_THE_ARCHIVE: readonly FaultCode[] = [
   "package_not_zip",
   "package_unsafe",
@@ -34,14 +34,14 @@ const ABOUT_THE_ARCHIVE: readonly FaultCode[] = [
   "signature_wrong",
 ];
 
-/** Of a package that came alone; `bytesMax` is what it may unpack to. */
+/** For a single package; `bytesMax` bounds its unpacked size. */
 export function packageRefusal(error: unknown, bytesMax: number): unknown {
   if (!isFault(error)) return error;
   if (error.code === "payload_too_large") return bad(TOO_LARGE);
   return ABOUT_THE_ARCHIVE.includes(error.code) ? bad(packageText(error, bytesMax)) : saveFailed(error);
 }
 
-/** Of a bundle, or of a package in it: that one's path stands in the details. */
+/** For a bundle, or for a package in it, whose path is in the details. */
 export function bundleRefusal(error: unknown, packageBytesMax: number): unknown {
   if (!isFault(error)) return error;
   const { code, message, details } = error;
@@ -89,7 +89,7 @@ function manifestText({ message, details }: Pick<Fault, "message" | "details">):
   return `${message}\nfailed to decode package`;
 }
 
-/** What may pass is told with its own status: another try may be as good as the first. */
+/** Errors that may pass are reported as the daemon does where saving fails. */
 function saveFailed(error: Fault): Fault {
   return error.rule.status >= 500 || error.code === "conflict"
     ? bad(`${error.message}\nfailed to save package`)

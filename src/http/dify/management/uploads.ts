@@ -1,4 +1,4 @@
-/** Packages and bundles as platforms send them: a form with one file. */
+/** Packages and bundles as platforms upload them: a form with one file. */
 import type { PackageUploads } from "../../../installation/contracts.ts";
 import type { BundleUploads } from "../../../installation/packages/bundle-uploads.ts";
 import type { Store } from "../../../store/store.ts";
@@ -50,7 +50,7 @@ export function addUploads(door: DifyDoor, deps: UploadDeps): void {
 function uploaderOf({ tenantId, by }: DifyInput<unknown>, form: FormFile) {
   return {
     ...{ tenantId, by, isVendorHeld: true },
-    // a form may say it after the file
+    // a form may have this field after the file
     get verifySignature() {
       return form.field("verify_signature") === "true";
     },

@@ -58,7 +58,7 @@ describe("a value of another type, null, or none, is the type's zero", () => {
     expect(read(shape, wrong)).toEqual(zero);
   });
 
-  test("an optional text of another type is there, and empty", () => {
+  test("an optional text of another type is empty, not null", () => {
     expect(read(optionalText, 5)).toBe("");
   });
 
@@ -93,7 +93,7 @@ describe("a struct", () => {
     expect(JSON.stringify(shape.zero)).toBe('{"page":0,"plugin_id":""}');
   });
 
-  test("finds its members in any case; the exact name goes first", () => {
+  test("finds its members in any case; the exact name wins", () => {
     expect(read(shape, { Page: 3, PLUGIN_ID: "x", plugin_id: "y" })).toEqual({ page: 3, plugin_id: "y" });
   });
 
@@ -102,7 +102,7 @@ describe("a struct", () => {
     expect(read(shape, { extra: "a" })).toHaveProperty("extra", "a");
   });
 
-  test("takes no member from what objects inherit", () => {
+  test("ignores inherited members", () => {
     const inherited = struct({ constructor: field(anything), toString: field(text) });
     expect(read(inherited, {})).toEqual({ constructor: null, toString: "" });
   });
@@ -143,13 +143,13 @@ describe("rules", () => {
     ]);
   });
 
-  test("take an empty list or object for one that is there", () => {
+  test("accept an empty list or object as given", () => {
     const there = struct({ tags: needed(list(text)), bag: needed(map) });
     expect(brokenBy(there, { tags: [], bag: {} })).toEqual([]);
     expect(brokenBy(there, {})).toEqual(["Tags required", "Bag required"]);
   });
 
-  test("do not count for what may be left out, and is", () => {
+  test("do not apply to an optional member that is left out", () => {
     const shape = struct({ mode: omitted(text, oneOf(["a"])) });
     expect([brokenBy(shape, {}), brokenBy(shape, { mode: "b" })]).toEqual([[], ["Mode oneof"]]);
   });

@@ -1,35 +1,35 @@
 /**
- * Shapes of JSON on the wire: they read what the daemon's structs would hold of a request, a plugin's chunk or an answer,
- * so that Berth accepts and refuses what the daemon does. The YAML files of packages are read not by these but by
- * readers (`Reader` of the declarations), which use the same words and name the file and line of a mistake.
+ * Shapes of JSON on the wire. They read what the daemon's structs would hold of a request, a plugin's chunk or an
+ * answer, so that Berth accepts and refuses what the daemon does. The YAML files of packages have readers of their own
+ * (`Reader` of the declarations), which use the same words and name the file and line of a mistake.
  */
 
 /**
  * Reads any value: what is absent, null or of another type becomes the type's zero, unknown members are dropped, names
- * match in any case. The rules come afterwards and name the fields that break them, as the daemon's validator does.
+ * match in any case. The rules are checked afterwards and name the broken fields, as the daemon's validator does.
  */
 import { isMap, type JsonMap } from "../../../domain/json.ts";
 
 export interface Shape<T> {
   readonly zero: T;
-  /** `at` is told where the value is of another type; what comes back then is the zero. */
+  /** Reports a value of another type to `at`, and then returns the zero. */
   read(value: unknown, at: Reading): T;
-  /** Rules of what is inside; those of the value itself belong to the field that holds it. */
+  /** Checks the rules of inner values; those of the value itself belong to the field that holds it. */
   check?(value: T, path: string, broken: string[]): void;
 }
 
 export interface ReadingOptions {
-  /** A form's values are texts: numbers and flags are read out of them. */
+  /** A form's values are texts: numbers and flags are parsed from them. */
   readonly isForm?: boolean;
-  /** Told of each value of another type. What it throws ends the reading. */
+  /** Called for each value of another type. What it throws ends the reading. */
   readonly onMismatch?: (path: string, expected: string, value: unknown) => void;
 }
 
-/** One reading of one value: how it is read, and where in it the reader is. */
+/** The state of one reading: its mode, and the path of the value that is being read. */
 export class Reading {
   readonly isForm: boolean;
   readonly #onMismatch: ReadingOptions["onMismatch"];
-  // a stack, so that a value without mistakes costs no text and no object for each of its members
+  // a stack, so that a value without mistakes costs no string and no object per member
   readonly #keys: (string | number)[] = [];
 
   constructor({ isForm = false, onMismatch }: ReadingOptions = {}) {
@@ -57,7 +57,7 @@ export class Reading {
 
 export type TypeOf<S> = S extends Shape<infer T> ? T : never;
 
-/** A rule on one value, under the name that the validator knows it by. */
+/** A rule on one value, with the name that the validator has for it. */
 export interface Rule {
   readonly tag: string;
   readonly holds: (value: unknown) => boolean;
@@ -110,7 +110,7 @@ export const flag: Shape<boolean> = {
   },
 };
 
-/** An object of anything, or null. */
+/** Any object, or null. */
 export const map: Shape<JsonMap | null> = {
   zero: null,
   read(value, at) {
@@ -126,7 +126,7 @@ export const anything: Shape<unknown> = {
   read: (value) => value ?? null,
 };
 
-/** A list, or null. The rules of its items count where `dives` says so. */
+/** A list, or null. The rules of its items are checked where `dives` is true. */
 export function list<T>(
   item: Shape<T>,
   { dives = true, rules = [] }: { readonly dives?: boolean; readonly rules?: readonly Rule[] } = {},
@@ -161,9 +161,9 @@ export function list<T>(
 
 export interface Field<T> {
   readonly shape: Shape<T>;
-  /** The first that is broken is the one that is named. */
+  /** Checked in order; only the first broken rule is reported. */
   readonly rules: readonly Rule[];
-  /** The struct's name of it, where it is not the usual one of its JSON name. */
+  /** The struct's name for it, where it does not follow from the JSON name. */
   readonly name?: string;
   /** Left out where it is the zero, where it is null, or only where it is not given. */
   readonly isOmitted?: "zero" | "null" | "absent";
@@ -176,7 +176,7 @@ export function field<T>(shape: Shape<T>, ...rules: readonly Rule[]): Field<T> {
   return { shape, rules };
 }
 
-/** Whose zero is refused. */
+/** Refuses the zero. */
 export function needed<T>(shape: Shape<T>, ...rules: readonly Rule[]): Field<T> {
   return { shape, rules: [required, ...rules] };
 }
@@ -185,7 +185,7 @@ export function named<T>(name: string, { shape, rules }: Field<T>): Field<T> {
   return { shape, rules, name };
 }
 
-/** Left out where it is the zero; its rules count otherwise. */
+/** Left out where it is the zero; else its rules apply. */
 export function omitted<T>(shape: Shape<T>, ...rules: readonly Rule[]): Field<T> {
   const counting = rules.map(({ tag, holds }) => ({
     tag,
@@ -204,7 +204,7 @@ export function unlessNull<T>(shape: Shape<T>): Field<T> {
   return { shape, rules: [], isOmitted: "null" };
 }
 
-/** Every field is there, in the order of the declaration. */
+/** Every field is present, in the order of the declaration. */
 export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
   const known = Object.entries(fields).map(([key, one]) => ({
     ...one,
@@ -242,7 +242,7 @@ export function struct<F extends Fields>(fields: F): Shape<Struct<F>> {
   };
 }
 
-/** A struct, or null; its rules count where it is there. */
+/** A struct, or null; its rules apply where it is not null. */
 export function pointer<T>(to: Shape<T>): Shape<T | null> {
   return {
     zero: null,
@@ -266,7 +266,7 @@ export function oneOf(accepted: readonly string[]): Rule {
   return { tag: "oneof", holds: (value) => accepted.includes(String(value)) };
 }
 
-/** An empty list or object is there, and so is no zero. */
+/** An empty list or object is not a zero. */
 function isZero(value: unknown): boolean {
   return value === undefined || value === null || value === "" || value === 0 || value === false;
 }
@@ -306,7 +306,7 @@ function inAnyCase(given: JsonMap, lower: string): unknown {
   return undefined;
 }
 
-/** `plugin_id` → `PluginID`: how the daemon's structs are named; initials that it writes otherwise are given by name. */
+/** `plugin_id` → `PluginID`: the daemon's struct names; exceptions are given by `named`. */
 function goName(key: string): string {
   return key
     .split("_")

@@ -15,7 +15,7 @@ export function addGetBundle(
       path: "/v1/bundles/{identifier}",
       pattern: "/v1/bundles/:identifier{.+}",
       tag: "bundles",
-      summary: "One bundle: what it lists, in its order.",
+      summary: "Returns a bundle with its dependencies, in their order.",
       access: { opens: "any", scope: "read" },
       params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
       answers: { 200: { description: "The bundle", content: { "application/json": BundleDetailSchema } } },
@@ -23,7 +23,7 @@ export function addGetBundle(
     },
     async ({ params: { identifier }, principal: { tenantId } }) => {
       const stored = await store.bundles.find(identifier);
-      // a bundle of somebody else's is not told apart from one that is not there
+      // a bundle of another tenant looks like one that does not exist
       const isVisible =
         stored !== undefined &&
         (tenantId === undefined || (await store.bundles.isVisibleTo(identifier, tenantId)));
@@ -59,10 +59,10 @@ export function addRemoveBundle(routes: Routes, { store }: { store: Pick<Store, 
       path: "/v1/bundles/{identifier}",
       pattern: "/v1/bundles/:identifier{.+}",
       tag: "bundles",
-      summary: "Forgets a bundle, whoever uploaded it. What was installed from it stays.",
+      summary: "Removes a bundle, whoever uploaded it. Its installed plugins stay.",
       access: { opens: "operator", scope: "packages:write" },
       params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
-      answers: { 204: { description: "It is gone" } },
+      answers: { 204: { description: "Removed" } },
       faults: ["bundle_not_found", "conflict"],
     },
     async ({ params: { identifier }, by }) => {

@@ -14,7 +14,7 @@ const DependencySchema = z
         repo_address: z.string(),
         repo: z.string(),
         release: z.string(),
-        packages: z.string().meta({ description: "A file of the release; may hold `*`" }),
+        packages: z.string().meta({ description: "A file of the release; may contain `*`" }),
       }),
     }),
     z.object({
@@ -66,7 +66,7 @@ export function bundleJson(stored: StoredBundle): z.input<typeof BundleSchema> {
   };
 }
 
-/** With the dependencies in their order, and the declarations of those that came along. */
+/** With the dependencies in their order, and the declarations of those that were in the archive. */
 export async function bundleDetailJson(
   stored: StoredBundle,
   { packages }: Pick<Store, "packages">,

@@ -17,14 +17,13 @@ export function addUploadBundle(
       method: "post",
       path: "/v1/bundles",
       tag: "bundles",
-      summary:
-        "Takes a bundle: the archive is the body. The packages in it are kept as packages, all or none.",
+      summary: "Uploads a bundle: the archive is the body. Stores the packages in it, all or none.",
       access: { opens: "any", scope: "packages:write" },
       query: Query,
       rawBody: "application/octet-stream",
       answers: {
-        200: { description: "Was there already", content: { "application/json": BundleDetailSchema } },
-        201: { description: "Kept", content: { "application/json": BundleDetailSchema } },
+        200: { description: "Already stored", content: { "application/json": BundleDetailSchema } },
+        201: { description: "Stored", content: { "application/json": BundleDetailSchema } },
       },
       faults: [
         "invalid_input",
@@ -58,5 +57,5 @@ export function addUploadBundle(
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {
-  // an upload without a body is an archive of no bytes, and refused as such
+  // an upload without a body is an empty archive, and refused as such
 }

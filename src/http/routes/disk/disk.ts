@@ -11,7 +11,7 @@ export function addDiskReport(routes: Routes, { disk }: { disk: Pick<DiskCare, "
       method: "get",
       path: "/v1/disk",
       tag: "disk",
-      summary: "What Berth keeps on disk: how much of what, its budget, what may go, and who needs the rest.",
+      summary: "Reports disk use: size and budget of each kind, what can be removed, and who needs the rest.",
       access: { opens: "operator", scope: "read" },
       answers: { 200: { description: "The report", content: { "application/json": DiskReportSchema } } },
       faults: ["answer_timeout"],
@@ -29,7 +29,7 @@ const Query = z.strictObject({
   dryRun: z
     .enum(["true", "false"])
     .optional()
-    .meta({ description: "`true`: takes nothing, and says what it would take" }),
+    .meta({ description: "`true`: removes nothing, and reports what it would remove" }),
 });
 
 const content = { "application/json": DiskCollectionSchema };
@@ -40,12 +40,12 @@ export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, 
       method: "post",
       path: "/v1/disk/gc",
       tag: "disk",
-      summary: "Takes away what nothing needs.",
+      summary: "Removes unreferenced data.",
       access: { opens: "operator", scope: "packages:write" },
       query: Query,
       answers: {
-        200: { description: "What it took", content },
-        202: { description: "It goes on: `Location` tells where to ask", content },
+        200: { description: "What was removed", content },
+        202: { description: "Still running; poll `Location`", content },
       },
       faults: ["invalid_input"],
     },
@@ -57,10 +57,10 @@ export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, 
       method: "get",
       path: "/v1/disk/gc/{id}",
       tag: "disk",
-      summary: "A collection that was asked for.",
+      summary: "Returns a collection that was started earlier.",
       access: { opens: "operator", scope: "read" },
       params: z.object({ id: z.uuid() }),
-      answers: { 200: { description: "What it took, or that it goes on", content } },
+      answers: { 200: { description: "What was removed, or that it is still running", content } },
       faults: ["invalid_input", "not_found"],
     },
     async ({ params: { id } }) => {
@@ -80,7 +80,7 @@ function answer(run: DiskRun, unfinished = 202): Response {
 }
 
 function notFound(id: string): Fault {
-  return new Fault("not_found", `There is no collection ${id}; the last ones are kept.`, {
+  return new Fault("not_found", `There is no collection ${id}; only the latest ones are stored.`, {
     details: { field: "id", value: id, accepted: "the id of an earlier answer" },
   });
 }

@@ -17,17 +17,19 @@ export const DiskReportSchema = z
       z.object({
         kind: z.enum(DISK_KINDS),
         bytes: Bytes,
-        budget_bytes: Bytes.nullable().meta({ description: "`null`: only what is of no use goes" }),
+        budget_bytes: Bytes.nullable().meta({
+          description: "`null`: no budget, only unreferenced data is removed",
+        }),
         reclaimable_bytes: Bytes,
         reclaimable_count: Bytes,
         reclaimable: z
           .array(ReclaimableSchema.omit({ kind: true }))
-          .meta({ description: "What nothing needs, the largest 200" }),
+          .meta({ description: "Unreferenced data, the 200 largest" }),
         held_bytes: Bytes,
         held_count: Bytes,
         held: z
           .array(z.object({ what: z.string(), bytes: Bytes, by: z.array(z.string()) }))
-          .meta({ description: "What stays and who needs it, the largest 200" }),
+          .meta({ description: "Data in use and its users, the 200 largest" }),
       }),
     ),
   })
@@ -37,11 +39,11 @@ export const DiskCollectionSchema = z
   .object({
     id: z.string(),
     created_at: z.string().meta({ format: "date-time" }),
-    finished_at: z.string().nullable().meta({ description: "`null`: it goes on; ask for it again" }),
+    finished_at: z.string().nullable().meta({ description: "`null`: still running; poll again" }),
     dry_run: z.boolean(),
-    bytes: Bytes.nullable().meta({ description: "That it took, or as a dry run would take" }),
+    bytes: Bytes.nullable().meta({ description: "Bytes removed, or to be removed as a dry run" }),
     taken: z.array(ReclaimableSchema),
-    left: z.array(ReclaimableSchema).meta({ description: "That it tried to take, and why they stayed" }),
+    left: z.array(ReclaimableSchema).meta({ description: "Could not be removed, and why" }),
   })
   .openapi("DiskCollection");
 

@@ -13,7 +13,7 @@ const CheckSchema = z
 
 const ReportSchema = z
   .object({
-    checked_at: z.iso.datetime().nullable().meta({ description: "`null`: nothing was checked yet" }),
+    checked_at: z.iso.datetime().nullable().meta({ description: "`null`: not checked yet" }),
     hold: z.boolean().nullable().meta({ description: "False where a check failed" }),
     engine: z
       .object({ name: z.string(), version: z.string(), arch: z.string(), cgroup_version: z.enum(["1", "2"]) })
@@ -22,7 +22,7 @@ const ReportSchema = z
   })
   .openapi("DoctorReport");
 
-/** What the last start that had something to check found of the limits on its Engine. */
+/** The latest report on limits; made by the last start that had something new to check. */
 export type ReadDoctorReport = () => Promise<DoctorReport | undefined>;
 
 export function addDoctorReport(
@@ -34,7 +34,7 @@ export function addDoctorReport(
       method: "get",
       path: "/v1/doctor",
       tag: "doctor",
-      summary: "Which limits of plugins hold on this engine, as the probe found them.",
+      summary: "Reports which limits of plugins hold on this engine, as the probe found them.",
       access: { opens: "operator", scope: "read" },
       answers: {
         200: { description: "The last report", content: { "application/json": ReportSchema } },

@@ -14,10 +14,11 @@ import {
 const Patch = z.strictObject({
   name: EndpointName.optional(),
   settings: EndpointSettings.optional().meta({
-    description: "All of them, in place of those before; a secret that comes back as it was shown stays",
+    description:
+      "All settings, replacing the earlier ones; a secret sent back in its masked form is unchanged",
   }),
   user_id: EndpointUser.default("").meta({
-    description: "Who asks, for the platform that keeps the secrets",
+    description: "The user who asks, for the platform that holds the secrets",
   }),
 });
 
@@ -35,7 +36,7 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
     {
       ...spec,
       method: "patch",
-      summary: "Changes name or settings of an endpoint.",
+      summary: "Changes the name or the settings of an endpoint.",
       body: Patch,
       answers: { 200: { description: "The endpoint", content: { "application/json": EndpointSchema } } },
       faults: [
@@ -54,13 +55,13 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
       return Response.json(endpointJson(await endpoints.update(change, signal), settings));
     },
   );
-  // none of these shows the endpoint: its secrets are the platform's to open, and they hold without it
+  // these do not return the endpoint: that would need the platform to decrypt its secrets
   routes.add(
     {
       ...spec,
       method: "delete",
-      summary: "Removes an endpoint: its URL is nobody's from now on, and never comes again.",
-      answers: { 204: { description: "It is gone" } },
+      summary: "Removes an endpoint. Its URL answers 404 from now on and is never used again.",
+      answers: { 204: { description: "Removed" } },
       faults: ["endpoint_not_found", "conflict"],
     },
     async ({ params: { tenant: tenantId, id }, by }) => {
@@ -78,9 +79,9 @@ function addSwitch(routes: Routes, endpoints: Endpoints, to: "enable" | "disable
       ...{ ...spec, method: "post", path: `${PATH}/${to}` },
       summary:
         to === "enable"
-          ? "The endpoint answers again. Repeated, it does nothing."
-          : "The endpoint answers 404 from now on; all else of it stays. Repeated, it does nothing.",
-      answers: { 204: { description: "It is so" } },
+          ? "Enables an endpoint. Repeating it changes nothing."
+          : "Disables an endpoint: its URL answers 404, everything else stays. Repeating it changes nothing.",
+      answers: { 204: { description: "Done" } },
       faults: ["endpoint_not_found", "conflict"],
     },
     async ({ params: { tenant: tenantId, id }, by }) => {

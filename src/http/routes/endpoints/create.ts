@@ -29,7 +29,7 @@ export function addCreateEndpoint(
       path: "/v1/tenants/{tenant}/endpoints",
       tag: "endpoints",
       summary:
-        "Sets up an endpoint of an installed plugin, enabled. Its secrets are sealed before it is stored.",
+        "Creates an enabled endpoint of an installed plugin. Its secrets are encrypted before they are stored.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Body,

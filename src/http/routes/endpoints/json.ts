@@ -1,4 +1,4 @@
-/** An Endpoint as it is shown. */
+/** The JSON form of an endpoint. */
 import { z } from "@hono/zod-openapi";
 import { EndpointId } from "../../../domain/endpoint.ts";
 import { TenantId } from "../../../domain/ids.ts";
@@ -11,11 +11,11 @@ export const EndpointParams = z.object({ tenant: TenantId, id: EndpointId });
 export const EndpointName = z.string().min(1).max(127);
 export const EndpointSettings = z
   .record(z.string(), z.unknown())
-  .meta({ description: "By the names of the plugin's `settings_schema`" });
+  .meta({ description: "Keyed by the names in the plugin's `settings_schema`" });
 export const EndpointUser = z
   .string()
   .max(64)
-  .meta({ description: "For whom, as the platform knows its users" });
+  .meta({ description: "The platform's user for whom it is created" });
 
 const Time = z.string().meta({ format: "date-time" });
 
@@ -29,15 +29,16 @@ export const EndpointSchema = z
     enabled: z.boolean(),
     hook_id: z.string(),
     url: z.string().meta({
-      description: "Who knows it may call it. A URL where `BERTH_PUBLIC_URL` is set, else a path",
+      description: "Anybody who knows it can call it. A URL where `BERTH_PUBLIC_URL` is set, else a path",
     }),
     settings: z.record(z.string(), z.unknown()).meta({
-      description:
-        "Secrets show their first and last two characters at most; those that cannot be read are left out",
+      description: "Secrets show at most their first and last two characters; unreadable ones are left out",
     }),
-    settings_schema: z.array(z.unknown()).meta({ description: "The plugin's declaration of them" }),
+    settings_schema: z.array(z.unknown()).meta({ description: "The plugin's declaration of its settings" }),
     endpoints: z.array(z.unknown()).meta({ description: "Paths and methods, as the plugin declares them" }),
-    cause: FaultBodySchema.shape.error.nullable().meta({ description: "Why secrets are left out" }),
+    cause: FaultBodySchema.shape.error
+      .nullable()
+      .meta({ description: "Why secrets are left out; null where none is" }),
     created_at: Time,
     updated_at: Time,
   })

@@ -43,7 +43,7 @@ export function addReadEndpoints(
       method: "get",
       path: "/v1/tenants/{tenant}/endpoints/{id}",
       tag: "endpoints",
-      summary: "One endpoint: its URL, its settings with masked secrets, what its plugin declares.",
+      summary: "Returns an endpoint: its URL, its settings with masked secrets, what its plugin declares.",
       access: { opens: "tenant", scope: "read" },
       params: EndpointParams,
       answers: { 200: { description: "The endpoint", content: { "application/json": EndpointSchema } } },

@@ -19,14 +19,16 @@ const AuditEventSchema = z
     id: z.string(),
     at: z.string().meta({ format: "date-time" }),
     kind: z.string(),
-    key_id: z.string().meta({ description: "`admin`; `berth` for what Berth did by itself" }),
+    key_id: z.string().meta({
+      description: "Id of the key; `admin` for the admin key, `berth` for what Berth did on its own",
+    }),
     key_name: z.string(),
     request_id: z.string(),
     tenant_id: z.string().nullable(),
     installation_id: z.string().nullable(),
     task_id: z.string().nullable(),
     subject: z.string(),
-    result: z.string().meta({ description: "`done`; of a task `accepted`, then how it ended" }),
+    result: z.string().meta({ description: "`done`; for a task `accepted`, then its end" }),
   })
   .openapi("AuditEvent");
 const answers = { 200: { description: "A page", content: { "application/json": listOf(AuditEventSchema) } } };
@@ -37,7 +39,7 @@ export function addListEvents(routes: Routes, { store }: { store: Pick<Store, "e
       method: "get",
       path: "/v1/events",
       tag: "events",
-      summary: "Who did what, when, to which tenant and installation; newest first.",
+      summary: "Lists audit events of all tenants, newest first: who did what, when, to which installation.",
       access: { opens: "operator", scope: "read" },
       query: OperatorQuery,
       answers,
@@ -60,14 +62,14 @@ export function addListTenantEvents(
       method: "get",
       path: "/v1/tenants/{tenant}/events",
       tag: "events",
-      summary: "Who did what in one tenant, newest first.",
+      summary: "Lists a tenant's audit events, newest first.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       query: Query,
       answers,
     },
     async ({ params: { tenant: tenantId }, query, principal }) => {
-      // one that was removed and came back sees nothing of the one before it
+      // a tenant that was removed and created again does not see the events of the earlier one
       const tenant = principal.tenantId === undefined ? undefined : await store.tenants.find(tenantId);
       const since = tenant === undefined ? {} : { since: tenant.createdAt };
       return pageResponse(

@@ -10,17 +10,17 @@ export function addHealth(routes: Routes): void {
     method: "get",
     path: "/health",
     tag: "health",
-    summary: "The process answers.",
+    summary: "Answers while the process is alive.",
     access: "public",
     answers: {
-      200: { description: "It does", content: { "application/json": z.object({ status: z.literal("ok") }) } },
+      200: { description: "Alive", content: { "application/json": z.object({ status: z.literal("ok") }) } },
     },
   });
-  // not logged: it is asked every few seconds for ever
+  // not logged: it is requested every few seconds
   routes.on("get", "/health", () => Response.json({ status: "ok" }));
 }
 
-/** Where the metrics are: scrapers are told one or the other. Not logged: they are asked every few seconds for ever. */
+/** Under both paths, because scrapers are configured with either. Not logged: they are requested every few seconds. */
 export function addMetrics(
   metrics: Pick<Metrics, "text" | "contentType"> | undefined,
   add: (path: "/metrics" | "/metrics/", handler: () => Promise<Response>) => void,
@@ -32,10 +32,10 @@ export function addMetrics(
   add("/metrics/", handler);
 }
 
-/** A part of the house that a ready process needs; rejects while it cannot be reached. */
+/** A part that a ready process needs: resolves while it can be reached, else rejects. */
 export type HealthParts = Readonly<Record<string, (signal: AbortSignal) => Promise<void>>>;
 
-/** Live processes, this one included, as it saw them last; one that does everything counts as both. */
+/** Live processes, this one included, as last seen; `berth serve` counts as both. */
 export interface ProcessCounts {
   readonly apis: number;
   readonly workers: number;
@@ -66,8 +66,7 @@ export function addReady(
     method: "get",
     path: "/health/ready",
     tag: "health",
-    summary:
-      "All parts that this process needs answer; each is named. How many processes live is told beside it.",
+    summary: "Checks every part that this process needs, and reports the number of live processes.",
     access: "public",
     answers: { 200: { description: "Ready", content }, 503: { description: "Not ready", content } },
   });

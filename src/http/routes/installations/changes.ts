@@ -11,7 +11,7 @@ import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
 import { acceptedResponse, getInstallation, InstallationParams, idempotencyClaim } from "./parts.ts";
 
-/** Every change of what is installed. */
+/** Every route that changes an installation. */
 export function addChanges(routes: Routes, deps: ChangeRouteDeps): void {
   addUpdateInstallation(routes, deps);
   addUpgradeInstallation(routes, deps);
@@ -25,7 +25,7 @@ const ForceQuery = z.strictObject({
   force: z
     .enum(["true", "false"])
     .default("false")
-    .meta({ description: "Also where others need the version that it has" }),
+    .meta({ description: "Even where other installations need its current version" }),
 });
 
 export interface ChangeRouteDeps {
@@ -35,11 +35,11 @@ export interface ChangeRouteDeps {
 }
 
 export interface ChangeRoute<B extends z.ZodType> {
-  /** Below the Installation: `/restart`; empty for a PATCH of it. */
+  /** Below the installation: `/restart`; empty for a PATCH of it. */
   readonly path: string;
   readonly summary: string;
   readonly body?: B;
-  /** It may be kept from it by others that need the version that is there. */
+  /** It is refused where other installations need the current version, unless it is forced. */
   readonly isForceable?: boolean;
   readonly faults?: readonly FaultCode[];
   readonly accept: (
@@ -49,7 +49,7 @@ export interface ChangeRoute<B extends z.ZodType> {
   ) => Promise<Accepted>;
 }
 
-/** What all changes of an Installation have in common at the door. */
+/** What the routes of all changes to an installation share. */
 function addChange<B extends z.ZodType>(
   routes: Routes,
   { store, changes, invoker }: ChangeRouteDeps,
@@ -81,7 +81,7 @@ function addChange<B extends z.ZodType>(
         ...(idempotency !== undefined && { idempotency }),
       };
       const accepted = await accept(changes, request, given as z.output<B>);
-      // the poll would see it too, later
+      // polling would see it too, but later
       await invoker.refresh();
       return acceptedResponse(accepted);
     },
@@ -101,11 +101,11 @@ const Limits = z.object({
   replicas_max: Limit,
 });
 
-// What is wrong in it is said with the operator's ceiling beside it, which no schema knows.
+// The handler checks it: errors name the operator's ceiling, which a schema does not know.
 const LimitsBody = z.strictObject({
   limits: z.unknown().meta({
     ...z.toJSONSchema(Limits, { io: "input" }),
-    description: "Up to the operator's ceiling; what is not named stays, null takes a choice back",
+    description: "Up to the operator's ceiling. A limit that is left out stays; null undoes a choice",
   }),
 });
 
@@ -113,7 +113,7 @@ function addUpdateInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "",
     summary:
-      "Changes its limits, in the container that runs or with a new one; `task.applied` says which. What cannot be had changes nothing.",
+      "Changes the limits, in the running container or with a new one; `task.applied` says which. If it fails, nothing changes.",
     body: LimitsBody,
     faults: ["invalid_json", "unsupported_media_type"],
     accept: (changes, request, { limits }) => changes.limits({ ...request, limits }),
@@ -129,14 +129,14 @@ const UpgradeBody = z.strictObject({
   verifySignature: z
     .boolean()
     .optional()
-    .meta({ description: "Makes the signature policy `require` for this upgrade" }),
+    .meta({ description: "Sets the signature policy to `require` for this upgrade" }),
 });
 
 function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/upgrade",
     summary:
-      "Moves it to another package of its plugin. What is installed serves until the new one has passed its start probe.",
+      "Switches to another package of the same plugin. The current one serves until the new one has passed its start probe.",
     body: UpgradeBody,
     isForceable: true,
     faults: ["dependency_in_use", "package_not_found", "invalid_json", "unsupported_media_type"],
@@ -148,7 +148,7 @@ function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 function addRollbackInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/rollback",
-    summary: "Back to the version before, from its own image; again, and it returns.",
+    summary: "Switches to the previous version, from its own image; repeat to switch back.",
     isForceable: true,
     faults: ["dependency_in_use"],
     accept: (changes, request) => changes.rollback(request),
@@ -158,7 +158,7 @@ function addRollbackInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 function addRestartInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/restart",
-    summary: "A new container in place of the old one, which ends with its last call. Ends `crash_loop`.",
+    summary: "Replaces the running containers, which drain first. Ends `crash_loop`.",
     faults: ["plugin_disabled", "forbidden"],
     accept: (changes, request) => changes.restart(request),
   });
@@ -167,7 +167,7 @@ function addRestartInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 function addEnableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/enable",
-    summary: "Starts a disabled one again. Where that fails it stays disabled, and shows why.",
+    summary: "Enables a disabled installation. If its start fails, it stays disabled and shows the cause.",
     accept: (changes, request) => changes.enable(request),
   });
 }
@@ -175,7 +175,7 @@ function addEnableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 function addDisableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
     path: "/disable",
-    summary: "Calls are refused from now on; containers stop with their last call. Everything else stays.",
+    summary: "Disables an installation: calls are refused, containers drain and stop. Everything else stays.",
     accept: (changes, request) => changes.disable(request),
   });
 }

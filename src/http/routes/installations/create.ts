@@ -13,21 +13,21 @@ const Body = z.strictObject({
     .max(300)
     .optional()
     .meta({ description: "`author/name:version@checksum` of an uploaded package" }),
-  source: Source.optional().meta({ description: "Where to fetch the package from; instead of `identifier`" }),
+  source: Source.optional().meta({ description: "Where to fetch the package from, instead of `identifier`" }),
   bundle: z
     .string()
     .min(1)
     .max(300)
     .optional()
-    .meta({ description: "Identifier of an uploaded bundle; all that it lists is installed, or nothing" }),
+    .meta({ description: "Identifier of an uploaded bundle; everything it lists is installed, or nothing" }),
   verifySignature: z
     .boolean()
     .optional()
-    .meta({ description: "Makes the signature policy `require` for this install" }),
+    .meta({ description: "Sets the signature policy to `require` for this install" }),
 });
 type Body = z.output<typeof Body>;
 
-/** What may be installed; one of them is given. */
+/** The members that say what to install; exactly one must be given. */
 const WHAT = ["identifier", "source", "bundle"] as const satisfies readonly (keyof Body)[];
 
 export function addCreateInstallation(
@@ -39,7 +39,8 @@ export function addCreateInstallation(
       method: "post",
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",
-      summary: "Accepts an install. The same again returns what is there; `Idempotency-Key` holds for 24 h.",
+      summary:
+        "Accepts an install. Repeating it returns the existing one; `Idempotency-Key` is valid for 24 h.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Body,
@@ -78,7 +79,7 @@ async function accept(requests: InstallationRequests, body: Body, asked: Asked) 
   return await requests.install({ ...asked, identifier: identifier ?? "" });
 }
 
-/** A key that an earlier release took holds on: of an identifier alone it hashed no more than that. */
+/** Earlier releases hashed a body with only an identifier as that identifier; their keys must stay valid. */
 function hashed(body: Body): string {
   const { identifier, ...rest } = body;
   return identifier !== undefined && Object.keys(rest).length === 0 ? identifier : JSON.stringify(body);

@@ -8,18 +8,18 @@ import { getInstallation, InstallationParams } from "./parts.ts";
 
 const Destinations = z.array(z.string());
 const Choice = z.strictObject({
-  mode: z.enum([...EGRESS_MODES, "default"]).meta({ description: "`default`: the operator's" }),
+  mode: z.enum([...EGRESS_MODES, "default"]).meta({ description: "`default`: the operator's setting" }),
   allow: Destinations.default([]).meta({ description: "With `list`: `host:port`, addresses and networks" }),
 });
 const Shown = Choice.extend({
   effective: z
     .strictObject({ mode: z.enum(EGRESS_MODES), allow: Destinations })
-    .meta({ description: "Under the operator's settings" }),
+    .meta({ description: "What applies, within the operator's settings" }),
 });
-const answers = { 200: { description: "The network", content: { "application/json": Shown } } };
+const answers = { 200: { description: "The egress policy", content: { "application/json": Shown } } };
 const path = "/v1/tenants/{tenant}/installations/{id}/egress";
 
-/** What an Installation's plugin may reach. The Containers follow within a few seconds, without a task. */
+/** What an installation's plugin may reach. The containers follow within a few seconds, without a task. */
 export function addInstallationEgress(
   routes: Routes,
   {
@@ -34,7 +34,7 @@ export function addInstallationEgress(
   };
   routes.add(
     {
-      ...{ method: "get", path, tag: "installations", summary: "What the plugin may reach." },
+      ...{ method: "get", path, tag: "installations", summary: "Returns what the plugin may reach." },
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       answers,
@@ -44,7 +44,7 @@ export function addInstallationEgress(
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "installations", summary: "Chooses what the plugin may reach." },
+      ...{ method: "put", path, tag: "installations", summary: "Sets what the plugin may reach." },
       access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
       body: Choice,
@@ -57,7 +57,7 @@ export function addInstallationEgress(
       if (pool !== undefined && pool.tenantId === undefined)
         throw new Fault(
           "conflict",
-          "The plugin runs in a shared pool, whose network is the operator's setting.",
+          "The plugin runs in a shared pool; only the operator's settings define its network.",
         );
       const policy = mode === "default" ? undefined : { mode, allow };
       if (policy !== undefined) assertWithin(policy, egressCeiling);

@@ -1,4 +1,4 @@
-/** An Installation as it is shown: our own words for it, and beside them the platform's. */
+/** The JSON form of an installation, with Berth's names and the platform's. */
 import { z } from "@hono/zod-openapi";
 import type { Installation } from "../../../domain/installation.ts";
 import { CATEGORIES } from "../../../domain/package.ts";
@@ -7,13 +7,13 @@ import type { Installed } from "../../../store/contracts/installed.ts";
 import { InstallationSchema, installationJson, TaskSchema } from "../../schemas.ts";
 
 export interface EntitySettings {
-  /** Where callers reach Berth, without a slash at its end; undefined: nobody has said so. */
+  /** Berth's public URL without a trailing slash; undefined where it is not set. */
   readonly publicUrl: string | undefined;
-  /** Declarations on one page at most, but one. */
+  /** Bytes of declarations on one page at most; one declaration is always included. */
   readonly declarationBytesMax: number;
 }
 
-/** What says which Package an Installation has and how it does, wherever it is named. */
+/** Members that identify an installation's package and its state, wherever an installation is named. */
 export const OWNER_FIELDS = {
   plugin_id: z.string(),
   plugin_unique_identifier: z.string().meta({ description: "`author/name:version@checksum`" }),
@@ -21,21 +21,23 @@ export const OWNER_FIELDS = {
   state: InstallationSchema.shape.state,
   status: z.enum(PLUGIN_STATUSES).meta({
     description:
-      "The state in the platform's words: `installed` is ready and stopped until the next call, `running` is ready",
+      "The state in the platform's words: `running` is ready, `installed` is ready but stopped until the next call",
   }),
 };
 
 const EntitySchema = InstallationSchema.extend({
   ...OWNER_FIELDS,
   category: z.enum(CATEGORIES),
-  meta: z.record(z.string(), z.unknown()).meta({ description: "From where in the source" }),
+  meta: z
+    .record(z.string(), z.unknown())
+    .meta({ description: "Where in the source: identifier, repository and release, or URL" }),
   declaration: z
     .record(z.string(), z.unknown())
     .nullable()
-    .meta({ description: "Null where it was not asked for" }),
+    .meta({ description: "Null where it was not requested" }),
   endpoint: z.string().meta({
     description:
-      "Where it is invoked: `/{type}/{action}` follows. A URL where `BERTH_PUBLIC_URL` is set, else a path",
+      "Where to invoke it, followed by `/{type}/{action}`. A URL where `BERTH_PUBLIC_URL` is set, else a path",
   }),
 });
 
@@ -44,7 +46,7 @@ export const InstallationDetailSchema = EntitySchema.extend({
   last_task: TaskSchema.nullable(),
   needs: z
     .array(z.object({ installation_id: z.string(), type: z.string(), value: z.string() }))
-    .meta({ description: "Installations that it needs, and how its package says so" }),
+    .meta({ description: "Installations that it needs, with the need as its package declares it" }),
   needed_by: z.array(
     z.object({
       ...{ installation_id: z.string(), plugin_id: z.string(), identifier: z.string() },

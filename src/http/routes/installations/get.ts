@@ -18,7 +18,8 @@ export function addGetInstallation(
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",
-      summary: "One installation: state, cause, declaration, limits asked and granted, warnings, last task.",
+      summary:
+        "Returns an installation: state, cause, declaration, limits asked and granted, warnings, last task.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       answers: {

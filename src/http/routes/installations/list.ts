@@ -42,7 +42,7 @@ export function addListInstallations(
       query: Query,
       answers: {
         200: {
-          description: "A page; shorter than asked for where the declarations would be too much",
+          description: "A page; shorter than requested where its declarations would be too large",
           content: { "application/json": listOf(InstallationListedSchema) },
         },
       },

@@ -31,7 +31,7 @@ export function addInstallationLogs(routes: Routes, deps: InstallationLogsDeps):
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}/logs",
       tag: "installations",
-      summary: "What the plugin printed, oldest first. `follow=true` goes on as events named `line`.",
+      summary: "Returns the plugin's output, oldest first. `follow=true` streams on, as events named `line`.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       query: Query,
@@ -57,9 +57,12 @@ async function readLogs(
   const { params, query, principal, requestId, signal, streamSignal } = input;
   const { poolKey } = await getInstallation(store, params);
   const pool = poolKey === undefined ? undefined : await store.pools.find(poolKey);
-  // other tenants' output stands in the same log
+  // the log of a shared pool has other tenants' output, too
   if (pool !== undefined && pool.tenantId === undefined && principal.tenantId !== undefined) {
-    throw new Fault("forbidden", "The plugin runs in a shared pool, whose log only the operator may read.");
+    throw new Fault(
+      "forbidden",
+      "The plugin runs in a shared pool; only an operator's key can read its log.",
+    );
   }
   const follow = query.follow === "true";
   const options = {

@@ -10,7 +10,7 @@ import { installationJson, taskJson } from "../../schemas.ts";
 
 export const InstallationParams = z.object({ tenant: TenantId, id: InstallationId });
 
-/** Throws `installation_not_found`, also for one of another tenant. */
+/** Throws `installation_not_found`, also for an installation of another tenant. */
 export async function getInstallation(
   store: Pick<Store, "installations">,
   { tenant, id }: z.output<typeof InstallationParams>,
@@ -26,7 +26,7 @@ export function installationNotFound(id: string): Fault {
   });
 }
 
-/** 202: the work is written down; where to watch it stands in `Location`. */
+/** 202: the task is stored; `Location` says where to follow it. */
 export function acceptedResponse(accepted: Accepted | TaskAccepted): Response {
   const { task, created } = accepted;
   const installation = "installation" in accepted ? installationJson(accepted.installation) : null;
@@ -36,7 +36,7 @@ export function acceptedResponse(accepted: Accepted | TaskAccepted): Response {
   );
 }
 
-/** What the `Idempotency-Key` of a request claims, of one holder. Throws `invalid_input` for a key against the rule. */
+/** The claim of a request's `Idempotency-Key` for one holder. Throws `invalid_input` for an invalid key. */
 export function idempotencyClaim(
   holder: string,
   key: string | undefined,

@@ -10,11 +10,10 @@ const Query = z.strictObject({
   force: z
     .enum(["true", "false"])
     .default("false")
-    .meta({ description: "Also where other installations need it" }),
-  purge: z
-    .enum(["true", "false"])
-    .default("false")
-    .meta({ description: "Also what the plugin stored, and its endpoints; a reinstall would find them" }),
+    .meta({ description: "Even where other installations need it" }),
+  purge: z.enum(["true", "false"]).default("false").meta({
+    description: "Also removes the plugin's stored data and its endpoints, which a reinstall would use again",
+  }),
 });
 
 export function addRemoveInstallation(
@@ -30,7 +29,7 @@ export function addRemoveInstallation(
       method: "delete",
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",
-      summary: "Accepts an uninstall; repeated, it returns the same task. Calls are refused from now on.",
+      summary: "Accepts an uninstall and refuses new calls. Repeating it returns the same task.",
       access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
       query: Query,
@@ -43,7 +42,7 @@ export function addRemoveInstallation(
         ...{ by, force: query.force === "true" },
         ...(query.purge === "true" && { input: { purge: true } }),
       });
-      // the poll would see it too, later
+      // polling would see it too, but later
       await deps.invoker.refresh();
       return acceptedResponse(accepted);
     },

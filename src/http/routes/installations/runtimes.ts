@@ -26,8 +26,8 @@ const RuntimeSchema = z
         action: z
           .object({ kind: z.enum(["start_now", "start_later", "give_up"]), delay_ms: z.number().nullable() })
           .nullable()
-          .meta({ description: "What Berth did about it; null where nothing was to be done" }),
-        logs: z.array(z.string()).meta({ description: "The last lines of its output, the oldest first" }),
+          .meta({ description: "What Berth did about it; null where nothing was necessary" }),
+        logs: z.array(z.string()).meta({ description: "The last lines of its output, oldest first" }),
       })
       .nullable(),
   })
@@ -42,8 +42,7 @@ export function addInstallationRuntimes(
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}/runtimes",
       tag: "installations",
-      summary:
-        "The containers that have run the plugin, the newest first: when each started, and how it ended.",
+      summary: "Lists the plugin's runtimes, newest first: when each started and how it ended.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       query: Query,
@@ -59,7 +58,7 @@ export function addInstallationRuntimes(
       const { tenantId, pluginId, createdAt: since } = await getInstallation(store, params);
       const runtimes = await store.runtimes.listOfPlugin({ tenantId, pluginId, since }, query.limit);
       const isOperator = principal.tenantId === undefined;
-      // what stands in the output of a shared one may be another tenant's
+      // the output of a shared runtime may be another tenant's
       const items = runtimes.map((runtime) =>
         runtimeJson(runtime, isOperator || runtime.tenantId !== undefined),
       );

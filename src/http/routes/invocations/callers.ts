@@ -1,4 +1,4 @@
-/** The caller's end of an Invocation, written to Node's own response: measurably cheaper than a web stream. */
+/** The caller's side of a call, written to Node's own response, which is measurably cheaper than a web stream. */
 import type { ServerResponse } from "node:http";
 import { Fault } from "../../../domain/fault.ts";
 import type { JsonText } from "../../../domain/frame.ts";
@@ -13,8 +13,8 @@ export interface CallerOptions {
 }
 
 /**
- * As server-sent events: `item` for each of the plugin's, then one `end` or `error`. What is refused before the plugin
- * was asked is an answer with its own status instead.
+ * As server-sent events: one `item` per item of the plugin, then one `end` or `error`. A call that is refused before it
+ * reaches the plugin gets an answer with its own status instead.
  */
 export class EventCaller implements InvocationSink {
   readonly #options: CallerOptions;
@@ -59,7 +59,7 @@ export class EventCaller implements InvocationSink {
     );
   }
 
-  /** Keeps the connection open while the plugin is quiet. */
+  /** Keeps the connection open while the plugin sends nothing. */
   ping(): void {
     if (!this.#answer.hasEnded && this.#isStarted && this.bufferedBytes === 0) this.#answer.add(": ping\n\n");
   }
@@ -67,7 +67,7 @@ export class EventCaller implements InvocationSink {
 
 /** As one JSON document: all items, or the error with its status. */
 export class DocumentCaller implements InvocationSink {
-  /** A document is complete before the first byte goes out: nothing waits for the caller until then. */
+  /** Nothing waits for the caller: the document is complete before its first byte is sent. */
   readonly bufferedBytes = 0;
   readonly #options: CallerOptions & { readonly bytesMax: number };
   readonly #onDone: () => void;
@@ -80,7 +80,7 @@ export class DocumentCaller implements InvocationSink {
   }
 
   started(): void {
-    // the document's status is decided at the end
+    // the document's status is known at the end only
   }
 
   item(data: JsonText): void {
@@ -104,7 +104,7 @@ export class DocumentCaller implements InvocationSink {
     if (this.#bytes <= bytesMax) return undefined;
     return new Fault(
       "answer_too_large",
-      `The answer has ${this.#bytes} bytes; one document holds ${bytesMax}.`,
+      `The answer has ${this.#bytes} bytes; one document can hold ${bytesMax}. Ask for a stream.`,
       {
         details: { value: this.#bytes, accepted: `at most ${bytesMax} bytes, or Accept: text/event-stream` },
       },
@@ -112,7 +112,7 @@ export class DocumentCaller implements InvocationSink {
   }
 }
 
-/** Text, but where there is a large item: its bytes are copied, and need not be made again. */
+/** Text, or bytes where an item is large: copying its bytes saves encoding it again. */
 function listed(items: readonly JsonText[], requestId: string): string | Uint8Array {
   const end = `],"request_id":${JSON.stringify(requestId)}}`;
   if (items.every(({ utf8 }) => utf8 === undefined))

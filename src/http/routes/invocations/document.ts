@@ -9,13 +9,13 @@ const Answer = z
   .openapi("InvocationDocument");
 const Stream = z.string().openapi("InvocationStream", {
   description:
-    "Server-sent events: `item` for each item of the plugin, then exactly one `end` ({items}) or `error` (an Error). Lines that begin with a colon are pings.",
+    "Server-sent events: one `item` per item of the plugin, then exactly one `end` ({items}) or `error` (an Error). Lines that begin with a colon are pings.",
 });
 
 /** Of the documented routes and of those that serve them. */
 export const INVOKE_ACCESS: Access = { opens: "tenant", scope: "invoke" };
 
-/** One path per operation, so that each shows its own fields. */
+/** One documented path per operation, so that each shows its own fields. */
 export function documentInvoke(routes: Routes, path: string, operation: Operation): void {
   routes.document({
     method: "post",
@@ -27,7 +27,7 @@ export function documentInvoke(routes: Routes, path: string, operation: Operatio
     body: operation.schema,
     answers: {
       200: {
-        description: "A stream; with `Accept: application/json` one document",
+        description: "A stream, or with `Accept: application/json` one document",
         content: { "text/event-stream": Stream, "application/json": Answer },
       },
     },

@@ -1,6 +1,6 @@
 /**
- * The invoke routes. They stand apart from the others because they are the warm path: no middleware, the body read
- * from Node's request, the answer written to Node's response, one wide event (the Session's own).
+ * The invoke routes. They are the warm path and therefore separate: no middleware, the body read from Node's request,
+ * the answer written to Node's response, one wide event (that of the session).
  */
 import type { ServerResponse } from "node:http";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
@@ -25,9 +25,9 @@ import { DocumentCaller, EventCaller } from "./callers.ts";
 import { documentInvoke, INVOKE_ACCESS } from "./document.ts";
 
 export interface InvokeSettings {
-  /** Body of an invocation at most. */
+  /** Bytes of the body of a call. */
   readonly invokeBytesMax: number;
-  /** Answer as one JSON document at most. */
+  /** Bytes of an answer as one JSON document. */
   readonly documentBytesMax: number;
 }
 
@@ -40,7 +40,7 @@ export interface InvokeDeps {
 
 const PLUGIN_PATH = "/v1/tenants/{tenant}/plugins/{author}/{name}";
 
-/** The names that the platform's callers know these two by. */
+/** Short names under which platforms call these two. */
 const SHORT_FORMS: Readonly<Record<string, { type: string; action: string }>> = {
   invoke_tool: { type: "tool", action: "invoke_tool" },
   invoke_llm: { type: "model", action: "invoke_llm" },
@@ -119,7 +119,7 @@ function start(
   response.on("close", () => invocation.detach());
 }
 
-/** Header and field mean the same; the shorter one counts. */
+/** Header and field mean the same; the shorter time applies. */
 function callerTimeout(header: string | string[] | undefined, field: unknown): number | undefined {
   const fromField = typeof field === "number" && field >= 1 ? field : undefined;
   if (header === undefined) return fromField;
@@ -145,7 +145,7 @@ function unknownOperation(type: string, action: string): never {
   );
 }
 
-/** What never became an Invocation has no wide event of its own yet. */
+/** A request that never became a call has no wide event yet; this logs one. */
 function refuse(c: Context<HttpEnv>, id: string, routes: Routes, fault: Fault): Response {
   routes.options.log[fault.rule.log]({
     op: "http.request",

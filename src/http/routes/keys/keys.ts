@@ -7,9 +7,9 @@ import { KeySchema, keyJson, listOf, PageQuery, pageRequest } from "../../schema
 
 const Body = z.strictObject({
   name: z.string().min(1).max(100),
-  tenant_id: TenantId.optional().meta({ description: "Absent: an operator's key" }),
-  scopes: z.array(Scope).min(1).max(10).optional().meta({ description: "Absent: all" }),
-  expires_at: z.iso.datetime({ offset: true }).optional().meta({ description: "Absent: never" }),
+  tenant_id: TenantId.optional().meta({ description: "If absent: an operator's key" }),
+  scopes: z.array(Scope).min(1).max(10).optional().meta({ description: "If absent: all" }),
+  expires_at: z.iso.datetime({ offset: true }).optional().meta({ description: "If absent: never" }),
 });
 
 export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "create"> }): void {
@@ -18,7 +18,7 @@ export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       method: "post",
       path: "/v1/keys",
       tag: "keys",
-      summary: "Makes a key. The answer shows it this once.",
+      summary: "Creates a key. It is shown only in this answer.",
       access: "admin",
       body: Body,
       answers: {
@@ -51,7 +51,7 @@ export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring
       method: "get",
       path: "/v1/keys",
       tag: "keys",
-      summary: "Lists keys, newest first, expired and revoked ones too; never the keys themselves.",
+      summary: "Lists keys, newest first, including expired and revoked ones; never the secrets themselves.",
       access: "admin",
       query: Query,
       answers: { 200: { description: "A page", content: { "application/json": listOf(KeySchema) } } },
@@ -75,7 +75,7 @@ export function addRevokeKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
       method: "delete",
       path: "/v1/keys/{id}",
       tag: "keys",
-      summary: "Revokes a key; it opens nothing within 5 s, wherever Berth runs. Repeated, it does nothing.",
+      summary: "Revokes a key; every process refuses it within 5 s. Repeating it changes nothing.",
       access: "admin",
       params: z.object({ id: z.string().min(1).max(100) }),
       answers: { 200: { description: "The revoked key", content: { "application/json": KeySchema } } },

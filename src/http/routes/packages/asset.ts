@@ -19,10 +19,10 @@ const Params = z.object({
   name: z
     .string()
     .min(1)
-    .meta({ description: "As the declaration names an icon, or the path below `_assets/`" }),
+    .meta({ description: "The name of an icon in the declaration, or the path below `_assets/`" }),
 });
 
-/** Whoever made the package made the bytes: a browser shows them, and runs nothing that is in them. */
+/** The package's author made these bytes: a browser shows them, and runs nothing that they contain. */
 const HEADERS = {
   "cache-control": "private, max-age=31536000, immutable",
   "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -36,7 +36,7 @@ export function addPackageAsset(routes: Routes, { store, texts }: PackageTextRou
       path: "/v1/packages/{identifier}/assets/{name}",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/assets/:name{.+}",
       tag: "packages",
-      summary: "An icon or another file of a package's `_assets`, as it is.",
+      summary: "Returns an icon or another file from a package's `_assets`, unchanged.",
       access: { opens: "any", scope: "read" },
       params: Params,
       answers: { 200: { description: "The bytes", content: { "application/octet-stream": z.string() } } },

@@ -29,7 +29,7 @@ export function addGetPackage(
       path: "/v1/packages/{identifier}",
       pattern: "/v1/packages/:identifier{.+}",
       tag: "packages",
-      summary: "One package: declaration, dialect, warnings, and the limits that would be granted now.",
+      summary: "Returns a package: declaration, dialect, warnings, and the limits that would be granted now.",
       access: { opens: "any", scope: "read" },
       params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),
       answers: { 200: { description: "The package", content: { "application/json": Answer } } },

@@ -1,4 +1,4 @@
-/** What a package says for people: READMEs in their languages, and the privacy notice. */
+/** Texts of a package for people: READMEs by language, and the privacy notice. */
 import { z } from "@hono/zod-openapi";
 import { Fault } from "../../../domain/fault.ts";
 import type { PackageTexts } from "../../../installation/packages/package-texts.ts";
@@ -20,7 +20,7 @@ const Query = z.strictObject({
 const ReadmeSchema = z
   .object({
     identifier: z.string(),
-    language: z.string().meta({ description: "The asked one; where it is missing en_US, else any" }),
+    language: z.string().meta({ description: "The requested language; where it is missing en_US, else any" }),
     content: z.string().meta({ description: "Markdown, written by the plugin's author" }),
     languages: z.array(z.string()),
   })
@@ -42,7 +42,7 @@ export function addPackageReadme(routes: Routes, { store, texts }: PackageTextRo
       path: "/v1/packages/{identifier}/readme",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/readme",
       tag: "packages",
-      summary: "A package's README, in the asked language where there is one.",
+      summary: "Returns a package's README, in the requested language where it exists.",
       access: { opens: "any", scope: "read" },
       params: Params,
       query: Query,
@@ -65,7 +65,7 @@ export function addPackagePrivacy(routes: Routes, { store, texts }: PackageTextR
       path: "/v1/packages/{identifier}/privacy",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/privacy",
       tag: "packages",
-      summary: "A package's privacy notice: the file that its manifest names, or the address.",
+      summary: "Returns a package's privacy notice: the file that its manifest names, or the URL.",
       access: { opens: "any", scope: "read" },
       params: Params,
       answers: { 200: { description: "The notice", content: { "application/json": PrivacySchema } } },

@@ -17,17 +17,18 @@ const Query = z.strictObject({
   verifySignature: z
     .enum(["true", "false"])
     .default("false")
-    .meta({ description: "`true` makes the signature policy `require` for this upload" }),
+    .meta({ description: "`true` sets the signature policy to `require` for this upload" }),
   upgrade: z.enum(["true", "false"]).default("false").meta({
-    description: "`true` upgrades every installation of an older version; an operator's upload those of all",
+    description:
+      "`true` upgrades every installation of an older version; with an operator's key those of all tenants",
   }),
 });
 const Uploaded = PackageDetailSchema.extend({
   trust: TrustSchema,
-  upgrades: z.array(TaskSchema).meta({ description: "The upgrades that this upload began" }),
+  upgrades: z.array(TaskSchema).meta({ description: "The upgrades that this upload started" }),
   upgrades_waiting: z
     .int()
-    .meta({ description: "Installations that are upgraded after the change they are in" }),
+    .meta({ description: "Installations that are upgraded after their current change" }),
 });
 const Answer = { "application/json": Uploaded };
 const TYPES = ["application/octet-stream", "application/zip"];
@@ -47,13 +48,13 @@ export function addUploadPackage(
       method: "post",
       path: "/v1/packages",
       tag: "packages",
-      summary: "Takes a package: the archive is the body. The same bytes again are 200.",
+      summary: "Uploads a package: the archive is the body. Uploading the same bytes again answers 200.",
       access: { opens: "any", scope: "packages:write" },
       query: Query,
       rawBody: "application/octet-stream",
       answers: {
-        200: { description: "Was there already", content: Answer },
-        201: { description: "Kept", content: Answer },
+        200: { description: "Already stored", content: Answer },
+        201: { description: "Stored", content: Answer },
       },
       faults: [
         "package_not_zip",
@@ -101,5 +102,5 @@ export function addUploadPackage(
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {
-  // an upload without a body is an archive of no bytes, and refused as such
+  // an upload without a body is an empty archive, and refused as such
 }

@@ -3,7 +3,7 @@ import type { TenantId } from "../../../domain/ids.ts";
 import type { StoredPackage } from "../../../store/contracts/packages.ts";
 import type { Store } from "../../../store/store.ts";
 
-/** Throws `package_not_found`, also for a package of somebody else's: it is not told apart from one that is not there. */
+/** Throws `package_not_found`; a package of another tenant looks like one that does not exist. */
 export async function visiblePackage(
   store: Pick<Store, "packages">,
   identifier: string,

@@ -14,7 +14,7 @@ const ProviderSchema = z
     provider: z.string().meta({ description: "`author/plugin/provider`" }),
     name: z.string().meta({ description: "The provider's own name" }),
     ...OWNER_FIELDS,
-    declaration: z.unknown().meta({ description: "The declaration's part of this kind" }),
+    declaration: z.unknown().meta({ description: "The part of the declaration for this kind" }),
   })
   .openapi("Provider");
 
@@ -27,13 +27,13 @@ export function addListProviders(
       method: "get",
       path: "/v1/tenants/{tenant}/providers",
       tag: "providers",
-      summary: "Lists what a tenant's plugins offer, of one kind or of all, newest installation first.",
+      summary: "Lists the providers of a tenant's plugins, of one kind or all, newest installation first.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       query: Query,
       answers: {
         200: {
-          description: "A page; shorter than asked for where the declarations would be too much",
+          description: "A page; shorter than requested where its declarations would be too large",
           content: { "application/json": listOf(ProviderSchema) },
         },
       },

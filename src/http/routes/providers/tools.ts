@@ -29,7 +29,7 @@ export function addListTools(
       method: "get",
       path: "/v1/tenants/{tenant}/tools",
       tag: "providers",
-      summary: "The tools of one provider, named in full.",
+      summary: "Lists the tools of one provider, given by its full name.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       query: Query,

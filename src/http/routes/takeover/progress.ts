@@ -6,12 +6,12 @@ const count = (description: string) => z.int().min(0).meta({ description });
 
 const TakeoverSchema = z
   .object({
-    total: count("Installations that an earlier daemon had and that are still there"),
-    unread: count("Their package has not been looked at yet"),
-    waiting: count("Their turn has not come; a call to one of them makes it the next"),
-    building: count("At work"),
-    ready: count("Ready once, whatever became of them since"),
-    failed: count("Their `cause` says what is missing"),
+    total: count("Installations of an earlier daemon that still exist"),
+    unread: count("Their package has not been read yet"),
+    waiting: count("Waiting for their turn; a call to one of them makes it next"),
+    building: count("Being built"),
+    ready: count("Were ready at least once"),
+    failed: count("Failed; the installation's `cause` says why"),
   })
   .openapi("Takeover");
 
@@ -21,11 +21,11 @@ export function addTakeover(routes: Routes, { store }: { store: Pick<Store, "tak
       method: "get",
       path: "/v1/takeover",
       tag: "takeover",
-      summary: "How far what dify-plugin-daemon had installed is ready here.",
+      summary: "Reports the progress of the takeover from dify-plugin-daemon.",
       access: { opens: "operator", scope: "read" },
       answers: {
         200: {
-          description: "Numbers of installations; all 0 where there was none",
+          description: "Numbers of installations; all 0 where there was no daemon",
           content: { "application/json": TakeoverSchema },
         },
       },

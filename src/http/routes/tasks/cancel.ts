@@ -18,7 +18,7 @@ export function addCancelTask(routes: Routes, { store, requests }: CancelTaskDep
       path: "/v1/tenants/{tenant}/tasks/{id}/cancel",
       tag: "tasks",
       summary:
-        "Cancels an unfinished task and what is below it; its `end` event says when all is undone. Removals go on.",
+        "Cancels an unfinished task and its children; its `end` event follows when everything is undone. Removals cannot be cancelled.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TaskParams,
       answers: { 202: { description: "Accepted", content: { "application/json": TaskSchema } } },

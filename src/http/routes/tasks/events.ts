@@ -22,7 +22,7 @@ export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
       path: "/v1/tenants/{tenant}/tasks/{id}/events",
       tag: "tasks",
       summary:
-        "A task's events as a stream, from the first (or after `Last-Event-ID`) to its `end`; with `Accept: application/json` those so far.",
+        "Streams a task's events, from the first (or after `Last-Event-ID`) to its `end`; with `Accept: application/json` returns those so far.",
       access: { opens: "tenant", scope: "read" },
       params: TaskParams,
       answers: {

@@ -16,7 +16,7 @@ export function addGetTask(
       method: "get",
       path: "/v1/tenants/{tenant}/tasks/{id}",
       tag: "tasks",
-      summary: "One task: state, the cause where it failed, and the tasks below it.",
+      summary: "Returns a task: state, the cause where it failed, and its child tasks.",
       access: { opens: "tenant", scope: "read" },
       params: TaskParams,
       answers: { 200: { description: "The task", content: { "application/json": TaskDetailSchema } } },
@@ -24,7 +24,7 @@ export function addGetTask(
     },
     async ({ params }) => {
       const task = await getTask(store, params);
-      // Whoever sees the end here calls what came of it next.
+      // A client that sees the end here may call the plugin next.
       if (isTaskEnded(task.state)) await invoker.refresh().catch(() => undefined);
       const children = await store.tasks.children(task.id);
       return Response.json({ ...taskJson(task), children: children.map(taskJson) });
@@ -34,7 +34,7 @@ export function addGetTask(
 
 export const TaskParams = z.object({ tenant: TenantId, id: TaskId });
 
-/** Throws `task_not_found`, also for one of another tenant. */
+/** Throws `task_not_found`, also for a task of another tenant. */
 export async function getTask(
   store: Pick<Store, "tasks">,
   { tenant, id }: z.output<typeof TaskParams>,

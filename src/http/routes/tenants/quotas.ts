@@ -13,22 +13,24 @@ const Quotas = z.object({
     description: "Memory that its running plugins reserve together",
   }),
   disk_bytes: upTo(1_125_899_906_842_624).meta({
-    description: "What its plugins keep, and the archives of packages that it uploaded",
+    description: "Its plugins' stored data, and the archives of packages that it uploaded",
   }),
   calls: upTo(2_147_483_647).meta({ description: "Calls of all its plugins that run or wait" }),
 });
-// The two that came later may be left out: whoever does not know of them changes nothing about them.
+// The two quotas of later releases may be left out: older clients then do not change them.
 const Wanted = z
   .strictObject({ ...Quotas.shape, ...Quotas.pick({ disk_bytes: true, calls: true }).partial().shape })
-  .meta({ description: "null: what the operator's settings say for all tenants" });
+  .meta({ description: "null: the operator's setting for all tenants" });
 const Shown = z.object({
-  quotas: Quotas.meta({ description: "What was said of this tenant" }),
-  in_force: Quotas.meta({ description: "The same with the operator's settings; null: no bound" }),
+  quotas: Quotas.meta({ description: "Set for this tenant" }),
+  in_force: Quotas.meta({
+    description: "The quotas that apply, with the operator's settings; null: unlimited",
+  }),
   usage: z.object({
     installations: z.int(),
     memory_bytes: z.int(),
     disk_bytes: z.int(),
-    calls: z.int().meta({ description: "In the process that answers this" }),
+    calls: z.int().meta({ description: "In the process that answers this request" }),
   }),
 });
 const answers = {
@@ -57,7 +59,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   };
   routes.add(
     {
-      ...{ method: "get", path, tag: "tenants", summary: "What a tenant may have at most, and has." },
+      ...{ method: "get", path, tag: "tenants", summary: "Returns a tenant's quotas and its usage." },
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers,
@@ -66,7 +68,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "tenants", summary: "Says what a tenant may have at most." },
+      ...{ method: "put", path, tag: "tenants", summary: "Sets a tenant's quotas." },
       access: { opens: "operator", scope: "installations:write" },
       params: TenantParams,
       body: Wanted,
@@ -82,7 +84,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
         ...(calls === undefined ? {} : { callsMax: calls ?? undefined }),
       };
       await tenants.setQuotas(tenant, changes, by);
-      // the poll would see it too, later
+      // polling would see it too, but later
       await invoker.refresh();
       return await answer(tenant);
     },

@@ -12,7 +12,7 @@ const TenantSchema = z
     removing_task_id: z
       .string()
       .nullable()
-      .meta({ description: "The task that removes the tenant, also one that failed: ask again then" }),
+      .meta({ description: "The task that removes the tenant; if it failed, repeat the request" }),
     installations: z.object({
       total: Count,
       ...{
@@ -26,12 +26,14 @@ const TenantSchema = z
     }),
     packages_uploaded: Count,
     keys: Count.meta({ description: "Neither revoked nor expired" }),
-    runtimes_running: Count.meta({ description: "In pools of its own; those of shared pools are nobody's" }),
+    runtimes_running: Count.meta({
+      description: "In its own pools; runtimes of shared pools count for no tenant",
+    }),
     usage: z.object({
       package_bytes: Count.meta({
-        description: "Archives that it uploaded; others may have uploaded them too",
+        description: "Archives that it uploaded; other tenants may have uploaded them too",
       }),
-      storage_bytes: Count.meta({ description: "What its plugins keep in their storage" }),
+      storage_bytes: Count.meta({ description: "Data in its plugins' storage" }),
     }),
   })
   .openapi("Tenant");
@@ -56,7 +58,7 @@ export function addGetTenant(routes: Routes, { tenants }: { tenants: Pick<Tenant
       method: "get",
       path: "/v1/tenants/{tenant}",
       tag: "tenants",
-      summary: "One tenant: what it has and uses.",
+      summary: "Returns a tenant with its installations and usage.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers: { 200: { description: "The tenant", content: { "application/json": TenantSchema } } },
@@ -72,7 +74,7 @@ export function addListTenants(routes: Routes, { tenants }: { tenants: Pick<Tena
       method: "get",
       path: "/v1/tenants",
       tag: "tenants",
-      summary: "Lists tenants with what they have and use, newest first.",
+      summary: "Lists tenants with their installations and usage, newest first.",
       access: { opens: "operator", scope: "read" },
       query: PageQuery,
       answers: { 200: { description: "A page", content: { "application/json": listOf(TenantSchema) } } },

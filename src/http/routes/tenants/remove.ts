@@ -25,7 +25,7 @@ export function addRemoveTenant(
       path: "/v1/tenants/{tenant}",
       tag: "tenants",
       summary:
-        "Accepts the removal of a tenant and of all that it has; its keys open nothing from now on. Repeated, it returns the same task.",
+        "Accepts the removal of a tenant with everything it has, and refuses its keys from now on. Repeating it returns the same task.",
       access: "admin",
       params: TenantParams,
       answers: { 202: { description: "Accepted", content: { "application/json": Answer } } },
@@ -33,7 +33,7 @@ export function addRemoveTenant(
     },
     async ({ params: { tenant }, by }) => {
       const { task, created } = await tenants.remove(tenant, by);
-      // the polls would see both too, later
+      // polling would see both too, but later
       await Promise.all([keyring.changed(), invoker.refresh()]);
       return Response.json(
         { task: taskJson(task), created },

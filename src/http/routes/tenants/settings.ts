@@ -5,7 +5,7 @@ import { TenantParams } from "../../schemas.ts";
 
 const Settings = z.strictObject({
   upgrade: z.boolean().meta({
-    description: "Its installations follow every newer version that the tenant or the operator uploads",
+    description: "Upgrades its installations to every newer version that the tenant or the operator uploads",
   }),
 });
 const answers = { 200: { description: "The settings", content: { "application/json": Settings } } };
@@ -17,7 +17,12 @@ export function addTenantSettings(
   const path = "/v1/tenants/{tenant}/settings";
   routes.add(
     {
-      ...{ method: "get", path, tag: "tenants", summary: "What a tenant chose for all that it has." },
+      ...{
+        method: "get",
+        path,
+        tag: "tenants",
+        summary: "Returns the settings for all of a tenant's installations.",
+      },
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers,
@@ -26,7 +31,7 @@ export function addTenantSettings(
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "tenants", summary: "Chooses for all that a tenant has." },
+      ...{ method: "put", path, tag: "tenants", summary: "Sets them for all of a tenant's installations." },
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Settings,

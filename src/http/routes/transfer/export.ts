@@ -16,7 +16,7 @@ export function addExportPackage(routes: Routes, { transfers, settings }: Transf
       pattern: "/v1/exports/:identifier{.+}",
       tag: "packages",
       summary:
-        "One file that installs the package elsewhere without a network: archive, signatures, declaration, image.",
+        "Exports a package as one file, for an install without a network: archive, signatures, declaration, image.",
       access: { opens: "operator", scope: "read" },
       answerTimeoutMs: settings.transferTimeoutMs,
       params: z.object({ identifier: z.string().min(1).meta({ example: "author/name:0.0.1@<checksum>" }) }),

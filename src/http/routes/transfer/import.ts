@@ -13,16 +13,16 @@ export function addImportPackage(routes: Routes, { transfers, settings }: Transf
       method: "post",
       path: "/v1/imports",
       tag: "packages",
-      summary: "Takes what `/v1/exports` gave: checks all of it, then keeps the package and its image.",
+      summary: "Imports a file of `/v1/exports`: checks all of it, then stores the package and its image.",
       access: { opens: "operator", scope: "packages:write" },
       answerTimeoutMs: settings.transferTimeoutMs,
       rawBody: "application/x-tar",
       answers: {
         200: {
-          description: "Was imported already",
+          description: "Already imported",
           content: { "application/json": ImportedSchema },
         },
-        201: { description: "Kept", content: { "application/json": ImportedSchema } },
+        201: { description: "Imported", content: { "application/json": ImportedSchema } },
       },
       faults: [
         "export_invalid",
@@ -47,5 +47,5 @@ export function addImportPackage(routes: Routes, { transfers, settings }: Transf
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {
-  // an import without a body is a file of no bytes, and refused as such
+  // an import without a body is an empty file, and refused as such
 }

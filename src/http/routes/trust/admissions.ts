@@ -10,8 +10,8 @@ export interface AdmissionParts {
 
 const Checksum = z
   .string()
-  .regex(/^[0-9a-f]{64}$/, "64 hex digits, as behind the @ of an identifier")
-  .meta({ description: "64 hex digits, as behind the @ of the package's identifier" });
+  .regex(/^[0-9a-f]{64}$/, "64 hex digits, as after the @ of an identifier")
+  .meta({ description: "64 hex digits, as after the @ of the package's identifier" });
 const Body = z.strictObject({ checksum: Checksum, note: z.string().max(500).default("") });
 const Answer = { "application/json": AdmissionSchema };
 
@@ -21,7 +21,7 @@ export function addListAdmissions(routes: Routes, { store }: AdmissionParts): vo
       method: "get",
       path: "/v1/trust/admissions",
       tag: "trust",
-      summary: "What is let in unsigned, by its contents' digest; newest first.",
+      summary: "Lists packages that are admitted without a signature, by digest, newest first.",
       access: { opens: "any", scope: "read" },
       query: PageQuery,
       answers: { 200: { description: "A page", content: { "application/json": listOf(AdmissionSchema) } } },
@@ -41,12 +41,12 @@ export function addAdmit(routes: Routes, { store }: AdmissionParts): void {
       path: "/v1/trust/admissions",
       tag: "trust",
       summary:
-        "Lets one package in unsigned, whatever the policy. The same again changes nothing and is 200.",
+        "Admits one package without a signature, whatever the policy. Repeating it changes nothing and answers 200.",
       access: { opens: "operator", scope: "trust:write" },
       body: Body,
       answers: {
-        200: { description: "Was admitted already", content: Answer },
-        201: { description: "Is admitted", content: Answer },
+        200: { description: "Already admitted", content: Answer },
+        201: { description: "Admitted", content: Answer },
       },
       faults: ["invalid_input", "invalid_json", "unsupported_media_type"],
     },
@@ -66,7 +66,7 @@ export function addRemoveAdmission(routes: Routes, { store }: AdmissionParts): v
       method: "delete",
       path: "/v1/trust/admissions/{checksum}",
       tag: "trust",
-      summary: "Lets it in no longer. What is installed stays.",
+      summary: "Removes an admission. Installed plugins stay.",
       access: { opens: "operator", scope: "trust:write" },
       params: z.object({ checksum: Checksum }),
       answers: { 200: { description: "The admission", content: Answer } },

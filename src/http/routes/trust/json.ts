@@ -10,7 +10,9 @@ export const TrustedKeySchema = z
     id: z.string().meta({ description: "SHA-256 of the key's DER form (SPKI), hex" }),
     name: z.string(),
     public_key: z.string().meta({ description: "PEM" }),
-    origin: z.enum(["settings", "api"]).meta({ description: "`settings`: a file of BERTH_TRUSTED_KEYS" }),
+    origin: z
+      .enum(["settings", "api"])
+      .meta({ description: "`settings`: from a file of BERTH_TRUSTED_KEYS" }),
     created_at: Time.nullable(),
   })
   .openapi("TrustedKey");
@@ -26,7 +28,7 @@ export const SignatureSchema = z
     category: z.enum(SIGNATURE_CATEGORIES).nullable(),
     time: z.int().meta({ description: "Unix time in seconds, as the signer says" }),
     signature: z.string().meta({ description: "Base64" }),
-    created_at: Time.meta({ description: "When it came" }),
+    created_at: Time.meta({ description: "When Berth received it" }),
   })
   .openapi("Signature");
 

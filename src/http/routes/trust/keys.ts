@@ -11,7 +11,7 @@ export interface TrustKeyParts {
   readonly store: Pick<Store, "trust">;
 }
 
-/** Each is tried on each signature that comes. */
+/** Each signature is tried with each of them. */
 const KEYS_MAX = 100;
 
 const Body = z.strictObject({
@@ -26,7 +26,7 @@ export function addListTrustedKeys(routes: Routes, { trust }: Pick<TrustKeyParts
       method: "get",
       path: "/v1/trust/keys",
       tag: "trust",
-      summary: "The public keys whose signatures count, those of BERTH_TRUSTED_KEYS first.",
+      summary: "Lists the trusted public keys, those of BERTH_TRUSTED_KEYS first.",
       access: { opens: "any", scope: "read" },
       answers: {
         200: {
@@ -45,12 +45,12 @@ export function addAddTrustedKey(routes: Routes, { trust, store }: TrustKeyParts
       method: "post",
       path: "/v1/trust/keys",
       tag: "trust",
-      summary: "Trusts a public key from now on. The same key again changes nothing and is 200.",
+      summary: "Adds a trusted public key. Adding it again changes nothing and answers 200.",
       access: { opens: "operator", scope: "trust:write" },
       body: Body,
       answers: {
-        200: { description: "Was trusted already", content: Answer },
-        201: { description: "Is trusted", content: Answer },
+        200: { description: "Already trusted", content: Answer },
+        201: { description: "Trusted", content: Answer },
       },
       faults: ["invalid_input", "invalid_json", "unsupported_media_type", "conflict"],
     },
@@ -76,7 +76,7 @@ export function addRemoveTrustedKey(routes: Routes, { trust, store }: TrustKeyPa
       path: "/v1/trust/keys/{id}",
       tag: "trust",
       summary:
-        "Trusts a key no longer. What is installed stays; what is made ready from now on is decided anew.",
+        "Removes a trusted key. Installed plugins stay; later installs, upgrades and uploads are decided without it.",
       access: { opens: "operator", scope: "trust:write" },
       params: z.object({ id: z.string().min(1).max(64) }),
       answers: { 200: { description: "The key", content: Answer } },
@@ -96,11 +96,7 @@ function tooMany(value: number): Fault {
 }
 
 function ofSettings(id: string): Fault {
-  return new Fault(
-    "conflict",
-    "The key comes from BERTH_TRUSTED_KEYS: take its file away and start Berth again.",
-    {
-      details: { field: "id", value: id, accepted: "the id of a key that was added over /v1" },
-    },
-  );
+  return new Fault("conflict", "The key comes from BERTH_TRUSTED_KEYS; remove its file and restart Berth.", {
+    details: { field: "id", value: id, accepted: "the id of a key that was added over /v1" },
+  });
 }

@@ -21,12 +21,12 @@ const Instance = z.object({
   langgenius_needs_category: z.boolean(),
 });
 const OfTenant = z.object({
-  policy: Policy.meta({ description: "The one that holds" }),
-  own: Policy.nullable().meta({ description: "The tenant's own; null: the instance's holds" }),
+  policy: Policy.meta({ description: "The one that applies" }),
+  own: Policy.nullable().meta({ description: "The tenant's own; null: the instance's applies" }),
   instance: Policy,
 });
 const Body = z.strictObject({
-  policy: Policy.nullable().meta({ description: "null: back to the instance's" }),
+  policy: Policy.nullable().meta({ description: "null: use the instance's" }),
 });
 
 export function addGetTrust(routes: Routes, { trust: { settings } }: Pick<PolicyParts, "trust">): void {
@@ -35,7 +35,7 @@ export function addGetTrust(routes: Routes, { trust: { settings } }: Pick<Policy
       method: "get",
       path: "/v1/trust",
       tag: "trust",
-      summary: "What this instance asks of a package's signature.",
+      summary: "Returns what this instance requires of a package's signature.",
       access: { opens: "any", scope: "read" },
       answers: { 200: { description: "The settings", content: { "application/json": Instance } } },
     },
@@ -54,7 +54,7 @@ export function addGetTenantTrust(routes: Routes, parts: PolicyParts): void {
       method: "get",
       path: "/v1/tenants/{tenant}/trust",
       tag: "trust",
-      summary: "What is asked of the signatures of a tenant's packages.",
+      summary: "Returns the signature policy for a tenant's packages.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers: { 200: { description: "The policy", content: { "application/json": OfTenant } } },
@@ -69,7 +69,7 @@ export function addSetTenantTrust(routes: Routes, parts: PolicyParts): void {
       method: "put",
       path: "/v1/tenants/{tenant}/trust",
       tag: "trust",
-      summary: "Gives a tenant a policy of its own, tighter or looser than the instance's.",
+      summary: "Sets a tenant's own signature policy, stricter or looser than the instance's.",
       access: { opens: "operator", scope: "trust:write" },
       params: TenantParams,
       body: Body,

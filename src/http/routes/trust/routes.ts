@@ -5,7 +5,7 @@ import { addAdmit, addListAdmissions, addRemoveAdmission } from "./admissions.ts
 import { addAddTrustedKey, addListTrustedKeys, addRemoveTrustedKey } from "./keys.ts";
 import { addGetTenantTrust, addGetTrust, addSetTenantTrust } from "./policy.ts";
 
-/** Tenants may read all of it; only an operator changes it. */
+/** Tenants may read all of it; only an operator may change it. */
 export function addTrust(routes: Routes, parts: { readonly trust: Trust; readonly store: Store }): void {
   addGetTrust(routes, parts);
   addListTrustedKeys(routes, parts);

@@ -1,4 +1,4 @@
-/** What plugins answer, as clients of the Dify door know it: one reader per kind of chunk. */
+/** Answers of plugins as clients of the Dify door expect them: one reader per kind of chunk. */
 import { LLM_CHUNK, TOKEN_COUNT } from "./llm.ts";
 import { agentMessages, MESSAGE } from "./messages.ts";
 import {

@@ -18,7 +18,7 @@ import { decimal, given, listOrEmpty } from "./values.ts";
 const ROLES = ["system", "user", "assistant", "tool"];
 const PIECE_TYPES = ["text", "image", "audio", "video", "document"];
 
-/** A text, or pieces of the kinds that there are. */
+/** A text, or pieces of the known kinds. */
 const isContent: Rule = {
   tag: "prompt_message_content",
   holds: (value) => !Array.isArray(value) || value.every(isPiece),
@@ -52,7 +52,7 @@ const USAGE = struct({
   latency: isGiven.seconds,
 });
 
-/** Kept for clients that look for it; always empty, whatever the plugin sends. */
+/** Always empty, whatever the plugin sends; kept for clients that read it. */
 const noMessages: Shape<readonly never[]> = { zero: [], read: () => [] };
 
 export const LLM_CHUNK = struct({

@@ -41,7 +41,7 @@ test("improved 4: a file of another stream is another file", () => {
   });
 });
 
-test("messages of an agent strategy that are no pieces pass at once, in between as well", () => {
+test("messages of an agent strategy that are not pieces pass at once, also between pieces", () => {
   const reader = CHUNKS.agent_message.open();
   reader.read(piece("a", "one"));
   const text = { type: "text", message: { text: "x" }, meta: null };

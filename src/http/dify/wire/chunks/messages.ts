@@ -17,7 +17,7 @@ const TYPES = [
   "retriever_resources",
 ];
 
-/** What tools, agent strategies and datasources say: the message itself is the plugin's and its platform's matter. */
+/** Messages of tools, agent strategies and datasources; their content concerns only plugin and platform. */
 export const MESSAGE = struct({
   type: needed(text, oneOf(TYPES)),
   message: field(map),
@@ -25,8 +25,8 @@ export const MESSAGE = struct({
 });
 
 /**
- * Messages of an agent strategy: the pieces of a file become one `blob` where its last piece has come, with that piece's
- * `meta`. A stream that ends before has no such file.
+ * Messages of an agent strategy. The pieces of a file become one `blob` when the last piece has come, with that piece's
+ * `meta`. A file without its last piece is dropped.
  */
 export const agentMessages: ChunkKindRow = {
   open() {

@@ -49,5 +49,5 @@ export const TRANSCRIPT = struct({ result: field(text) });
 
 export const VERDICT = struct({ result: field(flag) });
 
-/** What the plugin gives back replaces the caller's own credentials. */
+/** The credentials that the plugin returns replace the caller's own. */
 export const CREDENTIALS_VERDICT = struct({ result: field(flag), credentials: field(map) });

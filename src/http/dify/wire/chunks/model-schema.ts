@@ -1,6 +1,6 @@
 /**
- * A model as its provider describes it while it runs, in the words of a package's Declaration: the same members, the
- * same templates of parameters. The readers of a package's files are others, for they speak of files and lines.
+ * A model as its provider describes it at run time, with the members and parameter templates of a package's
+ * declaration. The readers of package files are separate, because their errors name files and lines.
  */
 import { RULE_TEMPLATES } from "../../../../domain/model-parameters.ts";
 import {
@@ -53,7 +53,7 @@ const WRITTEN_RULE = struct({
 
 type ParameterRule = TypeOf<typeof WRITTEN_RULE>;
 
-/** A template gives what the rule itself leaves open; a rule without a label is called by its name. */
+/** The template supplies what the rule itself leaves out; a rule without a label is labelled with its name. */
 const PARAMETER_RULE: Shape<ParameterRule> = {
   zero: WRITTEN_RULE.zero,
   read(value, at) {

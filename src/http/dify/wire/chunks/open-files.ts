@@ -1,24 +1,24 @@
 /**
- * Files that a plugin sends in pieces. Their bounds are a protection: what a piece claims about the whole is not
- * believed, memory is taken for what has come.
+ * Files that a plugin sends in pieces. Memory is taken only for bytes that have arrived, never for what a piece claims
+ * about the whole.
  */
 import type { JsonMap } from "../../../../domain/json.ts";
 import { refuseChunk } from "./reader.ts";
 
 const PIECE_BYTES_MAX = 8192;
 const FILE_BYTES_MAX = 15 * 1024 * 1024;
-/** Of one stream: files that have begun and not ended. */
+/** Per stream: files that have begun and not ended. */
 const OPEN_FILES_MAX = 64;
 const OPEN_BYTES_MAX = 4 * FILE_BYTES_MAX;
 
 interface OpenFile {
-  /** Grows by doubling: a file of many small pieces costs no object for each. */
+  /** Grows by doubling, so that a file of many small pieces costs no object per piece. */
   room: Buffer;
   bytes: number;
 }
 
 export interface OpenFiles {
-  /** The whole file in base64 where this was its last piece. Throws for a piece that cannot be read or is too large. */
+  /** Returns the whole file in base64 after its last piece. Throws for a piece that cannot be read or is too large. */
   add(piece: JsonMap): string | undefined;
 }
 
@@ -70,7 +70,7 @@ function readPiece(piece: JsonMap): {
 
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** Undefined for what is none: Node's own reader takes anything and drops what it does not know. */
+/** Undefined for text that is not base64: Node's own decoder accepts anything and drops what it does not know. */
 function fromBase64(written: string): Buffer | undefined {
   const plain = written.replaceAll(/[\r\n]/g, "");
   return plain.length % 4 === 0 && BASE64.test(plain) ? Buffer.from(plain, "base64") : undefined;

@@ -1,4 +1,4 @@
-/** What a plugin says about its own parameters while it runs: those of a tool, and what a list offers. */
+/** Parameters that a plugin describes at run time: those of a tool, and the options of a list. */
 import {
   anything,
   field,
@@ -22,7 +22,7 @@ const PARAMETER_TYPES = [
   ...["model-selector", "any", "dynamic-select", "array", "object", "checkbox", "date", "date-range"],
 ];
 
-/** A text in up to four languages; an empty one is left out, English never is. */
+/** A text in up to four languages; empty ones are left out, except English. */
 export const I18N = struct({
   en_US: needed(text, max(1023)),
   ja_JP: omitted(text, max(1023)),

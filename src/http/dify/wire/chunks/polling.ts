@@ -23,7 +23,9 @@ const FIELDS = struct({
   max_attempts: unlessNull(pointer(whole)),
 });
 
-/** How a polled call stands. A status comes with what makes it one: a state to go on with, a result, a reason. */
+/**
+ * The state of a polled call. Each status must come with its content: a state to resume from, a result, or a reason.
+ */
 export const POLLED: Shape<TypeOf<typeof FIELDS>> = {
   zero: FIELDS.zero,
   read: FIELDS.read,

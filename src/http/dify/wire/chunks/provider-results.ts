@@ -18,7 +18,7 @@ export const DOCUMENT_PAGES = struct({ result: field(listOrEmpty(map)) });
 
 const DRIVE_FILE = struct({ id: field(text), name: field(text), size: field(whole), type: field(text) });
 
-/** What is inside of a bucket is not judged: an empty file or folder is one. */
+/** Buckets are not checked further: an empty file or folder is valid. */
 export const DRIVE_FILES = struct({
   result: needed(
     list(

@@ -3,18 +3,18 @@ import { Reading, type Shape } from "../shape.ts";
 
 export interface ChunkReader {
   /**
-   * The normalised chunk; undefined where there is nothing to send yet. Throws `plugin_error` where the plugin's item
-   * is none of its kind: its details are `error_type` and `message`, as a client reads them. Nothing is read after that.
+   * The normalised chunk, or undefined while there is nothing to send. Throws `plugin_error` where the item is not of
+   * its kind: its details are `error_type` and `message`, as a client reads them. The reader is not used after that.
    */
   read(data: unknown): unknown;
 }
 
 export interface ChunkKindRow {
-  /** For one Invocation: a reader may remember what came before. */
+  /** For one call: a reader may remember earlier items. */
   open(): ChunkReader;
 }
 
-/** Each item by itself: members that no one knows are dropped, what is missing is its type's zero. */
+/** Each item on its own: unknown members are dropped, missing ones become their type's zero. */
 export function each<T>(shape: Shape<T>): ChunkKindRow {
   return {
     open() {
@@ -24,7 +24,7 @@ export function each<T>(shape: Shape<T>): ChunkKindRow {
   };
 }
 
-/** Reads items of one stream. What is of another type, or breaks a rule, is refused and named. */
+/** Reads the items of one stream. Throws where one is of another type or breaks a rule, and names it. */
 export function strictReader<T>(shape: Shape<T>): (data: unknown) => T {
   const at = new Reading({ onMismatch: refuseType });
   const broken: string[] = [];

@@ -1,4 +1,4 @@
-/** What plugins answer with and requests do not hold: prices, lists that are never null, what must be there. */
+/** Values in plugins' answers that requests do not have: prices, lists that are never null, required members. */
 import { formatDecimal } from "../../../../domain/decimal.ts";
 import type { JsonMap } from "../../../../domain/json.ts";
 import { list, map, type Rule, type Shape } from "../shape.ts";
@@ -15,7 +15,7 @@ export const decimal: Shape<string> = {
   },
 };
 
-/** A list, empty where there is none: clients take no null for one. */
+/** A list, empty where it is missing: clients do not accept null. */
 export function listOrEmpty<T>(...items: Parameters<typeof list<T>>): Shape<readonly T[]> {
   const inner = list<T>(...items);
   return {
@@ -25,7 +25,7 @@ export function listOrEmpty<T>(...items: Parameters<typeof list<T>>): Shape<read
   };
 }
 
-/** Read as null where nothing is in it. */
+/** An empty object is read as null. */
 export const filledMap: Shape<JsonMap | null> = {
   zero: null,
   read(value, at) {
@@ -34,7 +34,7 @@ export const filledMap: Shape<JsonMap | null> = {
   },
 };
 
-/** Rows of numbers, not copied: they may be thousands. A null among the numbers is 0. */
+/** Rows of numbers, not copied: there may be thousands. A null among the numbers is 0. */
 export const vectors: Shape<readonly (readonly number[] | null)[] | null> = {
   zero: null,
   read(value, at) {
@@ -68,5 +68,5 @@ function isNumber(value: unknown): value is number {
   return typeof value === "number";
 }
 
-/** Of what may be its zero, and must be given. */
+/** The member must be given, and may be its type's zero. */
 export const given: Rule = { tag: "required", holds: (value) => value !== null && value !== undefined };

@@ -11,7 +11,7 @@ import { TRIGGER_DISPATCH } from "./trigger.ts";
 /** An operation that has a route. */
 export type Dispatched = Operation & { readonly dispatch: Dispatch };
 
-/** By the operation's type. The daemon has no route for those that are missing here. */
+/** By the operation's type. The daemon has no route for types that are missing here. */
 const DISPATCHES: Readonly<Record<string, Dispatches>> = {
   tool: TOOL_DISPATCH,
   agent_strategy: AGENT_DISPATCH,
@@ -22,7 +22,7 @@ const DISPATCHES: Readonly<Record<string, Dispatches>> = {
   trigger: TRIGGER_DISPATCH,
 };
 
-/** Every operation that platforms which know the daemon can ask for, with its route. */
+/** Every operation with a route on the Dify door. */
 export const DISPATCHED: readonly Dispatched[] = OPERATIONS.flatMap((operation) => {
   const dispatch = DISPATCHES[operation.type]?.[operation.action];
   return dispatch === undefined ? [] : [{ ...operation, dispatch }];

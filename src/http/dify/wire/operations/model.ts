@@ -31,7 +31,7 @@ const MODEL_FIELDS = { ...PROVIDER, model: needed(text), ...CREDENTIALS };
 
 const ANY_TYPE = { model_type: needed(text, isModelType) };
 
-/** The routes of content that is not only text take whatever type their callers know. */
+/** Routes for multimodal content accept any model type. */
 const UNCHECKED_TYPE = { model_type: needed(text) };
 
 function ofType(type: string) {

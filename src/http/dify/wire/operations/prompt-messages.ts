@@ -1,5 +1,5 @@
 /**
- * The prompt of a language model as the daemon hands it on: every message and every piece of content with all of its
+ * The prompt of a language model as the daemon passes it on: every message and every piece of content with all of its
  * members. A message without a role, or with content that is neither a text nor a list of pieces, is refused.
  */
 
@@ -34,7 +34,7 @@ const CONTENT_ITEM = struct({
   opaque_body: asGiven(anything),
 });
 
-/** Null where it is nothing that a message may hold. */
+/** Null where a message cannot hold the value. */
 const content: Shape<unknown> = {
   zero: null,
   read(value, at) {
@@ -71,7 +71,7 @@ const CHOICE = struct({
   name: omitted(text),
 });
 
-/** A choice of one tool says which. */
+/** The choice of one tool must name it. */
 export const TOOL_CHOICE: Shape<unknown> = pointer({
   ...CHOICE,
   zero: CHOICE.zero,

@@ -9,13 +9,13 @@ import { formatLabels } from "../engine/labels.ts";
 import { silentLog } from "../observe/log.ts";
 import { networkSpec } from "../runtime/launch/profile.ts";
 import { systemClock } from "../util/clock.ts";
-import { beginDoctor, type LeftDoctorsDeps, removeLeftDoctors } from "./left-doctors.ts";
+import { beginDoctor, type DoctorLeftoversDeps, removeDoctorLeftovers } from "./doctor-leftovers.ts";
 
 const ID = "drabcdef";
 const MARK = `berth-${ID}-doctor`;
 const HOUR_MS = 3_600_000;
 let engine: MemoryEngine;
-let deps: LeftDoctorsDeps;
+let deps: DoctorLeftoversDeps;
 
 beforeEach(async () => {
   engine = new MemoryEngine({ now: () => Date.now() });
@@ -74,28 +74,28 @@ it.each([
     "a process of another container, long ago",
     () => ({ namespace: "pid:[1]", startedAt: Date.now() - HOUR_MS }),
   ],
-])("removes all that a doctor left: %s", async (_, gone) => {
+])("removes everything that a killed doctor left: %s", async (_, gone) => {
   await leave(gone());
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(NOTHING);
 });
 
 it.each([
   ["this process", () => ({})],
   ["another container's, where pids mean nothing here", () => ({ namespace: "pid:[1]", pid: 1 })],
-])("leaves a doctor alone that is at work: %s", async (_, atWork) => {
+])("leaves a running doctor alone: %s", async (_, atWork) => {
   await leave(atWork());
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(ALL);
 });
 
-it("leaves alone what carries no readable mark", async () => {
+it("leaves alone a mark that cannot be read", async () => {
   await leave({ pid: "none" });
-  await removeLeftDoctors(deps, within());
+  await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(ALL);
 });
 
-it("marks a doctor for as long as it works", async () => {
+it("marks a doctor while it runs", async () => {
   await using begun = await beginDoctor(deps, ID, within());
   expect(await left()).toMatchObject({ marks: 1, folder: 1 });
   await begun[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 /**
- * `berth doctor` makes a network and a guard of its own. A mark on the Engine stands before the first of them and goes
- * after the last: it names the process, so that whoever comes later removes what a killed one left, and nothing of one
- * that is at work.
+ * `berth doctor` makes a network and a guard of its own. Before the first of them it sets a mark on the engine, and
+ * removes it after the last. The mark names the process, so that a later command can remove what a killed one left, and
+ * nothing of one that still runs.
  */
 import { mkdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -14,7 +14,7 @@ import type { Log } from "../observe/log.ts";
 import type { Clock } from "../util/clock.ts";
 import { isRunning, markOwnProcess, readBootId, readPidNamespace } from "../util/process-mark.ts";
 
-export interface LeftDoctorsDeps {
+export interface DoctorLeftoversDeps {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly log: Log;
@@ -26,17 +26,17 @@ const DoctorProcess = z.object({
   pid: z.int().positive(),
   startTime: z.string(),
   bootId: z.string(),
-  /** Where its pid means something. */
+  /** The namespace in which its pid is valid. */
   namespace: z.string(),
   startedAt: z.number(),
 });
 
-/** Far longer than one takes: for those whose processes cannot be seen from here. */
+/** Far longer than a doctor runs; decides for processes that cannot be seen from here. */
 const WORK_MS_MAX = 10 * 60_000;
 
-/** The folder of its own, until disposed: then all else that it made must be gone. */
+/** A folder for one doctor. Dispose it last, after everything else that the doctor made is removed. */
 export async function beginDoctor(
-  { engine, clock, dataFolder }: LeftDoctorsDeps,
+  { engine, clock, dataFolder }: DoctorLeftoversDeps,
   instanceId: string,
   signal: AbortSignal,
 ): Promise<AsyncDisposable & { readonly path: string }> {
@@ -62,22 +62,22 @@ export async function beginDoctor(
   };
 }
 
-/** Of every Berth on this Engine. Never throws: what cannot be removed now is logged, and the next one tries again. */
-export async function removeLeftDoctors(deps: LeftDoctorsDeps, signal: AbortSignal): Promise<void> {
+/** For every Berth on this engine. Never throws: a failure is logged, and the next run tries again. */
+export async function removeDoctorLeftovers(deps: DoctorLeftoversDeps, signal: AbortSignal): Promise<void> {
   const { engine, log } = deps;
-  const tell = (error: unknown) => {
+  const logFailure = (error: unknown) => {
     if (!signal.aborted) log.warn({ op: "doctor.leftover", ok: false, err: toFault(error) });
   };
   try {
     const marks = await engine.listMarks(formatLabelFilter({ kind: "doctor" }), signal);
-    for (const mark of marks) await removeIfGone(deps, mark, signal).catch(tell);
+    for (const mark of marks) await removeIfGone(deps, mark, signal).catch(logFailure);
   } catch (error) {
-    tell(error);
+    logFailure(error);
   }
 }
 
 async function removeIfGone(
-  deps: LeftDoctorsDeps,
+  deps: DoctorLeftoversDeps,
   { name, labels }: EngineMark,
   signal: AbortSignal,
 ): Promise<void> {
@@ -98,12 +98,12 @@ async function isGone(text: string | undefined, now: number): Promise<boolean> {
 }
 
 async function removeAll(
-  deps: LeftDoctorsDeps,
+  deps: DoctorLeftoversDeps,
   { instance, folder }: { readonly instance: string; readonly folder: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { engine, dataFolder } = deps;
-  // The guard takes its rules away as it ends. Where its folder is on another disk, the next guard does that.
+  // The guard removes its rules as it ends. Where its folder is on another disk, the next guard does that.
   if (folder !== undefined) await removeGuard({ ...deps, instanceId: instance, dataFolder: folder }, signal);
   for (const { id } of await engine.listContainers(formatLabelFilter({ instance }), signal))
     await engine.removeContainer(id, signal);
