@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 const LEASE_MS = 10_000;

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 
 const MIB = 1 << 20;

@@ -5,7 +5,9 @@ import type { TenantId } from "../../src/domain/ids.ts";
 import { SCOPES, type Scope } from "../../src/domain/scope.ts";
 import type { Access } from "../../src/http/middleware/authenticate.ts";
 import type { RouteRow } from "../../src/http/route.ts";
-import { ADMIN_KEY, type Door, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 /** What each route is meant to need, said a second time: a route that is not here, or says otherwise, fails. */
 const MEANT: Readonly<Record<string, Access>> = {

@@ -4,19 +4,12 @@ import { connect } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import { DISPATCHED } from "../../src/http/dify/wire/operations/dispatched.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
 import { ask, dispatch, type Envelope, eventsOf, refusalOf, toldBy } from "../harness/clients/dify.ts";
-import {
-  anInstallation,
-  DIFY_ADMIN_KEY,
-  DIFY_KEY,
-  type Door,
-  type DoorOptions,
-  type FakeSession,
-  IDENTIFIER,
-  OTHER_TENANT,
-  openDoor,
-  TENANT,
-} from "../harness/rigs/door.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
+import { type Door, type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { DIFY_ADMIN_KEY, DIFY_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const LLM = { provider: "echo", model: "m", model_type: "llm", prompt_messages: [] };

@@ -6,8 +6,10 @@ import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts"
 import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
 import type { StoredPackage } from "../../src/store/store.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
-import { testSecrets } from "../harness/doubles/endpoint-rows.ts";
-import { anInstallation, DIFY_KEY, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
+import { testSecrets } from "../harness/doubles/secrets.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { DIFY_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 import { type FakeInnerApi, useInnerApi } from "../harness/servers/inner-api.ts";
 
 const PLUGIN = "acme/hooks";

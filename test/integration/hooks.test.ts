@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { createHealthApp } from "../../src/http/health-app.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { createMetrics, type Metrics } from "../../src/observe/metrics/metrics.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
 import { lastOf, RawClient } from "../harness/clients/raw-client.ts";
-import type { FakeSession } from "../harness/rigs/door.ts";
-import { anInstallation } from "../harness/rigs/door.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
 import {
   callHook,
   ENDPOINT,

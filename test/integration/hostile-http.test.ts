@@ -4,7 +4,8 @@
  */
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Answer, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, DIFY_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const JSON_TYPE = "Content-Type: application/json\r\n";

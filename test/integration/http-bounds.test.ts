@@ -1,7 +1,8 @@
 /** What clients may cost the door, over raw sockets: each bound has a test that crosses it. */
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, type Door, type DoorOptions, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { type Door, type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const LIST = `/v1/tenants/${TENANT}/installations`;

@@ -2,15 +2,11 @@ import { readFile } from "node:fs/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { FAULTS } from "../../src/domain/fault.ts";
 import { OPERATIONS } from "../../src/domain/operations/operations.ts";
-import {
-  ADMIN_KEY,
-  aTask,
-  IDENTIFIER,
-  OTHER_TENANT,
-  openDoor,
-  parseEvents,
-  TENANT,
-} from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { aTask } from "../harness/builders/a-task.ts";
+import { parseEvents } from "../harness/clients/parse-events.ts";
+import { openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 async function aDoor() {
   const door = await openDoor();

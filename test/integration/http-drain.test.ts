@@ -2,7 +2,9 @@
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/rigs/door.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
+import { type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;

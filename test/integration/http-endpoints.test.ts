@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { anInstallation, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 const PLUGIN = "acme/hooks";
 const UID = `${PLUGIN}:1.0.0@${"cd".repeat(32)}`;

@@ -2,14 +2,10 @@
 import { expect, onTestFinished, test } from "vitest";
 import type { AuditEvent } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
-import {
-  ADMIN_KEY,
-  anInstallation,
-  IDENTIFIER,
-  OTHER_TENANT,
-  openDoor,
-  TENANT,
-} from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
+import { openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 async function aDoor() {
   const door = await openDoor();
@@ -39,8 +35,8 @@ test("a key is made with scopes and an end, and listed with its state and last u
   const list = await door.ask("GET", "/v1/keys");
   expect(await list.json()).toMatchObject({
     items: [
-      { id, state: "revoked", last_used_at: expect.any(String) },
       { name: "acme", tenant_id: TENANT, scopes: SCOPES, state: "valid", last_used_at: null },
+      { id, state: "revoked", last_used_at: expect.any(String) },
     ],
     next_cursor: null,
   });

@@ -2,20 +2,12 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
-import {
-  ADMIN_KEY,
-  type AskOptions,
-  anInstallation,
-  type Door,
-  type DoorOptions,
-  type FakeSession,
-  LIMITS,
-  OTHER_TENANT,
-  openDoor,
-  parseEvents,
-  request,
-  TENANT,
-} from "../harness/rigs/door.ts";
+import { anInstallation, LIMITS } from "../harness/builders/an-installation.ts";
+import { type AskOptions, request } from "../harness/clients/door-request.ts";
+import { parseEvents } from "../harness/clients/parse-events.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
+import { type Door, type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const PLUGIN = `/v1/tenants/${TENANT}/plugins/berth/echo`;

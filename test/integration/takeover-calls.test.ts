@@ -1,8 +1,11 @@
 /** Calls to what an earlier daemon had installed and that is not built yet, through both doors. */
 import { afterEach, expect, test } from "vitest";
 import type { BuildPriority } from "../../src/invocation/build-priority.ts";
+import { anInstallation, LIMITS } from "../harness/builders/an-installation.ts";
 import { dispatch } from "../harness/clients/dify.ts";
-import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/rigs/door.ts";
+import { request } from "../harness/clients/door-request.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { TENANT } from "../harness/samples/callers.ts";
 
 let asked = 0;
 const buildPriority: BuildPriority = {

@@ -2,8 +2,11 @@
 import { expect, test } from "vitest";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import { dispatch, refusalOf } from "../harness/clients/dify.ts";
-import { ADMIN_KEY, type FakeSession, parseEvents, request, TENANT } from "../harness/rigs/door.ts";
+import { request } from "../harness/clients/door-request.ts";
+import { parseEvents } from "../harness/clients/parse-events.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
 import { callHook, errorOf, openHookDoor, sayHello } from "../harness/rigs/hook.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };

@@ -1,5 +1,7 @@
 /** Requests as a platform that knows the daemon sends them, and its answers taken apart. */
-import { DIFY_KEY, type Door, TENANT } from "../rigs/door.ts";
+
+import type { Door } from "../rigs/door.ts";
+import { DIFY_KEY, TENANT } from "../samples/callers.ts";
 
 export interface PlatformRequest {
   readonly tenant?: string;

@@ -1,8 +1,11 @@
 /** The ways in which a plugin's answer reaches somebody, over real sockets, and how each ends. */
 
-import { type Door, parseEvents, request, TENANT } from "../rigs/door.ts";
+import type { Door } from "../rigs/door.ts";
 import { callHook, HOOK, type HookDoor } from "../rigs/hook.ts";
+import { TENANT } from "../samples/callers.ts";
 import { dispatch } from "./dify.ts";
+import { request } from "./door-request.ts";
+import { parseEvents } from "./parse-events.ts";
 
 export interface HeardEnd {
   /** Everything that came, the terminal event included. */

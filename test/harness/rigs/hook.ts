@@ -5,7 +5,9 @@ import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { EndpointId } from "../../../src/domain/endpoint.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
-import { type Door, type DoorOptions, type FakeSession, openDoor, TENANT } from "./door.ts";
+import type { FakeSession } from "../doubles/fake-runtime.ts";
+import { TENANT } from "../samples/callers.ts";
+import { type Door, type DoorOptions, openDoor } from "./door.ts";
 
 export const HOOK = "abcdefgh12345678";
 export const ENDPOINT = EndpointId.parse("7f1a1c1e-0000-4000-8000-000000000001");

@@ -6,10 +6,11 @@ import type { Pool } from "../../../src/domain/runtime.ts";
 import { parseLabels } from "../../../src/engine/labels.ts";
 import type { SupervisionSettings } from "../../../src/runtime/settings.ts";
 import { MemoryEngine } from "../../support/engine-memory/memory-engine.ts";
+import { aPool } from "../builders/a-pool.ts";
 import { FakeTransport } from "../doubles/fake-transport.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 import { ManualClock } from "../doubles/manual-clock.ts";
-import { aPool, MemoryRows } from "../doubles/runtime-rows.ts";
+import { MemoryRows } from "../doubles/memory-rows.ts";
 import { type RuntimeParts, type RuntimePartsOptions, startRuntimeParts } from "./runtime-parts.ts";
 
 const KEY = aPool().key;

@@ -27,7 +27,7 @@ import type { Transport } from "../../../src/transport/transport.ts";
 import { type Clock, systemClock } from "../../../src/util/clock.ts";
 import { Scope } from "../../../src/util/scope.ts";
 import type { LocalQueue } from "../doubles/local-queue.ts";
-import type { RuntimeRowsStore } from "../doubles/runtime-rows.ts";
+import type { RuntimeRowsStore } from "../doubles/memory-rows.ts";
 
 export interface RuntimePartsOptions {
   readonly store: RuntimeRowsStore;
