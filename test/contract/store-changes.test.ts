@@ -186,20 +186,6 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  it("limits become the Pool's with the answer that it serves, and are forgotten with one that it does not", async () => {
-    const { poolKey } = await installed();
-    const limits = { ...LIMITS, pidsMax: 7 };
-    const refused = await store.pools.askReplace(poolKey, limits);
-    await store.pools.answerStart(poolKey, refused, CAUSE);
-    expect(await store.pools.find(poolKey)).toMatchObject({ limits: LIMITS, nextLimits: undefined });
-    const first = await store.pools.askReplace(poolKey, limits);
-    const second = await store.pools.askReplace(poolKey, { ...limits, pidsMax: 8 });
-    await store.pools.answerStart(poolKey, first, undefined);
-    expect((await store.pools.find(poolKey))?.limits.pidsMax).toBe(LIMITS.pidsMax);
-    await store.pools.answerStart(poolKey, second, undefined);
-    expect(await store.pools.find(poolKey)).toMatchObject({ limits: { pidsMax: 8 }, nextLimits: undefined });
-  });
-
   it("an upload's upgrades are written with it: of older versions, of its tenant or of all, and where it was chosen", async () => {
     const packages = versions(3);
     const [first, second, third] = packages;

@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import { SCOPES } from "../../src/domain/scope.ts";
 import type { Accepted, ApiKey, Page, PageRequest, Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
@@ -60,37 +59,6 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     (await store.events.list({ tenantId }, { limit: 100 })).items.map(
       ({ kind, result }) => `${kind} ${result}`,
     );
-
-  test("a key keeps its scopes, its end and its latest use, whoever tells of an earlier one", async () => {
-    const tenantId = aTenant();
-    const expiresAt = new Date(Date.now() + 60_000);
-    const made = await aKey(tenantId, { scopes: ["read"], expiresAt });
-    expect(made).toMatchObject({ scopes: ["read"], expiresAt, lastUsedAt: undefined });
-    const plain = await aKey(tenantId);
-    expect(plain).toMatchObject({ scopes: SCOPES, expiresAt: undefined });
-    const at = new Date("2026-02-03T04:05:06.789Z");
-    await store.keys.noteUse([
-      { id: made.id, at },
-      { id: plain.id, at: new Date(1) },
-    ]);
-    await store.keys.noteUse([{ id: made.id, at: new Date(at.getTime() - 1000) }]);
-    const { items } = await store.keys.page({ tenantId }, { limit: 10 });
-    expect(items.map(({ id, lastUsedAt }) => [id, lastUsedAt])).toEqual([
-      [plain.id, new Date(1)],
-      [made.id, at],
-    ]);
-  });
-
-  test("keys are paged newest first, revoked ones too; those in force are all but these", async () => {
-    const tenantId = aTenant();
-    const made: string[] = [];
-    for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);
-    await store.keys.revoke(made[2] ?? "", BY);
-    const seen = await pagesOf((page) => store.keys.page({ tenantId }, page), 2);
-    expect(seen.map(({ id }) => id)).toEqual(made);
-    const inForce = (await store.keys.list()).filter((key) => key.tenantId === tenantId);
-    expect(inForce.map(({ id }) => id).sort()).toEqual(made.filter((id) => id !== made[2]).sort());
-  });
 
   test("a tenant is there from its first key, upload or installation, with what it has counted", async () => {
     const [keyed, uploading, installing] = [aTenant(), aTenant(), aTenant()];

@@ -23,9 +23,11 @@ export function keyRowsIn(keys: ApiKey[]): Store["keys"] {
       return revoked;
     },
     list: async () => keys.filter(({ revokedAt }) => revokedAt === undefined),
-    page: async ({ tenantId }, { limit }) => {
+    page: async ({ tenantId }, { limit, cursor }) => {
       const found = keys.filter((key) => (tenantId ?? key.tenantId) === key.tenantId).reverse();
-      return { items: found.slice(0, limit), nextCursor: undefined };
+      const after = found.slice(cursor === undefined ? 0 : found.findIndex(({ id }) => id === cursor) + 1);
+      const items = after.slice(0, limit);
+      return { items, nextCursor: after.length > limit ? items.at(-1)?.id : undefined };
     },
     noteUse: async (uses) => {
       for (const { id, at } of uses) {
