@@ -1,23 +1,17 @@
 /** Keys, tenants and events over HTTP: what they take, what they answer, who is named in the audit. */
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import type { AuditEvent } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
 import { anInstallation } from "../harness/builders/an-installation.ts";
-import { openDoor } from "../harness/rigs/door.ts";
+import { openTestDoor } from "../harness/rigs/test-door.ts";
 import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
-
-async function aDoor() {
-  const door = await openDoor();
-  onTestFinished(() => door[Symbol.asyncDispose]());
-  return door;
-}
 
 const errorOf = async (answer: Response) =>
   ((await answer.json()) as { error: { code: string; message: string; details: object } }).error;
 
 test("a key is made with scopes and an end, and listed with its state and last use", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const expiresAt = new Date(Date.now() + 3_600_000);
   const body = { name: "ci", scopes: ["read", "invoke", "read"], expires_at: expiresAt.toISOString() };
   const made = await door.ask("POST", "/v1/keys", { body });
@@ -51,7 +45,7 @@ test.each([
   [{ name: "x", expires_at: "2020-01-01T00:00:00Z" }, "expires_at"],
   [{ name: "" }, "name"],
 ])("the key %j is refused by the name of its wrong field", async (body, field) => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const answer = await door.ask("POST", "/v1/keys", { body });
   expect([answer.status, await errorOf(answer)]).toMatchObject([
     ...[400, { code: "invalid_input", details: { field } }],
@@ -60,7 +54,7 @@ test.each([
 });
 
 test("forbidden names the scope that is missing and those that the key has", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const { key } = await door.keyring.create({ name: "k", tenantId: TENANT, scopes: ["read", "invoke"] });
   const answer = await door.ask("POST", `/v1/tenants/${TENANT}/installations`, {
     key,
@@ -78,7 +72,7 @@ test("forbidden names the scope that is missing and those that the key has", asy
 });
 
 test("tenants are listed, and one is shown with its counts and usage; an unknown one is 404", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const tenant = {
     id: TENANT,
     created_at: new Date(0).toISOString(),
@@ -96,7 +90,7 @@ test("tenants are listed, and one is shown with its counts and usage; an unknown
 });
 
 test("a removal is 202 with the task's place, and from then on the tenant's keys open nothing", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const { key, record } = await door.keyring.create({ name: "k", tenantId: TENANT });
   // what the accepting transaction does; the door must look at once, and not at its next poll
   await door.memory.store.keys.revoke(record.id);
@@ -110,7 +104,7 @@ test("a removal is 202 with the task's place, and from then on the tenant's keys
 });
 
 test("events come with who, what and when; filters are passed on, a tenant's key sees only its time", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const installationId = anInstallation().id;
   const asked: object[] = [];
   const event: AuditEvent = {
