@@ -84,7 +84,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect((await readFile(opened.path)).equals(bytes)).toBe(true);
     });
 
-    it("leaves nothing of a staged file, kept or not", async () => {
+    it("leaves no staged file behind, kept or not", async () => {
       const kept = await store.stage();
       await writeFile(kept.path, "kept");
       await store.keep(kept, anIdentifier());
@@ -125,7 +125,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect(await readText(store, identifier)).toBe("after");
     });
 
-    it("makes no place of what is no identifier", async () => {
+    it("refuses names that are no identifiers", async () => {
       await using staged = await store.stage();
       await writeFile(staged.path, "x");
       await expect(store.keep(staged, "../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });

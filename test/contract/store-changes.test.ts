@@ -85,7 +85,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
   const accept = (change: AcceptChange) => store.installations.acceptChange(change);
 
-  it("the same request returns the task that is unfinished, any other is refused with it", async () => {
+  it("the same request returns the unfinished task; any other is refused with its id", async () => {
     const { id } = await installed();
     const input = { limits: { memoryBytes: 1, pidsMax: 2 } };
     const first = await accept({ id, kind: "limits", input });
@@ -99,7 +99,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       await expect(accept({ id, ...change })).rejects.toMatchObject({ code: "conflict", details });
   });
 
-  it("of two changes at once one is accepted, and the other told which", async () => {
+  it("of two concurrent changes one is accepted, and the other is refused with its task", async () => {
     const { id, packages } = await installed();
     const changes: AcceptChange[] = [
       { id, kind: "restart" },
@@ -150,7 +150,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.installations.find(id)).toMatchObject({ state: "ready", identifier, poolKey: next });
   });
 
-  it("an install of what is there returns the task that brought it; while it moves elsewhere it is refused", async () => {
+  it("an install of an installed package returns its task; during another change it is refused", async () => {
     const { id, packages, tenantId, task } = await installed();
     const [first, second] = packages;
     if (first === undefined || second === undefined) throw new Error("no packages");
@@ -164,7 +164,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await again()).toMatchObject({ created: false, task: { id: task.id } });
   });
 
-  it("what could not be enabled is disabled as before, with the cause", async () => {
+  it("an installation that could not be enabled stays disabled, with the cause", async () => {
     const { id, poolKey } = await installed();
     const disabled = await accept({ id, kind: "disable" });
     expect(disabled.installation).toMatchObject({ desired: "disabled", state: "disabled" });

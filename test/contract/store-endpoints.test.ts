@@ -60,7 +60,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(plugin)).toEqual([1, 1]);
   });
 
-  it("both counters follow every change, and repeating one changes nothing", async () => {
+  it("both counters follow every change; a repeated change counts once", async () => {
     const plugin = await installed();
     const [one, two] = [await setUp(plugin), await setUp(plugin)];
     expect(await counters(plugin)).toEqual([2, 2]);
@@ -74,7 +74,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(plugin)).toEqual([1, 1]);
   });
 
-  it("twenty at the same time are counted, whatever they do", async () => {
+  it("twenty concurrent changes are all counted", async () => {
     const plugin = await installed();
     const made = await Promise.all(Array.from({ length: 20 }, () => setUp(plugin)));
     expect(await counters(plugin)).toEqual([20, 20]);
@@ -102,7 +102,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(again)).toEqual([0, 0]);
   });
 
-  it("an uninstall that purges takes them along, and so does the removal of the tenant", async () => {
+  it("an uninstall with purge removes them, and so does the removal of the tenant", async () => {
     const plugin = await installed();
     const one = await setUp(plugin);
     await uninstall(plugin, true);
@@ -119,7 +119,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await store.endpoints.findByHook(two.hookId)).toBeUndefined();
   });
 
-  it("every change is a line of the audit, with the one who asked", async () => {
+  it("every change is an audit event with its caller", async () => {
     const plugin = await installed();
     const by = { keyId: "platform", keyName: "platform", requestId: "r1" };
     const { tenantId, pluginId } = plugin;
@@ -150,7 +150,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     );
   });
 
-  it("rotating keys seals anew what older ones sealed, and leaves what cannot be opened", async () => {
+  it("rotating keys seals settings of older keys again, and leaves those that cannot be opened", async () => {
     const [one, two, three] = ["1", "2", "3"].map((id) => `${id}:${Buffer.alloc(32, id).toString("base64")}`);
     const plugin = await installed();
     const field = { name: "key", type: "secret-input", isRequired: true, scope: undefined, options: [] };

@@ -87,7 +87,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     });
   });
 
-  it("a batch under way says what its installs say, and its end is written where the daemon reads it", async () => {
+  it("a running batch shows the states of its installs, and its end is written to the daemon's table", async () => {
     const tenantId = aTenant();
     const { id } = (await accept(tenantId, A, B)).task;
     const attempt = await claim(id);
@@ -136,7 +136,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await find(tenantId, id)).toMatchObject({ status: "failed", completed: 1 });
   });
 
-  it("a worker that has lost the batch writes nothing of it any more", async () => {
+  it("a worker that has lost the batch's lease cannot write to it", async () => {
     const tenantId = aTenant();
     const { id } = (await accept(tenantId, A)).task;
     const attempt = await claim(id);
@@ -144,7 +144,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     await expect(lost).rejects.toMatchObject({ code: "lease_lost" });
   });
 
-  it("a task that the platform has removed is gone for it, while the work goes on to its end", async () => {
+  it("a task that the platform removed is hidden from it, while its work continues", async () => {
     const tenantId = aTenant();
     const { id } = (await accept(tenantId, A)).task;
     await store.platformTasks.remove(tenantId, id);
@@ -156,7 +156,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await store.platformTasks.list(tenantId, PAGE)).toEqual([]);
   });
 
-  it("an item is removed from its task alone; the last that has not succeeded takes the task along", async () => {
+  it("removing the last item that has not succeeded removes the task", async () => {
     const tenantId = aTenant();
     const { id } = (await accept(tenantId, A, B)).task;
     const attempt = await claim(id);
@@ -226,7 +226,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await store.platformTasks.endAbandoned()).toBe(0);
   });
 
-  it("an uninstall that was accepted has taken the platform's rows along, and a reinstall brings them back", async () => {
+  it("an accepted uninstall removes the platform's rows, and a reinstall writes them again", async () => {
     const tenantId = aTenant();
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });

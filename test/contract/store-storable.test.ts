@@ -95,13 +95,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  it("nothing is found under a name that cannot be there", async () => {
+  it("a lookup by a name that cannot be stored finds nothing", async () => {
     expect(await store.packages.find(TEXT)).toBeUndefined();
     expect(await store.pools.find(TEXT)).toBeUndefined();
     expect(await store.installations.findByPlugin(aTenant(), TEXT)).toBeUndefined();
   });
 
-  it("a statement that fails gives those beside it their own answers, and the connection is of use after it", async () => {
+  it("a failing statement does not affect those beside it, and its connection stays usable", async () => {
     const pools = await Promise.all(Array.from({ length: 5 }, aPool));
     const wrong = TaskId.parse(crypto.randomUUID()).slice(1) as TaskId;
     const failed = () =>

@@ -97,7 +97,7 @@ describe("what the plugin is sent", () => {
     });
   });
 
-  test("names match in any case, members of another type and unknown ones are as if they were not there", async () => {
+  test("names match in any case; members of another type and unknown ones are ignored", async () => {
     const { line, data } = await seenBy("tool/invoke", {
       ...{ USER_ID: "u", app_id: 5, Context: { a: 1 }, unique_identifier: "x" },
       data: { Provider: "echo", TOOL: "say", tool_parameters: [1], credential_type: "", more: 1 },
@@ -109,7 +109,7 @@ describe("what the plugin is sent", () => {
     });
   });
 
-  test("the tenant is that of the path, also where the plugin is told it", async () => {
+  test("the tenant of the path is the one that the plugin gets", async () => {
     const asked = { provider: "echo", model: "m", model_type: "tts", content_text: "a", voice: "v" };
     const body = { tenant_id: OTHER_TENANT, data: { ...asked, tenant_id: OTHER_TENANT } };
     expect((await seenBy("tts/invoke", body)).data).toMatchObject({ tenant_id: TENANT });
@@ -136,7 +136,7 @@ describe("what the plugin is sent", () => {
     },
   );
 
-  test("no body out of the shape of any route is an error of the server", async () => {
+  test("no malformed body of any route is an error of the server", async () => {
     const door = await openTestDoor();
     const paths = DISPATCHED.map(({ dispatch }) => dispatch.path);
     const wrong = [null, 5, "x", [], {}, { data: null }, { data: [1] }, { data: { provider: {}, texts: 5 } }];

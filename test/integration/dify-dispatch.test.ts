@@ -16,7 +16,7 @@ function held() {
   return { session: promise, script: resolve };
 }
 
-describe("gates, in the daemon's order", () => {
+describe("checks, in the daemon's order", () => {
   test("must be identical 1: an error is a JSON text inside of the envelope, its keys in order", async () => {
     const door = await openTestDoor();
     const answer = await dispatch(door, "tool/invoke", TOOL, { headers: { "x-api-key": "wrong" } });
@@ -27,14 +27,14 @@ describe("gates, in the daemon's order", () => {
     );
   });
 
-  test("a key that is missing comes before everything else", async () => {
+  test("a missing key is refused before anything else", async () => {
     const door = await openTestDoor();
     const headers = { "x-api-key": undefined, "x-plugin-id": undefined };
     const answer = await dispatch(door, "tool/invoke", "{", { tenant: "x", headers });
     expect(await refusalOf(answer)).toMatchObject({ status: 401, message: "unauthorized" });
   });
 
-  test("a plugin that is not named comes before the tenant", async () => {
+  test("a missing plugin name is refused before the tenant is checked", async () => {
     const door = await openTestDoor();
     const answer = await dispatch(
       door,
@@ -75,7 +75,7 @@ describe("gates, in the daemon's order", () => {
     expect(told.message).toMatch(/^no available node, plugin runtime not found: berth\/echo is installing/);
   });
 
-  test("one that has no Runtime within the start clock is told in the same words", async () => {
+  test("a plugin without a runtime within the start timeout is refused in the same words", async () => {
     const door = await openTestDoor({ settings: { startTimeoutMs: 20 } });
     door.runtime.isReady = false;
     const told = await refusalOf(await dispatch(door, "tool/invoke", TOOL));
@@ -99,7 +99,7 @@ describe("gates, in the daemon's order", () => {
     });
   });
 
-  test("one in a crash loop is not told as a passing state", async () => {
+  test("a plugin in a crash loop is not reported as a temporary state", async () => {
     const door = await openTestDoor();
     door.runtime.isReady = false;
     const details = { state: "crash_loop" };
@@ -109,7 +109,7 @@ describe("gates, in the daemon's order", () => {
     expect(told.message).toBe("the plugin is not running and will not start by itself: It crashed 5 times.");
   });
 
-  test("one that is being removed is gone", async () => {
+  test("a plugin that is being removed is not found", async () => {
     const door = await openTestDoor();
     door.memory.installations[0] = anInstallation({ desired: "removed" });
     await door.invoker.refresh();
@@ -117,7 +117,7 @@ describe("gates, in the daemon's order", () => {
     expect(told).toMatchObject({ status: 404, type: "PluginNotFoundError", message: "plugin not found" });
   });
 
-  test("what is busy or stopping is told as a state that passes", async () => {
+  test("a busy or stopping plugin is reported as a temporary state", async () => {
     const limits = { concurrencyMax: 1 };
     const { session, script } = held();
     const door = await openTestDoor({ limits, settings: { queueMax: 0 }, script });
@@ -131,7 +131,7 @@ describe("gates, in the daemon's order", () => {
     expect(cut && toldBy(cut).message).toMatch(/^no available node: Berth is stopping/);
   });
 
-  test("the rules of the body come last, and name every field that breaks one", async () => {
+  test("the body is validated last, and every invalid field is named", async () => {
     const door = await openTestDoor();
     const missing = await dispatch(door, "tool/invoke", { data: {} }, { plugin: "berth/nothing" });
     expect(missing.status).toBe(404);
@@ -145,7 +145,7 @@ describe("gates, in the daemon's order", () => {
     });
   });
 
-  test("a body over the bound is refused with a status of its own", async () => {
+  test("a body over the bound is 413", async () => {
     const told = await refusalOf(
       await dispatch(await openTestDoor(), "tool/invoke", "x".repeat(1024 * 1024 + 1)),
     );

@@ -104,7 +104,7 @@ describe("streams", () => {
     ]);
   });
 
-  test("a call over its time is killed by timeout", async () => {
+  test("a call beyond its deadline ends as killed by timeout", async () => {
     const door = await openTestDoor({ limits: { timeoutMs: 20 }, script: () => undefined });
     const answer = await dispatch(door, "tool/invoke", TOOL);
     expect(answer.status).toBe(200);
@@ -136,7 +136,7 @@ describe("streams", () => {
     });
   });
 
-  test("improved 6: an error that says too little or too much is told all the same", async () => {
+  test("improved 6: an incomplete or oversized error still reaches the caller", async () => {
     const many = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`a${n}`, n]));
     for (const [error, inner] of [
       [null, { args: {}, error_type: "Exception" }],
@@ -152,7 +152,7 @@ describe("streams", () => {
     }
   });
 
-  test("improved 5: a caller that reads too slowly is told so in JSON, after what it was sent", async () => {
+  test("improved 5: a caller that reads too slowly gets an error in JSON after what it was sent", async () => {
     const door = await openTestDoor({
       settings: { callerBufferBytesMax: 1000 },
       script: (session) => {
@@ -189,7 +189,7 @@ describe("streams", () => {
     expect(eventsOf(await (await stays).text()).length).toBe(1);
   });
 
-  test("an answer that no client could read is told as one, and nothing after it", async () => {
+  test("an answer that no client can read ends as an error, and nothing follows it", async () => {
     const door = await openTestDoor({
       script: (session) => {
         session.item({ type: "no such type" });
@@ -226,7 +226,7 @@ describe("polled calls", () => {
     });
   });
 
-  test("tell errors with 200, so that their types reach the caller", async () => {
+  test("answer errors with 200, so that their types reach the caller", async () => {
     const failing = await openTestDoor({
       script: (session) => session.error({ error_type: "E", message: "m" }),
     });

@@ -47,7 +47,7 @@ describe("improved 4: every piece of an answer is delivered, in order", () => {
   });
 });
 
-describe("what a plugin says of its answer", () => {
+describe("the plugin's status and headers", () => {
   const ask = async (pieces: readonly object[], method = "GET") => {
     const door = await openHookDoor({
       script(session) {
@@ -58,7 +58,7 @@ describe("what a plugin says of its answer", () => {
     return await callHook({ ...door, method });
   };
 
-  test("nothing at all is 200 without a body", async () => {
+  test("no message at all is 200 without a body", async () => {
     expect(await ask([])).toMatchObject({ status: 200, body: "", headers: { "content-length": "0" } });
   });
 
@@ -85,12 +85,12 @@ describe("what a plugin says of its answer", () => {
     expect(answer.headers["content-length"]).toBeUndefined();
   });
 
-  test("HEAD keeps the length that it says", async () => {
+  test("HEAD keeps the plugin's length", async () => {
     const answer = await ask([{ headers: { "Content-Length": "12345" }, result: "" }], "HEAD");
     expect(answer).toMatchObject({ status: 200, headers: { "content-length": "12345" } });
   });
 
-  test("a length that is true is kept", async () => {
+  test("a correct length is kept", async () => {
     const answer = await ask([
       { headers: { "content-length": "5" } },
       { result: hex("hel") },
@@ -99,7 +99,7 @@ describe("what a plugin says of its answer", () => {
     expect(answer).toMatchObject({ status: 200, body: "hello", headers: { "content-length": "5" } });
   });
 
-  test("of a body that is longer than it says, only so much goes out: nothing of it reads as the next answer", async () => {
+  test("a body longer than its length is cut there: nothing of it reads as the next answer", async () => {
     const forged = "helloHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     const door = await openHookDoor({
       script(session) {
@@ -114,14 +114,14 @@ describe("what a plugin says of its answer", () => {
     expect(served(door)[0]).toMatchObject({ ok: false, code: "plugin_protocol", bytes_out: 5 });
   });
 
-  test("a body that is shorter than it says is cut, not ended", async () => {
+  test("a body shorter than its length ends with a reset, not as complete", async () => {
     await expect(ask([{ headers: { "Content-Length": "50" }, result: hex("hello") }])).rejects.toThrow(
       "aborted",
     );
     await expect(ask([{ headers: { "Content-Length": "50" } }])).rejects.toThrow();
   });
 
-  test("headers of the connection are not its to say", async () => {
+  test("headers of the connection are dropped", async () => {
     const headers = {
       "Transfer-Encoding": "gzip, chunked",
       Connection: "upgrade, x",
@@ -143,7 +143,7 @@ describe("what a plugin says of its answer", () => {
 describe("a plugin that fails", () => {
   const boom = { error_type: "ValueError", message: "boom", args: { a: 1 } };
 
-  test("before the first byte: 500 and its error as it said it", async () => {
+  test("before the first byte: 500 with the plugin's own error", async () => {
     const door = await openHookDoor({
       script(session) {
         session.item({ status: 200, headers: { "X-A": "1" } });
@@ -182,7 +182,7 @@ describe("a plugin that fails", () => {
     },
   );
 
-  test("that takes too long before the first byte: 504, after it: the cut", async () => {
+  test("that takes too long: 504 before the first byte, a reset after it", async () => {
     const limits = { timeoutMs: 200 };
     const silent = await openHookDoor({ limits, script: () => undefined });
     expect(errorOf(await callHook(silent))).toEqual({

@@ -11,7 +11,7 @@ const events = (door: HookDoor, op: string) => door.logged.filter((line) => line
 
 const served = (door: HookDoor) => events(door, "hook.serve");
 
-describe("what a caller may cost", () => {
+describe("bounds of a caller", () => {
   const post = (more: string, body = "") => `POST /e/${HOOK}/ HTTP/1.1\r\nHost: h\r\n${more}\r\n${body}`;
   const KB = 1024;
 
@@ -23,7 +23,7 @@ describe("what a caller may cost", () => {
     expect(client.text).toContain("PluginDaemonBadRequestError");
   });
 
-  test("improved 7: without a length it is 413 as soon as it is known, and the plugin never sees it", async () => {
+  test("improved 7: a body without length is 413 as soon as it exceeds the bound, and the plugin never sees it", async () => {
     const door = await openHookDoor({ settings: { hookBodyBytesMax: 10 * KB } });
     const client = new RawClient(door.port).say(post("Transfer-Encoding: chunked\r\n"));
     const chunk = `${(4 * KB).toString(16)}\r\n${"x".repeat(4 * KB)}\r\n`;
@@ -32,7 +32,7 @@ describe("what a caller may cost", () => {
     expect(door.runtime.sessions.size).toBe(0);
   });
 
-  test("a body of just the bound arrives whole", async () => {
+  test("a body of exactly the bound arrives whole", async () => {
     let length = 0;
     const door = await openHookDoor({
       settings: { hookBodyBytesMax: 10 * KB },
@@ -46,7 +46,7 @@ describe("what a caller may cost", () => {
     expect(length).toBeGreaterThan(20 * KB);
   });
 
-  test("a sender that trickles is cut", async () => {
+  test("a sender that is too slow is disconnected", async () => {
     const door = await openHookDoor({ serve: { bodyWindowMs: 300, bodyWindowBytesMin: 1000, checkMs: 20 } });
     const client = new RawClient(door.port).say(post("Content-Length: 9000\r\n", "abc"));
     expect(await lastOf(client)).toMatchObject({ status: 408, code: "request_timeout" });
@@ -60,7 +60,7 @@ describe("what a caller may cost", () => {
     expect([(await lastOf(many)).status, (await lastOf(large)).status]).toEqual([431, 431]);
   });
 
-  test("all bodies under way have a bound together: who comes on top is told so, and the room comes back", async () => {
+  test("all bodies in progress share a bound: one beyond it is refused, and the room is freed again", async () => {
     const door = await openHookDoor({ settings: { hookBodyBytesMax: 10 * KB, hookBodiesBytesMax: 12 * KB } });
     const first = new RawClient(door.port).say(post(`Content-Length: ${8 * KB}\r\n`, "x".repeat(7 * KB)));
     await until(() => door.received() === 1);
@@ -73,7 +73,7 @@ describe("what a caller may cost", () => {
     });
   });
 
-  test("a caller that does not read loses its own answer, at the bound, and no other's", async () => {
+  test("a caller that does not read loses its own answer at the bound, and no other's", async () => {
     const MB = 1024 * KB;
     let slow: FakeSession | undefined;
     const door = await openHookDoor({
@@ -97,7 +97,7 @@ describe("what a caller may cost", () => {
     expect(await callHook(door)).toMatchObject({ status: 200, body: "hello" });
   });
 
-  test("many that do not read share what may wait: each loses its answer at its share", async () => {
+  test("many callers that do not read share one buffer: each loses its answer at its share", async () => {
     const sessions: FakeSession[] = [];
     const door = await openHookDoor({
       settings: { callerBufferBytesMax: 1024 * 1024 * KB, callersBufferBytesMax: 1024 * KB },
@@ -116,7 +116,7 @@ describe("what a caller may cost", () => {
     expect(new Set(served(door).map(({ code }) => code))).toEqual(new Set(["slow_caller"]));
   });
 
-  test("one that leaves ends its own stream; what the plugin still says is for nobody", async () => {
+  test("a caller that leaves ends its own stream; what the plugin still sends is dropped", async () => {
     let session: FakeSession | undefined;
     const script = (it: FakeSession) => {
       session = it;

@@ -24,8 +24,8 @@ const events = (door: HookDoor, op: string) => door.logged.filter((line) => line
 
 const served = (door: HookDoor) => events(door, "hook.serve");
 
-describe("a request that reaches no plugin is answered as the daemon answers it", () => {
-  test("an address that is nobody's", async () => {
+describe("a request that reaches no plugin is answered as by the daemon", () => {
+  test("an unknown hook", async () => {
     const { port } = await openHookDoor();
     const answer = await callHook({ port, path: "/e/nobodys123456789/x" });
     expect(errorOf(answer)).toEqual({ status: 404, ...BAD, message: "endpoint not found" });
@@ -155,7 +155,7 @@ test.each(["GET", "POST", "PUT", "DELETE", "OPTIONS"])(
   },
 );
 
-test("each request is one wide event, without the hook id, the path and what it carries", async () => {
+test("each request is one wide event without the hook id, the path and its content", async () => {
   const door = await openHookDoor();
   await callHook({ ...door, method: "POST", path: `/e/${HOOK}/secret-path?token=secret`, body: "secret" });
   await callHook({ ...door, path: "/e/nobodys-secret/x" });
@@ -203,7 +203,7 @@ describe("health and metrics", () => {
     expect(body).not.toMatch(/berth\/echo|6f1a1c1e/);
   });
 
-  test("a process without an API tells its metrics as well, and none where they are off", async () => {
+  test("a process without an API serves its metrics too, and none when they are off", async () => {
     const settings = { jsonBytesMax: 1024, healthTimeoutMs: 100, answerTimeoutMs: 1000 };
     const processes = { apis: 1, workers: 1 };
     const ask = async (metrics: Metrics | undefined, path: string) => {

@@ -43,7 +43,7 @@ test("a plugin's storage keeps values per tenant, within the quota of its manife
   await (await asked).text();
 });
 
-test("a plugin calls another tool of its tenant; what nobody can serve, or the manifest does not allow, is said", async () => {
+test("a plugin calls another tool of its tenant; an unknown or forbidden one is an error", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script });
   const asked = invokeTool(door);
@@ -79,7 +79,7 @@ test("a plugin calls another tool of its tenant; what nobody can serve, or the m
   await (await asked).text();
 });
 
-test("a model may not call back", async () => {
+test("a model cannot call its host", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script });
   const asked = post(door, `${PLUGIN_PATH}/invoke_llm`, {

@@ -40,8 +40,8 @@ describe("methods", () => {
   });
 });
 
-describe("bodies on their way", () => {
-  test("a client that waits for 100 hears it, and one that wants something else hears 417", async () => {
+describe("request bodies", () => {
+  test("a client that expects 100 gets it, and any other expectation gets 417", async () => {
     const { answers } = await heard(
       POST(`Expect: 100-continue\r\nContent-Length: ${CALL.length}\r\n${END}`, CALL),
     );
@@ -50,34 +50,34 @@ describe("bodies on their way", () => {
     expect(other.answers.map(({ status }) => status)).toEqual([417]);
   });
 
-  test("one in chunks of one byte is read as one with a length", async () => {
+  test("a body in chunks of one byte is read like one with a length", async () => {
     const pieces = [...CALL].map((letter) => `1\r\n${letter}\r\n`).join("");
     const { answers } = await heard(POST(`Transfer-Encoding: chunked\r\n${END}`, `${pieces}0\r\n\r\n`));
     expect(answers.map(({ status }) => status)).toEqual([200]);
   });
 
-  test("one of a GET is no request that follows it", async () => {
+  test("the body of a GET is not read as the next request", async () => {
     const get = `GET /health HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
     const { answers, door } = await heard(`${get}${GET("/health")}`);
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
     expect(served(door, "/v1/keys")).toEqual([]);
   });
 
-  test("one of a request that is refused is no request that follows it", async () => {
+  test("the body of a refused request is not read as the next request", async () => {
     const refused = `POST /v1/nowhere HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
     const { answers, door } = await heard(`${refused}${GET("/health")}`);
     expect(answers.map(({ status }) => status)).toEqual([404, 200]);
     expect(served(door, "/v1/keys")).toEqual([]);
   });
 
-  test("one that says it is compressed is not unpacked: it is no JSON", async () => {
+  test("a compressed body is not unpacked: it is no JSON", async () => {
     const { answers } = await heard(
       POST(`Content-Encoding: gzip\r\nContent-Length: 4\r\n${END}`, "\x1f\x8b\x08\x00"),
     );
     expect(answers.map(({ status, code }) => [status, code])).toEqual([[400, "invalid_json"]]);
   });
 
-  test("a header of a trailer does not count as one of the request", async () => {
+  test("a header in a trailer does not count as a header of the request", async () => {
     const body = `${CALL.length.toString(16)}\r\n${CALL}\r\n0\r\nAuthorization: Bearer ${ADMIN_KEY}\r\n\r\n`;
     const bytes = POST(`Transfer-Encoding: chunked\r\n${END}`, body).replace(AUTH, "");
     const { answers } = await heard(bytes);

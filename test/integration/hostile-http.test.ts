@@ -150,7 +150,7 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
   ],
 ];
 
-describe("is refused, its connection is closed, and what follows is no request", () => {
+describe("is refused, its connection is closed, and what follows is not read as a request", () => {
   test.each(BAD)("%s", async (_, bytes, code) => {
     const { answers, door } = await heard(bytes);
     expect(answers.map((answer) => answer.code)).toEqual([code]);
@@ -242,7 +242,7 @@ test.each(LIES)("a request for the keys with %s is answered with %i", async (_, 
   expect(answers.map((answer) => answer.status)).toEqual([status]);
 });
 
-test("what a proxy says of host and scheme is in no address that Berth answers with", async () => {
+test("host and scheme from proxy headers appear in no address that Berth answers with", async () => {
   const more =
     "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nX-Api-Key: ";
   for (const path of ["/openapi.json", "/v1/keys", "/plugin/x/management/list/", "/e/hook"]) {
@@ -254,7 +254,7 @@ test("what a proxy says of host and scheme is in no address that Berth answers w
   }
 });
 
-test("an id that no log line can hold is not taken for the request's", async () => {
+test("a request id that no log line can hold is replaced", async () => {
   for (const id of ['a"b', "a b", "x".repeat(129), "\xe9", "$(x)", "../x"]) {
     const { answers } = await heard(GET("/health", `X-Request-Id: ${id}\r\n`));
     expect(answers[0]?.status).toBe(200);

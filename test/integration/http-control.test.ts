@@ -139,7 +139,7 @@ test("a package is read by its identifier, slashes plain or encoded; one that a 
   expect(await (await door.ask("GET", "/v1/packages")).json()).toMatchObject({ next_cursor: null });
 });
 
-test("an install is 202 with the task's place; an unknown identifier is 404", async () => {
+test("an install is 202 with the task's location; an unknown identifier is 404", async () => {
   const door = await openTestDoor();
   const answer = await door.ask("POST", installations, {
     body: { identifier: IDENTIFIER },

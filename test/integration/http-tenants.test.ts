@@ -10,7 +10,7 @@ import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 const errorOf = async (answer: Response) =>
   ((await answer.json()) as { error: { code: string; message: string; details: object } }).error;
 
-test("a key is made with scopes and an end, and listed with its state and last use", async () => {
+test("a key is created with scopes and expiry, and listed with its state and last use", async () => {
   const door = await openTestDoor();
   const expiresAt = new Date(Date.now() + 3_600_000);
   const body = { name: "ci", scopes: ["read", "invoke", "read"], expires_at: expiresAt.toISOString() };
@@ -89,7 +89,7 @@ test("tenants are listed, and one is shown with its counts and usage; an unknown
   expect([unknown.status, (await errorOf(unknown)).code]).toEqual([404, "not_found"]);
 });
 
-test("a removal is 202 with the task's place, and from then on the tenant's keys open nothing", async () => {
+test("a removal is 202 with the task's location, and the tenant's keys are invalid from then on", async () => {
   const door = await openTestDoor();
   const { key, record } = await door.keyring.create({ name: "k", tenantId: TENANT });
   // what the accepting transaction does; the door must look at once, and not at its next poll
@@ -103,7 +103,7 @@ test("a removal is 202 with the task's place, and from then on the tenant's keys
   expect((await door.ask("GET", `/v1/tenants/${TENANT}`, { key })).status).toBe(401);
 });
 
-test("events come with who, what and when; filters are passed on, a tenant's key sees only its time", async () => {
+test("events have caller, kind and time; filters apply, and a tenant's key sees only events since the tenant was created", async () => {
   const door = await openTestDoor();
   const installationId = anInstallation().id;
   const asked: object[] = [];

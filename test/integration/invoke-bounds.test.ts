@@ -12,7 +12,7 @@ import { openTestDoor } from "../harness/rigs/test-door.ts";
 import { ADMIN_KEY } from "../harness/samples/callers.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
-test("beyond places and queue a call is busy at once, with both numbers; a freed place goes to the next", async () => {
+test("beyond concurrency and queue a call is busy at once, with both numbers; a freed place goes to the next", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script, limits: { concurrencyMax: 1 }, settings: { queueMax: 1 } });
   const running = invokeTool(door);
@@ -73,7 +73,7 @@ test("a caller cannot lengthen the granted deadline; past it and the grace the R
   expect(door.invoker.openSessions).toBe(0);
 });
 
-test("a plugin that says nothing runs into the idle clock, one that speaks does not", async () => {
+test("a silent plugin hits the idle timeout, one that sends does not", async () => {
   const door = await openTestDoor({
     settings: { idleTimeoutMs: 100 },
     script: (session) => {
@@ -89,7 +89,7 @@ test("a plugin that says nothing runs into the idle clock, one that speaks does 
   expect(events.at(-1)).toMatchObject({ data: { error: { details: { clock: "idle", limitMs: 100 } } } });
 });
 
-test("no ready Runtime is plugin_not_ready with its state, at once or after the start clock", async () => {
+test("without a ready runtime a call is plugin_not_ready with its state, at once or after the start timeout", async () => {
   const door = await openTestDoor({ settings: { startTimeoutMs: 50 } });
   door.runtime.isReady = false;
   const slow = await invokeTool(door);
@@ -111,7 +111,7 @@ test("a call waits for a Runtime that is starting", async () => {
   expect((await asked).status).toBe(200);
 });
 
-test("a caller that disconnects is let go, and its session keeps its place", async () => {
+test("a caller that disconnects is released, and its session keeps its place", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script, limits: { concurrencyMax: 1 } });
   const { url } = await door.listen();
@@ -164,7 +164,7 @@ test("a client that stops reading loses its own call and delays no other", async
   await once(deaf, "close");
 });
 
-test("an answer that one document cannot hold is an error of its own", async () => {
+test("an answer too large for one document has an error code of its own", async () => {
   const door = await openTestDoor({ settings: { documentBytesMax: 10 } });
   const answer = await invokeTool(door, TOOL_CALL, AS_DOCUMENT);
   expect([answer.status, (await errorOf(answer)).error.code]).toEqual([502, "answer_too_large"]);

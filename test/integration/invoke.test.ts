@@ -213,7 +213,7 @@ test("malformed JSON, wrong content type, a body over the limit, no key and anot
   ]);
 });
 
-test("a warm call asks the store nothing", async () => {
+test("a call of a known plugin asks the Store nothing", async () => {
   const door = await openTestDoor();
   await (await invokeTool(door)).text();
   door.memory.calls.length = 0;

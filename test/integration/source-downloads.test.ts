@@ -25,8 +25,8 @@ const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
   fetchFrom(rig, source, options);
 const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
 
-describe("a download that is cut", () => {
-  test("goes on where it was, under the same entity tag", async () => {
+describe("a download that breaks off", () => {
+  test("continues where it was, under the same entity tag", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 100_000 }), file(BYTES, { etag }));
     const { bytes, asked, notes, progress } = await fetching(MARKET);
@@ -41,7 +41,7 @@ describe("a download that is cut", () => {
     );
   });
 
-  test("may be cut at every connection, as long as each brings something", async () => {
+  test("may break off at every connection, as long as each one brings bytes", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 50_000 }));
     const { bytes, asked } = await fetching(MARKET);
@@ -68,7 +68,7 @@ describe("a download that is cut", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("begins anew where the server goes on somewhere else", async () => {
+  test("starts again when the server continues at another offset", async () => {
     const wrong = status(206, { "content-range": "bytes 5-9/10", "content-length": "5" }, "wrong");
     for (const answer of [wrong, status(416)]) {
       rig.server.on(
@@ -84,7 +84,7 @@ describe("a download that is cut", () => {
     }
   });
 
-  test("or that a server gives in pieces, is put together", async () => {
+  test("or comes in pieces is put together", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 100_000 }), (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? "")?.[0]);
@@ -97,7 +97,7 @@ describe("a download that is cut", () => {
     expect(asked).toHaveLength(4);
   });
 
-  test("is given up after so many tries without a byte more, and the next one goes on with what is there", async () => {
+  test("fails after the configured tries without a new byte, and the next fetch continues with the bytes there", async () => {
     const etag = '"one"';
     const cut = file(BYTES, { etag, cutAfter: 100_000 });
     rig.server.on(MARKETPLACE, cut, (_request, response) => void response.destroy());
@@ -110,7 +110,7 @@ describe("a download that is cut", () => {
     expect(asked.map(({ headers }) => headers.range)).toEqual(["bytes=100000-"]);
   });
 
-  test("that was whole already is not asked for again; another source's is not taken for it", async () => {
+  test("that was complete is not fetched again, and is not used for another source", async () => {
     rig.server.on(MARKETPLACE, file(BYTES));
     await fetching(MARKET);
     expect((await fetching(MARKET)).asked).toEqual([]);
@@ -120,7 +120,7 @@ describe("a download that is cut", () => {
 });
 
 describe("a digest", () => {
-  test("that differs is a refusal with both", async () => {
+  test("that differs is refused with both values", async () => {
     rig.secure.on("/echo", file(BYTES));
     const { error } = await fetching(anUrl("/echo", Buffer.from("something else")));
     expect(error).toMatchObject({
@@ -129,7 +129,7 @@ describe("a digest", () => {
     });
   });
 
-  test("that differs because of what an earlier try left is a download from the start", async () => {
+  test("that differs because of an earlier partial file causes a download from the start", async () => {
     rig.secure.on(
       "/echo",
       file(BYTES, { etag: '"x"', cutAfter: 1000 }),
@@ -196,7 +196,7 @@ describe("an answer of", () => {
   });
 });
 
-describe("what is too much:", () => {
+describe("a bound of a download:", () => {
   test.each([
     ["by its length, before a byte is written", {}, 0],
     ["while it comes, and no more than the limit is written", { isChunked: true }, 200_000],
@@ -210,7 +210,7 @@ describe("what is too much:", () => {
     expect((await readFile(join(rig.folder, "archive"))).length).toBeLessThanOrEqual(bytesWritten);
   });
 
-  test("silence is cut and tried again, and given up with the clock's name", async () => {
+  test("a silent server is disconnected and retried, and the failure names the timeout", async () => {
     for (const answer of [silence, file(BYTES, { hangAfter: 1000 })]) {
       rig.server.on(MARKETPLACE, answer);
       const { error, asked } = await fetching(MARKET, { idleMs: 100 });
@@ -222,7 +222,7 @@ describe("what is too much:", () => {
     }
   });
 
-  test("a download that takes too long altogether ends by its own clock, however it drips", async () => {
+  test("a slow download ends at its total timeout although bytes arrive", async () => {
     rig.server.on(MARKETPLACE, (_request, response) => {
       response.writeHead(200, { "content-length": "1000000" });
       const drip = setInterval(() => response.write("x"), 20);
@@ -232,13 +232,13 @@ describe("what is too much:", () => {
     expect(error).toMatchObject({ code: "source_timeout", details: { clock: "total", limit_ms: 400 } });
   });
 
-  test("that clock runs in the pauses between tries too", async () => {
+  test("the total timeout includes the pauses between tries", async () => {
     rig.server.on(MARKETPLACE, status(503));
     const { error } = await fetching(MARKET, { totalMs: 200, retryFirstMs: 60_000, retryMaxMs: 60_000 });
     expect(error).toMatchObject({ code: "source_timeout", details: { clock: "total" } });
   });
 
-  test("a caller who gives up ends it with the caller's reason", async () => {
+  test("an abort ends it with the caller's reason", async () => {
     rig.server.on(MARKETPLACE, silence);
     const giving = new AbortController();
     const asked = rig.server.count(MARKETPLACE);

@@ -32,7 +32,7 @@ const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
 const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
 
 describe("the address of", () => {
-  test("a marketplace's package holds its identifier, and the token goes with it", async () => {
+  test("a marketplace's package contains its identifier, and the token is sent", async () => {
     rig.server.on(MARKETPLACE, file(BYTES));
     const { bytes, asked, progress } = await fetching(MARKET, {
       marketplace: { url: rig.server.url, token: "market-token" },
@@ -81,7 +81,7 @@ describe("the address of", () => {
     expect(storage.asked[0]?.headers.authorization).toBeUndefined();
   });
 
-  test("an asset that a private release has not is refused with those that it has", async () => {
+  test("a missing asset of a private release is refused with the list of its assets", async () => {
     rig.server.on(RELEASE_PATH, json({ assets: [{ id: 6, name: "other.difypkg" }] }));
     const github = { url: rig.server.url, apiUrl: `${rig.server.url}/api`, token: "github-token" };
     const { error } = await fetching(RELEASE, { github });
@@ -108,7 +108,7 @@ describe("the address of", () => {
 });
 
 describe("a redirect", () => {
-  test("to an address that is not public is refused, and nobody is asked there", async () => {
+  test("to an address that is not public is refused without a connection", async () => {
     await using inside = await startSourceServer({ host: "127.0.0.2" });
     inside.on("/secrets", file(BYTES));
     const { port } = inside;
@@ -121,7 +121,7 @@ describe("a redirect", () => {
     expect(inside.asked).toEqual([]);
   });
 
-  test("without end is given up", async () => {
+  test("loop is given up", async () => {
     rig.server.on(MARKETPLACE, redirect(MARKETPLACE));
     const { error, asked } = await fetching(MARKET);
     expect(error).toMatchObject({
@@ -147,7 +147,7 @@ describe("a redirect", () => {
   });
 });
 
-test("a name that means another address at the second look is connected to where the first look was checked", async () => {
+test("a name that resolves differently the second time is connected to the address that was checked", async () => {
   await using inside = await startSourceServer({ host: "127.0.0.2" });
   rig.server.on(MARKETPLACE, file(BYTES));
   const answers = ["127.0.0.1", "127.0.0.2"];
@@ -163,7 +163,7 @@ test("a name that means another address at the second look is connected to where
 });
 
 describe("a server", () => {
-  test("that nobody finds, or that does not listen, is source_unreachable", async () => {
+  test("that does not resolve or does not listen is source_unreachable", async () => {
     const gone = await startSourceServer();
     await gone[Symbol.asyncDispose]();
     const refused = await fetching(MARKET, { marketplace: { url: gone.url, token: undefined } });
@@ -179,7 +179,7 @@ describe("a server", () => {
     });
   });
 
-  test("whose certificate nobody trusts is source_unusable, at once", async () => {
+  test("with an untrusted certificate is source_unusable at once", async () => {
     await using stranger = await makeAuthority();
     const certificate = await stranger.issue(["IP:127.0.0.1"]);
     await using untrusted = await startSourceServer({ certificate });
@@ -223,7 +223,7 @@ describe("through the operator's proxy", () => {
     expect(proxy.asked).toHaveLength(2);
   });
 
-  test("an address that is known here not to be public is refused all the same", async () => {
+  test("an address that is known not to be public is refused too", async () => {
     await using proxy = await startRecordingProxy(randomUUID());
     const proxies = { http: proxy.url, https: proxy.url, bypass: "" };
     const lookup = () => Promise.resolve([{ address: "10.0.0.5", family: 4 }]);

@@ -50,7 +50,7 @@ const platform = () =>
     { plugin: "berth/later" },
   );
 
-test("say over /v1 that it is building, and its place, when their time is over", async () => {
+test("answer over /v1 at their deadline that the plugin is building, and its position", async () => {
   await open({ timeoutMs: 50 });
   const answer = await native();
   expect(await answer.json()).toMatchObject({
@@ -59,7 +59,7 @@ test("say over /v1 that it is building, and its place, when their time is over",
   expect(answer.status).toBe(503);
 });
 
-test("say the same to the platform, in words that it takes for a state that passes", async () => {
+test("answer the platform in words that it takes for a temporary state", async () => {
   await open({ timeoutMs: 50 });
   const answer = await platform();
   const text = await answer.text();

@@ -60,7 +60,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       ({ kind, result }) => `${kind} ${result}`,
     );
 
-  test("a tenant is there from its first key, upload or installation, with what it has counted", async () => {
+  test("a tenant exists from its first key, upload or installation, with its counts", async () => {
     const [keyed, uploading, installing] = [aTenant(), aTenant(), aTenant()];
     expect(await store.tenants.find(keyed)).toBeUndefined();
     await aKey(keyed);
@@ -106,7 +106,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.tenants.find(tenantId)).toMatchObject({ runtimes: 1 });
   });
 
-  test("tenants are paged newest first, and those that come meanwhile move none of the others", async () => {
+  test("tenants are paged newest first, and new ones do not shift the pages", async () => {
     const made: string[] = [];
     for (let n = 0; n < 5; n += 1) {
       const tenantId = aTenant();
@@ -167,7 +167,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     return pkg;
   }
 
-  test("at its end nothing of the tenant is left but what the audit needs; it may come back as new", async () => {
+  test("at its end only the audit of the tenant is left; it can be created again", async () => {
     const [tenantId, other] = [aTenant(), aTenant()];
     const key = await aKey(tenantId);
     const shared = aPackage();
@@ -225,7 +225,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(second.task.id).not.toBe(task.id);
   });
 
-  test("a removal that failed keeps the tenant shut, and is asked for anew", async () => {
+  test("a failed removal keeps the tenant closed, and can be requested again", async () => {
     const tenantId = aTenant();
     await ready(tenantId);
     const first = await store.tenants.acceptRemoval(tenantId, BY);
@@ -260,7 +260,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     for (const { state } of items) expect(state).toBe("removing");
   });
 
-  test("every acceptance leaves its line, with who asked, by which request, and how its task ended", async () => {
+  test("every accepted request is an audit event with caller, request and the task's result", async () => {
     const tenantId = aTenant();
     const key = await aKey(tenantId);
     const by: Actor = { keyId: key.id, keyName: key.name, requestId: "request-2" };
@@ -293,7 +293,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(JSON.stringify(all)).not.toContain(key.hash);
   });
 
-  test("events go when their time is over, so many at once, and not before", async () => {
+  test("events are purged in batches once they are old enough, and not before", async () => {
     const tenantId = aTenant();
     await aKey(tenantId);
     expect(await store.events.purge(1, 1000)).toBe(0);
@@ -303,7 +303,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await kindsOf(tenantId)).toEqual([]);
   });
 
-  test("what is refused leaves no line and no tenant, also when the key was revoked since the door let it in", async () => {
+  test("a refused request leaves no event and no tenant, also when its key was revoked meanwhile", async () => {
     const tenantId = aTenant();
     const key = await aKey(undefined);
     await store.keys.revoke(key.id, BY);

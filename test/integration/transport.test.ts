@@ -52,7 +52,7 @@ test("a host killed in the middle of a 5 MB request leaves nothing behind: the n
   expect(runner.stdout()).not.toContain("bad line");
 });
 
-test("two hosts at once each hear their own sessions and no other", async () => {
+test("two hosts at once each get their own sessions and no other", async () => {
   const { link: one, folder } = await started("echo");
   const second = await openLink(makeTransport({ processId: "two" }), folder);
   await second.seen("ready");
@@ -75,7 +75,7 @@ test("a host that leaves in mid-call and returns finds the plugin ready and hear
   expect(texts(await callTool(again.link, { text: "back" }))).toEqual(["back"]);
 });
 
-test("a host that stops reading loses its own sessions only, and is told which", async () => {
+test("a host that stops reading loses only its own sessions, and learns which", async () => {
   const { link, folder } = await started("echo", {
     args: ["--buffer-bytes", String(MB), "--stall-ms", "200"],
   });
@@ -138,14 +138,14 @@ test.each([
   expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
 });
 
-test("what the plugin said before it died arrives before the news of its death", async () => {
+test("the plugin's last messages arrive before its death is reported", async () => {
   const { link } = await started("dies-mid-stream");
   const outcome = await callTool(link, { finish: true, messages: 500 });
   expect(outcome.lost).toBeUndefined();
   expect(texts(outcome)).toHaveLength(500);
 });
 
-test("a kill for memory is told from other kills by the cgroup's counter", async () => {
+test("a kill for memory is recognised by the cgroup's counter", async () => {
   const folder = await makeFolder();
   const counter = join(folder, "memory.events");
   await writeFile(counter, "low 0\noom 3\noom_kill 3\n");
@@ -157,7 +157,7 @@ test("a kill for memory is told from other kills by the cgroup's counter", async
   expect((await callTool(link, { signal: 9 })).lost?.details).toMatchObject({ signal: "SIGKILL", oom: true });
 });
 
-test("a runner that vanishes without a report leaves the cause to whoever saw the Container end", async () => {
+test("the cause of a runner that vanishes without a report comes from the container's end", async () => {
   const { link, runner, watched } = await started("echo");
   const group = await pluginPid(runner);
   const pending = callTool(link, { messages: 1, delay_ms: 60_000 });
@@ -172,7 +172,7 @@ test("a runner that vanishes without a report leaves the cause to whoever saw th
   expect(watched.exits).toEqual([{ exitCode: 137, signal: undefined, oom: true }]);
 });
 
-test("a lost connection of which nobody knows the cause ends its sessions with link_lost", async () => {
+test("a lost connection without a known cause ends its sessions with link_lost", async () => {
   const { link, runner, watched } = await started("echo");
   const group = await pluginPid(runner);
   const pending = callTool(link, { messages: 1, delay_ms: 60_000 });
@@ -247,7 +247,7 @@ test("a message that is not of the protocol ends its session as plugin_protocol"
   expect(watched.notices).toMatchObject([{ kind: "bad_line", sessionId: "odd" }]);
 });
 
-test("a line of a plugin that poses as the runner's is noise", async () => {
+test("a plugin's line that imitates the runner's is ignored", async () => {
   const { link, runner } = await started("echo");
   const raw = '{"berth":"frame","event":"session","session_id":"posing","bytes":900000}\n';
   expect(texts(await callTool(link, { raw, text: "fine" }, { id: "posing" }))).toEqual(["fine"]);
@@ -304,7 +304,7 @@ test("a ping of a runner that stands still ends at its time limit or its signal"
   runner.process.kill("SIGCONT");
 });
 
-test("while a link stands nobody else can connect; whoever says no hello is shut out", async () => {
+test("while a link is up nobody else can connect; a connection without a hello is closed", async () => {
   const folder = await makeFolder();
   const watched = await openLink(makeTransport({ helloTimeoutMs: 100 }), folder);
   const path = join(folder, "h-one.sock");

@@ -22,7 +22,7 @@ describe("a process that did not run", () => {
     expect(strain.explain(9_000, 190_100)).toBe("Berth itself did not run for 179750 ms");
   });
 
-  test("is nothing for what was asked afterwards", () => {
+  test("does not count for later requests", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 1_000);
     beat(strain, 181_000, 190_000);
@@ -40,7 +40,7 @@ describe("a process that did not run", () => {
 });
 
 describe("a host that makes work wait", () => {
-  test("is told by the share of the time that was asked for", () => {
+  test("is measured by the share of the requested time", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 20_000);
     strain.stalled(0, 0);
@@ -52,7 +52,7 @@ describe("a host that makes work wait", () => {
     );
   });
 
-  test("is not guessed where the kernel does not tell", () => {
+  test("is not guessed when the kernel gives no numbers", () => {
     const strain = new HostStrain(RULES);
     beat(strain, 0, 20_000);
     strain.stalled(1_000, 5_000_000);

@@ -40,7 +40,7 @@ describe("on a host with time for all", () => {
     expect(new World(["a"]).kinds("a", 3)).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("an answer begins anew", () => {
+  test("an answer resets the count", () => {
     const world = new World(["a"]);
     world.kinds("a", 2);
     world.judge.answered("a");
@@ -49,7 +49,7 @@ describe("on a host with time for all", () => {
 });
 
 describe("a miss waits", () => {
-  test("while the host is strained, and counts once it is not", () => {
+  test("while the host is under pressure, and counts afterwards", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     expect(world.kinds("a", 20).every((verdict) => verdict === "wait")).toBe(true);
@@ -73,7 +73,7 @@ describe("a miss waits", () => {
     });
   });
 
-  test("where too many were replaced within a minute, and no longer", () => {
+  test("when too many were replaced within a minute, and no longer", () => {
     const ids = Array.from({ length: 40 }, (_, index) => `plugin-${index}`);
     const world = new World(ids, { missesMax: 1 });
     const at = world.now;
@@ -88,22 +88,22 @@ describe("a miss waits", () => {
   });
 });
 
-describe("whatever the host does", () => {
-  test("what the runner itself says counts", () => {
+describe("independent of the host", () => {
+  test("a runner's own report counts", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     const verdicts = [1, 2, 3].map(() => world.miss("a", { isCertain: true }).verdict);
     expect(verdicts).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("silence that outlasts all patience replaces", () => {
+  test("silence beyond all patience replaces", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     expect(world.kinds("a", 100)).not.toContain("replace");
     expect(world.kinds("a", 1)).toEqual(["replace"]);
   });
 
-  test("time in which Berth itself stood still is no silence of a plugin", () => {
+  test("time in which Berth itself stood still does not count as silence", () => {
     const world = new World(["a"]);
     world.miss("a");
     world.now += 3_600_000;

@@ -97,14 +97,14 @@ describe("a Runtime's log", () => {
     expect((await readFile(logFile(logFolder(dataFolder, POOL), ID))).length).toBeLessThanOrEqual(10_000);
   });
 
-  it("answers only what is asked for by time and by number of last lines", async () => {
+  it("returns only the lines of the given time and number", async () => {
     await follow([line(0, "a"), line(10, "b"), line(20, "c")]);
     expect(await read({ since: line(10, "").at })).toEqual(["b", "c"]);
     expect(await read({ tail: 1 })).toEqual(["c"]);
     expect(await read({ tail: 0 })).toEqual([]);
   });
 
-  it("is written again, with nothing lost, once its disk takes it; that is said once", async () => {
+  it("is written again without loss once its disk accepts writes; the outage is logged once", async () => {
     const folder = logFolder(dataFolder, POOL);
     const path = logFile(folder, ID);
     // A folder in the file's place can be written no more than a full disk.

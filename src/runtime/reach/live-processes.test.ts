@@ -31,7 +31,7 @@ function world() {
 }
 
 describe("the processes that share a database", () => {
-  it("are counted by what they do, one that does everything as both", async () => {
+  it("are counted by role, one that serves and works as both", async () => {
     const { clock, join } = world();
     await using first = await join("a", "api");
     expect([first.apis, first.workers]).toEqual([1, 0]);
@@ -41,7 +41,7 @@ describe("the processes that share a database", () => {
     expect([first.apis, first.workers]).toEqual([2, 2]);
   });
 
-  it("notice one that left within a poll, and one that was killed when its time has run out", async () => {
+  it("notice one that left within a poll, and one that was killed when its announced time runs out", async () => {
     const { clock, rows, join } = world();
     await using first = await join("a", "api");
     const second = await join("b", "api");
@@ -58,7 +58,7 @@ describe("the processes that share a database", () => {
     expect(changes).toBe(3);
   });
 
-  it("keep their number while the database is away, and until all could say that they live", async () => {
+  it("keep their number while the database is away, and until all could announce themselves again", async () => {
     const { clock, state, join } = world();
     await using first = await join("a", "api");
     await using second = await join("b", "api");

@@ -16,8 +16,8 @@ const ended = (world: KeeperWorld, id: string) =>
 const isReady = (world: KeeperWorld, generation: number) => () =>
   world.rows.pool().state === "ready" && world.current.generation >= generation;
 
-describe("what others do to a Container", () => {
-  it("is told as that and never ends in a crash loop", async () => {
+describe("a container that others stop or kill", () => {
+  it("ends with that reason and never counts towards a crash loop", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     for (let time = 0; time < 4; time += 1) {
@@ -31,7 +31,7 @@ describe("what others do to a Container", () => {
     }
   });
 
-  it("is told as the Engine's where that was away", async () => {
+  it("ends with the engine as reason when the engine was away", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 1 });
     const { id, generation, containerId = "" } = world.current;
@@ -43,7 +43,7 @@ describe("what others do to a Container", () => {
     expect(ended(world, id)).toMatchObject({ reason: "engine_restarted", exitCode: 137 });
   });
 
-  it("interrupts a start, which is tried again and counts for nothing", async () => {
+  it("interrupts a start, which is retried and does not count as a crash", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     world.becomesReady = false;
@@ -58,7 +58,7 @@ describe("what others do to a Container", () => {
     expect(ended(world, id)).toMatchObject({ reason: "start_interrupted", action: { kind: "start_later" } });
   });
 
-  it("is not what a plugin does that ends by itself", async () => {
+  it("is told apart from a plugin that exits by itself", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     const { id } = world.current;
@@ -120,8 +120,8 @@ describe("starts that fail for what may pass", () => {
   });
 });
 
-describe("a Container of a stranger that bears the labels of ours", () => {
-  it("ends nothing of ours when it runs out of memory", async () => {
+describe("a foreign container with Berth's labels", () => {
+  it("ends none of Berth's runtimes when it runs out of memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id, containerId = "" } = world.current;
@@ -135,7 +135,7 @@ describe("a Container of a stranger that bears the labels of ours", () => {
 });
 
 describe("recovery", () => {
-  it("finds what runs however many starts have failed since", async () => {
+  it("finds a running runtime after any number of later failed starts", async () => {
     const world = await aWorld();
     const before = await world.ready();
     const { id } = world.current;
@@ -157,7 +157,7 @@ describe("recovery", () => {
 });
 
 describe("a removal that the Engine refuses", () => {
-  it("is left to the sweeper, and the next one who needs the Pool is served", async () => {
+  it("is left to the sweeper, and the next caller of the pool is served", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.failNext("stop", refused());
@@ -181,7 +181,7 @@ describe("a removal that the Engine refuses", () => {
     await world.clock.until(isReady(world, 2), 10_000);
   });
 
-  it("by not answering at all keeps nobody waiting", async () => {
+  it("does not delay callers when the engine never answers", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.unavailable(true);
@@ -197,8 +197,8 @@ describe("a removal that the Engine refuses", () => {
   });
 });
 
-describe("who waits for a start", () => {
-  it("and gives up takes no place of those that wait on", async () => {
+describe("a caller that waits for a start", () => {
+  it("frees its place when it gives up", async () => {
     const world = await aWorld();
     world.becomesReady = false;
     const { keeper } = await world.start({}, { launch: { startsMax: 1 } });
@@ -226,7 +226,7 @@ describe("who waits for a start", () => {
     letGo();
   });
 
-  it("hears its own clock although the database does not answer", async () => {
+  it("times out by its own deadline while the database does not answer", async () => {
     const world = await aWorld();
     const { directory } = await world.start();
     world.rows.pools.find = () => new Promise(() => undefined);

@@ -24,7 +24,7 @@ describe("health", () => {
     await world.clock.until(() => world.current.id !== id && world.rows.pool().state === "ready");
   });
 
-  it("that ends a Runtime is told to its calls as that, before it is killed", async () => {
+  it("ends a runtime's calls with the health failure as cause, before the container is killed", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 1 });
     const { id } = world.current;
@@ -39,7 +39,7 @@ describe("health", () => {
     expect(world.rows.runtimeRows.get(id)?.end).toMatchObject({ reason: "unhealthy", exitCode: 137 });
   });
 
-  it("waits for an answer that comes late: it proves that the runner lives", async () => {
+  it("accepts a late answer: it proves that the runner lives", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -53,7 +53,7 @@ describe("health", () => {
     expect(world.current.id).toBe(id);
   });
 
-  it("is not judged on a host under pressure, until the patience is over", async () => {
+  it("is not judged on a host under pressure until the patience setting has passed", async () => {
     const world = await aWorld();
     const readPressure = async () => world.clock.now() * 1_000;
     await world.ready({ healthPatienceMs: 100_000 }, { readPressure });
@@ -65,7 +65,7 @@ describe("health", () => {
     await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "unhealthy", 60_000);
   });
 
-  it("is not judged where Berth itself stood still", async () => {
+  it("is not judged for time in which Berth itself stood still", async () => {
     const world = await aWorld();
     await world.ready({ leaseMs: 3_600_000 });
     const { id } = world.current;
@@ -80,7 +80,7 @@ describe("health", () => {
     expect(world.current.id).toBe(id);
   });
 
-  it("misses a plugin whose process is stopped, and an idle one whose heart stands still", async () => {
+  it("counts misses of a stopped process and of an idle plugin without heartbeats", async () => {
     for (const sign of [{ stopped: true }, { heartbeatAgeMs: 26_000 }]) {
       const world = await aWorld();
       await world.ready();

@@ -18,7 +18,7 @@ describe("a start that the host has no room for", () => {
     return world.rows.runtimes.create(other, { memoryBytes: bytes, budgetBytes: undefined });
   };
 
-  it("is told to calls with the arithmetic, counts as no crash, and goes well once there is room", async () => {
+  it("fails calls with the host's numbers, counts as no crash, and succeeds once there is room", async () => {
     const world = await aWorld();
     world.rows.addPool({ state: "starting" });
     const other = await reserved(world, 60 * MIB);
@@ -38,7 +38,7 @@ describe("a start that the host has no room for", () => {
     expect((await directory.wait(KEY, never)).id).toBe(world.current.id);
   });
 
-  it("is refused to an install, and leaves neither row nor Container", async () => {
+  it("fails an install and leaves neither a row nor a container", async () => {
     const world = await aWorld();
     world.rows.addPool();
     await reserved(world, 60 * MIB);

@@ -79,7 +79,7 @@ describe("a Runtime that ends by itself", () => {
     expect(world.rows.pool()).toMatchObject({ limits, nextLimits: undefined });
   });
 
-  it("is told apart where the kernel ended it for memory", async () => {
+  it("ends with reason oom when the kernel killed it for memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id, containerId = "" } = world.current;
@@ -88,7 +88,7 @@ describe("a Runtime that ends by itself", () => {
     expect(world.transport.links.get(id)?.exit).toMatchObject({ exitCode: 137, oom: true });
   });
 
-  it("is found by the next pass where its event was lost", async () => {
+  it("is found by the next pass when its event was lost", async () => {
     const world = await aWorld();
     await world.ready();
     const { id, containerId = "" } = world.current;
@@ -98,8 +98,8 @@ describe("a Runtime that ends by itself", () => {
   });
 });
 
-describe("what an Engine does rarely", () => {
-  it("a lost answer to a create ends in one Container, not two", async () => {
+describe("a reply that the engine loses", () => {
+  it("to a create leaves one container, not two", async () => {
     const world = await aWorld();
     world.rows.addPool();
     const { keeper } = await world.start();
@@ -113,7 +113,7 @@ describe("what an Engine does rarely", () => {
 });
 
 describe("a Pool", () => {
-  it("that is not wanted any more drains and stops, and a call does not wake it", async () => {
+  it("that is not desired any more drains and stops, and a call does not start it", async () => {
     const world = await aWorld();
     const { directory } = await world.ready();
     world.rows.changePool(KEY, { wanted: false });
@@ -147,7 +147,7 @@ describe("a Pool", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("whose retired Runtime answers nothing any more waits for none of its sessions", async () => {
+  it("does not wait for the sessions of a retired runtime that no longer answers", async () => {
     const world = await aWorld();
     const { directory } = await world.ready({ retireMs: 600_000 });
     const { id } = world.current;
@@ -160,7 +160,7 @@ describe("a Pool", () => {
     await world.clock.until(() => world.rows.runtimeRows.get(id)?.end?.reason === "retired", 20_000);
   });
 
-  it("that is made while the rows are being read keeps its start", async () => {
+  it("that is created while the rows are being read is started", async () => {
     const world = await aWorld();
     world.becomesReady = false;
     const { keeper } = await world.start();

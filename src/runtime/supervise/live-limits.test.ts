@@ -26,7 +26,7 @@ async function change(world: KeeperWorld, limits: Limits, { keeper } = world.run
 }
 
 describe("limits that change", () => {
-  it("are given to the Container that runs: CPU, processes and more memory", async () => {
+  it("are applied to the running container: CPU, processes and more memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -41,7 +41,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("come with another Container where the memory is less, or the Engine refuses", async () => {
+  it("need a new container when memory shrinks or the engine refuses", async () => {
     const world = await aWorld();
     await world.ready();
     const first = world.current.id;
@@ -58,7 +58,7 @@ describe("limits that change", () => {
     );
   });
 
-  it("are refused with the arithmetic where the host has no room, and nothing changes", async () => {
+  it("are refused with the host's numbers when it has no room, and nothing changes", async () => {
     const world = await aWorld();
     await world.ready({}, { launch: { hostMemoryBytes: 120 * MIB } });
     const { id } = world.current;
@@ -102,7 +102,7 @@ describe("limits that change", () => {
     },
   );
 
-  it("are not reserved on where the Store was away when they were refused", async () => {
+  it("release their reservation when the Store was away as they were refused", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -141,7 +141,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("that were granted for nobody any more go with another Container, and are not reserved on", async () => {
+  it("that nobody asks for any more are replaced with the container, and release their reservation", async () => {
     const world = await aWorld();
     const first = await world.ready();
     const { id, containerId = "" } = world.current;
@@ -157,7 +157,7 @@ describe("limits that change", () => {
     expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
   });
 
-  it("say which of several Containers the Engine did not change, and a new one has replaced", async () => {
+  it("name the containers that the engine did not change and that were replaced", async () => {
     const world = await aWorld();
     const replicas = { replicasMin: 2, replicasMax: 2 };
     await world.ready({ sharedReplicas: { min: 2, max: 2 } });

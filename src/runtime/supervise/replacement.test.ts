@@ -13,7 +13,7 @@ const never = new AbortController().signal;
 const aWorld = keeperWorlds(afterEach);
 
 describe("a changed spec", () => {
-  it("is served by what runs until the new Container is ready, one Pool at a time", async () => {
+  it("is rolled out one pool at a time, and the old container serves until the new one is ready", async () => {
     const world = await aWorld();
     const before = await world.ready();
     const other = "fedcba9876543210";
@@ -41,11 +41,11 @@ describe("a changed spec", () => {
   });
 });
 
-describe("a replacement that is asked for", () => {
+describe("a requested replacement", () => {
   const limits = { ...aPool().limits, storageBytes: 8 << 20 };
   const live = (world: KeeperWorld) => world.rows.runtimesOf().filter(({ state }) => state !== "ended");
 
-  it("serves under its limits once it is ready; until then the old one does", async () => {
+  it("serves under its limits once it is ready; the old one serves until then", async () => {
     const world = await aWorld();
     const { keeper, directory } = await world.ready();
     world.becomesReady = false;
@@ -60,7 +60,7 @@ describe("a replacement that is asked for", () => {
     expect(directory.pick(KEY)?.id).toBe(world.current.id);
   });
 
-  it("without other limits is a new Container all the same", async () => {
+  it("is a new container even without other limits", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     const [before] = live(world);
@@ -70,7 +70,7 @@ describe("a replacement that is asked for", () => {
     expect(world.current.generation).toBe(2);
   });
 
-  it("that does not start is said to whoever asked, and the old one serves on as it was", async () => {
+  it("that does not start fails for its caller, and the old one goes on serving unchanged", async () => {
     const world = await aWorld();
     const { keeper, directory } = await world.ready();
     const [before] = live(world);
@@ -87,7 +87,7 @@ describe("a replacement that is asked for", () => {
     expect(live(world).map(({ id }) => id)).toEqual([before?.id]);
   });
 
-  it("ends a Pool's being given up", async () => {
+  it("ends a crash loop", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready({ crashesMax: 1 });
     await world.crash();
@@ -98,7 +98,7 @@ describe("a replacement that is asked for", () => {
     expect(live(world)).toHaveLength(1);
   });
 
-  it("leaves one Container where its keeper died in the middle", async () => {
+  it("leaves one container when its keeper died halfway", async () => {
     const world = await aWorld();
     const first = await world.ready();
     await first[Symbol.asyncDispose]();
@@ -112,7 +112,7 @@ describe("a replacement that is asked for", () => {
 });
 
 describe("a Pool that retires", () => {
-  it("goes, with its Container and its row, once nobody needs it", async () => {
+  it("is removed with its container and its row once nobody needs it", async () => {
     const world = await aWorld();
     await world.ready();
     world.rows.changePool(KEY, { wanted: false, retiring: true });
@@ -120,7 +120,7 @@ describe("a Pool that retires", () => {
     expect(await world.engine.listContainers({}, never)).toEqual([]);
   });
 
-  it("stays for whoever came to need it meanwhile", async () => {
+  it("stays when somebody needs it again", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.rows.changePool(KEY, { wanted: false, retiring: true });

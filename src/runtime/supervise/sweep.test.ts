@@ -7,7 +7,7 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("orphans", () => {
+describe("orphaned containers", () => {
   const labels = formatLabels({ instance: "testtest", kind: "runtime", runtime: "aaaaaaaaaa", pool: "gone" });
   const orphan = async (world: KeeperWorld) => {
     await world.engine.createContainer({ ...specOf(world), name: "orphan", labels }, never);
@@ -20,7 +20,7 @@ describe("orphans", () => {
       .map(({ name }) => name)
       .filter((name) => !name.startsWith("berth-"));
 
-  it("go after the grace, and what a build uses stays", async () => {
+  it("are removed after the grace period; containers of builds stay", async () => {
     const world = await aWorld();
     await world.ready();
     await orphan(world);

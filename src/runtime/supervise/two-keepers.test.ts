@@ -87,7 +87,7 @@ afterEach(async () => {
 });
 
 describe("a worker that does not hold a Pool's lease", () => {
-  it("has the one that does start it, and resolves with what serves then", async () => {
+  it("asks the holder to start it, and resolves with the runtime that serves", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -100,7 +100,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("gets the cause of a start that failed at the other one, and the Pool waits for nobody afterwards", async () => {
+  it("gets the cause of a start that failed at the holder, and no request stays open", async () => {
     const workers = await someWorkers();
     workers.rows.addPool();
     const first = await workers.start("first");
@@ -120,7 +120,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("has a Pool that was given up started again", async () => {
+  it("can have a pool in a crash loop started again", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -133,7 +133,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     });
   });
 
-  it("is answered by whoever takes the lease when the one that was asked has gone", async () => {
+  it("is answered by the next holder of the lease when the one it asked is gone", async () => {
     const workers = await someWorkers();
     const first = await workers.start("first");
     workers.rows.addPool({
@@ -144,7 +144,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("has a Pool removed by the one that holds it, and removes nothing that somebody needs again", async () => {
+  it("has a pool removed by its holder, unless somebody needs it again", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -179,7 +179,7 @@ function giveLeaseAway(workers: Workers): void {
 }
 
 describe("a lease", () => {
-  it("that is given up in good order is taken at once, and what runs is adopted", async () => {
+  it("that is released is taken at once, and the running runtimes are adopted", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -191,7 +191,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("that is taken over brings the row of what is adopted to the Container that there is", async () => {
+  it("that is taken over updates the adopted row to the container that exists", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -205,7 +205,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: record.id, containerId: record.containerId }]);
   });
 
-  it("that ran out while its holder stood still is not acted upon by it", async () => {
+  it("that ran out while its holder stood still is not used by it", async () => {
     const { workers, runtime } = await oneKept();
     giveLeaseAway(workers);
     await workers.clock.advance(LEASE_MS);
@@ -216,7 +216,7 @@ describe("a lease", () => {
 });
 
 describe("a lease of a holder whose clock was set back since", () => {
-  it("is asked for again, and not acted upon where another one has it", async () => {
+  it("is claimed again, and not used when another holder has it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     giveLeaseAway(workers);
@@ -225,7 +225,7 @@ describe("a lease of a holder whose clock was set back since", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: runtime?.id, state: "ready" }]);
   });
 
-  it("is kept by it where nobody else wants it", async () => {
+  it("stays with its holder when nobody else claims it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
@@ -236,7 +236,7 @@ describe("a lease of a holder whose clock was set back since", () => {
 });
 
 describe("logs", () => {
-  it("that change hands lose no line and have none twice", async () => {
+  it("lose no line and repeat none when their pool changes hands", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -267,7 +267,7 @@ describe("logs", () => {
 });
 
 describe("sockets of processes", () => {
-  it("are taken from a Runtime's folder once their process has been dead for the grace", async () => {
+  it("are removed from a runtime's folder once their process has been dead for the grace period", async () => {
     const workers = await someWorkers();
     await workers.rows.processes.announce({ id: "alive", role: "api", host: "h", pid: 1 }, 60_000);
     const first = await workers.start("first");

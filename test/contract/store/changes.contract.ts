@@ -6,7 +6,7 @@ import { accepting, aPackage, CAUSE } from "./accepting.ts";
 export function changeContract(store: () => Store): void {
   const { claimed, ready } = accepting(store);
 
-  it("tells what changed since the last answer, and what is gone", async () => {
+  it("reports what changed and what was removed since the last answer", async () => {
     const asked = await ready();
     const before = await store().installations.changedSince(undefined);
     expect(before.items.map(({ id }) => id)).toContain(asked.installation.id);
@@ -22,7 +22,7 @@ export function changeContract(store: () => Store): void {
     expect(after.items.map(({ id }) => id)).not.toContain(asked.installation.id);
   });
 
-  it("tells the time by the database's clock, whatever zone the server is set to", async () => {
+  it("writes times by the database's clock, in whatever zone the server runs", async () => {
     const { at } = await store().installations.changedSince(undefined);
     expect(Math.abs(at.getTime() - Date.now())).toBeLessThan(60_000);
     const { stored } = await store().packages.put(aPackage(), {});

@@ -23,7 +23,7 @@ export function endpointContract(subject: () => EndpointSubject): void {
     return endpoints().create({ id, tenantId, pluginId, userId: "u", name, settings: { a: 1 } });
   };
 
-  it("a new one is enabled, has an address of its own and is found by it", async () => {
+  it("a new endpoint is enabled and is found by its own hook", async () => {
     const plugin = await subject().install(aTenant());
     const made = await setUp(plugin);
     const { tenantId, pluginId } = plugin;
@@ -47,7 +47,7 @@ export function endpointContract(subject: () => EndpointSubject): void {
     expect(await endpoints().find(made)).toEqual(made);
   });
 
-  it("a change is written over what it was made from, and over nothing else", async () => {
+  it("a change is written only over the settings it was made from", async () => {
     const plugin = await subject().install(aTenant());
     const made = await setUp(plugin);
     const change = { ...made, name: "new", settings: { b: "\u0000 ü" }, expected: made.revision };
@@ -81,12 +81,12 @@ export function endpointContract(subject: () => EndpointSubject): void {
     expect(idsOf(ofPlugin.items)).toEqual(newest.filter((id) => id !== made[1]?.id));
   });
 
-  it("one for a plugin that is not installed is refused", async () => {
+  it("an endpoint for a plugin that is not installed is refused", async () => {
     const absent = { tenantId: aTenant(), pluginId: "acme/absent" };
     await expect(setUp(absent)).rejects.toMatchObject({ code: "installation_not_found" });
   });
 
-  it("is enabled and disabled as often as asked, and is gone once it is removed", async () => {
+  it("an endpoint can be enabled and disabled repeatedly, and is gone once it is removed", async () => {
     const made = await setUp(await subject().install(aTenant()));
     for (const enabled of [false, false, true, true])
       expect(await endpoints().setEnabled({ ...made, enabled })).toMatchObject({ id: made.id, enabled });

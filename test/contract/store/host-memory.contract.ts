@@ -29,7 +29,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
     return subject().runtimes.create(row, reservation);
   };
 
-  it("is reserved by what lives and refused with the arithmetic; an end gives it back", async () => {
+  it("is reserved by living runtimes, refused with its numbers when exceeded, and released by an end", async () => {
     const tenant = aTenant();
     const [mine, others] = [await poolOf(tenant), await poolOf(aTenant())];
     const asked = await Promise.allSettled(
@@ -66,7 +66,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
       await subject().runtimes.end(id, { reason: "stopped" });
   });
 
-  it("is judged again where one that runs is to have more, and is given back where it is to have less", async () => {
+  it("is checked again when a running one gets more, and released when it gets less", async () => {
     const tenant = aTenant();
     const key = await poolOf(tenant);
     const [first, second] = [await start(key, BUDGET), await start(key, BUDGET)];

@@ -4,7 +4,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { AHEAD_MS, CAUSE, LEASE_MS } from "./accepting.ts";
 
 export function imageContract(images: () => Store["images"]): void {
-  it("gives one of many the build, and all of them the image", async () => {
+  it("gives the build to one of many claimants, and the image to all", async () => {
     const key = crypto.randomUUID();
     const claims = await Promise.all(
       Array.from({ length: 10 }, (_, n) => images().claim(key, "package", `worker-${n}`, LEASE_MS)),

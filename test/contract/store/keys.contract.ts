@@ -23,7 +23,7 @@ export function keyContract(keys: () => Store["keys"]): void {
     await expect(keys().revoke("nobody")).rejects.toMatchObject({ code: "not_found" });
   });
 
-  it("a key keeps its scopes, its end and its latest use, whoever tells of an earlier one", async () => {
+  it("a key keeps its scopes, its expiry and its latest use, even when an earlier use is written later", async () => {
     const tenantId = aTenant();
     const expiresAt = new Date(Date.now() + 60_000);
     const made = await aKey(tenantId, { scopes: ["read"], expiresAt });
@@ -43,7 +43,7 @@ export function keyContract(keys: () => Store["keys"]): void {
     ]);
   });
 
-  it("keys are paged newest first, revoked ones too; those in force are all but these", async () => {
+  it("keys are paged newest first with revoked ones; the list of valid keys leaves those out", async () => {
     const tenantId = aTenant();
     const made: string[] = [];
     for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);

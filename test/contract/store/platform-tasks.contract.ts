@@ -54,7 +54,7 @@ export function platformTaskContract(tasks: () => PlatformTasks): void {
     expect(await tasks().list(tenantId, PAGE)).toEqual([]);
   });
 
-  it("an item is removed from its task alone, and the last one takes the task with it", async () => {
+  it("an item is removed from its own task only, and removing the last one removes the task", async () => {
     const tenantId = aTenant();
     const id = await accept(tenantId, A, B);
     await tasks().removeItem(aTenant(), id, B);

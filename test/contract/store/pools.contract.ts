@@ -51,7 +51,7 @@ export function poolContract(subject: () => PoolSubject): void {
     });
   });
 
-  it("names the Pools that a holder lets go, and no other's", async () => {
+  it("names the pools that a holder releases, and no other's", async () => {
     const [mine, others] = [crypto.randomUUID(), crypto.randomUUID()];
     for (const key of [mine, others]) await pools().ensure(pool(key));
     await pools().claim(mine, `worker-${mine}`, LEASE_MS);
@@ -60,7 +60,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect((await pools().find(others))?.lease).toBeDefined();
   });
 
-  it("numbers starts that are asked for at once, and keeps the newest answer", async () => {
+  it("numbers concurrent start requests, and keeps the newest answer", async () => {
     const key = crypto.randomUUID();
     expect(await pools().ensure(pool(key))).toMatchObject({ startAsked: 0, startAnswered: 0 });
     const asked = await Promise.all([1, 2, 3].map(() => pools().askStart(key)));
@@ -73,7 +73,7 @@ export function poolContract(subject: () => PoolSubject): void {
     await expect(pools().askStart("none")).rejects.toMatchObject({ code: "not_found" });
   });
 
-  it("takes a removal that was asked for back when somebody needs the Pool again", async () => {
+  it("cancels a requested removal when somebody needs the pool again", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     await pools().askRemoval(key, true);
@@ -141,7 +141,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().unwantUnused(key)).toBe(false);
   });
 
-  it("is idle when every installation that points to it is disabled", async () => {
+  it("stops being desired when every installation that points to it is disabled", async () => {
     const key = crypto.randomUUID();
     const user = await subject().use(key);
     await pools().ensure(pool(key));
@@ -153,7 +153,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().unwantUnused(key)).toBe(false);
   });
 
-  it("refuses to change a pool that is not there, and does not miss it where nothing is left to say", async () => {
+  it("refuses to change a pool that does not exist; answers and withdrawals for it are ignored", async () => {
     const key = crypto.randomUUID();
     const idle = { state: "idle", cause: undefined, nextStartAt: undefined } as const;
     for (const change of [

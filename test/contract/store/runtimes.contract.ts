@@ -21,7 +21,7 @@ export function runtimeContract(runtimes: () => Store["runtimes"]): void {
     expect(await runtimes().nextGeneration(poolKey)).toBe(2);
   });
 
-  it("keeps the history of a plugin's Runtimes, with what Berth did, until it is old", async () => {
+  it("keeps the history of a plugin's runtimes, with Berth's action, until it is purged", async () => {
     const [tenantId, other] = [aTenant(), aTenant()];
     const pluginId = `berth/history-${crypto.randomUUID().slice(0, 8)}`;
     const since = new Date(Date.now() - 60_000);
@@ -59,7 +59,7 @@ export function runtimeContract(runtimes: () => Store["runtimes"]): void {
     expect(await runtimes().listOfPlugin({ tenantId, pluginId, since }, 10)).toEqual([]);
   });
 
-  it("lists those that live newest first, and those of a pool by generation", async () => {
+  it("lists living runtimes newest first, and those of a pool by generation", async () => {
     const poolKey = crypto.randomUUID();
     const made: RuntimeId[] = [];
     for (const generation of [1, 2, 3]) {
@@ -73,7 +73,7 @@ export function runtimeContract(runtimes: () => Store["runtimes"]): void {
     expect(idsOf(await runtimes().listOfPool(poolKey, 2))).toEqual(made.slice(0, 2));
   });
 
-  it("keeps the moment at which a runtime was first ready, and refuses to change one that is not there", async () => {
+  it("keeps the time at which a runtime was first ready, and refuses to change one that does not exist", async () => {
     const id = RuntimeId.parse(crypto.randomUUID().replaceAll("-", "").slice(0, 10));
     const change = { code: "not_found" };
     await expect(runtimes().setState(id, "ready")).rejects.toMatchObject(change);

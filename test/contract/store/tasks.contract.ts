@@ -14,7 +14,7 @@ export function taskContract(store: () => Store): void {
     expect(taken.filter((claim) => claim !== undefined)).toHaveLength(1);
   });
 
-  it("hands over a task whose lease has run out and refuses what the first holder writes then", async () => {
+  it("hands over a task whose lease has run out, and refuses later writes of the first holder", async () => {
     const { task } = await accepted();
     const stale = await store().tasks.claim(task.id, "worker-1", 0);
     const next = await store().tasks.claim(task.id, "worker-2", LEASE_MS);
@@ -68,7 +68,7 @@ export function taskContract(store: () => Store): void {
     expect(await store().tasks.events(asked.task.id, 12)).toHaveLength(1);
   });
 
-  it("ends with an `end` event and is claimed by nobody afterwards", async () => {
+  it("ends with an `end` event and cannot be claimed afterwards", async () => {
     const asked = await accepted();
     await store().installations.publishReady(asked.task.id, await claimed(asked));
     const events = await store().tasks.events(asked.task.id, 0);

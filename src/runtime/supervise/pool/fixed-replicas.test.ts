@@ -41,7 +41,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(world.engine.count("create")).toBe(2);
   });
 
-  it("by its own limits in a Pool of one Tenant; other numbers replace no Container", async () => {
+  it("takes its number from its own limits in a pool of one tenant; a new number replaces no container", async () => {
     const world = await aWorld();
     const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
     const { keeper } = await world.ready({}, {}, { tenantId });
@@ -80,7 +80,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(installation()).toMatchObject({ state: "ready", cause: undefined });
   });
 
-  it("starts one that ends again and again ever later, and is given up only with the last one", async () => {
+  it("backs off for a runtime that keeps crashing, and is in a crash loop only when the last one is", async () => {
     const world = await aWorld();
     const { directory } = await two(world);
     const [, steady] = pair(world);
@@ -102,7 +102,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await world.clock.until(() => world.rows.pool().state === "crash_loop");
   });
 
-  it("is given up although another one was on its way each time", async () => {
+  it("ends in a crash loop although another runtime was starting each time", async () => {
     const world = await aWorld();
     await two(world);
     world.becomesReady = false;
@@ -129,7 +129,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(await world.engine.listContainers({}, never)).toEqual([]);
   });
 
-  it("is one that serves where the host has no room for another, and gets it once there is", async () => {
+  it("serves with one runtime while the host has no room, and gets the second once there is", async () => {
     const world = await aWorld();
     const room = { launch: { hostMemoryBytes: 100 << 20 } };
     const { directory } = await world.ready(TWO, room);
@@ -141,7 +141,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await world.clock.until(() => serving(world).length === 2, 120_000);
   });
 
-  it("is one that serves while another does not become ready, and is stopped without waiting for it", async () => {
+  it("serves with one runtime while the other does not become ready, and stops without waiting for it", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready({ sharedReplicas: { min: 1, max: 1 } });
     await keeper[Symbol.asyncDispose]();
@@ -163,7 +163,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(live(world)).toEqual([]);
   });
 
-  it("is not held against the one that serves where another never becomes ready", async () => {
+  it("does not replace the serving runtime when another never becomes ready", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready({ sharedReplicas: { min: 1, max: 1 } });
     await keeper[Symbol.asyncDispose]();
@@ -181,7 +181,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(world.rows.runtimeRows.get(first.id)?.end?.action).toEqual({ kind: "start_now" });
   });
 
-  it("is looked after while two starts are on their way that an earlier keeper left", async () => {
+  it("is supervised while two starts of an earlier keeper are in progress", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready({ sharedReplicas: { min: 1, max: 1 } });
     await keeper[Symbol.asyncDispose]();
@@ -239,7 +239,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(slots(world)).toEqual([0, 1]);
   });
 
-  it("has each of them replaced where the operator's settings changed", async () => {
+  it("has each of them replaced when the operator's settings changed", async () => {
     const world = await aWorld();
     const { keeper } = await two(world);
     const before = pair(world).map(({ id }) => id);
@@ -275,7 +275,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(world.engine.count("create")).toBe(3);
   });
 
-  it("stops all of them for want of calls, and starts with the first call", async () => {
+  it("stops all of them when idle, and starts with the first call", async () => {
     const world = await aWorld();
     const { directory } = await two(world, { idleStopMs: 10_000 });
     await world.clock.until(() => live(world).length === 0, 20_000);
@@ -286,7 +286,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await woken;
   });
 
-  it("has another in the place of one that was retired", async () => {
+  it("replaces a retired runtime", async () => {
     const world = await aWorld();
     const { directory } = await two(world);
     const [first, second] = pair(world);

@@ -42,7 +42,7 @@ describe("a Pool that may have two Runtimes", () => {
     await world.clock.until(() => serving(world).length === 1, 40_000);
   });
 
-  it("gets the second when the first has been busy for so long, and never a third", async () => {
+  it("gets the second when the first was busy for the configured time, and never a third", async () => {
     const world = await aWorld();
     await world.ready(UP_TO_TWO);
     const { current } = world;
@@ -61,7 +61,7 @@ describe("a Pool that may have two Runtimes", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("gives the second up after a quiet time, with its last call", async () => {
+  it("drains the second after the quiet time, with its last call", async () => {
     const world = await aWorld();
     await scaledOut(world);
     const [first, second] = pair(world);
@@ -100,7 +100,7 @@ describe("a Pool that may have two Runtimes", () => {
     expect(world.engine.count("create")).toBe(1);
   });
 
-  it("wants no second any more where there was no room and the load has gone", async () => {
+  it("no longer asks for a second when there was no room and the load has gone", async () => {
     const world = await aWorld();
     await world.ready(UP_TO_TWO, { launch: { hostMemoryBytes: 100 << 20 } });
     report(world, world.current, 1);

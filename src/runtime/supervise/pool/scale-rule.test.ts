@@ -15,8 +15,8 @@ function verdicts(looks: readonly (readonly number[])[], wanted = Math.max(1, lo
 const times = (count: number, ...openCalls: number[]) => Array.from({ length: count }, () => openCalls);
 const same = (count: number) => Array<string>(count).fill("same");
 
-describe("one Runtime more", () => {
-  it("comes once all were busy at each look for as long as the rule says", () => {
+describe("one more runtime", () => {
+  it("is added when all were busy at every sample of the configured time", () => {
     expect(verdicts(times(4, 2))).toEqual([...same(3), "more"]);
     expect(verdicts(times(4, 5, 2))).toEqual([...same(3), "more"]);
   });
@@ -32,27 +32,27 @@ describe("one Runtime more", () => {
     expect(verdicts(looks)).toEqual(same(looks.length));
   });
 
-  it("does not come while one that the Pool is to have does not serve yet", () => {
+  it("is not added while a desired one does not serve yet", () => {
     expect(verdicts(times(6, 9), 2)).toEqual(same(6));
   });
 });
 
-describe("one Runtime less", () => {
-  it("comes once one fewer would not have been busy at any look", () => {
+describe("one runtime fewer", () => {
+  it("is drained when the others would not have been busy at any sample", () => {
     expect(verdicts(times(11, 1, 0))).toEqual([...same(10), "less"]);
     expect(verdicts(times(11, 3, 0, 0))).toEqual([...same(10), "less"]);
   });
 
-  it("does not come where the calls would keep the others busy", () => {
+  it("is not drained when its calls would keep the others busy", () => {
     expect(verdicts(times(20, 1, 1))).toEqual(same(20));
     expect(verdicts(times(20, 2, 1, 1))).toEqual(same(20));
   });
 
-  it("comes too where one that the Pool is to have could not be started", () => {
+  it("is drained also when a desired one could not be started", () => {
     expect(verdicts(times(11, 0), 2)).toEqual([...same(10), "less"]);
   });
 
-  it("never takes the only one", () => {
+  it("is never the only one", () => {
     expect(verdicts(times(20, 0))).toEqual(same(20));
   });
 
