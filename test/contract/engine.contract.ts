@@ -1,4 +1,4 @@
-/** What every Engine promises on lifecycle, labels, events and networks: run on the real one and on the one in memory. */
+/** The engine's contract on lifecycle, labels, events and networks; the real engine and the one in memory run it. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PackageStore } from "../../src/packages/package-store.ts";
 
-/** One place for archives, which a test may open as often as it likes. */
+/** One folder or bucket of archives, which a test may open repeatedly. */
 export interface PackagePlace extends AsyncDisposable {
   open(): Promise<PackageStore & AsyncDisposable>;
 }
@@ -26,7 +26,7 @@ export async function readText(store: PackageStore, identifier: string): Promise
   return await readFile(opened.path, "utf8");
 }
 
-/** What every PackageStore does. */
+/** The contract of a PackageStore. */
 export function packageStoreContract(name: string, makePlace: () => Promise<PackagePlace>): void {
   describe(`packages in a ${name}`, () => {
     let place: PackagePlace;

@@ -1,4 +1,4 @@
-/** What may be removed and what not, and who wins where two want the opposite at once; on both databases. */
+/** What may be removed and what not, and which of two concurrent opposites wins; on both databases. */
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";

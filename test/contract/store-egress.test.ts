@@ -1,4 +1,4 @@
-/** What Tenants chose for the networks of their Installations. */
+/** Network policies that tenants choose for their installations. */
 import { describe, expect, it } from "vitest";
 import type { EgressPolicy } from "../../src/domain/egress.ts";
 import { InstallationId } from "../../src/domain/ids.ts";
@@ -14,7 +14,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     store = opened;
   });
 
-  /** With a Pool of its own, or in a shared one. */
+  /** On a pool of its own, or on a shared one. */
   async function installed(isShared = false) {
     const tenantId = aTenant();
     const name = `p${crypto.randomUUID().slice(0, 8)}`;

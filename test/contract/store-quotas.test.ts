@@ -1,4 +1,4 @@
-/** Quotas of a Tenant, held in the transactions that accept and that reserve. */
+/** Quotas of a tenant, enforced in the transactions that accept and reserve. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { RuntimeId, TenantId } from "../../src/domain/ids.ts";

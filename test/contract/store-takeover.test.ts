@@ -1,4 +1,4 @@
-/** What a daemon had installed becomes Berth's: once, whole, and in order of need; on both databases. */
+/** Taking over a daemon's installations: once, completely, and the needed ones first; on both databases. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, type TaskId } from "../../src/domain/ids.ts";
@@ -25,7 +25,7 @@ const ITEMS = [
   { plugin_id: "acme/b", status: "running", message: "starting" },
 ];
 
-/** All that a daemon has left, once for all tests: each has its own packages. */
+/** The rows of a daemon, once for all tests: each has its own packages. */
 function aDaemon() {
   const [one, two, three] = [aTenant(), aTenant(), aTenant()];
   const had: DaemonInstallation[] = [];
@@ -105,7 +105,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     }
   }
 
-  /** As another program would: an embedded database has one opener. */
+  /** Asks as another program would: an embedded database has one opener. */
   async function look(...statements: readonly string[]) {
     await store[Symbol.asyncDispose]();
     const rows = await speak(database, statements);

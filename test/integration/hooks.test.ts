@@ -1,4 +1,4 @@
-/** Requests to hooks: what reaches the plugin, how a request that reaches none is answered, and what the process says of them. */
+/** Requests to hooks: what reaches the plugin, how a request that reaches none is answered, and what is logged. */
 import { describe, expect, test } from "vitest";
 import { createHealthApp } from "../../src/http/health-app.ts";
 import { silentLog } from "../../src/observe/log.ts";

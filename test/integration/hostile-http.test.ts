@@ -1,6 +1,6 @@
 /**
- * HTTP as its attackers write it, byte by byte. Each row is a refusal that names its reason, or the one right answer;
- * and never does what follows on the connection count as a request of its own where one reader of two would take it so.
+ * HTTP as attackers write it, byte by byte. Each row is refused with its reason, or has the one right answer;
+ * what follows on the connection is never read as a request where two readers could disagree about that.
  */
 import { describe, expect, test } from "vitest";
 import type { Answer } from "../harness/clients/raw-client.ts";

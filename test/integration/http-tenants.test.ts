@@ -1,4 +1,4 @@
-/** Keys, tenants and events over HTTP: what they take, what they answer, who is named in the audit. */
+/** Keys, tenants and events over HTTP: their input, their answers, and the caller in the audit. */
 import { expect, test } from "vitest";
 import type { AuditEvent } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";

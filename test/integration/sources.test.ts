@@ -1,4 +1,4 @@
-/** Where packages are fetched from: addresses, tokens, redirects, certificates and proxies, with servers that behave well and badly. */
+/** Where packages are fetched from: addresses, tokens, redirects, certificates and proxies. */
 import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** Calls of a Tenant at once, over all its plugins and all doors, on a Runtime that does what a test says. */
+/** The quota of concurrent calls of a tenant, over all its plugins and all ways to call them. */
 import { expect, test } from "vitest";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import { dispatch, refusalOf } from "../harness/clients/dify.ts";

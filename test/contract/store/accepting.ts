@@ -1,4 +1,4 @@
-/** What the contract of the Store is tested with: a tenant, a package, and installations on their way. */
+/** What the Store's contract is tested with: a tenant, a package, and installations in progress. */
 import { expect } from "vitest";
 import { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";

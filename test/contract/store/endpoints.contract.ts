@@ -70,7 +70,7 @@ export function endpointContract(subject: () => EndpointSubject): void {
     expect([await byNumber(1, 3), await byNumber(2, 3), await byNumber(3, 3)]).toEqual([
       ...[newest.slice(0, 3), newest.slice(3), []],
     ]);
-    // as the daemon takes them: below the first page is the first, and no size is all that a page may hold
+    // as the daemon does: a page below the first is the first, and no size means the largest
     expect([await byNumber(-1, 2), await byNumber(1, -1)]).toEqual([newest.slice(0, 2), newest]);
     const first = await endpoints().list({ tenantId }, { limit: 3 });
     const cursor = first.nextCursor ?? "";

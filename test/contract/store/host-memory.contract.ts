@@ -1,4 +1,4 @@
-/** The memory of a host, as runtimes reserve it: what lives counts, and of several who ask at once none exceeds it. */
+/** The memory of a host, as runtimes reserve it: living ones count, and concurrent requests never exceed it. */
 import { randomBytes } from "node:crypto";
 import { expect, it } from "vitest";
 import { RuntimeId, type TenantId } from "../../../src/domain/ids.ts";
@@ -86,7 +86,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
     expect(await reserved()).toBe(194 * MIB);
     for (const { id } of [first, second]) await subject().runtimes.reserve(id, 60 * MIB, judged);
     expect(await reserved()).toBe(120 * MIB);
-    // What it has already is written down, whatever it is judged to be.
+    // A reservation without a budget is written, whatever it exceeds.
     await subject().runtimes.reserve(first.id, 500 * MIB, undefined);
     expect(await reserved()).toBe(560 * MIB);
     await subject().runtimes.end(first.id, { reason: "stopped" });

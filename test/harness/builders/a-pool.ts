@@ -1,4 +1,4 @@
-/** A pool that wants one runtime of `berth-tests/echo`, as its row is before anything was started. */
+/** A pool whose desired state is one runtime of `berth-tests/echo`, before anything was started. */
 import type { Pool } from "../../../src/domain/runtime.ts";
 
 const MIB = 1 << 20;

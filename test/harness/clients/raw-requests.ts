@@ -6,11 +6,11 @@ import { RawClient } from "./raw-client.ts";
 
 export const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 
-export const JSON_TYPE = "Content-Type: application/json\r\n";
+const JSON_TYPE = "Content-Type: application/json\r\n";
 
 export const LIST = `/v1/tenants/${TENANT}/installations`;
 
-export const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;
+const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;
 
 export const CALL = JSON.stringify({
   user_id: "u",
@@ -26,7 +26,7 @@ export const GET = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: d
 export const POST = (more: string, body: string, path = INVOKE) =>
   `POST ${path} HTTP/1.1\r\nHost: d\r\n${AUTH}${JSON_TYPE}Accept: application/json\r\n${more}\r\n${body}`;
 
-/** What an attacker would like to see taken for a request. */
+/** What an attacker wants to be read as a request. */
 export const SMUGGLED = `GET /v1/keys HTTP/1.1\r\nHost: d\r\n${AUTH}\r\n`;
 
 export const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;

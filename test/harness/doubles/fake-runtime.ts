@@ -7,7 +7,7 @@ import { parseSessionLine } from "../../../src/transport/codec.ts";
 import { Sessions } from "../../../src/transport/socket/sessions.ts";
 import type { RuntimeLink, SessionListener } from "../../../src/transport/transport.ts";
 
-/** What one fake Session lets a test do and see. */
+/** What a test does with one session, and sees of it. */
 export interface FakeSession {
   readonly line: Record<string, unknown>;
   readonly data: Record<string, unknown>;

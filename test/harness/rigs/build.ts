@@ -29,7 +29,7 @@ export interface BuildRig extends AsyncDisposable {
   readonly instanceId: string;
   readonly settings: BuildSettings;
   readonly deps: ImageBuilderDeps;
-  /** All that builds logged, and their progress. */
+  /** Log lines and progress of all builds. */
   readonly lines: string[];
   build(request: BuildInput, signal?: AbortSignal): Promise<PackageImage>;
 }
@@ -43,7 +43,7 @@ export interface BuildInput {
   readonly holder?: string;
 }
 
-/** Settings of a build that a test may wait for: short clocks, the machine's own CA bundle. */
+/** Settings of a build in tests: short timeouts, the machine's own CA bundle. */
 export function buildSettings(folder: string): BuildSettings {
   return {
     cacheFolder: join(folder, "cache"),
@@ -116,7 +116,7 @@ export async function openBuildRig(): Promise<BuildRig> {
   };
 }
 
-/** Removes every Container and image of the instance: Containers first, images children first. */
+/** Removes every container and image of the instance: containers first, then images from the top. */
 export async function removeInstance(engine: Engine, instanceId: string): Promise<void> {
   const signal = AbortSignal.timeout(60_000);
   const labels = { "berth.instance": instanceId };

@@ -1,4 +1,4 @@
-/** The HTTP server on doubles: its Store, its use cases and its runtime answer what a test says. Nothing is on disk but what plugins keep. */
+/** The HTTP server on doubles: its Store, its use cases and its runtime answer what a test says. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,8 +27,8 @@ import { aStoredPackage } from "../builders/a-stored-package.ts";
 import { anInstallation, LIMITS } from "../builders/an-installation.ts";
 import { type AskOptions, request } from "../clients/door-request.ts";
 import { collectingLog } from "../doubles/collecting-log.ts";
-import { emptyDisk } from "../doubles/disk-double.ts";
 import { type DoorStore, doorStore } from "../doubles/door-store.ts";
+import { emptyDisk } from "../doubles/empty-disk.ts";
 import { echoParameters, FakeRuntime, type Script } from "../doubles/fake-runtime.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 import { noChanges } from "../doubles/no-changes.ts";

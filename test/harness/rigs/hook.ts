@@ -1,4 +1,4 @@
-/** A door whose plugin has an Endpoint, asked as its callers ask: over a socket. */
+/** A door whose plugin has an endpoint, called over a socket. */
 
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
@@ -73,7 +73,7 @@ export async function callHook({
   return await promise;
 }
 
-/** The daemon's envelope of an error, opened. */
+/** The daemon's envelope of an error, decoded. */
 export function errorOf({ status, body }: Pick<HookAnswer, "status" | "body">) {
   const { code, message, data } = JSON.parse(body);
   const { error_type, message: inner, args } = JSON.parse(message);

@@ -17,7 +17,7 @@ const KEY = aPool().key;
 const quietly = { onLog: () => undefined };
 const never = new AbortController().signal;
 
-/** A keeper on rows, an Engine, links and a clock in memory. */
+/** A keeper of pools on rows, engine, links and clock in memory. */
 export class KeeperWorld implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly rows = new MemoryRows({ clock: this.clock });
@@ -87,7 +87,7 @@ export class KeeperWorld implements AsyncDisposable {
     return row;
   }
 
-  /** Ends the current Runtime's Container and lets the keeper draw its conclusion. */
+  /** Ends the current runtime's container and waits until the keeper has acted on it. */
   async crash(exitCode = 1): Promise<void> {
     const { id, containerId = "" } = this.current;
     this.engine.crash(containerId, { exitCode });

@@ -1,4 +1,4 @@
-/** What tests of pools with several runtimes look at and do. */
+/** What tests of pools with several runtimes read and do. */
 import type { RuntimeRecord } from "../../../src/domain/runtime.ts";
 import type { KeeperWorld } from "./keeper-world.ts";
 

@@ -1,4 +1,4 @@
-/** Servers that packages are fetched from, and sources with short clocks in front of them. */
+/** Servers that packages are fetched from, and clients of them with short timeouts. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ export function useSources(opened: (rig: SourceRig) => void): void {
   });
 }
 
-/** Short clocks; the test's own servers and no other private address may be reached. */
+/** With short timeouts; the test's own servers are the only private addresses that may be reached. */
 export async function fetchFrom(
   { server, secure, authority, folder }: SourceRig,
   source: Source,

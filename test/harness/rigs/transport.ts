@@ -85,7 +85,7 @@ export function killGroup(group: number): void {
   }
 }
 
-/** A host that speaks the wire by hand and reads its data connection only when it is told to. */
+/** A host written by hand, which reads its data connection only when the test says so. */
 export async function rawHost(
   folder: string,
   name: string,

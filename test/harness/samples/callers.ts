@@ -1,4 +1,4 @@
-/** Who calls in tests of the HTTP server: tenants, and the keys of the operator and of the platform. */
+/** The callers in tests of the HTTP server: tenants, and the keys of the operator and of the platform. */
 import { TenantId } from "../../../src/domain/ids.ts";
 
 export const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";
