@@ -62,12 +62,12 @@ export function imageContract(images: () => Store["images"]): void {
       holder: "worker-1",
     });
     await images().fail(key, 1);
-    for (const late of [
-      images().renew(key, 1, LEASE_MS),
-      images().setBase(key, 1, "base"),
-      images().fail(key, 1),
-    ])
-      await expect(late).rejects.toMatchObject({ code: "lease_lost" });
+    const late = [
+      () => images().renew(key, 1, LEASE_MS),
+      () => images().setBase(key, 1, "base"),
+      () => images().fail(key, 1),
+    ];
+    for (const write of late) await expect(write()).rejects.toMatchObject({ code: "lease_lost" });
   });
 
   it("tells those who waited for a build why it failed, and lets anybody else build again", async () => {

@@ -156,12 +156,12 @@ export function poolContract(subject: () => PoolSubject): void {
   it("refuses to change a pool that does not exist; answers and withdrawals for it are ignored", async () => {
     const key = crypto.randomUUID();
     const idle = { state: "idle", cause: undefined, nextStartAt: undefined } as const;
-    for (const change of [
-      pools().setState(key, idle),
-      pools().setWanted(key, true),
-      pools().askReplace(key, undefined),
-    ])
-      await expect(change).rejects.toMatchObject({ code: "not_found" });
+    const changes = [
+      () => pools().setState(key, idle),
+      () => pools().setWanted(key, true),
+      () => pools().askReplace(key, undefined),
+    ];
+    for (const change of changes) await expect(change()).rejects.toMatchObject({ code: "not_found" });
     await pools().withdraw(key, 1);
     await pools().answerStart(key, 1, undefined);
     await pools().askRemoval(key, true);
