@@ -160,6 +160,14 @@ module.exports = {
     vendor("metrics", "prom-client", "observe/metrics/"),
     vendor("archive", "yauzl|yazl|@types/yauzl|@types/yazl", "packages/"),
     {
+      name: "outbound-http-in-one-place",
+      comment:
+        "Requests to other hosts go through util/outbound-request.ts; the S3 client has its vendor's agent.",
+      severity: "error",
+      from: { path: "^src/", pathNot: `^src/util/outbound-request[.]ts$|^src/storage/s3/|${tests}` },
+      to: { path: "^(node:)?https$" },
+    },
+    {
       name: "sources-do-not-know-tests",
       comment: "What ships does not need what proves it.",
       severity: "error",

@@ -43,6 +43,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "vendor-s3": ["packages/p27.ts", "@aws-sdk/client-s3"],
   "vendor-metrics": ["runtime/p29.ts", "prom-client"],
   "vendor-archive": ["installation/p21.ts", "yauzl"],
+  "outbound-http-in-one-place": ["sources/p31.ts", "node:https"],
   "sources-do-not-know-tests": ["runtime/p22.ts", "../../test/helper.ts"],
   "no-cycles": ["runtime/p23.ts", "./p24.ts"],
   "imports-resolve": ["runtime/p25.ts", "./nowhere.ts"],

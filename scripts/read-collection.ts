@@ -5,8 +5,8 @@
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
-import { categoryOf } from "../src/domain/category.ts";
-import type { Package } from "../src/domain/package.ts";
+import { categoryOf, type Package } from "../src/domain/package.ts";
+
 import { packFolder } from "../src/packages/archive/pack.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../src/packages/read-package.ts";
 

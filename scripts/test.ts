@@ -2,18 +2,20 @@ import { type SpawnOptions, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { relative } from "node:path";
 import { z } from "zod";
+import { budgetMs, machineFactor } from "./test-budgets.ts";
 
 /**
- * `./dev test [NAME]`: the static checks and the tests as one list of proofs. Each check counts as one test. The last
+ * `./dev test [NAME]...`: the static checks and the tests as one list of proofs. Each check counts as one test. The last
  * line is `N passed, N failed`; the exit code is 0 only if nothing failed. A skipped test counts as failed: what was
- * not run proves nothing.
+ * not run proves nothing. So does a file that took more than its time budget.
  */
 const CHECKS = {
-  format: ["biome", "format", "."],
-  lint: ["biome", "lint", "--error-on-warnings", "."],
   types: ["tsc", "--noEmit"],
+  promises: ["node", "scripts/promises.ts"],
   layers: ["node", "scripts/layers.ts"],
   dead: ["knip"],
+  lint: ["biome", "lint", "--error-on-warnings", "."],
+  format: ["biome", "format", "."],
 } as const satisfies Record<string, readonly [string, ...string[]]>;
 
 const PROJECTS = ["unit", "contract", "integration", "e2e", "hostile"];
@@ -53,19 +55,27 @@ function run(command: readonly string[], options: SpawnOptions): Promise<{ statu
   });
 }
 
+/** Two at a time, as a small machine has processors; each is told as a whole when it ends. */
 async function staticChecks(): Promise<Count> {
+  const waiting = Object.entries(CHECKS);
   let failed = 0;
-  for (const [name, command] of Object.entries(CHECKS)) {
-    const began = performance.now();
-    const { status, output } = await run(command, {});
-    if (status !== 0) failed += 1;
-    console.log(`${status === 0 ? "pass" : "FAIL"} ${name} (${Math.round(performance.now() - began)} ms)`);
-    if (status !== 0) console.log(output);
-  }
+  const work = async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, command] = next;
+      const began = performance.now();
+      const { status, output } = await run(command, {});
+      console.log(`${status === 0 ? "pass" : "FAIL"} ${name} (${Math.round(performance.now() - began)} ms)`);
+      if (status === 0) continue;
+      failed += 1;
+      console.log(output);
+    }
+  };
+  await Promise.all([work(), work()]);
   return { passed: Object.keys(CHECKS).length - failed, failed };
 }
 
 async function tests(filter: readonly string[], soak: boolean): Promise<Count> {
+  const factorBefore = machineFactor();
   const file = `.cache/test-report-${process.pid}.json`;
   mkdirSync(".cache", { recursive: true });
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
@@ -79,7 +89,8 @@ async function tests(filter: readonly string[], soak: boolean): Promise<Count> {
   showSlowest(report);
   const skipped = numPendingTests + numTodoTests;
   if (skipped > 0) console.log(`${skipped} skipped tests count as failed`);
-  const failed = numFailedTests + skipped;
+  const late = soak ? 0 : showLate(report, Math.max(factorBefore, machineFactor()));
+  const failed = numFailedTests + skipped + late;
   // A file that cannot be loaded, an error outside of any test or an empty selection shows only in the exit code.
   return { passed: numPassedTests, failed: failed === 0 && status !== 0 ? 1 : failed };
 }
@@ -94,31 +105,48 @@ function readReport(file: string): z.infer<typeof Report> {
   }
 }
 
-/** Where the time goes, two files at a time. */
-function showSlowest({ testResults }: z.infer<typeof Report>): void {
-  if (testResults.length < SLOWEST_SHOWN) return;
-  const files = testResults
-    .map(({ name, startTime, endTime }) => ({
-      name: relative(".", name),
-      seconds: (endTime - startTime) / 1000,
-    }))
-    .sort((a, b) => b.seconds - a.seconds);
-  console.log(`\nthe ${SLOWEST_SHOWN} slowest of ${files.length} files:`);
-  for (const { name, seconds } of files.slice(0, SLOWEST_SHOWN))
-    console.log(`${seconds.toFixed(0).padStart(6)} s  ${name}`);
+interface FileTime {
+  readonly file: string;
+  readonly ms: number;
 }
 
-function filterOf(name: string | undefined): readonly string[] {
-  if (name === undefined) return [];
-  if (name === "soak")
+function fileTimes({ testResults }: z.infer<typeof Report>): readonly FileTime[] {
+  return testResults
+    .map(({ name, startTime, endTime }) => ({ file: relative(".", name), ms: endTime - startTime }))
+    .sort((a, b) => b.ms - a.ms);
+}
+
+/** Where the time goes, several files at a time. */
+function showSlowest(report: z.infer<typeof Report>): void {
+  const times = fileTimes(report);
+  if (times.length < SLOWEST_SHOWN) return;
+  console.log(`\nthe ${SLOWEST_SHOWN} slowest of ${times.length} files:`);
+  for (const { file, ms } of times.slice(0, SLOWEST_SHOWN))
+    console.log(`${(ms / 1000).toFixed(0).padStart(6)} s  ${file}`);
+}
+
+/** Names the files that took more than their budget on a machine that is `factor` times as slow as the reference. */
+function showLate(report: z.infer<typeof Report>, factor: number): number {
+  const late = fileTimes(report).filter(({ file, ms }) => ms > factor * budgetMs(file));
+  for (const { file, ms } of late) {
+    const budget = `${((factor * budgetMs(file)) / 1000).toFixed(0)} s (machine factor ${factor.toFixed(1)})`;
+    console.log(`FAIL ${file} took ${(ms / 1000).toFixed(0)} s; its budget is ${budget}`);
+  }
+  return late.length;
+}
+
+function filterOf(names: readonly string[]): readonly string[] {
+  if (names.includes("soak"))
     return ["--project=unit", "--project=integration", "--project=e2e", "--project=hostile"];
-  return PROJECTS.includes(name) ? [`--project=${name}`] : [name];
+  return names.map((name) => (PROJECTS.includes(name) ? `--project=${name}` : name));
 }
 
-const name = process.argv[2];
+const names = process.argv.slice(2);
+const testNames = names.filter((name) => name !== "checks");
 const counts: Count[] = [];
-if (name === undefined || name === "checks") counts.push(await staticChecks());
-if (name !== "checks") counts.push(await tests(filterOf(name), name === "soak"));
+if (names.length === 0 || names.includes("checks")) counts.push(await staticChecks());
+if (names.length === 0 || testNames.length > 0)
+  counts.push(await tests(filterOf(testNames), names.includes("soak")));
 const passed = counts.reduce((sum, count) => sum + count.passed, 0);
 const failed = counts.reduce((sum, count) => sum + count.failed, 0);
 process.exitCode = failed > 0 ? 1 : 0;

@@ -21,7 +21,7 @@ import {
 } from "./app/worker.ts";
 import type { Config } from "./config.ts";
 import { Fault } from "./domain/fault.ts";
-import type { HealthParts } from "./http/routes/health/ready.ts";
+import type { HealthParts } from "./http/routes/health/health.ts";
 import { NO_TRANSFERS } from "./installation/transfer/transfers.ts";
 import { boundLog } from "./observe/bounded-log.ts";
 import type { Log } from "./observe/log.ts";

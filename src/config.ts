@@ -1,12 +1,12 @@
 /**
- * `readConfig` turns an environment into one frozen value that is passed down, and names all problems at once; nothing
- * else reads the environment.
+ * `readConfig` parses an environment into one frozen value that is passed down, and reports all problems at once;
+ * nothing else reads the environment.
  *
- * A secret may stand in a file instead, which its name with `_FILE` behind it names.
+ * A secret may be in a file instead: `NAME_FILE` is the file's path.
  */
 import { resolve } from "node:path";
-import { PUBLISHED_KEYS } from "./config/daemon/published-keys.ts";
-import { type DaemonSettings, readDaemonSettings } from "./config/daemon/read.ts";
+import { type DaemonSettings, PUBLISHED_KEYS, readDaemonSettings } from "./config/daemon/read.ts";
+
 import {
   type Env,
   isSet,
@@ -26,15 +26,15 @@ export interface Config {
   /** Absolute. */
   readonly dataFolder: string;
   readonly limits: LimitsPolicy;
-  /** What is legal and probably not meant, one sentence each. */
+  /** Accepted but probably a mistake, one sentence each. */
   readonly warnings: readonly string[];
-  /** What was set and does nothing, one sentence each. */
+  /** Set but without effect, one sentence each. */
   readonly notes: readonly string[];
 }
 
 /**
- * Reads an environment, the files of secrets and the flags that Node was started with. Throws `config_invalid`, which
- * lists every problem, one a line.
+ * Reads an environment, the files of secrets and Node's own flags. Throws `config_invalid`, which lists every problem,
+ * one per line.
  */
 export function readConfig(given: Env, nodeFlags: readonly string[] = process.execArgv): Config {
   const problems: string[] = proxiedByNode(given, nodeFlags);
@@ -79,13 +79,13 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   });
 }
 
-/** As whoever set it knows it. */
+/** The name under which it was set. */
 function shownName(name: string, { values, origins }: DaemonSettings): string {
   const [found] = [...origins].filter(([to, from]) => to === name && values.has(to) && from !== "");
   return found === undefined ? name : `${found[1]} (which is ${name})`;
 }
 
-/** One place in another would mix what they hold. */
+/** One folder inside another would mix their contents. */
 function storageProblems(values: ReadonlyMap<string, unknown>): string[] {
   const names = [
     "BERTH_STORAGE_PACKAGES",
@@ -107,7 +107,7 @@ function publishedKeyProblems(values: ReadonlyMap<string, unknown>): string[] {
   const isLeft = typeof key === "string" && PUBLISHED_KEYS.includes(key);
   if (!isLeft || values.get("BERTH_DIFY_KEY_DEFAULT" satisfies SettingName) === "accept") return [];
   return [
-    "SERVER_KEY (which is BERTH_DIFY_KEY) is the one in the published example files, which everybody knows; accepted: a key of your own, which Dify has as PLUGIN_DAEMON_KEY, or BERTH_DIFY_KEY_DEFAULT=accept",
+    "SERVER_KEY (which is BERTH_DIFY_KEY) is the key of the published example files, which everybody knows; accepted: your own key, which Dify has as PLUGIN_DAEMON_KEY, or BERTH_DIFY_KEY_DEFAULT=accept",
   ];
 }
 
@@ -121,7 +121,7 @@ function replicaProblems(values: ReadonlyMap<string, unknown>): string[] {
   ];
 }
 
-/** Settings that mean nothing, or the wrong thing, without each other. */
+/** Settings that have no effect, or the wrong one, without each other. */
 function pairProblems(values: ReadonlyMap<string, unknown>): string[] {
   const needs = [
     ["BERTH_S3_BUCKET", "BERTH_S3_ENDPOINT"],

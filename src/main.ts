@@ -25,7 +25,7 @@ const USAGE = `usage: berth serve              everything in one process, until 
        berth trust list | add PUBLIC.pem [--name NAME] | remove ID | admit PACKAGE [--note TEXT]
                    | policy TENANT [off|warn|require|instance]
                                 whose signatures count, and what is let in unsigned (docs/trust.md)
-Settings are environment variables: README.md lists them.
+Settings are environment variables: docs/reference/settings.md lists them.
 `;
 
 type Command = (args: readonly string[]) => Promise<void>;

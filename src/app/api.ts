@@ -1,6 +1,6 @@
 import { createHttpApp, type HttpApp } from "../http/app.ts";
 import { createHealthApp } from "../http/health-app.ts";
-import type { HealthParts } from "../http/routes/health/ready.ts";
+import type { HealthParts } from "../http/routes/health/health.ts";
 import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
@@ -12,7 +12,7 @@ import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
 import { openInstallationDirectory } from "../invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../invocation/invoke.ts";
-import { readOrMakeAdminKey } from "../keys/admin-key-file.ts";
+import { readOrMakeAdminKey } from "../keys/admin-key.ts";
 import { createKeyring } from "../keys/keyring.ts";
 import type { Metrics } from "../observe/metrics/metrics.ts";
 import { readReport } from "../runtime/doctor/doctor.ts";
@@ -74,6 +74,7 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
   return scope.use(
     createInvoker({
       ...{ installations, runtimes, hostCalls, log, settings: invokerSettings(config) },
+      clock: systemClock,
       buildPriority: createBuildPriority({ store, queue }),
     }),
   );

@@ -28,7 +28,9 @@ afterEach(() => rm(deps.dataFolder, { recursive: true }));
 /** As one that was killed at the height of its work, by the process that its mark says. */
 async function leave(changes: object): Promise<void> {
   await beginDoctor(deps, ID, within());
-  const { process: text = "", ...labels } = labelled((await engine.findMark(MARK, within())) ?? {});
+  const { process: text = "", ...labels } = labelled(
+    (await engine.listMarks({}, within())).find(({ name }) => name === MARK)?.labels ?? {},
+  );
   await engine.removeMark(MARK, within());
   const process = JSON.stringify({ ...JSON.parse(text), ...changes });
   await engine.ensureMark({ name: MARK, labels: { ...labels, "berth.process": process } }, within());

@@ -4,8 +4,8 @@ import { z } from "zod";
 import type { Config } from "../config.ts";
 import { Fault, invalidInput } from "../domain/fault.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../packages/read-package.ts";
+import { findSigner } from "../packages/signature/evidence.ts";
 import { parsePublicKey } from "../packages/signature/keys.ts";
-import { findSigner } from "../packages/signature/verify.ts";
 import { openInstance } from "./instance.ts";
 
 export interface VerifyCommand {

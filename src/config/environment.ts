@@ -1,4 +1,4 @@
-/** How the settings stand in an environment: in which case, in files of secrets, under names that there are not. */
+/** How an environment gives the settings: names in lower case, secrets in files, unknown names. */
 import { readFileSync } from "node:fs";
 import { nearest } from "../util/nearest.ts";
 import type { Setting } from "./kinds.ts";
@@ -6,10 +6,10 @@ import { SETTINGS, type SettingName } from "./settings.ts";
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** Names that programs write in lower case as well. */
+/** Names that other programs also read in lower case. */
 const IN_BOTH_CASES = ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] as const satisfies readonly SettingName[];
 
-/** Lower case wins, as it does in curl and in Python; an empty value is none. */
+/** Lower case wins, as in curl and Python; an empty value counts as unset. */
 export function withLowerCaseNames(env: Env): { readonly env: Env; readonly warnings: readonly string[] } {
   const lower = IN_BOTH_CASES.filter((name) => isSet(env, name.toLowerCase()));
   const differing = lower.filter((name) => isSet(env, name) && env[name] !== env[name.toLowerCase()]);
@@ -21,7 +21,7 @@ export function withLowerCaseNames(env: Env): { readonly env: Env; readonly warn
   };
 }
 
-/** Node can be told to send all that a process asks for through the proxies; that would be Berth's own traffic. */
+/** Node can send all requests of a process through the proxies, which would include Berth's own traffic. */
 export function proxiedByNode(env: Env, flags: readonly string[]): string[] {
   const names = IN_BOTH_CASES.flatMap((name) => [name, name.toLowerCase()]);
   if (!names.some((name) => /^https?_proxy$/i.test(name) && isSet(env, name))) return [];
@@ -41,7 +41,7 @@ export function isSet(env: Env, name: string): boolean {
   return env[name] !== undefined && env[name] !== "";
 }
 
-/** What the file of a secret holds, without the line's end that editors add. */
+/** Reads the file of a secret, without the line end that editors add. */
 export function readSecret(env: Env, name: string, problems: string[]): string | undefined {
   const path = env[`${name}_FILE`];
   if (path === undefined || path === "") return undefined;
@@ -60,19 +60,19 @@ export function readSecret(env: Env, name: string, problems: string[]): string |
 /** Read by the script that builds runtime images, from the same environment. */
 const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
 
-/** Settings of earlier releases, and what does their work now. */
+/** Settings of earlier releases, and what replaced them. */
 const RENAMED: Readonly<Record<string, string>> = {
   BERTH_PROXY_URL: "HTTP_PROXY and HTTPS_PROXY",
   BERTH_NO_PROXY: "NO_PROXY",
   BERTH_PLUGIN_NETWORK: "BERTH_EGRESS (open for bridge, or none)",
 };
 
-/** Of them all there are too many for a message. */
+/** A message has no room for all of them. */
 const SUGGESTED_MAX = 3;
 
 /**
- * A misspelt setting is an error too: it would be ignored in silence. Its value is not shown, which may be a secret's.
- * `BERTH_TEST_*` belongs to the tests.
+ * A misspelt setting is an error too, because it would silently do nothing. Its value is not shown: it may be a
+ * secret. `BERTH_TEST_*` belongs to the tests.
  */
 export function unknownNames(env: Env): string[] {
   const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
@@ -84,18 +84,18 @@ export function unknownNames(env: Env): string[] {
     .map((name) => {
       const now = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
       return now === undefined
-        ? `${name} is no setting of Berth; accepted: ${suggested(name, [...Object.keys(SETTINGS), ...files])}`
-        : `${name} is no setting of Berth any more; accepted: ${now}, which took its place`;
+        ? `${name} is not a setting of Berth; accepted: ${suggested(name, [...Object.keys(SETTINGS), ...files])}`
+        : `${name} is no longer a setting of Berth; accepted: ${now}, which replaced it`;
     });
 }
 
-/** Some names begin with `BERTH_`, and some do not: that alone makes none of them far from another. */
+/** Compares names without `BERTH_`, which some have and some do not. */
 function suggested(name: string, accepted: readonly string[]): string {
   const bare = (full: string) => full.replace(/^BERTH_/, "");
   const names = new Map(accepted.map((full) => [bare(full), full]));
   const distanceMax = Math.ceil(bare(name).length / 3);
   const near = nearest(bare(name), [...names.keys()], { max: SUGGESTED_MAX, distanceMax });
-  const table = "the names in the table of settings in README.md";
+  const table = "the names in docs/reference/settings.md";
   return near.length === 0
     ? table
     : `${near.map((found) => names.get(found)).join(", ")}, or another of ${table}`;

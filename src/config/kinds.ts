@@ -1,4 +1,4 @@
-/** The kinds of settings: how the text of one is read, and in which words what it accepts is told. */
+/** The kinds of settings: how the text of one is parsed, and the words for what it accepts. */
 import { isIP } from "node:net";
 import { z } from "zod";
 import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
@@ -30,7 +30,7 @@ export function secret(about: string) {
   return { ...optional(about), secret: true as const };
 }
 
-/** Below some other folder; without slashes at its ends. */
+/** A path below another folder, without slashes at its ends. */
 export function relativePath<const D extends string>(fallback: D, about: string) {
   const parse = z
     .string()
@@ -51,7 +51,7 @@ function isNamed(part: string): boolean {
   return part !== "" && part !== ".";
 }
 
-/** A program that finds no scheme takes it for `http://`; not all do, so all of them are given it. */
+/** Some programs read a proxy without a scheme as `http://` and others refuse it, so the scheme is always added. */
 export function proxyUrl(about: string) {
   const parse = z
     .string()
@@ -62,7 +62,7 @@ export function proxyUrl(about: string) {
   return { parse, accepted, default: undefined, about, secret: true as const };
 }
 
-/** Of a server whose paths follow it; without the last slash. */
+/** The URL of a server to which paths are appended, without the last slash. */
 export function baseUrl<const D extends string>(fallback: D, about: string) {
   const parse = z
     .string()
@@ -81,7 +81,7 @@ export function networks(about: string) {
   return { parse, accepted, default: "", about };
 }
 
-/** Of plugins; what each may be is `parseDestination`'s to say. */
+/** Destinations that plugins may reach; `parseDestination` decides what is one. */
 export function destinations(about: string) {
   const parse = z
     .string()
@@ -93,7 +93,7 @@ export function destinations(about: string) {
   return { parse, accepted: `${DESTINATION_ACCEPTED}, comma-separated`, default: "", about };
 }
 
-/** Names to addresses. */
+/** Maps names to addresses. */
 export function hosts(about: string) {
   const parse = z
     .string()
@@ -150,7 +150,7 @@ export function indexUrls(about: string) {
   return { parse, accepted, default: undefined, about, secret: true as const };
 }
 
-/** Without white space: it would part one URL in two in the installer's environment. */
+/** Refuses white space, which would split one URL in two in the installer's environment. */
 function isHttpUrl(url: string): boolean {
   return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
 }
@@ -169,7 +169,7 @@ export function whole(min: number, max: number, fallback: string, about: string)
   return { parse, accepted: `a whole number from ${min} to ${max}`, default: fallback, about };
 }
 
-/** As `whole`, where less than nothing has a meaning. */
+/** As `whole`, and may be negative. */
 export function integer(min: number, max: number, fallback: string, about: string) {
   const parse = z
     .string()
@@ -197,7 +197,24 @@ export function oneOf<const T extends readonly [string, ...string[]]>(
   return { parse, accepted: choices.join(", "), default: fallback, about };
 }
 
-/** A whole number that bounds something, and need not be set. */
+/** The URL of a server, perhaps with the path of a proxy; without password, query and fragment. */
+export function publicUrl(about: string) {
+  const accepted = "`https://host[:port]`, or `http://`, with a path where a proxy adds one";
+  return matching((value) => URL.canParse(value) && isPublicUrl(new URL(value)), accepted, about);
+}
+
+/** As `publicUrl`, and without a path. */
+export function bareUrl(about: string) {
+  const isBare = (url: URL) => isPublicUrl(url) && url.pathname === "/";
+  const accepted = "`https://host[:port]`, or `http://`";
+  return matching((value) => URL.canParse(value) && isBare(new URL(value)), accepted, about);
+}
+
+function isPublicUrl({ protocol, username, password, search, hash }: URL): boolean {
+  return (protocol === "https:" || protocol === "http:") && `${username}${password}${search}${hash}` === "";
+}
+
+/** An optional whole number that limits something. */
 export function quota(about: string) {
   const parse = z
     .string()

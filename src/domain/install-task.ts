@@ -3,6 +3,7 @@
  * makes it from the tasks of its own that do the work.
  */
 
+import { z } from "zod";
 import type { FaultJson } from "./fault.ts";
 import type { TaskId, TenantId } from "./ids.ts";
 import { isMap, type JsonMap } from "./json.ts";
@@ -193,3 +194,17 @@ function isText(entry: [string, unknown]): entry is [string, string] {
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
+
+const BatchItem = z.object({
+  identifier: z.string(),
+  /** Of an upgrade: what it leaves. */
+  original: z.string().optional(),
+  /** As it was given, in any words. */
+  source: z.string(),
+  meta: z.record(z.string(), z.unknown()),
+});
+
+export type BatchItem = z.infer<typeof BatchItem>;
+
+/** The input of a `batch` task. */
+export const BatchInput = z.object({ items: z.array(BatchItem) });

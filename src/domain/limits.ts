@@ -2,7 +2,7 @@
  * What a plugin may use. A manifest asks, the operator's ceilings grant, both are recorded.
  */
 export interface Limits {
-  /** Memory of the plugin itself, in bytes. The Container's own limit adds its tmpfs: see `runtime/profile.ts`. */
+  /** Memory of the plugin itself, in bytes. The Container's own limit adds its tmpfs: see `runtime/launch/profile.ts`. */
   readonly memoryBytes: number;
   /** Size of `/tmp`, in bytes. */
   readonly storageBytes: number;

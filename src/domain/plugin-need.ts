@@ -1,6 +1,8 @@
 /** What a package or a bundle may ask of the other plugins of its Tenant, and what fits it. */
+
 import { z } from "zod";
 import { PluginDependency, parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
+import type { InstallationId } from "./ids.ts";
 import { IDENTIFIER_PATTERN, pluginIdOf } from "./package-ref.ts";
 import { fitsVersion } from "./version-range.ts";
 
@@ -102,4 +104,21 @@ export function parseNeed(text: string, type?: string): PluginNeed | undefined {
   if (CHECKSUM.test(text)) return { type: "checksum", checksum: text };
   if (isIdentifier) return { type: "package", identifier: text };
   return type === undefined ? (parseMarketplacePattern(text) ?? parseGithubPattern(text)) : undefined;
+}
+
+/** An Installation that needs another, with what it has now or with what is being installed. */
+export interface Dependent {
+  readonly installationId: InstallationId;
+  readonly pluginId: string;
+  /** The Package that says so. */
+  readonly identifier: string;
+  readonly need: PluginNeed;
+}
+
+/** As a refusal shows it. */
+export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
+  return {
+    ...{ installation_id: installationId, plugin_id: pluginId, identifier },
+    ...{ type: need.type, value: formatNeed(need) },
+  };
 }

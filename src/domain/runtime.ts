@@ -4,7 +4,7 @@ import type { Limits } from "./limits.ts";
 
 /** The Runtimes that serve one image for one Tenant, or for all of them where `tenantId` is undefined. */
 export interface Pool {
-  /** 16 hex digits made from image key and Tenant: `runtime/pool-key.ts`. */
+  /** 16 hex digits made from image key and Tenant: `installation/steps/pool-shape.ts`. */
   readonly key: string;
   readonly tenantId: TenantId | undefined;
   readonly pluginId: string;
@@ -111,4 +111,25 @@ export interface RuntimeEnd {
 export interface RuntimeAction {
   readonly kind: "start_now" | "start_later" | "give_up";
   readonly delayMs?: number;
+}
+
+/** Of the Runtimes that serve a Pool: how many have taken the place of another one. */
+export type Replaced = "none" | "some" | "all";
+
+/**
+ * What has been replaced since then, by the newest Runtimes of the Pool, those that serve and those that did. One more
+ * than there were has replaced none. Whoever asks later, after a crash, finds the same.
+ */
+export function replacedSince(runtimes: readonly RuntimeRecord[], since: Date): Replaced {
+  const serving = runtimes.filter(({ state }) => state === "ready");
+  const isNew = ({ startedAt }: RuntimeRecord) => startedAt >= since;
+  if (serving.every(isNew)) return "all";
+  return serving.some((one) => isNew(one) && hasReplaced(one, runtimes)) ? "some" : "none";
+}
+
+function hasReplaced({ slot, generation }: RuntimeRecord, runtimes: readonly RuntimeRecord[]): boolean {
+  const [before] = runtimes
+    .filter((other) => other.slot === slot && other.generation < generation)
+    .sort((a, b) => b.generation - a.generation);
+  return before !== undefined && before.end?.reason !== "scaled_in";
 }

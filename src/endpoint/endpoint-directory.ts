@@ -11,9 +11,10 @@ import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { EndpointRecord } from "../store/contracts/endpoints.ts";
 import type { Store } from "../store/store.ts";
-import { abortable } from "../util/abortable.ts";
 import type { Clock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
 import { Semaphore } from "../util/semaphore.ts";
+import { waitOrAbort } from "../util/wait.ts";
 import type { SecretKeeper } from "./secret-settings/secrets.ts";
 
 /** A topic of the queue: an Endpoint has changed. The message is its hook id. */
@@ -138,16 +139,13 @@ class CachedEndpointDirectory implements EndpointDirectory {
     const row = before === undefined ? undefined : await before.catch(() => undefined);
     if (row === undefined)
       return await this.#lookups.run(() => store.endpoints.findByHook(hookId), this.#stop.signal);
-    const asked = new AbortController();
-    const inTime = clock.sleep(settings.rereadTimeoutMs, asked.signal).then(
-      () => row,
-      () => row,
-    );
-    const reread = store.endpoints.findByHook(hookId).catch((error: unknown) => {
-      if (isFault(error, "store_unavailable")) return row;
+    using deadline = new Deadline({ clock, ms: settings.rereadTimeoutMs });
+    try {
+      return await waitOrAbort(store.endpoints.findByHook(hookId), deadline.signal);
+    } catch (error) {
+      if (deadline.isOver || isFault(error, "store_unavailable")) return row;
       throw error;
-    });
-    return await Promise.race([reread, inTime]).finally(() => asked.abort());
+    }
   }
 
   async #open(
@@ -172,6 +170,6 @@ class CachedEndpointDirectory implements EndpointDirectory {
         )
         .finally(() => this.#openings.delete(key));
     this.#openings.set(key, opening);
-    return await abortable(opening, signal);
+    return await waitOrAbort(opening, signal);
   }
 }

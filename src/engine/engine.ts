@@ -187,7 +187,6 @@ export interface Engine extends AsyncDisposable {
     mark: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
     signal: AbortSignal,
   ): Promise<Readonly<Record<string, string>>>;
-  findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined>;
   /** All with these labels. One whose labels the Engine has not read yet may be missing. */
   listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]>;
   /** One that is not there is removed already. */

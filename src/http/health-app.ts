@@ -3,9 +3,13 @@ import type { Metrics } from "../observe/metrics/metrics.ts";
 import type { HttpApp } from "./app.ts";
 import { DoorLife } from "./door-life.ts";
 import { Routes } from "./route.ts";
-import { addHealth } from "./routes/health/live.ts";
-import { addMetrics } from "./routes/health/metrics.ts";
-import { addReady, type HealthParts, type ProcessCounts } from "./routes/health/ready.ts";
+import {
+  addHealth,
+  addMetrics,
+  addReady,
+  type HealthParts,
+  type ProcessCounts,
+} from "./routes/health/health.ts";
 
 export interface HealthAppOptions {
   readonly parts: HealthParts;

@@ -24,7 +24,7 @@ import type { BodySettings } from "./bodies/body-reader.ts";
 import type { DifyDoorSettings } from "./dify/door.ts";
 import type { HookSettings } from "./hooks/hooks.ts";
 import type { ReadDoctorReport } from "./routes/doctor/report.ts";
-import type { HealthParts, ProcessCounts } from "./routes/health/ready.ts";
+import type { HealthParts, ProcessCounts } from "./routes/health/health.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
 import type { InvokeSettings } from "./routes/invocations/invoke.ts";
 

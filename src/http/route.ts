@@ -13,11 +13,11 @@ import type { Log } from "../observe/log.ts";
 import { answerInTime } from "./answers/answer-in-time.ts";
 import { faultResponse } from "./answers/fault-response.ts";
 import type { DoorLife } from "./door-life.ts";
-import type { HttpEnv } from "./env.ts";
+import { type HttpEnv, requestId } from "./env.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
 import { checkContentLength, checkContentType, readBytes } from "./middleware/body.ts";
 import { parseJsonObject } from "./middleware/json-body.ts";
-import { requestId } from "./middleware/request-id.ts";
+
 import { FaultBodySchema } from "./schemas.ts";
 
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {

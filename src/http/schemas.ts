@@ -1,17 +1,18 @@
 /** What the routes answer with, for the OpenAPI document, and how records become it. */
 import { z } from "@hono/zod-openapi";
-import { CATEGORIES, categoryOf } from "../domain/category.ts";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import { LIMIT_KEYS, LIMIT_NAMES, type Limits } from "../domain/limits.ts";
 import { LIMIT_APPLIED, readApplied } from "../domain/limits-applied.ts";
-import type { Package } from "../domain/package.ts";
+import { CATEGORIES, categoryOf, type Package } from "../domain/package.ts";
+
 import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
 import { formatNeed } from "../domain/plugin-need.ts";
 import { Scope } from "../domain/scope.ts";
 import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
-import type { ApiKey, StoredPackage } from "../store/store.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { StoredPackage } from "../store/contracts/packages.ts";
 import { TrustSchema, trustJson } from "./trust-schema.ts";
 
 const CODES = Object.keys(FAULTS) as [FaultCode, ...FaultCode[]];

@@ -5,8 +5,10 @@ import type { LimitsGranted } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
 import type { Task, TaskEvent } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
+import type { Accepted, IdempotencyClaim } from "../store/contracts/answers.ts";
+import type { UninstallRequest } from "../store/contracts/installations.ts";
+import type { StoredPackage } from "../store/contracts/packages.ts";
 import type { TaskAccepted } from "../store/contracts/tasks.ts";
-import type { Accepted, IdempotencyClaim, StoredPackage, UninstallRequest } from "../store/store.ts";
 import type { FetchRequest } from "./requests/accept-fetch.ts";
 
 export interface PackageUploads {

@@ -5,8 +5,9 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { TenantStorage } from "../storage/tenant-storage.ts";
+import type { Page, PageRequest } from "../store/contracts/answers.ts";
 import type { RemovalAccepted, TenantRecord } from "../store/contracts/tenants.ts";
-import type { Page, PageRequest, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { enqueueTask } from "./task-engine/enqueue-task.ts";
 
 export interface TenantUse extends TenantRecord {

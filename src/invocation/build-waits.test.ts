@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { InstallationId } from "../domain/ids.ts";
+import { systemClock } from "../util/clock.ts";
 import { BuildWaits } from "./build-waits.ts";
 import type { InstalledPlugin } from "./installation-directory.ts";
 
@@ -18,6 +19,7 @@ function directory(place: { place: number; of: number } | undefined) {
   const now: { found: InstalledPlugin | undefined } = { found: plugin("installing") };
   const waits = new BuildWaits({
     waitersMax: 2,
+    clock: systemClock,
     buildPriority: {
       raise: async (id) => {
         asked.push(id);

@@ -1,12 +1,16 @@
 /** A call to what an earlier daemon had installed waits, within its own deadline, for the image that is being built. */
 import { Fault } from "../domain/fault.ts";
 import type { InvocationRequest } from "../domain/invocation.ts";
+import type { Clock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
+import { waitFor } from "../util/wait.ts";
 import type { BuildPriority } from "./build-priority.ts";
 import type { InstallationDirectory, InstalledPlugin } from "./installation-directory.ts";
 
 export interface BuildWaitsDeps {
   readonly installations: Pick<InstallationDirectory, "find" | "onChange">;
   readonly buildPriority: BuildPriority;
+  readonly clock: Clock;
   /** Calls that wait for one Installation at most; any other is told at once where it stands. */
   readonly waitersMax: number;
 }
@@ -35,13 +39,18 @@ export class BuildWaits {
     const waiting = this.#waiters.get(id) ?? 0;
     if (waiting >= this.#deps.waitersMax) throw building(plugin, place);
     this.#waiters.set(id, waiting + 1);
+    using deadline = new Deadline({ clock: this.#deps.clock, ms: timeoutMs }, signal);
     try {
       const find = () => this.#deps.installations.find(tenantId, pluginId);
-      const isOver = () => {
+      const look = () => {
         const found = find();
-        return found?.installation.id !== id || found.installation.state !== "installing";
+        return found?.installation.id !== id || found.installation.state !== "installing" || undefined;
       };
-      if (await this.#until(isOver, { timeoutMs, signal })) return find();
+      const subscribe = (listener: () => void) => this.#deps.installations.onChange(listener);
+      await waitFor({ look, subscribe }, deadline.signal);
+      return find();
+    } catch (error) {
+      if (!deadline.isOver) throw error;
     } finally {
       const left = (this.#waiters.get(id) ?? 1) - 1;
       if (left > 0) this.#waiters.set(id, left);
@@ -54,30 +63,6 @@ export class BuildWaits {
   async #raise({ installation: { id, state } }: InstalledPlugin) {
     if (state !== "installing") return undefined;
     return await this.#deps.buildPriority.raise(id).catch(() => undefined);
-  }
-
-  /** True once it holds, false when the time is over. */
-  #until(
-    holds: () => boolean,
-    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
-  ): Promise<boolean> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void) => {
-        stop();
-        clearTimeout(timer);
-        signal.removeEventListener("abort", onAbort);
-        settle();
-      };
-      const onAbort = () => finish(() => reject(signal.reason));
-      const onChange = () => {
-        if (holds()) finish(() => resolve(true));
-      };
-      const stop = this.#deps.installations.onChange(onChange);
-      const timer = setTimeout(() => finish(() => resolve(false)), timeoutMs);
-      signal.addEventListener("abort", onAbort, { once: true });
-      if (signal.aborted) onAbort();
-      else onChange();
-    });
   }
 }
 

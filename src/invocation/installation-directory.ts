@@ -10,6 +10,7 @@ import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
+import { Refresh } from "../util/refresh.ts";
 import { type CallLimit, CallLimiter } from "./call-limiter.ts";
 import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.ts";
 
@@ -71,8 +72,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
   readonly #catalogs = new Map<string, PluginCatalog>();
   readonly #stop = new AbortController();
   #polling: Promise<void> = Promise.resolve();
-  #running: Promise<void> = Promise.resolve();
-  #queued: Promise<void> | undefined;
+  readonly #reads = new Refresh(() => this.#read());
   readonly #changes = new Set<() => void>();
   readonly #unlisten: () => void;
   #listening: AsyncDisposable | undefined;
@@ -109,15 +109,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
   }
 
   refresh(): Promise<void> {
-    // a reading that is under way may be older than what the caller has just written: it waits for the next one
-    this.#queued ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#queued = undefined;
-        this.#running = this.#read();
-        return this.#running;
-      });
-    return this.#queued;
+    return this.#reads.run();
   }
 
   onChange(listener: () => void): () => void {
@@ -143,7 +135,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
     await this.#listening?.[Symbol.asyncDispose]();
     this.#stop.abort(new Error("closed"));
     await this.#polling;
-    await this.#running.catch(() => undefined);
+    await this.#reads.settled();
   }
 
   async #read(): Promise<void> {

@@ -8,6 +8,9 @@ import type { TenantId } from "../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
 import type { RuntimeDirectory } from "../runtime/runtimes.ts";
+import type { Clock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
+import { waitOrAbort } from "../util/wait.ts";
 import type { BuildPriority } from "./build-priority.ts";
 import { BuildWaits } from "./build-waits.ts";
 import type { HostCalls } from "./host-calls.ts";
@@ -30,6 +33,7 @@ export interface InvokerOptions {
   readonly runtimes: RuntimeDirectory;
   readonly hostCalls: HostCalls;
   readonly buildPriority: BuildPriority;
+  readonly clock: Clock;
   readonly log: Log;
   readonly settings: InvokerSettings;
 }
@@ -88,9 +92,14 @@ class SessionInvoker implements Invoker {
       openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),
     };
-    const { installations, buildPriority } = options;
+    const { installations, buildPriority, clock } = options;
     this.#calls = new TenantCalls((tenantId) => installations.callsQuotaOf(tenantId));
-    this.#builds = new BuildWaits({ installations, buildPriority, waitersMax: settings.buildWaitersMax });
+    this.#builds = new BuildWaits({
+      installations,
+      buildPriority,
+      clock,
+      waitersMax: settings.buildWaitersMax,
+    });
     hostCalls.connect((request, sink, depth) => this.#invoke(request, sink, depth), options.installations);
   }
 
@@ -125,9 +134,8 @@ class SessionInvoker implements Invoker {
     if (this.#sessions.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#drained = resolve;
-    const cap = setTimeout(resolve, this.#options.settings.drainMs);
-    await promise;
-    clearTimeout(cap);
+    using deadline = new Deadline({ clock: this.#options.clock, ms: this.#options.settings.drainMs });
+    await waitOrAbort(promise, deadline.signal).catch(() => undefined);
     this.endAll();
   }
 
@@ -183,12 +191,7 @@ class SessionInvoker implements Invoker {
     name: PluginName & Pick<InvocationRequest, "timeoutMs">,
     signal?: AbortSignal,
   ): Promise<{ readonly plugin: InstalledPlugin; readonly waitedMs: number }> {
-    const { installations, settings } = this.#options;
-    const { promise: late, resolve } = Promise.withResolvers<void>();
-    // without the Store, or with one that is silent, the answer comes from what is known
-    const cap = setTimeout(resolve, settings.refreshTimeoutMs);
-    await Promise.race([installations.refresh().catch(() => undefined), late]);
-    clearTimeout(cap);
+    await this.#refreshInTime();
     if (this.#isClosing) throw new Fault("shutting_down", "Berth is stopping.");
     const known = this.#find(name);
     const startedAt = performance.now();
@@ -198,6 +201,13 @@ class SessionInvoker implements Invoker {
     if (!isServing(plugin)) throw notServing(plugin);
     // what it has waited for an image counts in its own time
     return { plugin, waitedMs: isBuilding ? Math.round(performance.now() - startedAt) : 0 };
+  }
+
+  /** Without the Store, or with one that is silent, the answer comes from what is known. */
+  async #refreshInTime(): Promise<void> {
+    const { installations, clock, settings } = this.#options;
+    using deadline = new Deadline({ clock, ms: settings.refreshTimeoutMs });
+    await waitOrAbort(installations.refresh(), deadline.signal).catch(() => undefined);
   }
 
   async #built(

@@ -13,8 +13,11 @@ import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { InvocationEnd, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
-import type { ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
+import type { PoolStatus, ReachableRuntime, RuntimeDirectory } from "../runtime/runtimes.ts";
 import type { SessionListener } from "../transport/transport.ts";
+import { systemClock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
+import { waitOrAbort } from "../util/wait.ts";
 import type { HostCallContext, HostCalls } from "./host-calls.ts";
 import type { InstalledPlugin } from "./installation-directory.ts";
 import { userOf } from "./request-line.ts";
@@ -303,26 +306,22 @@ export class Session implements SessionListener {
   #startTimedOut(): void {
     const limitMs = this.#deps.settings.startTimeoutMs;
     const refuse = (status: object) => {
-      clearTimeout(waiting);
       if (this.#phase !== "starting") return;
-      this.#leave({
-        ok: false,
-        fault: new Fault(
-          "plugin_not_ready",
-          `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`,
-          {
-            details: { clock: "start", limitMs, ...status },
-          },
-        ),
-      });
+      const text = `No Runtime of the plugin was ready within ${limitMs} ms (start clock).`;
+      const details = { clock: "start", limitMs, ...status };
+      this.#leave({ ok: false, fault: new Fault("plugin_not_ready", text, { details }) });
     };
-    // the clock has run out: a database that does not answer either adds no more than this
-    const waiting = setTimeout(() => refuse({ state: "unknown" }), STATUS_WAIT_MS);
-    this.#deps.runtimes.status(this.#poolKey).then(
+    this.#statusInTime().then(
       ({ state, nextStartAt, cause }) =>
         refuse({ state, ...(nextStartAt && { nextStartAt }), ...(cause && { cause }) }),
       () => refuse({ state: "unknown" }),
     );
+  }
+
+  /** The start clock has run out: a database that does not answer either adds no more than this. */
+  async #statusInTime(): Promise<PoolStatus> {
+    using deadline = new Deadline({ clock: systemClock, ms: STATUS_WAIT_MS });
+    return await waitOrAbort(this.#deps.runtimes.status(this.#poolKey), deadline.signal);
   }
 
   #overrun(): void {

@@ -1,5 +1,8 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { Fault } from "../domain/fault.ts";
+import { writeOnce } from "../util/write-once.ts";
 
 const CHARACTERS_MIN = 24;
 const DISTINCT_MIN = 8;
@@ -35,4 +38,20 @@ export function checkAdminKey(text: string): void {
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
+}
+
+export interface AdminKeyFile {
+  readonly key: string;
+  readonly path: string;
+}
+
+/**
+ * The operator's key as it stands in the data folder, made at the first start. The file is readable by its owner
+ * alone and is written once: two starters agree on the key of the faster one.
+ */
+export async function readOrMakeAdminKey(dataFolder: string): Promise<AdminKeyFile> {
+  const path = join(dataFolder, "admin-key");
+  const known = await readFile(path, "utf8").catch(() => undefined);
+  const text = known ?? (await writeOnce(path, `berth_${randomBytes(32).toString("base64url")}\n`));
+  return { key: text.trim(), path };
 }

@@ -1,4 +1,5 @@
-import type { ApiKey, Store } from "../store/store.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { Store } from "../store/store.ts";
 
 /** When keys were last used: kept in memory, so that a call costs no write, and written all at once now and then. */
 export class KeyUses {

@@ -6,7 +6,8 @@ import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
 import { SCOPES } from "../domain/scope.ts";
 import { silentLog } from "../observe/log.ts";
-import type { ApiKey, Store } from "../store/store.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { Store } from "../store/store.ts";
 import { createKeyring, type Keyring } from "./keyring.ts";
 
 const ADMIN_KEY = "berth_3c1d0f9a7b52e846c1d0f9a7b52e";

@@ -10,8 +10,11 @@ import type { TenantId } from "../domain/ids.ts";
 import { SCOPES, type Scope } from "../domain/scope.ts";
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
-import type { ApiKey, Page, PageRequest, Store } from "../store/store.ts";
+import type { Page, PageRequest } from "../store/contracts/answers.ts";
+import type { ApiKey } from "../store/contracts/keys.ts";
+import type { Store } from "../store/store.ts";
 import { type Clock, repeat } from "../util/clock.ts";
+import { Refresh } from "../util/refresh.ts";
 import { checkAdminKey } from "./admin-key.ts";
 import { KeyUses } from "./key-uses.ts";
 
@@ -108,8 +111,7 @@ class StoredKeyring implements Keyring {
   #entries: ReadonlyMap<string, Entry> = new Map();
   #polling: Promise<unknown> = Promise.resolve();
   #subscription: AsyncDisposable | undefined;
-  #reading: Promise<void> = Promise.resolve();
-  #queued: Promise<void> | undefined;
+  readonly #reads = new Refresh(() => this.#read());
   /** Grows with each key revoked here: a list that was read before is not taken over after it. */
   #revocations = 0;
 
@@ -169,16 +171,8 @@ class StoredKeyring implements Keyring {
     await Promise.all([this.refresh(), this.#tell()]);
   }
 
-  /** One reading at a time; whoever asks while one is under way waits for the next, which sees what they wrote. */
   refresh(): Promise<void> {
-    this.#queued ??= this.#reading
-      .catch(() => undefined)
-      .then(() => {
-        this.#queued = undefined;
-        this.#reading = this.#read();
-        return this.#reading;
-      });
-    return this.#queued;
+    return this.#reads.run();
   }
 
   /** While the database is away, keys that are known stay valid: calls to running plugins go on. */
@@ -203,7 +197,7 @@ class StoredKeyring implements Keyring {
     this.#stop.abort(new Fault("shutting_down", "The keyring is closed."));
     await this.#subscription?.[Symbol.asyncDispose]();
     await this.#polling;
-    await this.#reading.catch(() => undefined);
+    await this.#reads.settled();
     await this.#uses.write().catch(() => undefined);
   }
 

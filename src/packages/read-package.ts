@@ -1,11 +1,12 @@
 import { stat } from "node:fs/promises";
+import { Readable } from "node:stream";
 import type { LimitsAsked } from "../domain/limits.ts";
 import type { Dialect, Package } from "../domain/package.ts";
 import { formatPackageRef, formatPluginId } from "../domain/package-ref.ts";
 import type { PluginNeed } from "../domain/plugin-need.ts";
-import { type ArchiveLimits, openArchive, type PackageFiles } from "./archive/archive.ts";
+import { type ArchiveLimits, fileTooLarge, openArchive, type PackageFiles } from "./archive/archive.ts";
 import { checksumOf, digestsOf } from "./archive/checksum.ts";
-import { layerFiles } from "./archive/layered-files.ts";
+
 import { readDeclaration } from "./declaration/declaration.ts";
 import { readRunner } from "./declaration/manifest-fields.ts";
 import { chooseManifest } from "./dialect.ts";
@@ -132,4 +133,24 @@ export async function openDialect(
 function realLimits(manifest: Source): LimitsAsked {
   const memory = manifest.get("resource").get("memory").number ?? 0;
   return memory > 0 ? { memoryBytes: memory, memoryIsHard: false } : { memoryIsHard: false };
+}
+
+/** The files with others laid over them: one that is in both is the overlay's. */
+function layerFiles(below: PackageFiles, overlay: ReadonlyMap<string, Buffer>): PackageFiles {
+  const added = [...overlay.keys()].filter((path) => !below.has(path));
+  return {
+    paths: [...below.paths, ...added],
+    has: (path) => overlay.has(path) || below.has(path),
+    bytesOf: (path) => overlay.get(path)?.length ?? below.bytesOf(path),
+    read: async (path, bytesMax) => {
+      const bytes = overlay.get(path);
+      if (bytes === undefined) return below.read(path, bytesMax);
+      if (bytes.length > bytesMax) throw fileTooLarge(path, bytes.length, bytesMax);
+      return bytes;
+    },
+    stream: (path) => {
+      const bytes = overlay.get(path);
+      return bytes === undefined ? below.stream(path) : Readable.from([bytes], { objectMode: false });
+    },
+  };
 }

@@ -55,8 +55,9 @@ export async function findHolder(
   instanceId: string,
   signal: AbortSignal,
 ): Promise<InstanceHolder | undefined> {
-  const labels = await engine.findMark(markName(instanceId), signal);
-  return labels === undefined ? undefined : holderOf(labels);
+  const claims = await engine.listMarks(formatLabelFilter({ instance: instanceId, kind: "claim" }), signal);
+  const claim = claims.find(({ name }) => name === markName(instanceId));
+  return claim === undefined ? undefined : holderOf(claim.labels);
 }
 
 /** What the instance has on the Engine beside images: names of Containers, of plugins and of builds. */

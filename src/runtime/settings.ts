@@ -81,8 +81,6 @@ export interface SupervisionSettings {
   /** By then every process that calls it knows that it drains; 0 where this one alone does. */
   readonly drainNoticeMs: number;
   readonly orphanGraceMs: number;
-  /** Orphans are only reported. */
-  readonly sweepDryRun: boolean;
   /** Undefined: Pools never stop for want of calls. */
   readonly idleStopMs: number | undefined;
   /** Of Pools that Tenants share; any other has its own in its limits. */
@@ -173,7 +171,6 @@ export const SUPERVISION_DEFAULTS: SupervisionSettings = Object.freeze({
   drainPollMs: 250,
   drainNoticeMs: 0,
   orphanGraceMs: 60_000,
-  sweepDryRun: false,
   idleStopMs: undefined,
   sharedReplicas: { min: 1, max: 1 },
   scaling: { busyCalls: 1, busyMs: 5_000, quietMs: 300_000, lookMs: 1_000 },

@@ -1,13 +1,20 @@
 import type { SecureContext } from "node:tls";
 import { Fault } from "../domain/fault.ts";
-import { formatSource } from "../domain/source.ts";
+import { formatSource, type SourceOf } from "../domain/source.ts";
+import { systemClock } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
 import { createAddressPolicy, type Lookup, systemLookup } from "./address.ts";
 import { createDownloader, type Downloader } from "./download.ts";
 import { fetchFromGithub } from "./github.ts";
 import { createHttpClient } from "./http-client.ts";
-import { fetchFromMarketplace } from "./marketplace.ts";
-import type { FetchedArchive, FetchHooks, FetchRequest, SourceSettings, Sources } from "./sources.ts";
-import { fetchFromUrl } from "./url.ts";
+import type {
+  FetchedArchive,
+  FetchHooks,
+  FetchRequest,
+  MarketplaceSettings,
+  SourceSettings,
+  Sources,
+} from "./sources.ts";
 
 export interface SourcesDeps {
   readonly settings: SourceSettings;
@@ -24,13 +31,9 @@ export function createSources({ settings, trust, lookup = systemLookup }: Source
   const tools = { ...settings, download: createDownloader({ client, settings }) };
   return {
     async fetch(request, hooks, signal) {
-      const late = new AbortController();
-      const timer = setTimeout(() => late.abort(tooSlow(request, totalMs)), totalMs);
-      try {
-        return await fetchOne(tools, request, hooks, AbortSignal.any([signal, late.signal]));
-      } finally {
-        clearTimeout(timer);
-      }
+      const late = () => tooSlow(request, totalMs);
+      using deadline = new Deadline({ clock: systemClock, ms: totalMs, late }, signal);
+      return await fetchOne(tools, request, hooks, deadline.signal);
     },
   };
 }
@@ -59,4 +62,34 @@ function tooSlow({ source }: FetchRequest, totalMs: number): Fault {
     `${formatSource(source)} was not there after ${totalMs} ms; what has come is kept for the next try.`,
     { details: { clock: "total", limit_ms: totalMs } },
   );
+}
+
+/** The marketplace serves an archive under its identifier; that the archive is the one that it names, reading tells. */
+function fetchFromMarketplace(
+  { download, marketplace }: { readonly download: Downloader; readonly marketplace: MarketplaceSettings },
+  { source, folder }: FetchRequest<SourceOf<"marketplace">>,
+  hooks: FetchHooks,
+  signal: AbortSignal,
+): Promise<FetchedArchive> {
+  const url = new URL(`${marketplace.url}/api/v1/plugins/download`);
+  url.searchParams.set("unique_identifier", source.identifier);
+  return download.file(
+    {
+      ...{ url: url.href, folder, key: `marketplace ${url.href}`, token: marketplace.token },
+      tokenSetting: "BERTH_MARKETPLACE_TOKEN",
+    },
+    hooks,
+    signal,
+  );
+}
+
+/** An address with the digest of what must come from there. No token goes to an address that a tenant names. */
+function fetchFromUrl(
+  { download }: { readonly download: Downloader },
+  { source, folder }: FetchRequest<SourceOf<"url">>,
+  hooks: FetchHooks,
+  signal: AbortSignal,
+): Promise<FetchedArchive> {
+  const { url, sha256 } = source;
+  return download.file({ url, sha256, key: `url ${sha256} ${url}`, folder }, hooks, signal);
 }

@@ -1,12 +1,13 @@
 /** One file over HTTP: bounded in size and time, gone on with where it was cut, begun anew where that is not possible. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
+import type { IdleClock } from "../util/idle-clock.ts";
 import { statusFault, unusable } from "./failures.ts";
 import type { HttpClient, HttpGet } from "./http-client.ts";
 import { PartialFile } from "./partial-file.ts";
 import type { DownloadSettings, FetchedArchive, FetchHooks } from "./sources.ts";
 import { transfer } from "./transfer.ts";
-import { type IdleClock, repeat } from "./tries.ts";
+import { repeat } from "./tries.ts";
 
 export interface Download extends HttpGet {
   /** Tells downloads apart: bytes of another key are not gone on with. */

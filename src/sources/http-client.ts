@@ -3,15 +3,14 @@
  * first address; a token goes to the origin that it belongs to and no further.
  */
 
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import type { LookupFunction } from "node:net";
+import type { IncomingMessage } from "node:http";
 import type { SecureContext } from "node:tls";
 import type { Fault } from "../domain/fault.ts";
 import { type Proxies, proxyFor } from "../domain/proxy.ts";
 import { withoutQuery } from "../domain/source.ts";
-import { abortable } from "../util/abortable.ts";
 import { isNameUnknown } from "../util/network-failure.ts";
+import { sendRequest } from "../util/outbound-request.ts";
+import { waitOrAbort } from "../util/wait.ts";
 import type { Address, AddressPolicy } from "./address.ts";
 import { unusable } from "./failures.ts";
 
@@ -90,27 +89,12 @@ interface Hop {
 async function getOnce(deps: HttpClientDeps, { url, headers }: Hop, signal: AbortSignal) {
   signal.throwIfAborted();
   const proxy = proxyFor(url, deps.proxies);
-  const addresses = await abortable(addressesOf(deps, url, proxy), signal);
-  const isSecure = url.protocol === "https:";
-  // One connection for one hop: none is kept that was opened for another host, or by another's token.
-  const options = {
-    keepAlive: false,
-    ...(proxy === undefined ? {} : { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
-  };
-  const agent = isSecure ? new HttpsAgent({ ...options, secureContext: deps.trust }) : new HttpAgent(options);
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = (isSecure ? httpsRequest : httpRequest)(
-    url,
-    {
-      ...{ agent, signal },
-      ...(addresses === undefined ? {} : { lookup: fixed(addresses) }),
-      headers: { "user-agent": "berth", accept: "*/*", "accept-encoding": "identity", ...headers },
-    },
-    resolve,
+  const addresses = await waitOrAbort(addressesOf(deps, url, proxy), signal);
+  const accepting = { accept: "*/*", "accept-encoding": "identity", ...headers };
+  return await sendRequest(
+    { method: "GET", url, headers: accepting, trust: deps.trust, proxy, addresses },
+    signal,
   );
-  request.on("error", reject);
-  request.end();
-  return await promise;
 }
 
 /**
@@ -130,15 +114,6 @@ async function addressesOf(
     if (!isNameUnknown(error)) throw error;
   }
   return undefined;
-}
-
-/** Answers with what was checked, however often the platform asks. */
-function fixed(addresses: readonly Address[]): LookupFunction {
-  const [first = { address: "", family: 0 }] = addresses;
-  return (_host, options, callback) => {
-    if (options.all === true) callback(null, [...addresses]);
-    else callback(null, first.address, first.family);
-  };
 }
 
 function tooManyRedirects(url: string, redirectsMax: number): Fault {

@@ -1,11 +1,11 @@
 /** One connection of a download: from what it asks for to the last byte that comes. */
 import { Fault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
+import type { IdleClock } from "../util/idle-clock.ts";
 import { statusFault, unusable } from "./failures.ts";
 import type { HttpAnswer, HttpClient, HttpGet } from "./http-client.ts";
 import type { PartialFile } from "./partial-file.ts";
 import type { DownloadSettings, FetchHooks } from "./sources.ts";
-import type { IdleClock } from "./tries.ts";
 
 export interface TransferDeps {
   readonly client: HttpClient;

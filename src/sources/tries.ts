@@ -2,6 +2,7 @@ import { Fault, isFault } from "../domain/fault.ts";
 import { withoutQuery } from "../domain/source.ts";
 import { backoffMs } from "../util/backoff.ts";
 import { systemClock } from "../util/clock.ts";
+import { IdleClock } from "../util/idle-clock.ts";
 import { connectionFault } from "./failures.ts";
 import type { DownloadSettings } from "./sources.ts";
 
@@ -19,7 +20,7 @@ export async function repeat<T>(
   attempt: (clock: IdleClock) => Promise<T>,
 ): Promise<T> {
   for (let failures = 0; ; ) {
-    using clock = new IdleClock({ idleMs, url }, signal);
+    using clock = new IdleClock({ ms: idleMs, late: () => silent(url, idleMs) }, signal);
     try {
       return await attempt(clock);
     } catch (error) {
@@ -33,25 +34,8 @@ export async function repeat<T>(
   }
 }
 
-/** Aborts what has been silent for too long. */
-export class IdleClock implements Disposable {
-  readonly signal: AbortSignal;
-  readonly #timer: NodeJS.Timeout;
-
-  constructor({ idleMs, url }: { readonly idleMs: number; readonly url: string }, signal: AbortSignal) {
-    const silent = new AbortController();
-    this.#timer = setTimeout(() => {
-      const why = `${withoutQuery(url)} has been silent for ${idleMs} ms.`;
-      silent.abort(new Fault("source_unreachable", why, { details: { clock: "idle", limit_ms: idleMs } }));
-    }, idleMs);
-    this.signal = AbortSignal.any([signal, silent.signal]);
-  }
-
-  heard(): void {
-    this.#timer.refresh();
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
+function silent(url: string, idleMs: number): Fault {
+  return new Fault("source_unreachable", `${withoutQuery(url)} has been silent for ${idleMs} ms.`, {
+    details: { clock: "idle", limit_ms: idleMs },
+  });
 }

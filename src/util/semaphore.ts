@@ -1,6 +1,9 @@
 /**
  * At most `size` pieces of work at once, the others wait in the order of asking. A wait that is aborted leaves the
  * queue and rejects with the signal's reason; work that has begun is its own owner's to abort.
+ *
+ * The wait is not `waitOrAbort`: that leaves the queue a moment after the abort, and a place that is handed over in
+ * between would be lost.
  */
 export class Semaphore {
   #free: number;

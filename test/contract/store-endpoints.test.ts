@@ -4,7 +4,8 @@ import { createBerthSecrets } from "../../src/endpoint/secret-settings/berth-sec
 import { resealAll } from "../../src/endpoint/secret-settings/reseal.ts";
 import { parseSecretKeys } from "../../src/endpoint/secret-settings/secret-keys.ts";
 import { silentLog } from "../../src/observe/log.ts";
-import type { Accepted, Store } from "../../src/store/store.ts";
+import type { Accepted } from "../../src/store/contracts/answers.ts";
+import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 import { endpointContract } from "./store/endpoints.contract.ts";

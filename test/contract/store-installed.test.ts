@@ -4,10 +4,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import { silentLog } from "../../src/observe/log.ts";
+import type { Page } from "../../src/store/contracts/answers.ts";
 import type { InstalledFilter } from "../../src/store/contracts/installed.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
-import type { Page, Store } from "../../src/store/store.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
+import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";
 

@@ -1,12 +1,12 @@
 /** The platform's install tasks: rows of the daemon's table, made from Berth's own work and written at its end. */
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { BatchItem } from "../../src/domain/batch.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { BatchItem } from "../../src/domain/install-task.ts";
 import { newItem } from "../../src/domain/install-task.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";

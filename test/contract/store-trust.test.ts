@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { SignatureCategory, TrustDecision } from "../../src/domain/trust.ts";
-import type { Accepted, Store } from "../../src/store/store.ts";
+import type { Accepted } from "../../src/store/contracts/answers.ts";
+import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage } from "../harness/samples/tenant-rows.ts";
 

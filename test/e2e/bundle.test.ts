@@ -10,7 +10,7 @@ import {
   toolTexts,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { zipOf } from "../support/test-zip.ts";
 
 const packNamed = (name: string): Promise<PackedPlugin> =>
@@ -39,7 +39,7 @@ interface TaskDetail extends TaskJson {
   readonly children: readonly (TaskJson & { readonly parent_id: string; readonly identifier: string })[];
 }
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let plugins: readonly [PackedPlugin, PackedPlugin];

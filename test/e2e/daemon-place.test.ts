@@ -77,14 +77,14 @@ test("what was installed before answers, and its archive stands in the daemon's 
   expect(icon).toMatch(/^[0-9a-f]{64}\.svg$/);
 });
 
-test("its key opens the daemon's routes, and the log says what does nothing and what waits", async () => {
+test("its key opens the daemon's routes, and the log says what is ignored and what is not supported yet", async () => {
   const answer = await fetch(`${berth.url}/plugin/${first.tenant}/management/list?page=1&page_size=10`, {
     headers: { "x-api-key": KEY },
   });
   expect(await answer.json()).toMatchObject({ code: 0, data: { list: [{ plugin_id: echo.pluginId }] } });
-  expect(said()).toContain("UV_PATH does nothing here; in its place: the runtime image, which has its uv");
-  expect(said()).toContain("SERVER_PORT does nothing here: BERTH_PORT is set, and counts");
-  expect(said().filter((line) => line.startsWith("Not there yet: remote debugging"))).toHaveLength(1);
+  expect(said()).toContain("UV_PATH is ignored: the runtime image has its own uv");
+  expect(said()).toContain("SERVER_PORT is ignored: BERTH_PORT is set and overrides it");
+  expect(said().filter((line) => line.startsWith("Not supported yet: remote debugging"))).toHaveLength(1);
 });
 
 test("the copy of an installed package goes with the last tenant that has it", async () => {

@@ -6,7 +6,7 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import {
   aTenant,
   eventually,
@@ -17,7 +17,7 @@ import {
   uninstall,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { file, type SourceServer, startSourceServer } from "../harness/servers/source-server.ts";
 
 const PUBLIC_URL = "https://plugins.example/berth";
@@ -74,7 +74,7 @@ interface Refusal {
   };
 }
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let echo: PackedPlugin;

@@ -13,7 +13,7 @@ import {
   toolTexts,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 
 /** Keeps a value in its storage, then takes its time to stop. */
 const MAIN = `import signal
@@ -52,7 +52,7 @@ const hasFile = (path: string) =>
     () => false,
   );
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   const [tenant, neighbour] = [aTenant(), aTenant()];
   const path = `/v1/tenants/${tenant}`;
   let site: Site;

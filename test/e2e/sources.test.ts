@@ -1,4 +1,4 @@
-/** Installs from a marketplace, a release and a URL, over the API and on both databases. */
+/** Installs from a marketplace, a release and a URL, over the API. */
 import { randomUUID } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,7 +17,7 @@ import {
   upload,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { makeAuthority } from "../harness/servers/authority.ts";
 import {
   file,
@@ -38,7 +38,7 @@ interface Answer {
   readonly created: boolean;
 }
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   const scope = new Scope();
   let site: Site;
   let berth: BerthProcess;

@@ -15,7 +15,7 @@ import {
   toolTexts,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { SIGNER_KEY, signed, wronglySigned } from "../harness/samples/signing.ts";
 import { SIGNER } from "../support/test-key.ts";
 
@@ -47,7 +47,7 @@ beforeAll(async () => {
 
 const checksumOf = ({ identifier }: PackedPlugin) => identifier.slice(identifier.indexOf("@") + 1);
 
-describe.each(SITES)("trust on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let first: AcceptedInstall;

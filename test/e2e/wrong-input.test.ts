@@ -1,4 +1,4 @@
-/** Wrong input, on both databases: each refusal says which field, what it held and what is accepted, and leaves nothing. */
+/** Wrong input: each refusal says which field, what it held and what is accepted, and leaves nothing. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -12,10 +12,10 @@ import {
   packPlugin,
 } from "../harness/clients/client.ts";
 import type { BerthProcess, RequestOptions } from "../harness/rigs/berth.ts";
-import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
+import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { seedFiles, zipOf } from "../support/test-zip.ts";
 
-describe.each(SITES)("on $database", ({ database }) => {
+describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   let site: Site;
   let berth: BerthProcess;
   let echo: AcceptedInstall;

@@ -4,13 +4,13 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { BERTH_ITSELF } from "../../src/domain/audit.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import { createBatches } from "../../src/installation/batch/batches.ts";
-import { acceptChange } from "../../src/installation/requests/accept-change.ts";
+import { acceptChange } from "../../src/installation/requests/accept-tasks.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Store } from "../../src/store/store.ts";
 import { mortalStore } from "../harness/doubles/mortal-store.ts";
 import { aTenant, type InstallRig, useInstallRig } from "../harness/rigs/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -19,8 +19,7 @@ const STRIDE = length({ short: 16, soak: 1 });
 const by = BERTH_ITSELF;
 const PAGE = { page: 1, pageSize: 10 };
 
-// What the rows say is tested on both databases; this is about the order of work.
-describe.each(DATABASES.filter(({ name }) => name === "postgres"))("a batch, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let tenantId: TenantId;

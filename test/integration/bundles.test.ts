@@ -2,11 +2,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import type { StagedFile } from "../../src/packages/package-store.ts";
-import type { ReadPackageOptions } from "../../src/packages/read-package.ts";
-import { DEFAULT_READ_OPTIONS, readPackage } from "../../src/packages/read-package.ts";
+import {
+  DEFAULT_READ_OPTIONS,
+  type ReadPackageOptions,
+  readPackage,
+} from "../../src/packages/read-package.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { type IntakeChanges, inPieces, openIntake } from "../harness/rigs/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { REAL_MANIFEST, realFiles, temporaryFolder, zipOf } from "../support/test-zip.ts";
 
 const tenantId = TenantId.parse("33333333-3333-4333-8333-333333333333");
@@ -48,7 +51,7 @@ const marketplace = { type: "marketplace", value: { marketplace_pattern: "acme/f
 const github = { type: "github", value: { repo_pattern: "acme/near:1.x.x/near.difypkg" } };
 const packaged = (path: string) => ({ type: "package", value: { path } });
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let sums: { readonly one: string; readonly two: string };

@@ -9,14 +9,14 @@ import type { Store } from "../../src/store/store.ts";
 import { mortalStore } from "../harness/doubles/mortal-store.ts";
 import { aTenant, type InstallRig, useInstallRig } from "../harness/rigs/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
 const STRIDE = length({ short: 20, soak: 1 });
 
-describe.each(DATABASES)("a worker that dies at any moment, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let packages: { readonly base: string; readonly top: string };

@@ -9,7 +9,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { Sources } from "../../src/sources/sources.ts";
 import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
 import { type NeedsRig, openNeedsRig } from "../harness/rigs/needs-rig.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 
 /** Names of its own for each test, so that none finds what another has uploaded. */
 function names() {
@@ -22,7 +22,7 @@ function names() {
 
 const market = (name: string, version: string) => ({ type: "marketplace", value: `acme/${name}:${version}` });
 
-describe.each(DATABASES)("plugins that need plugins, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   useInstallRig(create, (opened) => {

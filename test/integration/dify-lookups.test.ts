@@ -1,4 +1,4 @@
-/** What a platform that knows the daemon asks about what is installed, on both databases, without an engine. */
+/** What a platform that knows the daemon asks about what is installed, without an engine. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -8,11 +8,11 @@ import { TenantId } from "../../src/domain/ids.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { packFolder } from "../../src/packages/archive/pack.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { openShelf, publish, type Shelf } from "../harness/rigs/dify-shelf.ts";
 import { inPieces } from "../harness/rigs/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 import * as models from "../harness/samples/dify-models.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";
 import { REAL_MANIFEST, realFiles, zipOf } from "../support/test-zip.ts";
@@ -43,7 +43,7 @@ const management = (path: string, tenant: string = MINE) => `/plugin/${tenant}/m
 const identifiersOf = (items: readonly { readonly plugin_unique_identifier: string }[]) =>
   items.map((item) => item.plugin_unique_identifier);
 
-describe.each(DATABASES)("look-ups of a platform on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let shelf: Shelf;

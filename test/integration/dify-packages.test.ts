@@ -1,4 +1,4 @@
-/** How a platform that knows the daemon brings packages and asks about them, on both databases, without an engine. */
+/** How a platform that knows the daemon brings packages and asks about them, without an engine. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { InstallationId, TenantId } from "../../src/domain/ids.ts";
 import { Scope } from "../../src/util/scope.ts";
 import type { PackedPlugin } from "../harness/clients/client.ts";
 import { openShelf, publish, type Shelf, sentForm, takeApart } from "../harness/rigs/dify-shelf.ts";
-import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { DATABASES, ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { DIFY_KEY } from "../harness/samples/callers.ts";
 import * as models from "../harness/samples/dify-models.ts";
 import { SIGNER_KEY, signed, wronglySigned } from "../harness/samples/signing.ts";
@@ -54,7 +54,7 @@ function bundleOf(dependencies: readonly object[], assets: Readonly<Record<strin
 }
 const packaged = (path: string) => ({ type: "package", value: { path } });
 
-describe.each(DATABASES)("packages of a platform on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let shelf: Shelf;

@@ -15,9 +15,9 @@ import {
   useInstallRig,
   type WorkerOptions,
 } from "../harness/rigs/installer.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 
-describe.each(DATABASES)("a fetch on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;

@@ -1,6 +1,6 @@
 /** What callers may put into bodies, paths and queries, on every route of both doors: a refusal that says where. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { JSON_DEPTH_MAX } from "../../src/domain/json-bounds.ts";
+import { JSON_DEPTH_MAX } from "../../src/domain/json.ts";
 import { type Door, openDoor } from "../harness/rigs/door.ts";
 import { ADMIN_KEY, DIFY_ADMIN_KEY, DIFY_KEY, TENANT } from "../harness/samples/callers.ts";
 

@@ -231,6 +231,19 @@ describe("connections", () => {
     for (const call of calls) await call.heard((text) => text.includes("items"));
   });
 
+  test("a stranger who holds every connection open without a request shuts nobody out", async () => {
+    const door = await aDoor({ serve: { connectionsMax: 5 } });
+    const held = Array.from({ length: 20 }, (_, at) => {
+      const client = new RawClient(door.port);
+      return at % 2 === 0 ? client : client.say("GET /hea");
+    });
+    for (let at = 0; at < 5; at++) {
+      const answer = await lastOf(new RawClient(door.port).say(get("/health", "Connection: close\r\n")));
+      expect(answer.status).toBe(200);
+    }
+    expect(held.filter(({ text }) => text !== "")).toEqual([]);
+  });
+
   test("a connection serves its maximum of requests, and the last answer says close", async () => {
     const door = await aDoor({ serve: { requestsPerConnectionMax: 3 } });
     const client = new RawClient(door.port);
@@ -258,6 +271,19 @@ describe("connections", () => {
     const answers = await client.end();
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
     expect(held).toHaveLength(3);
+  });
+
+  test("a stranger with one connection keeps no more requests at work than its bound, however many it sends", async () => {
+    let begun = 0;
+    const database = () => {
+      begun++;
+      return new Promise<void>(() => undefined);
+    };
+    const door = await aDoor({ serve: { pipelinedMax: 3 }, parts: { parts: { database } } });
+    const ready = "GET /health/ready HTTP/1.1\r\nHost: d\r\n\r\n";
+    const answers = await new RawClient(door.port).say(ready.repeat(500)).end();
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 429]);
+    expect(begun).toBe(3);
   });
 });
 

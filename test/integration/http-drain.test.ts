@@ -133,6 +133,23 @@ test("a request over an idle connection during the stop is answered; an idle con
   await stopped;
 });
 
+test("a connection that is idle when it stops listening is answered once more while it lingers", async () => {
+  const { door, client, stop } = await aDoor({ idleLingerMs: 1000, drainMs: 5000 });
+  const idle = client().say(get("/health"));
+  await idle.heard((text) => text.includes("ok"));
+  const { url } = await door.listen();
+  const stopped = stop();
+  const accepts = () =>
+    fetch(`${url}/health`).then(
+      () => true,
+      () => false,
+    );
+  await expect.poll(accepts, { interval: 10 }).toBe(false);
+  idle.say(get("/health"));
+  expect((await idle.end()).map(({ status }) => status)).toEqual([200, 200]);
+  await stopped;
+});
+
 test("clients that ask without a pause, on connections of their own, lose no request when it stops", async () => {
   const { client, stop } = await aDoor({ idleLingerMs: 300, drainMs: 5000 });
   const clients = Array.from({ length: 50 }, () => client());

@@ -11,7 +11,7 @@ import { systemClock } from "../../src/util/clock.ts";
 import { LocalQueue } from "../harness/doubles/local-queue.ts";
 import { buildSettings } from "../harness/rigs/build.ts";
 import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 import { startWheelIndex } from "../harness/servers/wheel-index.ts";
 
 const PLAIN = { name: "plain", version: "1.0", files: { "plain.py": "VALUE = 8\n" } };
@@ -50,7 +50,7 @@ class DeafQueue extends LocalQueue {
   }
 }
 
-describe.each(DATABASES)("in trouble, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;

@@ -5,9 +5,9 @@ import { createTaskWatch } from "../../src/installation/task-engine/task-watch.t
 import { systemClock } from "../../src/util/clock.ts";
 import { LocalQueue } from "../harness/doubles/local-queue.ts";
 import { aTenant, type InstallRig, progressOf, useInstallRig } from "../harness/rigs/installer.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 
-describe.each(DATABASES)("an install on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;

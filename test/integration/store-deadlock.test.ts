@@ -7,11 +7,11 @@ import { Database, type Tx } from "../../src/store/prisma/client/database.ts";
 import { PrismaClient } from "../../src/store/prisma/generated/client.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { startPostgres } from "../harness/servers/postgres.ts";
+import { createDatabase } from "../harness/servers/shared-postgres.ts";
 
 test("transactions that cross each other both end well, each once", async () => {
   await using scope = new Scope();
-  const databaseUrl = await scope.use(await startPostgres()).createDatabase();
+  const databaseUrl = await createDatabase();
   scope.use(
     await openStore({ databaseUrl, dataFolder: "", log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 }),
   );

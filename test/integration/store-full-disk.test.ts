@@ -10,7 +10,7 @@ import { Scope } from "../../src/util/scope.ts";
 import { mountSmallDisk, type SmallDisk } from "../harness/rigs/small-disk.ts";
 import { aPackage } from "../harness/samples/tenant-rows.ts";
 import { placeEmbeddedDatabase } from "../harness/servers/embedded-database.ts";
-import { makeFolder, ownerOfServer, startPostgres } from "../harness/servers/postgres.ts";
+import { makeFolder, ownerOfServer, startServer } from "../harness/servers/postgres.ts";
 
 /** Resolves with the identifiers of what the Store said that it keeps: from before, during and after. */
 async function keepOnFullDisk(store: Store, disk: SmallDisk): Promise<readonly string[]> {
@@ -62,10 +62,7 @@ test("a PostgreSQL whose disk is full refuses what needs room, and keeps what it
   // The server's user is not ours.
   await chmod(folder, 0o755);
   const disk = scope.use(await mountSmallDisk(join(folder, "disk"), { mib: 64 }));
-  const databaseUrl = await onTheDisk(
-    await scope.use(await startPostgres()).createDatabase(),
-    join(folder, "disk/space"),
-  );
+  const databaseUrl = await onTheDisk(await startServer(scope), join(folder, "disk/space"));
   await using store = await openStore({
     ...{ databaseUrl, dataFolder: folder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
   });

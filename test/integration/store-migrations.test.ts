@@ -3,7 +3,7 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { type Catalogue, readCatalogue } from "../../src/store/prisma/migration/catalogue.ts";
 import { readMigrations } from "../../src/store/prisma/migration/migrations.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";

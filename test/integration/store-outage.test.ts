@@ -5,7 +5,8 @@ import { silentLog } from "../../src/observe/log.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import type { Store } from "../../src/store/store.ts";
 import { Scope } from "../../src/util/scope.ts";
-import { makeFolder, startPostgres } from "../harness/servers/postgres.ts";
+import { makeFolder } from "../harness/servers/postgres.ts";
+import { createDatabase } from "../harness/servers/shared-postgres.ts";
 
 const SOCKET = ".s.PGSQL.5432";
 
@@ -50,7 +51,7 @@ describe("a PostgreSQL that goes away", () => {
   let store: Store;
 
   beforeAll(async () => {
-    const url = new URL(await scope.use(await startPostgres()).createDatabase());
+    const url = new URL(await createDatabase());
     const folder = scope.use(await makeFolder("relay")).path;
     relay = new Relay(join(folder, SOCKET), join(url.searchParams.get("host") ?? "", SOCKET));
     await relay.open();

@@ -5,9 +5,10 @@ import { InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { TaskKind } from "../../src/domain/task.ts";
 import { silentLog } from "../../src/observe/log.ts";
+import type { Published } from "../../src/store/contracts/installations.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
-import type { Published, Store } from "../../src/store/store.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
+import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";
 

@@ -6,7 +6,7 @@ import type { Actor } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { eventually } from "../harness/clients/client.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";

@@ -3,7 +3,9 @@ import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import type { Accepted, ApiKey, Page, PageRequest, Store } from "../../src/store/store.ts";
+import type { Accepted, Page, PageRequest } from "../../src/store/contracts/answers.ts";
+import type { ApiKey } from "../../src/store/contracts/keys.ts";
+import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 

@@ -5,13 +5,13 @@ import { TenantId } from "../../src/domain/ids.ts";
 import { packFolder } from "../../src/packages/archive/pack.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { inPieces, openIntake } from "../harness/rigs/intake.ts";
-import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 
 const ECHO = join(import.meta.dirname, "../plugins/echo");
 const tenantId = TenantId.parse("11111111-1111-4111-8111-111111111111");
 const never = new AbortController().signal;
 
-describe.each(DATABASES)("uploads on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("uploads on $name", ({ create }) => {
   const scope = new Scope();
   let database: TestDatabase;
   let archive: Buffer;

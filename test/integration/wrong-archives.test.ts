@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TenantId } from "../../src/domain/ids.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { inPieces, openIntake, type TestIntake } from "../harness/rigs/intake.ts";
-import { DATABASES } from "../harness/rigs/stores.ts";
+import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 import { type RawEntry, REAL_MANIFEST, rawZip, realFiles, seedFiles, zipOf } from "../support/test-zip.ts";
 
 const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
@@ -128,7 +128,7 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
   ["is larger than allowed", () => Buffer.alloc(BYTES_MAX + 1), "payload_too_large"],
 ];
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("on $name", ({ create }) => {
   const scope = new Scope();
   let intake: TestIntake;
   let before: Awaited<ReturnType<TestIntake["left"]>>;

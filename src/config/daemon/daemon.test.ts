@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -7,8 +7,7 @@ import { parseServerUrl } from "../../domain/server-url.ts";
 import { marketplaceKey } from "../../packages/signature/marketplace-key.ts";
 import type { Env } from "../environment.ts";
 import { DAEMON_NAMES } from "./names.ts";
-import { PUBLISHED_KEYS } from "./published-keys.ts";
-import type { DaemonRule } from "./rules.ts";
+import { PUBLISHED_KEYS } from "./read.ts";
 
 /** What its configuration reads, and what its sample file holds beside that. */
 const NAMES_OF_THE_DAEMON = `
@@ -87,14 +86,6 @@ function urlOf(text: string | undefined) {
 describe("the names of dify-plugin-daemon", () => {
   it("are all known, and no others", () => {
     expect(Object.keys(DAEMON_NAMES).toSorted()).toEqual(NAMES_OF_THE_DAEMON.toSorted());
-  });
-
-  it("stand in docs/dify-settings.md with what becomes of them", async () => {
-    const page = await readFile(join(import.meta.dirname, "../../../docs/dify-settings.md"), "utf8");
-    const rows = page.split("\n").filter((line) => /^\| `[A-Z0-9_]+` \|/.test(line));
-    expect(rows).toEqual(
-      Object.entries(DAEMON_NAMES).map(([name, rule]) => `| \`${name}\` | ${showRule(rule)} |`),
-    );
   });
 
   it("mean nothing where SERVER_KEY is not set", () => {
@@ -257,19 +248,19 @@ describe("the names of dify-plugin-daemon", () => {
     const env = { ...DATABASE, SERVER_PORT: "1", BERTH_PORT: "2", DATABASE_URL: "postgresql://own/own" };
     expect(settingsOf(env)).toMatchObject({ BERTH_PORT: 2, DATABASE_URL: "postgresql://own/own" });
     expect(notesOf(env)).toEqual([
-      "SERVER_PORT does nothing here: BERTH_PORT is set, and counts",
-      expect.stringMatching(/^DB_USERNAME, .* does nothing here: DATABASE_URL is set, and counts$/),
+      "SERVER_PORT is ignored: BERTH_PORT is set and overrides it",
+      expect.stringMatching(/^DB_USERNAME, .* is ignored: DATABASE_URL is set and overrides it$/),
     ]);
     expect(settingsOf({ FORCE_VERIFYING_SIGNATURE: "true", BERTH_SIGNATURE_POLICY: "off" })).toMatchObject({
       BERTH_SIGNATURE_POLICY: "off",
     });
   });
 
-  it("that do nothing get one line each, which says what does their work", () => {
+  it("that are ignored get one line each, which says why or what to use instead", () => {
     const env = { UV_PATH: "/uv", SENTRY_DSN: "", DB_MAX_IDLE_CONNS: "10" };
     expect(notesOf(env)).toEqual([
-      "UV_PATH does nothing here; in its place: the runtime image, which has its uv",
-      "DB_MAX_IDLE_CONNS does nothing here; in its place: BERTH_DATABASE_POOL",
+      "UV_PATH is ignored: the runtime image has its own uv",
+      "DB_MAX_IDLE_CONNS is ignored: use BERTH_DATABASE_POOL",
     ]);
   });
 
@@ -349,25 +340,3 @@ describe("a key that everybody knows", () => {
 it("has the marketplace's key at hand, which reads as one", () => {
   expect(marketplaceKey()).toMatchObject({ name: "dify-marketplace", id: expect.stringMatching(/^\S+$/) });
 });
-
-/** A row of the table. */
-function showRule(rule: DaemonRule): string {
-  switch (rule.does) {
-    case "maps": {
-      const targets = rule.to.map((name) => `\`${name}\``).join(", ");
-      return rule.unset === undefined ? targets : `${targets}; not set: as \`${rule.unset}\``;
-    }
-    case "part":
-      return `part of ${rule.of.map((name) => `\`${name}\``).join(", ")}`;
-    case "same":
-      return "read under this name";
-    case "replaced":
-      return `does nothing; in its place: ${rule.by}`;
-    case "waits":
-      return `waits for ${rule.for}`;
-    case "refused":
-      return `refused, unless: ${rule.accepted}`;
-    default:
-      return rule satisfies never;
-  }
-}

@@ -1,39 +1,39 @@
 /**
- * Every name of dify-plugin-daemon's configuration, and what becomes of it. `docs/dify-settings.md` shows the same
- * table; a test compares them.
+ * Every name of dify-plugin-daemon's configuration, and how Berth uses it. `npm run docs` writes the table of
+ * `docs/dify-settings.md` from it.
  */
 import {
   bytesInMib,
   count,
   type DaemonRule,
   either,
+  ignored,
   level,
   lineBytes,
   maps,
   minutesInSeconds,
   part,
-  replaced,
   seconds,
   secretPart,
 } from "./rules.ts";
 
 const DEBUGGING = { does: "waits", for: "remote debugging" } as const satisfies DaemonRule;
 const CALLS_BACK = { does: "waits", for: "calls back to the platform" } as const satisfies DaemonRule;
-const OTHER_STORE = replaced("nothing: storage is a folder or an S3-compatible bucket");
-const SERVERLESS = replaced("nothing: plugins run in containers of the local Docker Engine");
-const TRACING = replaced("the log's events and /metrics: there is no tracing");
-const ERRORS = replaced("the log: errors are in it, with their causes");
-const CLUSTER = replaced("the database: processes find each other there");
-const CACHE = replaced("nothing: what is asked often is kept at hand by itself");
-const INSTALLER = replaced("nothing: a package's environment is built once, into its image");
+const OTHER_STORE = ignored("storage is a folder or an S3-compatible bucket");
+const SERVERLESS = ignored("plugins run in containers of the local Docker Engine");
+const TRACING = ignored("there is no tracing; use the log and /metrics");
+const ERRORS = ignored("errors are in the log, with their causes");
+const CLUSTER = ignored("processes find each other through the database");
+const CACHE = ignored("Berth caches frequent reads automatically");
+const INSTALLER = ignored("a package's environment is built once, into its image");
 const S3_KEYS = ["BERTH_S3_ACCESS_KEY_ID", "BERTH_S3_SECRET_ACCESS_KEY"] as const;
 
 export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   SERVER_HOST: maps(["BERTH_HOST"], undefined, { unset: "0.0.0.0" }),
   SERVER_PORT: maps(["BERTH_PORT"], count),
   SERVER_KEY: maps(["BERTH_DIFY_KEY"], undefined, { isSecret: true }),
-  SERVER_TZ: replaced("nothing: times are UTC"),
-  GIN_MODE: replaced("BERTH_LOG_LEVEL"),
+  SERVER_TZ: ignored("times are UTC"),
+  GIN_MODE: ignored("use BERTH_LOG_LEVEL"),
   ADMIN_API_ENABLED: part(["BERTH_DIFY_ADMIN_KEY"]),
   ADMIN_API_KEY: secretPart(["BERTH_DIFY_ADMIN_KEY"]),
   DIFY_INNER_API_URL: maps(["BERTH_DIFY_INNER_URL"]),
@@ -43,13 +43,13 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   RESPONSE_MAX_BUFFER_SIZE: CALLS_BACK,
   DIFY_INVOCATION_CONNECTION_IDLE_TIMEOUT: CALLS_BACK,
   PLATFORM: { does: "refused", unless: ["local"], accepted: "local: plugins run in containers of this host" },
-  ROUTINE_POOL_SIZE: replaced("BERTH_PLUGIN_CALLS_MAX, for each installation"),
-  HEALTH_API_LOG_ENABLED: replaced("BERTH_LOG_LEVEL"),
+  ROUTINE_POOL_SIZE: ignored("use BERTH_PLUGIN_CALLS_MAX, the limit of each installation"),
+  HEALTH_API_LOG_ENABLED: ignored("use BERTH_LOG_LEVEL"),
   LOG_LEVEL: maps(["BERTH_LOG_LEVEL"], level),
-  LOG_OUTPUT_FORMAT: replaced("nothing: the log is JSON, a line each"),
-  LOG_FILE: replaced("nothing: the log goes to standard output"),
+  LOG_OUTPUT_FORMAT: ignored("the log is JSON, one object per line"),
+  LOG_FILE: ignored("the log goes to standard output"),
   PROMETHEUS_ENABLED: maps(["BERTH_METRICS"], either("on", "off")),
-  PPROF_ENABLED: replaced("node --inspect"),
+  PPROF_ENABLED: ignored("use node --inspect"),
   DISPLAY_CLUSTER_LOG: CLUSTER,
   HTTP_PROXY: { does: "same" },
   HTTPS_PROXY: { does: "same" },
@@ -63,8 +63,8 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   MAX_BUNDLE_PACKAGE_SIZE: maps(["BERTH_BUNDLE_MB_MAX"], bytesInMib),
   PLUGIN_STDIO_MAX_BUFFER_SIZE: maps(["BERTH_PLUGIN_FRAME_MB_MAX"], lineBytes),
   PLUGIN_RUNTIME_MAX_BUFFER_SIZE: maps(["BERTH_PLUGIN_FRAME_MB_MAX"], lineBytes),
-  PLUGIN_STDIO_BUFFER_SIZE: replaced("nothing: buffers grow as they must"),
-  PLUGIN_RUNTIME_BUFFER_SIZE: replaced("nothing: buffers grow as they must"),
+  PLUGIN_STDIO_BUFFER_SIZE: ignored("buffers grow as needed"),
+  PLUGIN_RUNTIME_BUFFER_SIZE: ignored("buffers grow as needed"),
   PERSISTENCE_STORAGE_MAX_SIZE: maps(["BERTH_PLUGIN_STORE_MB_MAX"], bytesInMib),
   MAX_SERVERLESS_REQUEST_BYTES: SERVERLESS,
   MAX_SERVERLESS_RETRY_TIMES: SERVERLESS,
@@ -83,7 +83,7 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   PLUGIN_PACKAGE_CACHE_PATH: maps(["BERTH_STORAGE_PACKAGES"]),
   PLUGIN_MEDIA_CACHE_PATH: maps(["BERTH_STORAGE_ASSETS"]),
   PERSISTENCE_STORAGE_PATH: maps(["BERTH_STORAGE_PERSISTENCE"]),
-  PLUGIN_WORKING_PATH: replaced("BERTH_DATA, whose folder the Docker Engine must see under the same path"),
+  PLUGIN_WORKING_PATH: ignored("use BERTH_DATA, a folder that the Docker Engine sees under the same path"),
   PLUGIN_MEDIA_CACHE_SIZE: CACHE,
   PLUGIN_ASSET_CACHE_SIZE: CACHE,
   PLUGIN_STORAGE_OSS_BUCKET: part(["BERTH_S3_BUCKET"]),
@@ -124,7 +124,7 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   BAIDU_BOS_REGION: OTHER_STORE,
 
   PLUGIN_ENDPOINT_ENABLED: maps(["BERTH_ENDPOINTS"], either("on", "off")),
-  PLUGIN_WEBHOOK_ENABLED: replaced("PLUGIN_ENDPOINT_ENABLED: the daemon does not read this one either"),
+  PLUGIN_WEBHOOK_ENABLED: ignored("use PLUGIN_ENDPOINT_ENABLED; the daemon does not read this name either"),
   PLUGIN_REMOTE_INSTALLING_ENABLED: DEBUGGING,
   PLUGIN_REMOTE_INSTALLING_HOST: DEBUGGING,
   PLUGIN_REMOTE_INSTALLING_PORT: DEBUGGING,
@@ -138,16 +138,16 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   PLUGIN_MODEL_INSTALLATIONS_CACHE_ENABLED: CACHE,
   PLUGIN_MODEL_INSTALLATIONS_CACHE_TTL: CACHE,
 
-  PYTHON_INTERPRETER_PATH: replaced("the runtime image, which has its Python (runtime-images/python/build)"),
-  UV_PATH: replaced("the runtime image, which has its uv"),
+  PYTHON_INTERPRETER_PATH: ignored("the runtime image has its own Python (runtime-images/python/build)"),
+  UV_PATH: ignored("the runtime image has its own uv"),
   PIP_MIRROR_URL: maps(["BERTH_PACKAGE_INDEX_URL"], undefined, { isSecret: true }),
-  PIP_MIRROR_AUTO_DETECT: replaced("PIP_MIRROR_URL: no index is chosen by itself"),
-  PIP_MIRROR_CANDIDATES: replaced("PIP_MIRROR_URL: no index is chosen by itself"),
-  PIP_MIRROR_AUTO_DETECT_TIMEOUT: replaced("PIP_MIRROR_URL: no index is chosen by itself"),
-  PIP_PREFER_BINARY: replaced("nothing: wheels are taken wherever there are some"),
-  PIP_VERBOSE: replaced("the task's log, which has what the installer said"),
-  PIP_EXTRA_ARGS: replaced(
-    "BERTH_PACKAGE_EXTRA_INDEX_URLS, for further indexes; no other arguments are passed on",
+  PIP_MIRROR_AUTO_DETECT: ignored("use PIP_MIRROR_URL; Berth chooses no index automatically"),
+  PIP_MIRROR_CANDIDATES: ignored("use PIP_MIRROR_URL; Berth chooses no index automatically"),
+  PIP_MIRROR_AUTO_DETECT_TIMEOUT: ignored("use PIP_MIRROR_URL; Berth chooses no index automatically"),
+  PIP_PREFER_BINARY: ignored("Berth always prefers wheels"),
+  PIP_VERBOSE: ignored("the task's log has the installer's output"),
+  PIP_EXTRA_ARGS: ignored(
+    "use BERTH_PACKAGE_EXTRA_INDEX_URLS for further indexes; other arguments are not passed on",
   ),
   PYTHON_COMPILE_ALL_EXTRA_ARGS: INSTALLER,
   PLUGIN_IGNORE_UV_LOCK: INSTALLER,
@@ -163,20 +163,20 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   DB_PORT: part(["DATABASE_URL"]),
   DB_DATABASE: part(["DATABASE_URL"]),
   DB_SSL_MODE: part(["DATABASE_URL"]),
-  DB_DEFAULT_DATABASE: replaced("createdb: Berth makes tables, and no database"),
+  DB_DEFAULT_DATABASE: ignored("use createdb; Berth creates tables, but no database"),
   DB_MAX_OPEN_CONNS: maps(["BERTH_DATABASE_POOL"], count),
-  DB_MAX_IDLE_CONNS: replaced("BERTH_DATABASE_POOL"),
-  DB_CONN_MAX_LIFETIME: replaced("nothing: a connection lives while it is used"),
-  DB_CONNECT_TIMEOUT: replaced("BERTH_START_WAIT_SECONDS"),
-  DB_READ_TIMEOUT: replaced("nothing: a statement has 30 seconds"),
-  DB_WRITE_TIMEOUT: replaced("nothing: a statement has 30 seconds"),
+  DB_MAX_IDLE_CONNS: ignored("use BERTH_DATABASE_POOL"),
+  DB_CONN_MAX_LIFETIME: ignored("a connection stays open while it is used"),
+  DB_CONNECT_TIMEOUT: ignored("use BERTH_START_WAIT_SECONDS"),
+  DB_READ_TIMEOUT: ignored("a statement has 30 seconds"),
+  DB_WRITE_TIMEOUT: ignored("a statement has 30 seconds"),
   DB_EXTRAS: {
     does: "refused",
     unless: [],
     accepted: "not set (such options are set for the user, in PostgreSQL: ALTER ROLE ... SET ...)",
   },
-  DB_CHARSET: replaced("nothing: the connection speaks UTF-8"),
-  DB_GORM_LOG_LEVEL: replaced("BERTH_LOG_LEVEL"),
+  DB_CHARSET: ignored("the connection uses UTF-8"),
+  DB_GORM_LOG_LEVEL: ignored("use BERTH_LOG_LEVEL"),
 
   REDIS_HOST: part(["REDIS_URL"]),
   REDIS_PORT: part(["REDIS_URL"]),
@@ -191,13 +191,13 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   REDIS_SENTINEL_SERVICE_NAME: part(["REDIS_URL"]),
   REDIS_SENTINEL_USERNAME: part(["REDIS_URL"]),
   REDIS_SENTINEL_PASSWORD: secretPart(["REDIS_URL"]),
-  REDIS_SENTINEL_SOCKET_TIMEOUT: replaced("BERTH_START_WAIT_SECONDS"),
+  REDIS_SENTINEL_SOCKET_TIMEOUT: ignored("use BERTH_START_WAIT_SECONDS"),
   REDIS_USE_AZURE_MANAGED_IDENTITY: {
     does: "refused",
     unless: ["false", "0", "f", "F", "FALSE", "False"],
     accepted: "false, with REDIS_PASSWORD",
   },
-  REDIS_KEY_PREFIX: replaced("nothing: Berth's keys begin with the id of its instance"),
+  REDIS_KEY_PREFIX: ignored("Berth's keys begin with the id of its instance"),
   LIFETIME_COLLECTION_HEARTBEAT_INTERVAL: CLUSTER,
   LIFETIME_COLLECTION_GC_INTERVAL: CLUSTER,
   LIFETIME_STATE_GC_INTERVAL: CLUSTER,

@@ -1,7 +1,6 @@
 /**
- * An environment that was written for dify-plugin-daemon, read as settings of Berth. It is looked at only where
- * `SERVER_KEY` is set, which is how Berth knows that it stands in the daemon's place: `DB_HOST` and its like are names
- * that a machine may have for something else.
+ * Reads an environment that was written for dify-plugin-daemon as settings of Berth, only where `SERVER_KEY` is set:
+ * without it, `DB_HOST` and similar names may belong to other programs.
  */
 import { type Env, isSet, readSecret } from "../environment.ts";
 import { SETTINGS, type SettingName } from "../settings.ts";
@@ -12,12 +11,12 @@ import type { DaemonRule } from "./rules.ts";
 export interface DaemonSettings {
   /** As they would be written in the environment. */
   readonly values: ReadonlyMap<SettingName, string>;
-  /** Under which name of the daemon a setting was given, for what is said about its value. */
+  /** The daemon's name under which a setting was given, for messages about its value. */
   readonly origins: ReadonlyMap<SettingName, string>;
   readonly problems: readonly string[];
-  /** Legal and probably not meant, one sentence each. */
+  /** Accepted but probably a mistake, one sentence each. */
   readonly warnings: readonly string[];
-  /** One for each name that does nothing here. */
+  /** One for each name that is ignored. */
   readonly notes: readonly string[];
 }
 
@@ -42,7 +41,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
     if (value === undefined) continue;
     if (rule.does === "refused" && !rule.unless.includes(value))
       problems.push(wrong(name, value, rule.accepted));
-    if (rule.does === "replaced") notes.push(`${name} does nothing here; in its place: ${rule.by}`);
+    if (rule.does === "ignored") notes.push(`${name} is ignored: ${rule.why}`);
   }
   // The daemon leaves its folder alone then.
   if (values.has("BERTH_STORAGE") && given.get("PLUGIN_STORAGE_TYPE") === "aws_s3")
@@ -58,7 +57,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
   for (const to of [...values.keys()].filter((name) => isSet(env, name) || isSet(env, `${name}_FILE`))) {
     const from = origins.get(to);
     if (from !== undefined && isGiven(given, from))
-      notes.push(`${from} does nothing here: ${to} is set, and counts`);
+      notes.push(`${from} is ignored: ${to} is set and overrides it`);
     values.delete(to);
   }
   return { values, origins, problems, warnings: waiting(given), notes };
@@ -66,7 +65,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
 
 type Given = ReadonlyMap<string, string>;
 
-/** An empty value is none; a secret may stand in a file. */
+/** An empty value counts as unset; a secret may be in a file. */
 function givenNames(env: Env, problems: string[]): Given {
   const given = new Map<string, string>();
   for (const [name, rule] of Object.entries(DAEMON_NAMES)) {
@@ -103,7 +102,7 @@ function settingNames(values: Partial<Record<SettingName, string>>): readonly Se
   return Object.keys(values).filter((name): name is SettingName => Object.hasOwn(SETTINGS, name));
 }
 
-/** All that a setting is made of; where there are several the first one stands for them. */
+/** The names that make a setting together. */
 function partNames(to: SettingName): string {
   const names = Object.entries(DAEMON_NAMES).flatMap(([name, rule]) =>
     rule.does === "part" && rule.of.includes(to) ? [name] : [],
@@ -115,7 +114,7 @@ function isGiven(given: Given, origin: string): boolean {
   return origin.split(", ").some((name) => given.has(name));
 }
 
-/** One sentence for all that is not there yet. */
+/** One warning for all that is not supported yet. */
 function waiting(given: Given): readonly string[] {
   const names = new Map<string, string[]>();
   for (const [name, rule] of Object.entries(DAEMON_NAMES))
@@ -124,6 +123,12 @@ function waiting(given: Given): readonly string[] {
   const callsBack = names.get("calls back to the platform") ?? [];
   const of = (list: readonly string[]) => (list.length === 0 ? "" : ` (${list.join(", ")})`);
   return [
-    `Not there yet: remote debugging${of(debugging)}, and plugins' calls back to the platform${of(callsBack)}; calls that Berth serves itself, storage and other plugins' tools and models, work.`,
+    `Not supported yet: remote debugging${of(debugging)}, and plugins' calls back to the platform${of(callsBack)}. Calls that Berth serves itself work: storage, other plugins' tools and models.`,
   ];
 }
+
+/** Keys that Dify's and the daemon's own example files hold: whoever left one as it was has no secret. */
+export const PUBLISHED_KEYS: readonly string[] = [
+  "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
+  "plugin-api-key",
+];

@@ -1,4 +1,4 @@
-/** What a name of dify-plugin-daemon's configuration means to Berth, and how its values are read. */
+/** What a name of dify-plugin-daemon's configuration means to Berth, and how its values are converted. */
 import type { SettingName } from "../settings.ts";
 
 /** A value as the setting of Berth takes it, nothing where Berth's own default is better, or what would be accepted. */
@@ -20,9 +20,9 @@ export type DaemonRule =
   | { readonly does: "part"; readonly of: readonly SettingName[]; readonly isSecret?: true }
   /** A setting of Berth has this name too. */
   | { readonly does: "same" }
-  /** Means nothing here; one line at the start says what does its work, or why there is none. */
-  | { readonly does: "replaced"; readonly by: string }
-  /** Not there yet; one warning at the start names all of them. */
+  /** Ignored; one line at the start says why, or what to use instead. */
+  | { readonly does: "ignored"; readonly why: string }
+  /** Not supported yet; one warning at the start names all of them. */
   | { readonly does: "waits"; readonly for: "remote debugging" | "calls back to the platform" }
   /** The start is refused with any other value. */
   | { readonly does: "refused"; readonly unless: readonly string[]; readonly accepted: string };
@@ -102,6 +102,6 @@ export function secretPart(of: readonly SettingName[]): DaemonRule {
   return { does: "part", of, isSecret: true };
 }
 
-export function replaced(by: string): DaemonRule {
-  return { does: "replaced", by };
+export function ignored(why: string): DaemonRule {
+  return { does: "ignored", why };
 }

@@ -2,13 +2,16 @@
  * Everything that can be asked of a plugin. The table drives the invoke routes of `/v1` and their document, and the
  * checks before a request is sent. The HTTP door for Dify adds the route and the body of each operation.
  */
-import { AGENT_OPERATIONS } from "./agent-strategy.ts";
+
 import { DATASOURCE_OPERATIONS } from "./datasource.ts";
-import { DYNAMIC_PARAMETER_OPERATIONS } from "./dynamic-parameter.ts";
-import { ENDPOINT_OPERATIONS } from "./endpoint.ts";
 import { MODEL_OPERATIONS } from "./model.ts";
-import { OAUTH_OPERATIONS } from "./oauth.ts";
 import type { Operation } from "./operation.ts";
+import {
+  AGENT_OPERATIONS,
+  DYNAMIC_PARAMETER_OPERATIONS,
+  ENDPOINT_OPERATIONS,
+  OAUTH_OPERATIONS,
+} from "./other-types.ts";
 import { TOOL_OPERATIONS } from "./tool.ts";
 import { TRIGGER_OPERATIONS } from "./trigger.ts";
 

@@ -1,10 +1,9 @@
 /** The platform's inner API: what Dify answers to whoever runs its plugins. */
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { SecureContext } from "node:tls";
 import { Fault, isFault } from "../../domain/fault.ts";
 import { isMap } from "../../domain/json.ts";
 import { explainNetworkFailure } from "../../util/network-failure.ts";
+import { readText, sendRequest } from "../../util/outbound-request.ts";
 
 export interface InnerApi {
   /**
@@ -32,17 +31,22 @@ export interface InnerApiSettings {
 const TOLD_MAX = 1000;
 
 export function createInnerApi(settings: InnerApiSettings): InnerApi {
+  const { key, trust, connectTimeoutMs } = settings;
+  const headers = {
+    "content-type": "application/json",
+    accept: "application/json",
+    "x-inner-api-key": key,
+  };
   return {
     async post(path, body, signal) {
       const url = new URL(`${settings.url}/inner/api/${path}`);
       const late = AbortSignal.timeout(settings.timeoutMs);
       try {
-        const answer = await send(
-          settings,
-          { url, body: JSON.stringify(body) },
+        const answer = await sendRequest(
+          { method: "POST", url, headers, body: JSON.stringify(body), trust, connectTimeoutMs },
           AbortSignal.any([signal, late]),
         );
-        return dataOf(answer.statusCode ?? 0, await readAll(answer, settings.answerBytesMax));
+        return dataOf(answer.statusCode ?? 0, await readText(answer, settings.answerBytesMax));
       } catch (error) {
         signal.throwIfAborted();
         if (isFault(error)) throw error;
@@ -51,53 +55,6 @@ export function createInnerApi(settings: InnerApiSettings): InnerApi {
       }
     },
   };
-}
-
-/** A connection for each request: a kept one may be closed by the server while a request is on its way. */
-async function send(
-  settings: InnerApiSettings,
-  { url, body }: { readonly url: URL; readonly body: string },
-  signal: AbortSignal,
-): Promise<IncomingMessage> {
-  const isSecure = url.protocol === "https:";
-  const agent = isSecure
-    ? new HttpsAgent({ keepAlive: false, secureContext: settings.trust })
-    : new HttpAgent({ keepAlive: false });
-  const headers = {
-    ...{ "content-type": "application/json", "content-length": Buffer.byteLength(body) },
-    ...{ "x-inner-api-key": settings.key, accept: "application/json", "user-agent": "berth" },
-  };
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const request = (isSecure ? httpsRequest : httpRequest)(
-    url,
-    { ...{ method: "POST", agent, signal, headers } },
-    resolve,
-  );
-  const timer = setTimeout(
-    () => request.destroy(new Error(`no connection within ${settings.connectTimeoutMs} ms`)),
-    settings.connectTimeoutMs,
-  );
-  request.on("socket", (socket) =>
-    socket.once(isSecure ? "secureConnect" : "connect", () => clearTimeout(timer)),
-  );
-  request.on("error", reject);
-  request.end(body);
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-async function readAll(answer: IncomingMessage, bytesMax: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of answer as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > bytesMax) throw new Error(`an answer of more than ${bytesMax} bytes`);
-    parts.push(part);
-  }
-  return Buffer.concat(parts).toString();
 }
 
 function dataOf(status: number, text: string): unknown {

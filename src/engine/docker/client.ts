@@ -11,6 +11,9 @@ import { inspect } from "node:util";
 import Docker from "dockerode";
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
+import { systemClock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { cut, refusal, unexpected } from "./errors.ts";
 
 /** The oldest API that has all we use (`CgroupVersion`), and the newest whose change list was read for what we use. */
@@ -129,7 +132,7 @@ export class DockerClient implements AsyncDisposable {
     }
   }
 
-  #dial(
+  async #dial(
     agent: Agent,
     request: EngineRequest,
     version: string | undefined,
@@ -146,24 +149,20 @@ export class DockerClient implements AsyncDisposable {
       ...(version === undefined ? {} : { version: `v${version}` }),
     };
     const { modem } = new Docker(connection);
-    return new Promise((resolve, reject) => {
-      const onAbort = () => reject(signal.reason);
-      signal.addEventListener("abort", onAbort, { once: true });
+    const dialled = new Promise<IncomingMessage>((resolve, reject) => {
       modem.dial(dialOptions(request, signal), (error, answer) => {
-        signal.removeEventListener("abort", onAbort);
         if (!(answer instanceof IncomingMessage)) return reject(error ?? unexpected(request.path));
         resolve(addAbortSignal(signal, answer));
       });
     });
+    return await waitOrAbort(dialled, signal);
   }
 
   #limit(request: EngineRequest, signal: AbortSignal): Limit {
-    const late = new AbortController();
     const timeoutMs = request.timeoutMs ?? this.#options.callTimeoutMs;
-    const timer = setTimeout(() => {
-      const text = `The Engine did not answer within ${timeoutMs} ms (${request.path}).`;
-      late.abort(new Fault("engine_unavailable", text, { details: { timeoutMs } }));
-    }, timeoutMs);
+    const text = `The Engine did not answer within ${timeoutMs} ms (${request.path}).`;
+    const late = () => new Fault("engine_unavailable", text, { details: { timeoutMs } });
+    const deadline = new Deadline({ clock: systemClock, ms: timeoutMs, late });
     // A tar stream that dies without an error would leave the request open: its end is watched.
     const broken = new AbortController();
     const unwatch =
@@ -173,9 +172,9 @@ export class DockerClient implements AsyncDisposable {
             if (error) broken.abort(error);
           });
     return {
-      signal: AbortSignal.any([signal, this.#closing.signal, late.signal, broken.signal]),
+      signal: AbortSignal.any([signal, this.#closing.signal, deadline.signal, broken.signal]),
       release: () => {
-        clearTimeout(timer);
+        deadline[Symbol.dispose]();
         unwatch?.();
       },
     };

@@ -25,7 +25,7 @@ import { loadImage, saveImage } from "./image-archives.ts";
 import { commitContainer, importImage, inspectImage, listImages, removeImage } from "./images.ts";
 import { inspectContainer, listContainers } from "./inspect.ts";
 import { readLogs } from "./logs.ts";
-import { ensureMark, findMark, listMarks, removeMark } from "./marks.ts";
+import { ensureMark, listMarks, removeMark } from "./marks.ts";
 import { ensureNetwork, listNetworks, removeNetwork } from "./networks.ts";
 
 export interface DockerEngineSettings {
@@ -138,7 +138,6 @@ export function createDockerEngine({ socketPath, log, clock, settings }: DockerE
       readEvents(client, { labels, ...options, lineBytesMax, rememberedMax }, signal),
     logs: (id, options, signal) => readLogs(client, { id, ...options }, settings, signal),
     ensureMark: (mark, signal) => rest(signal, () => ensureMark(client, mark, signal)),
-    findMark: (name, signal) => rest(signal, () => findMark(client, name, signal)),
     listMarks: (labels, signal) => rest(signal, () => listMarks(client, labels, signal)),
     removeMark: (name, signal) => rest(signal, () => removeMark(client, name, signal)),
     ensureNetwork: (spec, signal) => rest(signal, () => ensureNetwork(client, spec, signal)),

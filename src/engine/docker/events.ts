@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RecentKeys } from "../../util/recent-keys.ts";
 import type { EngineEvent, LabelFilter } from "../engine.ts";
 import { type DockerClient, parseAnswer } from "./client.ts";
 import { cut } from "./errors.ts";
@@ -32,14 +33,14 @@ export async function* readEvents(
   const { labels, since, lineBytesMax } = request;
   const filters = JSON.stringify({ type: ["container"], event: [...ACTIONS], label: labelQuery(labels) });
   const query = since === undefined ? { filters } : { filters, since: (since.getTime() / 1_000).toFixed(3) };
-  const seen = new Set<string>();
+  const seen = new RecentKeys(request.rememberedMax);
   try {
     const answer = await client.stream({ method: "GET", path: "/events", query }, signal);
     try {
       for await (const line of readNdjson(answer, { lineBytesMax })) {
         const message = parseAnswer(Message, line, "an event");
         const event = toEvent(message);
-        if (!matches(event.labels, labels) || !isNew(seen, message, request.rememberedMax)) continue;
+        if (!matches(event.labels, labels) || !seen.isNew(keyOf(message))) continue;
         yield event;
       }
       throw cut("the stream of events ended", undefined);
@@ -66,17 +67,6 @@ function toEvent({ Action, Actor, timeNano }: z.infer<typeof Message>): EngineEv
   return Action === "die" && Number.isInteger(exitCode) ? { ...event, exitCode } : event;
 }
 
-function isNew(
-  seen: Set<string>,
-  { Actor, Action, timeNano }: z.infer<typeof Message>,
-  max: number,
-): boolean {
-  const key = `${Actor.ID} ${Action} ${timeNano}`;
-  if (seen.has(key)) return false;
-  seen.add(key);
-  for (const oldest of seen) {
-    if (seen.size <= max) break;
-    seen.delete(oldest);
-  }
-  return true;
+function keyOf({ Actor, Action, timeNano }: z.infer<typeof Message>): string {
+  return `${Actor.ID} ${Action} ${timeNano}`;
 }

@@ -32,16 +32,6 @@ export async function ensureMark(
   }
 }
 
-export async function findMark(
-  client: DockerClient,
-  name: string,
-  signal: AbortSignal,
-): Promise<Labels | undefined> {
-  const path = `/volumes/${checkName("mark", name)}`;
-  const { status, body } = await client.call({ method: "GET", path, accept: [404] }, signal);
-  return status === 404 ? undefined : (parseAnswer(Volume, body, "a volume").Labels ?? {});
-}
-
 export async function listMarks(
   client: DockerClient,
   labels: LabelFilter,

@@ -1,4 +1,4 @@
-import type { PingHub } from "../answers/ping-hub.ts";
+import type { PingHub } from "../answers/sse.ts";
 import type { BodyReader } from "../bodies/body-reader.ts";
 import type { HttpAppOptions } from "../options.ts";
 

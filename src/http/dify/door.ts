@@ -11,8 +11,8 @@ import type { Log } from "../../observe/log.ts";
 import { answerInTime } from "../answers/answer-in-time.ts";
 import { faultResponse } from "../answers/fault-response.ts";
 import type { DoorLife } from "../door-life.ts";
-import type { HttpEnv } from "../env.ts";
-import { requestId } from "../middleware/request-id.ts";
+import { type HttpEnv, requestId } from "../env.ts";
+
 import type { Routes } from "../route.ts";
 import { bind, statusOf } from "./bind.ts";
 import { failureResponse, jsonResponse, successResponse } from "./envelope.ts";

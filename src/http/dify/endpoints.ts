@@ -1,7 +1,7 @@
 /** Endpoints as the platform manages them. */
 import { EndpointId } from "../../domain/endpoint.ts";
 import type { Endpoints, ShownEndpoint } from "../../endpoint/endpoints.ts";
-import type { InstallationRows } from "../../store/store.ts";
+import type { InstallationRows } from "../../store/contracts/installations.ts";
 import type { DifyDoor, DifyInput } from "./door.ts";
 import {
   as,

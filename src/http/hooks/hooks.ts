@@ -19,8 +19,8 @@ import type { Log } from "../../observe/log.ts";
 import type { DifyDoor } from "../dify/door.ts";
 import { failureText, jsonResponse } from "../dify/envelope.ts";
 import type { DoorLife } from "../door-life.ts";
-import type { HttpEnv } from "../env.ts";
-import { requestId } from "../middleware/request-id.ts";
+import { type HttpEnv, requestId } from "../env.ts";
+
 import { BodyRoom, readHookBody } from "./hook-body.ts";
 import { HookCaller } from "./hook-caller.ts";
 import { hookFailure } from "./hook-failure.ts";

@@ -3,7 +3,7 @@
  * can read, hold no more values than the event loop has time for, and only texts that can be stored and sent on.
  */
 import { Fault, invalidInput } from "../../domain/fault.ts";
-import { JSON_DEPTH_MAX } from "../../domain/json-bounds.ts";
+import { JSON_DEPTH_MAX } from "../../domain/json.ts";
 import {
   type JsonMember,
   type JsonMisfit,

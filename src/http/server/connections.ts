@@ -72,21 +72,19 @@ export class Connections implements Disposable {
     return this.#admitted;
   }
 
-  /** False: the connection was refused and is not to be served. */
-  admit(socket: Socket): boolean {
+  /** A connection over the bound is answered and closed, and `begin` is false for what comes on it. */
+  admit(socket: Socket): void {
     const { connectionsMax } = this.#settings;
     if (this.#all.size >= connectionsMax && !this.#closeOldestIdle()) {
-      socket.on("error", () => undefined);
       const fault = new Fault("too_many_connections", `There are ${connectionsMax} connections already.`);
       this.#refusals.refuse(socket, fault);
-      return false;
+      return;
     }
     const connection = { socket, exchanges: [], requests: 0, bytesWhenIdle: 0, isRefused: false };
     this.#admitted++;
     this.#all.set(socket, connection);
     this.#idle.add(connection);
     socket.once("close", () => this.#forget(connection));
-    return true;
   }
 
   /** False: nothing may be done for this request. A refusal for the sake of its neighbours is answered here. */

@@ -8,10 +8,13 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { getRequestListener, RequestError } from "@hono/node-server";
 import { Fault, toFault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
+import { systemClock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { serveUnit } from "../../util/serving.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { faultBody, faultResponse } from "../answers/fault-response.ts";
 import type { HttpApp } from "../app.ts";
-import { requestId } from "../middleware/request-id.ts";
+import { requestId } from "../env.ts";
 import { type ConnectionSettings, Connections } from "./connections.ts";
 import { refusalOf } from "./gate.ts";
 import { faultOfClientError, malformed, Refusals } from "./refusals.ts";
@@ -109,13 +112,8 @@ export async function serve({ app, host, port, log, settings }: ServeOptions): P
 }
 
 function guardConnections({ server, connections, refusals }: Parts): void {
-  const [accept] = server.listeners("connection");
-  if (accept === undefined) throw new Error("Node's server has no listener for connections");
-  // Node's own listener must not see a socket that is refused: it would read requests from it
-  server.removeAllListeners("connection");
-  server.on("connection", (socket: Socket) => {
-    if (connections.admit(socket)) Reflect.apply(accept, server, [socket]);
-  });
+  // Node reads requests from a socket that is refused, too: `begin` knows none of them
+  server.on("connection", (socket: Socket) => connections.admit(socket));
   server.on("drop", () =>
     refusals.note("too_many_connections", "connections were dropped without an answer"),
   );
@@ -257,18 +255,14 @@ async function stop(
   await sleep(settings.drainDelayMs);
   await acceptBacklog(connections, settings.drainMs);
   const closed = new Promise<void>((resolve) => {
-    // that of the HTTP server would cut connections that just begin to send a request
+    // That of the HTTP server would cut idle connections at once, and with them requests that are on their way.
     Reflect.apply(NetServer.prototype.close, server, [() => resolve()]);
   });
   app.endStreams();
   const empty = connections.empty();
   const linger = setTimeout(() => setImmediate(() => connections.endIdle()), settings.idleLingerMs);
-  const deadline = new AbortController();
-  await Promise.race([
-    empty,
-    sleep(settings.drainMs, undefined, { signal: deadline.signal }).catch(() => undefined),
-  ]);
-  deadline.abort();
+  using deadline = new Deadline({ clock: systemClock, ms: settings.drainMs });
+  await waitOrAbort(empty, deadline.signal).catch(() => undefined);
   clearTimeout(linger);
   app[Symbol.dispose]();
   const lastWord = setTimeout(() => connections.cut(), settings.lastWordMs);

@@ -4,7 +4,6 @@
  * where the last one stopped.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
-import { BatchInput, type BatchItem } from "../../domain/batch.ts";
 import {
   Fault,
   type FaultJson,
@@ -14,6 +13,7 @@ import {
   toFault,
 } from "../../domain/fault.ts";
 import { TaskId } from "../../domain/ids.ts";
+import { BatchInput, type BatchItem } from "../../domain/install-task.ts";
 import { type Installation, SOURCES } from "../../domain/installation.ts";
 import { pluginIdOf } from "../../domain/package-ref.ts";
 import { isTaskEnded, type Task, type TaskStep, type TenantTask } from "../../domain/task.ts";
@@ -22,7 +22,7 @@ import type { Queue } from "../../queue/queue.ts";
 import type { BatchProgress } from "../../store/contracts/platform-tasks.ts";
 import type { Store } from "../../store/store.ts";
 import type { InstallationRequests, Origin } from "../contracts.ts";
-import { acceptChange } from "../requests/accept-change.ts";
+import { acceptChange } from "../requests/accept-tasks.ts";
 import type { TaskJournal } from "../task-engine/task-journal.ts";
 import { waitsFor } from "../task-engine/task-waits.ts";
 

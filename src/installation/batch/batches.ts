@@ -1,9 +1,9 @@
 /** Taking in what a platform wants installed or upgraded: many at once, answered before anything of it has begun. */
 import type { Actor } from "../../domain/audit.ts";
-import type { BatchItem } from "../../domain/batch.ts";
 import { Fault, invalidInput, packageNotUploaded } from "../../domain/fault.ts";
 import type { TaskId, TenantId } from "../../domain/ids.ts";
-import { type InstallItem, newItem } from "../../domain/install-task.ts";
+import { type BatchItem, type InstallItem, newItem } from "../../domain/install-task.ts";
+
 import { pluginIdOf } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";

@@ -4,7 +4,8 @@ import { parsePackageRef } from "../../domain/package-ref.ts";
 import { fits, type NeededPackage, type PluginNeed, pluginOf } from "../../domain/plugin-need.ts";
 import type { Source } from "../../domain/source.ts";
 import { compareVersions } from "../../domain/version.ts";
-import type { Store, StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
+import type { Store } from "../../store/store.ts";
 
 export interface CandidateScope {
   readonly store: Pick<Store, "installations" | "packages">;

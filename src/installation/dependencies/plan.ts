@@ -6,7 +6,7 @@
 import type { Installation } from "../../domain/installation.ts";
 import { fits, formatNeed, type PluginNeed } from "../../domain/plugin-need.ts";
 import type { Source } from "../../domain/source.ts";
-import type { StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
 import {
   type CandidateScope,
   findInstalled,

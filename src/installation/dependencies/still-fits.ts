@@ -1,7 +1,7 @@
-import { dependentJson } from "../../domain/dependent.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
-import { fits, formatNeed } from "../../domain/plugin-need.ts";
+import { dependentJson, fits, formatNeed } from "../../domain/plugin-need.ts";
+
 import type { Store } from "../../store/store.ts";
 import { ofInstallation } from "./candidates.ts";
 

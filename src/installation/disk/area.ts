@@ -1,3 +1,5 @@
+import { lstat, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { DiskKind } from "../../domain/disk.ts";
 
 /** One kind of what Berth keeps on disk: it knows what there is and who needs it, and takes one thing at a time. */
@@ -36,4 +38,17 @@ export interface Found {
 export interface AreaSettings {
   /** Younger leftovers are left alone: they may belong to work that is going on. */
   readonly graceMs: number;
+}
+
+/** Bytes on disk of a file, or of a folder with all that is in it; what goes meanwhile counts as nothing. */
+export async function diskUsage(path: string, signal: AbortSignal): Promise<number> {
+  signal.throwIfAborted();
+  const found = await lstat(path).catch(() => undefined);
+  if (found === undefined) return 0;
+  const own = found.blocks * 512;
+  if (!found.isDirectory()) return own;
+  const names = await readdir(path).catch(() => []);
+  let bytes = own;
+  for (const name of names) bytes += await diskUsage(join(path, name), signal);
+  return bytes;
 }

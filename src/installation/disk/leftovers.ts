@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
 import type { ImageUse } from "../../store/contracts/disk.ts";
-import type { Area, AreaSettings, Found } from "./area.ts";
-import { diskUsage } from "./disk-usage.ts";
+import { type Area, type AreaSettings, diskUsage, type Found } from "./area.ts";
+
 import { type HoldWheelCacheDeps, holdWheelCache } from "./hold-wheel-cache.ts";
 
 /** A folder whose entries belong to work under way, each for a time. */

@@ -5,7 +5,8 @@
 import { Fault, type FaultCode, formatFault, toFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { ImageClaim, ImageRecord, Store } from "../../store/store.ts";
+import type { ImageClaim, ImageRecord } from "../../store/contracts/images.ts";
+import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";

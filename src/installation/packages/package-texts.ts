@@ -10,7 +10,8 @@ import {
   readReadmes,
 } from "../../packages/package-texts.ts";
 import type { ReadPackageOptions } from "../../packages/read-package.ts";
-import type { Store, StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
+import type { Store } from "../../store/store.ts";
 
 export interface PackageTextsDeps {
   readonly packages: PackageStore;

@@ -1,6 +1,7 @@
 import { packageNotUploaded } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
-import type { Store, StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
+import type { Store } from "../../store/store.ts";
 
 export interface PackageAsked {
   readonly identifier: string;

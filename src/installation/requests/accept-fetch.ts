@@ -5,8 +5,9 @@ import type { TenantId } from "../../domain/ids.ts";
 import { Source, sourceMeta } from "../../domain/source.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
+import type { Accepted, IdempotencyClaim } from "../../store/contracts/answers.ts";
 import type { TaskAccepted } from "../../store/contracts/tasks.ts";
-import type { Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
+import type { Store } from "../../store/store.ts";
 import { enqueueTask } from "../task-engine/enqueue-task.ts";
 
 /** The input of a `fetch` task. */

@@ -5,11 +5,12 @@ import type { Installation } from "../../domain/installation.ts";
 import { parsePackageRef } from "../../domain/package-ref.ts";
 import { compareVersions } from "../../domain/version.ts";
 import { Outage } from "../../observe/outage.ts";
-import type { Accepted, UpgradeDue } from "../../store/store.ts";
+import type { Accepted } from "../../store/contracts/answers.ts";
+import type { UpgradeDue } from "../../store/contracts/upgrades.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
-import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
 
 export interface DueUpgrades {
   readonly accepted: readonly Accepted[];

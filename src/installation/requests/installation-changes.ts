@@ -6,13 +6,14 @@ import type { Installation } from "../../domain/installation.ts";
 import { grantWanted, type LimitsPolicy } from "../../domain/limits.ts";
 import { planLimits } from "../../domain/limits-applied.ts";
 import type { Pool } from "../../domain/runtime.ts";
-import type { AcceptChange, Accepted, IdempotencyClaim, Store } from "../../store/store.ts";
+import type { Accepted, IdempotencyClaim } from "../../store/contracts/answers.ts";
+import type { AcceptChange } from "../../store/contracts/installations.ts";
+import type { Store } from "../../store/store.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { visiblePackage } from "../packages/visible-package.ts";
-import { type AcceptChangeDeps, acceptChange } from "./accept-change.ts";
-import { containersOf } from "./containers-of.ts";
+import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
 import { type DueUpgrades, takeDueUpgrades } from "./due-upgrades.ts";
-import { assertOwn, assertReplicas, mergeLimits, parseLimits } from "./limits-patch.ts";
+import { assertOwn, assertReplicas, containersOf, mergeLimits, parseLimits } from "./limits-patch.ts";
 
 export interface ChangeRequest {
   readonly id: InstallationId;

@@ -3,7 +3,8 @@ import { grantLimits, type LimitsPolicy } from "../../domain/limits.ts";
 import { platformWarnings } from "../../domain/platform-version.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
-import type { Store, StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
+import type { Store } from "../../store/store.ts";
 import type { InstallationRequests } from "../contracts.ts";
 import { acceptBundle } from "../dependencies/bundle.ts";
 import type { NeedsInput } from "../dependencies/install-needs.ts";
@@ -12,7 +13,7 @@ import { cancelTask } from "../task-engine/cancel-task.ts";
 import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { checkRepeated } from "../trust/trust-refusals.ts";
 import { acceptFetch, originOf } from "./accept-fetch.ts";
-import { acceptUninstall } from "./accept-uninstall.ts";
+import { acceptUninstall } from "./accept-tasks.ts";
 
 export interface InstallationRequestsDeps {
   readonly store: Store;

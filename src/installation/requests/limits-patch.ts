@@ -1,7 +1,11 @@
 /** The limits that a Tenant chooses for one Installation: as they are asked for, checked, and kept. */
+
 import { z } from "zod";
 import { Fault, invalidInput } from "../../domain/fault.ts";
+import type { Installation } from "../../domain/installation.ts";
 import { LIMIT_KEYS, LIMIT_NAMES, type Limits, type LimitsWanted } from "../../domain/limits.ts";
+import type { ContainersOf } from "../../domain/limits-applied.ts";
+import type { Pool } from "../../domain/runtime.ts";
 
 /** Null takes a choice back: the manifest's number counts again. */
 export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undefined };
@@ -92,4 +96,14 @@ export function readPatch(kept: unknown): LimitsPatch {
 export function mergeLimits(chosen: LimitsWanted, patch: LimitsPatch): LimitsWanted {
   const entries = Object.entries({ ...chosen, ...patch });
   return Object.fromEntries(entries.filter(([, value]) => typeof value === "number"));
+}
+
+/** What changed limits of its Containers would mean. */
+export function containersOf(
+  { state, desired }: Pick<Installation, "state" | "desired">,
+  pool: Pick<Pool, "tenantId"> | undefined,
+): ContainersOf {
+  if (pool !== undefined && pool.tenantId === undefined) return "shared";
+  if (state === "failed" || pool === undefined) return "new";
+  return desired === "enabled" ? "running" : "stopped";
 }

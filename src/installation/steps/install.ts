@@ -7,7 +7,7 @@ import type { Installation } from "../../domain/installation.ts";
 import type { Package } from "../../domain/package.ts";
 import type { InstallationTask, TaskStep } from "../../domain/task.ts";
 import type { PackageStore } from "../../packages/package-store.ts";
-import type { Published } from "../../store/store.ts";
+import type { Published } from "../../store/contracts/installations.ts";
 import { type InstallNeedsDeps, installNeeds } from "../dependencies/install-needs.ts";
 import type { ImageBuilderDeps } from "../images/build-image.ts";
 import { prepareImage } from "../images/prepare-image.ts";

@@ -1,11 +1,11 @@
 import { grantWanted } from "../../domain/limits.ts";
 import { asRolling, changesContainers, planLimits } from "../../domain/limits-applied.ts";
-import { containersOf } from "../requests/containers-of.ts";
-import { mergeLimits, readPatch } from "../requests/limits-patch.ts";
-import { announceChange } from "../task-engine/announce-change.ts";
+import { containersOf, mergeLimits, readPatch } from "../requests/limits-patch.ts";
+
+import { announceChange } from "../task-engine/topics.ts";
+import { type ChangeStepDeps, runUpgrade } from "./changes.ts";
 import type { StepContext } from "./install.ts";
 import { replacePool } from "./replace-pool.ts";
-import { type ChangeStepDeps, runUpgrade } from "./upgrade.ts";
 
 /**
  * Gives what serves the new limits, or starts the plugin under them beside it; limits on calls are Berth's own to hold

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -31,4 +32,12 @@ export function poolShape(
   return mode === "shared"
     ? { tenantId: undefined, limits: defaults }
     : { tenantId: installation.tenantId, limits: installation.limitsGranted };
+}
+
+/** Key of the Pool that serves an image for one Tenant, or for all of them where `tenantId` is undefined: 16 hex digits. */
+export function poolKey(imageKey: string, tenantId: TenantId | undefined): string {
+  return createHash("sha256")
+    .update(`${imageKey}\n${tenantId ?? "shared"}`)
+    .digest("hex")
+    .slice(0, 16);
 }

@@ -8,12 +8,12 @@ import type { TaskId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { TenantTask } from "../../domain/task.ts";
 import type { Queue } from "../../queue/queue.ts";
-import { removeOrphanLogs } from "../../runtime/logs/orphans.ts";
+import { removeOrphanLogs } from "../../runtime/logs/paths.ts";
 import type { PoolKeeper } from "../../runtime/runtimes.ts";
 import type { TenantStorage } from "../../storage/tenant-storage.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";
-import { acceptUninstall } from "../requests/accept-uninstall.ts";
+import { acceptUninstall } from "../requests/accept-tasks.ts";
 import type { TaskJournal } from "../task-engine/task-journal.ts";
 
 export interface RemoveTenantDeps {

@@ -1,6 +1,6 @@
 import type { Limits } from "../../domain/limits.ts";
-import { type Replaced, replacedSince } from "../../domain/replaced-runtimes.ts";
-import type { RuntimeRecord } from "../../domain/runtime.ts";
+import { type Replaced, type RuntimeRecord, replacedSince } from "../../domain/runtime.ts";
+
 import type { StepContext } from "./install.ts";
 import { lastWords, type StartPoolDeps } from "./start-pool.ts";
 

@@ -2,12 +2,11 @@ import { isFault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { InstallationTask } from "../../domain/task.ts";
-import { poolKey } from "../../runtime/pool-key.ts";
 import type { PoolKeeper } from "../../runtime/runtimes.ts";
 import type { Store } from "../../store/store.ts";
 import type { PackageImage } from "../images/build-image.ts";
 import type { TaskJournal } from "../task-engine/task-journal.ts";
-import { type IsolationSettings, poolShape } from "./pool-shape.ts";
+import { type IsolationSettings, poolKey, poolShape } from "./pool-shape.ts";
 
 export interface StartPoolDeps {
   readonly store: Store;

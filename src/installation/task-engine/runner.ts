@@ -15,26 +15,30 @@ import {
 import type { Log } from "../../observe/log.ts";
 import type { JobHandlers } from "../../queue/queue.ts";
 import type { TenantStorage } from "../../storage/tenant-storage.ts";
-import { abortable } from "../../util/abortable.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import { serveUnit } from "../../util/serving.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { runBatch } from "../batch/batch-steps.ts";
 import { runBundle } from "../dependencies/bundle.ts";
-import { runDisable } from "../steps/disable.ts";
-import { runEnable } from "../steps/enable.ts";
+import {
+  type ChangeStepDeps,
+  runDisable,
+  runEnable,
+  runRestart,
+  runRollback,
+  runUpgrade,
+} from "../steps/changes.ts";
+
 import { type FetchStepDeps, runFetch } from "../steps/fetch.ts";
 import { runInstall, type StepContext } from "../steps/install.ts";
 import { runLimits } from "../steps/limits.ts";
 import { runRemoveTenant } from "../steps/remove-tenant.ts";
-import { runRestart } from "../steps/restart.ts";
-import { runRollback } from "../steps/rollback.ts";
+
 import { cancelled, runUninstall } from "../steps/uninstall.ts";
-import { type ChangeStepDeps, runUpgrade } from "../steps/upgrade.ts";
-import { announceChange } from "./announce-change.ts";
-import { explain } from "./explain.ts";
-import { TaskJournal } from "./task-journal.ts";
+import { explain, TaskJournal } from "./task-journal.ts";
 import { releaseLease, WaitsFor, wakeWaiters } from "./task-waits.ts";
-import { taskTopic } from "./topics.ts";
+import { announceChange, taskTopic } from "./topics.ts";
+
 import { underLease } from "./under-lease.ts";
 import { undoTask } from "./undo-task.ts";
 import { whileWanted } from "./while-wanted.ts";
@@ -113,7 +117,7 @@ async function runClaimed(deps: TaskRunnerDeps, task: Task, signal: AbortSignal)
       const both = AbortSignal.any([held, broken.signal]);
       // Of work that has lost a callback to an exception nobody knows whether it ends: it is not waited for.
       await serveUnit({ kind: "task", fields, end }, () =>
-        abortable(walk(deps, task, journal, both), broken.signal),
+        waitOrAbort(walk(deps, task, journal, both), broken.signal),
       );
     });
     return { ending: "ready" };

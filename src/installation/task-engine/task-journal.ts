@@ -1,3 +1,4 @@
+import { type Fault, type FaultJson, formatFault } from "../../domain/fault.ts";
 import type { TaskEventData, TaskStep } from "../../domain/task.ts";
 import { storableText } from "../../util/storable.ts";
 
@@ -109,4 +110,11 @@ export class TaskJournal {
       this.flush().catch(() => undefined);
     }, this.#options.batchMs);
   }
+}
+
+/** The cause that a failed task keeps: the Fault with the last lines of the task's log, in `details.log`. */
+export function explain(fault: Fault, { tail }: { readonly tail: readonly string[] }): FaultJson {
+  const cause = formatFault(fault);
+  if (fault.code === "cancelled" || tail.length === 0) return cause;
+  return { ...cause, details: { ...cause.details, log: tail } };
 }

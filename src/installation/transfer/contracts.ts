@@ -1,7 +1,7 @@
 /** Packages with their images, carried from one Berth to another. */
 import type { Readable } from "node:stream";
 import type { Actor } from "../../domain/audit.ts";
-import type { StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
 
 export interface PackageTransfers {
   /**

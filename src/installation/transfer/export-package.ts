@@ -4,7 +4,7 @@ import { Readable } from "node:stream";
 import { Fault } from "../../domain/fault.ts";
 import type { EngineImage } from "../../engine/engine.ts";
 import type { PackageStore } from "../../packages/package-store.ts";
-import type { StoredPackage } from "../../store/store.ts";
+import type { StoredPackage } from "../../store/contracts/packages.ts";
 import type { ImageBuilderDeps } from "../images/build-image.ts";
 import { BUILDER_VERSION } from "../images/image-keys.ts";
 import { findReadyImage } from "../images/ready-image.ts";

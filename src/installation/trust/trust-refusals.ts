@@ -7,7 +7,7 @@ import type {
   TrustedKey,
   TrustVerdict,
 } from "../../domain/trust.ts";
-import type { Accepted } from "../../store/store.ts";
+import type { Accepted } from "../../store/contracts/answers.ts";
 
 export interface Refusal {
   readonly identifier: string;

@@ -13,8 +13,13 @@ import {
   VENDOR,
 } from "../../domain/trust.ts";
 import type { ReadPackage } from "../../packages/read-package.ts";
-import type { CategoryRecord, SignatureEvidence, SignedEntry } from "../../packages/signature/evidence.ts";
-import { findSigner } from "../../packages/signature/verify.ts";
+import {
+  type CategoryRecord,
+  findSigner,
+  type SignatureEvidence,
+  type SignedEntry,
+} from "../../packages/signature/evidence.ts";
+
 import type { StoredSignature } from "../../store/contracts/trust.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";

@@ -10,7 +10,7 @@ import { type Archive, openArchive } from "../archive/archive.ts";
 import { checksumOf, digestsOf } from "../archive/checksum.ts";
 import { readIdentity } from "../declaration/manifest-fields.ts";
 import { tags } from "../declaration/provider-config.ts";
-import { i18n, struct, text } from "../declaration/shape.ts";
+import { i18n, struct, text } from "../declaration/readers.ts";
 import { Findings } from "../findings.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import type { ReadPackageOptions } from "../read-package.ts";

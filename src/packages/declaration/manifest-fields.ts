@@ -10,7 +10,7 @@ import {
 } from "../../domain/package-ref.ts";
 import type { JsonObject, Source } from "../yaml-source.ts";
 import { tags } from "./provider-config.ts";
-import { flag, i18n, integer, list, omitted, optional, type Read, struct, text } from "./shape.ts";
+import { flag, i18n, integer, list, omitted, optional, type Reader, struct, text } from "./readers.ts";
 import { timestamp } from "./timestamp.ts";
 
 const STORAGE_BYTES_MAX = 1_073_741_824;
@@ -58,7 +58,7 @@ function memoryBytes(at: Source): number {
 
 const paths = list(text({ charsMax: 128 }));
 
-const FIELDS: Readonly<Record<string, Read>> = {
+const FIELDS: Readonly<Record<string, Reader>> = {
   version,
   type: pluginType,
   author,

@@ -1,6 +1,6 @@
-import type { Json, JsonObject, Source } from "../yaml-source.ts";
-import { parseYaml } from "../yaml-source.ts";
-import { decimal } from "./decimal.ts";
+import { formatDecimal } from "../../domain/decimal.ts";
+import { type Json, type JsonObject, parseYaml, type Source } from "../yaml-source.ts";
+
 import { matchGlob } from "./glob.ts";
 import { openNamed, type Reading, warnMissingSource } from "./items.ts";
 import { parameterRule } from "./parameter-rule.ts";
@@ -12,10 +12,10 @@ import {
   list,
   listOrEmpty,
   optional,
-  type Read,
+  type Reader,
   struct,
   text,
-} from "./shape.ts";
+} from "./readers.ts";
 
 const MODEL_TYPES = [
   "llm",
@@ -33,7 +33,7 @@ const METHODS = ["predefined-model", "customizable-model"];
 const MODEL_GROUPS = ["llm", "text_embedding", "rerank", "tts", "speech2text", "moderation"];
 
 const showOn = listOrEmpty(struct({ variable: text(), value: text() }), 16);
-const formField: Read<JsonObject> = struct({
+const formField: Reader<JsonObject> = struct({
   variable: text({ needed: true, charsMax: 255 }),
   label: i18n({ needed: true }),
   type: text({ needed: true, oneOf: ["text-input", "secret-input", "select", "radio", "switch"] }),
@@ -48,7 +48,7 @@ const formField: Read<JsonObject> = struct({
 });
 const formFields = listOrEmpty(formField, 32);
 
-const modelFields: Read<JsonObject> = struct({
+const modelFields: Reader<JsonObject> = struct({
   model: text({ needed: true, charsMax: 255 }),
   label: i18n({ needed: false }),
   model_type: text({ needed: true, oneOf: MODEL_TYPES }),
@@ -70,7 +70,7 @@ function readModel(at: Source): JsonObject {
 }
 
 const icon = optional(i18n({ needed: false }));
-const providerFields: Read<JsonObject> = struct({
+const providerFields: Reader<JsonObject> = struct({
   provider: text({ needed: true, charsMax: 255 }),
   label: i18n({ needed: true }),
   description: optional(i18n({ needed: false })),
@@ -135,4 +135,13 @@ async function readPredefined(models: Source, reading: Reading): Promise<readonl
     }
   }
   return found;
+}
+
+/** A price: written as a number or a text, kept as the shortest plain decimal. */
+function decimal(at: Source): string {
+  if (at.isEmpty) return "0";
+  const written = at.text;
+  const plain = written === undefined ? undefined : formatDecimal(written);
+  if (plain === undefined) throw at.refuse("a decimal number");
+  return plain;
 }

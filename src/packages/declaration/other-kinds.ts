@@ -24,12 +24,12 @@ import {
   number,
   omitted,
   optional,
-  type Read,
+  type Reader,
   struct,
   text,
-} from "./shape.ts";
+} from "./readers.ts";
 
-const endpoint: Read<JsonObject> = struct({
+const endpoint: Reader<JsonObject> = struct({
   path: text({ needed: true }),
   method: text({ needed: true, oneOf: ["HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS"] }),
   hidden: flag,
@@ -45,7 +45,7 @@ export async function readEndpointGroup(at: Source, reading: Reading): Promise<J
   };
 }
 
-const strategy: Read<JsonObject> = struct({
+const strategy: Reader<JsonObject> = struct({
   identity: itemIdentity,
   description: i18n({ needed: true }),
   parameters: list(
@@ -78,7 +78,7 @@ export async function readStrategyProvider(at: Source, reading: Reading): Promis
   };
 }
 
-const datasource: Read<JsonObject> = struct({
+const datasource: Reader<JsonObject> = struct({
   identity: struct({
     author: text({ needed: true }),
     name: text({ needed: true }),
@@ -127,7 +127,7 @@ export async function readDatasourceProvider(at: Source, reading: Reading): Prom
   };
 }
 
-const eventParameter: Read<JsonObject> = struct({
+const eventParameter: Reader<JsonObject> = struct({
   name: text({ needed: true }),
   label: i18n({ needed: true }),
   type: text({ needed: true }),
@@ -148,7 +148,7 @@ function nonEmpty(items: readonly Json[] | null): readonly Json[] | undefined {
   return items === null || items.length === 0 ? undefined : items;
 }
 
-const event: Read<JsonObject> = struct({
+const event: Reader<JsonObject> = struct({
   identity: struct({
     author: text({ needed: true }),
     name: text({ needed: true, pattern: IDENTITY_NAME }),

@@ -1,10 +1,10 @@
 import { RULE_TEMPLATES, type RuleTemplate } from "../../domain/model-parameters.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
-import { any, flag, i18n, integer, list, number, optional, type Read, struct, text } from "./shape.ts";
+import { any, flag, i18n, integer, list, number, optional, type Reader, struct, text } from "./readers.ts";
 
 const RULE_TYPES = ["float", "int", "string", "boolean", "text"];
 
-const ruleFields: Read<JsonObject> = struct({
+const ruleFields: Reader<JsonObject> = struct({
   name: text({ needed: true, charsMax: 255 }),
   use_template: optional(text()),
   label: optional(i18n({ needed: false })),

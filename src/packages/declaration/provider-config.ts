@@ -1,5 +1,16 @@
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
-import { any, flag, i18n, list, listOrEmpty, omitted, optional, type Read, struct, text } from "./shape.ts";
+import {
+  any,
+  flag,
+  i18n,
+  list,
+  listOrEmpty,
+  omitted,
+  optional,
+  type Reader,
+  struct,
+  text,
+} from "./readers.ts";
 
 const CONFIG_TYPES = [
   "secret-input",
@@ -35,7 +46,7 @@ const TAGS = [
 export const IDENTITY_NAME = /^[a-zA-Z0-9_-]+$/;
 
 /** One field of a credential or settings form. */
-export const providerConfig: Read<JsonObject> = struct({
+export const providerConfig: Reader<JsonObject> = struct({
   name: text({ charsMax: 1023 }),
   type: text({ needed: true, oneOf: CONFIG_TYPES }),
   scope: optional(text()),
@@ -50,19 +61,19 @@ export const providerConfig: Read<JsonObject> = struct({
 });
 
 /** A list of fields, or a map from a field's name to the rest of it; never null. */
-export const providerConfigs: Read<readonly Json[]> = (at) => {
+export const providerConfigs: Reader<readonly Json[]> = (at) => {
   if (!at.isMap) return listOrEmpty(providerConfig)(at);
   return at.keys
     .filter((name) => at.get(name).isMap)
     .map((name) => ({ ...providerConfig(at.get(name)), name }));
 };
 
-export const oauthSchema: Read<JsonObject> = struct({
+export const oauthSchema: Reader<JsonObject> = struct({
   client_schema: list(providerConfig),
   credentials_schema: list(providerConfig),
 });
 
-export const tags: Read<readonly Json[]> = listOrEmpty(text({ oneOf: TAGS }));
+export const tags: Reader<readonly Json[]> = listOrEmpty(text({ oneOf: TAGS }));
 
 export const autoGenerate = struct({ type: text({ oneOf: ["prompt_instruction"] }) });
 export const template = struct({ enabled: flag });
@@ -75,7 +86,7 @@ function nonEmptyMap(at: Source): Json | undefined {
   return at.keys.length === 0 ? undefined : any(at);
 }
 
-export const providerIdentity: Read<JsonObject> = struct({
+export const providerIdentity: Reader<JsonObject> = struct({
   author: text({ needed: true }),
   name: text({ needed: true, pattern: IDENTITY_NAME }),
   description: i18n({ needed: false }),
@@ -85,7 +96,7 @@ export const providerIdentity: Read<JsonObject> = struct({
   tags,
 });
 
-export const itemIdentity: Read<JsonObject> = struct({
+export const itemIdentity: Reader<JsonObject> = struct({
   author: text({ needed: true }),
   name: text({ needed: true, pattern: IDENTITY_NAME }),
   label: i18n({ needed: true }),

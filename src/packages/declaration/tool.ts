@@ -10,7 +10,7 @@ import {
   providerIdentity,
   template,
 } from "./provider-config.ts";
-import { any, flag, i18n, integer, list, number, optional, type Read, struct, text } from "./shape.ts";
+import { any, flag, i18n, integer, list, number, optional, type Reader, struct, text } from "./readers.ts";
 
 const PARAMETER_TYPES = [
   "string",
@@ -31,7 +31,7 @@ const PARAMETER_TYPES = [
   "date-range",
 ];
 
-const parameter: Read<JsonObject> = struct({
+const parameter: Reader<JsonObject> = struct({
   name: text({ needed: true, charsMax: 1023 }),
   label: i18n({ needed: true }),
   human_description: i18n({ needed: true }),
@@ -50,7 +50,7 @@ const parameter: Read<JsonObject> = struct({
   options: list(parameterOption),
 });
 
-const tool: Read<JsonObject> = struct({
+const tool: Reader<JsonObject> = struct({
   identity: itemIdentity,
   description: struct({ human: i18n({ needed: true }), llm: text({ needed: true }) }),
   parameters: list(parameter),

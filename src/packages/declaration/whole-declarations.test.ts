@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { temporaryFolder } from "../../../test/support/test-zip.ts";
-import { categoryOf } from "../../domain/category.ts";
+import { categoryOf } from "../../domain/package.ts";
 import { packFolder } from "../archive/pack.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
 

@@ -1,6 +1,6 @@
-import { categoryOf } from "../../domain/category.ts";
 import type { LimitsAsked } from "../../domain/limits.ts";
-import type { ProviderKind } from "../../domain/package.ts";
+import { categoryOf, type ProviderKind } from "../../domain/package.ts";
+
 import { manifestInvalid } from "../manifest-fault.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 

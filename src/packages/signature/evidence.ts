@@ -2,6 +2,7 @@
  * What an archive brings for a decision about trust: its signature, what that covers, and the category that the signer
  * vouched for. Plain data, so that it may be read on another thread and judged later.
  */
+import { constants, verify } from "node:crypto";
 import { z } from "zod";
 import { SIGNATURE_CATEGORIES, type SignatureCategory } from "../../domain/trust.ts";
 import type { Archive } from "../archive/archive.ts";
@@ -70,4 +71,17 @@ export function signedData(entries: readonly Pick<SignedEntry, "sha256">[], time
     ...entries.map(({ sha256 }) => Buffer.from(sha256, "hex")),
     Buffer.from(String(time)),
   ]);
+}
+
+/** The first of the keys that made the signature over these entries, in this order; undefined: none of them did. */
+export function findSigner<K extends { readonly pem: string }>(
+  { signature, time }: ArchiveSignature,
+  entries: readonly SignedEntry[],
+  keys: readonly K[],
+): K | undefined {
+  const data = signedData(entries, time);
+  const bytes = Buffer.from(signature, "base64");
+  return keys.find(({ pem }) =>
+    verify("sha256", data, { key: pem, padding: constants.RSA_PKCS1_PADDING }, bytes),
+  );
 }

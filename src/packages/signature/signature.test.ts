@@ -13,6 +13,7 @@ import { DEFAULT_READ_OPTIONS } from "../read-package.ts";
 import { formatSignatureComment, parseSignatureComment } from "./comment.ts";
 import {
   CATEGORY_RECORD,
+  findSigner,
   formatRecord,
   readEvidence,
   type SignatureEvidence,
@@ -20,7 +21,6 @@ import {
 } from "./evidence.ts";
 import { parsePrivateKey, parsePublicKey } from "./keys.ts";
 import { type SignRequest, signArchive } from "./sign.ts";
-import { findSigner } from "./verify.ts";
 
 const sha256 = (data: string | Buffer) => createHash("sha256").update(data).digest("hex");
 const key = parsePrivateKey(SIGNER.privateKey, "key");

@@ -8,7 +8,9 @@ import { Redis } from "ioredis";
 import { Fault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import { repeat, systemClock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { Scope } from "../../util/scope.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { JOBS, type JobName, type JobPayload, parsePayload } from "../jobs.ts";
 import type { JobHandlers, Queue } from "../queue.ts";
 import { evictionProblem, parseInfo } from "./redis-server.ts";
@@ -205,19 +207,13 @@ class BullQueue implements Queue {
   }
 
   async #inTime<T>(work: Promise<T>): Promise<T> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const { enqueueTimeoutMs } = this.#options;
-    const timer = setTimeout(
-      () => reject(new Error(`no answer within ${enqueueTimeoutMs} ms`)),
-      enqueueTimeoutMs,
-    );
+    const ms = this.#options.enqueueTimeoutMs;
+    const late = () => new Error(`no answer within ${ms} ms`);
+    using deadline = new Deadline({ clock: systemClock, ms, late });
     try {
-      return await Promise.race([work, late]);
+      return await waitOrAbort(work, deadline.signal);
     } catch (cause) {
-      work.catch(() => undefined);
       throw new Fault("queue_unavailable", "The queue does not answer now.", { cause });
-    } finally {
-      clearTimeout(timer);
     }
   }
 

@@ -2,9 +2,12 @@
  * Asks one Runtime for its health as long as it lives. The runner's answer proves that the runner lives, however late
  * it comes: a question stays open until it is answered or its connection is lost.
  */
+
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { RuntimeHealth, RuntimeLink } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import type { SupervisionSettings } from "../settings.ts";
 import type { HealthJudge } from "./judge.ts";
 
@@ -86,17 +89,17 @@ class HealthWatch {
     this.#open ??= link
       .ping(this.#signal)
       .catch((error: unknown) => (error instanceof Error ? error : new Error("no answer")));
-    const open = this.#open;
-    const late = new AbortController();
-    const noAnswer = clock.sleep(settings.pingTimeoutMs, AbortSignal.any([late.signal, this.#signal])).then(
-      () => undefined,
-      () => undefined,
-    );
-    const answer = await Promise.race([open, noAnswer]);
-    late.abort();
-    if (answer === undefined) return new Error(`no answer within ${settings.pingTimeoutMs} ms`);
-    this.#open = undefined;
-    return answer;
+    const ms = settings.pingTimeoutMs;
+    const late = new Error(`no answer within ${ms} ms`);
+    using deadline = new Deadline({ clock, ms, late: () => late }, this.#signal);
+    try {
+      const answer = await waitOrAbort(this.#open, deadline.signal);
+      this.#open = undefined;
+      return answer;
+    } catch {
+      this.#signal.throwIfAborted();
+      return late;
+    }
   }
 
   #missOf(answer: RuntimeHealth | Error): Miss | undefined {

@@ -1,4 +1,5 @@
 /** How a Runtime came to its end, put together from what the runner said and what the Engine knows. */
+
 import type { ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -6,6 +7,7 @@ import type { RuntimeEnd } from "../../domain/runtime.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
 const LOG_READ_MS = 2_000;
@@ -49,7 +51,7 @@ export function endOf(
 export function startEnd(fault: Fault, isGivenUp: boolean): RuntimeEnd {
   const { exitCode, oom, logs } = fault.details;
   return {
-    reason: isGivenUp || fault.rule.retry ? "start_interrupted" : "start_failed",
+    reason: isGivenUp || fault.rule.backOff ? "start_interrupted" : "start_failed",
     ...(typeof exitCode === "number" ? { exitCode } : {}),
     oom: oom === true,
     message: isGivenUp ? "Nobody waited for the start any more." : fault.message,
@@ -105,22 +107,15 @@ export async function lastLines(
   containerId: string,
   count: number,
 ): Promise<readonly string[]> {
-  const stop = new AbortController();
-  const late = new AbortController();
-  void clock.sleep(LOG_READ_MS, late.signal).then(
-    () => stop.abort(new Error("the log took too long")),
-    () => undefined,
-  );
+  using deadline = new Deadline({ clock, ms: LOG_READ_MS, late: () => new Error("the log took too long") });
   const lines: string[] = [];
   try {
-    for await (const { text } of engine.logs(containerId, { follow: false, tail: count }, stop.signal)) {
+    for await (const { text } of engine.logs(containerId, { follow: false, tail: count }, deadline.signal)) {
       lines.push(text.slice(0, LINE_CHARACTERS_MAX).replaceAll("\0", "\uFFFD").toWellFormed());
       if (lines.length > count) lines.shift();
     }
   } catch {
     return lines;
-  } finally {
-    late.abort();
   }
   return lines;
 }

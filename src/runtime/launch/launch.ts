@@ -14,6 +14,7 @@ import type { Store } from "../../store/store.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Semaphore } from "../../util/semaphore.ts";
+import { waitFor } from "../../util/wait.ts";
 import type { Host } from "../health/judge.ts";
 import type { LogKeeper } from "../logs/log-keeper.ts";
 import { type Announcer, announce, TOPICS } from "../reach/announce.ts";
@@ -21,10 +22,8 @@ import type { RuntimeLinks } from "../reach/runtime-links.ts";
 import type { LaunchSettings, ProfileSettings } from "../settings.ts";
 import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
-import { containerName, containerSpec, liveResources, profileHash } from "./profile.ts";
+import { containerName, containerSpec, liveResources, newRuntimeId, profileHash } from "./profile.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
-import { newRuntimeId } from "./runtime-id.ts";
-import { waitFor } from "./wait-for.ts";
 
 export interface LaunchDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes">;

@@ -3,7 +3,7 @@ import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { RuntimeId, TenantId } from "../../domain/ids.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { parseLabels } from "../../engine/labels.ts";
-import { poolKey } from "../pool-key.ts";
+import { poolKey } from "../../installation/steps/pool-shape.ts";
 import { PROFILE_DEFAULTS, type ProfileSettings } from "../settings.ts";
 import { bridgePrefix, containerSpec, networkSpec, profileHash } from "./profile.ts";
 

@@ -2,9 +2,9 @@
  * The Container contract as a pure function: what every plugin Container is allowed, made of a Pool and the
  * operator's settings. A manifest asked, the ceiling granted; nothing else has a say here.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
-import type { RuntimeId } from "../../domain/ids.ts";
+import { RuntimeId } from "../../domain/ids.ts";
 import { containerMemory } from "../../domain/limits.ts";
 import { proxyVariables } from "../../domain/proxy.ts";
 import type { Pool } from "../../domain/runtime.ts";
@@ -87,7 +87,7 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
  * Changes with the Pool's image, the operator's settings and those limits that need another Container; the same for
  * every generation otherwise. What the Engine changes in a running one is left out, and the numbers of threads that
  * follow the CPUs: the label of a Container stands for its life, and one whose limits were changed while it ran is not
- * outdated for that. Those are compared with what the Engine says (`pool/aim.ts`). The operator's authorities count,
+ * outdated for that. Those are compared with what the Engine says (`supervise/pool/desired-spec.ts`). The operator's authorities count,
  * though no field of the Container shows them: a process reads them once.
  */
 export function profileHash(
@@ -229,4 +229,10 @@ function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<str
 function certificates({ caBundle }: ProfileSettings): Readonly<Record<string, string>> {
   if (caBundle === undefined) return {};
   return Object.fromEntries(CA_VARIABLES.map((name) => [name, CA_FILE]));
+}
+
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+export function newRuntimeId(): RuntimeId {
+  return RuntimeId.parse(Array.from({ length: 10 }, () => ALPHABET[randomInt(ALPHABET.length)]).join(""));
 }

@@ -3,6 +3,7 @@
  * Container and every process can read them. After a restart it goes on where the file ends: nothing twice, and
  * nothing lost that the Engine still has.
  */
+
 import { mkdir, rm, stat } from "node:fs/promises";
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -10,11 +11,13 @@ import type { Engine, LogChunk } from "../../engine/engine.ts";
 import type { Log } from "../../observe/log.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import type { Clock } from "../../util/clock.ts";
+import { Deadline } from "../../util/deadline.ts";
 import { errorCode } from "../../util/error-code.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
-import { formatLine } from "./format.ts";
 import { listLogFiles, logFile, logFolder } from "./paths.ts";
-import { readRuntime } from "./read-file.ts";
+import { formatLine, readRuntime } from "./read-file.ts";
+
 import { RotatedFile } from "./rotated-file.ts";
 
 /** Lines of two streams may lie out of order by less than this; so far back a resumed follower compares. */
@@ -60,10 +63,8 @@ export class LogKeeper implements AsyncDisposable {
   async finish(id: RuntimeId, timeoutMs: number): Promise<void> {
     const following = this.#following.get(id);
     if (following === undefined) return;
-    const timer = new AbortController();
-    const late = this.#deps.clock.sleep(timeoutMs, timer.signal).catch(() => undefined);
-    await Promise.race([following.done, late]);
-    timer.abort();
+    using deadline = new Deadline({ clock: this.#deps.clock, ms: timeoutMs });
+    await waitOrAbort(following.done, deadline.signal).catch(() => undefined);
     await this.stop(id);
   }
 

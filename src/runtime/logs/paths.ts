@@ -1,6 +1,7 @@
-import { readdir, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { RuntimeId } from "../../domain/ids.ts";
+import type { Store } from "../../store/store.ts";
 
 /** Where the logs of a Pool stand: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
 export function logFolder(dataFolder: string, poolKey: string): string {
@@ -33,4 +34,21 @@ export async function listLogFiles(folder: string): Promise<readonly LogFile[]> 
 
 export async function inodeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.ino;
+}
+
+/**
+ * Removes the logs of Pools that are gone: whoever removed such a Pool was killed before it came to them. A Pool's row
+ * is there before its first log is; so the folders are listed before the rows.
+ */
+export async function removeOrphanLogs({
+  dataFolder,
+  store,
+}: {
+  readonly dataFolder: string;
+  readonly store: Pick<Store, "pools">;
+}): Promise<void> {
+  const folders = await readdir(join(dataFolder, "logs")).catch(() => []);
+  const known = new Set((await store.pools.list()).map(({ key }) => key));
+  for (const key of folders.filter((name) => /^[0-9a-f]{16}$/.test(name) && !known.has(name)))
+    await rm(logFolder(dataFolder, key), { recursive: true, force: true });
 }

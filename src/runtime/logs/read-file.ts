@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { LogChunk } from "../../engine/engine.ts";
-import { parseLine } from "./format.ts";
+
 import { inodeOf, listLogFiles, logFile } from "./paths.ts";
 
 const CHUNK_BYTES = 64 * 1024;
@@ -89,4 +89,17 @@ export async function* readRuntime(
 ): AsyncGenerator<LogChunk, void, undefined> {
   await using cursor = new LogCursor(folder, runtimeId);
   yield* cursor.read(signal);
+}
+
+/** One line of a log file: time, stream, text; no text can break it, because a line's text has no line end. */
+export function formatLine({ at, stream, text }: LogChunk): string {
+  return `${at.toISOString()} ${stream} ${text}\n`;
+}
+
+/** Undefined for what is not such a line: the head of one that a crash cut off. */
+function parseLine(line: string): LogChunk | undefined {
+  const stream = line.slice(25, 31);
+  if (line[24] !== " " || line[31] !== " " || (stream !== "stdout" && stream !== "stderr")) return undefined;
+  const at = new Date(line.slice(0, 24));
+  return Number.isNaN(at.getTime()) ? undefined : { at, stream, text: line.slice(32) };
 }

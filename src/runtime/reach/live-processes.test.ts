@@ -4,7 +4,7 @@ import { partialRows } from "../../../test/harness/doubles/partial-rows.ts";
 import { processRowsIn } from "../../../test/harness/doubles/process-rows.ts";
 import { Fault } from "../../domain/fault.ts";
 import { silentLog } from "../../observe/log.ts";
-import type { ProcessRecord, ProcessRows } from "../../store/store.ts";
+import type { ProcessRecord, ProcessRows } from "../../store/contracts/processes.ts";
 import { joinProcesses } from "./live-processes.ts";
 
 const POLL_MS = 100;

@@ -5,7 +5,8 @@
 import { Fault, isFault } from "../../domain/fault.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
-import type { ProcessRecord, Store } from "../../store/store.ts";
+import type { ProcessRecord } from "../../store/contracts/processes.ts";
+import type { Store } from "../../store/store.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
 
 export interface LiveProcesses extends AsyncDisposable {

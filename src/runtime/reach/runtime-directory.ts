@@ -7,9 +7,10 @@ import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Store } from "../../store/store.ts";
-import { abortable } from "../../util/abortable.ts";
 import { type Clock, repeat } from "../../util/clock.ts";
+import { Refresh } from "../../util/refresh.ts";
 import { Scope } from "../../util/scope.ts";
+import { waitFor, waitOrAbort } from "../../util/wait.ts";
 import type { PoolStatus, ReachableRuntime, RuntimeDirectory } from "../runtimes.ts";
 import type { DirectorySettings } from "../settings.ts";
 import { type Announcer, announce, TOPICS } from "./announce.ts";
@@ -42,15 +43,19 @@ export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<Runnin
 class PolledRuntimeDirectory implements RunningRuntimeDirectory {
   readonly #deps: DirectoryDeps;
   readonly #scope = new Scope();
-  readonly #changes = new Set<() => void>();
+  readonly #listeners = new Set<() => void>();
+  #changes = 0;
   #used = new Set<string>();
-  #refreshing: Promise<void> | undefined;
-  #isStale = false;
-  readonly #outage: Outage;
+  readonly #sync: Refresh;
 
   constructor(deps: DirectoryDeps) {
     this.#deps = deps;
-    this.#outage = new Outage(deps.log, "runtime.directory");
+    const outage = new Outage(deps.log, "runtime.directory");
+    this.#sync = new Refresh(async () => {
+      if (this.#scope.signal.aborted) return;
+      await outage.run(() => this.#syncLinks());
+      this.#changed();
+    });
   }
 
   async start(): Promise<void> {
@@ -58,8 +63,8 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     this.#scope.add(links.onEvent(() => this.#changed()));
     this.#scope.use(await queue.subscribe(TOPICS.changed, () => this.#refreshSoon()));
     this.#scope.use(await queue.subscribe(TOPICS.exited, (text) => this.#exited(text)));
-    await this.#refresh();
-    this.#loop(settings.directoryPollMs, () => this.#refresh());
+    await this.#sync.run();
+    this.#loop(settings.directoryPollMs, () => this.#sync.run());
     if (settings.usageReportMs !== undefined) this.#loop(settings.usageReportMs, () => this.#reportUsage());
   }
 
@@ -71,17 +76,15 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
   async wait(poolKey: string, signal: AbortSignal): Promise<ReachableRuntime> {
     for (;;) {
       signal.throwIfAborted();
-      const changed = this.#nextChange(signal);
-      // Whatever comes between the look and the wait for it has been subscribed to already.
-      changed.catch(() => undefined);
+      const seen = this.#changes;
       const found = this.pick(poolKey);
       if (found !== undefined) return found;
-      const status = await abortable(this.status(poolKey), signal);
+      const status = await waitOrAbort(this.status(poolKey), signal);
       if (status.state === "crash_loop" || status.state === "absent") throw notReady(status);
       // Room comes when other plugins stop, and that may take any time.
       if (status.state === "backoff" && lacksRoom(status)) throw notReady(status);
-      if (status.state === "idle") await abortable(this.#askForStart(poolKey), signal);
-      await changed;
+      if (status.state === "idle") await waitOrAbort(this.#askForStart(poolKey), signal);
+      await this.#changeAfter(seen, signal);
     }
   }
 
@@ -108,7 +111,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#scope.close(new Fault("shutting_down", "Berth is shutting down."));
-    await this.#refreshing;
+    await this.#sync.settled();
   }
 
   /** The row is the request, so that it reaches a keeper even where the word of it does not. */
@@ -121,28 +124,13 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     await announce(this.#deps.queue, TOPICS.asked, poolKey);
   }
 
-  /** One refresh at a time; what is asked for meanwhile is one more behind it. */
   /** Nobody waits for it. */
   #refreshSoon(): void {
-    this.#refresh().catch((error: unknown) =>
-      this.#deps.log.error({ op: "runtime.directory", ok: false, err: toFault(error) }),
-    );
-  }
-
-  #refresh(): Promise<void> {
-    this.#isStale = true;
-    this.#refreshing ??= this.#refreshAll().finally(() => {
-      this.#refreshing = undefined;
-    });
-    return this.#refreshing;
-  }
-
-  async #refreshAll(): Promise<void> {
-    while (this.#isStale && !this.#scope.signal.aborted) {
-      this.#isStale = false;
-      await this.#outage.run(() => this.#syncLinks());
-      this.#changed();
-    }
+    this.#sync
+      .run()
+      .catch((error: unknown) =>
+        this.#deps.log.error({ op: "runtime.directory", ok: false, err: toFault(error) }),
+      );
   }
 
   async #syncLinks(): Promise<void> {
@@ -173,22 +161,19 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     links.noteExit(message.id, { exitCode, signal, oom, ...(hung === undefined ? {} : { hung }) });
   }
 
-  #nextChange(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const finish = (settle: () => void) => {
-        this.#changes.delete(onChange);
-        signal.removeEventListener("abort", onAbort);
-        settle();
-      };
-      const onChange = () => finish(resolve);
-      const onAbort = () => finish(() => reject(signal.reason));
-      this.#changes.add(onChange);
-      signal.addEventListener("abort", onAbort, { once: true });
-    });
+  /** Resolves at once where something has changed since `seen` was read. */
+  async #changeAfter(seen: number, signal: AbortSignal): Promise<void> {
+    const look = () => (this.#changes === seen ? undefined : true);
+    const subscribe = (listener: () => void) => {
+      this.#listeners.add(listener);
+      return () => this.#listeners.delete(listener);
+    };
+    await waitFor({ look, subscribe }, signal);
   }
 
   #changed(): void {
-    for (const listener of [...this.#changes]) listener();
+    this.#changes += 1;
+    for (const listener of [...this.#listeners]) listener();
   }
 
   async #reportUsage(): Promise<void> {

@@ -7,8 +7,11 @@ import type { Engine, EngineEvent, LabelFilter } from "../../engine/engine.ts";
 import type { Log } from "../../observe/log.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import type { Clock } from "../../util/clock.ts";
+import { RecentKeys } from "../../util/recent-keys.ts";
 
 const REPLAY_MS = 5_000;
+/** More than an Engine replays: Docker has the last 256 events of all Containers. */
+const REMEMBERED_MAX = 1_024;
 const RETRY = { firstMs: 500, maxMs: 15_000 };
 
 /** Resolves when the signal aborts. */
@@ -53,16 +56,11 @@ export async function watchEngine(
 }
 
 class RecentEvents {
-  readonly #keys = new Map<string, number>();
+  readonly #keys = new RecentKeys(REMEMBERED_MAX);
   lastAt: number | undefined;
 
-  isNew(event: EngineEvent): boolean {
-    const at = event.at.getTime();
-    this.lastAt = Math.max(at, this.lastAt ?? 0);
-    for (const [key, time] of this.#keys) if (time < this.lastAt - 2 * REPLAY_MS) this.#keys.delete(key);
-    const key = `${event.containerId} ${event.action} ${at}`;
-    if (this.#keys.has(key)) return false;
-    this.#keys.set(key, at);
-    return true;
+  isNew({ containerId, action, at }: EngineEvent): boolean {
+    this.lastAt = Math.max(at.getTime(), this.lastAt ?? 0);
+    return this.#keys.isNew(`${containerId} ${action} ${at.getTime()}`);
   }
 }

@@ -3,8 +3,7 @@ import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { replacedSince } from "../../domain/replaced-runtimes.ts";
-import type { RuntimeRecord } from "../../domain/runtime.ts";
+import { type RuntimeRecord, replacedSince } from "../../domain/runtime.ts";
 
 const MIB = 1 << 20;
 const KEY = aPool().key;

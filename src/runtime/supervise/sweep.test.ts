@@ -43,12 +43,4 @@ describe("orphaned containers", () => {
     await world.clock.until(() => world.engine.count("remove") > 0, 200_000);
     expect(await names(world)).toEqual(["a-build"]);
   });
-
-  it("are only reported in a dry run", async () => {
-    const world = await aWorld();
-    await world.ready({ sweepDryRun: true });
-    await orphan(world);
-    await world.clock.advance(200_000, 500);
-    expect(await names(world)).toContain("orphan");
-  });
 });

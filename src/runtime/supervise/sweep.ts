@@ -20,7 +20,7 @@ export interface SweepDeps {
   readonly folders: RuntimeFolders;
   readonly clock: Clock;
   readonly log: Log;
-  readonly settings: { readonly orphanGraceMs: number; readonly sweepDryRun: boolean };
+  readonly settings: { readonly orphanGraceMs: number };
 }
 
 interface Orphan {
@@ -38,7 +38,7 @@ export class Sweeper {
     this.#deps = deps;
   }
 
-  /** Throws `store_unavailable` before anything is removed. Answers the names of the orphans, removed or, in a dry run, only found. */
+  /** Throws `store_unavailable` before anything is removed. Answers the names of the orphans that were due. */
   async sweep(containers: readonly ContainerState[], signal: AbortSignal): Promise<readonly string[]> {
     const { store, folders, engine } = this.#deps;
     const onDisk = await folders.list();
@@ -87,9 +87,8 @@ export class Sweeper {
   }
 
   async #remove({ name, remove }: Orphan, signal: AbortSignal): Promise<void> {
-    const { log, settings } = this.#deps;
-    const fields = { op: "runtime.sweep", orphan: name, dry_run: settings.sweepDryRun };
-    if (settings.sweepDryRun) return log.warn({ ...fields, ok: true });
+    const { log } = this.#deps;
+    const fields = { op: "runtime.sweep", orphan: name };
     try {
       await remove();
       log.warn({ ...fields, ok: true });

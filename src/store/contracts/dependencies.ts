@@ -1,6 +1,6 @@
-import type { Dependent } from "../../domain/dependent.ts";
 import type { InstallationId, TaskId, TenantId } from "../../domain/ids.ts";
-import type { PluginNeed } from "../../domain/plugin-need.ts";
+import type { Dependent, PluginNeed } from "../../domain/plugin-need.ts";
+
 import type { Accepted } from "./answers.ts";
 
 /** One Installation's need of another, as the Package said it. */

@@ -3,16 +3,6 @@ import type { Actor } from "../../domain/audit.ts";
 import type { DiskCollection, DiskReport } from "../../domain/disk.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 
-/** One holder at a time of whatever has a name, among all processes. Nothing is left of a lease that was given back. */
-export interface LeaseRows {
-  /** False while another holder's stands. */
-  take(name: string, holder: string, leaseMs: number): Promise<boolean>;
-  /** Throws `lease_lost` where another one has it, or it is gone. */
-  renew(name: string, holder: string, leaseMs: number): Promise<void>;
-  release(name: string, holder: string): Promise<void>;
-  isTaken(name: string): Promise<boolean>;
-}
-
 export type DiskRunKind = "report" | "dry_run" | "collect";
 
 /** What was asked of the worker that looks after the disk. */

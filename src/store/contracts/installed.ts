@@ -1,7 +1,7 @@
-import type { Category } from "../../domain/category.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation, InstallationState } from "../../domain/installation.ts";
-import type { DeclarationJson, ProviderKind } from "../../domain/package.ts";
+import type { Category, DeclarationJson, ProviderKind } from "../../domain/package.ts";
+
 import type { PluginStatus } from "../../domain/plugin-status.ts";
 import type { Page, PageRequest } from "./answers.ts";
 

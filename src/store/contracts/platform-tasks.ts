@@ -3,10 +3,10 @@
  * platform sees a task, whatever becomes of the work; what it says while the work goes on is made from Berth's own tasks.
  */
 import type { Actor } from "../../domain/audit.ts";
-import type { BatchItem } from "../../domain/batch.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 import type { TaskId, TenantId } from "../../domain/ids.ts";
-import type { InstallItem, InstallTask } from "../../domain/install-task.ts";
+import type { BatchItem, InstallItem, InstallTask } from "../../domain/install-task.ts";
+
 import type { NumberedPage } from "./platform.ts";
 import type { TaskAccepted } from "./tasks.ts";
 

@@ -1,12 +1,16 @@
 import { randomInt } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { Scope } from "../../util/scope.ts";
+import type { DiskRows } from "../contracts/disk.ts";
 import type { Store } from "../store.ts";
 import { type ConnectionOptions, openConnection } from "./client/connection.ts";
 import { Database } from "./client/database.ts";
-import { readDatabaseId } from "./client/database-id.ts";
 import { storableAdapter } from "./client/storable-adapter.ts";
-import { createDiskRows } from "./disk/disk.ts";
+import { createImageDisk } from "./disk/disk-images.ts";
+import { createPackageDisk } from "./disk/disk-packages.ts";
+import { createDiskRunRows } from "./disk/disk-runs.ts";
+import { createRuntimeDisk, createTaskDisk } from "./disk/disk-tasks.ts";
+
 import { PrismaClient } from "./generated/client.ts";
 import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
@@ -108,4 +112,35 @@ async function makeSureOfInstanceId(db: Database): Promise<string> {
     await prisma.meta.createMany({ data: [{ key: "instance_id", value }], skipDuplicates: true });
     return (await prisma.meta.findUniqueOrThrow({ where: { key: "instance_id" } })).value;
   });
+}
+
+/**
+ * Tells the databases of servers apart, also a copy from its original: the id that a server is given when it is made
+ * (a physical copy keeps it), and the database's own number in it, which a dump does not hold. A server that hides its
+ * id is told by the number alone.
+ */
+async function readDatabaseId(db: Database): Promise<string> {
+  const [{ oid } = { oid: 0 }] = await db.run(
+    (prisma) =>
+      prisma.$queryRaw<{ oid: number }[]>`
+        SELECT oid::int4 AS oid FROM pg_database WHERE datname = current_database()`,
+  );
+  const server = await db
+    .run(
+      (prisma) =>
+        prisma.$queryRaw<{ id: string }[]>`
+          SELECT system_identifier::text AS id FROM pg_control_system()`,
+    )
+    .catch(() => []);
+  return `postgres:${server[0]?.id ?? "unknown"}/${oid}`;
+}
+
+function createDiskRows(db: Database): DiskRows {
+  return {
+    runs: createDiskRunRows(db),
+    images: createImageDisk(db),
+    packages: createPackageDisk(db),
+    tasks: createTaskDisk(db),
+    runtimes: createRuntimeDisk(db),
+  };
 }

@@ -3,7 +3,9 @@ import { expect } from "vitest";
 import { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
 import type { Package } from "../../../src/domain/package.ts";
-import type { Accepted, AcceptInstall, Store } from "../../../src/store/store.ts";
+import type { Accepted } from "../../../src/store/contracts/answers.ts";
+import type { AcceptInstall } from "../../../src/store/contracts/installations.ts";
+import type { Store } from "../../../src/store/store.ts";
 
 export const LEASE_MS = 60_000;
 /** How far ahead a lease ends that was written before the clock was set back by an hour. */

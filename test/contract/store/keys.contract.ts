@@ -2,7 +2,8 @@
 import { expect, it } from "vitest";
 import type { TenantId } from "../../../src/domain/ids.ts";
 import { SCOPES } from "../../../src/domain/scope.ts";
-import type { ApiKey, Store } from "../../../src/store/store.ts";
+import type { ApiKey } from "../../../src/store/contracts/keys.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { aTenant } from "./accepting.ts";
 
 export function keyContract(keys: () => Store["keys"]): void {

@@ -1,7 +1,7 @@
 /** The platform's install tasks, as the platform sees and removes them. */
 import { expect, it } from "vitest";
-import type { BatchItem } from "../../../src/domain/batch.ts";
 import { TaskId, type TenantId } from "../../../src/domain/ids.ts";
+import type { BatchItem } from "../../../src/domain/install-task.ts";
 import { newItem } from "../../../src/domain/install-task.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { aTenant } from "./accepting.ts";

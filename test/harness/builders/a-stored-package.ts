@@ -1,5 +1,5 @@
 /** The package that tests of the HTTP server call: `berth/echo`, with two tools and a model provider. */
-import type { StoredPackage } from "../../../src/store/store.ts";
+import type { StoredPackage } from "../../../src/store/contracts/packages.ts";
 
 const CHECKSUM = "ab".repeat(32);
 export const IDENTIFIER = `berth/echo:0.0.1@${CHECKSUM}`;

@@ -8,6 +8,8 @@ import { packFolder } from "../../../src/packages/archive/pack.ts";
 import type { BerthDoor, RequestOptions } from "../rigs/berth.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
+/** What the plugins of tests speak; a copy goes into each package. */
+const PROTOCOL = join(ROOT, "test/plugins/berth_protocol.py");
 
 export interface ErrorJson {
   readonly code: string;
@@ -57,7 +59,8 @@ export async function packPlugin(
   try {
     const source = join(ROOT, name.startsWith("examples/") ? name : `test/plugins/${name}`);
     const copy = join(folder, "plugin");
-    await cp(source, copy, { recursive: true, dereference: true });
+    await cp(source, copy, { recursive: true });
+    if (!name.startsWith("examples/")) await cp(PROTOCOL, join(copy, "berth_protocol.py"));
     for (const [path, edit] of Object.entries(edits)) {
       const text = typeof edit === "string" ? edit : edit(await readFile(join(copy, path), "utf8"));
       await writeFile(join(copy, path), text);

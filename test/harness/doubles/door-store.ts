@@ -4,7 +4,8 @@
  */
 import type { InstallTask } from "../../../src/domain/install-task.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
-import type { ApiKey, Store } from "../../../src/store/store.ts";
+import type { ApiKey } from "../../../src/store/contracts/keys.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { aStoredPackage } from "../builders/a-stored-package.ts";
 import { anInstallation } from "../builders/an-installation.ts";
 import { type CannedState, cannedRows } from "./canned-rows.ts";

@@ -7,7 +7,7 @@ import type {
   EndpointRecord,
   EndpointRows,
 } from "../../../src/store/contracts/endpoints.ts";
-import { uuid7 } from "../../../src/store/prisma/client/uuid7.ts";
+import { uuid7 } from "../../../src/store/prisma/client/database.ts";
 
 /** The most that one page has. */
 const PAGE_MAX = 100;

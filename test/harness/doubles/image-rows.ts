@@ -1,5 +1,5 @@
 import { Fault } from "../../../src/domain/fault.ts";
-import type { ImageRecord, ImageRows } from "../../../src/store/store.ts";
+import type { ImageRecord, ImageRows } from "../../../src/store/contracts/images.ts";
 import { type Clock, systemClock } from "../../../src/util/clock.ts";
 import { isLeaseOver } from "./lease.ts";
 

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { Fault } from "../../../src/domain/fault.ts";
 import { SCOPES } from "../../../src/domain/scope.ts";
-import type { ApiKey, Store } from "../../../src/store/store.ts";
+import type { ApiKey } from "../../../src/store/contracts/keys.ts";
+import type { Store } from "../../../src/store/store.ts";
 
 /** API keys in memory, in the array given, by the rules of the Store: the contract of keys runs on them. */
 export function keyRowsIn(keys: ApiKey[]): Store["keys"] {

@@ -1,4 +1,5 @@
-import type { ProcessRecord, Store } from "../../../src/store/store.ts";
+import type { ProcessRecord } from "../../../src/store/contracts/processes.ts";
+import type { Store } from "../../../src/store/store.ts";
 import type { Clock } from "../../../src/util/clock.ts";
 import { isLeaseOver } from "./lease.ts";
 

@@ -156,6 +156,7 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
       runtimes: options.runtimes ?? runtime,
       hostCalls,
       buildPriority: options.buildPriority ?? NOTHING_TO_BUILD_FIRST,
+      clock: systemClock,
       log,
       settings,
     }),

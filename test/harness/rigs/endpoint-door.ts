@@ -3,7 +3,7 @@ import { onTestFinished } from "vitest";
 import { z } from "zod";
 import { createInnerApi } from "../../../src/endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets } from "../../../src/endpoint/secret-settings/platform-secrets.ts";
-import type { StoredPackage } from "../../../src/store/store.ts";
+import type { StoredPackage } from "../../../src/store/contracts/packages.ts";
 import { openTlsContext } from "../../../src/util/tls-context.ts";
 import { anInstallation } from "../builders/an-installation.ts";
 import { testSecrets } from "../doubles/secrets.ts";

@@ -6,7 +6,7 @@ import { pack } from "tar-stream";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { aContainerSpec, within } from "./test-engine.ts";
 
-const PROTOCOL = join(import.meta.dirname, "../../plugins/echo/berth_protocol.py");
+const PROTOCOL = join(import.meta.dirname, "../../plugins/berth_protocol.py");
 const ROOT = "0:0";
 
 /** `files`: module name to source, put into `/plugin` beside `berth_protocol.py`. */

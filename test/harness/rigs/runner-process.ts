@@ -46,7 +46,13 @@ export async function startRunner(options: {
     ),
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"] ?? "", PYTHONDONTWRITEBYTECODE: "1", ...options.env },
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        PYTHONDONTWRITEBYTECODE: "1",
+        // Where `berth_protocol` is, which a package of the plugin has beside its `main`.
+        PYTHONPATH: join(ROOT, "test/plugins"),
+        ...options.env,
+      },
     },
   );
   let stdout = "";

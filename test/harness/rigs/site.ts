@@ -12,12 +12,15 @@ import type { Engine, EngineImage } from "../../../src/engine/engine.ts";
 import { Scope } from "../../../src/util/scope.ts";
 import { type Ended, endOf } from "../processes/ended.ts";
 import { placeEmbeddedDatabase } from "../servers/embedded-database.ts";
-import { startPostgres } from "../servers/postgres.ts";
+import { createDatabase } from "../servers/shared-postgres.ts";
 import { BERTH_MAIN, type BerthProcess, inherited, makeDataFolder, startBerth } from "./berth.ts";
 import { removeInstance, testEngine } from "./build.ts";
 
 /** Both databases that Berth runs on. */
 export const SITES = [{ database: "embedded" }, { database: "postgres" }] as const;
+
+/** For tests of what stands on the Store: what differs between databases is tested on both. */
+export const ON_POSTGRES = SITES.filter(({ database }) => database === "postgres");
 
 type Database = (typeof SITES)[number]["database"];
 type Env = Readonly<Record<string, string>>;
@@ -61,7 +64,9 @@ export async function openSite(
   try {
     const dataFolder = scope.use(await makeDataFolder()).path;
     const databaseUrl =
-      options.database === "postgres" ? await scope.use(await startPostgres()).createDatabase() : undefined;
+      options.database === "postgres"
+        ? await createDatabase({ isEmpty: options.isUntouched ?? false })
+        : undefined;
     const isEmbedded = databaseUrl === undefined && options.env?.["DATABASE_URL"] === undefined;
     if (isEmbedded && !options.isUntouched) await placeEmbeddedDatabase(dataFolder);
     const engine = scope.use(testEngine());

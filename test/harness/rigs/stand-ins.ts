@@ -43,7 +43,10 @@ export async function ensureStandIns(): Promise<StandIns> {
     await copyFile(process.execPath, join(context, "node"));
     await chmod(join(context, "node"), 0o755);
     // A whole npm, which a distribution's own often is not.
-    await run("npm", ["install", "--prefix", join(context, "tools"), "--no-audit", "--no-fund", NPM]);
+    const authorities = process.env["NODE_EXTRA_CA_CERTS"] ?? process.env["SSL_CERT_FILE"];
+    await run("npm", ["install", "--prefix", join(context, "tools"), "--no-audit", "--no-fund", NPM], {
+      env: { ...process.env, ...(authorities === undefined ? {} : { NODE_EXTRA_CA_CERTS: authorities }) },
+    });
     await cp(join(context, "tools/node_modules/npm"), join(context, "npm"), { recursive: true });
     await rm(join(context, "tools"), { recursive: true });
     await cp(SOURCES, context, { recursive: true });

@@ -4,7 +4,8 @@ import { openStore } from "../../../src/store/prisma/open.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { Scope } from "../../../src/util/scope.ts";
 import { placeEmbeddedDatabase } from "../servers/embedded-database.ts";
-import { makeFolder, startPostgres } from "../servers/postgres.ts";
+import { makeFolder } from "../servers/postgres.ts";
+import { createDatabase } from "../servers/shared-postgres.ts";
 
 type OpenOptions = Pick<Parameters<typeof openStore>[0], "tenantDefaults">;
 
@@ -21,8 +22,11 @@ export interface TestDatabase extends AsyncDisposable {
  */
 export const DATABASES = [
   { name: "pglite", create: () => create(false), empty: () => create(false, { isEmpty: true }) },
-  { name: "postgres", create: () => create(true), empty: () => create(true) },
+  { name: "postgres", create: () => create(true), empty: () => create(true, { isEmpty: true }) },
 ] as const;
+
+/** For tests of what stands on the Store: that both databases keep its contract is tested elsewhere. */
+export const ON_POSTGRES = DATABASES.filter(({ name }) => name === "postgres");
 
 /** One Store on one empty database for all tests of the block that calls this. */
 export function useStore(
@@ -45,7 +49,7 @@ async function create(
   const scope = new Scope();
   try {
     const dataFolder = scope.use(await makeFolder("data")).path;
-    const databaseUrl = server ? await scope.use(await startPostgres()).createDatabase() : undefined;
+    const databaseUrl = server ? await createDatabase({ isEmpty }) : undefined;
     if (!server) await placeEmbeddedDatabase(dataFolder, { isEmpty });
     return {
       databaseUrl,

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { PrismaPg } from "@prisma/adapter-pg";
 import { silentLog } from "../../../src/observe/log.ts";
 import { openConnection } from "../../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../../src/store/prisma/client/sql.ts";
+import { plainSql } from "../../../src/store/prisma/client/database.ts";
 import { readMigrations } from "../../../src/store/prisma/migration/migrations.ts";
 import type { TestDatabase } from "../rigs/stores.ts";
 

@@ -3,8 +3,8 @@ import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Client } from "pg";
 import { findBinaries } from "./postgres.ts";
+import { createDatabase } from "./shared-postgres.ts";
 
 const run = promisify(execFile);
 const DUMP_BYTES_MAX = 64 * 1024 * 1024;
@@ -15,14 +15,9 @@ export async function copyDatabase(url: string, folder: string): Promise<string>
   const { stdout } = await run(join(bin, "pg_dump"), ["--no-owner", url], { maxBuffer: DUMP_BYTES_MAX });
   const file = join(folder, "berth.sql");
   await writeFile(file, stdout);
-  const name = `berth_copy_${crypto.randomUUID().replaceAll("-", "")}`;
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  await client.query(`CREATE DATABASE ${name}`).finally(() => client.end());
-  const copy = new URL(url);
-  copy.pathname = name;
-  await run(join(bin, "psql"), ["-q", "-v", "ON_ERROR_STOP=1", "-f", file, copy.href], {
+  const copy = await createDatabase({ isEmpty: true });
+  await run(join(bin, "psql"), ["-q", "-v", "ON_ERROR_STOP=1", "-f", file, copy], {
     maxBuffer: DUMP_BYTES_MAX,
   });
-  return copy.href;
+  return copy;
 }

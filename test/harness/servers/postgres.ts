@@ -4,43 +4,15 @@ import { chown, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Client } from "pg";
-import { Scope } from "../../../src/util/scope.ts";
+import type { Scope } from "../../../src/util/scope.ts";
 
 const run = promisify(execFile);
 
-export interface TestPostgres extends AsyncDisposable {
-  /** Makes an empty database; its URL. They go away with the server. */
-  createDatabase(): Promise<string>;
-}
-
 /**
- * A throw-away PostgreSQL on a Unix socket of its own, or the server of `BERTH_TEST_DATABASE_URL`, whose role must
- * be allowed to create databases. It fails where neither is to be had.
+ * A throw-away PostgreSQL on a Unix socket, until the scope closes; the URL of its superuser. Tests share one
+ * (`shared-postgres.ts`); only one that does harm to the server itself starts its own.
  */
-export async function startPostgres(): Promise<TestPostgres> {
-  const given = process.env["BERTH_TEST_DATABASE_URL"];
-  const scope = new Scope();
-  try {
-    const url = given ?? (await startServer(scope));
-    return {
-      createDatabase: async () => {
-        const name = `berth_test_${crypto.randomUUID().replaceAll("-", "")}`;
-        await statement(url, `CREATE DATABASE ${name}`);
-        if (given !== undefined) scope.add(() => statement(url, `DROP DATABASE ${name} WITH (FORCE)`));
-        const made = new URL(url);
-        made.pathname = name;
-        return made.href;
-      },
-      [Symbol.asyncDispose]: () => scope.close(),
-    };
-  } catch (error) {
-    await scope.close();
-    throw error;
-  }
-}
-
-async function startServer(scope: Scope): Promise<string> {
+export async function startServer(scope: Scope): Promise<string> {
   const bin = await findBinaries();
   const folder = await mkdtemp(join(tmpdir(), "berth-pg-"));
   scope.add(() => rm(folder, { recursive: true, force: true }));
@@ -57,16 +29,20 @@ async function startServer(scope: Scope): Promise<string> {
     "listen_addresses=",
     `unix_socket_directories=${folder}`,
     "timezone=Asia/Kolkata",
+    // Several processes of Berth at a time, each with its pool.
+    "max_connections=300",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    // Each database lives for seconds.
+    "autovacuum=off",
   ];
-  const server = spawn(
-    join(bin, "postgres"),
-    ["-D", data, ...settings.flatMap((setting) => ["-c", setting])],
-    {
-      ...owner,
-      cwd: folder,
-      stdio: ["ignore", "ignore", "pipe"],
-    },
-  );
+  // A run that is killed takes its server along.
+  const command = ["--pdeathsig", "INT", join(bin, "postgres"), "-D", data];
+  const server = spawn("setpriv", [...command, ...settings.flatMap((setting) => ["-c", setting])], {
+    ...owner,
+    cwd: folder,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   const exited = once(server, "exit");
   scope.add(async () => {
     server.kill("SIGINT");
@@ -97,17 +73,6 @@ export async function ownerOfServer(): Promise<{ uid: number; gid: number } | un
   const uid = Number(stdout);
   const home = await stat("/var/lib/postgresql").catch(() => undefined);
   return { uid, gid: home?.gid ?? uid };
-}
-
-/** Runs one statement on a connection of its own. */
-async function statement(url: string, sql: string): Promise<void> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    await client.query(sql);
-  } finally {
-    await client.end();
-  }
 }
 
 /** A folder that goes away when disposed. */

@@ -259,11 +259,6 @@ export class MemoryEngine implements Engine {
     return this.#marks.ensure(name, labels);
   }
 
-  async findMark(name: string, signal: AbortSignal): Promise<Readonly<Record<string, string>> | undefined> {
-    this.#faults.enter(undefined, signal);
-    return this.#marks.find(name);
-  }
-
   async listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]> {
     this.#faults.enter(undefined, signal);
     return this.#marks.list(labels);

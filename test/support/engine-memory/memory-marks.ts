@@ -13,10 +13,6 @@ export class MemoryMarks {
     return set;
   }
 
-  find(name: string): Labels | undefined {
-    return this.#marks.get(name);
-  }
-
   list(labels: LabelFilter): readonly EngineMark[] {
     const all = [...this.#marks].map(([name, found]) => ({ name, labels: found }));
     return all.filter((mark) => matchLabels(mark.labels, labels));

@@ -31,7 +31,7 @@ export function refusedCall(fault: Fault): CallFailure {
     case "frame_too_large":
       return failure(INTERNAL, `${fault.message}\nfailed to write request`);
     default:
-      return fault.rule.retry
+      return fault.rule.passing
         ? failure(INTERNAL, `no available node: ${fault.message}`, fault.rule.status)
         : { ...toDaemonError(fault), status: toDaemonError(fault).status ?? fault.rule.status };
   }

@@ -12,9 +12,9 @@ import type { InvocationRequest, WireData } from "../../../domain/invocation.ts"
 import { pluginIdOf } from "../../../domain/package-ref.ts";
 import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
 import type { BodyReader } from "../../bodies/body-reader.ts";
-import type { HttpEnv } from "../../env.ts";
+import { type HttpEnv, requestId } from "../../env.ts";
 import { checkContentLength, readIncoming } from "../../middleware/body.ts";
-import { requestId } from "../../middleware/request-id.ts";
+
 import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";

@@ -3,9 +3,14 @@
  * it, nor hide the plugin from those who want to remove it: what is missing in it is said by the plugin's identifier,
  * and a block that no client would take is left out.
  */
-import { categoryOf } from "../../../domain/category.ts";
+
 import { isMap, type JsonMap } from "../../../domain/json.ts";
-import { type DeclarationJson, PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
+import {
+  categoryOf,
+  type DeclarationJson,
+  PROVIDER_KINDS,
+  type ProviderKind,
+} from "../../../domain/package.ts";
 
 /** What an identifier says by itself. */
 export interface IdentifierParts {

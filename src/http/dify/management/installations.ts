@@ -1,7 +1,8 @@
 /** What a Tenant has installed, as the platform lists it. */
-import { CATEGORIES } from "../../../domain/category.ts";
+
 import type { TenantId } from "../../../domain/ids.ts";
 import { isMap } from "../../../domain/json.ts";
+import { CATEGORIES } from "../../../domain/package.ts";
 import { pluginIdOf } from "../../../domain/package-ref.ts";
 import type { PlatformInstallation } from "../../../store/contracts/platform.ts";
 import type { Store } from "../../../store/store.ts";

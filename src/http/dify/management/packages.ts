@@ -60,7 +60,7 @@ export function addPackages(door: DifyDoor, deps: PackagesDeps): void {
 
 async function decode({ decoder }: PackagesDeps, identifier: string, signal: AbortSignal) {
   const decoded = await decoder.decode(identifier, signal).catch((error: unknown) => {
-    throw isFault(error) && error.rule.retry
+    throw isFault(error) && error.rule.passing
       ? error
       : refusal("PluginDaemonBadRequestError", causeText(error));
   });

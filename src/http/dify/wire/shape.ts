@@ -1,7 +1,12 @@
 /**
- * Shapes of JSON as the daemon's structs have them. A shape reads any value: what is absent, null or of another type
- * becomes the type's zero, unknown members are dropped, names match in any case. The rules come afterwards and name
- * the fields that break them, as the daemon's validator does.
+ * Shapes of JSON on the wire: they read what the daemon's structs would hold of a request, a plugin's chunk or an answer,
+ * so that Berth accepts and refuses what the daemon does. The YAML files of packages are read not by these but by
+ * readers (`Reader` of the declarations), which use the same words and name the file and line of a mistake.
+ */
+
+/**
+ * Reads any value: what is absent, null or of another type becomes the type's zero, unknown members are dropped, names
+ * match in any case. The rules come afterwards and name the fields that break them, as the daemon's validator does.
  */
 import { isMap, type JsonMap } from "../../../domain/json.ts";
 

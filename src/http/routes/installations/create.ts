@@ -4,8 +4,7 @@ import { Source } from "../../../domain/source.ts";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
 import type { Routes } from "../../route.ts";
 import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
-import { idempotencyClaim } from "../idempotency.ts";
-import { acceptedResponse } from "./accepted.ts";
+import { acceptedResponse, idempotencyClaim } from "./parts.ts";
 
 const Body = z.strictObject({
   identifier: z

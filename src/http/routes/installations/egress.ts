@@ -4,7 +4,7 @@ import { Fault } from "../../../domain/fault.ts";
 import type { InstallationId } from "../../../domain/ids.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { getInstallation, InstallationParams } from "./find.ts";
+import { getInstallation, InstallationParams } from "./parts.ts";
 
 const Destinations = z.array(z.string());
 const Choice = z.strictObject({

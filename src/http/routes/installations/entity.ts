@@ -1,7 +1,7 @@
 /** An Installation as it is shown: our own words for it, and beside them the platform's. */
 import { z } from "@hono/zod-openapi";
-import { CATEGORIES } from "../../../domain/category.ts";
 import type { Installation } from "../../../domain/installation.ts";
+import { CATEGORIES } from "../../../domain/package.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Installed } from "../../../store/contracts/installed.ts";
 import { InstallationSchema, installationJson, TaskSchema } from "../../schemas.ts";

@@ -1,10 +1,10 @@
-import { dependentJson } from "../../../domain/dependent.ts";
-import { formatNeed } from "../../../domain/plugin-need.ts";
+import { dependentJson, formatNeed } from "../../../domain/plugin-need.ts";
+
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { taskJson } from "../../schemas.ts";
 import { type EntitySettings, entityJson, InstallationDetailSchema } from "./entity.ts";
-import { InstallationParams, installationNotFound } from "./find.ts";
+import { InstallationParams, installationNotFound } from "./parts.ts";
 
 export function addGetInstallation(
   routes: Routes,

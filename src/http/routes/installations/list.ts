@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CATEGORIES } from "../../../domain/category.ts";
 import { INSTALLATION_STATES, SOURCES } from "../../../domain/installation.ts";
+import { CATEGORIES } from "../../../domain/package.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";

@@ -4,7 +4,7 @@ import type { RuntimeLogLine, RuntimeLogs } from "../../../runtime/runtimes.ts";
 import type { Store } from "../../../store/store.ts";
 import { sseResponse } from "../../answers/sse.ts";
 import type { RouteInput, Routes } from "../../route.ts";
-import { getInstallation, InstallationParams } from "./find.ts";
+import { getInstallation, InstallationParams } from "./parts.ts";
 
 const Query = z.strictObject({
   since: z.iso.datetime({ offset: true }).optional(),

@@ -4,8 +4,7 @@ import type { Invoker } from "../../../invocation/invoke.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
-import { acceptedResponse } from "./accepted.ts";
-import { getInstallation, InstallationParams } from "./find.ts";
+import { acceptedResponse, getInstallation, InstallationParams } from "./parts.ts";
 
 const Query = z.strictObject({
   force: z

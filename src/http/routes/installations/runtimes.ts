@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { RUNTIME_END_REASONS, type RuntimeRecord } from "../../../domain/runtime.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
-import { getInstallation, InstallationParams } from "./find.ts";
+import { getInstallation, InstallationParams } from "./parts.ts";
 
 const Query = z.strictObject({ limit: z.coerce.number().int().min(1).max(500).default(50) });
 

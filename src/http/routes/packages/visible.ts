@@ -1,6 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
 import type { TenantId } from "../../../domain/ids.ts";
-import type { Store, StoredPackage } from "../../../store/store.ts";
+import type { StoredPackage } from "../../../store/contracts/packages.ts";
+import type { Store } from "../../../store/store.ts";
 
 /** Throws `package_not_found`, also for a package of somebody else's: it is not told apart from one that is not there. */
 export async function visiblePackage(

@@ -4,7 +4,7 @@ import type { Task } from "../../../domain/task.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { TaskSchema, taskJson } from "../../schemas.ts";
-import { getTask, TaskParams } from "./find.ts";
+import { getTask, TaskParams } from "./get.ts";
 
 export interface CancelTaskDeps {
   readonly store: Pick<Store, "tasks">;

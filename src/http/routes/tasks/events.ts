@@ -5,7 +5,7 @@ import type { TaskWatch } from "../../../installation/contracts.ts";
 import type { Store } from "../../../store/store.ts";
 import { sseResponse, wantsJson } from "../../answers/sse.ts";
 import type { Routes } from "../../route.ts";
-import { getTask, TaskParams } from "./find.ts";
+import { getTask, TaskParams } from "./get.ts";
 
 const EventSchema = z.looseObject({ seq: z.int(), at: z.string(), type: z.string() });
 

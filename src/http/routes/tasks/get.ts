@@ -1,9 +1,11 @@
-import { isTaskEnded } from "../../../domain/task.ts";
+import { z } from "zod";
+import { Fault } from "../../../domain/fault.ts";
+import { TaskId, TenantId } from "../../../domain/ids.ts";
+import { isTaskEnded, type Task } from "../../../domain/task.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { TaskDetailSchema, taskJson } from "../../schemas.ts";
-import { getTask, TaskParams } from "./find.ts";
 
 export function addGetTask(
   routes: Routes,
@@ -28,4 +30,18 @@ export function addGetTask(
       return Response.json({ ...taskJson(task), children: children.map(taskJson) });
     },
   );
+}
+
+export const TaskParams = z.object({ tenant: TenantId, id: TaskId });
+
+/** Throws `task_not_found`, also for one of another tenant. */
+export async function getTask(
+  store: Pick<Store, "tasks">,
+  { tenant, id }: z.output<typeof TaskParams>,
+): Promise<Task> {
+  const task = await store.tasks.find(id);
+  if (task !== undefined && task.tenantId === tenant) return task;
+  throw new Fault("task_not_found", `The tenant has no task ${id}.`, {
+    details: { field: "id", value: id, accepted: "the id of a task of this tenant" },
+  });
 }

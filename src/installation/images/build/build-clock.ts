@@ -1,4 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
+import { systemClock } from "../../../util/clock.ts";
+import { Deadline } from "../../../util/deadline.ts";
+import { IdleClock } from "../../../util/idle-clock.ts";
 import type { BuildLimits } from "./settings.ts";
 
 /** Runs the work under the total clock: past it, its signal aborts with `build_timeout`. */
@@ -7,40 +10,15 @@ export async function underTotalClock<T>(
   signal: AbortSignal,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const clock = new AbortController();
-  const timer = setTimeout(() => {
-    const details = { totalMs };
-    clock.abort(new Fault("build_timeout", `The build took longer than ${totalMs} ms.`, { details }));
-  }, totalMs);
-  try {
-    return await work(AbortSignal.any([signal, clock.signal]));
-  } finally {
-    clearTimeout(timer);
-  }
+  const late = () =>
+    new Fault("build_timeout", `The build took longer than ${totalMs} ms.`, { details: { totalMs } });
+  using deadline = new Deadline({ clock: systemClock, ms: totalMs, late }, signal);
+  return await work(deadline.signal);
 }
 
-/** Aborts its signal with `build_no_progress` when `noProgressMs` pass without a call of `progress`. */
-export class ProgressClock implements Disposable {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor({ noProgressMs }: Pick<BuildLimits, "noProgressMs">) {
-    this.#timer = setTimeout(() => {
-      const details = { noProgressMs };
-      const message = `The build did nothing for ${noProgressMs} ms: it neither printed, nor received, nor wrote.`;
-      this.#controller.abort(new Fault("build_no_progress", message, { details }));
-    }, noProgressMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  progress(): void {
-    if (!this.#controller.signal.aborted) this.#timer.refresh();
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-  }
+/** Its signal aborts with `build_no_progress` when `noProgressMs` pass without a call of `heard`. */
+export function startProgressClock({ noProgressMs }: Pick<BuildLimits, "noProgressMs">): IdleClock {
+  const message = `The build did nothing for ${noProgressMs} ms: it neither printed, nor received, nor wrote.`;
+  const late = () => new Fault("build_no_progress", message, { details: { noProgressMs } });
+  return new IdleClock({ ms: noProgressMs, late });
 }

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Engine } from "../../../engine/engine.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
-import { ProgressClock } from "./build-clock.ts";
+import { startProgressClock } from "./build-clock.ts";
 import { type BuildContainerDeps, exitOf, withBuildContainer } from "./build-container.ts";
 import { CA_BUNDLE_PATH, createRedactor, indexEnv } from "./index-env.ts";
 import type { Dependencies } from "./requirements.ts";
@@ -97,7 +97,7 @@ async function runUv(
   { id, wheels }: { id: string; wheels: FetchWheels },
   signal: AbortSignal,
 ): Promise<{ exitCode: number; output: string }> {
-  using clock = new ProgressClock(settings.limits);
+  using clock = startProgressClock(settings.limits);
   const redact = createRedactor(settings.index);
   const lines = new LineSplitter((line) => {
     wheels.onLog(redact(line));
@@ -116,7 +116,7 @@ async function runUv(
       output = `${output}${text}`.slice(-OUTPUT_KEPT);
       lines.write(text);
     }
-    clock.progress();
+    clock.heard();
   };
   const spec = {
     command: ["/bin/sh", "-c", uvScript(wheels.dependencies.kind, settings.limits)],

@@ -14,7 +14,7 @@ import {
 } from "../../../../test/harness/rigs/replicas.ts";
 import { TenantId } from "../../../domain/ids.ts";
 import { formatLabelFilter } from "../../../engine/labels.ts";
-import { newRuntimeId } from "../../launch/runtime-id.ts";
+import { newRuntimeId } from "../../launch/profile.ts";
 
 const KEY = aPool().key;
 

@@ -2,7 +2,7 @@ import { type Fault, toFault } from "../../../domain/fault.ts";
 import type { Pool, RuntimeRecord } from "../../../domain/runtime.ts";
 import type { EndedRuntime } from "../../launch/exit-cause.ts";
 import { type LiveRuntime, launch } from "../../launch/launch.ts";
-import { newRuntimeId } from "../../launch/runtime-id.ts";
+import { newRuntimeId } from "../../launch/profile.ts";
 import { desiredSpec, replicasOf } from "./desired-spec.ts";
 import { ReplicaCount } from "./replica-count.ts";
 import type { RestartPolicy } from "./restart-policy.ts";

@@ -147,7 +147,7 @@ export class RestartPolicy {
       await this.setState("idle", fault);
       await onImageMissing(pool);
     } else if (isExplicit && !isForOthers) await this.setState("idle", fault);
-    else if (fault.rule.retry) {
+    else if (fault.rule.backOff) {
       this.#interruptions += 1;
       const { backoffFirstMs: firstMs, backoffMaxMs: maxMs } = supervision;
       const delayMs = backoffMs(this.#interruptions, { firstMs, maxMs });

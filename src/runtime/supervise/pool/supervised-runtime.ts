@@ -1,8 +1,10 @@
 /** One live Runtime as its keeper sees it: watched for health while it serves, drained and buried at its end. */
+
 import type { ContainerState, LiveResources } from "../../../domain/container.ts";
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeEnd } from "../../../domain/runtime.ts";
 import type { RuntimeExit } from "../../../transport/transport.ts";
+import { Deadline } from "../../../util/deadline.ts";
 import type { HealthJudge } from "../../health/judge.ts";
 import { type HealthListener, watchHealth } from "../../health/watch-health.ts";
 import { type EndedRuntime, endOf, exitOf, lastLines } from "../../launch/exit-cause.ts";
@@ -213,19 +215,13 @@ export class SupervisedRuntime {
     const { links, clock, supervision } = this.#deps;
     const held = links.find(this.live.record.id);
     if (held === undefined) return undefined;
-    const limit = new AbortController();
-    const answered = new AbortController();
-    void clock.sleep(supervision.pingTimeoutMs, answered.signal).then(
-      () => limit.abort(new Error("no answer")),
-      () => undefined,
-    );
+    const late = () => new Error("no answer");
+    using deadline = new Deadline({ clock, ms: supervision.pingTimeoutMs, late });
     try {
-      const { openSessions } = await held.link.ping(limit.signal);
+      const { openSessions } = await held.link.ping(deadline.signal);
       return Math.max(openSessions, held.link.openSessions);
     } catch {
       return undefined;
-    } finally {
-      answered.abort();
     }
   }
 }

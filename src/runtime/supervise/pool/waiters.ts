@@ -1,4 +1,5 @@
 import type { RuntimeRecord } from "../../../domain/runtime.ts";
+import { waitOrAbort } from "../../../util/wait.ts";
 
 interface Waiter {
   readonly onLog: (text: string) => void;
@@ -22,18 +23,13 @@ export class Waiters {
     signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<RuntimeRecord>();
     const waiter = { onLog, resolve, reject };
-    const onAbort = () => {
-      this.#waiting.delete(waiter);
-      reject(signal.reason);
-      if (!this.any) onGone(signal.reason);
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
     this.#waiting.add(waiter);
     try {
-      return await promise;
+      return await waitOrAbort(promise, signal);
     } finally {
-      signal.removeEventListener("abort", onAbort);
-      this.#waiting.delete(waiter);
+      // Whoever has been answered is not in the set any more.
+      const hasLeft = this.#waiting.delete(waiter);
+      if (hasLeft && !this.any) onGone(signal.reason);
     }
   }
 

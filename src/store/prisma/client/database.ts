@@ -1,4 +1,7 @@
-import { Fault, isFault } from "../../../domain/fault.ts";
+import { randomBytes } from "node:crypto";
+import type { SqlQuery } from "@prisma/driver-adapter-utils";
+import { Fault, type FaultJson, isFault } from "../../../domain/fault.ts";
+import type { Limits } from "../../../domain/limits.ts";
 import { NO_QUOTAS, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import { storableJson } from "../../../util/storable.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
@@ -129,4 +132,32 @@ export function jsonValue(value: object): Prisma.InputJsonValue {
 /** The same for a statement of our own; undefined becomes SQL's NULL. */
 export function jsonText(value: unknown): string | null {
   return value === undefined ? null : storableJson(value);
+}
+
+/** A statement without parameters, as driver adapters take it; several at once run as one. */
+export function plainSql(sql: string): SqlQuery {
+  return { sql, args: [], argTypes: [] };
+}
+
+/** A UUID of version 7, as the daemon gives them: rows sort by the millisecond in which they were made. */
+export function uuid7(now: number = Date.now()): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(now, 0, 6);
+  bytes[6] = 0x70 | (bytes.readUInt8(6) & 0x0f);
+  bytes[8] = 0x80 | (bytes.readUInt8(8) & 0x3f);
+  const hex = bytes.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/*
+ * JSON columns of `berth_*` tables are written by this folder alone, so their shape is taken from there with `as`.
+ */
+
+/** Rows of earlier releases do not say how many Runtimes: there was one. */
+export function readLimits(kept: unknown): Limits {
+  return { replicasMin: 1, replicasMax: 1, ...(kept as Omit<Limits, "replicasMin" | "replicasMax">) };
+}
+
+export function toCause(value: unknown): FaultJson | undefined {
+  return value === null ? undefined : (value as FaultJson);
 }

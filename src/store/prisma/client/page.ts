@@ -1,5 +1,5 @@
 import { invalidInput } from "../../../domain/fault.ts";
-import type { Page, PageRequest } from "../../store.ts";
+import type { Page, PageRequest } from "../../contracts/answers.ts";
 import { Prisma } from "../generated/client.ts";
 
 /** A place in a list: time of creation with all its microseconds (a JS Date has none), and the id. */

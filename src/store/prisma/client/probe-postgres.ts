@@ -1,7 +1,10 @@
 /** The first connection to a PostgreSQL: does it answer, may we use it, is it new enough; and if not, why not. */
 import { Client, type ClientConfig } from "pg";
 import { Fault, isFault } from "../../../domain/fault.ts";
+import { systemClock } from "../../../util/clock.ts";
+import { Deadline } from "../../../util/deadline.ts";
 import { explainNetworkFailure, type NetworkFailure } from "../../../util/network-failure.ts";
+import { waitOrAbort } from "../../../util/wait.ts";
 import type { PostgresServer } from "./postgres-url.ts";
 
 const VERSION_MIN = 14;
@@ -14,21 +17,17 @@ export async function probe(server: PostgresServer, config: ClientConfig, timeou
   const client = new Client(config);
   // Whatever comes after the first failure concerns nobody; without a listener it would end the process.
   client.on("error", () => undefined);
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => reject(Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: "ETIMEDOUT" })),
-    timeoutMs,
-  );
+  const late = () => Object.assign(new Error(`no answer within ${timeoutMs} ms`), { code: "ETIMEDOUT" });
+  using deadline = new Deadline({ clock: systemClock, ms: timeoutMs, late });
   try {
-    const version = await Promise.race([readVersion(client), late]);
-    await Promise.race([client.end(), late]);
+    const version = await waitOrAbort(readVersion(client), deadline.signal);
+    await waitOrAbort(client.end(), deadline.signal);
     if (version >= VERSION_MIN * 10_000) return;
     throw new Fault(
       "store_mismatch",
       `${server.name} has version ${formatVersion(version)}; Berth needs ${VERSION_MIN} or newer.`,
     );
   } finally {
-    clearTimeout(timer);
     // Not awaited: a server that does not answer does not say good-bye either.
     client.end().catch(() => undefined);
   }

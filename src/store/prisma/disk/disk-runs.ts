@@ -2,8 +2,8 @@ import type { Actor } from "../../../domain/audit.ts";
 import { DiskCollection as Collection, type DiskCollection, DiskReport } from "../../../domain/disk.ts";
 import { Fault, type FaultJson } from "../../../domain/fault.ts";
 import type { DiskAnswer, DiskRun, DiskRunKind, DiskRunRows } from "../../contracts/disk.ts";
-import { type Database, jsonValue, type Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { type Database, jsonValue, type Tx, uuid7 } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { holdKey, writeEvent } from "../tenants/audit.ts";
 

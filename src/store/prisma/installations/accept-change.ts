@@ -3,14 +3,16 @@
  * changes at once one is refused.
  */
 import { Fault, installationNotFound } from "../../../domain/fault.ts";
-import type { AcceptChange, Accepted } from "../../store.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { AcceptChange } from "../../contracts/installations.ts";
 import type { Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";
-import { toAnswer, toInstallation, toTask } from "../rows.ts";
+import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
-import { claimKey, keepAnswer } from "./idempotency.ts";
+import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
+import { toInstallation } from "./installation-row.ts";
 
 /** The transaction behind `acceptChange`. */
 export async function acceptChange(tx: Tx, request: AcceptChange): Promise<Accepted> {

@@ -3,18 +3,20 @@ import { Fault } from "../../../domain/fault.ts";
 import type { TaskId } from "../../../domain/ids.ts";
 import type { Task } from "../../../domain/task.ts";
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
-import type { Accepted, AcceptInstall } from "../../store.ts";
-import { jsonValue, type Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { AcceptInstall } from "../../contracts/installations.ts";
+import { jsonValue, type Tx, uuid7 } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";
-import { toAnswer, toInstallation, toTask } from "../rows.ts";
+import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkInstallations, lineUp } from "../tenants/tenant-quotas.ts";
 import { arrivalOf, taken } from "./accept-change.ts";
-import { claimKey, keepAnswer } from "./idempotency.ts";
+import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
+import { toInstallation } from "./installation-row.ts";
 
 /** The transaction behind `acceptInstall`. */
 export async function acceptInstall(

@@ -1,15 +1,17 @@
-import { type Dependent, dependentJson } from "../../../domain/dependent.ts";
 import { Fault, type FaultJson, installationNotFound } from "../../../domain/fault.ts";
+import { type Dependent, dependentJson } from "../../../domain/plugin-need.ts";
 import type { TaskEnding } from "../../../domain/task.ts";
-import type { Accepted, UninstallRequest } from "../../store.ts";
+import type { Accepted } from "../../contracts/answers.ts";
+import type { UninstallRequest } from "../../contracts/installations.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toEnding, toInstallation, toTask } from "../rows.ts";
+import { toEnding, toTask } from "../tasks/task-row.ts";
 import { endTask, noteEnding } from "../tasks/task-writes.ts";
 import { holdKey } from "../tenants/audit.ts";
 import { touch, withNewTask } from "./accept-install.ts";
 import { dependentsOf } from "./dependents.ts";
+import { toInstallation } from "./installation-row.ts";
 import { unpublishRows } from "./publication.ts";
 
 /**

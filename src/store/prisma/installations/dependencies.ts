@@ -5,9 +5,10 @@ import { formatNeed } from "../../../domain/plugin-need.ts";
 import type { DependencyLink, DependencyRows, DroppedHold } from "../../contracts/dependencies.ts";
 import type { Database, Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
-import { toInstallation, toTask } from "../rows.ts";
+import { toTask } from "../tasks/task-row.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
 import { dependentsOf, toNeed } from "./dependents.ts";
+import { toInstallation } from "./installation-row.ts";
 
 export function createDependencyRows(db: Database): DependencyRows {
   return {

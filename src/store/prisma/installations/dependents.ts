@@ -1,6 +1,6 @@
-import type { Dependent } from "../../../domain/dependent.ts";
 import { InstallationId } from "../../../domain/ids.ts";
-import { type PluginNeed, parseNeed } from "../../../domain/plugin-need.ts";
+import { type Dependent, type PluginNeed, parseNeed } from "../../../domain/plugin-need.ts";
+
 import type { Tx } from "../client/database.ts";
 
 /** Reads rows inside a transaction, or beside one. */

@@ -1,5 +1,7 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { IdempotencyClaim } from "../../store.ts";
+import type { Installation } from "../../../domain/installation.ts";
+import type { Task, TenantTask } from "../../../domain/task.ts";
+import type { IdempotencyClaim } from "../../contracts/answers.ts";
 import { jsonValue, type Tx } from "../client/database.ts";
 
 /** The first answer to this key, as JSON; undefined where there is none. A concurrent request with it waits here until the first one has its answer. */
@@ -29,4 +31,38 @@ export async function keepAnswer(tx: Tx, { holder, key }: IdempotencyClaim, answ
     where: { holder_key: { holder, key } },
     data: { answer: jsonValue(answer) },
   });
+}
+
+/** What an idempotency key's first answer was; an answer of another kind of request cannot stand under the same hash. */
+export function toAnswer(value: unknown): { installation: Installation; task: Task; created: boolean } {
+  const { installation, task, created } = value as ReturnType<typeof toAnswer>;
+  const { createdAt, updatedAt, previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey } =
+    installation;
+  return {
+    installation: {
+      ...installation,
+      ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+      // JSON leaves out what is undefined
+      ...{ previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey },
+      limitsWanted: installation.limitsWanted ?? {},
+    },
+    task: withDates(task),
+    created,
+  };
+}
+
+export function toTaskAnswer(value: unknown): { task: TenantTask; created: boolean } {
+  const { task, created } = value as ReturnType<typeof toTaskAnswer>;
+  return { task: withDates(task), created };
+}
+
+function withDates<T extends Task>(task: T): T {
+  const { createdAt, updatedAt, finishedAt, cause, parentId, identifier } = task;
+  return {
+    ...task,
+    ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+    finishedAt: finishedAt === undefined ? undefined : new Date(finishedAt),
+    ...{ cause, parentId, identifier, installationId: task.installationId, input: task.input ?? {} },
+    ending: task.ending,
+  };
 }

@@ -1,14 +1,14 @@
 import { installationNotFound } from "../../../domain/fault.ts";
 import { InstallationId } from "../../../domain/ids.ts";
-import type { InstallationRows } from "../../store.ts";
+import type { InstallationRows } from "../../contracts/installations.ts";
 import { type Database, jsonText } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import { Prisma } from "../generated/client.ts";
-import { toInstallation } from "../rows.ts";
 import { acceptChange } from "./accept-change.ts";
 import { acceptInstall } from "./accept-install.ts";
 import { acceptUninstall } from "./accept-uninstall.ts";
+import { toInstallation } from "./installation-row.ts";
 import { publishReady, publishRemoved } from "./publication.ts";
 
 export function createInstallationRows(db: Database): InstallationRows {

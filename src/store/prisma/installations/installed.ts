@@ -2,20 +2,29 @@
  * What a Tenant has, as it asks for it. Every filter is the database's work, so that a page is as long as it should be;
  * the rows of a page are read afterwards, each table once.
  */
-import { categoryOf } from "../../../domain/category.ts";
-import { PROVIDER_KINDS, type ProviderKind } from "../../../domain/package.ts";
+
+import {
+  categoryOf,
+  type DeclarationJson,
+  type Package,
+  PROVIDER_KINDS,
+  type ProviderKind,
+} from "../../../domain/package.ts";
+
 import { pluginStatus, STATUS_RULES } from "../../../domain/plugin-status.ts";
+import type { PageRequest } from "../../contracts/answers.ts";
 import type {
   Installed,
   InstalledFilter,
   InstalledProvider,
   InstalledRows,
 } from "../../contracts/installed.ts";
-import type { PageRequest } from "../../store.ts";
 import { type Database, jsonText } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
+import type * as rows from "../generated/client.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { toInstallation, toOffer, toPool } from "../rows.ts";
+import { toPool } from "../runtimes/pools.ts";
+import { toInstallation } from "./installation-row.ts";
 
 export function createInstalledRows(db: Database): InstalledRows {
   return {
@@ -167,4 +176,12 @@ function providerOf(
   if (installed === undefined) return [];
   const { installation, status, declaration } = installed;
   return [[id, { kind, name, installation, status, declaration: declaration?.[kind] }]];
+}
+
+/** What a list shows of a Package; the Declaration is not read where it was not selected. */
+function toOffer(row: Pick<rows.Package, "providers"> & { readonly declaration?: string }) {
+  const providers = row.providers as unknown as Package["providers"];
+  const declaration =
+    row.declaration === undefined ? undefined : (JSON.parse(row.declaration) as DeclarationJson);
+  return { kinds: providers.map(({ kind }) => kind), declaration };
 }

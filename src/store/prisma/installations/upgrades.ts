@@ -2,12 +2,12 @@
  * Upgrades that an upload brought. They are written down with the package, in its transaction: whoever is killed before
  * each of them is a task loses none.
  */
-import type { Actor } from "../../../domain/audit.ts";
-import { BERTH_ITSELF } from "../../../domain/audit.ts";
+import { type Actor, BERTH_ITSELF } from "../../../domain/audit.ts";
+
 import { InstallationId } from "../../../domain/ids.ts";
 import { parsePackageRef } from "../../../domain/package-ref.ts";
 import { compareVersions } from "../../../domain/version.ts";
-import type { UpgradeRows } from "../../store.ts";
+import type { UpgradeRows } from "../../contracts/upgrades.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 

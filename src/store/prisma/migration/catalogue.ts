@@ -1,6 +1,6 @@
 import type { SqlQueryable } from "@prisma/driver-adapter-utils";
 import { Fault } from "../../../domain/fault.ts";
-import { plainSql } from "../client/sql.ts";
+import { plainSql } from "../client/database.ts";
 
 /** Facts of the tables of one schema, as one line per thing, keyed so that two catalogues can be compared. */
 export interface Catalogue {

@@ -1,7 +1,7 @@
 import type { SqlDriverAdapter, Transaction } from "@prisma/driver-adapter-utils";
 import { Fault } from "../../../domain/fault.ts";
 import type { Log } from "../../../observe/log.ts";
-import { plainSql } from "../client/sql.ts";
+import { plainSql } from "../client/database.ts";
 import { assertUsableAs, readCatalogue } from "./catalogue.ts";
 import { type Migration, readMigrations } from "./migrations.ts";
 import { openSchemaEngine } from "./schema-engine.ts";

@@ -6,7 +6,7 @@ import {
   type Transaction,
 } from "@prisma/driver-adapter-utils";
 import type * as Bindings from "@prisma/schema-engine-wasm/schema_engine_bg";
-import { plainSql } from "../client/sql.ts";
+import { plainSql } from "../client/database.ts";
 import type { Migration } from "./migrations.ts";
 
 /** Node's own, which neither the language's library nor Node's types declare. */

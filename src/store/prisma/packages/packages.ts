@@ -1,15 +1,17 @@
 import { packageNotUploaded } from "../../../domain/fault.ts";
-import type { Package } from "../../../domain/package.ts";
-import { searchText } from "../../../domain/search-text.ts";
+import type { LimitsAsked } from "../../../domain/limits.ts";
+import type { DeclarationJson, Package } from "../../../domain/package.ts";
+
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import { storableJson } from "../../../util/storable.ts";
-import type { PackageStoreRows, StoredPackage } from "../../store.ts";
-import { type Database, jsonValue, type Tx } from "../client/database.ts";
+import type { PackageStoreRows, StoredPackage } from "../../contracts/packages.ts";
+import { type Database, jsonValue, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
+import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { noteUpgradesDue } from "../installations/upgrades.ts";
-import { toPackage } from "../rows.ts";
+
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkDisk, lineUp } from "../tenants/tenant-quotas.ts";
 
@@ -140,4 +142,38 @@ export async function makeSureOfDeclaration(
     },
     skipDuplicates: true,
   });
+}
+
+export function toPackage(row: rows.Package): StoredPackage {
+  return {
+    identifier: row.identifier,
+    pluginId: row.pluginId,
+    author: row.author,
+    name: row.name,
+    version: row.version,
+    checksum: row.checksum,
+    bytes: Number(row.bytes),
+    dialect: row.dialect as Package["dialect"],
+    declaration: JSON.parse(row.declaration) as DeclarationJson,
+    providers: row.providers as unknown as Package["providers"],
+    runner: row.runner as unknown as Package["runner"],
+    limitsAsked: row.limitsAsked as unknown as LimitsAsked,
+    dependencies: row.dependencies as unknown as Package["dependencies"],
+    warnings: row.warnings as string[],
+    createdAt: row.createdAt,
+  };
+}
+
+/** What a list is searched in, in small letters: plugin id, label and description in every language. */
+function searchText({ pluginId, declaration }: Pick<Package, "pluginId" | "declaration">): string {
+  const texts = ["label", "description"].flatMap((key) => textsOf(declaration[key]));
+  // a text column holds no such character
+  return [pluginId, ...texts].join("\n").replaceAll("\0", "").toLowerCase().slice(0, CHARS_MAX);
+}
+
+const CHARS_MAX = 20_000;
+
+function textsOf(value: unknown): string[] {
+  if (typeof value === "string") return [value];
+  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
 }

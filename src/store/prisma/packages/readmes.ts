@@ -1,6 +1,5 @@
 import type { ReadmeRows } from "../../contracts/readmes.ts";
-import type { Database } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { type Database, uuid7 } from "../client/database.ts";
 
 export function createReadmeRows(db: Database): ReadmeRows {
   return {

@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 import { Fault } from "../../../domain/fault.ts";
-import type { TrustRows } from "../../contracts/trust.ts";
+import type { SignatureCategory, SignaturePolicy, TrustedKey } from "../../../domain/trust.ts";
+import type { Admission, StoredSignature, TrustRows } from "../../contracts/trust.ts";
 import { type Database, jsonText, jsonValue } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
+import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toAdmission, toPolicy, toSignature, toTrustedKey } from "../rows.ts";
+
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 
 export function createTrustRows(db: Database): TrustRows {
@@ -131,5 +133,29 @@ function createSignatures(db: Database): Pick<TrustRows, "signaturesOf" | "addSi
           await writeEvent(tx, { kind: "signature.add", by, subject: identifier, result: "done" });
         return count > 0;
       }),
+  };
+}
+
+function toTrustedKey({ id, name, pem, createdAt }: rows.TrustedKey): TrustedKey {
+  return { id, name, pem, origin: "api", createdAt };
+}
+
+function toPolicy(row: rows.SignaturePolicy | null): SignaturePolicy | undefined {
+  return row === null ? undefined : (row.policy as SignaturePolicy);
+}
+
+function toAdmission({ checksum, note, createdAt }: rows.Admission): Admission {
+  return { checksum, note, createdAt };
+}
+
+function toSignature(row: rows.Signature): StoredSignature {
+  return {
+    identifier: row.identifier,
+    keyId: row.keyId,
+    category: (row.category ?? undefined) as SignatureCategory | undefined,
+    time: Number(row.signedTime),
+    signature: row.signature,
+    entries: row.entries as string[],
+    createdAt: row.createdAt,
   };
 }

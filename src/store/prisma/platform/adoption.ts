@@ -2,8 +2,8 @@
 import { BERTH_ITSELF } from "../../../domain/audit.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { Adopted, TakeoverRows } from "../../contracts/takeover.ts";
-import type { Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { type Tx, uuid7 } from "../client/database.ts";
+
 import { Prisma } from "../generated/client.ts";
 
 interface Found {

@@ -11,10 +11,11 @@ import {
 } from "../../../domain/install-task.ts";
 import { isTaskEnded, type TaskState } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
-import type { Tx } from "../client/database.ts";
+import { type Tx, toCause } from "../client/database.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { toCause, toTimes } from "../rows.ts";
+import { toTimes } from "./platform-row.ts";
 
 /**
  * What the platform finds once the batch has ended, however that was; written in the transaction of the end, so that a

@@ -16,9 +16,9 @@ import type {
   EndpointRows,
   NewEndpoint,
 } from "../../contracts/endpoints.ts";
-import { type Database, isUniqueViolation, type Tx } from "../client/database.ts";
+import { type Database, isUniqueViolation, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";

@@ -9,11 +9,12 @@ import type {
   PlatformTaskRows,
 } from "../../contracts/platform-tasks.ts";
 import type { TaskAccepted } from "../../contracts/tasks.ts";
-import { type Database, json, type Tx } from "../client/database.ts";
+import { type Database, json, type Tx, toCause } from "../client/database.ts";
+
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
 import type { PrismaClient } from "../generated/client.ts";
-import { toCause, toTenantTask } from "../rows.ts";
+import { toTenantTask } from "../tasks/task-row.ts";
 import { createTask, holdTask } from "../tasks/task-writes.ts";
 import { holdTenant, writeEvent } from "../tenants/audit.ts";
 import { holdInstallTask, toInstallTask, worksOf, writeInstallTask } from "./batch-end.ts";

@@ -12,7 +12,7 @@ import type {
 import type { Database } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
-import { toJsonObject, toPlatformInstallation, toTimes } from "../rows.ts";
+import { toJsonObject, toPlatformInstallation, toTimes } from "./platform-row.ts";
 import { providerTable } from "./provider-rows.ts";
 
 export function createPlatformRows(db: Database): PlatformRows {

@@ -1,8 +1,8 @@
 /** The daemon's tables of what is installed, one per kind of provider. */
 import type { Package, ProviderKind } from "../../../domain/package.ts";
 import type { PlatformProviderKind } from "../../contracts/platform.ts";
-import type { Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { type Tx, uuid7 } from "../client/database.ts";
+
 import { Prisma } from "../generated/client.ts";
 
 /** Endpoints have rows of their own only once somebody sets one up. */

@@ -1,9 +1,10 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { ImageRows } from "../../store.ts";
-import { type Database, jsonValue } from "../client/database.ts";
+import type { ImageRecord, ImageRows } from "../../contracts/images.ts";
+import { type Database, jsonValue, toCause } from "../client/database.ts";
+
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
-import { toImage } from "../rows.ts";
+import type * as rows from "../generated/client.ts";
 
 export function createImageRows(db: Database): ImageRows {
   return {
@@ -65,12 +66,10 @@ export function createImageRows(db: Database): ImageRows {
     fail: (key, attempt, why) =>
       writeCause(why, (cause) =>
         db.run(async (prisma) => {
+          const kept = cause === undefined ? {} : { cause: jsonValue(cause) };
           const { count } = await prisma.image.updateMany({
             where: { key, attempt, state: "building" },
-            data: {
-              ...{ state: "failed", holder: null, leaseExpiresAt: null },
-              ...(cause === undefined ? {} : { cause: jsonValue(cause) }),
-            },
+            data: { state: "failed", holder: null, leaseExpiresAt: null, ...kept },
           });
           assertHeld(count, key);
         }),
@@ -98,4 +97,17 @@ export function createImageRows(db: Database): ImageRows {
 function assertHeld(rows: number, key: string): void {
   if (rows === 0)
     throw new Fault("lease_lost", `The build of the image ${key} belongs to another holder by now.`);
+}
+
+function toImage(row: rows.Image): ImageRecord {
+  return {
+    key: row.key,
+    layer: row.layer as ImageRecord["layer"],
+    state: row.state as ImageRecord["state"],
+    imageRef: row.imageRef ?? undefined,
+    bytes: row.bytes === null ? undefined : Number(row.bytes),
+    warnings: row.warnings as string[],
+    cause: toCause(row.cause),
+    createdAt: row.createdAt,
+  };
 }

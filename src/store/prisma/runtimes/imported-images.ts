@@ -1,6 +1,6 @@
-import type { ImportedImageRows } from "../../contracts/imported-images.ts";
+import type { ImportedImage, ImportedImageRows } from "../../contracts/imported-images.ts";
 import { type Database, jsonValue } from "../client/database.ts";
-import { toImportedImage } from "../rows.ts";
+import type * as rows from "../generated/client.ts";
 
 export function createImportedImageRows(db: Database): ImportedImageRows {
   return {
@@ -18,5 +18,15 @@ export function createImportedImageRows(db: Database): ImportedImageRows {
           update: data,
         });
       }),
+  };
+}
+
+function toImportedImage(row: rows.ImportedImage): ImportedImage {
+  return {
+    checksum: row.checksum,
+    arch: row.arch,
+    imageKey: row.imageKey,
+    origin: row.origin as unknown as ImportedImage["origin"],
+    createdAt: row.createdAt,
   };
 }

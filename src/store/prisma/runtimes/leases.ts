@@ -1,5 +1,5 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { LeaseRows } from "../../contracts/disk.ts";
+import type { LeaseRows } from "../../contracts/leases.ts";
 import type { Database } from "../client/database.ts";
 import { leaseOver } from "../client/lease-expiry.ts";
 

@@ -1,10 +1,13 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { PoolRows } from "../../store.ts";
-import { type Database, json, jsonText, jsonValue } from "../client/database.ts";
+import type { TenantId } from "../../../domain/ids.ts";
+import type { Lease, Pool } from "../../../domain/runtime.ts";
+import type { PoolRows } from "../../contracts/pools.ts";
+import { type Database, json, jsonText, jsonValue, readLimits, toCause } from "../client/database.ts";
+
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
+import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toPool } from "../rows.ts";
 
 export function createPoolRows(db: Database): PoolRows {
   return {
@@ -165,4 +168,36 @@ function createPoolRequests(
 
 function assertThere(rows: number, key: string): void {
   if (rows === 0) throw new Fault("not_found", `There is no pool ${key}.`);
+}
+
+export function toPool(row: rows.Pool): Pool {
+  return {
+    key: row.key,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    pluginId: row.pluginId,
+    identifier: row.identifier,
+    imageKey: row.imageKey,
+    imageRef: row.imageRef,
+    runner: row.runner as Pool["runner"],
+    limits: readLimits(row.limits),
+    uidOffset: row.uidOffset,
+    wanted: row.wanted,
+    state: row.state as Pool["state"],
+    cause: toCause(row.cause),
+    nextStartAt: row.nextStartAt ?? undefined,
+    lease: toLease(row),
+    startAsked: row.startAsked,
+    startAnswered: row.startAnswered,
+    startFault: toCause(row.startFault),
+    removalAsked: row.removalAsked,
+    retiring: row.retiring,
+    nextLimits: row.nextLimits === null ? undefined : readLimits(row.nextLimits),
+    generationMin: row.generationMin,
+  };
+}
+
+function toLease({ holder, attempt, leaseExpiresAt }: rows.Pool): Lease | undefined {
+  return holder === null || leaseExpiresAt === null
+    ? undefined
+    : { holder, attempt, expiresAt: leaseExpiresAt };
 }

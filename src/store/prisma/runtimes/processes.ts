@@ -1,4 +1,4 @@
-import type { ProcessRecord, ProcessRows } from "../../store.ts";
+import type { ProcessRecord, ProcessRows } from "../../contracts/processes.ts";
 import type { Database } from "../client/database.ts";
 import { writtenAhead } from "../client/lease-expiry.ts";
 

@@ -1,10 +1,13 @@
 import { Fault } from "../../../domain/fault.ts";
 import { type MemoryRequest, refuseOverBudget } from "../../../domain/host-budget.ts";
+import type { RuntimeId, TenantId } from "../../../domain/ids.ts";
+import type { RuntimeEnd, RuntimeRecord } from "../../../domain/runtime.ts";
 import { refuseMemory, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
-import type { RuntimeRows } from "../../store.ts";
+import type { RuntimeRows } from "../../contracts/runtimes.ts";
 import { type Database, json, type Tx } from "../client/database.ts";
 import { writeOrBare } from "../client/storable-cause.ts";
-import { toRuntime } from "../rows.ts";
+import type * as rows from "../generated/client.ts";
+
 import { memoryQuotaOf, reservedBytes } from "../tenants/tenant-quotas.ts";
 
 /** Ended Runtimes that a Pool's history keeps at least. */
@@ -175,4 +178,24 @@ async function reserveMemory(tx: Tx, { poolKey, reservation, defaults }: Reservi
 
 function assertThere(rows: number, id: string): void {
   if (rows === 0) throw new Fault("not_found", `There is no runtime ${id}.`);
+}
+
+function toRuntime(row: rows.Runtime): RuntimeRecord {
+  return {
+    id: row.id as RuntimeId,
+    poolKey: row.poolKey,
+    slot: row.slot,
+    generation: row.generation,
+    containerName: row.containerName,
+    containerId: row.containerId ?? undefined,
+    specHash: row.specHash,
+    state: row.state as RuntimeRecord["state"],
+    startedAt: row.startedAt,
+    readyAt: row.readyAt ?? undefined,
+    endedAt: row.endedAt ?? undefined,
+    end: (row.end ?? undefined) as RuntimeEnd | undefined,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    pluginId: row.pluginId ?? undefined,
+    identifier: row.identifier ?? undefined,
+  };
 }

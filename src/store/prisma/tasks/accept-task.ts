@@ -1,10 +1,10 @@
 import type { AcceptTask, TaskAccepted } from "../../contracts/tasks.ts";
 import { jsonText, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
-import { claimKey, keepAnswer } from "../installations/idempotency.ts";
-import { toTaskAnswer, toTenantTask } from "../rows.ts";
+import { claimKey, keepAnswer, toTaskAnswer } from "../installations/idempotency.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { lineUp } from "../tenants/tenant-quotas.ts";
+import { toTenantTask } from "./task-row.ts";
 import { createTask, holdParent } from "./task-writes.ts";
 
 /** The transaction behind `accept`. */

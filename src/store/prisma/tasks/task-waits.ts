@@ -10,8 +10,8 @@ import type { TaskRows } from "../../contracts/tasks.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import { Prisma } from "../generated/client.ts";
-import { toEnding, toTask } from "../rows.ts";
 import { holdKey, writeEvent } from "../tenants/audit.ts";
+import { toEnding, toTask } from "./task-row.ts";
 import { holdTask, noteEnding } from "./task-writes.ts";
 
 export function createTaskWaits(db: Database): Pick<TaskRows, "wait" | "waiters" | "setEnding" | "cancel"> {

@@ -1,12 +1,12 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { Task, TaskEnding, TaskEventData, TaskKind } from "../../../domain/task.ts";
-import { jsonText, jsonValue, type Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import type { Task, TaskEnding, TaskEventData, TaskKind, TaskState } from "../../../domain/task.ts";
+import { jsonText, jsonValue, type Tx, uuid7 } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
+import { Prisma } from "../generated/client.ts";
 import { undoChange } from "../installations/undo-change.ts";
 import { settleBatch } from "../platform/batch-end.ts";
-import { toEnding } from "../rows.ts";
-import { freeWaiters } from "./free-waiters.ts";
+
+import { toEnding } from "./task-row.ts";
 import { type EndedTask, settle } from "./task-settlement.ts";
 
 /** Whoever writes to a task says on which attempt: a stale one is refused with `lease_lost`. */
@@ -99,4 +99,23 @@ export async function holdParent(tx: Tx, id: string | undefined): Promise<void> 
 
 export function leaseLost(id: string): Fault {
   return new Fault("lease_lost", `The task ${id} has ended or belongs to another holder by now.`);
+}
+
+/**
+ * Frees those that wait for a task whose end this transaction has just written: at once where it did not end well, and
+ * where nothing else is left that they wait for.
+ */
+async function freeWaiters(tx: Tx, id: string, state: TaskState): Promise<void> {
+  await tx.taskWait.deleteMany({ where: { taskId: id } });
+  const waiters = await tx.$queryRaw<{ id: string }[]>`
+    SELECT id FROM berth_tasks WHERE id IN (SELECT task_id FROM berth_task_waits WHERE waits_for = ${id}::uuid)
+    ORDER BY id FOR UPDATE`;
+  if (waiters.length === 0) return;
+  await tx.$executeRaw`
+    UPDATE berth_tasks AS waiter SET claimable_at = clock_timestamp()
+    WHERE waiter.id IN (${Prisma.join(waiters.map((waiter) => Prisma.sql`${waiter.id}::uuid`))})
+      AND waiter.finished_at IS NULL AND waiter.holder IS NULL
+      AND (${state} <> 'ready' OR NOT EXISTS (
+        SELECT 1 FROM berth_task_waits w JOIN berth_tasks other ON other.id = w.waits_for
+        WHERE w.task_id = waiter.id AND other.finished_at IS NULL))`;
 }

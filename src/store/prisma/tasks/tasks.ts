@@ -5,8 +5,8 @@ import { leaseOver } from "../client/lease-expiry.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { bareEvent, writeCause, writeOrBare } from "../client/storable-cause.ts";
 import { Prisma } from "../generated/client.ts";
-import { toTask, toTaskEvent } from "../rows.ts";
 import { acceptTask } from "./accept-task.ts";
+import { toTask, toTaskEvent } from "./task-row.ts";
 import { createTaskWaits } from "./task-waits.ts";
 import { endTask, holdTask, leaseLost, writeEvents } from "./task-writes.ts";
 

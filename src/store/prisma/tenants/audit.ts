@@ -1,12 +1,13 @@
 /** The audit's lines, and the two rows that an acceptance holds: that of the key which asks, and that of its Tenant. */
-import { type Actor, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
+import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
-import type { EventRows } from "../../store.ts";
-import type { Database, Tx } from "../client/database.ts";
+import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
+import type { EventRows } from "../../contracts/events.ts";
+import { type Database, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
+import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toAuditEvent } from "../rows.ts";
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -81,5 +82,19 @@ export function createEventRows(db: Database): EventRows {
             SELECT id FROM berth_events WHERE created_at < clock_timestamp() - ${olderThanDays} * interval '1 day'
             ORDER BY created_at LIMIT ${limit})`,
       ),
+  };
+}
+
+function toAuditEvent(row: rows.AuditEvent): AuditEvent {
+  return {
+    id: row.id,
+    at: row.createdAt,
+    kind: row.kind,
+    actor: { keyId: row.keyId, keyName: row.keyName, requestId: row.requestId },
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    installationId: (row.installationId ?? undefined) as InstallationId | undefined,
+    taskId: (row.taskId ?? undefined) as TaskId | undefined,
+    subject: row.subject,
+    result: row.result,
   };
 }

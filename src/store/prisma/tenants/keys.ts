@@ -1,10 +1,13 @@
 import { Fault } from "../../../domain/fault.ts";
-import type { KeyRows } from "../../store.ts";
-import { type Database, isUniqueViolation, json, jsonText } from "../client/database.ts";
+import type { TenantId } from "../../../domain/ids.ts";
+import { SCOPES, type Scope } from "../../../domain/scope.ts";
+import type { ApiKey, KeyRows } from "../../contracts/keys.ts";
+import { type Database, isUniqueViolation, json, jsonText, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-import { uuid7 } from "../client/uuid7.ts";
+
+import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { toKey } from "../rows.ts";
+
 import { holdTenant, writeEvent } from "./audit.ts";
 
 export function createKeyRows(db: Database): KeyRows {
@@ -68,5 +71,20 @@ function createWrites(db: Database): Pick<KeyRows, "create" | "revoke" | "noteUs
           FROM jsonb_array_elements(${jsonText(uses)}::jsonb) AS used
           WHERE k.id = (used.value ->> 'id')::uuid`;
       }),
+  };
+}
+
+function toKey(row: rows.Key): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    hint: row.hint,
+    hash: row.hash,
+    tenantId: (row.tenantId ?? undefined) as TenantId | undefined,
+    scopes: (row.scopes ?? SCOPES) as readonly Scope[],
+    createdAt: row.createdAt,
+    expiresAt: row.expiresAt ?? undefined,
+    lastUsedAt: row.lastUsedAt ?? undefined,
+    revokedAt: row.revokedAt ?? undefined,
   };
 }

@@ -1,6 +1,6 @@
 import type { StorageSizes } from "../../contracts/storage-sizes.ts";
-import type { Database, Tx } from "../client/database.ts";
-import { uuid7 } from "../client/uuid7.ts";
+import { type Database, type Tx, uuid7 } from "../client/database.ts";
+
 import type { PrismaClient } from "../generated/client.ts";
 import { checkDisk, lineUp } from "./tenant-quotas.ts";
 

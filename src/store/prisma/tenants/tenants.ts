@@ -1,17 +1,18 @@
 /** Tenants: who is there, what they have, and the two transactions that begin and end a removal. */
+
 import type { Actor } from "../../../domain/audit.ts";
 import { Fault, type FaultJson, tenantNotFound } from "../../../domain/fault.ts";
+import type { TaskId, TenantId } from "../../../domain/ids.ts";
 import { isTenantTask, type Task, type TenantTask } from "../../../domain/task.ts";
-import type { RemovalAccepted, TenantRows } from "../../contracts/tenants.ts";
+import type { RemovalAccepted, TenantRecord, TenantRows } from "../../contracts/tenants.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { unpublishRows } from "../installations/publication.ts";
-import { type CountedTenant, toTask, toTenant } from "../rows.ts";
+import { toTask } from "../tasks/task-row.ts";
 import { createTask, endTask, type Fence, holdTask, leaseLost, writeEvents } from "../tasks/task-writes.ts";
-import { holdKey, writeEvent } from "./audit.ts";
+import { holdKey, holdTenant, writeEvent } from "./audit.ts";
 import { createTenantQuotas } from "./tenant-quotas.ts";
-import { createTenantSettings } from "./tenant-settings.ts";
 
 export function createTenantRows(db: Database): TenantRows {
   return {
@@ -168,4 +169,47 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
 function asTenantTask(task: Task): TenantTask {
   if (isTenantTask(task)) return task;
   throw new Error(`the task ${task.id} removes no tenant`);
+}
+
+/** As the one statement that counts gives it. */
+interface CountedTenant {
+  readonly id: string;
+  readonly created_at: Date;
+  readonly removing_task_id: string | null;
+  readonly installations: unknown;
+  readonly packages: bigint;
+  readonly package_bytes: bigint;
+  readonly keys: bigint;
+  readonly runtimes: bigint;
+}
+
+function toTenant(row: CountedTenant): TenantRecord {
+  const none = { installing: 0, ready: 0, failed: 0, crash_loop: 0, disabled: 0, removing: 0 };
+  return {
+    id: row.id as TenantId,
+    createdAt: row.created_at,
+    removingTaskId: (row.removing_task_id ?? undefined) as TaskId | undefined,
+    installations: { ...none, ...(row.installations as Partial<TenantRecord["installations"]> | null) },
+    packages: Number(row.packages),
+    packageBytes: Number(row.package_bytes),
+    keys: Number(row.keys),
+    runtimes: Number(row.runtimes),
+  };
+}
+
+function createTenantSettings(db: Database): Pick<TenantRows, "settings" | "setSettings"> {
+  return {
+    settings: (id) =>
+      db.run(async (prisma) => ({
+        upgrade: (await prisma.tenant.findUnique({ where: { id } }))?.autoUpgrade ?? false,
+      })),
+    setSettings: (tenantId, { upgrade }, by) =>
+      db.transaction(async (tx) => {
+        await holdTenant(tx, tenantId);
+        await holdKey(tx, by);
+        await tx.tenant.update({ where: { id: tenantId }, data: { autoUpgrade: upgrade } });
+        const subject = `upgrade=${upgrade}`;
+        await writeEvent(tx, { kind: "tenant.settings", ...{ by, tenantId, subject, result: "done" } });
+      }),
+  };
 }

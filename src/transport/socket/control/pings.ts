@@ -1,50 +1,35 @@
 import type { Fault } from "../../../domain/fault.ts";
+import { systemClock } from "../../../util/clock.ts";
+import { Deadline } from "../../../util/deadline.ts";
+import { waitOrAbort } from "../../../util/wait.ts";
 import type { RuntimeHealth } from "../../transport.ts";
 import { linkLost } from "../exit-fault.ts";
 import type { ControlMessage } from "./control-message.ts";
 
-interface Asked {
-  resolve(health: RuntimeHealth): void;
-  reject(reason: unknown): void;
-}
-
 /** Pings under way on one link. Each ends: by its answer, its signal, the time limit, or the end of the link. */
 export class Pings {
   readonly #timeoutMs: number;
-  readonly #asked = new Map<number, Asked>();
+  readonly #asked = new Map<number, PromiseWithResolvers<RuntimeHealth>>();
   #nextId = 1;
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
   }
 
-  ask(send: (id: number) => void, signal: AbortSignal): Promise<RuntimeHealth> {
-    if (signal.aborted) return Promise.reject(signal.reason);
+  async ask(send: (id: number) => void, signal: AbortSignal): Promise<RuntimeHealth> {
+    signal.throwIfAborted();
     const id = this.#nextId++;
-    const { promise, resolve, reject } = Promise.withResolvers<RuntimeHealth>();
-    const onAbort = () => this.#asked.get(id)?.reject(signal.reason);
-    const timer = setTimeout(
-      () => this.#asked.get(id)?.reject(linkLost(`The plugin gave no sign within ${this.#timeoutMs} ms.`)),
-      this.#timeoutMs,
-    );
-    signal.addEventListener("abort", onAbort, { once: true });
-    const done = (): void => {
+    const asked = Promise.withResolvers<RuntimeHealth>();
+    const ms = this.#timeoutMs;
+    const late = () => linkLost(`The plugin gave no sign within ${ms} ms.`);
+    using deadline = new Deadline({ clock: systemClock, ms, late }, signal);
+    this.#asked.set(id, asked);
+    try {
+      send(id);
+      return await waitOrAbort(asked.promise, deadline.signal);
+    } finally {
       this.#asked.delete(id);
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-    };
-    this.#asked.set(id, {
-      resolve: (health) => {
-        done();
-        resolve(health);
-      },
-      reject: (reason) => {
-        done();
-        reject(reason);
-      },
-    });
-    send(id);
-    return promise;
+    }
   }
 
   answer(pong: Extract<ControlMessage, { op: "pong" }>): void {

@@ -1,6 +1,5 @@
 import { field, map, needed, optionalText, struct, text, whole } from "../shape.ts";
-import type { Dispatches } from "./dispatch.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
+import { CREDENTIALS, type Dispatches, PROVIDER } from "./dispatch.ts";
 
 const NAMED_FIELDS = { ...CREDENTIALS, ...PROVIDER, datasource: needed(text) };
 

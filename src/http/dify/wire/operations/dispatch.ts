@@ -1,6 +1,6 @@
 import type { JsonMap } from "../../../../domain/json.ts";
 import type { ChunkKind } from "../chunks/chunks.ts";
-import type { Shape } from "../shape.ts";
+import { field, map, needed, omitted, type Shape, text } from "../shape.ts";
 
 /** An operation as a route of the daemon's. */
 export interface Dispatch {
@@ -15,3 +15,7 @@ export interface Dispatch {
 
 /** The routes of one type of operation, by action. */
 export type Dispatches = Readonly<Record<string, Dispatch>>;
+
+/** Fields that several operations have in common. */
+export const CREDENTIALS = { credentials: field(map), credential_type: omitted(text) };
+export const PROVIDER = { provider: needed(text) };

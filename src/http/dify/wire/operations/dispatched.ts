@@ -1,11 +1,10 @@
 import type { Operation } from "../../../../domain/operations/operation.ts";
 import { OPERATIONS } from "../../../../domain/operations/operations.ts";
-import { AGENT_DISPATCH } from "./agent-strategy.ts";
 import { DATASOURCE_DISPATCH } from "./datasource.ts";
 import type { Dispatch, Dispatches } from "./dispatch.ts";
-import { DYNAMIC_PARAMETER_DISPATCH } from "./dynamic-parameter.ts";
 import { MODEL_DISPATCH } from "./model.ts";
-import { OAUTH_DISPATCH } from "./oauth.ts";
+import { AGENT_DISPATCH, DYNAMIC_PARAMETER_DISPATCH, OAUTH_DISPATCH } from "./other-types.ts";
+
 import { TOOL_DISPATCH } from "./tool.ts";
 import { TRIGGER_DISPATCH } from "./trigger.ts";
 

@@ -14,9 +14,8 @@ import {
   text,
   whole,
 } from "../shape.ts";
-import type { Dispatches } from "./dispatch.ts";
+import { CREDENTIALS, type Dispatches, PROVIDER } from "./dispatch.ts";
 import { PROMPT_MESSAGES, TOOL_CHOICE, TOOLS } from "./prompt-messages.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
 
 const MODEL_TYPES = [
   ...["llm", "text-embedding", "rerank", "speech2text", "moderation", "tts", "text2img"],

@@ -1,6 +1,5 @@
 import { field, map, named, needed, struct, text } from "../shape.ts";
-import type { Dispatches } from "./dispatch.ts";
-import { CREDENTIALS, PROVIDER } from "./wire-fields.ts";
+import { CREDENTIALS, type Dispatches, PROVIDER } from "./dispatch.ts";
 
 const RAW_REQUEST = { raw_http_request: named("RawHTTPRequest", needed(text)) };
 

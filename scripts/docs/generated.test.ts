@@ -1,0 +1,32 @@
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { DAEMON_NAMES } from "../../src/config/daemon/names.ts";
+import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
+import { withDaemonSettings } from "./daemon-settings.ts";
+import { GENERATED } from "./generated.ts";
+import { settingsPage } from "./settings-page.ts";
+
+test.each(Object.entries(GENERATED))(
+  "%s is what `npm run docs` generates from the code",
+  async (path, generate) => {
+    const page = await readFile(new URL(`../../${path}`, import.meta.url), "utf8");
+    expect(page).toBe(generate(page));
+  },
+);
+
+test("the settings page has every setting once, with its default and what is accepted", () => {
+  const names = Object.values(SETTING_GROUPS).flatMap((group) => Object.keys(group));
+  expect(names).toEqual(Object.keys(SETTINGS));
+  expect(settingsPage()).toContain("| `BERTH_PORT` | `5002` | ");
+  expect(settingsPage()).toContain(" | a whole number from 0 to 65535 |");
+  expect(settingsPage()).toContain("| `DATABASE_URL` *secret* |  | ");
+});
+
+test("the page of the daemon's settings keeps its text and has a row for each name", () => {
+  const page = withDaemonSettings("# Settings\n\n## All names\n\nold rows\n");
+  expect(page).toMatch(/^# Settings\n\n## All names\n/);
+  expect(page).not.toContain("old rows");
+  expect(page.match(/^[|] `\w+` [|]/gm)).toHaveLength(Object.keys(DAEMON_NAMES).length);
+  expect(page).toContain("| `SERVER_HOST` | `BERTH_HOST`; default `0.0.0.0` |");
+  expect(page).toContain("| `UV_PATH` | ignored: the runtime image has its own uv |");
+});

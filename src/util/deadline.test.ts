@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
+import { Deadline } from "./deadline.ts";
+
+test("its signal aborts with its reason when the time has passed, not before", async () => {
+  const clock = new ManualClock();
+  using deadline = new Deadline({ clock, ms: 1000, late: () => new Error("too slow") });
+  await clock.advance(950);
+  expect(deadline.isOver).toBe(false);
+  expect(deadline.signal.aborted).toBe(false);
+  await clock.advance(50);
+  expect(deadline.isOver).toBe(true);
+  expect(deadline.signal.reason).toEqual(new Error("too slow"));
+});
+
+test("without a reason of its own it names the limit", async () => {
+  const clock = new ManualClock();
+  using deadline = new Deadline({ clock, ms: 100 });
+  await clock.advance(100);
+  expect(deadline.signal.reason).toEqual(new Error("not within 100 ms"));
+});
+
+test("a given signal that aborts first gives the reason, and is not the time's end", async () => {
+  const stop = new AbortController();
+  using deadline = new Deadline({ clock: new ManualClock(), ms: 100 }, stop.signal);
+  stop.abort(new Error("enough"));
+  expect(deadline.signal.reason).toEqual(new Error("enough"));
+  expect(deadline.isOver).toBe(false);
+});
+
+test("once disposed, its time never ends", async () => {
+  const clock = new ManualClock();
+  const deadline = new Deadline({ clock, ms: 100 });
+  deadline[Symbol.dispose]();
+  await clock.advance(1000);
+  expect(deadline.isOver).toBe(false);
+  expect(deadline.signal.aborted).toBe(false);
+});
