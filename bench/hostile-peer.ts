@@ -57,8 +57,10 @@ interface Seat {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      ...{ container: { type: "string" }, url: { type: "string" }, key: { type: "string" } },
-      ...{ only: { type: "string" } },
+      container: { type: "string" },
+      url: { type: "string" },
+      key: { type: "string" },
+      only: { type: "string" },
     },
   });
   const { container, url, key, only } = values;

@@ -33,8 +33,11 @@ interface Effort {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      ...{ quick: { type: "boolean" }, profile: { type: "boolean" } },
-      ...{ peer: { type: "string" }, "peer-key": { type: "string" }, "peer-tenant": { type: "string" } },
+      quick: { type: "boolean" },
+      profile: { type: "boolean" },
+      peer: { type: "string" },
+      "peer-key": { type: "string" },
+      "peer-tenant": { type: "string" },
     },
   });
   if (process.getuid?.() !== 0) throw new Error("the bare plugin starts with chroot; run this as root");
@@ -108,7 +111,10 @@ async function measureLoads(berth: Berth, installed: Installed, image: BareImage
   if (effort.peer !== undefined) await load(effort.peer, warmUp);
   const rounds = CALLERS.map((callers) => ({
     callers,
-    ...{ bare: [] as Load[], "/v1": [] as BerthLoad[], Dify: [] as BerthLoad[], peer: [] as HostLoad[] },
+    bare: [] as Load[],
+    "/v1": [] as BerthLoad[],
+    Dify: [] as BerthLoad[],
+    peer: [] as HostLoad[],
   }));
   for (let round = 1; round <= effort.rounds; round++) {
     say(`round ${round} of ${effort.rounds}: all in turn at ${CALLERS.join(", ")} callers`);
@@ -125,7 +131,9 @@ async function measureLoads(berth: Berth, installed: Installed, image: BareImage
   return {
     loads: rounds.map((of) => ({
       callers: of.callers,
-      ...{ bare: medians(of.bare), berth: medians(of["/v1"]), dify: medians(of.Dify) },
+      bare: medians(of.bare),
+      berth: medians(of["/v1"]),
+      dify: medians(of.Dify),
       ...(of.peer.length > 0 && { peer: medians(of.peer) }),
     })),
     firstEvent: {

@@ -44,8 +44,13 @@ const COLUMNS = ["measure", "bare", "berth", "dify", "peer", "seed", "aim"] as c
 
 export function formatTable(results: Results): string {
   const head: Row = {
-    ...{ measure: "measure", bare: "bare", berth: "Berth, /v1", dify: "Berth, Dify door" },
-    ...{ peer: "the peer", seed: "seed asks", aim: "aim" },
+    measure: "measure",
+    bare: "bare",
+    berth: "Berth, /v1",
+    dify: "Berth, Dify door",
+    peer: "the peer",
+    seed: "seed asks",
+    aim: "aim",
   };
   const rows = [...loadRows(results), ...lifeRows(results), ...costRows(results)];
   const columns = COLUMNS.filter((column) => rows.some((row) => row[column] !== undefined));
@@ -69,13 +74,17 @@ function loadRows({ loads, firstEvent }: Results): Row[] {
     return [
       {
         measure: `call p50 / p99, ${who}`,
-        ...{ bare: pair(bare), berth: pair(berth), dify: pair(dify) },
+        bare: pair(bare),
+        berth: pair(berth),
+        dify: pair(dify),
         ...(peer && { peer: pair(peer) }),
         ...(isOne && { seed: "P50 ≤ 200 ms", aim: "p50 ≤ 0.6 ms, p99 ≤ 5 ms" }),
       },
       {
         measure: `throughput, ${who}`,
-        ...{ bare: rate(bare), berth: rate(berth), dify: rate(dify) },
+        bare: rate(bare),
+        berth: rate(berth),
+        dify: rate(dify),
         ...(peer && { peer: rate(peer) }),
         ...(isOne && { seed: "10/s" }),
         ...(callers === 32 && { aim: "≥ 6,700/s" }),
@@ -91,7 +100,10 @@ function lifeRows(of: Results): Row[] {
   return [
     {
       measure: "plugin: start to ready",
-      ...{ bare: seconds(of.bareStartMs), berth: seconds(of.startMs), seed: "< 3 s", aim: "≤ 1 s" },
+      bare: seconds(of.bareStartMs),
+      berth: seconds(of.startMs),
+      seed: "< 3 s",
+      aim: "≤ 1 s",
     },
     { measure: "plugin: kill to next answer", berth: seconds(of.restartMs), seed: "< 5 s", aim: "≤ 5 s" },
     { measure: "plugin: call after an idle stop", berth: seconds(of.wakeMs), aim: "≤ 1.2 s" },
@@ -110,26 +122,35 @@ function costRows({ loads, memory, bareMb }: Results): Row[] {
   return [
     {
       measure: `CPU a call at ${most?.callers} callers: host`,
-      ...{ berth: micros(berth?.hostMicros), dify: micros(dify?.hostMicros), aim: "≤ 80 µs" },
+      berth: micros(berth?.hostMicros),
+      dify: micros(dify?.hostMicros),
+      aim: "≤ 80 µs",
     },
     {
       measure: "… runner",
-      ...{ berth: micros(berth?.runnerMicros), dify: micros(dify?.runnerMicros), aim: "25 µs" },
+      berth: micros(berth?.runnerMicros),
+      dify: micros(dify?.runnerMicros),
+      aim: "25 µs",
     },
     {
       measure: "… plugin",
-      ...{ bare: micros(most?.bare.pluginMicros), berth: micros(berth?.pluginMicros) },
-      ...{ dify: micros(dify?.pluginMicros), aim: "120 µs" },
+      bare: micros(most?.bare.pluginMicros),
+      berth: micros(berth?.pluginMicros),
+      dify: micros(dify?.pluginMicros),
+      aim: "120 µs",
     },
     {
       measure: "resident: host, started / after the load",
-      ...{ berth: `${mb(memory.idle)} / ${mb(memory.host)}`, seed: "256 MB", aim: "≤ 550 MB" },
+      berth: `${mb(memory.idle)} / ${mb(memory.host)}`,
+      seed: "256 MB",
+      aim: "≤ 550 MB",
     },
     { measure: "… its redis-server", berth: mb(memory.redis) },
     { measure: "… plugin after the load", bare: mb(bareMb), berth: mb(memory.plugin), seed: "256 MB" },
     {
       measure: "… beside each plugin: runner + init and shim",
-      ...{ berth: `${mb(memory.runner)} + ${mb(memory.initAndShim)}`, aim: "≤ 15 MB" },
+      berth: `${mb(memory.runner)} + ${mb(memory.initAndShim)}`,
+      aim: "≤ 15 MB",
     },
   ];
 }

@@ -74,7 +74,9 @@ export async function startBerth({
   const { promise: lost, resolve: onLost } = Promise.withResolvers<Fault>();
   const ending = { removeContainers: false, onLost };
   const uncaught = watchUncaught({
-    ...{ log, clock: systemClock, perMinuteMax: config.settings.BERTH_EXCEPTIONS_PER_MINUTE_MAX },
+    log,
+    clock: systemClock,
+    perMinuteMax: config.settings.BERTH_EXCEPTIONS_PER_MINUTE_MAX,
     onDoubt: (why) => onLost(new Fault("internal", `Berth stops because its state is in doubt: ${why}.`)),
   });
   scope.add(() => uncaught[Symbol.dispose]());

@@ -88,7 +88,10 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   ]);
   const queue = scope.use(
     openBullQueue({
-      ...{ redis, connectionName, instanceId: store.instanceId, log },
+      redis,
+      connectionName,
+      instanceId: store.instanceId,
+      log,
       enqueueTimeoutMs: 1000,
       lockMs: 30_000,
     }),
@@ -101,7 +104,9 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   // It leaves last: calls that still drain here count against the share of the other processes.
   const processes = scope.use(
     await joinProcesses({
-      ...{ store, log, clock: systemClock },
+      store,
+      log,
+      clock: systemClock,
       self: { id: processId, role, host: hostname(), pid: process.pid },
       pollMs: settings.BERTH_POLL_SECONDS * 1000,
       aliveMs: settings.BERTH_LEASE_SECONDS * 1000,
@@ -131,7 +136,9 @@ export function openStoreOf(
   applicationName: string,
 ): Promise<Store> {
   return openStore({
-    ...{ dataFolder, log, applicationName },
+    dataFolder,
+    log,
+    applicationName,
     databaseUrl: settings.DATABASE_URL,
     caBundleFile: settings.BERTH_CA_BUNDLE,
     poolMax: settings.BERTH_DATABASE_POOL,
@@ -195,7 +202,10 @@ async function openRedis({ config, log, scope, starting }: StartParts) {
   const { settings, dataFolder } = config;
   if (settings.REDIS_URL !== undefined)
     return await reachRedis({
-      ...{ url: settings.REDIS_URL, caBundleFile: settings.BERTH_CA_BUNDLE, log, signal: starting },
+      url: settings.REDIS_URL,
+      caBundleFile: settings.BERTH_CA_BUNDLE,
+      log,
+      signal: starting,
       waitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
     });
   const child = await startRedisChild({ folder: join(dataFolder, "redis"), log, startTimeoutMs: 30_000 });

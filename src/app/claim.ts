@@ -33,7 +33,8 @@ export async function claimBerth({ config, log }: { config: Config; log: Log }):
     const holder = await findHolder(engine, instanceId, signal());
     const left = await listLeft(engine, instanceId, signal());
     return {
-      ...{ instanceId, self },
+      instanceId,
+      self,
       other: holder === undefined || isSame(holder, self) ? undefined : holder,
       left: left.map(({ name }) => name),
       async take() {

@@ -22,7 +22,10 @@ export async function startDisk(base: Base, { engine }: EngineSide): Promise<voi
   const { settings: s } = config;
   scope.use(
     await startDiskKeeper({
-      ...{ store, queue, log, clock: systemClock },
+      store,
+      queue,
+      log,
+      clock: systemClock,
       areas: createAreas(base, engine),
       settings: {
         everyMs: s.BERTH_DISK_GC_SECONDS * 1000,
@@ -44,11 +47,17 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
   const budget = (mb: number) => ({ graceMs, leaseMs, budgetBytes: mb * MIB });
   return [
     createPackageArea({
-      ...{ store, packages, clock },
+      store,
+      packages,
+      clock,
       settings: { ...budget(s.BERTH_DISK_PACKAGES_MB), uploadDays: s.BERTH_UPLOAD_DAYS },
     }),
     createImageArea({
-      ...{ store, engine, queue, clock, holder: processId },
+      store,
+      engine,
+      queue,
+      clock,
+      holder: processId,
       // Longer than any single call of the engine.
       settings: {
         ...budget(s.BERTH_DISK_IMAGES_MB),
@@ -57,7 +66,10 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
       },
     }),
     createWheelCacheArea({
-      ...{ store, engine, clock, folder: wheelFolders(config).cacheFolder },
+      store,
+      engine,
+      clock,
+      folder: wheelFolders(config).cacheFolder,
       settings: budget(s.BERTH_DISK_WHEELS_MB),
     }),
     createBuildLogArea({
@@ -66,7 +78,10 @@ function createAreas(base: Base, engine: EngineSide["engine"]): readonly Area[] 
     }),
     createRuntimeLogArea({ store, clock, dataFolder, settings: budget(s.BERTH_DISK_RUNTIME_LOGS_MB) }),
     createLeftoverArea({
-      ...{ store, engine, clock, folders: workFolders(config, graceMs) },
+      store,
+      engine,
+      clock,
+      folders: workFolders(config, graceMs),
       settings: { graceMs, leaseMs },
     }),
   ];

@@ -47,7 +47,9 @@ export async function beginDoctor(
     startedAt: clock.now(),
   };
   const labels = formatLabels({
-    ...{ instance: instanceId, kind: "doctor", dataFolder: path },
+    instance: instanceId,
+    kind: "doctor",
+    dataFolder: path,
     process: JSON.stringify(self satisfies z.infer<typeof DoctorProcess>),
   });
   const name = `berth-${instanceId}-doctor`;

@@ -23,7 +23,11 @@ export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">):
   const secrets = await openSecrets(base);
   const directory = scope.use(
     await openEndpointDirectory({
-      ...{ store, secrets, pubSub: queue, clock: systemClock, log },
+      store,
+      secrets,
+      pubSub: queue,
+      clock: systemClock,
+      log,
       installations: invoker,
       settings: endpointDirectorySettings(config),
     }),

@@ -41,7 +41,10 @@ export function createIntake(base: Base): Intake {
       settings: bundleSettings(config),
     }),
     requests: createInstallationRequests({
-      ...{ store, queue, limits, log },
+      store,
+      queue,
+      limits,
+      log,
       platformVersion: settings.BERTH_PLATFORM_VERSION,
     }),
   };

@@ -51,7 +51,10 @@ export async function openStorage(options: OpenStorageOptions): Promise<OpenedSt
   const { openS3Storage } = await import("../packages/s3/open-storage.ts");
   const bucket = scope.use(
     await openS3Storage({
-      ...{ settings, log, packagesFolder, signal: starting },
+      settings,
+      log,
+      packagesFolder,
+      signal: starting,
       folder: join(config.dataFolder, "packages-s3"),
       clock: systemClock,
       startWaitMs: config.settings.BERTH_START_WAIT_SECONDS * 1000,

@@ -330,7 +330,8 @@ export function innerApiSettings({ settings: s }: Config): Omit<InnerApiSettings
   const { BERTH_DIFY_INNER_URL: url, BERTH_DIFY_INNER_KEY: key } = s;
   if (url === undefined || key === undefined) return undefined;
   return {
-    ...{ url: url.replace(/\/+$/, ""), key },
+    url: url.replace(/\/+$/, ""),
+    key,
     connectTimeoutMs: s.BERTH_DIFY_INNER_CONNECT_SECONDS_MAX * SECOND,
     timeoutMs: s.BERTH_DIFY_INNER_SECONDS_MAX * SECOND,
     answerBytesMax: 16 * MIB,

@@ -16,7 +16,13 @@ export async function startTakeoverWork(base: Base): Promise<void> {
   const { config, log, scope, store, queue, packages, reader, trust } = base;
   scope.use(
     await startTakeover({
-      ...{ store, queue, packages, reader, trust, log, clock: systemClock },
+      store,
+      queue,
+      packages,
+      reader,
+      trust,
+      log,
+      clock: systemClock,
       requests: createIntake(base).requests,
       limits: config.limits,
       platformVersion: config.settings.BERTH_PLATFORM_VERSION,

@@ -21,7 +21,15 @@ export async function createTransfers(base: Base, { engine }: EngineSide): Promi
   await clearStaging(stagingFolder, LEFTOVER_AGE_MS);
   const { leaseMs, pollMs } = taskSettings(config);
   return createPackageTransfers({
-    ...{ store, queue, engine, reader, trust, log, leaseMs, pollMs, stagingFolder },
+    store,
+    queue,
+    engine,
+    reader,
+    trust,
+    log,
+    leaseMs,
+    pollMs,
+    stagingFolder,
     clock: systemClock,
     packageStore: packages,
     uploads: createIntake(base).uploads,

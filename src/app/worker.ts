@@ -66,8 +66,12 @@ export async function openEngine({ config, log, scope, starting }: StartParts) {
   const engine = scope.use(createEngine(config, log));
   const info = await reach(
     {
-      ...{ server: `The Docker Engine at ${settings.BERTH_ENGINE_SOCKET}`, code: "engine_unavailable" },
-      ...{ op: "engine.connect", clock: systemClock, log, signal: starting },
+      server: `The Docker Engine at ${settings.BERTH_ENGINE_SOCKET}`,
+      code: "engine_unavailable",
+      op: "engine.connect",
+      clock: systemClock,
+      log,
+      signal: starting,
       waitMs: settings.BERTH_START_WAIT_SECONDS * 1000,
       explain: explainEngine,
     },
@@ -193,10 +197,18 @@ export async function startSupervision(
   const launch = launchSettings(config, info);
   log.info({ op: "host.budget", memory_bytes: launch.hostMemoryBytes ?? null });
   const keeper = await startPoolKeeper({
-    ...{ store, engine, links, folders, logs, queue, clock, log },
+    store,
+    engine,
+    links,
+    folders,
+    logs,
+    queue,
+    clock,
+    log,
     profile: { ...profileSettings(config, caBundle), cgroupParent, ...network.profile },
     onImageMissing: createRebuild({
-      ...{ store, log },
+      store,
+      log,
       requests: createInstallationRequests({ store, queue, limits: config.limits, log }),
     }),
     holder: processId,
@@ -220,7 +232,11 @@ export async function startSupervision(
 
 function installedCopiesDeps({ config, store, packages, files, log }: Base): InstalledCopiesDeps {
   return {
-    ...{ store, packages, files, log, clock: systemClock },
+    store,
+    packages,
+    files,
+    log,
+    clock: systemClock,
     folders: storageLayout(config),
     archives: archiveSettings(config),
     everyMs: config.settings.BERTH_RECONCILE_SECONDS * 1000,

@@ -49,7 +49,10 @@ export async function sign({ files, key, category, output, now }: SignCommand): 
   const signed = output ?? file.replace(/(\.[^./]*)?$/, ".signed$1");
   const before = await readPackage(file, now, DEFAULT_READ_OPTIONS);
   await signArchive({
-    ...{ file, output: signed, category: named, limits: DEFAULT_READ_OPTIONS },
+    file,
+    output: signed,
+    category: named,
+    limits: DEFAULT_READ_OPTIONS,
     key: parsePrivateKey(pem, "--key"),
     time: Math.floor(now.getTime() / 1000),
   });

@@ -93,7 +93,9 @@ async function ofParts(config: Config, identifier: string): Promise<Export> {
       new AbortController().signal,
     );
     return {
-      ...{ name, bytes, content },
+      name,
+      bytes,
+      content,
       async [Symbol.asyncDispose]() {
         await exported[Symbol.asyncDispose]();
         await transfers[Symbol.asyncDispose]();

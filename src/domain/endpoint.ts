@@ -50,7 +50,9 @@ function readField(given: unknown): SettingField[] {
   if (typeof name !== "string" || typeof type !== "string") return [];
   return [
     {
-      ...{ name, type, isRequired: member(given, "required") === true },
+      name,
+      type,
+      isRequired: member(given, "required") === true,
       scope: typeof scope === "string" ? scope : undefined,
       options: listOf(member(given, "options"))
         .map((option) => member(option, "value"))

@@ -20,13 +20,20 @@ function aTask(...identifiers: readonly string[]): InstallTask {
   return {
     id: TaskId.parse(crypto.randomUUID()),
     tenantId: TenantId.parse(crypto.randomUUID()),
-    ...{ status: "running", total: identifiers.length, completed: 0, items: identifiers.map(anItem) },
-    ...{ createdAt: new Date(0), updatedAt: new Date(0) },
+    status: "running",
+    total: identifiers.length,
+    completed: 0,
+    items: identifiers.map(anItem),
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
   };
 }
 
 const work = (changes: Partial<ItemWork> = {}): ItemWork => ({
-  ...{ isUpgrade: false, state: "pending", cause: undefined, task: undefined },
+  isUpgrade: false,
+  state: "pending",
+  cause: undefined,
+  task: undefined,
   ...changes,
 });
 const at = (state: "queued" | "building" | "ready" | "cancelled", progress?: string) =>
@@ -89,8 +96,14 @@ describe("an item", () => {
       { label, icon: "i.svg", icon_dark: null },
     );
     expect(itemJson(item)).toEqual({
-      ...{ plugin_unique_identifier: A, plugin_id: "acme/a", labels: { en_US: "Echo", zh_Hans: "回声" } },
-      ...{ icon: "i.svg", icon_dark: "", status: "pending", message: "", source: "package" },
+      plugin_unique_identifier: A,
+      plugin_id: "acme/a",
+      labels: { en_US: "Echo", zh_Hans: "回声" },
+      icon: "i.svg",
+      icon_dark: "",
+      status: "pending",
+      message: "",
+      source: "package",
     });
     expect(itemJson(anItem(B))).toMatchObject({ labels: { en_US: "" }, icon: "", icon_dark: "" });
     expect(parseItems(JSON.stringify([itemJson(item)]))).toEqual([item]);

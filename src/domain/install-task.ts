@@ -56,7 +56,9 @@ export function newItem(
   declaration: DeclarationJson | undefined,
 ): InstallItem {
   return {
-    ...{ identifier, pluginId, source },
+    identifier,
+    pluginId,
+    source,
     labels: labelsOf(declaration?.["label"]),
     icon: textOf(declaration?.["icon"]),
     iconDark: textOf(declaration?.["icon_dark"]),
@@ -150,8 +152,13 @@ function whole(bytes: Buffer): string {
 export function itemJson(item: InstallItem): JsonMap {
   return {
     plugin_unique_identifier: item.identifier,
-    ...{ labels: item.labels, icon: item.icon, icon_dark: item.iconDark, plugin_id: item.pluginId },
-    ...{ status: item.status, message: item.message, source: item.source },
+    labels: item.labels,
+    icon: item.icon,
+    icon_dark: item.iconDark,
+    plugin_id: item.pluginId,
+    status: item.status,
+    message: item.message,
+    source: item.source,
   };
 }
 

@@ -118,7 +118,10 @@ export interface Dependent {
 /** As an error answer shows it. */
 export function dependentJson({ installationId, pluginId, identifier, need }: Dependent) {
   return {
-    ...{ installation_id: installationId, plugin_id: pluginId, identifier },
-    ...{ type: need.type, value: formatNeed(need) },
+    installation_id: installationId,
+    plugin_id: pluginId,
+    identifier,
+    type: need.type,
+    value: formatNeed(need),
   };
 }

@@ -11,7 +11,9 @@ it("the rules that select by a status name exactly the installations that show i
         return rule.states.includes(state) && (rule.isIdle ?? isIdle) === isIdle;
       });
       expect({ state, poolState, selected }).toEqual({
-        ...{ state, poolState, selected: [pluginStatus(state, poolState)] },
+        state,
+        poolState,
+        selected: [pluginStatus(state, poolState)],
       });
     }
 });

@@ -9,9 +9,19 @@ type Row = readonly [slot: number, generation: number, startedAt: number, end?: 
 function replaced(...rows: readonly Row[]) {
   const records = rows.map(
     ([slot, generation, startedAt, reason]): RuntimeRecord => ({
-      ...{ id: RuntimeId.parse("aaaaaaaaaa"), poolKey: "p", containerName: "c", containerId: "c" },
-      ...{ specHash: "", tenantId: undefined, pluginId: undefined, identifier: undefined },
-      ...{ readyAt: undefined, endedAt: undefined, slot, generation, startedAt: new Date(startedAt) },
+      id: RuntimeId.parse("aaaaaaaaaa"),
+      poolKey: "p",
+      containerName: "c",
+      containerId: "c",
+      specHash: "",
+      tenantId: undefined,
+      pluginId: undefined,
+      identifier: undefined,
+      readyAt: undefined,
+      endedAt: undefined,
+      slot,
+      generation,
+      startedAt: new Date(startedAt),
       ...(reason === undefined
         ? { state: "ready" as const, end: undefined }
         : { state: "ended" as const, end: { reason } }),

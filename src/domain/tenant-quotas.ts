@@ -90,10 +90,7 @@ export function refuseCall({ callsMax, processes }: CallsQuota, used: number): F
     "quota_calls",
     `The tenant's quota is ${max} calls in flight over all its plugins${share}, and it has ${used}.`,
     {
-      details: {
-        ...{ quota: "calls", max, used, asked: 1 },
-        ...(processes === 1 ? {} : { callsMax, processes }),
-      },
+      details: { quota: "calls", max, used, asked: 1, ...(processes === 1 ? {} : { callsMax, processes }) },
     },
   );
 }

@@ -60,8 +60,12 @@ describe("decisions of the guard", () => {
     });
     expect(told(text)).toEqual([
       {
-        ...{ op: "egress.refused", ok: false, plugin: "ann/mail", pool: "p1" },
-        ...{ to: "169.254.169.254:80/tcp", count: 2 },
+        op: "egress.refused",
+        ok: false,
+        plugin: "ann/mail",
+        pool: "p1",
+        to: "169.254.169.254:80/tcp",
+        count: 2,
       },
     ]);
   });

@@ -94,7 +94,9 @@ function overtaken(target: MemoryEngine, operation: keyof Engine): Engine {
 
 const onBridge = (name: string, kind: "runtime" | "build" = "runtime"): ContainerSpec =>
   aContainerSpec({
-    ...{ name, image: "berth-python:1", network: `berth-${ID}` },
+    name,
+    image: "berth-python:1",
+    network: `berth-${ID}`,
     labels: formatLabels({ instance: ID, kind }),
   });
 
@@ -108,7 +110,9 @@ describe("the network of plugins", () => {
       listDns: undefined,
     });
     expect(engine.specOf(GUARD)).toMatchObject({
-      ...{ network: "host", capabilities: ["NET_ADMIN"], readOnlyRoot: true },
+      network: "host",
+      capabilities: ["NET_ADMIN"],
+      readOnlyRoot: true,
       mounts: [{ readOnly: true }],
     });
   });

@@ -4,7 +4,11 @@ import { isFault } from "../domain/fault.ts";
 import { checkSettings } from "./check-settings.ts";
 
 const field = (type: string, changes: Partial<SettingField> = {}): SettingField => ({
-  ...{ name: "it", type, isRequired: false, scope: undefined, options: [] },
+  name: "it",
+  type,
+  isRequired: false,
+  scope: undefined,
+  options: [],
   ...changes,
 });
 const MODEL = { provider: "p", model: "m", model_type: "llm" };
@@ -87,10 +91,7 @@ test("64 settings are accepted, declared or not, and 65 are too many", () => {
 });
 
 test("a refusal names the field and what is accepted, and never the value", () => {
-  const secret = {
-    name: "api_key",
-    ...{ type: "secret-input", isRequired: true, scope: undefined, options: [] },
-  };
+  const secret = { name: "api_key", type: "secret-input", isRequired: true, scope: undefined, options: [] };
   const refused = () => checkSettings({ api_key: { token: "s3cret" } }, [secret]);
   expect(refused).toThrow(expect.objectContaining({ code: "invalid_input" }));
   try {

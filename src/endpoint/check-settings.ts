@@ -78,8 +78,10 @@ export function checkSettings(settings: JsonMap, fields: readonly SettingField[]
   const count = Object.keys(settings).length;
   if (count > SETTINGS_MAX)
     throw wrong("settings", {
-      ...{ rule: "too many setting fields", accepted: `at most ${SETTINGS_MAX} settings` },
-      ...{ problem: `has ${count} settings`, value: count },
+      rule: "too many setting fields",
+      accepted: `at most ${SETTINGS_MAX} settings`,
+      problem: `has ${count} settings`,
+      value: count,
     });
   for (const field of fields) {
     const value = Object.hasOwn(settings, field.name) ? settings[field.name] : undefined;
@@ -87,8 +89,10 @@ export function checkSettings(settings: JsonMap, fields: readonly SettingField[]
     const isMissing = value === undefined || value === null;
     if (isMissing && field.isRequired)
       throw wrong(at, {
-        ...{ rule: `missing required setting: ${field.name}`, accepted: `a value of type ${field.type}` },
-        ...{ problem: "is missing", value: null },
+        rule: `missing required setting: ${field.name}`,
+        accepted: `a value of type ${field.type}`,
+        problem: "is missing",
+        value: null,
       });
     if (isMissing) continue;
     const rule = Object.hasOwn(BY_TYPE, field.type) ? BY_TYPE[field.type] : undefined;

@@ -17,8 +17,15 @@ function aRecord(hookId: string, changes: Partial<EndpointRecord> = {}): Endpoin
   return {
     id: EndpointId.parse("01890000-0000-7000-8000-000000000001"),
     tenantId: TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001"),
-    ...{ hookId, pluginId: "acme/hooks", userId: "", name: "n", enabled: true },
-    ...{ settings: { key: "sealed" }, revision: "1", createdAt: new Date(0), updatedAt: new Date(0) },
+    hookId,
+    pluginId: "acme/hooks",
+    userId: "",
+    name: "n",
+    enabled: true,
+    settings: { key: "sealed" },
+    revision: "1",
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
     ...changes,
   };
 }

@@ -167,8 +167,11 @@ class CachedEndpointDirectory implements EndpointDirectory {
       this.#options.secrets
         .open(
           {
-            ...{ tenantId: endpoint.tenantId, endpointId: endpoint.id, userId: "" },
-            ...{ fields: offer.fields, declared: offer.settings },
+            tenantId: endpoint.tenantId,
+            endpointId: endpoint.id,
+            userId: "",
+            fields: offer.fields,
+            declared: offer.settings,
           },
           endpoint.settings,
           this.#stop.signal,

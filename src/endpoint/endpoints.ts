@@ -159,7 +159,7 @@ async function updateOnce(
 ): Promise<{ readonly record: EndpointRecord; readonly forget: () => Promise<void> } | undefined> {
   const { id, tenantId, revision } = record;
   checkTexts({ name: name ?? "", user_id: userId });
-  const change = { ...{ id, tenantId, by, expected: revision }, name: name ?? record.name };
+  const change = { id, tenantId, by, expected: revision, name: name ?? record.name };
   if (settings === undefined) {
     const renamed = await store.endpoints.update({ ...change, settings: record.settings });
     return renamed === undefined ? undefined : { record: renamed, forget: () => Promise.resolve() };
@@ -265,10 +265,7 @@ function asShown(
 }
 
 function ownerOf(at: EndpointAt, userId: string, offer: EndpointOffer): SettingsOwner {
-  return {
-    ...{ tenantId: at.tenantId, endpointId: at.id, userId },
-    ...{ fields: offer.fields, declared: offer.settings },
-  };
+  return { tenantId: at.tenantId, endpointId: at.id, userId, fields: offer.fields, declared: offer.settings };
 }
 
 type Rows = EndpointsDeps["store"];

@@ -134,7 +134,9 @@ function createLoad({ invoker, metrics, settings }: HttpAppOptions) {
   metrics?.gauge("berth_calls_open", "Calls of plugins that run or wait", calls);
   metrics?.gauge("berth_http_requests_open", "Requests under way", () => watched?.requests ?? 0);
   return {
-    ...{ calls, version: settings.version, load: () => watched },
+    calls,
+    version: settings.version,
+    load: () => watched,
     watch(load: ServerLoad) {
       watched = load;
     },

@@ -88,7 +88,10 @@ class SessionInvoker implements Invoker {
     this.#options = options;
     const { runtimes, hostCalls, log, settings } = options;
     this.#deps = {
-      ...{ runtimes, hostCalls, log, settings },
+      runtimes,
+      hostCalls,
+      log,
+      settings,
       onEnded: (session: Session) => this.#onEnded(session),
       openSessions: () => this.#sessions.size,
       locate: (plugin: InstalledPlugin) => this.#locate(plugin),

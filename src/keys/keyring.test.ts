@@ -75,7 +75,11 @@ test("a key has its scopes, the admin key has all and may manage; anything else 
   const keyring = await aHouse().join();
   const { key, record } = await keyring.create({ ...aKey, scopes: ["read", "invoke"] });
   expect(keyring.find(key)).toEqual({
-    ...{ keyId: record.id, name: "ci", tenantId: undefined, scopes: ["read", "invoke"], isAdmin: false },
+    keyId: record.id,
+    name: "ci",
+    tenantId: undefined,
+    scopes: ["read", "invoke"],
+    isAdmin: false,
   });
   expect(keyring.find(ADMIN_KEY)).toMatchObject({ keyId: "admin", scopes: SCOPES, isAdmin: true });
   for (const wrong of ["", key.slice(0, -1), `${key}x`, key.toUpperCase(), record.hash, record.hint])

@@ -149,7 +149,10 @@ class StoredKeyring implements Keyring {
     }
     const key = newKey();
     const record = await store.keys.create({
-      ...{ name, tenantId, hint: key.slice(0, 10), hash: hash("sha256", key, "hex") },
+      name,
+      tenantId,
+      hint: key.slice(0, 10),
+      hash: hash("sha256", key, "hex"),
       ...(scopes !== undefined && { scopes }),
       ...(expiresAt !== undefined && { expiresAt }),
       ...(by !== undefined && { by }),

@@ -10,14 +10,12 @@ function setUp(options: Partial<ReachOptions> = {}) {
   const note = (_fields: object, message = "") => void said.push(message);
   const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
   const all: ReachOptions = {
-    ...{
-      server: "Thing at here:1",
-      code: "store_unavailable",
-      op: "thing.connect",
-      waitMs: 10_000,
-      clock,
-      log,
-    },
+    server: "Thing at here:1",
+    code: "store_unavailable",
+    op: "thing.connect",
+    waitMs: 10_000,
+    clock,
+    log,
     explain: (error) => ({ reason: error instanceof Error ? error.message : "?", isFinal: false }),
     signal: new AbortController().signal,
     ...options,

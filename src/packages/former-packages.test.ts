@@ -34,7 +34,12 @@ async function moved() {
   const log = createLog({ level: "info", destination: { write: (line) => lines.push(JSON.parse(line)) } });
   const [clock, retryMs] = [systemClock, 1];
   return {
-    ...{ former, packages, log, clock, retryMs, lines },
+    former,
+    packages,
+    log,
+    clock,
+    retryMs,
+    lines,
     files: () => readdir(join(folder.path, "former/acme")),
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };

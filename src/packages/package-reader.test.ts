@@ -12,7 +12,9 @@ const never = new AbortController().signal;
 const open = (times: { cpuMsMax?: number; timeoutMs?: number } = {}) =>
   createPackageReader({
     archives: DEFAULT_READ_OPTIONS,
-    ...{ cpuMsMax: 30_000, timeoutMs: 60_000, ...times },
+    cpuMsMax: 30_000,
+    timeoutMs: 60_000,
+    ...times,
     heapMbMax: 256,
     threadsMax: 2,
   });

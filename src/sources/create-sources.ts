@@ -75,7 +75,10 @@ function fetchFromMarketplace(
   url.searchParams.set("unique_identifier", source.identifier);
   return download.file(
     {
-      ...{ url: url.href, folder, key: `marketplace ${url.href}`, token: marketplace.token },
+      url: url.href,
+      folder,
+      key: `marketplace ${url.href}`,
+      token: marketplace.token,
       tokenSetting: "BERTH_MARKETPLACE_TOKEN",
     },
     hooks,

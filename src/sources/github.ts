@@ -60,7 +60,8 @@ async function apiAsset(
     {
       url: `${repository}/releases/tags/${encodeURIComponent(source.release)}`,
       headers: { accept: "application/vnd.github+json" },
-      ...{ token, tokenSetting: TOKEN_SETTING },
+      token,
+      tokenSetting: TOKEN_SETTING,
     },
     signal,
   );

@@ -56,8 +56,10 @@ test.each([
   ...Object.keys(INSIDE),
 ])("nothing is asked of %s", async (host) => {
   const client = createHttpClient({
-    ...{ policy: createAddressPolicy({ allowed: [], lookup }), proxies: NO_PROXIES },
-    ...{ trust: createSecureContext(), redirectsMax: 3 },
+    policy: createAddressPolicy({ allowed: [], lookup }),
+    proxies: NO_PROXIES,
+    trust: createSecureContext(),
+    redirectsMax: 3,
   });
   for (const scheme of ["https", "http"]) {
     const asked = client.get({ url: `${scheme}://${host}/x` }, AbortSignal.timeout(60_000));

@@ -350,12 +350,18 @@ test("a commit that is aborted while the Engine makes it leaves no image: what w
   const reached = Promise.withResolvers<void>();
   const made = Promise.withResolvers<void>();
   routes["GET /containers/c1/json"] = json({
-    ...{ Id: "c1", Name: "/c1", Image: `sha256:${ID}`, Created: "2026-01-01T00:00:00Z" },
+    Id: "c1",
+    Name: "/c1",
+    Image: `sha256:${ID}`,
+    Created: "2026-01-01T00:00:00Z",
     HostConfig: {},
     Config: { Labels: {}, Env: [] },
     State: {
-      ...{ Status: "exited", OOMKilled: false, ExitCode: 0 },
-      ...{ StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:00:01Z" },
+      Status: "exited",
+      OOMKilled: false,
+      ExitCode: 0,
+      StartedAt: "2026-01-01T00:00:00Z",
+      FinishedAt: "2026-01-01T00:00:01Z",
     },
   });
   routes["POST /commit"] = (request, response) => {

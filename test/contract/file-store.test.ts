@@ -29,7 +29,10 @@ async function openBucket(changes: { readonly prefix?: string } = {}) {
       settings: { ...server.settings(bucket), ...changes },
       folder: scope.use(await makeFolder("s3-files")).path,
       packagesFolder: "plugin_packages",
-      ...{ startWaitMs: 0, clock: systemClock, log: silentLog, signal: scope.signal },
+      startWaitMs: 0,
+      clock: systemClock,
+      log: silentLog,
+      signal: scope.signal,
     }),
   );
   return { bucket, ...opened };

@@ -12,8 +12,14 @@ import { length } from "../harness/samples/lengths.ts";
 import { aPackage } from "../harness/samples/tenant-rows.ts";
 
 const LIMITS: Limits = {
-  ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },
-  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000, replicasMin: 1, replicasMax: 1 },
+  memoryBytes: 2 ** 28,
+  storageBytes: 2 ** 20,
+  cpuMillis: 500,
+  pidsMax: 64,
+  concurrencyMax: 10,
+  timeoutMs: 30_000,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 const CAUSE = { code: "start_crashed", message: "It did not start." } as const;
 const WORKER = "worker-1";
@@ -53,8 +59,14 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   const install = ({ pluginId, identifier, limitsAsked }: Package, tenantId: TenantId) =>
     store.installations.acceptInstall({
-      ...{ tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS },
-      ...{ source: "package", meta: {}, warnings: [] },
+      tenantId,
+      pluginId,
+      identifier,
+      limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
     });
 
   /** The Pool of a version, pointed to before it is there. */
@@ -68,8 +80,15 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const key = `${packages[0]?.name}-${at}-${tenantId.slice(0, 8)}`;
     await point(key);
     await store.pools.ensure({
-      ...{ key, tenantId, pluginId, identifier, imageKey: `image-${at}`, imageRef: "i", wanted: true },
-      ...{ runner: { entrypoint: "main" }, limits: LIMITS },
+      key,
+      tenantId,
+      pluginId,
+      identifier,
+      imageKey: `image-${at}`,
+      imageRef: "i",
+      wanted: true,
+      runner: { entrypoint: "main" },
+      limits: LIMITS,
     });
     return key;
   }
@@ -142,8 +161,12 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.pools.unwantUnused(next)).toBe(false);
     await publish(upgrade);
     expect(await store.installations.find(id)).toMatchObject({
-      ...{ state: "ready", identifier, poolKey: next, nextPoolKey: undefined },
-      ...{ previousIdentifier: packages[0]?.identifier, previousImageKey: "image-0" },
+      state: "ready",
+      identifier,
+      poolKey: next,
+      nextPoolKey: undefined,
+      previousIdentifier: packages[0]?.identifier,
+      previousImageKey: "image-0",
     });
     expect(await store.pools.find(poolKey)).toMatchObject({ wanted: false, retiring: true });
     const again = await accept({ id, kind: "upgrade", identifier });
@@ -177,7 +200,9 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     await store.pools.setWanted(poolKey, true);
     await fail(enabling);
     expect(await store.installations.find(id)).toMatchObject({
-      ...{ desired: "disabled", state: "disabled", cause: { code: CAUSE.code } },
+      desired: "disabled",
+      state: "disabled",
+      cause: { code: CAUSE.code },
     });
     expect(await store.pools.find(poolKey)).toMatchObject({ wanted: false, retiring: false });
     await publish(await accept({ id, kind: "enable" }));

@@ -15,8 +15,14 @@ const NEVER = { uploadDays: 0 };
 
 function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
   return {
-    ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-    ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+    tenantId,
+    pluginId: pkg.pluginId,
+    identifier: pkg.identifier,
+    limitsAsked: pkg.limitsAsked,
+    limitsGranted: LIMITS,
+    source: "package",
+    meta: {},
+    warnings: [],
   };
 }
 
@@ -93,8 +99,15 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(key)).toBeUndefined();
       const pool = randomUUID();
       await store.pools.ensure({
-        ...{ key: pool, tenantId: undefined, pluginId: pkg.pluginId, identifier: pkg.identifier },
-        ...{ imageKey: key, imageRef: "r", runner: { entrypoint: "main" }, limits: LIMITS, wanted: false },
+        key: pool,
+        tenantId: undefined,
+        pluginId: pkg.pluginId,
+        identifier: pkg.identifier,
+        imageKey: key,
+        imageRef: "r",
+        runner: { entrypoint: "main" },
+        limits: LIMITS,
+        wanted: false,
       });
       const uninstall = await store.installations.acceptUninstall(installation.id);
       const claimed = await store.tasks.claim(uninstall.task.id, "worker", LEASE_MS);
@@ -112,7 +125,9 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       const next = { ...aPackage(), pluginId: pkg.pluginId };
       await store.packages.put(next, {});
       const upgrade = await store.installations.acceptChange({
-        ...{ kind: "upgrade", id: installation.id, identifier: next.identifier },
+        kind: "upgrade",
+        id: installation.id,
+        identifier: next.identifier,
       });
       await end(upgrade.task.id);
       expect(await store.installations.find(installation.id)).toMatchObject({

@@ -26,19 +26,27 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     };
     await store.packages.put(pkg, { tenantId });
     const { installation } = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier },
-      ...{ limitsAsked: pkg.limitsAsked, limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
     });
     const key = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
     await store.installations.setPool(installation.id, key, []);
     await store.pools.ensure({
-      ...{
-        key,
-        tenantId: isShared ? undefined : tenantId,
-        pluginId: pkg.pluginId,
-        identifier: pkg.identifier,
-      },
-      ...{ imageKey: key, imageRef: key, runner: { entrypoint: "main" }, limits: LIMITS, wanted: true },
+      key,
+      tenantId: isShared ? undefined : tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      imageKey: key,
+      imageRef: key,
+      runner: { entrypoint: "main" },
+      limits: LIMITS,
+      wanted: true,
     });
     return { id: installation.id, key };
   }

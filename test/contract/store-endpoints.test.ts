@@ -27,8 +27,14 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     await store.packages.put(pkg, { tenantId });
     const { pluginId, identifier, limitsAsked } = pkg;
     const accepted = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS },
-      ...{ source: "package", meta: {}, warnings: [] },
+      tenantId,
+      pluginId,
+      identifier,
+      limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
     });
     await store.installations.publishReady(accepted.task.id, await attemptOf(accepted));
     return { tenantId, pluginId, pkg, id: accepted.installation.id };

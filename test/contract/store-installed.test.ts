@@ -43,15 +43,17 @@ function aPackage({ name, kinds }: Row): Package {
   const checksum = "d".repeat(64);
   const pluginId = `acme/${name}`;
   return {
-    ...{ identifier: `${pluginId}:1.0.0@${checksum}`, pluginId, author: "acme", name, version: "1.0.0" },
-    ...{
-      checksum,
-      bytes: 10,
-      dialect: "seed",
-      dependencies: [],
-      warnings: [],
-      limitsAsked: { memoryIsHard: false },
-    },
+    identifier: `${pluginId}:1.0.0@${checksum}`,
+    pluginId,
+    author: "acme",
+    name,
+    version: "1.0.0",
+    checksum,
+    bytes: 10,
+    dialect: "seed",
+    dependencies: [],
+    warnings: [],
+    limitsAsked: { memoryIsHard: false },
     declaration: {
       label: { en_US: `The ${name}`, de_DE: `ÜBER ${name}` },
       description: { en_US: name === "models" ? "100%_sure" : "Plain\0words" },
@@ -86,8 +88,14 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     const pkg = aPackage(row);
     await writer.packages.put(pkg, {});
     const { installation, task } = await writer.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-      ...{ limitsGranted: LIMITS, source: row.source, meta: {}, warnings: [] },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: LIMITS,
+      source: row.source,
+      meta: {},
+      warnings: [],
     });
     if (row.state === "failed" || row.state === "installing") return installation.id;
     const claim = await writer.tasks.claim(task.id, "w", 60_000);
@@ -99,7 +107,11 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
   async function prepare(): Promise<void> {
     const { databaseUrl, dataFolder } = database;
     await using connection = await openConnection({
-      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+      databaseUrl,
+      dataFolder,
+      log: silentLog,
+      poolMax: 1,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     const run = (text: string) => adapter.executeRaw(plainSql(text));
@@ -160,7 +172,8 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
   it("is found by category, state, status, source, plugin and text, alone and together", async () => {
     for (const [filter, expected] of filters())
       expect({ filter, found: (await names(filter)).toSorted() }).toEqual({
-        ...{ filter, found: expected.toSorted() },
+        filter,
+        found: expected.toSorted(),
       });
   });
 
@@ -187,9 +200,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
       ...["acme/oldest/oldest-tool", "acme/tools/tools-tool"],
     ]);
     expect(await store.installed.list({ tenantId: TenantId.parse(crypto.randomUUID()) }, page)).toMatchObject(
-      {
-        ...{ items: [], nextCursor: undefined },
-      },
+      { items: [], nextCursor: undefined },
     );
   });
 
@@ -258,8 +269,6 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
       await expect(
         store.installed.list({ tenantId: MINE }, { ...page, cursor }),
         cursor,
-      ).rejects.toMatchObject({
-        ...{ code: "invalid_input", details: { field: "cursor", value: cursor } },
-      });
+      ).rejects.toMatchObject({ code: "invalid_input", details: { field: "cursor", value: cursor } });
   });
 });

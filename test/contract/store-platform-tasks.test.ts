@@ -38,7 +38,11 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     const answers: unknown[][][] = [];
     {
       await using connection = await openConnection({
-        ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+        databaseUrl,
+        dataFolder,
+        log: silentLog,
+        poolMax: 1,
+        statementTimeoutMs: 30_000,
       });
       const adapter = await new PrismaPg(connection.pool).connect();
       for (const text of statements) answers.push((await adapter.queryRaw(plainSql(text))).rows);
@@ -64,8 +68,15 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });
     const { task } = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-      ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [], parentId },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
+      parentId,
     });
     return task;
   }
@@ -82,7 +93,9 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     const tenantId = aTenant();
     const one = await accept(tenantId, A, B);
     expect(await store.tasks.find(one.task.id)).toMatchObject({
-      ...{ kind: "batch", state: "queued", installationId: undefined },
+      kind: "batch",
+      state: "queued",
+      installationId: undefined,
       input: { items: [anItem(A), anItem(B)] },
     });
   });
@@ -232,8 +245,14 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     await store.packages.put(pkg, { tenantId });
     const install = () =>
       store.installations.acceptInstall({
-        ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-        ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+        tenantId,
+        pluginId: pkg.pluginId,
+        identifier: pkg.identifier,
+        limitsAsked: pkg.limitsAsked,
+        limitsGranted: LIMITS,
+        source: "package",
+        meta: {},
+        warnings: [],
         input: { platformSource: "a word of its own" },
       });
     const publish = async ({ task }: Awaited<ReturnType<typeof install>>) =>

@@ -23,8 +23,14 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     await store.packages.put(pkg, {});
     const { pluginId, identifier } = pkg;
     return await store.installations.acceptInstall({
-      ...{ tenantId, pluginId, identifier, limitsAsked: pkg.limitsAsked, limitsGranted: aPool().limits },
-      ...{ source: "package", meta: {}, warnings: [] },
+      tenantId,
+      pluginId,
+      identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: aPool().limits,
+      source: "package",
+      meta: {},
+      warnings: [],
     });
   }
 

@@ -28,8 +28,15 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const key = pkg.name;
     await store.packages.put(pkg, { tenantId });
     await store.pools.ensure({
-      ...{ key, tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, imageKey: "k", imageRef: "i" },
-      ...{ runner: { entrypoint: "main" }, limits: LIMITS, wanted: true },
+      key,
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      imageKey: "k",
+      imageRef: "i",
+      runner: { entrypoint: "main" },
+      limits: LIMITS,
+      wanted: true,
     });
     return { pkg, tenantId, key };
   }
@@ -37,8 +44,14 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   async function aTask() {
     const { pkg, tenantId, key } = await aPool();
     const { installation, task } = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-      ...{ limitsGranted: LIMITS, source: "package", meta: { [TEXT]: TEXT }, warnings: [TEXT] },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: { [TEXT]: TEXT },
+      warnings: [TEXT],
     });
     const attempt = (await store.tasks.claim(task.id, "w", 60_000))?.attempt ?? 0;
     return { installation, id: task.id, attempt, key };
@@ -80,7 +93,12 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(installation).toMatchObject({ meta: { [KEPT]: KEPT }, warnings: [KEPT] });
     const runtime = RuntimeId.parse(crypto.randomUUID().replaceAll("-", "").slice(0, 10));
     await store.runtimes.create({
-      ...{ id: runtime, poolKey: key, slot: 0, generation: 1, containerName: "c", specHash: "s" },
+      id: runtime,
+      poolKey: key,
+      slot: 0,
+      generation: 1,
+      containerName: "c",
+      specHash: "s",
     });
     await store.runtimes.end(runtime, { reason: "crashed", message: TEXT });
     expect(await store.runtimes.find(runtime)).toMatchObject({ end: { reason: "crashed", message: KEPT } });

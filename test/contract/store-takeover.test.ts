@@ -38,8 +38,14 @@ function aDaemon() {
   const named = ["rare", "last", "zz"].map((name) => ({ ...aPackage(), ...identified(name) }));
   const [rare = aPackage(), last = aPackage(), common = aPackage()] = named;
   const pkgs = {
-    ...{ wrong: aPackage(), uncounted: aPackage(), published: aPackage() },
-    ...{ rare, common, last, lost: aPackage(), gone: aPackage() },
+    wrong: aPackage(),
+    uncounted: aPackage(),
+    published: aPackage(),
+    rare,
+    common,
+    last,
+    lost: aPackage(),
+    gone: aPackage(),
   };
   const meta = '{"repo":"a/b"}';
   const ids = {
@@ -121,15 +127,17 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(await adoptAll()).toEqual({ installations: 0, countsMended: 0, endpointCountsMended: 0 });
     const id = ids.wrong[0] ?? missing();
     expect(await store.installations.find(id)).toMatchObject({
-      ...{
-        id,
-        tenantId: one,
-        pluginId: pkgs.wrong.pluginId,
-        identifier: pkgs.wrong.identifier,
-        generation: 1,
-      },
-      ...{ desired: "enabled", state: "installing", source: "github", meta: { repo: "a/b" } },
-      ...{ limitsGranted: LIMITS, createdAt: new Date("2026-03-01T12:00:00.123Z") },
+      id,
+      tenantId: one,
+      pluginId: pkgs.wrong.pluginId,
+      identifier: pkgs.wrong.identifier,
+      generation: 1,
+      desired: "enabled",
+      state: "installing",
+      source: "github",
+      meta: { repo: "a/b" },
+      limitsGranted: LIMITS,
+      createdAt: new Date("2026-03-01T12:00:00.123Z"),
     });
     const page = { limit: 100, declarationBytesMax: 0 };
     expect((await store.installed.list({ tenantId: one }, page)).items).toHaveLength(6);
@@ -157,7 +165,8 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
       await publish(next?.id ?? missing());
     }
     expect(await store.installations.find(ids.published[0] ?? missing())).toMatchObject({
-      ...{ state: "ready", warnings: ["a warning"] },
+      state: "ready",
+      warnings: ["a warning"],
     });
     expect(await store.takeover.progress()).toMatchObject({ total: daemon.ours, ready: 2, failed: 0 });
   });

@@ -8,8 +8,14 @@ import { aPackage } from "../harness/samples/tenant-rows.ts";
 
 const WORKER = "worker-1";
 const LIMITS = {
-  ...{ memoryBytes: 2 ** 28, storageBytes: 2 ** 20, cpuMillis: 500 },
-  ...{ pidsMax: 64, concurrencyMax: 10, timeoutMs: 30_000, replicasMin: 1, replicasMax: 1 },
+  memoryBytes: 2 ** 28,
+  storageBytes: 2 ** 20,
+  cpuMillis: 500,
+  pidsMax: 64,
+  concurrencyMax: 10,
+  timeoutMs: 30_000,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 
 function aTenant(): TenantId {
@@ -37,8 +43,15 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     await store.packages.put(pkg, { tenantId });
     const { pluginId, identifier, limitsAsked } = pkg;
     const install = await store.installations.acceptInstall({
-      ...{ tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS },
-      ...{ source: "package", meta: {}, warnings: [], input: { verifySignature: true } },
+      tenantId,
+      pluginId,
+      identifier,
+      limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
+      input: { verifySignature: true },
     });
     return { pkg, install };
   }
@@ -93,8 +106,12 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     const checksum = "c".repeat(64);
     const category: SignatureCategory = "partner";
     const signature = {
-      ...{ identifier: `acme/p:1.0.0@${checksum}`, keyId: key.id, category, time: 1_700_000_000 },
-      ...{ signature: "c2ln", entries: ["b", "a"] },
+      identifier: `acme/p:1.0.0@${checksum}`,
+      keyId: key.id,
+      category,
+      time: 1_700_000_000,
+      signature: "c2ln",
+      entries: ["b", "a"],
     } as const;
     for (const isNew of [true, false]) {
       const added = await store.trust.addKey({ ...key, name: isNew ? "acme" : "other" });

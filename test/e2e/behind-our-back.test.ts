@@ -119,7 +119,11 @@ test("containers with our labels that are not ours take no call: one that claims
 test("a clock that is set forward and back an hour costs no call and no container, and installs go on", async () => {
   const before = (await containers()).map(({ id }) => id);
   const load = startLoad({
-    ...{ urls: [berth.url], key: berth.adminKey, call: call(), perSecond: 5, expected: "aye" },
+    urls: [berth.url],
+    key: berth.adminKey,
+    call: call(),
+    perSecond: 5,
+    expected: "aye",
   });
   for (const shiftMs of [HOUR_MS, 0, -HOUR_MS, 0]) {
     const open = callTool(berth, call({ messages: 30, delay_ms: 100 }));

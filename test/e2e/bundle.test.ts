@@ -22,8 +22,14 @@ const packNamed = (name: string): Promise<PackedPlugin> =>
 function bundleOf(plugins: readonly PackedPlugin[]): Buffer {
   const checksumOf = ({ identifier }: PackedPlugin) => identifier.slice(identifier.indexOf("@") + 1);
   const manifest = {
-    ...{ type: "bundle", author: "berth-tests", name: "pair", version: "1.0.0", icon: "icon.svg" },
-    ...{ labels: { en_US: "Pair" }, description: { en_US: "Two that belong together" }, tags: [] },
+    type: "bundle",
+    author: "berth-tests",
+    name: "pair",
+    version: "1.0.0",
+    icon: "icon.svg",
+    labels: { en_US: "Pair" },
+    description: { en_US: "Two that belong together" },
+    tags: [],
     dependencies: plugins.map((plugin) => ({ type: "package", value: { path: checksumOf(plugin) } })),
   };
   const assets = plugins.map((plugin) => [`_assets/${checksumOf(plugin)}`, plugin.bytes] as const);

@@ -34,7 +34,8 @@ beforeAll(async () => {
   site = await openSite({
     database: "postgres",
     env: {
-      ...{ REDIS_URL: `redis://127.0.0.1:${redis.port}`, BERTH_PLUGIN_CALLS_MAX: "500" },
+      REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+      BERTH_PLUGIN_CALLS_MAX: "500",
       BERTH_REPLICA_BUSY_SECONDS: "1",
     },
   });
@@ -55,7 +56,10 @@ afterAll(async () => {
 });
 
 const call = (parameters: Readonly<Record<string, unknown>>) => ({
-  ...{ tenant: installed.tenant, pluginId: one.pluginId, tool: "echo", parameters },
+  tenant: installed.tenant,
+  pluginId: one.pluginId,
+  tool: "echo",
+  parameters,
 });
 const ask = async (api: BerthProcess) => (await toolTexts(api, call({ text: "aye" }))).join();
 
@@ -69,8 +73,11 @@ test("under a steady load over two apis no call is lost to an upgrade, a rollbac
   const [first, second] = both();
   const stream = Array.fromAsync(streamTool(second, call({ text: "long", messages: 40, delay_ms: 400 })));
   const load = startLoad({
-    ...{ urls: [first.url, second.url], key: first.adminKey, perSecond: 50 },
-    ...{ call: call({ text: "aye" }), expected: "aye" },
+    urls: [first.url, second.url],
+    key: first.adminKey,
+    perSecond: 50,
+    call: call({ text: "aye" }),
+    expected: "aye",
   });
   await change(first, installed, "upgrade", { identifier: two.identifier });
   expect([await ask(first), await ask(second)]).toEqual(["aye 0.0.2", "aye 0.0.2"]);

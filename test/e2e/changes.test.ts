@@ -62,7 +62,10 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]());
 
 const echo = (tenant: string, parameters: Readonly<Record<string, unknown>> = { text: "aye" }) => ({
-  ...{ tenant, pluginId: one.pluginId, tool: "echo", parameters },
+  tenant,
+  pluginId: one.pluginId,
+  tool: "echo",
+  parameters,
 });
 const ask = async ({ tenant }: AcceptedInstall) => (await toolTexts(berth, echo(tenant))).join();
 async function codeOf(answer: Response): Promise<string> {
@@ -105,7 +108,9 @@ test("under a steady load and one long stream no call is lost to an upgrade, a r
   const texts = events.slice(0, -1).map(({ data }) => (data as { message: { text: string } }).message.text);
   expect(texts).toEqual(Array(STREAM.messages).fill("long 0.0.1"));
   expect(await getInstallation(berth, installed)).toMatchObject({
-    ...{ state: "ready", identifier: one.identifier, previous_identifier: two.identifier },
+    state: "ready",
+    identifier: one.identifier,
+    previous_identifier: two.identifier,
     limits_granted: { memory_bytes: (300 + ROUNDS - 1) * MIB },
   });
   // what drained has gone: one container, and no pool but its own
@@ -256,11 +261,13 @@ test("limits: what is wrong is named, what cannot start leaves the old one servi
   await berth.json(201, "POST", "/v1/packages", { body: newer.bytes });
   await change(berth, installed, "upgrade", { identifier: newer.identifier });
   expect((await getInstallation(berth, installed)).limits_granted).toMatchObject({
-    ...{ memory_bytes: 400 * MIB, concurrency_max: 7 },
+    memory_bytes: 400 * MIB,
+    concurrency_max: 7,
   });
   await changeLimits(berth, installed, { memory_bytes: null });
   expect((await getInstallation(berth, installed)).limits_granted).toMatchObject({
-    ...{ memory_bytes: 256 * MIB, concurrency_max: 7 },
+    memory_bytes: 256 * MIB,
+    concurrency_max: 7,
   });
 
   // one that cannot start any more says so, and stays disabled
@@ -270,7 +277,8 @@ test("limits: what is wrong is named, what cannot start leaves the old one servi
   const enabling = await followChange(berth, installed, await acceptChange(berth, installed, "enable"));
   expect(enabling.at(-1)).toMatchObject({ state: "failed", cause: { code: "start_crashed" } });
   expect(await getInstallation(berth, installed)).toMatchObject({
-    ...{ state: "disabled", cause: { code: "start_crashed" } },
+    state: "disabled",
+    cause: { code: "start_crashed" },
   });
   await changeLimits(berth, installed, { memory_bytes: null, storage_bytes: null });
   await change(berth, installed, "enable");

@@ -43,20 +43,22 @@ function daemonEnvironment(): Record<string, string> {
     site.env["DATABASE_URL"] ?? "",
   );
   return {
-    ...{ DATABASE_URL: "", SERVER_KEY: KEY, SERVER_PORT: "1", PLATFORM: "local", DB_TYPE: "postgresql" },
-    ...{ DB_USERNAME: decodeURIComponent(username), DB_PASSWORD: decodeURIComponent(password) },
-    ...{
-      DB_HOST: searchParams.get("host") ?? hostname,
-      DB_PORT: port || "5432",
-      DB_DATABASE: pathname.slice(1),
-      DB_SSL_MODE: "disable",
-    },
-    ...{
-      PLUGIN_STORAGE_LOCAL_ROOT: root,
-      PLUGIN_INSTALLED_PATH: "running",
-      FORCE_VERIFYING_SIGNATURE: "false",
-    },
-    ...{ PLUGIN_REMOTE_INSTALLING_PORT: "5003", UV_PATH: "/usr/bin/uv" },
+    DATABASE_URL: "",
+    SERVER_KEY: KEY,
+    SERVER_PORT: "1",
+    PLATFORM: "local",
+    DB_TYPE: "postgresql",
+    DB_USERNAME: decodeURIComponent(username),
+    DB_PASSWORD: decodeURIComponent(password),
+    DB_HOST: searchParams.get("host") ?? hostname,
+    DB_PORT: port || "5432",
+    DB_DATABASE: pathname.slice(1),
+    DB_SSL_MODE: "disable",
+    PLUGIN_STORAGE_LOCAL_ROOT: root,
+    PLUGIN_INSTALLED_PATH: "running",
+    FORCE_VERIFYING_SIGNATURE: "false",
+    PLUGIN_REMOTE_INSTALLING_PORT: "5003",
+    UV_PATH: "/usr/bin/uv",
   };
 }
 

@@ -35,7 +35,9 @@ const TOOLS = { echo: "echo", "dies-mid-stream": "die" } as const;
 function call({ plugin = "echo", tenant = echo.tenant, parameters = {} }: Asked) {
   const data = { provider: plugin, tool: TOOLS[plugin], tool_parameters: parameters, credentials: {} };
   const headers = {
-    ...{ "x-api-key": KEY, "x-plugin-id": `berth-tests/${plugin}`, "content-type": "application/json" },
+    "x-api-key": KEY,
+    "x-plugin-id": `berth-tests/${plugin}`,
+    "content-type": "application/json",
     "accept-encoding": "gzip, deflate, br",
   };
   const path = `${berth.url}/plugin/${tenant}/dispatch/tool/invoke`;

@@ -61,7 +61,8 @@ interface TaskView {
 function startInstall(tenant: string, ...plugins: readonly PackedPlugin[]): Promise<Started> {
   return ask("install/identifiers", tenant, {
     plugin_unique_identifiers: plugins.map(({ identifier }) => identifier),
-    ...{ source: "package", metas: plugins.map(() => ({})) },
+    source: "package",
+    metas: plugins.map(() => ({})),
   });
 }
 
@@ -121,11 +122,13 @@ test("a package is uploaded, installed, called, upgraded, called, uninstalled an
   const upgrade = await ask<Started>("install/upgrade", tenant, {
     original_plugin_unique_identifier: one.identifier,
     new_plugin_unique_identifier: two.identifier,
-    ...{ source: "marketplace", meta: { plugin_unique_identifier: two.identifier } },
+    source: "marketplace",
+    meta: { plugin_unique_identifier: two.identifier },
   });
   expect(await say(tenant)).toEqual([expect.stringMatching(/^aye 0\.0\.[12]$/)]);
   expect(await poll(tenant, upgrade)).toMatchObject({
-    ...{ status: "success", plugins: [{ message: "upgraded", source: "marketplace" }] },
+    status: "success",
+    plugins: [{ message: "upgraded", source: "marketplace" }],
   });
   expect(await say(tenant)).toEqual(["aye 0.0.2"]);
   const [item] = await list(tenant);
@@ -192,7 +195,9 @@ test("a batch of three goes on after a kill: no item is lost", async () => {
   await berth.kill("SIGKILL");
   berth = await site.start();
   expect(await poll(tenant, started)).toMatchObject({
-    ...{ status: "success", total_plugins: 3, completed_plugins: 3 },
+    status: "success",
+    total_plugins: 3,
+    completed_plugins: 3,
   });
   const identifiers = (await list(tenant)).map((item) => item.plugin_unique_identifier);
   expect(identifiers.sort()).toEqual(three.map(({ identifier }) => identifier).sort());

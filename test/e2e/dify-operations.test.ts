@@ -98,11 +98,17 @@ describe("through the Dify door", () => {
           ? ((await answer.json()) as Envelope)
           : eventsOf(await answer.text())[0];
       expect(seen(innerOf(told))).toEqual({
-        ...{ event: "request", conversation_id: "c", message_id: null, app_id: null, endpoint_id: null },
+        event: "request",
+        conversation_id: "c",
+        message_id: null,
+        app_id: null,
+        endpoint_id: null,
         context: { show: true },
         data: {
           ...requestOf(row.path).answer,
-          ...{ user_id: "u", type: row.type, action: row.action },
+          user_id: "u",
+          type: row.type,
+          action: row.action,
           ...(row.tenantField !== undefined && { [row.tenantField]: TENANT }),
         },
       });

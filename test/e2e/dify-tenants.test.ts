@@ -82,8 +82,10 @@ async function setUp(): Promise<Owned> {
   );
   const [endpoint] = endpoints;
   return {
-    ...{ installation: list[0]?.installation_id ?? "", task },
-    ...{ endpoint: endpoint?.id ?? "", hook: endpoint?.hook_id ?? "" },
+    installation: list[0]?.installation_id ?? "",
+    task,
+    endpoint: endpoint?.id ?? "",
+    hook: endpoint?.hook_id ?? "",
   };
 }
 
@@ -99,14 +101,20 @@ const DATA: Readonly<Record<string, object>> = {
   "tool/get_runtime_parameters": { provider: "echo", tool: "echo", credentials: {} },
   "agent_strategy/invoke": { agent_strategy_provider: "p", agent_strategy: "s", agent_strategy_params: {} },
   "llm/invoke": {
-    ...{ ...MODEL, model_type: "llm", model_parameters: {}, stop: null, stream: true },
+    ...MODEL,
+    model_type: "llm",
+    model_parameters: {},
+    stop: null,
+    stream: true,
     prompt_messages: [{ role: "user", content: [{ type: "text", data: "hi" }] }],
     tools: [{ name: "t", description: "", parameters: {} }],
   },
   "llm/num_tokens": { ...MODEL, model_type: "llm", prompt_messages: [{ role: "user", content: "hi" }] },
   "text_embedding/invoke": { ...MODEL, model_type: "text-embedding", texts: ["a"], input_type: "document" },
   "multimodal_embedding/invoke": {
-    ...{ ...MODEL, model_type: "text-embedding", input_type: "query" },
+    ...MODEL,
+    model_type: "text-embedding",
+    input_type: "query",
     documents: [{ content: "a", content_type: "text" }],
   },
   "text_embedding/num_tokens": { ...MODEL, model_type: "text-embedding", texts: ["a"] },
@@ -119,7 +127,9 @@ const DATA: Readonly<Record<string, object>> = {
     top_n: 1,
   },
   "multimodal_rerank/invoke": {
-    ...{ ...MODEL, model_type: "rerank", query: { content: "q", content_type: "text" } },
+    ...MODEL,
+    model_type: "rerank",
+    query: { content: "q", content_type: "text" },
     docs: [{ content: "a", content_type: "text" }],
   },
   "tts/invoke": { ...MODEL, model_type: "tts", content_text: "a", voice: "v", tenant_id: THEIRS },
@@ -140,7 +150,10 @@ const DATA: Readonly<Record<string, object>> = {
   },
   "oauth/refresh_credentials": { provider: "p", redirect_uri: "r", system_credentials: {}, credentials: {} },
   "dynamic_select/fetch_parameter_options": {
-    ...{ provider: "p", provider_action: "a", parameter: "x", credentials: {} },
+    provider: "p",
+    provider_action: "a",
+    parameter: "x",
+    credentials: {},
   },
   "datasource/validate_credentials": SOURCE,
   "datasource/get_website_crawl": { ...SOURCE, datasource_parameters: {} },
@@ -197,7 +210,8 @@ function requestOf(route: string, tenant: string, ids: Owned): { path: string } 
       body: {
         original_plugin_unique_identifier: plugin.identifier,
         new_plugin_unique_identifier: plugin.identifier.replace("0.0.1", "0.0.2"),
-        ...{ source: "package", meta: {} },
+        source: "package",
+        meta: {},
       },
     },
     "management/install/tasks": { path: `management/install/tasks?${PAGE}` },
@@ -248,7 +262,8 @@ test("no route shows or changes what is another tenant's", async () => {
     // what was asked for may be said back; nothing else of the other tenant
     const said = JSON.stringify([path, asked]);
     expect({ route, leaked: secrets.filter((one) => text.includes(one) && !said.includes(one)) }).toEqual({
-      ...{ route, leaked: [] },
+      route,
+      leaked: [],
     });
   }
   expect(await viewOf(MINE, mine.hook)).toEqual(before);

@@ -50,7 +50,9 @@ beforeAll(async () => {
   site = await openSite({
     database: "postgres",
     env: {
-      ...{ BERTH_DISK_GRACE_SECONDS: "0", BERTH_DISK_GC_SECONDS: "0", BERTH_TASK_DAYS: "0.000001" },
+      BERTH_DISK_GRACE_SECONDS: "0",
+      BERTH_DISK_GC_SECONDS: "0",
+      BERTH_TASK_DAYS: "0.000001",
       BERTH_RECONCILE_SECONDS: "30",
     },
   });
@@ -201,20 +203,25 @@ test("an image that somebody else uses is left, and named", async () => {
   const soon = () => AbortSignal.timeout(30_000);
   const user = await site.engine.createContainer(
     {
-      ...{ name: `stranger-${aTenant()}`, image: image?.id ?? "", command: ["/bin/true"], env: {} },
-      ...{
-        workingDir: "/",
-        user: "0:0",
-        labels: {},
-        network: "none",
-        mounts: [],
-        tmpfs: [],
-        capabilities: [],
-      },
+      name: `stranger-${aTenant()}`,
+      image: image?.id ?? "",
+      command: ["/bin/true"],
+      env: {},
+      workingDir: "/",
+      user: "0:0",
+      labels: {},
+      network: "none",
+      mounts: [],
+      tmpfs: [],
+      capabilities: [],
       readOnlyRoot: true,
       log: { bytesMax: 1024 * 1024, files: 1 },
       resources: {
-        ...{ memoryBytes: 64 << 20, cpuMillis: 100, pidsMax: 16, openFilesMax: 64, shmBytes: 1 << 20 },
+        memoryBytes: 64 << 20,
+        cpuMillis: 100,
+        pidsMax: 16,
+        openFilesMax: 64,
+        shmBytes: 1 << 20,
         cgroupParent: undefined,
       },
     },

@@ -50,7 +50,9 @@ test("the plugin gets the endpoint's settings, opened, and its id; its status an
   const answer = await ask("/settings", { method: "POST" });
   expect(answer).toMatchObject({ status: 201, headers: { "content-type": "application/json" } });
   expect(JSON.parse(answer.body)).toEqual({
-    ...{ settings: { greeting: "hi", token: "a secret" }, endpoint_id: hook.id, version: "0.0.1" },
+    settings: { greeting: "hi", token: "a secret" },
+    endpoint_id: hook.id,
+    version: "0.0.1",
   });
 });
 
@@ -170,7 +172,8 @@ test("a trigger takes the same raw request over both doors, and says a raw respo
   const { tenant } = await install(berth, trigger);
   const raw = "POST /event?a=1 HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nping";
   const asked = {
-    ...{ provider: "hook-echo", subscription: { endpoint: "http://h/event", properties: {} } },
+    provider: "hook-echo",
+    subscription: { endpoint: "http://h/event", properties: {} },
     raw_http_request: Buffer.from(raw).toString("hex"),
   };
   const check = (item: { response: string; events: string[]; payload: { raw: string } }) => {

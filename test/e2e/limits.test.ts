@@ -38,7 +38,10 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]());
 
 const echo = (parameters: Readonly<Record<string, unknown>>) => ({
-  ...{ tenant: installed.tenant, pluginId: plugin.pluginId, tool: "echo", parameters },
+  tenant: installed.tenant,
+  pluginId: plugin.pluginId,
+  tool: "echo",
+  parameters,
 });
 const ask = async () => (await toolTexts(berth, echo({ text: "aye" }))).join();
 
@@ -105,10 +108,7 @@ test("limits on calls change no container", async () => {
   const before = await container();
   const changed = await change({ concurrency_max: 3, timeout_ms: 20_000 });
   const calls = { concurrency_max: "next_call", timeout_ms: "next_call" };
-  expect(changed).toEqual({
-    ...{ plan: calls, applied: calls },
-    end: expect.objectContaining({ state: "ready" }),
-  });
+  expect(changed).toEqual({ plan: calls, applied: calls, end: expect.objectContaining({ state: "ready" }) });
   expect(await ask()).toBe("aye 0.0.1");
   expect(await container()).toBe(before);
 });
@@ -153,7 +153,9 @@ test("more memory than the host has room for is refused with the arithmetic, and
     cause: {
       code: "host_full",
       details: {
-        ...{ budgetBytes: 1000 * MIB, reservedBytes: 200 * MIB + STORAGE + SPARE, askedBytes: 790 * MIB },
+        budgetBytes: 1000 * MIB,
+        reservedBytes: 200 * MIB + STORAGE + SPARE,
+        askedBytes: 790 * MIB,
         runtimes: 1,
       },
     },

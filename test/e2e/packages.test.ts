@@ -143,8 +143,13 @@ test("a bundle over the API answers its list in order, with the declarations of 
   const echo = await packPlugin("echo", { "main.py": (text) => `${text}\n# bundled\n` });
   const sum = echo.identifier.slice(-64);
   const manifest = {
-    ...{ name: "set", author: "acme", version: "0.1.0", type: "bundle", icon: "i.svg" },
-    ...{ labels: { en_US: "Set" }, description: { en_US: "A set" } },
+    name: "set",
+    author: "acme",
+    version: "0.1.0",
+    type: "bundle",
+    icon: "i.svg",
+    labels: { en_US: "Set" },
+    description: { en_US: "A set" },
     dependencies: [
       { type: "github", value: { repo_pattern: "acme/near:1.0.0/near.difypkg" } },
       { type: "package", value: { path: sum } },
@@ -160,7 +165,9 @@ test("a bundle over the API answers its list in order, with the declarations of 
         type: "github",
         value: {
           repo_address: expect.stringMatching(/\/acme\/near$/),
-          ...{ repo: "acme/near", release: "1.0.0", packages: "near.difypkg" },
+          repo: "acme/near",
+          release: "1.0.0",
+          packages: "near.difypkg",
         },
       },
       { type: "package", value: { unique_identifier: echo.identifier, manifest: { name: "echo" } } },

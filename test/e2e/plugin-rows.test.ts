@@ -91,8 +91,10 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     site = await openSite({
       database,
       env: {
-        ...{ BERTH_PUBLIC_URL: `${PUBLIC_URL}/`, BERTH_IDLE_STOP_SECONDS: "2" },
-        ...{ BERTH_GITHUB_URL: server.url, BERTH_SOURCE_PRIVATE_NETWORKS: "127.0.0.1" },
+        BERTH_PUBLIC_URL: `${PUBLIC_URL}/`,
+        BERTH_IDLE_STOP_SECONDS: "2",
+        BERTH_GITHUB_URL: server.url,
+        BERTH_SOURCE_PRIVATE_NETWORKS: "127.0.0.1",
       },
     });
     berth = await site.start();
@@ -136,8 +138,13 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       [items[1], echo],
     ] as const) {
       expect(item).toMatchObject({
-        ...{ tenant_id: mine, plugin_id: pluginId, plugin_unique_identifier: identifier, identifier },
-        ...{ state: "ready", cause: null, ...origins[`${mine} ${pluginId.split("/")[1]}`] },
+        tenant_id: mine,
+        plugin_id: pluginId,
+        plugin_unique_identifier: identifier,
+        identifier,
+        state: "ready",
+        cause: null,
+        ...origins[`${mine} ${pluginId.split("/")[1]}`],
         status: expect.stringMatching(/^(running|installed)$/),
         installation_id: item?.["id"],
         endpoint: `${PUBLIC_URL}/v1/tenants/${mine}/plugins/${pluginId}/invoke`,
@@ -162,7 +169,10 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       berth.json(200, "POST", `${endpoint.slice(PUBLIC_URL.length)}/tool/invoke_tool`, {
         headers: { accept: "application/json" },
         body: {
-          ...{ user_id: "u", provider: "echo", tool_name: "echo", credentials: {} },
+          user_id: "u",
+          provider: "echo",
+          tool_name: "echo",
+          credentials: {},
           tool_parameters: { text: "aye" },
         },
       });
@@ -189,7 +199,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       ["source=floppy", '"package", "github", "marketplace", "url"'],
     ] as const)
       expect(await refusal(of(mine, `installations?${filter}`))).toMatchObject({
-        ...{ status: 400, code: "invalid_input", details: { field: filter.split("=")[0], accepted } },
+        status: 400,
+        code: "invalid_input",
+        details: { field: filter.split("=")[0], accepted },
       });
     expect((await refusal(of(mine, "installations?state=gone"))).details.accepted).toContain('"crash_loop"');
     expect((await refusal(of(mine, "providers?kind=toys"))).details.accepted).toContain('"agent_strategy"');
@@ -201,26 +213,35 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     const { items } = await berth.json<List<Entity>>(200, "GET", of(mine, "providers?kind=tool"));
     expect(items).toMatchObject([
       {
-        ...{ kind: "tool", provider: full, name: "echo", plugin_id: echo.pluginId, state: "ready" },
-        ...{ plugin_unique_identifier: echo.identifier, declaration: { identity: { name: "echo" } } },
+        kind: "tool",
+        provider: full,
+        name: "echo",
+        plugin_id: echo.pluginId,
+        state: "ready",
+        plugin_unique_identifier: echo.identifier,
+        declaration: { identity: { name: "echo" } },
       },
     ]);
     const answer = await berth.json(200, "GET", of(mine, `tools?provider=${encodeURIComponent(full)}`));
     expect(answer).toMatchObject({
-      ...{ provider: full, plugin_id: echo.pluginId, plugin_unique_identifier: echo.identifier },
-      ...{ state: "ready", tools: items[0]?.declaration?.["tools"] },
+      provider: full,
+      plugin_id: echo.pluginId,
+      plugin_unique_identifier: echo.identifier,
+      state: "ready",
+      tools: items[0]?.declaration?.["tools"],
     });
     expect(answer["tools"]).toMatchObject([{ identity: { name: "echo" } }]);
     expect(await refusal(of(mine, `tools?provider=${echo.pluginId}`))).toMatchObject({
-      ...{ status: 400, code: "invalid_input", details: { field: "provider", accepted: [full] } },
+      status: 400,
+      code: "invalid_input",
+      details: { field: "provider", accepted: [full] },
       message: `provider is "${echo.pluginId}"; accepted: organisation/plugin/provider, here ${full}.`,
     });
     expect(await refusal(of(mine, `tools?provider=${parrot.pluginId}/parrot`))).toMatchObject({
-      ...{ status: 404, code: "provider_not_found" },
+      status: 404,
+      code: "provider_not_found",
     });
-    expect(await refusal(of(mine, "tools"))).toMatchObject({
-      ...{ status: 400, details: { field: "provider" } },
-    });
+    expect(await refusal(of(mine, "tools"))).toMatchObject({ status: 400, details: { field: "provider" } });
   });
 
   test("a tenant's key asks about its own tenant, and finds nothing of another's", async () => {
@@ -260,9 +281,14 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       const { source, meta } = origins[`${entity?.tenant_id} ${declaration.name}`] ?? {};
       expect(JSON.parse(String(row["meta"]))).toEqual(meta);
       expect(row).toEqual({
-        ...{ plugin_id: entity?.plugin_id, plugin_unique_identifier: entity?.plugin_unique_identifier },
-        ...{ installation_id: entity?.installation_id, declaration: expect.any(String) },
-        ...{ install_type: "local", runtime_type: "local", source, meta: expect.any(String) },
+        plugin_id: entity?.plugin_id,
+        plugin_unique_identifier: entity?.plugin_unique_identifier,
+        installation_id: entity?.installation_id,
+        declaration: expect.any(String),
+        install_type: "local",
+        runtime_type: "local",
+        source,
+        meta: expect.any(String),
         refers: entity?.plugin_id === echo.pluginId ? "2" : "1",
         provider: declaration.tool?.identity.name ?? null,
       });
@@ -282,8 +308,11 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   async function ask(...statements: readonly string[]): Promise<Readonly<Record<string, unknown>>[][]> {
     const { dataFolder, env } = site;
     await using connection = await openConnection({
-      ...{ databaseUrl: env["DATABASE_URL"], dataFolder, log: silentLog },
-      ...{ poolMax: 1, statementTimeoutMs: 30_000 },
+      databaseUrl: env["DATABASE_URL"],
+      dataFolder,
+      log: silentLog,
+      poolMax: 1,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     const answers: Record<string, unknown>[][] = [];

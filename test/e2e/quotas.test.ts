@@ -82,7 +82,10 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]());
 
 const call = (parameters: Readonly<Record<string, unknown>>) => ({
-  ...{ tenant: installed.tenant, pluginId: keeper.pluginId, tool: "echo", parameters },
+  tenant: installed.tenant,
+  pluginId: keeper.pluginId,
+  tool: "echo",
+  parameters,
 });
 const keep = async (key: string, bytes: number) => (await toolTexts(berth, call({ key, bytes }))).join();
 const quotas = () => `/v1/tenants/${installed.tenant}/quotas`;

@@ -93,7 +93,10 @@ async function knockAt(port: number): Promise<void> {
 
 const ask = () =>
   toolTexts(berth, {
-    ...{ tenant: running.tenant, pluginId: echo.pluginId, tool: "echo", parameters: { text: "aye" } },
+    tenant: running.tenant,
+    pluginId: echo.pluginId,
+    tool: "echo",
+    parameters: { text: "aye" },
   });
 
 /** Backends that serve Berth, and its connections to Redis. */

@@ -93,7 +93,10 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
 
   test("a tenant's own key sees what it has and uses", async () => {
     expect(await berth.json(200, "GET", path, { key: keys.tenant })).toMatchObject({
-      ...{ packages_uploaded: 2, keys: 1, runtimes_running: 2, usage: { storage_bytes: 2000 } },
+      packages_uploaded: 2,
+      keys: 1,
+      runtimes_running: 2,
+      usage: { storage_bytes: 2000 },
       installations: { total: 2, ready: 2 },
     });
   });
@@ -147,7 +150,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     );
     const key = keys.neighbour;
     expect(await berth.json(200, "GET", `/v1/tenants/${neighbour}`, { key })).toMatchObject({
-      ...{ keys: 1, runtimes_running: 1, installations: { total: 1, ready: 1 } },
+      keys: 1,
+      runtimes_running: 1,
+      installations: { total: 1, ready: 1 },
     });
     await keep(neighbour, plugins[0]);
   });
@@ -155,7 +160,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   test("it may come back as new, with nothing of what it had", async () => {
     await install(berth, plugins[0], tenant);
     expect(await berth.json(200, "GET", path)).toMatchObject({
-      ...{ keys: 0, packages_uploaded: 0, usage: { storage_bytes: 0 } },
+      keys: 0,
+      packages_uploaded: 0,
+      usage: { storage_bytes: 0 },
     });
   });
 });

@@ -33,7 +33,10 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]());
 
 const work = (parameters: Readonly<Record<string, unknown>> = {}) => ({
-  ...{ tenant: installed.tenant, pluginId: "berth-tests/one-at-a-time", tool: "work", parameters },
+  tenant: installed.tenant,
+  pluginId: "berth-tests/one-at-a-time",
+  tool: "work",
+  parameters,
 });
 const live = async (of = installed) =>
   (await historyOf(berth, of)).filter(({ state }) => state !== "ended").toReversed();
@@ -75,7 +78,8 @@ test("what is wrong in the numbers is said with the field, its value and what is
     expect([answer.status, error.details]).toMatchObject([400, { ...details, accepted }]);
   }
   expect((await getInstallation(berth, installed)).limits_granted).toMatchObject({
-    ...{ replicas_min: 1, replicas_max: 1 },
+    replicas_min: 1,
+    replicas_max: 1,
   });
 });
 
@@ -110,7 +114,11 @@ test("the smallest number is there at once, and an upgrade with two running lose
   const newer = await packVersion("one-at-a-time", "0.0.2");
   await berth.json(201, "POST", "/v1/packages", { body: newer.bytes });
   const load = startLoad({
-    ...{ urls: [berth.url], key: berth.adminKey, call: work(), perSecond: PER_SECOND, expected: "text" },
+    urls: [berth.url],
+    key: berth.adminKey,
+    call: work(),
+    perSecond: PER_SECOND,
+    expected: "text",
   });
   await change(berth, installed, "upgrade", { identifier: newer.identifier });
   const seen = load.done;

@@ -65,7 +65,10 @@ async function relayTo(port: number): Promise<Relay> {
 }
 
 const call = (tenant: string) => ({
-  ...{ tenant, pluginId: echo.pluginId, tool: "echo", parameters: { text: "aye" } },
+  tenant,
+  pluginId: echo.pluginId,
+  tool: "echo",
+  parameters: { text: "aye" },
 });
 const containers = async () =>
   (await site.containers())
@@ -85,7 +88,10 @@ describe.each([
     await upload(api, plugin);
     const accepted = [await accept(api, plugin)];
     const load = startLoad({
-      ...{ urls: [api.url], key: api.adminKey, call: call(running.tenant), expected: "aye" },
+      urls: [api.url],
+      key: api.adminKey,
+      call: call(running.tenant),
+      expected: "aye",
       perSecond: CALLS_PER_SECOND,
     });
     await relay.cut();

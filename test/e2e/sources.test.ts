@@ -113,7 +113,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
 
     const [installation] = await installedOf(tenant);
     expect(installation).toMatchObject({
-      ...{ identifier: plugin.identifier, state: "ready", source: "marketplace" },
+      identifier: plugin.identifier,
+      state: "ready",
+      source: "marketplace",
       meta: { plugin_unique_identifier: plugin.identifier },
     });
     const { items } = await berth.json<{ items: Answer["task"][] }>(

@@ -94,7 +94,10 @@ async function stop(...names: readonly Name[]): Promise<void> {
 }
 
 const echoCall = (tenant: string, parameters: ToolCall["parameters"] = { text: "aye" }): ToolCall => ({
-  ...{ tenant, pluginId: echo.pluginId, tool: "echo", parameters },
+  tenant,
+  pluginId: echo.pluginId,
+  tool: "echo",
+  parameters,
 });
 
 interface Readiness {
@@ -165,7 +168,8 @@ test("four processes that start at once on an empty database agree, and tell how
   expect(new Set(NAMES.map((name) => instanceOf(get(name)))).size).toBe(1);
   for (const name of ["worker-1", "worker-2"] as const) {
     expect(await ready(name)).toMatchObject({
-      ...{ status: "ready", processes: { apis: 2, workers: 2 } },
+      status: "ready",
+      processes: { apis: 2, workers: 2 },
       parts: { database: { ok: true }, queue: { ok: true }, engine: { ok: true } },
     });
   }

@@ -87,7 +87,10 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     const { status, error } = await send(echo);
     expect([status, error?.code]).toEqual([422, "signature_required"]);
     expect(error?.details).toMatchObject({
-      ...{ policy: "require", policy_from: "instance", keys: [], category: null },
+      policy: "require",
+      policy_from: "instance",
+      keys: [],
+      category: null,
       commands: ["berth trust add PUBLIC-KEY.pem", `berth trust admit ${checksumOf(echo)}`],
     });
     const { items } = await berth.json<{ items: unknown[] }>(200, "GET", "/v1/packages");
@@ -143,7 +146,8 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     const other = await packVersion("echo", "0.0.4");
     expect((await send(other)).error?.code).toBe("signature_required");
     expect(await run("trust", "remove", checksumOf(next).slice(0, 12))).toMatchObject({
-      ...{ code: 0, output: `removed: ${checksumOf(next)}\n` },
+      code: 0,
+      output: `removed: ${checksumOf(next)}\n`,
     });
     expect((await send(next)).error?.code).toBe("signature_required");
   });
@@ -168,7 +172,8 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     const refused = await berth.json<{ task: { id: string } }>(202, "POST", path, { body, key });
     const events = await follow(berth, { tenant, taskId: refused.task.id });
     expect(events.at(-1)).toMatchObject({
-      ...{ state: "failed", cause: { code: "signature_required", details: { policy_from: "request" } } },
+      state: "failed",
+      cause: { code: "signature_required", details: { policy_from: "request" } },
     });
     const installed = await accept(berth, later, tenant);
     const said = (await follow(berth, installed)).filter(({ message }) => message === warning);
@@ -186,7 +191,8 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     const tenant = aTenant();
     const refused = await accept(berth, later, tenant);
     expect((await follow(berth, refused)).at(-1)).toMatchObject({
-      ...{ state: "failed", cause: { code: "signature_required", details: { policy_from: "instance" } } },
+      state: "failed",
+      cause: { code: "signature_required", details: { policy_from: "instance" } },
     });
     const signature = await signed(later);
     expect(await send(signature)).toMatchObject({ status: 200, trust: { verdict: "verified" } });
@@ -224,7 +230,8 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect(await trustOf(first)).toMatchObject({ state: "ready", trust: { verdict: "verified" } });
     const after = await accept(berth, echo);
     expect((await follow(berth, after)).at(-1)).toMatchObject({
-      ...{ state: "failed", cause: { code: "signature_required" } },
+      state: "failed",
+      cause: { code: "signature_required" },
     });
   });
 

@@ -33,7 +33,9 @@ const plant = (fault: string) => berth.request("GET", "/v1/keys", { headers: { "
 const exceptions = () => berth.log.filter(({ op }) => op === "process.exception");
 const ask = () =>
   toolTexts(berth, {
-    ...{ tenant: echo.tenant, pluginId: "berth-tests/echo", tool: "echo" },
+    tenant: echo.tenant,
+    pluginId: "berth-tests/echo",
+    tool: "echo",
     parameters: { text: "aye" },
   });
 

@@ -221,7 +221,9 @@ describe("no caller is let in", () => {
     await door.keyring.revoke(revoked.record.id);
     const expired = "berth_expired0000000000000000000000000";
     await door.memory.store.keys.create({
-      ...{ name: "expired", tenantId: undefined, hint: "berth_expi" },
+      name: "expired",
+      tenantId: undefined,
+      hint: "berth_expi",
       hash: createHash("sha256").update(expired).digest("hex"),
       expiresAt: new Date(Date.now() - 1),
     });
@@ -269,7 +271,11 @@ test("a refused request is logged with its code and key id, never with the key",
   const { key, record } = await door.keyring.create({ name: "reader", tenantId: TENANT, scopes: ["read"] });
   await send({ method: "delete", path: "/v1/keys/{id}", access: "admin" }, `Bearer ${key}`);
   expect(door.logged.at(-1)).toMatchObject({
-    ...{ op: "http.request", ok: false, status: 403, code: "forbidden", key_id: record.id },
+    op: "http.request",
+    ok: false,
+    status: 403,
+    code: "forbidden",
+    key_id: record.id,
   });
   expect(JSON.stringify(door.logged)).not.toContain(key);
 });

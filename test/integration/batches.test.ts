@@ -61,14 +61,17 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     const id = await accept(...identifiers);
     await needs.drain();
     expect(await needs.has(tenantId)).toEqual({
-      ...{ [plugin(0)]: "ready", [plugin(1)]: "failed", [plugin(2)]: "ready" },
+      [plugin(0)]: "ready",
+      [plugin(1)]: "failed",
+      [plugin(2)]: "ready",
     });
     const cause = `${plugin(1)} does not start.`;
     expect(await shown(id)).toEqual([
       ...["failed", "success: installed", `failed: ${cause} (start_crashed)`, "success: installed"],
     ]);
     expect(await needs.task(id)).toMatchObject({
-      ...{ kind: "batch", state: "failed" },
+      kind: "batch",
+      state: "failed",
       cause: { code: "install_failed", message: expect.stringContaining(cause) },
     });
     const children = await rig.store.tasks.children(id);
@@ -101,7 +104,9 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await shown(id)).toEqual(["success", "success: installed"]);
     expect(await needs.installed(tenantId, plugin(0))).toMatchObject({ identifier: second, state: "ready" });
     expect(await rig.store.platform.findInstallation(tenantId, plugin(0))).toMatchObject({
-      ...{ identifier: second, source: "package", meta: { from: "package" } },
+      identifier: second,
+      source: "package",
+      meta: { from: "package" },
     });
   });
 
@@ -143,11 +148,14 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     await needs.drain();
     expect(await shown(id)).toEqual(["success", "success: upgraded"]);
     expect(await rig.store.platform.findInstallation(tenantId, plugin(0))).toMatchObject({
-      ...{ id: installation.id, identifier: next, source: "a store of its own" },
+      id: installation.id,
+      identifier: next,
+      source: "a store of its own",
       meta: { from: "a store of its own" },
     });
     expect(await needs.installed(tenantId, plugin(0))).toMatchObject({
-      ...{ source: "package", previousIdentifier: old },
+      source: "package",
+      previousIdentifier: old,
     });
     await expect(upgrade(old, next)).rejects.toMatchObject({ code: "installation_not_found" });
     const back = await upgrade(next, old);

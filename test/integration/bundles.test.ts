@@ -226,13 +226,11 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
     expect(stored).toMatchObject({
       bytes: bytes.length,
       manifest: {
-        ...{
-          name: "starter",
-          labels: { en_US: "Starter" },
-          icon: "icon.svg",
-          version: "0.1.0",
-          type: "bundle",
-        },
+        name: "starter",
+        labels: { en_US: "Starter" },
+        icon: "icon.svg",
+        version: "0.1.0",
+        type: "bundle",
         tags: [],
       },
       dependencies: [

@@ -15,7 +15,10 @@ import { ON_POSTGRES } from "../harness/rigs/stores.ts";
 function names() {
   const own = randomUUID().slice(0, 8);
   return {
-    ...{ base: `base_${own}`, mid: `mid_${own}`, top: `top_${own}`, other: `other_${own}` },
+    base: `base_${own}`,
+    mid: `mid_${own}`,
+    top: `top_${own}`,
+    other: `other_${own}`,
     id: (name: string) => `acme/${name}`,
   };
 }
@@ -230,7 +233,9 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     const first = await ask();
     await needs.drain();
     expect(await needs.task(first.task.id)).toMatchObject({
-      ...{ kind: "bundle", state: "failed", identifier: bundle },
+      kind: "bundle",
+      state: "failed",
+      identifier: bundle,
       cause: { code: "dependency_failed" },
     });
     expect(await needs.has(tenantId)).toEqual({});
@@ -301,7 +306,8 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     await needs.worker.requests.cancel(child);
     await needs.drain();
     expect(await needs.task(task.id)).toMatchObject({
-      ...{ state: "failed", cause: { code: "dependency_failed", details: { state: "cancelled" } } },
+      state: "failed",
+      cause: { code: "dependency_failed", details: { state: "cancelled" } },
     });
     expect(await needs.has(tenantId)).toEqual({ [id(top)]: "failed" });
   });
@@ -329,7 +335,10 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     await needs.drain();
     const { id: installation } = await needs.installed(tenantId, id(base));
     const changes = createInstallationChanges({
-      ...{ store: rig.store, queue: needs.queue, log: silentLog, limits: readConfig({}).limits },
+      store: rig.store,
+      queue: needs.queue,
+      log: silentLog,
+      limits: readConfig({}).limits,
     });
     const upgrade = (identifier: string, force = false) =>
       changes.upgrade({ id: installation, identifier, asTenant: false, force });

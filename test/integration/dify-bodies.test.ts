@@ -26,14 +26,25 @@ describe("what the plugin is sent", () => {
   test("must be identical 8: whatever may be null is taken, and every member is there with its zero", async () => {
     const nulls = { conversation_id: null, message_id: null, app_id: null, endpoint_id: null, context: null };
     const { line } = await seenBy("llm/invoke", {
-      ...{ ...nulls, user_id: null },
+      ...nulls,
+      user_id: null,
       data: { ...LLM, model_parameters: null, tools: null, stop: null, tool_choice: null },
     });
     expect(line).toMatchObject({ ...nulls, event: "request" });
     expect(line?.["data"]).toEqual({
-      ...{ user_id: "", type: "model", action: "invoke_llm", provider: "echo", model: "m" },
-      ...{ credentials: null, model_parameters: null, prompt_messages: [], tools: null, stop: null },
-      ...{ json_schema: null, stream: false, model_type: "llm" },
+      user_id: "",
+      type: "model",
+      action: "invoke_llm",
+      provider: "echo",
+      model: "m",
+      credentials: null,
+      model_parameters: null,
+      prompt_messages: [],
+      tools: null,
+      stop: null,
+      json_schema: null,
+      stream: false,
+      model_type: "llm",
     });
   });
 
@@ -65,12 +76,22 @@ describe("what the plugin is sent", () => {
     expect(data?.["prompt_messages"]).toEqual([
       { role: "developer", content: "a", name: "", tool_calls: null, tool_call_id: "" },
       {
-        ...{ role: "user", name: "", tool_call_id: "", opaque_body: { a: 1 } },
+        role: "user",
+        name: "",
+        tool_call_id: "",
+        opaque_body: { a: 1 },
         tool_calls: [{ id: "1", type: "", function: { name: "", arguments: "" } }],
         content: [
           {
-            ...{ type: "image", base64_data: "", url: "u", data: "", encode_format: "", format: "" },
-            ...{ mime_type: "", detail: "", filename: "" },
+            type: "image",
+            base64_data: "",
+            url: "u",
+            data: "",
+            encode_format: "",
+            format: "",
+            mime_type: "",
+            detail: "",
+            filename: "",
           },
         ],
       },
@@ -99,13 +120,21 @@ describe("what the plugin is sent", () => {
 
   test("names match in any case; members of another type and unknown ones are ignored", async () => {
     const { line, data } = await seenBy("tool/invoke", {
-      ...{ USER_ID: "u", app_id: 5, Context: { a: 1 }, unique_identifier: "x" },
+      USER_ID: "u",
+      app_id: 5,
+      Context: { a: 1 },
+      unique_identifier: "x",
       data: { Provider: "echo", TOOL: "say", tool_parameters: [1], credential_type: "", more: 1 },
     });
     expect(line).toMatchObject({ app_id: "", context: { a: 1 } });
     expect(data).toEqual({
-      ...{ user_id: "u", type: "tool", action: "invoke_tool", provider: "echo", tool: "say" },
-      ...{ tool_parameters: null, credentials: null },
+      user_id: "u",
+      type: "tool",
+      action: "invoke_tool",
+      provider: "echo",
+      tool: "say",
+      tool_parameters: null,
+      credentials: null,
     });
   });
 
@@ -143,7 +172,8 @@ describe("what the plugin is sent", () => {
     for (const path of paths)
       for (const body of wrong)
         expect({ path, status: (await dispatch(door, path, JSON.stringify(body))).status }).toEqual({
-          ...{ path, status: 400 },
+          path,
+          status: 400,
         });
   });
 });

@@ -64,11 +64,16 @@ describe("the compose example for a Dify deployment", () => {
   it("gives Berth an environment that it starts with, and means by it what the daemon did", () => {
     const { settings, warnings } = readConfig(environment(), []);
     expect(settings).toMatchObject({
-      ...{ BERTH_HOST: "0.0.0.0", BERTH_PORT: 5002, BERTH_DIFY_KEY: "a-key-of-our-own" },
+      BERTH_HOST: "0.0.0.0",
+      BERTH_PORT: 5002,
+      BERTH_DIFY_KEY: "a-key-of-our-own",
       DATABASE_URL: "postgresql://postgres:difyai123456@db_postgres:5432/dify_plugin?sslmode=disable",
       REDIS_URL: "redis://:difyai123456@redis:6379/0",
-      ...{ BERTH_DIFY_INNER_URL: "http://api:5001", BERTH_SIGNATURE_POLICY: "require" },
-      ...{ BERTH_STORAGE: "/app/storage", BERTH_PACKAGE_MB_MAX: 50, BERTH_PLUGIN_SECONDS_MAX: 600 },
+      BERTH_DIFY_INNER_URL: "http://api:5001",
+      BERTH_SIGNATURE_POLICY: "require",
+      BERTH_STORAGE: "/app/storage",
+      BERTH_PACKAGE_MB_MAX: 50,
+      BERTH_PLUGIN_SECONDS_MAX: 600,
     });
     expect(settings.BERTH_S3_BUCKET).toBeUndefined();
     expect(warnings).toHaveLength(1);

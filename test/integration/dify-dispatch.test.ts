@@ -43,14 +43,19 @@ describe("checks, in the daemon's order", () => {
       { tenant: "x", headers: { "x-plugin-id": undefined } },
     );
     expect(await refusalOf(answer)).toEqual({
-      ...{ status: 400, code: -400, type: "PluginDaemonBadRequestError", message: "plugin_id is required" },
+      status: 400,
+      code: -400,
+      type: "PluginDaemonBadRequestError",
+      message: "plugin_id is required",
     });
   });
 
   test("a tenant that is no UUID is an error of the server", async () => {
     const answer = await dispatch(await openTestDoor(), "tool/invoke", {}, { tenant: "x" });
     expect(await refusalOf(answer)).toMatchObject({
-      ...{ status: 500, code: -500, type: "PluginDaemonInternalServerError" },
+      status: 500,
+      code: -500,
+      type: "PluginDaemonInternalServerError",
       message: 'invalid input syntax for type uuid: "x"',
     });
   });
@@ -62,7 +67,10 @@ describe("checks, in the daemon's order", () => {
   ])("must be identical 2: a plugin that the tenant does not have is 404, %s", async (_, tenant, plugin) => {
     const answer = await dispatch(await openTestDoor(), "tool/invoke", {}, { tenant, plugin });
     expect(await refusalOf(answer)).toEqual({
-      ...{ status: 404, code: -404, type: "PluginNotFoundError", message: "plugin not found" },
+      status: 404,
+      code: -404,
+      type: "PluginNotFoundError",
+      message: "plugin not found",
     });
   });
 
@@ -94,7 +102,9 @@ describe("checks, in the daemon's order", () => {
     await door.invoker.refresh();
     const told = await refusalOf(await dispatch(door, "tool/invoke", TOOL));
     expect(told).toEqual({
-      ...{ status: 404, code: -500, type: "PluginDaemonInternalServerError" },
+      status: 404,
+      code: -500,
+      type: "PluginDaemonInternalServerError",
       message: `the plugin is not running and will not start by itself: ${reason}`,
     });
   });
@@ -137,7 +147,9 @@ describe("checks, in the daemon's order", () => {
     expect(missing.status).toBe(404);
     const told = await refusalOf(await dispatch(door, "tool/invoke", { data: {} }));
     expect(told).toEqual({
-      ...{ status: 400, code: -400, type: "PluginDaemonBadRequestError" },
+      status: 400,
+      code: -400,
+      type: "PluginDaemonBadRequestError",
       message: [
         "Key: 'Data.Provider' Error:Field validation for 'Provider' failed on the 'required' tag",
         "Key: 'Data.Tool' Error:Field validation for 'Tool' failed on the 'required' tag",
@@ -263,7 +275,9 @@ describe("what is not Berth's", () => {
     const body = { ...identifier, function_name: "f", function_url: "u" };
     const answer = await ask(await openTestDoor(), "/admin/plugin/serverless/switch-endpoint", body, admin);
     expect(await refusalOf(answer)).toMatchObject({
-      ...{ status: 200, code: -500, message: "switch serverless runtime is not supported on local platform" },
+      status: 200,
+      code: -500,
+      message: "switch serverless runtime is not supported on local platform",
     });
   });
 

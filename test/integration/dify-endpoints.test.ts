@@ -42,14 +42,16 @@ describe("an endpoint's life", () => {
     const [one] = await list();
     expect((await get("list?page=1&page_size=100")).data).toEqual([
       {
-        ...{ id: one?.id, created_at: expect.any(String), updated_at: expect.any(String), name: "first" },
-        ...{
-          hook_id: expect.stringMatching(/^[a-z0-9]{16}$/),
-          tenant_id: TENANT,
-          user_id: "u1",
-          plugin_id: PLUGIN,
-        },
-        ...{ expired_at: "2050-01-01T00:00:00Z", enabled: true },
+        id: one?.id,
+        created_at: expect.any(String),
+        updated_at: expect.any(String),
+        name: "first",
+        hook_id: expect.stringMatching(/^[a-z0-9]{16}$/),
+        tenant_id: TENANT,
+        user_id: "u1",
+        plugin_id: PLUGIN,
+        expired_at: "2050-01-01T00:00:00Z",
+        enabled: true,
         settings: { api_key: "a-*********et", mode: "fast" },
         declaration: { settings: SETTINGS, endpoints: ENDPOINTS },
       },

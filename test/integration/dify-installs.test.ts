@@ -33,7 +33,8 @@ interface Envelope {
 
 async function ask(path: string, body?: unknown, tenant: string = TENANT) {
   const answer = await door.ask(body === undefined ? "GET" : "POST", `/plugin/${tenant}/management/${path}`, {
-    ...{ key: "", headers: { "x-api-key": DIFY_KEY } },
+    key: "",
+    headers: { "x-api-key": DIFY_KEY },
     ...(body !== undefined && { body }),
   });
   const { code, message, data } = (await answer.json()) as Envelope;
@@ -50,10 +51,17 @@ const installing = (identifiers: readonly string[], changes: object = {}) => ({
 const upgrading = (from: string, to: string, changes: object = {}) => ({
   original_plugin_unique_identifier: from,
   new_plugin_unique_identifier: to,
-  ...{ source: "github", meta: { repo: "a/b" }, ...changes },
+  source: "github",
+  meta: { repo: "a/b" },
+  ...changes,
 });
 const refused = (type: string, code: number, message: unknown, status = 200) => ({
-  ...{ status, code, error_type: type, args: null, message, data: null },
+  status,
+  code,
+  error_type: type,
+  args: null,
+  message,
+  data: null,
 });
 const bad = (message: unknown, status = 200) => refused("PluginDaemonBadRequestError", -400, message, status);
 const internal = (message: unknown) => refused("PluginDaemonInternalServerError", -500, message);
@@ -80,17 +88,21 @@ describe("must be identical 6: install/identifiers", () => {
     const id = (data as { task_id: string }).task_id;
     const item = { icon: "", icon_dark: "", status: "pending", message: "", source: "my own" };
     const task = {
-      ...{ id, status: "running", tenant_id: TENANT, total_plugins: 2, completed_plugins: 0 },
-      ...{ created_at: "1970-01-01T00:00:00.000Z", updated_at: "1970-01-01T00:00:00.000Z" },
+      id,
+      status: "running",
+      tenant_id: TENANT,
+      total_plugins: 2,
+      completed_plugins: 0,
+      created_at: "1970-01-01T00:00:00.000Z",
+      updated_at: "1970-01-01T00:00:00.000Z",
       plugins: [
         {
-          ...{
-            ...item,
-            plugin_unique_identifier: OTHER,
-            plugin_id: "berth/other",
-            labels: { en_US: "Other" },
-          },
-          ...{ icon: "i.svg", icon_dark: "d.svg" },
+          ...item,
+          plugin_unique_identifier: OTHER,
+          plugin_id: "berth/other",
+          labels: { en_US: "Other" },
+          icon: "i.svg",
+          icon_dark: "d.svg",
         },
         { ...item, plugin_unique_identifier: IDENTIFIER, plugin_id: "berth/echo", labels: { en_US: "" } },
       ],

@@ -78,8 +78,13 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     for (const name of ["theirs", "model"]) await publish(store, { tenantId: OTHER, identifier: of(name) });
     // accepted, and not there yet
     await store.installations.acceptInstall({
-      ...{ tenantId: MINE, pluginId: "acme/coming", identifier: of("coming"), source: "package", meta: {} },
-      ...{ limitsAsked: { memoryIsHard: false }, warnings: [] },
+      tenantId: MINE,
+      pluginId: "acme/coming",
+      identifier: of("coming"),
+      source: "package",
+      meta: {},
+      limitsAsked: { memoryIsHard: false },
+      warnings: [],
       limitsGranted: LIMITS,
     });
     const before = await store.platform.findInstallation(MINE, "acme/broken");
@@ -91,7 +96,11 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
   async function damage(): Promise<void> {
     const { databaseUrl, dataFolder } = database;
     await using connection = await openConnection({
-      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+      databaseUrl,
+      dataFolder,
+      log: silentLog,
+      poolMax: 1,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     const run = (text: string) => adapter.executeRaw(plainSql(text));

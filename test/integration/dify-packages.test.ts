@@ -46,8 +46,14 @@ function formOf(...parts: readonly Part[]): FormData {
 
 function bundleOf(dependencies: readonly object[], assets: Readonly<Record<string, Buffer>> = {}): Buffer {
   const manifest = {
-    ...{ name: "starter", version: "0.1.0", author: "acme", type: "bundle", icon: "icon.svg", dependencies },
-    ...{ labels: { en_US: "Starter" }, description: { en_US: "What one begins with" } },
+    name: "starter",
+    version: "0.1.0",
+    author: "acme",
+    type: "bundle",
+    icon: "icon.svg",
+    dependencies,
+    labels: { en_US: "Starter" },
+    description: { en_US: "What one begins with" },
   };
   const files = Object.fromEntries(Object.entries(assets).map(([name, bytes]) => [`_assets/${name}`, bytes]));
   return zipOf({ "manifest.yaml": JSON.stringify(manifest), ...files });
@@ -123,7 +129,8 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
       headers: { ...Object(headers), "x-api-key": DIFY_KEY },
     });
     expect(await takeApart(answer)).toMatchObject({
-      ...{ status: 200, code: -400 },
+      status: 200,
+      code: -400,
       error: "PluginDaemonBadRequestError: file size exceeds the maximum limit",
     });
   });
@@ -165,8 +172,10 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     ]);
     expect(market?.value).toEqual({ organization: "acme", plugin: "far", version: "^1.0.0" });
     expect(github?.value).toEqual({
-      ...{ repo_address: "https://github.com/acme/near", repo: "acme/near" },
-      ...{ release: "1.x.x", packages: "near.difypkg" },
+      repo_address: "https://github.com/acme/near",
+      repo: "acme/near",
+      release: "1.x.x",
+      packages: "near.difypkg",
     });
     const identifier = first?.type === "package" ? first.value.unique_identifier : "";
     expect(await shelf.get(about("fetch/manifest", identifier))).toMatchObject({ code: 0 });
@@ -220,7 +229,8 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     });
     expect(JSON.parse(await extracted.text())).toMatchObject({ code: 0, data });
     expect(await shelf.get(about("decode/from_identifier", ABSENT))).toMatchObject({
-      ...{ status: 200, code: -400 },
+      status: 200,
+      code: -400,
       error: "PluginDaemonBadRequestError: plugin package not found, please upload it firstly",
     });
     expect((await shelf.get("/v2/invoke/extract")).status).toBe(400);
@@ -231,7 +241,8 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     const { url } = await shelf.door.listen();
     const body = JSON.stringify({ plugin_unique_identifier: identifier });
     expect(await getWithBody(new URL(management("decode/from_identifier"), url), body)).toMatchObject({
-      ...{ code: 0, data: { unique_identifier: identifier } },
+      code: 0,
+      data: { unique_identifier: identifier },
     });
   });
 
@@ -271,7 +282,8 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect((await readme(one, "&language=en_US")).data).toEqual({ content: "# 你好", language: "zh_Hans" });
     const { unique_identifier: none } = await uploaded(packed("mute"));
     expect(await readme(none, "")).toMatchObject({
-      ...{ status: 200, code: -404 },
+      status: 200,
+      code: -404,
       error: "PluginDaemonNotFoundError: no readme content available for this plugin",
     });
     expect((await readme(ABSENT, "")).error).toBe(
@@ -301,7 +313,8 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await bytes(file("nothing.svg"))).toEqual([200, ""]);
     expect(await bytes(file("../manifest.yaml"))).toEqual([200, ""]);
     expect(await shelf.get(`/plugin/${TENANT}/${file("icon.svg", ABSENT)}`)).toMatchObject({
-      ...{ status: 500, code: -500 },
+      status: 500,
+      code: -500,
       error: "PluginDaemonInternalServerError: plugin package not found, please upload it firstly",
     });
   });

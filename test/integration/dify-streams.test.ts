@@ -222,7 +222,9 @@ describe("polled calls", () => {
       "application/json; charset=utf-8",
     ]);
     expect(await answer.json()).toMatchObject({
-      ...{ code: 0, message: "success", data: { status: "running", plugin_state: { id: 2 } } },
+      code: 0,
+      message: "success",
+      data: { status: "running", plugin_state: { id: 2 } },
     });
   });
 
@@ -231,7 +233,9 @@ describe("polled calls", () => {
       script: (session) => session.error({ error_type: "E", message: "m" }),
     });
     expect(await refusalOf(await dispatch(failing, "model/polling/start", START))).toEqual({
-      ...{ status: 200, code: -500, type: "PluginInvokeError" },
+      status: 200,
+      code: -500,
+      type: "PluginInvokeError",
       message: '{"args":{},"error_type":"E","message":"m"}',
     });
     const silent = await openTestDoor({ script: (session) => session.end() });

@@ -72,7 +72,10 @@ describe.each([
           packagesFolder: "plugin_packages",
           settings: server.settings(await server.createBucket()),
           folder: join(folder, "s3"),
-          ...{ startWaitMs: 0, clock: systemClock, log: silentLog, signal: scope.signal },
+          startWaitMs: 0,
+          clock: systemClock,
+          log: silentLog,
+          signal: scope.signal,
         }),
       );
       return opened.packages;
@@ -84,7 +87,9 @@ describe.each([
   beforeAll(async () => {
     packages = await open();
     area = createPackageArea({
-      ...{ store, packages, clock: systemClock },
+      store,
+      packages,
+      clock: systemClock,
       settings: { ...settings, uploadDays: 0 },
     });
   });
@@ -135,7 +140,10 @@ describe("the wheel cache", () => {
   const cache = () => join(folder, "wheels");
   const area = () =>
     createWheelCacheArea({
-      ...{ store, engine: new MemoryEngine({ now: () => Date.now() }), clock: systemClock, folder: cache() },
+      store,
+      engine: new MemoryEngine({ now: () => Date.now() }),
+      clock: systemClock,
+      folder: cache(),
       settings,
     });
 
@@ -193,7 +201,10 @@ it("folders of builds and downloads go when nobody is at them any more, and no s
   for (const path of gone) await utimes(path, long, long);
   const engine = new MemoryEngine({ now: () => Date.now() });
   const area = createLeftoverArea({
-    ...{ store, engine, clock: systemClock, settings },
+    store,
+    engine,
+    clock: systemClock,
+    settings,
     folders: [
       { path: builds, what: "build", ageMs: 0, of: "image" },
       { path: fetches, what: "download", ageMs: 0, of: "task" },
@@ -238,7 +249,11 @@ it("an image whose removal broke off goes with the next pass, and one that a bui
   const engine = new MemoryEngine({ now: () => Date.now() });
   const labels = { "berth.instance": store.instanceId, "berth.kind": "image" };
   const area = createImageArea({
-    ...{ store, engine, queue: new LocalQueue(), clock: systemClock, holder: "gc" },
+    store,
+    engine,
+    queue: new LocalQueue(),
+    clock: systemClock,
+    holder: "gc",
     settings: { ...settings, idleMsMin: 0, removalLeaseMs: 60_000 },
   });
   const key = crypto.randomUUID();

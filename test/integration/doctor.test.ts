@@ -36,7 +36,10 @@ function lax(change: (spec: ContainerSpec) => ContainerSpec): Engine {
 
 async function deps(by: Engine, log = silentLog): Promise<DoctorDeps> {
   return {
-    ...{ engine: by, instanceId, dataFolder, log },
+    engine: by,
+    instanceId,
+    dataFolder,
+    log,
     info: await engine.info(within()),
     probeFile: PROBE_FILE,
     profile: { ...PROFILE_DEFAULTS, network: "none" },
@@ -52,14 +55,17 @@ function statuses(checks: readonly DoctorCheck[]): Record<string, string> {
 test("every limit of the profile holds, and nothing is left of the look", async () => {
   const { checks } = await examine(await deps(engine), within(120_000));
   expect(statuses(checks)).toEqual({
-    ...{
-      memory: "ok",
-      cpu: expect.stringMatching(/^(ok|unknown)$/),
-      pids: "ok",
-      open_files: "ok",
-      tmp: "ok",
-    },
-    ...{ root: "ok", user: "ok", capabilities: "ok", privileges: "ok", seccomp: "ok", network: "ok" },
+    memory: "ok",
+    cpu: expect.stringMatching(/^(ok|unknown)$/),
+    pids: "ok",
+    open_files: "ok",
+    tmp: "ok",
+    root: "ok",
+    user: "ok",
+    capabilities: "ok",
+    privileges: "ok",
+    seccomp: "ok",
+    network: "ok",
   });
   expect(await engine.listContainers({ "berth.instance": instanceId }, within())).toEqual([]);
   expect(await readdir(dataFolder)).toEqual([]);
@@ -83,9 +89,17 @@ test("an Engine that gives more than it is asked for is told check by check, wit
   }));
   const { checks } = await examine(await deps(generous), within(120_000));
   expect(statuses(checks)).toEqual({
-    ...{ memory: "failed", cpu: expect.stringMatching(/^(failed|unknown)$/), pids: "failed" },
-    ...{ open_files: "failed", tmp: "failed", root: "failed", user: "failed", capabilities: "failed" },
-    ...{ privileges: "ok", seccomp: "ok", network: "failed" },
+    memory: "failed",
+    cpu: expect.stringMatching(/^(failed|unknown)$/),
+    pids: "failed",
+    open_files: "failed",
+    tmp: "failed",
+    root: "failed",
+    user: "failed",
+    capabilities: "failed",
+    privileges: "ok",
+    seccomp: "ok",
+    network: "failed",
   });
   for (const { status, advice } of checks) expect(advice === undefined).toBe(status === "ok");
 });

@@ -30,15 +30,25 @@ test("a plugin is told of its own refusals, and of none of the probe that had it
   scope.add(() => rm(dataFolder, { recursive: true }));
   const network = scope.use(
     await startPluginNetwork({
-      ...{ engine, clock: systemClock, instanceId, dataFolder, holder: "a-worker" },
+      engine,
+      clock: systemClock,
+      instanceId,
+      dataFolder,
+      holder: "a-worker",
       log: { ...silentLog, warn: (fields) => void lines.push(fields) },
       store: { pools: { list: async () => [POOL] }, egress: { list: async () => new Map() } },
       programFolder: join(import.meta.dirname, "../../runtime-images/python/egress"),
       settings: {
-        ...{ mode: "open", allow: [], proxies: [], indexes: [], hosts: {} },
-        ...{ subnet: undefined, reportMs: REPORT_MS },
+        mode: "open",
+        allow: [],
+        proxies: [],
+        indexes: [],
+        hosts: {},
+        subnet: undefined,
+        reportMs: REPORT_MS,
       },
-      ...{ everyMs: 60_000, pollMs: 60_000 },
+      everyMs: 60_000,
+      pollMs: 60_000,
     }),
   );
   scope.add(() => network.remove(within()));
@@ -46,7 +56,9 @@ test("a plugin is told of its own refusals, and of none of the probe that had it
 
   const dial = async (labels: Partial<BerthLabels>, targets: readonly string[]): Promise<ContainerState> => {
     const spec = aContainerSpec({
-      ...{ name: `berth-${instanceId}-${labels.kind}`, image, network: network.buildNetwork },
+      name: `berth-${instanceId}-${labels.kind}`,
+      image,
+      network: network.buildNetwork,
       labels: formatLabels({ instance: instanceId, kind: "probe", ...labels }),
       command: ["/usr/local/bin/python3", "-c", "import time; time.sleep(600)"],
     });

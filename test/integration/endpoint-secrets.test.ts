@@ -18,7 +18,11 @@ const DECLARED = [
   { name: "url", type: "text-input", required: false, label: { en_US: "URL" }, options: null },
 ];
 const FIELDS = DECLARED.map(({ name, type, required: isRequired }) => ({
-  ...{ name, type, isRequired, scope: undefined, options: [] },
+  name,
+  type,
+  isRequired,
+  scope: undefined,
+  options: [],
 }));
 const OWNER: SettingsOwner = {
   tenantId: TENANT,
@@ -38,8 +42,13 @@ const trust = await openTlsContext({});
 const secretsOf = (changes: { url?: string; connectTimeoutMs?: number; timeoutMs?: number } = {}) =>
   createPlatformSecrets({
     innerApi: createInnerApi({
-      ...{ url: api.url, key: "inner key", trust, answerBytesMax: 10_000 },
-      ...{ connectTimeoutMs: 5000, timeoutMs: 20_000, ...changes },
+      url: api.url,
+      key: "inner key",
+      trust,
+      answerBytesMax: 10_000,
+      connectTimeoutMs: 5000,
+      timeoutMs: 20_000,
+      ...changes,
     }),
     berth: testSecrets,
   });
@@ -63,8 +72,14 @@ test("settings are encrypted by one request, in the words that the platform expe
   });
   expect(api.asked[0]?.body).toBe(
     JSON.stringify({
-      ...{ tenant_id: TENANT, user_id: "someone", type: "encrypt", opt: "encrypt", namespace: "endpoint" },
-      ...{ identity: OWNER.endpointId, data: SETTINGS, config: DECLARED },
+      tenant_id: TENANT,
+      user_id: "someone",
+      type: "encrypt",
+      opt: "encrypt",
+      namespace: "endpoint",
+      identity: OWNER.endpointId,
+      data: SETTINGS,
+      config: DECLARED,
     }),
   );
   expect(await secretsOf().open(OWNER, sealed, never)).toEqual(SETTINGS);
@@ -164,7 +179,8 @@ test("a server that never says a word of TLS is given up when the time of a conn
   await using mute = await muteServer();
   const settings = { url: `https://127.0.0.1:${mute.port}`, connectTimeoutMs: 200 };
   expect(await failureOf(secretsOf(settings).seal(OWNER, SETTINGS, never))).toMatchObject({
-    ...{ code: "platform_unavailable", why: "no connection within 200 ms" },
+    code: "platform_unavailable",
+    why: "no connection within 200 ms",
   });
 });
 

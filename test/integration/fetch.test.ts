@@ -24,7 +24,10 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
   });
 
   const release = (plugin: PackedPlugin): Source => ({
-    ...{ type: "github", repo: "acme/echo", release: plugin.identifier.slice(0, 40), asset: "echo.difypkg" },
+    type: "github",
+    repo: "acme/echo",
+    release: plugin.identifier.slice(0, 40),
+    asset: "echo.difypkg",
   });
   const accept = async (worker: { requests: InstallationRequests }, source: Source, tenantId: TenantId) => {
     const { task } = await worker.requests.fetch({ tenantId, source, asTenant: true });

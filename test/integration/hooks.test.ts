@@ -161,7 +161,12 @@ test("each request is one wide event without the hook id, the path and its conte
   await callHook({ ...door, path: "/e/nobodys-secret/x" });
   await until(() => served(door).length === 2);
   expect(served(door)[0]).toMatchObject({
-    ...{ ok: true, method: "POST", status: 200, bytes_in: 6, bytes_out: 5, endpoint_id: ENDPOINT },
+    ok: true,
+    method: "POST",
+    status: 200,
+    bytes_in: 6,
+    bytes_out: 5,
+    endpoint_id: ENDPOINT,
     plugin: expect.stringContaining("berth/echo:"),
   });
   expect(served(door)[1]).toMatchObject({ ok: false, code: "endpoint_not_found", status: 404 });
@@ -180,9 +185,13 @@ describe("health and metrics", () => {
     const { status, body } = await callHook({ ...door, path: "/health/check" });
     expect(status).toBe(200);
     expect(JSON.parse(body)).toEqual({
-      ...{ status: "ok", version: "0.1.0", build_time: "", platform: "local" },
+      status: "ok",
+      version: "0.1.0",
+      build_time: "",
+      platform: "local",
       pool_status: { free: 9998, busy: 2, total: 10_000 },
-      ...{ active_requests: 2, active_dispatch_requests: 1 },
+      active_requests: 2,
+      active_dispatch_requests: 1,
     });
     if (session !== undefined) sayHello(session);
     await running;

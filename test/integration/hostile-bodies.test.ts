@@ -28,7 +28,9 @@ interface Told {
 
 async function told(method: string, path: string, body?: string): Promise<Told> {
   const answer = await fetch(new URL(path, url), {
-    ...{ method, headers: HEADERS, redirect: "manual" },
+    method,
+    headers: HEADERS,
+    redirect: "manual",
     ...(body !== undefined && method !== "GET" && { body }),
   });
   return { status: answer.status, text: await answer.text() };

@@ -48,8 +48,15 @@ test("an endpoint is created with its hook in the answer, and its secret is neve
   const shown = Shown.loose().parse(JSON.parse(text));
   expect(answer.headers.get("location")).toBe(`${PATH}/${shown.id}`);
   expect(shown).toMatchObject({
-    ...{ tenant_id: TENANT, plugin_id: PLUGIN, user_id: "u1", name: "mine", enabled: true, cause: null },
-    ...{ url: `/e/${shown.hook_id}`, settings: { api_key: "a-*********et" }, settings_schema: SETTINGS },
+    tenant_id: TENANT,
+    plugin_id: PLUGIN,
+    user_id: "u1",
+    name: "mine",
+    enabled: true,
+    cause: null,
+    url: `/e/${shown.hook_id}`,
+    settings: { api_key: "a-*********et" },
+    settings_schema: SETTINGS,
     endpoints: [{ path: "/", method: "GET", hidden: false }],
   });
   for (const path of [`${PATH}/${shown.id}`, PATH, `${PATH}?plugin_id=${PLUGIN}`]) {
@@ -171,7 +178,8 @@ test("a secret that cannot be opened is left out with its cause, and can be set 
   const settings = { api_key: String(record.settings["api_key"]).replace(":test:", ":gone:"), more: 1 };
   door.memory.endpoints[0] = { ...record, settings, revision: JSON.stringify(settings) };
   expect(await (await door.ask("GET", `${PATH}/${id}`)).json()).toMatchObject({
-    ...{ settings: { more: 1 }, cause: { code: "secret_unreadable" } },
+    settings: { more: 1 },
+    cause: { code: "secret_unreadable" },
   });
   const masked = { settings: { api_key: "a-*********et" } };
   expect(await errorOf(await door.ask("PATCH", `${PATH}/${id}`, { body: masked }))).toMatchObject([

@@ -19,8 +19,13 @@ test("a key is created with scopes and expiry, and listed with its state and las
   expect([made.status, made.headers.get("cache-control"), shown]).toMatchObject([
     ...[201, "no-store"],
     {
-      ...{ name: "ci", tenant_id: null, scopes: ["read", "invoke"], state: "valid" },
-      ...{ expires_at: expiresAt.toISOString(), last_used_at: null, revoked_at: null },
+      name: "ci",
+      tenant_id: null,
+      scopes: ["read", "invoke"],
+      state: "valid",
+      expires_at: expiresAt.toISOString(),
+      last_used_at: null,
+      revoked_at: null,
     },
   ]);
   await door.ask("POST", "/v1/keys", { body: { name: "acme", tenant_id: TENANT } });
@@ -77,10 +82,10 @@ test("tenants are listed, and one is shown with its counts and usage; an unknown
     id: TENANT,
     created_at: new Date(0).toISOString(),
     removing_task_id: null,
-    installations: {
-      ...{ total: 1, installing: 0, ready: 1, failed: 0, crash_loop: 0, disabled: 0, removing: 0 },
-    },
-    ...{ packages_uploaded: 2, keys: 1, runtimes_running: 1 },
+    installations: { total: 1, installing: 0, ready: 1, failed: 0, crash_loop: 0, disabled: 0, removing: 0 },
+    packages_uploaded: 2,
+    keys: 1,
+    runtimes_running: 1,
     usage: { package_bytes: 300, storage_bytes: 40 },
   };
   expect(await (await door.ask("GET", "/v1/tenants")).json()).toEqual({ items: [tenant], next_cursor: null });
@@ -108,9 +113,15 @@ test("events have caller, kind and time; filters apply, and a tenant's key sees 
   const installationId = anInstallation().id;
   const asked: object[] = [];
   const event: AuditEvent = {
-    ...{ id: "e1", at: new Date(0), kind: "installation.install", tenantId: TENANT, installationId },
+    id: "e1",
+    at: new Date(0),
+    kind: "installation.install",
+    tenantId: TENANT,
+    installationId,
     actor: { keyId: "admin", keyName: "admin", requestId: "r1" },
-    ...{ taskId: undefined, subject: IDENTIFIER, result: "ready" },
+    taskId: undefined,
+    subject: IDENTIFIER,
+    result: "ready",
   };
   Object.assign(door.memory.store, {
     events: {
@@ -126,9 +137,17 @@ test("events have caller, kind and time; filters apply, and a tenant's key sees 
   expect(await all.json()).toEqual({
     items: [
       {
-        ...{ id: "e1", at: new Date(0).toISOString(), kind: "installation.install", key_id: "admin" },
-        ...{ key_name: "admin", request_id: "r1", tenant_id: TENANT, installation_id: installationId },
-        ...{ task_id: null, subject: IDENTIFIER, result: "ready" },
+        id: "e1",
+        at: new Date(0).toISOString(),
+        kind: "installation.install",
+        key_id: "admin",
+        key_name: "admin",
+        request_id: "r1",
+        tenant_id: TENANT,
+        installation_id: installationId,
+        task_id: null,
+        subject: IDENTIFIER,
+        result: "ready",
       },
     ],
     next_cursor: "next",

@@ -20,7 +20,10 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect(queue.jobs).toHaveLength(1);
     await run(first.task.id);
     const watch = createTaskWatch({
-      ...{ store: rig.store, queue, clock: systemClock, pollMs: 50 },
+      store: rig.store,
+      queue,
+      clock: systemClock,
+      pollMs: 50,
       beforeEnd: () => Promise.resolve(),
     });
     const events = await Array.fromAsync(watch.events(first.task.id, 0, AbortSignal.timeout(10_000)));

@@ -45,7 +45,12 @@ async function open({ startWaitMs = 0, ...changes }: Changes = {}, given?: strin
   const settings = { ...server.settings(bucket), endpoint: front.endpoint, ...changes };
   const opened = scope.use(
     await openS3Storage({
-      ...{ settings, folder, startWaitMs, clock: systemClock, log, signal: scope.signal },
+      settings,
+      folder,
+      startWaitMs,
+      clock: systemClock,
+      log,
+      signal: scope.signal,
       packagesFolder: "plugin_packages",
     }),
   );

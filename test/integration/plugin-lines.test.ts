@@ -49,7 +49,10 @@ async function aRig(): Promise<Rig> {
   // a busy machine may take long to hand over what is large
   const door = await openHookDoor({ runtimes: plugin.runtimes, settings: { flushTimeoutMs: 60_000 } });
   return {
-    ...{ door, plugin, sibling, largeFrameBytes: () => transport.largeFrameBytes },
+    door,
+    plugin,
+    sibling,
+    largeFrameBytes: () => transport.largeFrameBytes,
     asked(count) {
       ids = [];
       missing = count;

@@ -58,7 +58,11 @@ function open(where: Where = {}, options: Partial<ConnectionOptions> = {}) {
 
 function openUrl(databaseUrl: string, options: Partial<ConnectionOptions> = {}) {
   return openStore({
-    ...{ databaseUrl, dataFolder, log: silentLog, poolMax: POOL, statementTimeoutMs: 2000 },
+    databaseUrl,
+    dataFolder,
+    log: silentLog,
+    poolMax: POOL,
+    statementTimeoutMs: 2000,
     applicationName: "berth-api-0001",
     ...options,
   });

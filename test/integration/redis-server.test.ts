@@ -50,8 +50,12 @@ function reachUrl(
 async function openQueue(url: string, { log = silentLog, silenceMs = 10_000 } = {}): Promise<Queue> {
   return openBullQueue({
     redis: await reachUrl(url),
-    ...{ instanceId: "servers1", connectionName: "berth-serve-0001", enqueueTimeoutMs: 1000, lockMs: 5000 },
-    ...{ log, silenceMs },
+    instanceId: "servers1",
+    connectionName: "berth-serve-0001",
+    enqueueTimeoutMs: 1000,
+    lockMs: 5000,
+    log,
+    silenceMs,
   });
 }
 
@@ -280,7 +284,9 @@ describe("Sentinels", () => {
     });
     await second.start();
     await using sentinel = await makeRedisServer({
-      ...{ tls, kind: "sentinel", login: { password: "watch me" } },
+      tls,
+      kind: "sentinel",
+      login: { password: "watch me" },
       settings: [
         'requirepass "watch me"',
         `sentinel monitor harbour 127.0.0.1 ${first.port} 1`,

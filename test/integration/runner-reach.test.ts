@@ -159,9 +159,19 @@ test("a plugin reads nothing of its runner: no memory, no environment, no descri
   const { id } = await keeper.ensureReady(KEY, quietly, within());
   const { link } = await directory.wait(KEY, within());
   expect(await run(link, REACH)).toEqual({
-    ...{ environ: "EACCES", mem: "EACCES", maps: "EACCES", auxv: "EACCES", fd: "EACCES", cwd: "EACCES" },
-    ...{ attach: "EPERM", seize: "EPERM", memory: "EPERM", descriptor: "EPERM" },
-    ...{ key: "ENOENT", write: "EROFS", folder: ["runner.py"] },
+    environ: "EACCES",
+    mem: "EACCES",
+    maps: "EACCES",
+    auxv: "EACCES",
+    fd: "EACCES",
+    cwd: "EACCES",
+    attach: "EPERM",
+    seize: "EPERM",
+    memory: "EPERM",
+    descriptor: "EPERM",
+    key: "ENOENT",
+    write: "EROFS",
+    folder: ["runner.py"],
   });
   // The host's own copy stands outside the folder that the Container sees.
   expect((await readdir(join(dataFolder, "run"))).sort()).toEqual([id, `${id}.key`]);

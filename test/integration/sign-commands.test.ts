@@ -38,14 +38,17 @@ test("a pair is made once, and a package signed with it is verified by its publi
   expect((await stat(join(folder, "acme.private.pem"))).mode & 0o777).toBe(0o600);
   const before = await readFile(join(folder, "acme.private.pem"));
   expect(await run("keygen", "acme")).toMatchObject({
-    ...{ code: 1, errors: expect.stringContaining("files do not exist yet") },
+    code: 1,
+    errors: expect.stringContaining("files do not exist yet"),
   });
   expect(await readFile(join(folder, "acme.private.pem"))).toEqual(before);
 
   const plain = await run("sign", "echo.difypkg", "--key", "acme.private.pem");
   const size = (await stat(join(folder, "echo.signed.difypkg"))).size;
   expect(plain).toMatchObject({
-    ...{ code: 0, output: `${echo.identifier}\necho.signed.difypkg (${size} bytes)\n`, errors: "" },
+    code: 0,
+    output: `${echo.identifier}\necho.signed.difypkg (${size} bytes)\n`,
+    errors: "",
   });
   expect(await run("verify", "echo.signed.difypkg", "--key", "acme.public.pem")).toMatchObject({
     code: 0,
@@ -57,15 +60,11 @@ test("a pair is made once, and a package signed with it is verified by its publi
   });
   expect(
     await run("verify", "echo.signed.difypkg", "--key", "other.pem", "--key", "acme.public.pem"),
-  ).toMatchObject({
-    ...{ code: 0, output: expect.stringContaining("signed by acme.public.pem") },
-  });
+  ).toMatchObject({ code: 0, output: expect.stringContaining("signed by acme.public.pem") });
   expect(await run("verify", "echo.signed.difypkg", "--key", "other.pem")).toMatchObject({
-    ...{
-      code: 1,
-      output: "",
-      errors: expect.stringMatching(/None of these keys made the signature .*: other\.pem \(/),
-    },
+    code: 1,
+    output: "",
+    errors: expect.stringMatching(/None of these keys made the signature .*: other\.pem \(/),
   });
 });
 
@@ -85,7 +84,8 @@ test("a category makes another package of it, and says so", async () => {
   expect([code, output.startsWith(echo.identifier)]).toEqual([0, false]);
   expect(errors).toContain(`the category changes the identifier; ${echo.identifier} is now`);
   expect(await run("verify", "partner.difypkg", "--key", "other.pem")).toMatchObject({
-    ...{ code: 0, output: expect.stringContaining("category partner\n") },
+    code: 0,
+    output: expect.stringContaining("category partner\n"),
   });
 });
 

@@ -207,7 +207,9 @@ describe("through the operator's proxy", () => {
     ] as const) {
       at.on(MARKETPLACE, file(BYTES));
       const { bytes, error } = await fetching(MARKET, {
-        ...{ marketplace: { url, token: undefined }, proxies, lookup: unknown },
+        marketplace: { url, token: undefined },
+        proxies,
+        lookup: unknown,
       });
       expect(error).toBeUndefined();
       expect(bytes?.equals(BYTES)).toBe(true);

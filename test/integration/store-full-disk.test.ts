@@ -64,7 +64,11 @@ test("a PostgreSQL whose disk is full refuses what needs room, and keeps what it
   const disk = scope.use(await mountSmallDisk(join(folder, "disk"), { mib: 64 }));
   const databaseUrl = await onTheDisk(await startServer(scope), join(folder, "disk/space"));
   await using store = await openStore({
-    ...{ databaseUrl, dataFolder: folder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
+    databaseUrl,
+    dataFolder: folder,
+    log: silentLog,
+    poolMax: 2,
+    statementTimeoutMs: 30_000,
   });
   await expectKept(store, await keepOnFullDisk(store, disk));
 });

@@ -29,7 +29,11 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   async function prepare(...statements: readonly string[]): Promise<Catalogue> {
     const { databaseUrl, dataFolder } = database;
     await using connection = await openConnection({
-      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
+      databaseUrl,
+      dataFolder,
+      log: silentLog,
+      poolMax: 2,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     for (const sql of statements) await adapter.executeRaw(plainSql(sql));

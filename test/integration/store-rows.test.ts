@@ -20,10 +20,20 @@ const TABLES = [...PROVIDER_TABLES, "plugins", "plugin_installations", "plugin_d
 function aPackage(name: string, version: string, providers: Package["providers"]): Package {
   const checksum = "b".repeat(64);
   return {
-    ...{ identifier: `acme/${name}:${version}@${checksum}`, pluginId: `acme/${name}`, author: "acme", name },
-    ...{ version, checksum, bytes: 1, dialect: "real", declaration: { b: version, a: 2 }, providers },
+    identifier: `acme/${name}:${version}@${checksum}`,
+    pluginId: `acme/${name}`,
+    author: "acme",
+    name,
+    version,
+    checksum,
+    bytes: 1,
+    dialect: "real",
+    declaration: { b: version, a: 2 },
+    providers,
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
-    ...{ limitsAsked: { memoryIsHard: false }, dependencies: [], warnings: [] },
+    limitsAsked: { memoryIsHard: false },
+    dependencies: [],
+    warnings: [],
   };
 }
 
@@ -42,7 +52,11 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
   async function ask(...statements: readonly string[]): Promise<unknown[][][]> {
     const { databaseUrl, dataFolder } = database;
     await using connection = await openConnection({
-      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+      databaseUrl,
+      dataFolder,
+      log: silentLog,
+      poolMax: 1,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     const answers: unknown[][][] = [];
@@ -69,8 +83,13 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     const ids: InstallationId[] = [];
     for (const tenantId of tenantIds) {
       const { task, installation } = await store.installations.acceptInstall({
-        ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-        ...{ ...origin, warnings: [], limitsGranted: LIMITS },
+        tenantId,
+        pluginId: pkg.pluginId,
+        identifier: pkg.identifier,
+        limitsAsked: pkg.limitsAsked,
+        ...origin,
+        warnings: [],
+        limitsGranted: LIMITS,
       });
       await publish(store, task.id);
       ids.push(installation.id);
@@ -180,7 +199,10 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     const madeAt = before.row?.[6];
 
     expect(await change("upgrade", id, two, { origin: marketplace })).toMatchObject({
-      ...{ identifier: two.identifier, previousIdentifier: one.identifier, state: "ready", generation: 2 },
+      identifier: two.identifier,
+      previousIdentifier: one.identifier,
+      state: "ready",
+      generation: 2,
       ...marketplace,
     });
     expect(await look(mine)).toMatchObject({
@@ -209,7 +231,10 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     });
 
     expect(await change("rollback", id, one)).toMatchObject({
-      ...{ identifier: one.identifier, previousIdentifier: two.identifier, generation: 3, ...github },
+      identifier: one.identifier,
+      previousIdentifier: two.identifier,
+      generation: 3,
+      ...github,
     });
     const back = {
       ...before,

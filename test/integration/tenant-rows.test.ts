@@ -35,7 +35,11 @@ describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create
   /** As if this release's migration had not run yet. */
   async function makeEarlier({ databaseUrl, dataFolder }: TestDatabase): Promise<void> {
     await using connection = await openConnection({
-      ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 1, statementTimeoutMs: 30_000 },
+      databaseUrl,
+      dataFolder,
+      log: silentLog,
+      poolMax: 1,
+      statementTimeoutMs: 30_000,
     });
     const adapter = await new PrismaPg(connection.pool).connect();
     for (const sql of [
@@ -63,8 +67,15 @@ describe("on a server with many connections", () => {
       "INSERT INTO berth_idempotency (holder, key, request_hash) VALUES ('h', 'k', 'one')",
     );
     const install = store.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked },
-      ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [], idempotency },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
+      idempotency,
     });
     await waiting(other.client, 1);
     let isRemoved = false;

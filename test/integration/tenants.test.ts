@@ -24,8 +24,15 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   function accept(pkg: Package, tenantId: TenantId, by: Actor | undefined = BY): Promise<Accepted> {
     return store.installations.acceptInstall({
-      ...{ tenantId, pluginId: pkg.pluginId, identifier: pkg.identifier, limitsAsked: pkg.limitsAsked, by },
-      ...{ limitsGranted: LIMITS, source: "package", meta: {}, warnings: [] },
+      tenantId,
+      pluginId: pkg.pluginId,
+      identifier: pkg.identifier,
+      limitsAsked: pkg.limitsAsked,
+      by,
+      limitsGranted: LIMITS,
+      source: "package",
+      meta: {},
+      warnings: [],
     });
   }
 
@@ -74,17 +81,29 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     await store.packages.put(pkg, {});
     await accept(pkg, installing);
     await store.pools.ensure({
-      ...{ key: crypto.randomUUID(), tenantId: installing, pluginId: installation.pluginId },
-      ...{ identifier: installation.identifier, imageKey: "k", imageRef: "r", limits: LIMITS, wanted: true },
+      key: crypto.randomUUID(),
+      tenantId: installing,
+      pluginId: installation.pluginId,
+      identifier: installation.identifier,
+      imageKey: "k",
+      imageRef: "r",
+      limits: LIMITS,
+      wanted: true,
       runner: { entrypoint: "main" },
     });
     const nothing = { installing: 0, ready: 0, failed: 0, crash_loop: 0, disabled: 0, removing: 0 };
     expect(await store.tenants.find(keyed)).toMatchObject({
-      ...{ keys: 1, packages: 0, installations: nothing, removingTaskId: undefined },
+      keys: 1,
+      packages: 0,
+      installations: nothing,
+      removingTaskId: undefined,
     });
     expect(await store.tenants.find(uploading)).toMatchObject({ packages: 1, packageBytes: 3_000_000_000 });
     expect(await store.tenants.find(installing)).toMatchObject({
-      ...{ packages: 1, packageBytes: 10, keys: 0, runtimes: 0 },
+      packages: 1,
+      packageBytes: 10,
+      keys: 0,
+      runtimes: 0,
       installations: { ...nothing, ready: 1, installing: 1 },
     });
   });
@@ -97,11 +116,23 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       const key = crypto.randomUUID();
       const id = RuntimeId.parse(key.replaceAll("-", "").slice(0, 10));
       await store.pools.ensure({
-        ...{ key, tenantId: owner, pluginId: installation.pluginId, identifier: installation.identifier },
-        ...{ imageKey: "k", imageRef: "r", runner: { entrypoint: "main" }, limits: LIMITS, wanted: true },
+        key,
+        tenantId: owner,
+        pluginId: installation.pluginId,
+        identifier: installation.identifier,
+        imageKey: "k",
+        imageRef: "r",
+        runner: { entrypoint: "main" },
+        limits: LIMITS,
+        wanted: true,
       });
       await store.runtimes.create({
-        ...{ id, poolKey: key, slot: 0, generation: 1, containerName: `c-${id}`, specHash: "h" },
+        id,
+        poolKey: key,
+        slot: 0,
+        generation: 1,
+        containerName: `c-${id}`,
+        specHash: "h",
       });
       await store.runtimes.setState(id, "ready");
     }
@@ -137,7 +168,9 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
     const { task, created } = await store.tenants.acceptRemoval(tenantId, BY);
     expect({ created, kind: task.kind, tenantId: task.tenantId }).toEqual({
-      ...{ created: true, kind: "remove_tenant", tenantId },
+      created: true,
+      kind: "remove_tenant",
+      tenantId,
     });
     expect((await store.tenants.find(tenantId))?.removingTaskId).toBe(task.id);
     const inForce = (await store.keys.list()).map(({ id }) => id);
@@ -243,7 +276,8 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   test("an unknown tenant cannot be removed", async () => {
     await expect(store.tenants.acceptRemoval(aTenant(), BY)).rejects.toMatchObject({
-      ...{ code: "not_found", details: { field: "tenant" } },
+      code: "not_found",
+      details: { field: "tenant" },
     });
   });
 

@@ -76,7 +76,8 @@ function problemsOf(env: Env): string {
 
 function urlOf(text: string | undefined) {
   const rules = {
-    ...{ setting: "URL", form: "a URL" },
+    setting: "URL",
+    form: "a URL",
     schemes: ["postgresql", "redis", "rediss", "redis+sentinel", "rediss+sentinel"],
     params: ["sslmode", "host", "sslrootcert", "sentinel_username", "sentinel_password"],
   };
@@ -104,14 +105,15 @@ describe("the names of dify-plugin-daemon", () => {
 
   it("of which none but the key is set have the daemon's defaults", () => {
     expect(settingsOf({})).toMatchObject({
-      ...{
-        BERTH_DIFY_KEY: KEY.SERVER_KEY,
-        BERTH_HOST: "0.0.0.0",
-        BERTH_PORT: 5002,
-        BERTH_STORAGE: "storage",
-      },
-      ...{ BERTH_SIGNATURE_POLICY: "require", BERTH_TRUST_MARKETPLACE: "yes" },
-      ...{ BERTH_BUILD_SECONDS_MAX: 900, BERTH_METRICS: "on", BERTH_ENDPOINTS: "on" },
+      BERTH_DIFY_KEY: KEY.SERVER_KEY,
+      BERTH_HOST: "0.0.0.0",
+      BERTH_PORT: 5002,
+      BERTH_STORAGE: "storage",
+      BERTH_SIGNATURE_POLICY: "require",
+      BERTH_TRUST_MARKETPLACE: "yes",
+      BERTH_BUILD_SECONDS_MAX: 900,
+      BERTH_METRICS: "on",
+      BERTH_ENDPOINTS: "on",
     });
     expect(settingsOf({}).DATABASE_URL).toBeUndefined();
     expect(settingsOf({}).REDIS_URL).toBeUndefined();
@@ -184,7 +186,10 @@ describe("the names of dify-plugin-daemon", () => {
     const password = "p@ss:w/rd?#% +é";
     const url = settingsOf({ ...DATABASE, DB_PASSWORD: password, DB_PORT: "5433", DB_SSL_MODE: "require" });
     expect(urlOf(url.DATABASE_URL)).toMatchObject({
-      ...{ scheme: "postgresql", username: "postgres", password, path: "dify_plugin" },
+      scheme: "postgresql",
+      username: "postgres",
+      password,
+      path: "dify_plugin",
       hosts: [{ host: "db", port: 5433 }],
       params: new Map([["sslmode", "require"]]),
     });
@@ -198,23 +203,36 @@ describe("the names of dify-plugin-daemon", () => {
   it("of Redis make its URL: alone, with TLS, behind Sentinels", () => {
     const plain = settingsOf({ REDIS_HOST: "redis", REDIS_PASSWORD: "p:@/", REDIS_DB: "3" });
     expect(urlOf(plain.REDIS_URL)).toMatchObject({
-      ...{ scheme: "redis", username: undefined, password: "p:@/", path: "3" },
+      scheme: "redis",
+      username: undefined,
+      password: "p:@/",
+      path: "3",
       hosts: [{ host: "redis", port: 6379 }],
     });
     const secure = settingsOf({
-      ...{ REDIS_HOST: "redis", REDIS_PORT: "6380", REDIS_USERNAME: "u", REDIS_USE_SSL: "true" },
+      REDIS_HOST: "redis",
+      REDIS_PORT: "6380",
+      REDIS_USERNAME: "u",
+      REDIS_USE_SSL: "true",
       REDIS_SSL_CA_CERTS: "/ca.pem",
     });
     expect(urlOf(secure.REDIS_URL)).toMatchObject({
-      ...{ scheme: "rediss", username: "u", path: "0", hosts: [{ host: "redis", port: 6380 }] },
+      scheme: "rediss",
+      username: "u",
+      path: "0",
+      hosts: [{ host: "redis", port: 6380 }],
       params: new Map([["sslrootcert", "/ca.pem"]]),
     });
     const group = settingsOf({
-      ...{ REDIS_USE_SENTINEL: "true", REDIS_SENTINELS: "a:1, b:2", REDIS_SENTINEL_SERVICE_NAME: "main" },
-      ...{ REDIS_SENTINEL_PASSWORD: "s p", REDIS_HOST: "unused" },
+      REDIS_USE_SENTINEL: "true",
+      REDIS_SENTINELS: "a:1, b:2",
+      REDIS_SENTINEL_SERVICE_NAME: "main",
+      REDIS_SENTINEL_PASSWORD: "s p",
+      REDIS_HOST: "unused",
     });
     expect(urlOf(group.REDIS_URL)).toMatchObject({
-      ...{ scheme: "redis+sentinel", path: "main/0" },
+      scheme: "redis+sentinel",
+      path: "main/0",
       hosts: [
         { host: "a", port: 1 },
         { host: "b", port: 2 },
@@ -225,15 +243,21 @@ describe("the names of dify-plugin-daemon", () => {
 
   it("of a bucket count where it is the storage, and the server is found without its URL at the vendor", () => {
     const names = {
-      ...{ PLUGIN_STORAGE_OSS_BUCKET: "plugins", AWS_REGION: "eu-west-1", S3_USE_PATH_STYLE: "false" },
-      ...{ AWS_ACCESS_KEY: "id", AWS_SECRET_KEY: "secret" },
+      PLUGIN_STORAGE_OSS_BUCKET: "plugins",
+      AWS_REGION: "eu-west-1",
+      S3_USE_PATH_STYLE: "false",
+      AWS_ACCESS_KEY: "id",
+      AWS_SECRET_KEY: "secret",
     };
     expect(settingsOf({ ...names, S3_ENDPOINT: "http://dify-own:9000" }).BERTH_S3_BUCKET).toBeUndefined();
     const type = { PLUGIN_STORAGE_TYPE: "aws_s3" };
     expect(settingsOf({ ...type, ...names })).toMatchObject({
-      ...{ BERTH_S3_BUCKET: "plugins", BERTH_S3_ENDPOINT: "https://s3.eu-west-1.amazonaws.com" },
-      ...{ BERTH_S3_REGION: "eu-west-1", BERTH_S3_PATH_STYLE: "no" },
-      ...{ BERTH_S3_ACCESS_KEY_ID: "id", BERTH_S3_SECRET_ACCESS_KEY: "secret" },
+      BERTH_S3_BUCKET: "plugins",
+      BERTH_S3_ENDPOINT: "https://s3.eu-west-1.amazonaws.com",
+      BERTH_S3_REGION: "eu-west-1",
+      BERTH_S3_PATH_STYLE: "no",
+      BERTH_S3_ACCESS_KEY_ID: "id",
+      BERTH_S3_SECRET_ACCESS_KEY: "secret",
     });
     const managed = settingsOf({ ...type, ...names, S3_USE_AWS_MANAGED_IAM: "true" });
     expect(managed.BERTH_S3_ACCESS_KEY_ID).toBeUndefined();

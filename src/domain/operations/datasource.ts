@@ -3,7 +3,9 @@ import { bag, credentials, name, type Operation, operation } from "./operation.t
 export const DATASOURCE_OPERATIONS: readonly Operation[] = [
   operation(
     {
-      ...{ type: "datasource", action: "validate_datasource_credentials", kinds: ["datasource"] },
+      type: "datasource",
+      action: "validate_datasource_credentials",
+      kinds: ["datasource"],
       summary: "Checks a datasource's credentials.",
     },
     {

@@ -88,7 +88,9 @@ export const MODEL_OPERATIONS: readonly Operation[] = [
   ...MEDIA_OPERATIONS,
   operation(
     {
-      ...{ type: "model", action: "validate_provider_credentials", kinds: ["model"] },
+      type: "model",
+      action: "validate_provider_credentials",
+      kinds: ["model"],
       summary: "Checks a model provider's credentials.",
     },
     {

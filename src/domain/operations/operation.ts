@@ -59,7 +59,10 @@ export interface OperationRow
 
 export function operation({ type, action, kinds, summary }: OperationName, row: OperationRow): Operation {
   return {
-    ...{ type, action, summary, kinds },
+    type,
+    action,
+    summary,
+    kinds,
     providerField: "providerField" in row ? row.providerField : "provider",
     item: row.item,
     aliases: row.aliases ?? {},

@@ -4,7 +4,9 @@ import { bag, credentials, hex, name, type Operation, type OperationRow, operati
 export const AGENT_OPERATIONS: readonly Operation[] = [
   operation(
     {
-      ...{ type: "agent_strategy", action: "invoke_agent_strategy", kinds: ["agent_strategy"] },
+      type: "agent_strategy",
+      action: "invoke_agent_strategy",
+      kinds: ["agent_strategy"],
       summary: "Runs an agent strategy.",
     },
     {
@@ -19,7 +21,9 @@ export const AGENT_OPERATIONS: readonly Operation[] = [
 export const ENDPOINT_OPERATIONS: readonly Operation[] = [
   operation(
     {
-      ...{ type: "endpoint", action: "invoke_endpoint", kinds: ["endpoint"] },
+      type: "endpoint",
+      action: "invoke_endpoint",
+      kinds: ["endpoint"],
       summary: "Passes an HTTP request to the plugin's endpoints.",
     },
     {
@@ -52,7 +56,9 @@ function oauth(action: string, summary: string, { fields, ...row }: OperationRow
 export const DYNAMIC_PARAMETER_OPERATIONS: readonly Operation[] = [
   operation(
     {
-      ...{ type: "dynamic_parameter", action: "fetch_parameter_options", kinds: ["trigger", "tool"] },
+      type: "dynamic_parameter",
+      action: "fetch_parameter_options",
+      kinds: ["trigger", "tool"],
       summary: "Lists the options of a dynamic parameter.",
     },
     {

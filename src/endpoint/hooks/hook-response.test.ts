@@ -53,8 +53,16 @@ describe("status and headers", () => {
   test("headers of the connection and invalid names are left out", () => {
     const { headers } = headOf({
       headers: {
-        ...{ Connection: "close", "Transfer-Encoding": "chunked", "Keep-Alive": "1", Upgrade: "x", TE: "x" },
-        ...{ Trailer: "x", "a b": "1", "a:b": "1", "": "1", "X-Kept": "1" },
+        Connection: "close",
+        "Transfer-Encoding": "chunked",
+        "Keep-Alive": "1",
+        Upgrade: "x",
+        TE: "x",
+        Trailer: "x",
+        "a b": "1",
+        "a:b": "1",
+        "": "1",
+        "X-Kept": "1",
       },
     });
     expect(headers).toEqual([["X-Kept", "1"]]);

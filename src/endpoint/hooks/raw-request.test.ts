@@ -177,7 +177,9 @@ function readBack(raw: Buffer) {
   const pairs = query === undefined || query === "" ? [] : query.split("&");
   return {
     method,
-    ...{ headers, names: [...headers.keys()], body },
+    headers,
+    names: [...headers.keys()],
+    body,
     path: decoded(path),
     query: pairs.map((pair) => pair.split("=").map((part) => decoded(part.replaceAll("+", " ")))),
   };

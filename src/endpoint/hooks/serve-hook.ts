@@ -87,7 +87,10 @@ function request(
   // hex needs no escaping in JSON, and may be long
   const data = `${head.slice(0, -1)},"raw_http_request":"${call.raw.toString("hex")}"}`;
   return {
-    ...{ tenantId, pluginId, operation, requestId: call.requestId },
+    tenantId,
+    pluginId,
+    operation,
+    requestId: call.requestId,
     content: { form: "wire", userId: "", data, about: { endpoint_id: id } },
   } as const;
 }

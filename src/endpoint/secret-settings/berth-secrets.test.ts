@@ -15,7 +15,11 @@ const secretsOf = (text: string) => createBerthSecrets({ keys: keysOf(text) });
 const never = new AbortController().signal;
 
 const secret = (name: string) => ({
-  ...{ name, type: "secret-input", isRequired: false, scope: undefined, options: [] },
+  name,
+  type: "secret-input",
+  isRequired: false,
+  scope: undefined,
+  options: [],
 });
 const OWNER: SettingsOwner = {
   tenantId: TenantId.parse("6f1a1c1e-0000-4000-8000-000000000001"),

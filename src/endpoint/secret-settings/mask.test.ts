@@ -3,7 +3,11 @@ import type { SettingField } from "../../domain/endpoint.ts";
 import { maskSettings, unmaskSettings } from "./mask.ts";
 
 const field = (name: string, type: string): SettingField => ({
-  ...{ name, type, isRequired: false, scope: undefined, options: [] },
+  name,
+  type,
+  isRequired: false,
+  scope: undefined,
+  options: [],
 });
 const FIELDS = [field("key", "secret-input"), field("url", "text-input")];
 
@@ -28,7 +32,8 @@ test("a secret sent back masked is unchanged, also where its bytes are cut withi
   for (const secret of ["s3cret-value", "short", "日本語の秘密", "x日本語"]) {
     const shown = maskSettings({ key: secret, url: "u" }, FIELDS);
     expect(unmaskSettings({ ...shown, url: "v" }, { key: secret, url: "u" }, FIELDS)).toEqual({
-      ...{ key: secret, url: "v" },
+      key: secret,
+      url: "v",
     });
   }
 });
@@ -36,7 +41,8 @@ test("a secret sent back masked is unchanged, also where its bytes are cut withi
 test("another value replaces the secret, and a text is never taken for a mask", () => {
   const current = { key: "s3cret-value", url: "a longer text" };
   expect(unmaskSettings({ key: "new", url: "a *********xt" }, current, FIELDS)).toEqual({
-    ...{ key: "new", url: "a *********xt" },
+    key: "new",
+    url: "a *********xt",
   });
   expect(unmaskSettings({}, current, FIELDS)).toEqual({});
 });

@@ -24,8 +24,14 @@ export function createPlatformSecrets({
     const answer = await innerApi.post(
       "invoke/encrypt",
       {
-        ...{ tenant_id: tenantId, user_id: userId, type: "encrypt", opt, namespace: "endpoint" },
-        ...{ identity: endpointId, data, config: declared },
+        tenant_id: tenantId,
+        user_id: userId,
+        type: "encrypt",
+        opt,
+        namespace: "endpoint",
+        identity: endpointId,
+        data,
+        config: declared,
       },
       signal,
     );

@@ -23,7 +23,8 @@ async function bound(path: string, init: RequestInit = {}): Promise<unknown> {
 }
 
 const post = (body: string, type?: string): RequestInit => ({
-  ...{ method: "POST", body },
+  method: "POST",
+  body,
   headers: type === undefined ? {} : { "content-type": type },
 });
 const FULL = { page: 3, name: "a", on: true, tags: ["x", "y"] };
@@ -72,7 +73,10 @@ test.each(["", "{", "[]", "null", '"x"'])("JSON that is no object has no fields:
 test("a field of another type is skipped and the others are kept", async () => {
   const body = '{"page":3,"name":5,"on":"yes","tags":"x"}';
   expect(await bound("/in", post(body, "application/json"))).toEqual({
-    ...{ page: 3, name: "", on: false, tags: null },
+    page: 3,
+    name: "",
+    on: false,
+    tags: null,
   });
 });
 

@@ -110,8 +110,14 @@ export class DifyDoor {
       });
       answer.headers.set("x-request-id", id);
       this.options.log.info({
-        ...{ op: "http.request", ok: seen.code === undefined, code: seen.code, method: route.method },
-        ...{ route: route.path, path: c.req.path, status: answer.status, request_id: id },
+        op: "http.request",
+        ok: seen.code === undefined,
+        code: seen.code,
+        method: route.method,
+        route: route.path,
+        path: c.req.path,
+        status: answer.status,
+        request_id: id,
         duration_ms: Math.round(performance.now() - startedAt),
       });
       return answer;
@@ -143,7 +149,11 @@ export class DifyDoor {
     const status = statusOf(fault, errorStatus);
     if (fault.rule.status >= 500)
       this.options.log[fault.rule.log]({
-        ...{ op: "http.failure", request_id: id, path: c.req.path, code: fault.code, err: fault },
+        op: "http.failure",
+        request_id: id,
+        path: c.req.path,
+        code: fault.code,
+        err: fault,
       });
     return failureResponse(toDaemonError(fault), status);
   }

@@ -149,8 +149,10 @@ async function tasksJson({ invoker }: DifyDeps, tasks: readonly InstallTask[]): 
     id: task.id,
     created_at: task.createdAt.toISOString(),
     updated_at: task.updatedAt.toISOString(),
-    ...{ status: task.status, tenant_id: task.tenantId },
-    ...{ total_plugins: task.total, completed_plugins: task.completed },
+    status: task.status,
+    tenant_id: task.tenantId,
+    total_plugins: task.total,
+    completed_plugins: task.completed,
     plugins: task.items.map(itemJson),
   }));
 }

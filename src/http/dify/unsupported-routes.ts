@@ -21,7 +21,10 @@ export function addRefusedRoutes(door: DifyDoor): void {
   );
   door.add(
     {
-      ...{ method: "POST", path: "/backwards-invocation/transaction", gate: "open", input: NOTHING },
+      method: "POST",
+      path: "/backwards-invocation/transaction",
+      gate: "open",
+      input: NOTHING,
       errorStatus: 404,
     },
     () => refuse("no plugin runs on a serverless platform here: plugins call back over their own link"),

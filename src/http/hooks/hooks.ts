@@ -108,8 +108,11 @@ class Exchange {
     try {
       const raw = formatRawRequest(
         {
-          ...{ method: incoming.method ?? "GET", rawHeaders: incoming.rawHeaders, body },
-          ...{ httpVersion: incoming.httpVersion, isTls: "encrypted" in incoming.socket },
+          method: incoming.method ?? "GET",
+          rawHeaders: incoming.rawHeaders,
+          body,
+          httpVersion: incoming.httpVersion,
+          isTls: "encrypted" in incoming.socket,
         },
         address,
       );
@@ -157,10 +160,18 @@ class Exchange {
   #log(status: number, code: FaultCode | undefined, bytes: number): void {
     const endpoint = this.#hook?.endpoint;
     this.#deps.log.info({
-      ...{ op: "hook.serve", ok: code === undefined, code, method: this.#incoming.method, status },
-      ...{ bytes_in: this.#bytesIn, bytes_out: bytes, request_id: this.#id },
+      op: "hook.serve",
+      ok: code === undefined,
+      code,
+      method: this.#incoming.method,
+      status,
+      bytes_in: this.#bytesIn,
+      bytes_out: bytes,
+      request_id: this.#id,
       duration_ms: Math.round((performance.now() - this.#startedAt) * 100) / 100,
-      ...{ tenant_id: endpoint?.tenantId, endpoint_id: endpoint?.id, plugin: this.#hook?.identifier },
+      tenant_id: endpoint?.tenantId,
+      endpoint_id: endpoint?.id,
+      plugin: this.#hook?.identifier,
     });
   }
 }

@@ -123,7 +123,10 @@ async function install(
 ): Promise<Made> {
   const accepted = await requests
     .install({
-      ...{ tenantId: task.tenantId, identifier, parentId: task.id, by: actorOf(task) },
+      tenantId: task.tenantId,
+      identifier,
+      parentId: task.id,
+      by: actorOf(task),
       asTenant: input.asTenant === true,
       ...(input.verifySignature === true && { verifySignature: true }),
       ...(input.chosen && { chosen: input.chosen }),
@@ -146,7 +149,10 @@ async function fetched(deps: InstallNeedsDeps, step: Step, source: Source): Prom
   const known = children.find((child) => child.kind === "fetch" && isOf(child, source));
   if (known === undefined) {
     const accepted = await deps.store.tasks.accept({
-      ...{ kind: "fetch", tenantId: task.tenantId, parentId: task.id, by: actorOf(task) },
+      kind: "fetch",
+      tenantId: task.tenantId,
+      parentId: task.id,
+      by: actorOf(task),
       // With the parent's id: two tasks that need the same have a fetch each, and both get the same package.
       input: {
         source,

@@ -150,7 +150,8 @@ class Round {
     if (pkg === undefined) {
       const others = known.filter(({ by }) => by !== asked.by);
       this.#conflicts.push({
-        ...{ need: asked.need, neededBy: asked.by },
+        need: asked.need,
+        neededBy: asked.by,
         others: others.map(({ need, by }) => `${formatNeed(need)} (for ${by})`),
       });
       return undefined;

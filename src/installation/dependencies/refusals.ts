@@ -27,7 +27,10 @@ export function missing(all: readonly Missing[], conflicts: readonly Conflict[])
   return new Fault("dependency_missing", `Required plugins are missing: ${names}.`, {
     details: {
       missing: all.map(({ need, neededBy, found }) => ({
-        ...{ type: need.type, value: formatNeed(need), needed_by: neededBy, found },
+        type: need.type,
+        value: formatNeed(need),
+        needed_by: neededBy,
+        found,
         looked_for: LOOKED_FOR[need.type],
       })),
       ...(conflicts.length > 0 && { conflicts: conflicts.map(conflictJson) }),
@@ -56,7 +59,9 @@ export function conflicting(all: readonly Conflict[]): Fault {
 
 function conflictJson({ need, neededBy, installed, others }: Conflict) {
   return {
-    ...{ type: need.type, value: formatNeed(need), needed_by: neededBy },
+    type: need.type,
+    value: formatNeed(need),
+    needed_by: neededBy,
     ...(installed !== undefined && { installed }),
     ...(others !== undefined && { others }),
   };
@@ -74,9 +79,6 @@ export function failed({ id, kind, identifier, state, cause }: Task): Fault {
   const end = state === "cancelled" ? "was cancelled" : "failed";
   const why = cause === undefined ? "" : `: ${cause.message}`;
   return new Fault("dependency_failed", `The install of ${what} ${end}${why}`, {
-    details: {
-      ...{ task_id: id, identifier: identifier ?? null, state },
-      ...(cause !== undefined && { cause }),
-    },
+    details: { task_id: id, identifier: identifier ?? null, state, ...(cause !== undefined && { cause }) },
   });
 }

@@ -161,8 +161,14 @@ async function collect(
   const bytes = sum(taken);
   if (taken.length + left.length > 0)
     log.info({
-      ...{ op: "disk.collect", ok: left.length === 0, dry_run: options.dryRun, asked: options.isAsked },
-      ...{ bytes, taken: taken.length, left: left.length, duration_ms: Math.round(clock.now() - startedAt) },
+      op: "disk.collect",
+      ok: left.length === 0,
+      dry_run: options.dryRun,
+      asked: options.isAsked,
+      bytes,
+      taken: taken.length,
+      left: left.length,
+      duration_ms: Math.round(clock.now() - startedAt),
     });
   return { dryRun: options.dryRun, bytes, taken, left };
 }

@@ -47,7 +47,9 @@ describe("a collection", () => {
     const needed = { ...above, heldBy: ["pool p"] };
     expect(keys(AREA, [below, needed], true)).toEqual([]);
     expect(describeArea(AREA, [below, needed])).toMatchObject({
-      ...{ bytes: 120, reclaimableBytes: 0, heldBytes: 120 },
+      bytes: 120,
+      reclaimableBytes: 0,
+      heldBytes: 120,
       held: [{ by: ["image above"] }, { by: ["pool p"] }],
     });
   });

@@ -63,7 +63,8 @@ async function surveyFiles({
       found.push({
         key: `${poolKey}/${runtimeId}`,
         what: `log of runtime ${runtimeId}`,
-        ...{ bytes, usedAt: writtenAt },
+        bytes,
+        usedAt: writtenAt,
         heldBy: live.has(runtimeId) ? [`runtime ${runtimeId}`] : [],
         garbage: !pools.has(poolKey) && isOld ? "its pool is gone" : undefined,
       });

@@ -58,7 +58,10 @@ export async function ensureImage(
   const image = await ensurePackageImage(
     deps,
     {
-      ...{ pkg, source, holder, runtimeImage: runtime.id },
+      pkg,
+      source,
+      holder,
+      runtimeImage: runtime.id,
       base: baseOf(deps.settings, { runtime, arch }),
       onLog: (text) => journal.log(text),
       onProgress: (message) => journal.progress(message),

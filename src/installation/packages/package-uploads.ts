@@ -52,7 +52,10 @@ class Uploads implements PackageUploads {
       uploader.accepts?.(pkg);
       const { tenantId, verifySignature = false, isVendorHeld = false } = uploader;
       const trust = await this.#options.trust.decide({
-        ...{ read: pkg, tenantId, verifySignature, isVendorHeld },
+        read: pkg,
+        tenantId,
+        verifySignature,
+        isVendorHeld,
         from: "upload",
       });
       const { identifier } = pkg;

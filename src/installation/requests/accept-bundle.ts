@@ -23,7 +23,9 @@ export async function acceptBundle(deps: BundleDeps, request: BundleRequest): Pr
   const { tenantId, asTenant, verifySignature, idempotency, by } = request;
   const { identifier } = await visibleBundle(deps.store, request);
   const accepted = await deps.store.tasks.accept({
-    ...{ kind: "bundle", tenantId, identifier },
+    kind: "bundle",
+    tenantId,
+    identifier,
     input: {
       bundle: identifier,
       ...(asTenant && { asTenant }),

@@ -51,7 +51,8 @@ export async function acceptFetch(
   )
     return await install(known);
   const accepted = await deps.store.tasks.accept({
-    ...{ kind: "fetch", tenantId },
+    kind: "fetch",
+    tenantId,
     input: {
       source,
       ...(verifySignature === undefined ? {} : { verifySignature }),

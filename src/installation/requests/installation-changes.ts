@@ -53,7 +53,8 @@ export function createInstallationChanges(deps: InstallationChangesDeps): Instal
   const accept = (request: ChangeRequest, change: Pick<AcceptChange, "kind" | "identifier" | "input">) => {
     const { id, idempotency, by } = request;
     return acceptChange(deps, {
-      ...{ id, ...change },
+      id,
+      ...change,
       ...(idempotency === undefined ? {} : { idempotency }),
       ...(by === undefined ? {} : { by }),
     });

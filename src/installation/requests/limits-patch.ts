@@ -12,8 +12,14 @@ export type LimitsPatch = { readonly [K in keyof Limits]?: number | null | undef
 const MIB = 1_048_576;
 /** The smallest values with which an engine and a plugin work. */
 const FLOOR: Limits = {
-  ...{ memoryBytes: 16 * MIB, storageBytes: MIB, cpuMillis: 10 },
-  ...{ pidsMax: 4, concurrencyMax: 1, timeoutMs: 1_000, replicasMin: 1, replicasMax: 1 },
+  memoryBytes: 16 * MIB,
+  storageBytes: MIB,
+  cpuMillis: 10,
+  pidsMax: 4,
+  concurrencyMax: 1,
+  timeoutMs: 1_000,
+  replicasMin: 1,
+  replicasMax: 1,
 };
 
 /**
@@ -78,7 +84,8 @@ export function assertOwn(patch: LimitsPatch): void {
     "The plugin runs in a shared pool, whose limits are the operator's settings.",
     {
       details: {
-        ...{ field: `limits.${LIMIT_NAMES[foreign]}`, value: patch[foreign] },
+        field: `limits.${LIMIT_NAMES[foreign]}`,
+        value: patch[foreign],
         accepted: `${LIMIT_NAMES.concurrencyMax}, ${LIMIT_NAMES.timeoutMs}`,
       },
     },

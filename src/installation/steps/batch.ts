@@ -146,8 +146,13 @@ async function install(deps: BatchStepDeps, { walk, item, installation }: Start)
   }
   const chosen = Object.fromEntries(items.map((one) => [pluginIdOf(one.identifier), one.identifier]));
   const accepted = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant: false, parentId: task.id, by: actorOf(task) },
-    ...{ origin: originOf(item), chosen },
+    tenantId: task.tenantId,
+    identifier,
+    asTenant: false,
+    parentId: task.id,
+    by: actorOf(task),
+    origin: originOf(item),
+    chosen,
   });
   if (accepted.created) journal.progress(`installing ${identifier}`);
   return { task: accepted.task, isOurs: true };
@@ -168,8 +173,12 @@ async function change(
   const { task, journal } = walk;
   const { platformSource, ...origin } = originOf(item);
   const accepted = await acceptChange(deps, {
-    ...{ id: installation.id, kind: "upgrade", identifier: item.identifier, parentId: task.id },
-    ...{ by: actorOf(task), input: { origin, ...(platformSource && { platformSource }) } },
+    id: installation.id,
+    kind: "upgrade",
+    identifier: item.identifier,
+    parentId: task.id,
+    by: actorOf(task),
+    input: { origin, ...(platformSource && { platformSource }) },
   });
   if (accepted.created) journal.progress(`bringing ${installation.identifier} to ${item.identifier}`);
   return { task: accepted.task, isOurs: true };

@@ -44,7 +44,11 @@ export async function runFetch(
   const identifier = (await findStored(deps, task)) ?? (await obtain(deps, context, signal));
   await enter("resolving");
   const { task: child } = await deps.requests.install({
-    ...{ tenantId: task.tenantId, identifier, asTenant, parentId: task.id, by: actorOf(task) },
+    tenantId: task.tenantId,
+    identifier,
+    asTenant,
+    parentId: task.id,
+    by: actorOf(task),
     origin: originOf(source),
     ...(verifySignature === undefined ? {} : { verifySignature }),
   });
@@ -76,7 +80,9 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
     const { stored } = await deps.uploads.receive(
       createReadStream(path),
       {
-        ...{ tenantId: task.tenantId, by: actorOf(task), accepts: refuseUnlessNamed(source) },
+        tenantId: task.tenantId,
+        by: actorOf(task),
+        accepts: refuseUnlessNamed(source),
         verifySignature,
         fromMarketplace: source.type === "marketplace",
       },

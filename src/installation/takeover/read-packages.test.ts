@@ -75,7 +75,8 @@ function shelf(
       settings: { policy },
     },
     queue: { publish: async () => undefined },
-    ...{ clock: systemClock, log: silentLog },
+    clock: systemClock,
+    log: silentLog,
     limits: { memoryBytesFloor: 1, ceiling: LIMITS, defaults: LIMITS },
   } as unknown as ReadPackagesDeps;
   return { deps, kept, failed, admitted };

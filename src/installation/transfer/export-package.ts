@@ -39,7 +39,9 @@ export async function exportPackage(
       exported_at: new Date(deps.clock.now()).toISOString(),
       identifier,
       image: {
-        ...{ id: image.id, arch, builder_version: BUILDER_VERSION },
+        id: image.id,
+        arch,
+        builder_version: BUILDER_VERSION,
         ...(runtimeImageId === undefined ? {} : { runtime_image_id: runtimeImageId }),
       },
       contents,
@@ -47,7 +49,9 @@ export async function exportPackage(
     const { bytes, content } = await exportStream(staging.folder, manifest);
     const name = `${pkg.author}_${pkg.name}_${pkg.version}_${arch}.berth.tar`;
     return {
-      ...{ name, bytes, content },
+      name,
+      bytes,
+      content,
       async [Symbol.asyncDispose]() {
         content.destroy();
         await staging[Symbol.asyncDispose]();

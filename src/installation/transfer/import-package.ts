@@ -60,7 +60,9 @@ export async function importPackage(
   const { stored } = await uploads.receive(archive, by === undefined ? {} : { by }, signal);
   const { id, runtime_image_id, builder_version } = manifest.image;
   await store.importedImages.put({
-    ...{ checksum: read.checksum, arch, imageKey: image.imageKey },
+    checksum: read.checksum,
+    arch,
+    imageKey: image.imageKey,
     origin: {
       imageId: id,
       runtimeImageId: runtime_image_id,
@@ -108,7 +110,10 @@ async function buildImported(deps: ImportDeps, { manifest, read, folder }: Takin
   const image = await ensureSharedImage(
     deps,
     {
-      ...{ key, layer: "package", holder: `import/${randomUUID()}`, identifier: read.identifier },
+      key,
+      layer: "package",
+      holder: `import/${randomUUID()}`,
+      identifier: read.identifier,
       onWait: quiet,
       build: (held) =>
         underTotalClock(deps.settings.limits, held, async (timed) => {

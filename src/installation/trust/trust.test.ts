@@ -20,7 +20,10 @@ const ENTRIES: readonly SignedEntry[] = [
 ];
 
 const aKey = (pem: string, name: string): TrustedKey => ({
-  ...{ ...parsePublicKey(pem, "key"), name, origin: "api", createdAt: new Date(0) },
+  ...parsePublicKey(pem, "key"),
+  name,
+  origin: "api",
+  createdAt: new Date(0),
 });
 const KEY = aKey(SIGNER.publicKey, "acme");
 const OTHER = aKey(
@@ -54,7 +57,10 @@ function pkg({ author = "acme", signed, record = "missing" }: Situation): ReadPa
   const evidence = { signature, entries: ENTRIES, record };
   // Of a package that was read, a decision needs no more.
   const read: Pick<ReadPackage, "identifier" | "checksum" | "author" | "evidence"> = {
-    ...{ identifier: IDENTIFIER, checksum: CHECKSUM, author, evidence },
+    identifier: IDENTIFIER,
+    checksum: CHECKSUM,
+    author,
+    evidence,
   };
   return read as ReadPackage;
 }
@@ -187,7 +193,11 @@ describe("the policy", () => {
 
 describe("what is stored", () => {
   const later: StoredSignature = {
-    ...{ identifier: IDENTIFIER, keyId: KEY.id, category: undefined, time: TIME, createdAt: new Date(0) },
+    identifier: IDENTIFIER,
+    keyId: KEY.id,
+    category: undefined,
+    time: TIME,
+    createdAt: new Date(0),
     signature: signatureOver(ENTRIES.toReversed()),
     entries: ENTRIES.toReversed().map(({ path }) => path),
   };
@@ -225,8 +235,14 @@ describe("what is stored", () => {
 
 test("a decision names policy, key, category and the time that the signer gave", async () => {
   expect(await decide({ signed: "right", record: "partner" })).toEqual({
-    ...{ identifier: IDENTIFIER, verdict: "verified", policy: "warn", policyFrom: "instance" },
-    ...{ keyId: KEY.id, keyName: "acme", category: "partner", signedAt: "2023-11-14T22:13:20.000Z" },
+    identifier: IDENTIFIER,
+    verdict: "verified",
+    policy: "warn",
+    policyFrom: "instance",
+    keyId: KEY.id,
+    keyName: "acme",
+    category: "partner",
+    signedAt: "2023-11-14T22:13:20.000Z",
     decidedAt: "1970-01-01T00:00:00.000Z",
   });
 });
@@ -281,8 +297,12 @@ describe("a signature that comes with an archive", () => {
     await trust.keepSignature(pkg(situation));
     expect(added).toEqual([
       {
-        ...{ identifier: IDENTIFIER, keyId: KEY.id, category: "community", time: TIME },
-        ...{ signature: signatureOver(ENTRIES), entries: ["main.py", "manifest.yaml"] },
+        identifier: IDENTIFIER,
+        keyId: KEY.id,
+        category: "community",
+        time: TIME,
+        signature: signatureOver(ENTRIES),
+        entries: ["main.py", "manifest.yaml"],
       },
     ]);
   });

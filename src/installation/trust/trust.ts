@@ -175,7 +175,10 @@ async function decide(
   if (isVendorHeld && wanted !== undefined && !isContent && verdict !== "unjudged")
     throw vendorSignatureRequired(verdict, refusal);
   return {
-    ...{ identifier, verdict, policy, policyFrom },
+    identifier,
+    verdict,
+    policy,
+    policyFrom,
     ...(verified !== undefined && signerOf(verified)),
     ...(policy === "warn" && !isContent && { warning: warningOf(verdict, refusal) }),
     decidedAt: new Date(clock.now()).toISOString(),
@@ -272,7 +275,8 @@ function verdictOf(found: {
 function signerOf({ key, category, time }: Verified) {
   const signedAt = new Date(time * 1000);
   return {
-    ...{ keyId: key.id, keyName: key.name },
+    keyId: key.id,
+    keyName: key.name,
     ...(category !== undefined && { category }),
     // A signer may claim an impossible time: nothing depends on it.
     ...(!Number.isNaN(signedAt.getTime()) && { signedAt: signedAt.toISOString() }),

@@ -38,7 +38,9 @@ export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
     tap: (log) => tapped(log, count),
     gauge(name, help, read) {
       new Gauge({
-        ...{ name, help, registers: [registry] },
+        name,
+        help,
+        registers: [registry],
         collect() {
           this.set(read());
         },
@@ -46,7 +48,10 @@ export function createMetrics({ ofProcess }: MetricsOptions): Metrics {
     },
     gaugeOfPlugins(name, help, read) {
       new Gauge({
-        ...{ name, help, labelNames: ["plugin"], registers: [registry] },
+        name,
+        help,
+        labelNames: ["plugin"],
+        registers: [registry],
         collect() {
           // A plugin that is gone has no value any more.
           this.reset();
@@ -75,12 +80,16 @@ interface CountedEvent {
 
 const EVENTS: readonly CountedEvent[] = [
   {
-    ...{ op: "invocation.invoke", name: "berth_calls", help: "Calls of plugins" },
+    op: "invocation.invoke",
+    name: "berth_calls",
+    help: "Calls of plugins",
     labels: { type: "", action: "", code: "ok" },
     durationBy: ["type", "action"],
   },
   {
-    ...{ op: "hook.serve", name: "berth_hooks", help: "Requests to hooks" },
+    op: "hook.serve",
+    name: "berth_hooks",
+    help: "Requests to hooks",
     labels: { status: "0", code: "ok" },
     durationBy: [],
     sums: {
@@ -89,7 +98,9 @@ const EVENTS: readonly CountedEvent[] = [
     },
   },
   {
-    ...{ op: "http.request", name: "berth_http_requests", help: "HTTP requests other than calls of plugins" },
+    op: "http.request",
+    name: "berth_http_requests",
+    help: "HTTP requests other than calls of plugins",
     labels: { method: "", route: "call", status: "0" },
     durationBy: ["route"],
   },
@@ -110,21 +121,23 @@ const EVENTS: readonly CountedEvent[] = [
     countedBy: "count",
   },
   {
-    ...{ op: "process.exception", name: "berth_exceptions", help: "Uncaught exceptions" },
+    op: "process.exception",
+    name: "berth_exceptions",
+    help: "Uncaught exceptions",
     labels: { unit: "unknown", verdict: "" },
     durationBy: [],
   },
   {
-    ...{ op: "runtime.launch", name: "berth_runtime_launches", help: "Starts of plugins' Containers" },
+    op: "runtime.launch",
+    name: "berth_runtime_launches",
+    help: "Starts of plugins' Containers",
     labels: { code: "ok" },
     durationBy: [],
   },
   {
-    ...{
-      op: "runtime.notice",
-      name: "berth_runtime_notices",
-      help: "Irregular events on links to plugins",
-    },
+    op: "runtime.notice",
+    name: "berth_runtime_notices",
+    help: "Irregular events on links to plugins",
     labels: { kind: "" },
     durationBy: [],
     sums: { count: "Refused hellos and control messages" },
@@ -136,8 +149,11 @@ function countsOf(event: CountedEvent, registry: Registry): (fields: object) => 
   const registers = [registry];
   const total = new Counter({ name: `${name}_total`, help, labelNames: Object.keys(labels), registers });
   const seconds = new Histogram({
-    ...{ name: `${name}_duration_seconds`, help: `${help}: duration`, labelNames: [...durationBy] },
-    ...{ buckets: SECONDS, registers },
+    name: `${name}_duration_seconds`,
+    help: `${help}: duration`,
+    labelNames: [...durationBy],
+    buckets: SECONDS,
+    registers,
   });
   const added = Object.entries(sums).map(([field, about]) => {
     const counter = new Counter({ name: `${name}_${field}_total`, help: about, registers });

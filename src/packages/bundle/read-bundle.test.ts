@@ -7,8 +7,13 @@ import { DEFAULT_READ_OPTIONS } from "../read-package.ts";
 import { readBundle } from "./read-bundle.ts";
 
 const MANIFEST = {
-  ...{ type: "bundle", author: "acme", name: "set", version: "0.1.0", icon: "i.svg" },
-  ...{ labels: { en_US: "Set" }, description: { en_US: "A set" } },
+  type: "bundle",
+  author: "acme",
+  name: "set",
+  version: "0.1.0",
+  icon: "i.svg",
+  labels: { en_US: "Set" },
+  description: { en_US: "A set" },
   dependencies: [{ type: "package", value: { path: "a" } }],
 };
 

@@ -20,10 +20,7 @@ async function aFormerFolder() {
   };
   for (const identifier of identifiers) await keep(join(former, `${identifier}.difypkg`), identifier);
   await keep(join(former, ".staging/half-an-upload"), "x");
-  return {
-    ...{ former, folder, log, lines, keep },
-    [Symbol.asyncDispose]: () => base[Symbol.asyncDispose](),
-  };
+  return { former, folder, log, lines, keep, [Symbol.asyncDispose]: () => base[Symbol.asyncDispose]() };
 }
 
 it("moves every archive to where the daemon looks for it, and leaves other files", async () => {

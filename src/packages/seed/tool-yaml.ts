@@ -132,7 +132,11 @@ export function yamlOfNamed(list: SeedList, item: SeedItem, files: PackageFiles)
     `${file}: ${field} names ${JSON.stringify(text)}, whose ${item.path} is missing${alone}. A template for it:\n${template}`,
     {
       details: {
-        ...{ file, field, value: text ?? null, missing: item.path, template },
+        file,
+        field,
+        value: text ?? null,
+        missing: item.path,
+        template,
         accepted: `a name whose ${item.path} is in the package`,
       },
     },

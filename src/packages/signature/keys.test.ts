@@ -72,8 +72,10 @@ describe("files of trusted keys", () => {
     const keys = await readKeyFiles(folder.path);
     expect(named(keys)).toEqual(["acme", "other"]);
     expect(keys[0]).toEqual({
-      ...{ ...parsePublicKey(SIGNER.publicKey, "key"), name: "acme" },
-      ...{ origin: "settings", createdAt: undefined },
+      ...parsePublicKey(SIGNER.publicKey, "key"),
+      name: "acme",
+      origin: "settings",
+      createdAt: undefined,
     });
   });
 

@@ -71,7 +71,9 @@ class BullQueue implements Queue {
     this.#redis = "socketPath" in redis ? embeddedRedis(redis.socketPath) : redis;
     this.#silenceMs = options.silenceMs ?? SILENCE_MS;
     this.#commands = this.#connect({
-      ...{ enableOfflineQueue: false, maxRetriesPerRequest: 0, socketTimeout: this.#silenceMs },
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      socketTimeout: this.#silenceMs,
     });
     this.#messages = this.#connect({ maxRetriesPerRequest: null, socketTimeout: this.#silenceMs });
     this.#commands.on("ready", () => this.#ready());
@@ -262,8 +264,11 @@ class BullQueue implements Queue {
     const { connectionName } = this.#options;
     const client = new Redis({
       ...this.#redis.options,
-      ...{ retryStrategy, reconnectOnError, keepAlive: KEEP_ALIVE_MS },
-      ...{ connectTimeout: CONNECT_MS, sentinelCommandTimeout: CONNECT_MS },
+      retryStrategy,
+      reconnectOnError,
+      keepAlive: KEEP_ALIVE_MS,
+      connectTimeout: CONNECT_MS,
+      sentinelCommandTimeout: CONNECT_MS,
       ...(connectionName === undefined ? {} : { connectionName }),
       ...behaviour,
     });

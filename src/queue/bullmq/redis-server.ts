@@ -33,8 +33,13 @@ export async function reachRedis(options: ReachRedisOptions): Promise<RedisServe
   const server = await readRedisUrl(url, { caBundleFile });
   await reach(
     {
-      ...{ server: server.name, code: "queue_unavailable", op: "queue.connect" },
-      ...{ waitMs, clock: systemClock, log, signal },
+      server: server.name,
+      code: "queue_unavailable",
+      op: "queue.connect",
+      waitMs,
+      clock: systemClock,
+      log,
+      signal,
       explain: (error) => explainRedis(error, server),
     },
     async () => assertUsable(server, await readInfo(server)),
@@ -88,8 +93,12 @@ class NoMaster extends Error {
 async function withClient<T>(options: RedisOptions, ask: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis({
     ...options,
-    ...{ lazyConnect: true, enableReadyCheck: false, maxRetriesPerRequest: 0 },
-    ...{ connectTimeout: PROBE_MS, commandTimeout: PROBE_MS, retryStrategy: () => null },
+    lazyConnect: true,
+    enableReadyCheck: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: PROBE_MS,
+    commandTimeout: PROBE_MS,
+    retryStrategy: () => null,
   });
   let first: Error | undefined;
   client.on("error", (error: Error) => {

@@ -60,7 +60,8 @@ export async function readRedisUrl(
 ): Promise<RedisServer> {
   const scheme = /^[^:]*/.exec(text)?.[0].toLowerCase() ?? "";
   const rules: ServerUrlRules = {
-    ...{ setting: "REDIS_URL", schemes: Object.keys(FORMS) },
+    setting: "REDIS_URL",
+    schemes: Object.keys(FORMS),
     ...(FORMS[scheme] ?? { form: ALL_FORMS, params: [] }),
   };
   const url = parseServerUrl(text, rules);
@@ -80,8 +81,10 @@ export function embeddedRedis(socketPath: string): RedisServer {
 async function openTls({ params }: ServerUrl, caBundleFile: string | undefined): Promise<SecureContext> {
   const root = params.get("sslrootcert");
   const files = {
-    ...{ caBundleFile, rootFile: root === "system" ? undefined : root },
-    ...{ certFile: params.get("sslcert"), keyFile: params.get("sslkey") },
+    caBundleFile,
+    rootFile: root === "system" ? undefined : root,
+    certFile: params.get("sslcert"),
+    keyFile: params.get("sslkey"),
   };
   return await openTlsContext(files).catch((cause: Error) => {
     throw new Fault("config_invalid", `REDIS_URL: ${cause.message}; accepted: a readable PEM file.`, {
@@ -129,9 +132,15 @@ function behindSentinels(
   const tls = tlsTo(undefined, context);
   return {
     name: `Redis ${master} (database ${db}) by the Sentinels at ${addresses.map(formatAddress).join(", ")}`,
-    ...{ usesTls: context !== undefined, db, sentinel: { master, addresses } },
+    usesTls: context !== undefined,
+    db,
+    sentinel: { master, addresses },
     options: {
-      ...{ sentinels: addresses, name: master, db, ...login(url), ...tls },
+      sentinels: addresses,
+      name: master,
+      db,
+      ...login(url),
+      ...tls,
       ...(username === undefined ? {} : { sentinelUsername: username }),
       ...(password === undefined ? {} : { sentinelPassword: password }),
       ...(tls === undefined ? {} : { sentinelTLS: tls.tls, enableTLSForSentinelMode: true }),

@@ -9,7 +9,10 @@ import { probePool } from "./probe-container.ts";
 const MIB = 1 << 20;
 const spec = containerSpec(probePool("an-image"), {
   identity: {
-    ...{ instanceId: "abcd1234", runtimeId: RuntimeId.parse("aaaaaaaaaa"), slot: 0, generation: 1 },
+    instanceId: "abcd1234",
+    runtimeId: RuntimeId.parse("aaaaaaaaaa"),
+    slot: 0,
+    generation: 1,
     folder: "/data/run/aaaaaaaaaa",
   },
   settings: PROFILE_DEFAULTS,

@@ -38,8 +38,13 @@ const PREFIX = "probe-";
 /** Small limits, so that reaching them costs the machine little. */
 export function probePool(imageRef: string): Pool {
   return {
-    ...{ key: "probe", tenantId: undefined, pluginId: "berth/probe", identifier: "berth/probe" },
-    ...{ imageKey: "probe", imageRef, runner: { entrypoint: "probe" } },
+    key: "probe",
+    tenantId: undefined,
+    pluginId: "berth/probe",
+    identifier: "berth/probe",
+    imageKey: "probe",
+    imageRef,
+    runner: { entrypoint: "probe" },
     limits: {
       memoryBytes: 48 * MIB,
       storageBytes: 8 * MIB,
@@ -52,9 +57,18 @@ export function probePool(imageRef: string): Pool {
     },
     // Pools begin at 1.
     uidOffset: 0,
-    ...{ wanted: true, state: "idle", cause: undefined, nextStartAt: undefined, lease: undefined },
-    ...{ startAsked: 0, startAnswered: 0, startFault: undefined, removalAsked: false, retiring: false },
-    ...{ nextLimits: undefined, generationMin: 0 },
+    wanted: true,
+    state: "idle",
+    cause: undefined,
+    nextStartAt: undefined,
+    lease: undefined,
+    startAsked: 0,
+    startAnswered: 0,
+    startFault: undefined,
+    removalAsked: false,
+    retiring: false,
+    nextLimits: undefined,
+    generationMin: 0,
   };
 }
 

@@ -3,7 +3,11 @@ import type { EngineImage } from "../../engine/engine.ts";
 import { listRuntimeImages } from "./runtime-image.ts";
 
 const image = (id: string, createdAt: number, tags = [`${id}:1`]): EngineImage => ({
-  ...{ id, tags, labels: {}, bytes: 1, createdAt: new Date(createdAt) },
+  id,
+  tags,
+  labels: {},
+  bytes: 1,
+  createdAt: new Date(createdAt),
 });
 
 it("lists images with a name, the newest first", async () => {

@@ -55,8 +55,16 @@ async function read(options: { since?: Date; tail?: number } = {}): Promise<read
 }
 
 const ENDED: ContainerState = {
-  ...{ id: "c", name: "c", image: "i", labels: {}, phase: "exited", createdAt: new Date(0) },
-  ...{ startedAt: new Date(0), finishedAt: new Date(0), exitCode: 0, oomKilled: false },
+  id: "c",
+  name: "c",
+  image: "i",
+  labels: {},
+  phase: "exited",
+  createdAt: new Date(0),
+  startedAt: new Date(0),
+  finishedAt: new Date(0),
+  exitCode: 0,
+  oomKilled: false,
 };
 
 test("a full disk fails the next write and the flush, and leaves no unhandled rejection", async () => {

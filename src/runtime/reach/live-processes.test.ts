@@ -24,8 +24,12 @@ function world() {
   const { rows, state } = openRows(clock);
   const join = (id: string, role: ProcessRecord["role"]) =>
     joinProcesses({
-      ...{ store: { processes: rows }, self: { id, role, host: "h", pid: 1 }, clock, log: silentLog },
-      ...{ pollMs: POLL_MS, aliveMs: 300 },
+      store: { processes: rows },
+      self: { id, role, host: "h", pid: 1 },
+      clock,
+      log: silentLog,
+      pollMs: POLL_MS,
+      aliveMs: 300,
     });
   return { clock, rows, state, join };
 }

@@ -69,7 +69,9 @@ export class Sweeper {
     const { folders } = this.#deps;
     const found = ids.map(async (id) =>
       (await folders.listHosts(id)).map((host) => ({
-        ...{ host, name: `${id}/${host}`, key: `${id}/${host}` },
+        host,
+        name: `${id}/${host}`,
+        key: `${id}/${host}`,
         remove: () => folders.removeHost(id, host),
       })),
     );

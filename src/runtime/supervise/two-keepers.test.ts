@@ -48,7 +48,15 @@ class Workers {
     const launch = { startTimeoutMs: 5_000 };
     return this.scope.use(
       await startRuntimeParts({
-        ...{ clock, queue, engine, transport, dataFolder, store, holder, supervision, launch },
+        clock,
+        queue,
+        engine,
+        transport,
+        dataFolder,
+        store,
+        holder,
+        supervision,
+        launch,
       }),
     );
   }
@@ -129,7 +137,8 @@ describe("a worker that does not hold a Pool's lease", () => {
     workers.engine.crash(workers.rows.runtimesOf()[0]?.containerId ?? "", { exitCode: 1 });
     await workers.clock.until(() => workers.rows.runtimesOf()[0]?.state === "ended");
     expect(await workers.finish(second.keeper.ensureReady(KEY, quietly, never))).toMatchObject({
-      ...{ state: "ready", generation: 2 },
+      state: "ready",
+      generation: 2,
     });
   });
 

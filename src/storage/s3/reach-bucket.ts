@@ -22,8 +22,12 @@ export async function reachBucket(bucket: Bucket, options: ReachBucketOptions): 
   return await reach(
     {
       server: `The bucket ${settings.bucket} at ${settings.endpoint}`,
-      ...{ code: "package_store_unavailable", op: "package_store.connect" },
-      ...{ waitMs: startWaitMs, clock, log, signal },
+      code: "package_store_unavailable",
+      op: "package_store.connect",
+      waitMs: startWaitMs,
+      clock,
+      log,
+      signal,
       explain: (error) =>
         error instanceof RequestFailed
           ? { reason: error.failure.why, isFinal: error.failure.kind !== "passing" }

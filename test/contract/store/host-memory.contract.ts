@@ -43,7 +43,10 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
       code: "host_full",
       message: expect.stringMatching(/3 running plugins reserve 192 MiB of 200 MiB .* asks for 64 MiB/),
       details: {
-        ...{ budgetBytes: 200 * MIB, reservedBytes: 192 * MIB, runtimes: 3, askedBytes: 64 * MIB },
+        budgetBytes: 200 * MIB,
+        reservedBytes: 192 * MIB,
+        runtimes: 3,
+        askedBytes: 64 * MIB,
         reservedByTenant: ownBytes,
       },
     });

@@ -13,7 +13,9 @@ export function imageContract(images: () => Store["images"]): void {
     expect(claims.filter(({ outcome }) => outcome === "held")).toHaveLength(9);
     await images().publish(key, 1, { imageRef: "sha256:1", bytes: 5_000_000_000, warnings: ["newer"] });
     expect(await images().claim(key, "package", "worker-1", LEASE_MS)).toEqual({
-      ...{ outcome: "ready", imageRef: "sha256:1", warnings: ["newer"] },
+      outcome: "ready",
+      imageRef: "sha256:1",
+      warnings: ["newer"],
     });
     expect((await images().find(key))?.bytes).toBe(5_000_000_000);
   });

@@ -33,7 +33,9 @@ export function poolContract(subject: () => PoolSubject): void {
     const made = await Promise.all([...keys, ...keys].map((key) => pools().ensure(pool(key))));
     expect(new Set(made.map(({ uidOffset }) => uidOffset)).size).toBe(4);
     expect(await pools().ensure({ ...pool(keys[0] ?? ""), imageRef: "r2", wanted: false })).toMatchObject({
-      ...{ uidOffset: made[0]?.uidOffset, imageRef: "r2", wanted: false },
+      uidOffset: made[0]?.uidOffset,
+      imageRef: "r2",
+      wanted: false,
     });
   });
 

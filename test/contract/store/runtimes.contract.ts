@@ -11,7 +11,12 @@ export function runtimeContract(runtimes: () => Store["runtimes"]): void {
     const runtimeId = RuntimeId.parse(id);
     expect(await runtimes().nextGeneration(poolKey)).toBe(1);
     await runtimes().create({
-      ...{ id: runtimeId, poolKey, slot: 0, generation: 1, containerName: `c-${id}`, specHash: "h" },
+      id: runtimeId,
+      poolKey,
+      slot: 0,
+      generation: 1,
+      containerName: `c-${id}`,
+      specHash: "h",
     });
     await runtimes().setState(runtimeId, "ready");
     expect((await runtimes().listLive()).map((runtime) => runtime.id)).toContain(runtimeId);

@@ -60,9 +60,14 @@ export async function startRawPlugin(options: RawPluginOptions): Promise<RawPlug
   const id = RuntimeId.parse(options.id ?? "abcdefghij");
   const nothing = () => undefined;
   const link = await transport.open({
-    ...{ runtimeId: id, folder, frameBytesMax },
+    runtimeId: id,
+    folder,
+    frameBytesMax,
     listener: {
-      ...{ onUp: nothing, onDown: nothing, onReady: () => up.resolve(), onExit: nothing },
+      onUp: nothing,
+      onDown: nothing,
+      onReady: () => up.resolve(),
+      onExit: nothing,
       onNotice: (notice) => void notices.push(notice),
     },
   });

@@ -13,7 +13,11 @@ function aRun(kind: DiskRun["kind"]): DiskRun {
   const at = new Date(0);
   const collection = { dryRun: kind === "dry_run", bytes: 0, taken: [], left: [] };
   return {
-    ...{ id: randomUUID(), kind, createdAt: at, finishedAt: at, cause: undefined },
+    id: randomUUID(),
+    kind,
+    createdAt: at,
+    finishedAt: at,
+    cause: undefined,
     report: kind === "report" ? { areas: [] } : undefined,
     collection: kind === "report" ? undefined : collection,
   };

@@ -5,8 +5,12 @@ import type { InstallationChanges } from "../../../src/installation/requests/ins
 export function noChanges(): InstallationChanges {
   const absent = () => Promise.reject(new Fault("installation_not_found", "Nothing is installed."));
   return {
-    ...{ upgrade: absent, rollback: absent, restart: absent },
-    ...{ enable: absent, disable: absent, limits: absent },
+    upgrade: absent,
+    rollback: absent,
+    restart: absent,
+    enable: absent,
+    disable: absent,
+    limits: absent,
     due: () => Promise.resolve({ accepted: [], waiting: 0 }),
   };
 }

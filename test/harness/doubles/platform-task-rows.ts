@@ -20,13 +20,30 @@ export function platformTaskRowsIn(
       const id = TaskId.parse(randomUUID());
       const at = new Date(0);
       tasks.unshift({
-        ...{ id, tenantId, status: "running", total: items.length, completed: 0, items: shown },
-        ...{ createdAt: at, updatedAt: at },
+        id,
+        tenantId,
+        status: "running",
+        total: items.length,
+        completed: 0,
+        items: shown,
+        createdAt: at,
+        updatedAt: at,
       });
       const task: TenantTask = {
-        ...{ id, tenantId, kind: "batch", installationId: undefined, identifier: undefined },
-        ...{ parentId: undefined, input: { items }, state: "queued", ending: undefined, cause: undefined },
-        ...{ attempt: 0, createdAt: at, updatedAt: at, finishedAt: undefined },
+        id,
+        tenantId,
+        kind: "batch",
+        installationId: undefined,
+        identifier: undefined,
+        parentId: undefined,
+        input: { items },
+        state: "queued",
+        ending: undefined,
+        cause: undefined,
+        attempt: 0,
+        createdAt: at,
+        updatedAt: at,
+        finishedAt: undefined,
       };
       return Promise.resolve({ task, created: true });
     },

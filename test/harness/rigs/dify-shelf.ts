@@ -43,7 +43,11 @@ export async function openShelf(database: TestDatabase, changes: IntakeChanges =
   const door = scope.use(
     await openDoor({
       parts: {
-        ...{ store, uploads, bundles, texts, trust },
+        store,
+        uploads,
+        bundles,
+        texts,
+        trust,
         decoder: createPackageDecoder({ packages, reader, store, trust }),
         assets: createPackageAssets({ files, folder: "assets", store, texts }),
       },
@@ -56,7 +60,9 @@ export async function openShelf(database: TestDatabase, changes: IntakeChanges =
     );
   const taken = async (path: string, init?: RequestInit) => takeApart(await fetch(path, init));
   return {
-    ...{ door, intake, store },
+    door,
+    intake,
+    store,
     raw: fetch,
     get: (path) => taken(path),
     post: (path, body) =>
@@ -101,8 +107,14 @@ export async function publish(
 ): Promise<string> {
   const pluginId = identifier.slice(0, identifier.indexOf(":"));
   const { installation, task } = await store.installations.acceptInstall({
-    ...{ tenantId, pluginId, identifier, limitsAsked: { memoryIsHard: false } },
-    ...{ limitsGranted: LIMITS, source, meta, warnings: [] },
+    tenantId,
+    pluginId,
+    identifier,
+    limitsAsked: { memoryIsHard: false },
+    limitsGranted: LIMITS,
+    source,
+    meta,
+    warnings: [],
   });
   const claim = await store.tasks.claim(task.id, "a test", 60_000);
   await store.installations.publishReady(TaskId.parse(task.id), claim?.attempt ?? 0);

@@ -36,8 +36,12 @@ export async function openEndpointDoor(
   { platform = true }: { readonly platform?: boolean } = {},
 ) {
   const innerApi = createInnerApi({
-    ...{ url: api.url, key: "inner", trust: await openTlsContext({}), answerBytesMax: 100_000 },
-    ...{ connectTimeoutMs: 5000, timeoutMs: 5000 },
+    url: api.url,
+    key: "inner",
+    trust: await openTlsContext({}),
+    answerBytesMax: 100_000,
+    connectTimeoutMs: 5000,
+    timeoutMs: 5000,
   });
   const secrets = platform ? createPlatformSecrets({ innerApi, berth: testSecrets }) : testSecrets;
   const door = await openDoor({ secrets });
@@ -56,13 +60,11 @@ export function hooksPackage(
   const endpoint = { settings: SETTINGS, endpoints: ENDPOINTS };
   const resource = { memory: 1, permission: { endpoint: { enabled: true } } };
   return {
-    ...{
-      ...echo,
-      identifier: UID.replace(PLUGIN, pluginId),
-      pluginId,
-      author: "acme",
-      name: pluginId.slice(5),
-    },
+    ...echo,
+    identifier: UID.replace(PLUGIN, pluginId),
+    pluginId,
+    author: "acme",
+    name: pluginId.slice(5),
     declaration: { author: "acme", name: "hooks", endpoint, resource, ...changes.declaration },
     providers: [{ kind: "endpoint", name: "" }],
   };
@@ -90,8 +92,11 @@ function clientOf(door: Door) {
     read(await door.ask("GET", `/plugin/${tenant}/endpoint/${path}`, { key: "", headers }));
   const setup = (changes: object = {}) =>
     post("setup", {
-      ...{ plugin_unique_identifier: UID, user_id: "u1", name: "first" },
-      ...{ settings: { api_key: "a-long-secret", mode: "fast" }, ...changes },
+      plugin_unique_identifier: UID,
+      user_id: "u1",
+      name: "first",
+      settings: { api_key: "a-long-secret", mode: "fast" },
+      ...changes,
     });
   const list = async (query = "list?page=1&page_size=100", tenant: string = TENANT) =>
     Listed.parse((await get(query, tenant)).data);

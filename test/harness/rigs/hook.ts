@@ -25,9 +25,17 @@ export async function openHookDoor(
   const door = await openDoor({ script: sayHello, declaration: { endpoint }, ...options });
   onTestFinished(() => door[Symbol.asyncDispose]());
   door.memory.endpoints.push({
-    ...{ id: ENDPOINT, hookId: HOOK, tenantId: TENANT, pluginId: "berth/echo", userId: "u", name: "a hook" },
-    ...{ enabled: true, settings: { greeting: "hi" }, revision: "1" },
-    ...{ createdAt: new Date(0), updatedAt: new Date(0) },
+    id: ENDPOINT,
+    hookId: HOOK,
+    tenantId: TENANT,
+    pluginId: "berth/echo",
+    userId: "u",
+    name: "a hook",
+    enabled: true,
+    settings: { greeting: "hi" },
+    revision: "1",
+    createdAt: new Date(0),
+    updatedAt: new Date(0),
     ...changes,
   });
   const { url } = await door.listen();

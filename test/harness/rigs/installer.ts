@@ -170,7 +170,13 @@ function createWorker(
   const steps = {
     requests,
     uploads: createPackageUploads({
-      ...{ packages, store, clock: systemClock, log: silentLog, limits: POLICY, reader, trust },
+      packages,
+      store,
+      clock: systemClock,
+      log: silentLog,
+      limits: POLICY,
+      reader,
+      trust,
       keeper: createPackageKeeper({ packages, store, reader, clock: systemClock, log: silentLog }),
       bytesMax: 50 << 20,
     }),

@@ -56,7 +56,10 @@ export async function openIntake(database: TestDatabase, changes: IntakeChanges 
   const keeper = createPackageKeeper({ packages, store, reader, clock: systemClock, log: silentLog });
   const common = { packages, store, clock: systemClock, log: silentLog, reader, trust, keeper };
   return {
-    ...{ store, packages, reader, trust },
+    store,
+    packages,
+    reader,
+    trust,
     uploads: createPackageUploads({ ...common, limits: readConfig({}).limits, bytesMax }),
     bundles: createBundleUploads({
       ...common,

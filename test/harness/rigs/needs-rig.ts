@@ -63,7 +63,10 @@ export function openNeedsRig(rig: InstallRig, options: WorkerOptions = {}): Need
   Object.assign(worker.keeper, { ensureReady });
   const next = () => queue.jobs.shift()?.payload as { taskId: TaskId } | undefined;
   return {
-    ...{ broken, started, worker, queue },
+    broken,
+    started,
+    worker,
+    queue,
     upload: (name, dependencies = [], given = {}) => upload(rig, { name, dependencies, ...given }),
     bundle: (identifiers) => bundle(rig, identifiers),
     install: (tenantId, identifier) => worker.requests.install({ tenantId, identifier, asTenant: false }),
@@ -129,8 +132,14 @@ async function bundle({ store }: InstallRig, identifiers: readonly string[]): Pr
     "b".repeat(64),
   ];
   const made: Bundle = {
-    ...{ identifier: `${author}/${name}:${version}@${checksum}`, author, name, version, checksum, bytes: 1 },
-    ...{ manifest: { name }, warnings: [] },
+    identifier: `${author}/${name}:${version}@${checksum}`,
+    author,
+    name,
+    version,
+    checksum,
+    bytes: 1,
+    manifest: { name },
+    warnings: [],
     dependencies: identifiers.map((identifier) => ({ type: "package", identifier })),
   };
   const { stored } = await store.bundles.put({ bundle: made, packages }, {});

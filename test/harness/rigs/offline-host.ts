@@ -210,7 +210,9 @@ async function ask(
   const bytes = body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
   const type = Buffer.isBuffer(body) ? "application/octet-stream" : "application/json";
   const sent = request({
-    ...{ socketPath, method, path },
+    socketPath,
+    method,
+    path,
     headers: { ...headers, ...(body !== undefined && { "content-type": type }) },
   });
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();

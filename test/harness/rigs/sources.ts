@@ -98,6 +98,7 @@ export async function fetchFrom(
 
 /** Of the server with a certificate; its query must appear in no message. */
 export const anUrl = ({ secure }: SourceRig, path: string, bytes: Uint8Array = BYTES): Source => ({
-  ...{ type: "url", url: `${secure.url}${path}?signature=hush` },
+  type: "url",
+  url: `${secure.url}${path}?signature=hush`,
   sha256: sha256(bytes),
 });

@@ -56,7 +56,11 @@ async function create(
       dataFolder,
       open: (options = {}) =>
         openStore({
-          ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 5, statementTimeoutMs: 30_000 },
+          databaseUrl,
+          dataFolder,
+          log: silentLog,
+          poolMax: 5,
+          statementTimeoutMs: 30_000,
           ...options,
         }),
       [Symbol.asyncDispose]: () => scope.close(),

@@ -118,7 +118,11 @@ export async function speak(
   statements: readonly string[],
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
   await using connection = await openConnection({
-    ...{ databaseUrl, dataFolder, log: silentLog, poolMax: 2, statementTimeoutMs: 30_000 },
+    databaseUrl,
+    dataFolder,
+    log: silentLog,
+    poolMax: 2,
+    statementTimeoutMs: 30_000,
   });
   const adapter = await new PrismaPg(connection.pool).connect();
   for (const sql of statements.slice(0, -1)) await adapter.executeRaw(plainSql(sql));

@@ -18,7 +18,11 @@ export async function signed(plugin: PackedPlugin, category?: SignatureCategory)
     const file = join(folder, "p.difypkg");
     await writeFile(file, plugin.bytes);
     await signArchive({
-      ...{ file, output: file, category, time: 1_700_000_000, limits: DEFAULT_READ_OPTIONS },
+      file,
+      output: file,
+      category,
+      time: 1_700_000_000,
+      limits: DEFAULT_READ_OPTIONS,
       key: parsePrivateKey(SIGNER.privateKey, "key"),
     });
     const { identifier } = await readPackage(file, new Date(0), DEFAULT_READ_OPTIONS);

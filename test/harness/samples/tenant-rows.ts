@@ -21,16 +21,17 @@ export function aPackage(bytes = 10): Package {
   const name = `p${crypto.randomUUID().slice(0, 8)}`;
   const checksum = "c".repeat(64);
   return {
-    ...{ identifier: `acme/${name}:1.0.0@${checksum}`, pluginId: `acme/${name}`, author: "acme", name },
-    ...{
-      version: "1.0.0",
-      checksum,
-      bytes,
-      dialect: "real",
-      declaration: {},
-      dependencies: [],
-      warnings: [],
-    },
+    identifier: `acme/${name}:1.0.0@${checksum}`,
+    pluginId: `acme/${name}`,
+    author: "acme",
+    name,
+    version: "1.0.0",
+    checksum,
+    bytes,
+    dialect: "real",
+    declaration: {},
+    dependencies: [],
+    warnings: [],
     providers: [{ kind: "tool", name: "t" }],
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
     limitsAsked: { memoryIsHard: false },

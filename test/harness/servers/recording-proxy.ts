@@ -52,8 +52,12 @@ function forward(incoming: IncomingMessage, response: ServerResponse): void {
   const { hostname, port, pathname, search } = new URL(incoming.url ?? "");
   const { "proxy-authorization": _, ...headers } = incoming.headers;
   const onward = request({
-    ...{ host: addressOf(hostname), port: Number(port || 80), path: `${pathname}${search}` },
-    ...{ method: incoming.method, headers, agent: false },
+    host: addressOf(hostname),
+    port: Number(port || 80),
+    path: `${pathname}${search}`,
+    method: incoming.method,
+    headers,
+    agent: false,
   });
   onward.on("response", (answer) => {
     response.writeHead(answer.statusCode ?? 502, answer.headers);

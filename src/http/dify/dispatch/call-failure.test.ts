@@ -28,11 +28,9 @@ describe("a call that never reached the plugin", () => {
 
   test("was larger than a frame", () => {
     expect(refusedCall(fault("frame_too_large"))).toEqual({
-      ...{
-        type: "PluginDaemonInternalServerError",
-        message: "Why.\nfailed to write request",
-        status: undefined,
-      },
+      type: "PluginDaemonInternalServerError",
+      message: "Why.\nfailed to write request",
+      status: undefined,
     });
   });
 

@@ -83,8 +83,14 @@ function refuse(
   answer.headers.set("x-request-id", id);
   const isOurs = fault.code === "internal" && fault.cause !== undefined;
   door.options.log[isOurs ? "error" : "info"]({
-    ...{ op: "http.request", ok: false, code: fault.code, method: "POST", path: c.req.path },
-    ...{ status: answer.status, request_id: id, ...(isOurs && { err: fault }) },
+    op: "http.request",
+    ok: false,
+    code: fault.code,
+    method: "POST",
+    path: c.req.path,
+    status: answer.status,
+    request_id: id,
+    ...(isOurs && { err: fault }),
   });
   return answer;
 }

@@ -26,15 +26,24 @@ describe("declarations", () => {
 
   test("without one, the identifier fills in what clients need", () => {
     expect(DeclarationModel.parse(shown(undefined))).toMatchObject({
-      ...{ author: "acme", name: "echo", version: "1.2.3", label: { en_US: "echo" }, tags: [], icon: "" },
-      ...{ created_at: "1970-01-01T00:00:00.000Z", verified: false },
+      author: "acme",
+      name: "echo",
+      version: "1.2.3",
+      label: { en_US: "echo" },
+      tags: [],
+      icon: "",
+      created_at: "1970-01-01T00:00:00.000Z",
+      verified: false,
     });
   });
 
   test("valid members stay unchanged, unknown ones too", () => {
     const whole = {
       ...shown(undefined),
-      ...{ label: { en_US: "Echo", ja_JP: "エコー" }, tags: ["search"], repo: "acme/echo", verified: true },
+      label: { en_US: "Echo", ja_JP: "エコー" },
+      tags: ["search"],
+      repo: "acme/echo",
+      verified: true,
       tool: { identity: { name: "echo", author: "acme", label: { en_US: "E" } }, tools: [{ any: 1 }] },
     };
     expect(shown(whole)).toEqual(whole);

@@ -49,7 +49,9 @@ export function addUploads(door: DifyDoor, deps: UploadDeps): void {
 
 function uploaderOf({ tenantId, by }: DifyInput<unknown>, form: FormFile) {
   return {
-    ...{ tenantId, by, isVendorHeld: true },
+    tenantId,
+    by,
+    isVendorHeld: true,
     // a form may have this field after the file
     get verifySignature() {
       return form.field("verify_signature") === "true";

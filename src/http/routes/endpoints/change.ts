@@ -48,7 +48,10 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
     async ({ params: { tenant: tenantId, id }, body, by, signal }) => {
       const { name, settings: given, user_id: userId } = body;
       const change = {
-        ...{ tenantId, id, userId, by },
+        tenantId,
+        id,
+        userId,
+        by,
         ...(name !== undefined && { name }),
         ...(given !== undefined && { settings: given }),
       };
@@ -76,7 +79,9 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
 function addSwitch(routes: Routes, endpoints: Endpoints, to: "enable" | "disable"): void {
   routes.add(
     {
-      ...{ ...spec, method: "post", path: `${PATH}/${to}` },
+      ...spec,
+      method: "post",
+      path: `${PATH}/${to}`,
       summary:
         to === "enable"
           ? "Enables an endpoint. Repeating it changes nothing."

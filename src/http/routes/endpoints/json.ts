@@ -52,8 +52,12 @@ export function endpointJson(
 ): z.input<typeof EndpointSchema> {
   return {
     id: record.id,
-    ...{ tenant_id: record.tenantId, plugin_id: record.pluginId, user_id: record.userId },
-    ...{ name: record.name, enabled: record.enabled, hook_id: record.hookId },
+    tenant_id: record.tenantId,
+    plugin_id: record.pluginId,
+    user_id: record.userId,
+    name: record.name,
+    enabled: record.enabled,
+    hook_id: record.hookId,
     url: `${publicUrl}/e/${record.hookId}`,
     settings: { ...settings },
     settings_schema: [...(offer?.settings ?? [])],

@@ -73,10 +73,14 @@ function addChange<B extends z.ZodType>(
       const { id } = await getInstallation(store, params);
       const text = body === undefined ? "" : JSON.stringify(given);
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
-        ...{ method: method.toUpperCase(), url, text },
+        method: method.toUpperCase(),
+        url,
+        text,
       });
       const request: ChangeRequest = {
-        ...{ id, by, asTenant: principal.tenantId !== undefined },
+        id,
+        by,
+        asTenant: principal.tenantId !== undefined,
         force: new URL(url).searchParams.get("force") === "true",
         ...(idempotency !== undefined && { idempotency }),
       };

@@ -55,10 +55,14 @@ export function addCreateInstallation(
     },
     async ({ params: { tenant }, body, principal, by, header, request }) => {
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
-        ...{ method: "POST", url: request.url, text: hashed(body) },
+        method: "POST",
+        url: request.url,
+        text: hashed(body),
       });
       const asked = {
-        ...{ tenantId: tenant, by, asTenant: principal.tenantId !== undefined },
+        tenantId: tenant,
+        by,
+        asTenant: principal.tenantId !== undefined,
         ...(body.verifySignature === true && { verifySignature: true }),
         ...(idempotency !== undefined && { idempotency }),
       };

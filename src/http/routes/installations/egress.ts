@@ -34,7 +34,10 @@ export function addInstallationEgress(
   };
   routes.add(
     {
-      ...{ method: "get", path, tag: "installations", summary: "Returns what the plugin may reach." },
+      method: "get",
+      path,
+      tag: "installations",
+      summary: "Returns what the plugin may reach.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       answers,
@@ -44,7 +47,10 @@ export function addInstallationEgress(
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "installations", summary: "Sets what the plugin may reach." },
+      method: "put",
+      path,
+      tag: "installations",
+      summary: "Sets what the plugin may reach.",
       access: { opens: "tenant", scope: "installations:write" },
       params: InstallationParams,
       body: Choice,

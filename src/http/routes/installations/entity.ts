@@ -49,8 +49,11 @@ export const InstallationDetailSchema = EntitySchema.extend({
     .meta({ description: "Installations that it needs, with the need as its package declares it" }),
   needed_by: z.array(
     z.object({
-      ...{ installation_id: z.string(), plugin_id: z.string(), identifier: z.string() },
-      ...{ type: z.string(), value: z.string() },
+      installation_id: z.string(),
+      plugin_id: z.string(),
+      identifier: z.string(),
+      type: z.string(),
+      value: z.string(),
     }),
   ),
 }).openapi("InstallationDetail");
@@ -78,8 +81,5 @@ export function ownerJson({
   readonly status: Installed["status"];
 }) {
   const { pluginId, identifier, id, state } = installation;
-  return {
-    ...{ plugin_id: pluginId, plugin_unique_identifier: identifier, installation_id: id },
-    ...{ state, status },
-  };
+  return { plugin_id: pluginId, plugin_unique_identifier: identifier, installation_id: id, state, status };
 }

@@ -38,7 +38,9 @@ export function addGetInstallation(
         ...entityJson(installed, settings),
         last_task: task === undefined ? null : taskJson(task),
         needs: needs.map(({ neededId, need }) => ({
-          ...{ installation_id: neededId, type: need.type, value: formatNeed(need) },
+          installation_id: neededId,
+          type: need.type,
+          value: formatNeed(need),
         })),
         needed_by: neededBy.map(dependentJson),
       });

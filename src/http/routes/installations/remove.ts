@@ -39,7 +39,8 @@ export function addRemoveInstallation(
     async ({ params, query, by }) => {
       const { id } = await getInstallation(deps.store, params);
       const accepted = await deps.requests.uninstall(id, {
-        ...{ by, force: query.force === "true" },
+        by,
+        force: query.force === "true",
         ...(query.purge === "true" && { input: { purge: true } }),
       });
       // polling would see it too, but later

@@ -31,7 +31,9 @@ export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyrin
     },
     async ({ body: { name, tenant_id: tenantId, scopes, expires_at: expiresAt }, by }) => {
       const { record, key } = await keyring.create({
-        ...{ name, tenantId, by },
+        name,
+        tenantId,
+        by,
         ...(scopes !== undefined && { scopes: [...new Set(scopes)] }),
         ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
       });

@@ -75,7 +75,9 @@ export function addUploadPackage(
       const uploaded = await uploads.receive(
         body,
         {
-          ...{ by, verifySignature: query.verifySignature === "true", upgrade: query.upgrade === "true" },
+          by,
+          verifySignature: query.verifySignature === "true",
+          upgrade: query.upgrade === "true",
           ...(tenantId !== undefined && { tenantId }),
         },
         signal,

@@ -50,7 +50,9 @@ export function addListProviders(
 function providerJson(found: InstalledProvider): z.input<typeof ProviderSchema> {
   const { kind, name, declaration, installation } = found;
   return {
-    ...{ kind, provider: `${installation.pluginId}/${name}`, name },
+    kind,
+    provider: `${installation.pluginId}/${name}`,
+    name,
     ...ownerJson(found),
     declaration: declaration ?? null,
   };

@@ -59,7 +59,10 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   };
   routes.add(
     {
-      ...{ method: "get", path, tag: "tenants", summary: "Returns a tenant's quotas and its usage." },
+      method: "get",
+      path,
+      tag: "tenants",
+      summary: "Returns a tenant's quotas and its usage.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers,
@@ -68,7 +71,10 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "tenants", summary: "Sets a tenant's quotas." },
+      method: "put",
+      path,
+      tag: "tenants",
+      summary: "Sets a tenant's quotas.",
       access: { opens: "operator", scope: "installations:write" },
       params: TenantParams,
       body: Wanted,

@@ -17,12 +17,10 @@ export function addTenantSettings(
   const path = "/v1/tenants/{tenant}/settings";
   routes.add(
     {
-      ...{
-        method: "get",
-        path,
-        tag: "tenants",
-        summary: "Returns the settings for all of a tenant's installations.",
-      },
+      method: "get",
+      path,
+      tag: "tenants",
+      summary: "Returns the settings for all of a tenant's installations.",
       access: { opens: "tenant", scope: "read" },
       params: TenantParams,
       answers,
@@ -31,7 +29,10 @@ export function addTenantSettings(
   );
   routes.add(
     {
-      ...{ method: "put", path, tag: "tenants", summary: "Sets them for all of a tenant's installations." },
+      method: "put",
+      path,
+      tag: "tenants",
+      summary: "Sets them for all of a tenant's installations.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Settings,

@@ -22,7 +22,11 @@ describe("a Pool that may have two Runtimes", () => {
   /** What the runner counts, also for other processes. */
   const report = (world: KeeperWorld, row: RuntimeRecord, openSessions: number) => {
     linkOf(world, row).health = async () => ({
-      ...{ alive: true, heartbeatAgeMs: 0, residentBytes: 0, oomKills: 0, openSessions },
+      alive: true,
+      heartbeatAgeMs: 0,
+      residentBytes: 0,
+      oomKills: 0,
+      openSessions,
     });
   };
   async function scaledOut(world: KeeperWorld) {

@@ -26,7 +26,9 @@ describe("a Runtime that ends by itself", () => {
       await world.clock.until(() => world.rows.pool().state === "ready", delayMs + 20_000);
     }
     world.engine.writeLog(world.current.containerId ?? "", {
-      ...{ stream: "stderr", at: new Date(world.clock.now()), text: "why it died" },
+      stream: "stderr",
+      at: new Date(world.clock.now()),
+      text: "why it died",
     });
     await world.crash(9);
     expect(world.rows.pool()).toMatchObject({

@@ -99,8 +99,12 @@ async function openServer(url: string, options: ConnectionOptions, scope: Scope)
       let hasAnswered = false;
       return reach(
         {
-          ...{ server: server.name, code: "store_unavailable", op: "store.connect" },
-          ...{ clock: systemClock, log, signal },
+          server: server.name,
+          code: "store_unavailable",
+          op: "store.connect",
+          clock: systemClock,
+          log,
+          signal,
           waitMs: startWaitMs,
           // A failure after the first answer, other than a lost connection, does not pass by waiting.
           explain: (error) => (hasAnswered && !isFault(error) ? undefined : explainPostgres(error, server)),

@@ -47,7 +47,9 @@ export async function readPostgresUrl(
   return {
     config: {
       ...address,
-      ...{ user, database, ssl: ssl ?? false },
+      user,
+      database,
+      ssl: ssl ?? false,
       ...(url.password === undefined ? {} : { password: url.password }),
     },
     name: `PostgreSQL at ${where} (database ${database}, user ${user})`,

@@ -75,7 +75,10 @@ function answerData(answer: DiskAnswer) {
 function toRun(row: rows.DiskRun): DiskRun {
   const kind = row.kind as DiskRunKind;
   return {
-    ...{ id: row.id, kind, createdAt: row.createdAt, finishedAt: row.finishedAt ?? undefined },
+    id: row.id,
+    kind,
+    createdAt: row.createdAt,
+    finishedAt: row.finishedAt ?? undefined,
     report: kind === "report" && row.result !== null ? DiskReport.parse(row.result) : undefined,
     collection: kind !== "report" && row.result !== null ? toCollection(row.result) : undefined,
     cause: (row.cause ?? undefined) as FaultJson | undefined,

@@ -53,13 +53,21 @@ async function accept(tx: Tx, request: AcceptChange): Promise<Accepted> {
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
   const changed = await applyAtOnce(tx, found, request);
   const task = await createTask(tx, {
-    ...{ kind, input, identifier, parentId: request.parentId },
-    ...{ tenantId: found.tenantId, installationId: id },
+    kind,
+    input,
+    identifier,
+    parentId: request.parentId,
+    tenantId: found.tenantId,
+    installationId: id,
   });
   await writeEvent(tx, {
     kind: `installation.${kind}`,
-    ...{ by, tenantId: found.tenantId, installationId: id, taskId: task.id },
-    ...{ subject: identifier, result: "accepted" },
+    by,
+    tenantId: found.tenantId,
+    installationId: id,
+    taskId: task.id,
+    subject: identifier,
+    result: "accepted",
   });
   return { installation: toInstallation(changed), task: toTask(task), created: true };
 }

@@ -47,8 +47,15 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
   };
   const { count } = await tx.installation.createMany({
     data: {
-      ...{ id: await installationId(tx, request), tenantId, pluginId, identifier, source },
-      ...{ desired: "enabled", state: "installing", meta: jsonValue(request.meta), ...asked },
+      id: await installationId(tx, request),
+      tenantId,
+      pluginId,
+      identifier,
+      source,
+      desired: "enabled",
+      state: "installing",
+      meta: jsonValue(request.meta),
+      ...asked,
     },
     skipDuplicates: true,
   });
@@ -150,7 +157,12 @@ export async function withNewTask(
   const task = await createTask(tx, { kind, tenantId, installationId, identifier, parentId, input });
   await writeEvent(tx, {
     kind: `installation.${kind}`,
-    ...{ by, tenantId, installationId, taskId: task.id, subject: identifier, result: "accepted" },
+    by,
+    tenantId,
+    installationId,
+    taskId: task.id,
+    subject: identifier,
+    result: "accepted",
   });
   return { installation: toInstallation(row), task: toTask(task), created: true };
 }

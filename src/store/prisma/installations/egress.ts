@@ -24,7 +24,11 @@ export function createEgressRows(db: Database): EgressRows {
         const { tenant: tenantId } = row;
         await writeEvent(tx, {
           kind: "installation.egress",
-          ...{ by, tenantId, installationId: id, subject, result: "done" },
+          by,
+          tenantId,
+          installationId: id,
+          subject,
+          result: "done",
         });
       }),
     list: () =>

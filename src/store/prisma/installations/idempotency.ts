@@ -41,9 +41,14 @@ export function toAnswer(value: unknown): { installation: Installation; task: Ta
   return {
     installation: {
       ...installation,
-      ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+      createdAt: new Date(createdAt),
+      updatedAt: new Date(updatedAt),
       // JSON leaves out undefined fields.
-      ...{ previousIdentifier, cause, poolKey, nextPoolKey, previousImageKey },
+      previousIdentifier,
+      cause,
+      poolKey,
+      nextPoolKey,
+      previousImageKey,
       limitsWanted: installation.limitsWanted ?? {},
     },
     task: withDates(task),
@@ -60,9 +65,14 @@ function withDates<T extends Task>(task: T): T {
   const { createdAt, updatedAt, finishedAt, cause, parentId, identifier } = task;
   return {
     ...task,
-    ...{ createdAt: new Date(createdAt), updatedAt: new Date(updatedAt) },
+    createdAt: new Date(createdAt),
+    updatedAt: new Date(updatedAt),
     finishedAt: finishedAt === undefined ? undefined : new Date(finishedAt),
-    ...{ cause, parentId, identifier, installationId: task.installationId, input: task.input ?? {} },
+    cause,
+    parentId,
+    identifier,
+    installationId: task.installationId,
+    input: task.input ?? {},
     ending: task.ending,
   };
 }

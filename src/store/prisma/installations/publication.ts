@@ -70,9 +70,12 @@ function originOf(
 
 async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): Promise<void> {
   const data = {
-    ...{ identifier: to.identifier, source: to.source, meta: jsonValue(to.meta) },
+    identifier: to.identifier,
+    source: to.source,
+    meta: jsonValue(to.meta),
     ...(before.generation > 0 && {
-      ...{ previousIdentifier: before.identifier, previousSource: before.source },
+      previousIdentifier: before.identifier,
+      previousSource: before.source,
       previousMeta: before.meta ?? Prisma.DbNull,
     }),
   };

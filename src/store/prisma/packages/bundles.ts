@@ -55,7 +55,7 @@ async function remove(tx: Tx, identifier: string, by: Actor | undefined): Promis
   await tx.bundleUploader.deleteMany({ where: { identifier } });
   const { count } = await tx.bundle.deleteMany({ where: { identifier } });
   if (count === 0) throw bundleNotFound(identifier);
-  await writeEvent(tx, { kind: "bundle.remove", ...{ by, subject: identifier, result: "done" } });
+  await writeEvent(tx, { kind: "bundle.remove", by, subject: identifier, result: "done" });
 }
 
 async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, defaults: TenantQuotas) {
@@ -71,7 +71,12 @@ async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, def
   const { identifier, author, name, version, checksum, bytes } = bundle;
   const { count } = await tx.bundle.createMany({
     data: {
-      ...{ identifier, author, name, version, checksum, bytes },
+      identifier,
+      author,
+      name,
+      version,
+      checksum,
+      bytes,
       manifest: storableJson(bundle.manifest),
       dependencies: storableJson(bundle.dependencies),
       warnings: storableJson(bundle.warnings),
@@ -87,7 +92,7 @@ async function put(tx: Tx, { bundle, packages }: Upload, uploader: Uploader, def
       ? { count: 0 }
       : await tx.bundleUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
   if (count + shown.count > 0)
-    await writeEvent(tx, { kind: "bundle.upload", ...{ by, tenantId, subject: identifier, result: "done" } });
+    await writeEvent(tx, { kind: "bundle.upload", by, tenantId, subject: identifier, result: "done" });
   const stored = toBundle(await tx.bundle.findUniqueOrThrow({ where: { identifier } }));
   return { created: count > 0, stored };
 }

@@ -76,10 +76,7 @@ export async function putPackage(
       ? { count: 0 }
       : await tx.packageUploader.createMany({ data: { identifier, tenantId }, skipDuplicates: true });
   if (count + shown.count > 0)
-    await writeEvent(tx, {
-      kind: "package.upload",
-      ...{ by, tenantId, subject: identifier, result: "done" },
-    });
+    await writeEvent(tx, { kind: "package.upload", by, tenantId, subject: identifier, result: "done" });
   await noteUpgradesDue(tx, { identifier, pluginId, tenantId, isAsked: upgrade, by });
   const stored = toPackage(await tx.package.findUniqueOrThrow({ where: { identifier } }));
   return { created: count > 0, stored };
@@ -94,7 +91,14 @@ export async function insertPackage(
   const { identifier, pluginId, author, name, version, checksum, dialect } = pkg;
   const { count } = await tx.package.createMany({
     data: {
-      ...{ identifier, pluginId, author, name, version, checksum, dialect, operatorKept },
+      identifier,
+      pluginId,
+      author,
+      name,
+      version,
+      checksum,
+      dialect,
+      operatorKept,
       declaration: storableJson(pkg.declaration),
       bytes: pkg.bytes,
       providers: jsonValue(pkg.providers),
@@ -137,8 +141,12 @@ export async function makeSureOfDeclaration(
   const now = new Date();
   await tx.pluginDeclaration.createMany({
     data: {
-      ...{ id: uuid7(), createdAt: now, updatedAt: now },
-      ...{ pluginUniqueIdentifier: identifier, pluginId, declaration },
+      id: uuid7(),
+      createdAt: now,
+      updatedAt: now,
+      pluginUniqueIdentifier: identifier,
+      pluginId,
+      declaration,
     },
     skipDuplicates: true,
   });

@@ -21,8 +21,12 @@ export function createReadmeRows(db: Database): ReadmeRows {
         const now = new Date();
         await tx.pluginReadmeRecord.createMany({
           data: [...readmes].map(([language, content]) => ({
-            ...{ id: uuid7(), createdAt: now, updatedAt: now },
-            ...{ pluginUniqueIdentifier: identifier, language, content },
+            id: uuid7(),
+            createdAt: now,
+            updatedAt: now,
+            pluginUniqueIdentifier: identifier,
+            language,
+            content,
           })),
         });
       }),

@@ -58,7 +58,7 @@ function createPolicies(db: Database): Pick<TrustRows, "policyOf" | "setPolicy" 
                 WHERE known.policy <> excluded.policy`;
         if (changed === 0) return;
         const subject = policy ?? "the instance's";
-        await writeEvent(tx, { kind: "signature_policy.set", ...{ by, tenantId, subject, result: "done" } });
+        await writeEvent(tx, { kind: "signature_policy.set", by, tenantId, subject, result: "done" });
       }),
     record: (id, decision) =>
       db.run(async (prisma) => {
@@ -124,8 +124,13 @@ function createSignatures(db: Database): Pick<TrustRows, "signaturesOf" | "addSi
         const digest = createHash("sha256").update(signature).digest("hex");
         const { count } = await tx.signature.createMany({
           data: {
-            ...{ identifier, digest, keyId, category: category ?? null, signature },
-            ...{ signedTime: time, entries: jsonValue(entries) },
+            identifier,
+            digest,
+            keyId,
+            category: category ?? null,
+            signature,
+            signedTime: time,
+            entries: jsonValue(entries),
           },
           skipDuplicates: true,
         });

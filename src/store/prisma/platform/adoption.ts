@@ -51,8 +51,11 @@ async function ofTenantsThatStay(tx: Tx, found: readonly Found[]): Promise<reado
     .filter(({ tenant_id }) => stays.has(tenant_id))
     .map(({ source, meta, created_at, ...row }) => ({
       ...row,
-      ...{ task_id: uuid7(), event_id: uuid7(), created_at },
-      ...{ source: source === null || source === "" ? "package" : source, meta: objectOf(meta) },
+      task_id: uuid7(),
+      event_id: uuid7(),
+      created_at,
+      source: source === null || source === "" ? "package" : source,
+      meta: objectOf(meta),
     }));
 }
 

@@ -92,7 +92,8 @@ function toWork(row: WorkRow): ItemWork {
 
 export function toInstallTask(row: rows.InstallTask): InstallTask {
   return {
-    ...{ id: TaskId.parse(row.id), tenantId: row.tenantId as InstallTask["tenantId"] },
+    id: TaskId.parse(row.id),
+    tenantId: row.tenantId as InstallTask["tenantId"],
     status: parseStatus(row.status),
     total: Number(row.totalPlugins),
     completed: Number(row.completedPlugins),

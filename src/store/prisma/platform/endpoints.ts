@@ -78,7 +78,8 @@ function createReads(
         const found = await prisma.endpoint.findMany({
           where: filter,
           orderBy: [{ createdAt: "desc" }, { id: "desc" }],
-          ...{ skip: Math.max(0, (number - 1) * limit), take: limit },
+          skip: Math.max(0, (number - 1) * limit),
+          take: limit,
         });
         return found.flatMap((row) => toRecord(row) ?? []);
       }),
@@ -116,8 +117,17 @@ async function create(tx: Tx, endpoint: NewEndpoint): Promise<EndpointRecord> {
   const now = new Date();
   const row = await tx.endpoint.create({
     data: {
-      ...{ id, tenantId, pluginId, userId, name, hookId: newHookId(), enabled: true },
-      ...{ createdAt: now, updatedAt: now, expiredAt: EXPIRES_AT, settings: JSON.stringify(settings) },
+      id,
+      tenantId,
+      pluginId,
+      userId,
+      name,
+      hookId: newHookId(),
+      enabled: true,
+      createdAt: now,
+      updatedAt: now,
+      expiredAt: EXPIRES_AT,
+      settings: JSON.stringify(settings),
     },
   });
   return await finish(tx, row, { owner, by, kind: "endpoint.create" });
@@ -224,10 +234,17 @@ function toRecord(row: rows.Endpoint | null): EndpointRecord | undefined {
   const tenantId = TenantId.safeParse(row?.tenantId);
   if (row === null || !tenantId.success || row.hookId === null || row.pluginId === null) return undefined;
   return {
-    ...{ id: EndpointId.parse(row.id), hookId: row.hookId, tenantId: tenantId.data, pluginId: row.pluginId },
-    ...{ userId: row.userId ?? "", name: row.name ?? "", enabled: row.enabled === true },
-    ...{ settings: parseSettings(row.settings), revision: row.settings ?? "" },
-    ...{ createdAt: row.createdAt ?? new Date(0), updatedAt: row.updatedAt ?? new Date(0) },
+    id: EndpointId.parse(row.id),
+    hookId: row.hookId,
+    tenantId: tenantId.data,
+    pluginId: row.pluginId,
+    userId: row.userId ?? "",
+    name: row.name ?? "",
+    enabled: row.enabled === true,
+    settings: parseSettings(row.settings),
+    revision: row.settings ?? "",
+    createdAt: row.createdAt ?? new Date(0),
+    updatedAt: row.updatedAt ?? new Date(0),
   };
 }
 

@@ -10,7 +10,8 @@ export function toPlatformInstallation(row: rows.PluginInstallation): PlatformIn
   return {
     id: id as InstallationId,
     tenantId: tenantId as TenantId,
-    ...{ pluginId, identifier },
+    pluginId,
+    identifier,
     runtimeType: row.runtimeType ?? "local",
     endpointsSetups: Number(row.endpointsSetups ?? 0n),
     endpointsActive: Number(row.endpointsActive ?? 0n),

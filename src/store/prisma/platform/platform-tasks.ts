@@ -87,12 +87,18 @@ function createRemovals(
 async function accept(tx: Tx, { tenantId, items, shown: given, by }: AcceptBatch): Promise<TaskAccepted> {
   await holdTenant(tx, tenantId);
   const row = await createTask(tx, {
-    ...{ kind: "batch", tenantId, installationId: null, identifier: null },
+    kind: "batch",
+    tenantId,
+    installationId: null,
+    identifier: null,
     input: { items },
   });
   await tx.batchItem.createMany({
     data: items.map(({ identifier, original }, place) => ({
-      ...{ batchId: row.id, identifier, place, isUpgrade: original !== undefined },
+      batchId: row.id,
+      identifier,
+      place,
+      isUpgrade: original !== undefined,
     })),
   });
   const plugins = storableJson(given.map(itemJson));
@@ -103,7 +109,11 @@ async function accept(tx: Tx, { tenantId, items, shown: given, by }: AcceptBatch
   const subject = items.map(({ identifier }) => identifier).join(" ");
   await writeEvent(tx, {
     kind: "installation.batch",
-    ...{ by, tenantId, taskId: row.id, subject: subject.slice(0, SUBJECT_LENGTH_MAX), result: "accepted" },
+    by,
+    tenantId,
+    taskId: row.id,
+    subject: subject.slice(0, SUBJECT_LENGTH_MAX),
+    result: "accepted",
   });
   return { task: toTenantTask(row), created: true };
 }

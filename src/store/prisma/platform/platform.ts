@@ -31,7 +31,8 @@ export function createPlatformRows(db: Database): PlatformRows {
     listInstallations: (tenantId, page) =>
       db.run(async (prisma) => {
         const found = await prisma.pluginInstallation.findMany({
-          ...{ where: { tenantId, ...WHOLE }, orderBy: NEWEST_FIRST },
+          where: { tenantId, ...WHOLE },
+          orderBy: NEWEST_FIRST,
           ...placeOf(page),
         });
         return toInstallations(found);

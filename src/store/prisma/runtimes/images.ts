@@ -57,8 +57,12 @@ export function createImageRows(db: Database): ImageRows {
         const { count } = await prisma.image.updateMany({
           where: { key, attempt, state: "building" },
           data: {
-            ...{ state: "ready", imageRef, bytes, warnings: jsonValue(warnings) },
-            ...{ holder: null, leaseExpiresAt: null },
+            state: "ready",
+            imageRef,
+            bytes,
+            warnings: jsonValue(warnings),
+            holder: null,
+            leaseExpiresAt: null,
           },
         });
         assertHeld(count, key);

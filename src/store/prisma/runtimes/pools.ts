@@ -28,13 +28,13 @@ export function createPoolRows(db: Database): PoolRows {
             where: { key },
             update: changing,
             create: {
-              ...{
-                key,
-                tenantId: pool.tenantId ?? null,
-                pluginId: pool.pluginId,
-                identifier: pool.identifier,
-              },
-              ...{ imageKey: pool.imageKey, runner: jsonValue(pool.runner), ...changing },
+              key,
+              tenantId: pool.tenantId ?? null,
+              pluginId: pool.pluginId,
+              identifier: pool.identifier,
+              imageKey: pool.imageKey,
+              runner: jsonValue(pool.runner),
+              ...changing,
             },
           });
         return toPool(await prisma.pool.findUniqueOrThrow({ where: { key } }));

@@ -30,7 +30,11 @@ async function accept(tx: Tx, request: AcceptTask): Promise<TaskAccepted> {
   const row = await createTask(tx, { kind, tenantId, installationId: null, identifier, parentId, input });
   await writeEvent(tx, {
     kind: `installation.${kind}`,
-    ...{ by, tenantId, taskId: row.id, subject: identifier ?? kind, result: "accepted" },
+    by,
+    tenantId,
+    taskId: row.id,
+    subject: identifier ?? kind,
+    result: "accepted",
   });
   return { task: toTenantTask(row), created: true };
 }

@@ -64,7 +64,10 @@ async function cancel(tx: Tx, id: TaskId, by: Actor | undefined): Promise<Task> 
   await noteEnding(tx, id, { state: "cancelled", cause: CANCELLED });
   await writeEvent(tx, {
     kind: "task.cancel",
-    ...{ by, tenantId: task.tenantId, subject: task.identifier ?? task.kind, result: "accepted" },
+    by,
+    tenantId: task.tenantId,
+    subject: task.identifier ?? task.kind,
+    result: "accepted",
     ...(task.installationId === undefined ? {} : { installationId: task.installationId }),
     taskId: id,
   });

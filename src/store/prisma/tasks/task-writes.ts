@@ -27,8 +27,14 @@ export async function createTask(
   const { kind, tenantId, installationId, identifier, parentId = null, input = {} } = task;
   const row = await tx.task.create({
     data: {
-      ...{ id: uuid7(), kind, tenantId, installationId, identifier, state: "queued" },
-      ...{ parentId, input: jsonValue(input) },
+      id: uuid7(),
+      kind,
+      tenantId,
+      installationId,
+      identifier,
+      state: "queued",
+      parentId,
+      input: jsonValue(input),
     },
   });
   await writeEvents(tx, row.id, [{ type: "step", step: "queued" }]);

@@ -25,8 +25,14 @@ export async function writeEvent(tx: Tx, { by = BERTH_ITSELF, ...event }: NewEve
   const { kind, tenantId, installationId, taskId, subject, result } = event;
   await tx.auditEvent.create({
     data: {
-      ...{ id: uuid7(), kind, subject, result, ...by },
-      ...{ tenantId: tenantId ?? null, installationId: installationId ?? null, taskId: taskId ?? null },
+      id: uuid7(),
+      kind,
+      subject,
+      result,
+      ...by,
+      tenantId: tenantId ?? null,
+      installationId: installationId ?? null,
+      taskId: taskId ?? null,
     },
   });
 }

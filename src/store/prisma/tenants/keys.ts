@@ -38,7 +38,7 @@ function createWrites(db: Database): Pick<KeyRows, "create" | "revoke" | "noteUs
         return await db.transaction(async (tx) => {
           if (tenantId !== null) await holdTenant(tx, tenantId);
           const row = await tx.key.create({ data });
-          await writeEvent(tx, { kind: "key.create", ...{ by, tenantId, subject: row.id, result: "done" } });
+          await writeEvent(tx, { kind: "key.create", by, tenantId, subject: row.id, result: "done" });
           return toKey(row);
         });
       } catch (error) {
@@ -58,7 +58,10 @@ function createWrites(db: Database): Pick<KeyRows, "create" | "revoke" | "noteUs
         if (revoked > 0)
           await writeEvent(tx, {
             kind: "key.revoke",
-            ...{ by, tenantId: row.tenantId, subject: id, result: "done" },
+            by,
+            tenantId: row.tenantId,
+            subject: id,
+            result: "done",
           });
         return toKey(row);
       }),

@@ -52,7 +52,7 @@ export function createTenantQuotas(
         const subject =
           `installations=${now.installationsMax ?? "default"} memory_bytes=${now.memoryBytesMax ?? "default"} ` +
           `disk_bytes=${now.diskBytesMax ?? "default"} calls=${now.callsMax ?? "default"}`;
-        await writeEvent(tx, { kind: "tenant.quotas", ...{ by, tenantId, subject, result: "done" } });
+        await writeEvent(tx, { kind: "tenant.quotas", by, tenantId, subject, result: "done" });
       }),
   };
 }

@@ -68,7 +68,9 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
   if (held === undefined) throw tenantNotFound(tenantId);
   const row = await createTask(tx, {
     kind: "remove_tenant",
-    ...{ tenantId, installationId: null, identifier: null },
+    tenantId,
+    installationId: null,
+    identifier: null,
   });
   await tx.tenant.update({ where: { id: tenantId }, data: { removingTaskId: row.id } });
   await cancelTasks(tx, tenantId);
@@ -82,7 +84,11 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
   await writeEvents(tx, row.id, [{ type: "progress", step: "queued", message: `revoked ${keys} keys` }]);
   await writeEvent(tx, {
     kind: "tenant.remove",
-    ...{ by, tenantId, taskId: row.id, subject: tenantId, result: "accepted" },
+    by,
+    tenantId,
+    taskId: row.id,
+    subject: tenantId,
+    result: "accepted",
   });
   return { task: asTenantTask(toTask(row)), created: true };
 }
@@ -209,7 +215,7 @@ function createTenantSettings(db: Database): Pick<TenantRows, "settings" | "setS
         await holdKey(tx, by);
         await tx.tenant.update({ where: { id: tenantId }, data: { autoUpgrade: upgrade } });
         const subject = `upgrade=${upgrade}`;
-        await writeEvent(tx, { kind: "tenant.settings", ...{ by, tenantId, subject, result: "done" } });
+        await writeEvent(tx, { kind: "tenant.settings", by, tenantId, subject, result: "done" });
       }),
   };
 }

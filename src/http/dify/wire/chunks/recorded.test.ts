@@ -51,17 +51,28 @@ function asSent(value: unknown): unknown {
 
 test("must be identical 10: decimals are texts in usage and pricing, whether a plugin gave numbers or texts", () => {
   const usage = {
-    ...{ prompt_tokens: 1, prompt_unit_price: 0.002, prompt_price_unit: "0.001", prompt_price: 0 },
-    ...{ completion_tokens: 1, completion_unit_price: "1.50", total_tokens: 2, total_price: 1e-7 },
-    ...{ currency: "USD", latency: 0.5 },
+    prompt_tokens: 1,
+    prompt_unit_price: 0.002,
+    prompt_price_unit: "0.001",
+    prompt_price: 0,
+    completion_tokens: 1,
+    completion_unit_price: "1.50",
+    total_tokens: 2,
+    total_price: 1e-7,
+    currency: "USD",
+    latency: 0.5,
   };
   const message = { role: "assistant", content: "" };
   const chunk = asSent(readChunk("llm", { model: "m", delta: { index: 1, message, usage } }));
   expect(chunk).toMatchObject({
     delta: {
       usage: {
-        ...{ prompt_unit_price: "0.002", prompt_price_unit: "0.001", prompt_price: "0" },
-        ...{ completion_unit_price: "1.5", completion_price: "0", total_price: "0.0000001" },
+        prompt_unit_price: "0.002",
+        prompt_price_unit: "0.001",
+        prompt_price: "0",
+        completion_unit_price: "1.5",
+        completion_price: "0",
+        total_price: "0.0000001",
       },
     },
   });
