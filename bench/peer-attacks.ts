@@ -18,7 +18,7 @@ export const ATTACKS: readonly Attack[] = [
     calls: 4,
   },
   { name: "fork bomb of 3 s", attack: "fork_bomb", parameters: { seconds: 3 } },
-  { name: "thread bomb", attack: "thread_bomb" },
+  { name: "thread bomb of 1 s", attack: "thread_bomb", parameters: { seconds: 1 } },
   { name: "busy loop", attack: "busy_loop" },
   { name: "holds the interpreter's lock", attack: "hang" },
   { name: "all open files", attack: "open_files" },

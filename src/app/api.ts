@@ -45,6 +45,7 @@ export async function startDirectory(base: Base, { links }: Links): Promise<Runt
   return scope.use(await startRuntimeDirectory({ store, links, queue, clock: systemClock, log, settings }));
 }
 
+/** Starts the use case of calls: the installations in memory, backwards calls, and the invoker on top of them. */
 export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Promise<Invoker> {
   const { config, log, scope, store, queue, processes } = base;
   const installations = scope.use(

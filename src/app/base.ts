@@ -66,6 +66,10 @@ export interface StartParts {
   readonly metrics?: Metrics | undefined;
 }
 
+/**
+ * Opens what every role needs: database, queue, storage, trust. Throws `config_invalid`, and the fault of a part that
+ * cannot be reached within the start's wait.
+ */
 export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const { config, log, scope } = parts;
   const { settings, dataFolder } = config;
@@ -167,6 +171,10 @@ async function trustedKeys({ settings }: Config): Promise<readonly TrustedKey[]>
   return all.filter(({ id }, index) => all.findIndex((key) => key.id === id) === index);
 }
 
+/**
+ * Reads BERTH_CA_BUNDLE where it is set, and logs the warnings of the settings. Throws `config_invalid` for an unusable
+ * bundle.
+ */
 export async function openCaBundle(
   { settings, warnings, notes }: Config,
   log: Log,

@@ -7,6 +7,7 @@ import { profileSettings, requestBytesMax } from "./settings.ts";
 
 const RUNNER_FILE = join(import.meta.dirname, "../../runtime-images/python/runner.py");
 
+/** The links to runtimes, and the folders in which their sockets are. */
 export interface Links {
   readonly links: RuntimeLinks;
   readonly folders: RuntimeFolders;

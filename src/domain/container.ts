@@ -32,6 +32,7 @@ export interface ContainerSpec {
   readonly log: { readonly bytesMax: number; readonly files: number };
 }
 
+/** Limits of one container, enforced by the kernel. */
 export interface ContainerResources {
   /** Bytes; the kernel counts tmpfs pages here too. Swap is always off. */
   readonly memoryBytes: number;

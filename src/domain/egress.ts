@@ -6,6 +6,7 @@ import { invalidInput } from "./fault.ts";
 export const EGRESS_MODES = ["open", "list", "none"] as const;
 export type EgressMode = (typeof EGRESS_MODES)[number];
 
+/** What one installation may reach. */
 export interface EgressPolicy {
   readonly mode: EgressMode;
   /** Destinations as `parseDestination` reads them; they count with `list`. */

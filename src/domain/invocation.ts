@@ -4,6 +4,7 @@ import type { JsonText } from "./frame.ts";
 import type { TenantId } from "./ids.ts";
 import type { Operation } from "./operations/operation.ts";
 
+/** One call of an operation of a tenant's plugin, as a door hands it over. */
 export interface InvocationRequest {
   readonly tenantId: TenantId;
   /** `author/name` */
@@ -76,6 +77,7 @@ export interface InvocationSink {
   end(end: InvocationEnd): void;
 }
 
+/** A call under way, for the door that started it. */
 export interface Invocation {
   /** The caller left or does not want to wait. The sink gets no more events; the plugin's work goes on. */
   detach(): void;

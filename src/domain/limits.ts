@@ -90,6 +90,10 @@ export const LIMIT_NAMES = {
   replicasMax: "replicas_max",
 } as const satisfies Record<keyof Limits, string>;
 
+/**
+ * Grants what the manifest asks, or the default, never above the operator's ceiling; memory that is only advice never
+ * falls below the operator's floor.
+ */
 export function grantLimits(asked: LimitsAsked, policy: LimitsPolicy): LimitsGranted {
   const notes: string[] = [];
   const grant = (key: keyof Limits, wanted: number | undefined): number => {

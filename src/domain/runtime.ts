@@ -46,6 +46,7 @@ export interface Lease {
   readonly expiresAt: Date;
 }
 
+/** The row of one runtime, from its start to after its end. */
 export interface RuntimeRecord {
   readonly id: RuntimeId;
   readonly poolKey: string;
@@ -96,6 +97,7 @@ export const RUNTIME_END_REASONS = [
   "stopped",
 ] as const;
 
+/** Why and how a runtime ended, and what Berth did about it. */
 export interface RuntimeEnd {
   readonly reason: (typeof RUNTIME_END_REASONS)[number];
   readonly exitCode?: number;

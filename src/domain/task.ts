@@ -57,6 +57,7 @@ interface AnyTask {
   readonly finishedAt: Date | undefined;
 }
 
+/** The end that a task will have, decided before its changes are undone. */
 export interface TaskEnding {
   readonly state: "failed" | "cancelled";
   readonly cause: FaultJson;

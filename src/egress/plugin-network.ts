@@ -8,26 +8,19 @@ import { type EgressMode, type EgressPolicy, withinCeiling } from "../domain/egr
 import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { Engine, NetworkAddresses } from "../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../engine/labels.ts";
-import type { Log } from "../observe/log.ts";
 import { type BridgeKind, networkSpec } from "../runtime/launch/profile.ts";
 import type { ProfileSettings } from "../runtime/settings.ts";
 import { watchEngine } from "../runtime/supervise/engine-watch.ts";
 import type { Store } from "../store/store.ts";
 import { repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
-import { type Decisions, logDecisions, parseDecisions, type Sender } from "./decisions.ts";
+import { type FollowGuardDeps, followGuard } from "./follow-guard.ts";
 import { ensureGuard, type GuardDeps, type GuardState, removeGuard } from "./guard.ts";
 import { guardedEngine } from "./guarded-engine.ts";
 import { type AllowOf, writeList, writeLists } from "./lists.ts";
 
-export interface PluginNetworkDeps extends GuardDeps {
-  readonly store: {
-    readonly pools: Pick<Store["pools"], "list">;
-    readonly egress: Pick<Store["egress"], "list">;
-  };
-  /** This process; it logs the decisions about Pools whose lease it holds. */
-  readonly holder: string;
-  readonly log: Log;
+export interface PluginNetworkDeps extends GuardDeps, FollowGuardDeps {
+  readonly store: FollowGuardDeps["store"] & { readonly egress: Pick<Store["egress"], "list"> };
   /** How often the guard is checked. */
   readonly everyMs: number;
   /** How often the policies of Installations are read. */
@@ -209,7 +202,11 @@ class GuardedNetwork implements PluginNetwork {
       repeat(this.#deps, () => this.#look(), signal),
       repeat({ clock, everyMs: pollMs }, () => this.#readPolicies(), signal),
       watchEngine({ engine, clock, log, labels, onEvent: write, onSubscribed: write }, signal),
-      this.#follow(),
+      followGuard(
+        this.#deps,
+        () => (this.#state?.is === "guarding" ? this.#state.containerId : undefined),
+        signal,
+      ),
     ];
     for (const work of works) this.#scope.add(() => work);
   }
@@ -281,56 +278,6 @@ class GuardedNetwork implements PluginNetwork {
       // A Container without its file reaches nothing; the Engine's event of the start writes all files once more.
       if (!signal.aborted) this.#deps.log.warn({ op: "egress.lists", ok: false, err: toFault(error) });
     }
-  }
-
-  /** Logs the reports of the guard, also of the next one after a replacement. */
-  async #follow(): Promise<void> {
-    const { engine, clock, log } = this.#deps;
-    const { signal } = this.#scope;
-    let since = new Date(clock.now());
-    while (!signal.aborted) {
-      try {
-        if (this.#state?.is === "guarding") {
-          for await (const { text, at } of engine.logs(
-            this.#state.containerId,
-            { follow: true, since },
-            signal,
-          )) {
-            since = new Date(at.getTime() + 1);
-            const decisions = parseDecisions(text);
-            if (decisions !== undefined) logDecisions(decisions, await this.#senders(decisions), log);
-          }
-        }
-      } catch (error) {
-        if (!signal.aborted && !isFault(error, "not_found"))
-          log.debug({ op: "egress.follow", ok: false, err: toFault(error) });
-      }
-      await clock.sleep(1_000, signal).catch(() => undefined);
-    }
-  }
-
-  /** The senders whose Pools this process holds. */
-  async #senders({ refused, allowed }: Decisions): Promise<ReadonlyMap<string, Sender>> {
-    const { engine, store, holder, instanceId } = this.#deps;
-    const { signal } = this.#scope;
-    const asked = new Set([...refused, ...allowed].map(({ from }) => from));
-    const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
-    const [containers, pools] = await Promise.all([
-      engine.listContainers(labels, signal),
-      store.pools.list(),
-    ]);
-    const kept = new Map(
-      pools.filter(({ lease }) => lease?.holder === holder).map((pool) => [pool.key, pool]),
-    );
-    const senders = new Map<string, Sender>();
-    for (const { id, address, labels: found } of containers) {
-      const pool = kept.get(parseLabels(found)?.pool ?? "");
-      if (address === undefined || pool === undefined || !asked.has(address)) continue;
-      // The list has no start times. A Container that has ended since has no address any more.
-      const startedAt = (await engine.findContainer(id, signal))?.startedAt?.getTime();
-      if (startedAt !== undefined) senders.set(address, { plugin: pool.pluginId, pool: pool.key, startedAt });
-    }
-    return senders;
   }
 }
 

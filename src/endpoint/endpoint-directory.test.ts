@@ -1,11 +1,12 @@
 import { expect, onTestFinished, test } from "vitest";
+import { partialRows } from "../../test/harness/doubles/partial-rows.ts";
 import { EndpointId } from "../domain/endpoint.ts";
 import { Fault } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import type { JsonMap } from "../domain/json.ts";
 import type { InstalledPlugin } from "../invocation/installation-directory.ts";
 import { silentLog } from "../observe/log.ts";
-import type { EndpointRecord } from "../store/contracts/endpoints.ts";
+import type { EndpointRecord, EndpointRows } from "../store/contracts/endpoints.ts";
 import type { Clock } from "../util/clock.ts";
 import { type EndpointDirectorySettings, openEndpointDirectory } from "./endpoint-directory.ts";
 
@@ -55,8 +56,7 @@ async function aDirectory(settings: Partial<EndpointDirectorySettings> = {}) {
     return fake.read(hookId);
   };
   const directory = await openEndpointDirectory({
-    // the rest of the rows is not asked for
-    store: { endpoints: new Proxy({}, { get: () => findByHook }) as never },
+    store: { endpoints: partialRows<EndpointRows>("endpoints", { findByHook }) },
     installations: { find: () => fake.installed },
     secrets: {
       open: (_owner, stored, signal) => {

@@ -29,6 +29,9 @@ export interface FoundEndpoint {
   openSettings(signal: AbortSignal): Promise<JsonMap>;
 }
 
+/**
+ * Finds the endpoint of a hook id, from a bounded cache of rows. Disposing it aborts lookups and waits for decryptions.
+ */
 export interface EndpointDirectory extends AsyncDisposable {
   /**
    * Also returns a disabled endpoint, or one whose plugin is missing. Throws `store_unavailable` if it is not cached.

@@ -33,6 +33,7 @@ export interface ShownEndpoint {
   readonly cause: FaultJson | undefined;
 }
 
+/** A request to set up an endpoint of an installed plugin. */
 export interface NewEndpointRequest {
   readonly tenantId: TenantId;
   /** `author/name`, or the identifier of the package that the tenant must have installed. */
@@ -43,6 +44,7 @@ export interface NewEndpointRequest {
   readonly by: Actor;
 }
 
+/** A request to change name or settings of an endpoint; what is left out stays. */
 export interface EndpointUpdate extends EndpointAt {
   /** The user who asks, as the platform knows its users. */
   readonly userId: string;

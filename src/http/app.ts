@@ -56,6 +56,7 @@ import { addExportPackage } from "./routes/transfer/export.ts";
 import { addImportPackage } from "./routes/transfer/import.ts";
 import { addTrust } from "./routes/trust/routes.ts";
 
+/** The routes of a process, for the listener, with the steps of their stop. Disposing it is the last step. */
 export interface HttpApp extends Disposable {
   /** Routes and who may use them: the table behind authorisation and the OpenAPI document. */
   readonly routes: Pick<Routes, "table" | "served">;

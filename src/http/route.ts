@@ -20,6 +20,7 @@ import { parseJsonObject } from "./middleware/json-body.ts";
 
 import { FaultBodySchema } from "./schemas.ts";
 
+/** The declaration of one route. */
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** In OpenAPI's syntax: `/v1/keys/{id}`. */
@@ -48,12 +49,14 @@ export interface RouteRow {
   readonly access: Access;
 }
 
+/** One documented answer of a route. */
 export interface RouteAnswer {
   readonly description: string;
   /** By content type; a stream is documented as text. */
   readonly content?: Readonly<Record<string, z.ZodType>>;
 }
 
+/** What a handler gets: parsed input, and the principal that was authorised for it. */
 export interface RouteInput<P, Q, B> {
   readonly params: P;
   readonly query: Q;
@@ -95,6 +98,10 @@ const NOBODY: Principal = {
   isAdmin: false,
 };
 
+/**
+ * The routes of the native API. `add` checks key, tenant and input before the handler, answers faults, and logs one
+ * line per request.
+ */
 export class Routes {
   readonly app = new OpenAPIHono<HttpEnv>();
   readonly options: RoutesOptions;

@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { partialRows } from "../../test/harness/doubles/partial-rows.ts";
 import { InstallationId, TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Installed } from "../store/contracts/installed.ts";
@@ -22,15 +23,15 @@ const NAMES = ["acme/clock/hands", "acme/hands/acme"];
 
 function find(provider: string) {
   const store = {
-    installations: {
-      findByPlugin: (tenantId: TenantId, pluginId: string) =>
-        Promise.resolve(tenantId === TENANT && pluginId in PLUGINS ? installation(pluginId) : undefined),
-    },
-    installed: {
-      find: () => Promise.resolve(installed(provider.split("/").slice(0, 2).join("/"))),
-      providerNames: (tenantId: TenantId) => Promise.resolve(tenantId === TENANT ? NAMES : []),
-    },
-  } as unknown as Pick<Store, "installations" | "installed">;
+    installations: partialRows<Store["installations"]>("installations", {
+      findByPlugin: async (tenantId, pluginId) =>
+        tenantId === TENANT && pluginId in PLUGINS ? installation(pluginId) : undefined,
+    }),
+    installed: partialRows<Store["installed"]>("installed", {
+      find: async () => installed(provider.split("/").slice(0, 2).join("/")),
+      providerNames: async (tenantId) => (tenantId === TENANT ? NAMES : []),
+    }),
+  };
   return findTools({ store }, TENANT, provider);
 }
 

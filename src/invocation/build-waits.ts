@@ -15,6 +15,7 @@ export interface BuildWaitsDeps {
   readonly waitersMax: number;
 }
 
+/** Bounds the waits per installation; each wait also puts its installation first in the queue of builds. */
 export class BuildWaits {
   readonly #deps: BuildWaitsDeps;
   readonly #waiters = new Map<string, number>();

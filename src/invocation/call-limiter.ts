@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 
+/** The concurrency of one installation, and the processes that share it. */
 export interface CallLimit {
   /** What the installation is granted, over all processes. */
   readonly granted: number;

@@ -1,6 +1,7 @@
 /** What plugins may ask of the host: the permission that each type needs, and what serves it. */
 import type { PluginPermission } from "./plugin-catalog.ts";
 
+/** What one type of backwards call needs and what serves it. */
 export interface HostCallRule {
   /** What the manifest must declare, for the error message. */
   readonly permission: string;

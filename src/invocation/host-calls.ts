@@ -33,6 +33,7 @@ export interface HostCallContext {
 
 export type NestedInvoke = (request: InvocationRequest, sink: InvocationSink, depth: number) => Invocation;
 
+/** The use case of backwards calls, shared by all sessions. */
 export interface HostCalls {
   /** Called once by the invoker, which runs calls to other plugins. */
   connect(

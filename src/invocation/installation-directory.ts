@@ -17,12 +17,17 @@ import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.
 /** A topic of the queue: an installation has changed. The message is its id. */
 export const INSTALLATIONS_TOPIC = "installations";
 
+/** One installation as the warm path sees it. */
 export interface InstalledPlugin {
   readonly installation: Installation;
   readonly catalog: PluginCatalog;
   readonly limiter: CallLimiter;
 }
 
+/**
+ * All installations that this process knows. Lookups need no I/O; while the store is unavailable they use the last
+ * known state.
+ */
 export interface InstallationDirectory extends AsyncDisposable {
   find(tenantId: TenantId, pluginId: string): InstalledPlugin | undefined;
   listOfTenant(tenantId: TenantId): readonly InstalledPlugin[];

@@ -60,6 +60,7 @@ export interface Invoker extends AsyncDisposable {
   readonly openSessions: number;
 }
 
+/** Which plugin of which tenant. */
 export interface PluginName extends Pick<InvocationRequest, "tenantId" | "pluginId"> {
   /** If given, only this version may answer; another one counts as not running. */
   readonly identifier?: string;

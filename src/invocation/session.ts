@@ -62,6 +62,7 @@ export interface SessionInput {
   readonly depth: number;
 }
 
+/** One per call. It always ends: by plugin, clock, lost runtime, `abandon`, or a caller that leaves before the start. */
 export class Session implements SessionListener {
   readonly #deps: SessionDeps;
   readonly #input: SessionInput;

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
+import { keyRowsIn } from "../../test/harness/doubles/key-rows.ts";
 import { LocalQueue } from "../../test/harness/doubles/local-queue.ts";
 import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Fault } from "../domain/fault.ts";
@@ -23,36 +24,27 @@ class KeyTable {
   isAway = false;
 
   get keys(): Store["keys"] {
+    const rows = keyRowsIn(this.rows);
+    const assertThere = () => {
+      if (this.isAway) throw new Fault("store_unavailable", "The database does not answer.");
+    };
     return {
-      create: async ({ by: _by, scopes = SCOPES, expiresAt, ...key }) => {
-        const id = `key-${this.rows.length}`;
-        const row = { ...key, id, scopes, expiresAt, createdAt: new Date(0), ...UNUSED };
-        this.rows.push(row);
-        return row;
-      },
-      revoke: async (id) => {
-        const at = this.rows.findIndex((row) => row.id === id);
-        const row = this.rows[at];
-        if (row === undefined) throw new Fault("not_found", "There is no such key.");
-        this.rows[at] = { ...row, revokedAt: new Date(1) };
-        return row;
-      },
+      ...rows,
       list: async () => {
         this.reads += 1;
-        if (this.isAway) throw new Fault("store_unavailable", "The database does not answer.");
-        const seen = this.rows.filter(({ revokedAt }) => revokedAt === undefined);
+        assertThere();
+        const seen = await rows.list();
         await this.gate;
         return seen;
       },
-      page: async () => ({ items: [...this.rows], nextCursor: undefined }),
       noteUse: async (uses) => {
-        if (this.isAway) throw new Fault("store_unavailable", "The database does not answer.");
+        assertThere();
+        await rows.noteUse(uses);
         this.written.push([...uses]);
       },
     };
   }
 }
-const UNUSED = { lastUsedAt: undefined, revokedAt: undefined };
 
 interface House {
   readonly table: KeyTable;
@@ -168,7 +160,7 @@ test("last uses are shown at once and written in one batch per period; a failed 
   for (let n = 0; n < 100; n += 1) for (const { key } of keys.slice(0, 2)) keyring.find(key);
   const usedAt = new Date(clock.now());
   const { items } = await keyring.list({}, { limit: 10 });
-  expect(items.map(({ lastUsedAt }) => lastUsedAt)).toEqual([usedAt, usedAt, undefined]);
+  expect(items.map(({ lastUsedAt }) => lastUsedAt)).toEqual([undefined, usedAt, usedAt]);
   expect(table.written).toEqual([]);
   table.isAway = true;
   await clock.advance(WRITE_MS, 1000);

@@ -40,6 +40,10 @@ export interface NewKey {
   readonly by?: Actor;
 }
 
+/**
+ * The keys of this instance. Reads use memory only; writes throw `store_unavailable` where the database cannot be
+ * reached.
+ */
 export interface Keyring extends AsyncDisposable {
   /** The holder of a key; undefined for one that is unknown, revoked or expired. No I/O. */
   find(key: string): Principal | undefined;

@@ -29,6 +29,7 @@ export interface HostStorageOptions {
   };
 }
 
+/** One plugin of one tenant, with its quota. */
 export interface StorageOwner {
   readonly tenantId: string;
   /** `author/name` */

@@ -6,6 +6,7 @@ import type { StorageSizes } from "../store/contracts/storage-sizes.ts";
 import { errorCode } from "../util/error-code.ts";
 import type { FileStore } from "./file-store.ts";
 
+/** Where plugins' data is, and what is needed to write it safely. */
 export interface StoragePlace {
   readonly files: FileStore;
   /** In `files`: below it `TENANT/AUTHOR/NAME/KEY`. */

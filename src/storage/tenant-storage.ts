@@ -3,6 +3,7 @@ import type { TenantId } from "../domain/ids.ts";
 import { FormerStorage, type StoragePlace } from "./storage-place.ts";
 import { StorageTally } from "./storage-tally.ts";
 
+/** Throws `package_store_unavailable` where the storage cannot be reached. */
 export interface TenantStorage {
   /** Bytes of all values, read from the storage at each call. */
   usedBytes(tenantId: TenantId): Promise<number>;

@@ -1,4 +1,4 @@
-/** What every Engine promises on lifecycle, labels, events and networks: run on the real one and on the one in memory. */
+/** The engine's contract on lifecycle, labels, events and networks; the real engine and the one in memory run it. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ export function engineContract(
     };
     const find = (id: string) => subject.engine.findContainer(id, within());
 
-    test("info tells architecture, size and API of the machine", async () => {
+    test("info has the machine's architecture, size and API", async () => {
       const info = await subject.engine.info(within());
       expect(["amd64", "arm64"]).toContain(info.arch);
       expect(info.cpus).toBeGreaterThan(0);
@@ -106,7 +106,7 @@ export function engineContract(
       expect(await find(id)).toBeUndefined();
     });
 
-    test("a Container that runs is given other limits and goes on as it was, and so twice", async () => {
+    test("a running container takes new limits and keeps running; a repetition changes nothing", async () => {
       const id = await run();
       const before = await find(id);
       const resources = { memoryBytes: 96 << 20, cpuMillis: 250, pidsMax: 33 };
@@ -189,7 +189,7 @@ export function engineContract(
       await expect(next).rejects.toThrow("enough");
     });
 
-    test("an exit code of one's own is kept", async () => {
+    test("the exit code of a process is kept", async () => {
       const since = new Date(Date.now() - 1);
       const id = await subject.runEnding({ exitCode: 7 });
       const events = await collect(subject.engine, subject.labels, since, died(id));
@@ -239,7 +239,7 @@ export function engineContract(
       expect(unlabelled).toEqual([]);
     });
 
-    test("an image tells what it stands on, and by its id goes only when nothing stands on it", async () => {
+    test("an image lists its layers, and is removed by id only when no other image is based on it", async () => {
       const { engine } = subject;
       const made = { labels: subject.labels, env: {}, command: [], workingDir: "/", user: "0:0" };
       const commit = async (image: string, name: string) => {
@@ -262,7 +262,7 @@ export function engineContract(
       expect(await engine.findImage(below, within())).toBeUndefined();
     });
 
-    test("an image is made of a tar without files, with exactly the labels it names", async () => {
+    test("an image is imported from an empty tar with exactly the labels given", async () => {
       const { engine, labels } = subject;
       const reference = `${subject.name("empty")}:1`;
       const named = { ...labels, said: 'with "quotes" and $signs' };
@@ -304,7 +304,7 @@ export function engineContract(
       }
     });
 
-    test("a network is made once however many make it at once, another one of its name is a conflict, and removing it twice succeeds", async () => {
+    test("concurrent creates make one network, a different one of the same name is a conflict, and removing it twice succeeds", async () => {
       const { engine, labels } = subject;
       const bridge = `bt${Math.random().toString(36).slice(2, 10)}`;
       const spec = { name: subject.name("net"), bridge, labels, betweenContainers: false };
@@ -346,7 +346,7 @@ export function engineContract(
     });
 
     if (!processes) {
-      test("a process that nobody defined is refused, never invented", async () => {
+      test("exec without a defined process is refused", async () => {
         const id = await run();
         const spec = { command: ["true"], env: {}, workingDir: "/", user: "0:0" };
         const exec = subject.engine.exec(id, spec, { onOutput: () => undefined }, within());

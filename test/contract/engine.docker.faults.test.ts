@@ -1,4 +1,4 @@
-/** What a real Engine does rarely, done by a stub of its API on a socket. */
+/** Faults that a real engine shows rarely, produced by a stub of its API on a socket. */
 
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

@@ -1,4 +1,4 @@
-/** The limits of a ContainerSpec as the kernel holds them: read back, or run into, from inside. */
+/** The limits of a ContainerSpec as the kernel enforces them: read or exceeded from inside the container. */
 import { chmod, glob, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

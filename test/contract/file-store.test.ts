@@ -61,7 +61,7 @@ describe.each([
     }
   });
 
-  it("that are not there are nothing, also above and below one that is", async () => {
+  it("that do not exist read as nothing, also above and below an existing one", async () => {
     await files.write("x/y", Buffer.from("1"));
     for (const path of ["x", "x/y/z", "x/no", "no/no"]) {
       expect([path, await files.read(path), await files.size(path)]).toEqual([path, undefined, undefined]);

@@ -4,7 +4,7 @@ import { MemoryEngine } from "../support/engine-memory/memory-engine.ts";
 
 const never = new AbortController().signal;
 
-test("a failure that a test plans comes once, for that operation alone", async () => {
+test("a planned failure happens once, for its operation only", async () => {
   const engine = new MemoryEngine({ now: () => 0 });
   engine.failNext("list", new Fault("engine_refused", "planned"));
   expect(await engine.findContainer("x", never)).toBeUndefined();

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { PackageStore } from "../../src/packages/package-store.ts";
 
-/** One place for archives, which a test may open as often as it likes. */
+/** One folder or bucket of archives, which a test may open repeatedly. */
 export interface PackagePlace extends AsyncDisposable {
   open(): Promise<PackageStore & AsyncDisposable>;
 }
@@ -26,7 +26,7 @@ export async function readText(store: PackageStore, identifier: string): Promise
   return await readFile(opened.path, "utf8");
 }
 
-/** What every PackageStore does. */
+/** The contract of a PackageStore. */
 export function packageStoreContract(name: string, makePlace: () => Promise<PackagePlace>): void {
   describe(`packages in a ${name}`, () => {
     let place: PackagePlace;
@@ -84,7 +84,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect((await readFile(opened.path)).equals(bytes)).toBe(true);
     });
 
-    it("leaves nothing of a staged file, kept or not", async () => {
+    it("leaves no staged file behind, kept or not", async () => {
       const kept = await store.stage();
       await writeFile(kept.path, "kept");
       await store.keep(kept, anIdentifier());
@@ -125,7 +125,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect(await readText(store, identifier)).toBe("after");
     });
 
-    it("makes no place of what is no identifier", async () => {
+    it("refuses names that are no identifiers", async () => {
       await using staged = await store.stage();
       await writeFile(staged.path, "x");
       await expect(store.keep(staged, "../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });

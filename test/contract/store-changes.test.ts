@@ -87,7 +87,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
   const accept = (change: AcceptChange) => store.installations.acceptChange(change);
 
-  it("the same request returns the task that is unfinished, any other is refused with it", async () => {
+  it("the same request returns the unfinished task; any other is refused with its id", async () => {
     const { id } = await installed();
     const input = { limits: { memoryBytes: 1, pidsMax: 2 } };
     const first = await accept({ id, kind: "limits", input });
@@ -101,7 +101,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       await expect(accept({ id, ...change })).rejects.toMatchObject({ code: "conflict", details });
   });
 
-  it("of two changes at once one is accepted, and the other told which", async () => {
+  it("of two concurrent changes one is accepted, and the other is refused with its task", async () => {
     const { id, packages } = await installed();
     const changes: AcceptChange[] = [
       { id, kind: "restart" },
@@ -152,7 +152,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.installations.find(id)).toMatchObject({ state: "ready", identifier, poolKey: next });
   });
 
-  it("an install of what is there returns the task that brought it; while it moves elsewhere it is refused", async () => {
+  it("an install of an installed package returns its task; during another change it is refused", async () => {
     const { id, packages, tenantId, task } = await installed();
     const [first, second] = packages;
     if (first === undefined || second === undefined) throw new Error("no packages");
@@ -166,7 +166,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await again()).toMatchObject({ created: false, task: { id: task.id } });
   });
 
-  it("what could not be enabled is disabled as before, with the cause", async () => {
+  it("an installation that could not be enabled stays disabled, with the cause", async () => {
     const { id, poolKey } = await installed();
     const disabled = await accept({ id, kind: "disable" });
     expect(disabled.installation).toMatchObject({ desired: "disabled", state: "disabled" });
@@ -186,20 +186,6 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       state: "ready",
       cause: undefined,
     });
-  });
-
-  it("limits become the Pool's with the answer that it serves, and are forgotten with one that it does not", async () => {
-    const { poolKey } = await installed();
-    const limits = { ...LIMITS, pidsMax: 7 };
-    const refused = await store.pools.askReplace(poolKey, limits);
-    await store.pools.answerStart(poolKey, refused, CAUSE);
-    expect(await store.pools.find(poolKey)).toMatchObject({ limits: LIMITS, nextLimits: undefined });
-    const first = await store.pools.askReplace(poolKey, limits);
-    const second = await store.pools.askReplace(poolKey, { ...limits, pidsMax: 8 });
-    await store.pools.answerStart(poolKey, first, undefined);
-    expect((await store.pools.find(poolKey))?.limits.pidsMax).toBe(LIMITS.pidsMax);
-    await store.pools.answerStart(poolKey, second, undefined);
-    expect(await store.pools.find(poolKey)).toMatchObject({ limits: { pidsMax: 8 }, nextLimits: undefined });
   });
 
   it("an upload's upgrades are written with it: of older versions, of its tenant or of all, and where it was chosen", async () => {

@@ -1,4 +1,4 @@
-/** What may be removed and what not, and who wins where two want the opposite at once; on both databases. */
+/** What may be removed and what not, and which of two concurrent opposites wins; on both databases. */
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
@@ -55,7 +55,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   }
 
   describe("of images", () => {
-    it("is one that nothing needs, once: its row goes, and whoever wants it builds it anew", async () => {
+    it("an unused one, once: its row is removed, and the next claim builds it again", async () => {
       const key = await anImage("acme/none:1@a");
       expect((await imageOf(key)).heldBy).toEqual([]);
       const seen = await imageOf(key);
@@ -76,7 +76,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       });
     });
 
-    it("is back where the Engine would not let it go", async () => {
+    it("it stays when the engine refuses to remove it", async () => {
       const key = await anImage("acme/none:1@a");
       await store.disk.images.keep(key, (await take(key)) ?? 0);
       expect(await store.images.claim(key, "package", "builder", LEASE_MS)).toMatchObject({
@@ -84,7 +84,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       });
     });
 
-    it("is none of a Pool, an Installation or a task, and says who needs it", async () => {
+    it("none that a pool, an installation or a task needs; the refusal names who", async () => {
       const { pkg, task, installation } = await installed();
       const key = await anImage(pkg.identifier);
       expect((await imageOf(key)).heldBy).toEqual([`installation ${installation.id}`, `task ${task.id}`]);
@@ -105,7 +105,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(key)).toBeDefined();
     });
 
-    it("is none that a rollback goes back to", async () => {
+    it("none that a rollback needs", async () => {
       const { pkg, task, installation } = await installed();
       const key = await anImage(pkg.identifier);
       await end(task.id);
@@ -124,7 +124,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(pkg.identifier, { uploadDays: 0.000001 })).toBe(false);
     });
 
-    it("is of several of one Package any but the newest", async () => {
+    it("of several of one package, all but the newest", async () => {
       const { pkg, task } = await installed();
       await end(task.id);
       const [older, newer] = [await anImage(pkg.identifier), await anImage(pkg.identifier)];
@@ -132,7 +132,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(older)).toBeDefined();
     });
 
-    it("is no layer that another image stands on, or is being built on", async () => {
+    it("no layer that another image or build is based on", async () => {
       const base = await anImage();
       const building = randomUUID();
       const claim = await store.images.claim(building, "package", "builder", LEASE_MS, {
@@ -148,7 +148,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(base)).toBeDefined();
     });
 
-    it("is none that somebody has used since it was looked at", async () => {
+    it("none that was used since it was examined", async () => {
       const key = await anImage("acme/none:1@a");
       const seen = await imageOf(key);
       expect(await store.images.claim(key, "package", "builder", LEASE_MS)).toMatchObject({
@@ -158,7 +158,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(key)).toBeDefined();
     });
 
-    it("is used or removed, never both, where both are tried at once", async () => {
+    it("concurrent use and removal: one of them wins, never both", async () => {
       for (let round = 0; round < ROUNDS; round += 1) {
         const key = await anImage("acme/none:1@a");
         const seen = await imageOf(key);
@@ -172,7 +172,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       }
     });
 
-    it("is one whose removal was broken off, by whoever comes first: a removal or a build", async () => {
+    it("one whose removal was interrupted, by the next removal or the next build", async () => {
       const [removed, rebuilt] = [await anImage("acme/a:1@a"), await anImage("acme/b:1@a")];
       for (const key of [removed, rebuilt])
         expect(await store.disk.images.take(await imageOf(key), "dead", 0)).toBeDefined();
@@ -184,7 +184,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(rebuilt)).toBeUndefined();
     });
 
-    it("is one whose build failed, and none that is being built", async () => {
+    it("one whose build failed, and none that is being built", async () => {
       const key = randomUUID();
       const claim = await store.images.claim(key, "package", "builder", LEASE_MS, {
         identifier: "acme/none:1@a",
@@ -196,7 +196,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   });
 
   describe("of packages", () => {
-    it("is none that was uploaded by an operator or by a tenant that is there", async () => {
+    it("none that the operator or an existing tenant uploaded", async () => {
       const [mine, operators] = [aPackage(), aPackage()];
       const tenantId = aTenant();
       await store.packages.put(mine, { tenantId });
@@ -209,7 +209,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(kept.map(({ keptFor }) => keptFor)).toEqual([[`tenant ${tenantId}`], ["operator"]]);
     });
 
-    it("is one that only a removed tenant had uploaded, with all that hangs on it", async () => {
+    it("one that only a removed tenant had uploaded, with its rows", async () => {
       const [gone, shared] = [aPackage(), aPackage()];
       const tenantId = aTenant();
       await store.packages.put(gone, { tenantId });
@@ -222,7 +222,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(gone.identifier, NEVER)).toBe(false);
     });
 
-    it("is an upload older than the operator keeps uploads, unless somebody has it installed", async () => {
+    it("an upload older than the operator's bound, unless it is installed", async () => {
       const { pkg } = await installed();
       const idle = aPackage();
       await store.packages.put(idle, {});
@@ -231,7 +231,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(pkg.identifier, options)).toBe(false);
     });
 
-    it("is installed or removed, never both, where both are tried at once", async () => {
+    it("concurrent install and removal: one of them wins, never both", async () => {
       const outcomes = new Set<string>();
       for (let round = 0; round < ROUNDS; round += 1) {
         const pkg = aPackage();
@@ -261,7 +261,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     const logOf = async (taskId: string, days = 0) =>
       (await store.disk.tasks.list(days)).find((task) => task.taskId === taskId);
 
-    it("is what a finished build printed, and nothing of one that runs", async () => {
+    it("the build log of a finished task, and nothing of a running one", async () => {
       const { task } = await installed();
       const claimed = await store.tasks.claim(task.id, "worker", LEASE_MS);
       const attempt = claimed?.attempt ?? 0;
@@ -277,7 +277,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(events.map(({ type }) => type)).toEqual(["step", "step", "end"]);
     });
 
-    it("is a task older than tasks are kept, but not the last one of what is installed", async () => {
+    it("a task older than the operator's bound, but not the latest one of an installation", async () => {
       const { task, installation } = await installed();
       await end(task.id);
       const days = 0.000001;
@@ -293,7 +293,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   });
 
   describe("a lease by name", () => {
-    it("has one holder, ends when it is given back or runs out, and tells one that has lost it", async () => {
+    it("has one holder, ends when released or expired, and refuses whoever has lost it", async () => {
       const name = randomUUID();
       const tried = await Promise.all(
         Array.from({ length: 6 }, (_, n) => store.leases.take(name, `h${n}`, LEASE_MS)),
@@ -313,7 +313,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   });
 
   describe("what was asked about the disk", () => {
-    it("is there until it is answered once, with a collection in the audit", async () => {
+    it("stays until it is answered once; a collection is an audit event", async () => {
       const by = { keyId: "admin", keyName: "admin", requestId: "r" };
       const run = await store.disk.runs.ask("collect", by);
       expect((await store.disk.runs.listAsked()).map(({ id }) => id)).toContain(run.id);
@@ -327,7 +327,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(items).toMatchObject([{ subject: run.id, actor: by, result: "done" }]);
     });
 
-    it("is forgotten but for the newest answers", async () => {
+    it("keeps only the newest answers", async () => {
       const runs = [];
       for (let n = 0; n < 4; n += 1) runs.push(await store.disk.runs.ask("report"));
       for (const { id } of runs) await store.disk.runs.finish(id, { report: { areas: [] } }, 2);

@@ -1,4 +1,4 @@
-/** What Tenants chose for the networks of their Installations. */
+/** Network policies that tenants choose for their installations. */
 import { describe, expect, it } from "vitest";
 import type { EgressPolicy } from "../../src/domain/egress.ts";
 import { InstallationId } from "../../src/domain/ids.ts";
@@ -14,7 +14,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     store = opened;
   });
 
-  /** With a Pool of its own, or in a shared one. */
+  /** On a pool of its own, or on a shared one. */
   async function installed(isShared = false) {
     const tenantId = aTenant();
     const name = `p${crypto.randomUUID().slice(0, 8)}`;
@@ -43,7 +43,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     return { id: installation.id, key };
   }
 
-  it("a choice is kept, is found by its Pool, and can be taken back", async () => {
+  it("a policy is kept, found by its pool, and can be removed", async () => {
     const { id, key } = await installed();
     expect(await store.egress.find(id)).toBeUndefined();
     await store.egress.set(id, POLICY);
@@ -54,13 +54,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect((await store.egress.list()).has(key)).toBe(false);
   });
 
-  it("one in a shared Pool is nobody's to choose", async () => {
+  it("a policy for a shared pool is refused", async () => {
     const { id, key } = await installed(true);
     await store.egress.set(id, POLICY);
     expect((await store.egress.list()).has(key)).toBe(false);
   });
 
-  it("of an Installation that is not there is refused", async () => {
+  it("a policy of an installation that does not exist is refused", async () => {
     const id = InstallationId.parse(crypto.randomUUID());
     await expect(store.egress.set(id, POLICY)).rejects.toMatchObject({ code: "installation_not_found" });
   });

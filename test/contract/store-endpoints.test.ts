@@ -5,10 +5,10 @@ import { resealAll } from "../../src/endpoint/secret-settings/reseal.ts";
 import { parseSecretKeys } from "../../src/endpoint/secret-settings/secret-keys.ts";
 import { silentLog } from "../../src/observe/log.ts";
 import type { Accepted } from "../../src/store/contracts/answers.ts";
-import type { EndpointRecord } from "../../src/store/contracts/endpoints.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { endpointContract } from "./store/endpoints.contract.ts";
 
 const WORKER = "worker-1";
 const never = new AbortController().signal;
@@ -50,22 +50,21 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     return [row?.endpointsSetups, row?.endpointsActive];
   }
 
-  it("a new one is enabled, has an address of its own and is found by it", async () => {
+  endpointContract(() => ({ endpoints: store.endpoints, install: (tenantId) => installed(tenantId) }));
+
+  it("what another tenant asks for changes no counter", async () => {
     const plugin = await installed();
     const made = await setUp(plugin);
-    const { tenantId, pluginId } = plugin;
-    expect(made).toMatchObject({ tenantId, pluginId, name: "a hook", userId: "u", enabled: true });
-    expect(made.hookId).toMatch(/^[a-z0-9]{16}$/);
-    expect(made.settings).toEqual({ a: 1 });
-    expect(await store.endpoints.findByHook(made.hookId)).toEqual(made);
-    expect(await store.endpoints.find(made)).toEqual(made);
-    expect((await setUp(plugin)).hookId).not.toBe(made.hookId);
-    expect(await counters(plugin)).toEqual([2, 2]);
+    const theirs = { ...made, tenantId: aTenant() };
+    expect(await store.endpoints.remove(theirs)).toBeUndefined();
+    expect(await store.endpoints.setEnabled({ ...theirs, enabled: false })).toBeUndefined();
+    expect(await counters(plugin)).toEqual([1, 1]);
   });
 
-  it("both counters follow every change, and repeating one changes nothing", async () => {
+  it("both counters follow every change; a repeated change counts once", async () => {
     const plugin = await installed();
     const [one, two] = [await setUp(plugin), await setUp(plugin)];
+    expect(await counters(plugin)).toEqual([2, 2]);
     for (const enabled of [false, false]) await store.endpoints.setEnabled({ ...one, enabled });
     expect(await counters(plugin)).toEqual([2, 1]);
     for (const enabled of [true, true]) await store.endpoints.setEnabled({ ...one, enabled });
@@ -76,7 +75,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(plugin)).toEqual([1, 1]);
   });
 
-  it("twenty at the same time are counted, whatever they do", async () => {
+  it("twenty concurrent changes are all counted", async () => {
     const plugin = await installed();
     const made = await Promise.all(Array.from({ length: 20 }, () => setUp(plugin)));
     expect(await counters(plugin)).toEqual([20, 20]);
@@ -104,7 +103,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(again)).toEqual([0, 0]);
   });
 
-  it("an uninstall that purges takes them along, and so does the removal of the tenant", async () => {
+  it("an uninstall with purge removes them, and so does the removal of the tenant", async () => {
     const plugin = await installed();
     const one = await setUp(plugin);
     await uninstall(plugin, true);
@@ -121,54 +120,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await store.endpoints.findByHook(two.hookId)).toBeUndefined();
   });
 
-  it("another tenant's is as if it were not there", async () => {
-    const plugin = await installed();
-    const made = await setUp(plugin);
-    const theirs = { ...made, tenantId: aTenant() };
-    expect(await store.endpoints.find(theirs)).toBeUndefined();
-    expect(await store.endpoints.remove(theirs)).toBeUndefined();
-    expect(await store.endpoints.setEnabled({ ...theirs, enabled: false })).toBeUndefined();
-    const change = { ...theirs, name: "theirs", settings: {}, expected: made.revision };
-    expect(await store.endpoints.update(change)).toBeUndefined();
-    expect(await store.endpoints.find(made)).toEqual(made);
-    expect(await counters(plugin)).toEqual([1, 1]);
-  });
-
-  it("a change is written over what it was made from, and over nothing else", async () => {
-    const plugin = await installed();
-    const made = await setUp(plugin);
-    const change = { ...made, name: "new", settings: { b: "\u0000 ü" }, expected: made.revision };
-    const changed = await store.endpoints.update(change);
-    expect(changed).toMatchObject({ name: "new", settings: { b: "\u0000 ü" }, hookId: made.hookId });
-    expect(await store.endpoints.update({ ...change, name: "late" })).toBeUndefined();
-    expect((await store.endpoints.find(made))?.name).toBe("new");
-  });
-
-  it("lists are newest first, by number and by cursor, of a tenant or of one of its plugins", async () => {
-    const plugin = await installed();
-    const other = await installed(plugin.tenantId);
-    const made: EndpointRecord[] = [];
-    for (const owner of [plugin, other, plugin, plugin]) made.push(await setUp(owner));
-    const { tenantId, pluginId } = plugin;
-    const newest = made.map(({ id }) => id).reverse();
-    const idsOf = (found: readonly EndpointRecord[]) => found.map(({ id }) => id);
-    const byNumber = (number: number, size: number) =>
-      store.endpoints.listPage({ tenantId }, { number, size }).then(idsOf);
-    expect([await byNumber(1, 3), await byNumber(2, 3), await byNumber(3, 3)]).toEqual([
-      ...[newest.slice(0, 3), newest.slice(3), []],
-    ]);
-    // as the daemon takes them: below the first page is the first, and no size is all that a page may hold
-    expect([await byNumber(-1, 2), await byNumber(1, -1)]).toEqual([newest.slice(0, 2), newest]);
-    const first = await store.endpoints.list({ tenantId }, { limit: 3 });
-    const cursor = first.nextCursor ?? "";
-    const second = await store.endpoints.list({ tenantId }, { limit: 3, cursor });
-    expect([...idsOf(first.items), ...idsOf(second.items)]).toEqual(newest);
-    expect(second.nextCursor).toBeUndefined();
-    const ofPlugin = await store.endpoints.list({ tenantId, pluginId }, { limit: 10 });
-    expect(idsOf(ofPlugin.items)).toEqual(newest.filter((id) => id !== made[1]?.id));
-  });
-
-  it("every change is a line of the audit, with the one who asked", async () => {
+  it("every change is an audit event with its caller", async () => {
     const plugin = await installed();
     const by = { keyId: "platform", keyName: "platform", requestId: "r1" };
     const { tenantId, pluginId } = plugin;
@@ -199,7 +151,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     );
   });
 
-  it("rotating keys seals anew what older ones sealed, and leaves what cannot be opened", async () => {
+  it("rotating keys seals settings of older keys again, and leaves those that cannot be opened", async () => {
     const [one, two, three] = ["1", "2", "3"].map((id) => `${id}:${Buffer.alloc(32, id).toString("base64")}`);
     const plugin = await installed();
     const field = { name: "key", type: "secret-input", isRequired: true, scope: undefined, options: [] };

@@ -1,14 +1,15 @@
-/** The memory of a host, as rows reserve it: what lives counts, and of several who ask at once none slips past. */
+/** The memory of a host and the quota of a tenant, as runtimes reserve it, on both databases. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
+import { RuntimeId } from "../../src/domain/ids.ts";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
+import { aTenant } from "../harness/samples/tenant-rows.ts";
+import { hostMemoryContract } from "./store/host-memory.contract.ts";
 
 const MIB = 1 << 20;
-const BUDGET = { memoryBytes: 64 * MIB, budgetBytes: 200 * MIB };
 
 describe.each(DATABASES)("a host's memory on $name", ({ create }) => {
   let store: Store;
@@ -16,86 +17,29 @@ describe.each(DATABASES)("a host's memory on $name", ({ create }) => {
     store = opened;
   });
 
-  const aTenant = () => TenantId.parse(crypto.randomUUID());
-  async function poolOf(tenantId: TenantId): Promise<string> {
-    const key = randomBytes(8).toString("hex");
-    await store.pools.ensure({ ...aPool({ key, tenantId }) });
-    return key;
-  }
-  let generation = 0;
-  const start = (poolKey: string, reservation?: typeof BUDGET) => {
-    const id = RuntimeId.parse(randomBytes(5).toString("hex"));
-    generation += 1;
-    const row = { id, poolKey, slot: 0, generation, containerName: `c-${id}`, specHash: "h" };
-    return store.runtimes.create(row, reservation);
-  };
+  hostMemoryContract(() => ({
+    pools: store.pools,
+    runtimes: store.runtimes,
+    reservedBy: async (tenantId) => (await store.tenants.quotas(tenantId)).usage.memoryBytes,
+  }));
 
-  it("is reserved by what lives and refused with the arithmetic; an end gives it back", async () => {
-    const tenant = aTenant();
-    const [mine, others] = [await poolOf(tenant), await poolOf(aTenant())];
-    const asked = await Promise.allSettled(
-      Array.from({ length: 8 }, (_, index) => start(index < 4 ? mine : others, BUDGET)),
-    );
-    const made = asked.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    expect(made).toHaveLength(3);
-    expect(await store.runtimes.listLive()).toHaveLength(3);
-    const ownBytes = made.filter(({ poolKey }) => poolKey === mine).length * 64 * MIB;
-    await expect(start(mine, BUDGET)).rejects.toMatchObject({
-      code: "host_full",
-      message: expect.stringMatching(/3 running plugins reserve 192 MiB of 200 MiB .* asks for 64 MiB/),
-      details: {
-        ...{ budgetBytes: 200 * MIB, reservedBytes: 192 * MIB, runtimes: 3, askedBytes: 64 * MIB },
-        reservedByTenant: ownBytes,
-      },
-    });
+  it("is refused to a runtime that would exceed its tenant's quota, whatever the host has left", async () => {
+    const tenantId = aTenant();
+    const key = randomBytes(8).toString("hex");
+    await store.pools.ensure(aPool({ key, tenantId }));
+    const made: RuntimeId[] = [];
+    for (const generation of [1, 2]) {
+      const id = RuntimeId.parse(randomBytes(5).toString("hex"));
+      const row = { id, poolKey: key, slot: 0, generation, containerName: `c-${id}`, specHash: "h" };
+      await store.runtimes.create(row, { memoryBytes: 97 * MIB, budgetBytes: undefined });
+      made.push(id);
+    }
+    await store.tenants.setQuotas(tenantId, { ...NO_QUOTAS, memoryBytesMax: 196 * MIB });
     const [first] = made;
     if (first === undefined) throw new Error("nothing was made");
-    await store.runtimes.setState(first.id, "draining");
-    await expect(start(mine, BUDGET)).rejects.toMatchObject({ code: "host_full" });
-    await store.runtimes.end(first.id, { reason: "stopped" });
-    await start(mine, BUDGET);
-    for (const { id } of await store.runtimes.listLive()) await store.runtimes.end(id, { reason: "stopped" });
-  });
-
-  it("counts a Runtime of an earlier release by its Pool's limits, and nothing where there is no budget", async () => {
-    const key = await poolOf(aTenant());
-    for (let started = 0; started < 3; started++) await start(key);
-    await expect(start(key, BUDGET)).rejects.toMatchObject({ details: { reservedBytes: 288 * MIB } });
-    await start(key);
-    for (const { id } of await store.runtimes.listLive()) await store.runtimes.end(id, { reason: "stopped" });
-  });
-
-  it("is judged again where one that runs is to have more, and is given back where it is to have less", async () => {
-    const tenant = aTenant();
-    const key = await poolOf(tenant);
-    const [first, second] = [await start(key, BUDGET), await start(key, BUDGET)];
-    const judged = { budgetBytes: BUDGET.budgetBytes };
-    const reserved = async () => (await store.tenants.quotas(tenant)).usage.memoryBytes;
-    const raised = await Promise.allSettled(
-      [first, second].map(({ id }) => store.runtimes.reserve(id, 130 * MIB, judged)),
-    );
-    expect(raised.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
-    expect(raised.find(({ status }) => status === "rejected")).toMatchObject({
-      reason: {
-        code: "host_full",
-        message: expect.stringMatching(/2 running plugins reserve 194 MiB of .* asks for 66 MiB more/),
-        details: { reservedBytes: 194 * MIB, askedBytes: 66 * MIB },
-      },
-    });
-    expect(await reserved()).toBe(194 * MIB);
-    await store.tenants.setQuotas(tenant, { ...NO_QUOTAS, memoryBytesMax: 196 * MIB });
-    await expect(
-      store.runtimes.reserve(first.id, 135 * MIB, { budgetBytes: undefined }),
-    ).rejects.toMatchObject({
-      code: "quota_memory",
-    });
-    for (const { id } of [first, second]) await store.runtimes.reserve(id, 60 * MIB, judged);
-    expect(await reserved()).toBe(120 * MIB);
-    // What it has already is written down, whatever it is judged to be.
-    await store.runtimes.reserve(first.id, 500 * MIB, undefined);
-    expect(await reserved()).toBe(560 * MIB);
-    await store.runtimes.end(first.id, { reason: "stopped" });
-    await store.runtimes.reserve(first.id, 10 * MIB, judged);
-    expect(await reserved()).toBe(60 * MIB);
+    const raised = store.runtimes.reserve(first, 135 * MIB, { budgetBytes: undefined });
+    await expect(raised).rejects.toMatchObject({ code: "quota_memory" });
+    expect((await store.tenants.quotas(tenantId)).usage.memoryBytes).toBe(194 * MIB);
+    for (const id of made) await store.runtimes.end(id, { reason: "stopped" });
   });
 });

@@ -1,4 +1,4 @@
-/** What a Tenant has, as it asks for it: filters, order, cursors, on both databases. */
+/** Lists of what a tenant has installed: filters, order and cursors, on both databases. */
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
@@ -25,7 +25,7 @@ interface Row {
   readonly pool?: string;
 }
 
-/** In the order in which they come to be; all but the first at the same microsecond. */
+/** In order of creation; all but the first have the same microsecond. */
 const ROWS: readonly Row[] = [
   { name: "oldest", kinds: ["tool"], source: "package", state: "ready", pool: "ready" },
   { name: "tools", kinds: ["tool"], source: "package", state: "ready", pool: "ready" },
@@ -95,7 +95,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     return installation.id;
   }
 
-  /** What only time and supervision would bring about. */
+  /** States that otherwise only time and supervision bring about. */
   async function prepare(): Promise<void> {
     const { databaseUrl, dataFolder } = database;
     await using connection = await openConnection({
@@ -114,7 +114,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     }
   }
 
-  /** Everything behind a filter, in pages of so many. */
+  /** All that a filter matches, read in pages of the given size. */
   async function names(filter: Omit<InstalledFilter, "tenantId">, limit = 100): Promise<string[]> {
     const items = await all((cursor) =>
       store.installed.list({ tenantId: MINE, ...filter }, { limit, declarationBytesMax: 0, ...cursor }),

@@ -1,10 +1,10 @@
-/** Quotas of a Tenant, held in the transactions that accept and that reserve. */
+/** Quotas of a tenant, enforced in the transactions that accept and reserve. */
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { RuntimeId, TenantId } from "../../src/domain/ids.ts";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage } from "../harness/samples/tenant-rows.ts";
 
@@ -28,7 +28,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     });
   }
 
-  it("of Installations refuses the one too many, however many ask at once, and one that goes makes room", async () => {
+  it("of installations holds under concurrent installs, and an uninstall makes room", async () => {
     const tenantId = aTenant();
     await store.tenants.setQuotas(tenantId, { ...NO_QUOTAS, installationsMax: 2 });
     const asked = await Promise.allSettled(Array.from({ length: 5 }, () => install(tenantId)));
@@ -56,7 +56,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     await install(tenantId);
   });
 
-  it("of memory refuses a start with the arithmetic, with and without a budget of the host", async () => {
+  it("of memory refuses a start with its numbers, with and without a host budget", async () => {
     const tenantId = aTenant();
     const key = randomBytes(8).toString("hex");
     await store.pools.ensure(aPool({ key, tenantId }));
@@ -80,7 +80,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     await start(1024 * MIB);
   });
 
-  it("of disk counts what plugins keep and what was uploaded, and none of several at once slips past", async () => {
+  it("of disk counts plugin storage and uploads, and holds under concurrent writes", async () => {
     const tenantId = aTenant();
     const pkg = { ...aPackage(300) };
     await store.packages.put(pkg, { tenantId });
@@ -120,7 +120,7 @@ describe.each(DATABASES)("quotas by default on $name", ({ create }) => {
     { tenantDefaults: { installationsMax: 1, memoryBytesMax: 90 * MIB, diskBytesMax: 100, callsMax: 7 } },
   );
 
-  it("hold of every Tenant of which nothing was said, and give way to what was", async () => {
+  it("apply to every tenant without quotas of its own", async () => {
     const tenantId = TenantId.parse(crypto.randomUUID());
     const install = async () => {
       const pkg = aPackage();

@@ -1,4 +1,4 @@
-/** What a plugin or a caller brings in that no database takes costs neither its own row nor anybody else's. */
+/** Text that no database can store costs neither its own row nor another one. */
 import { describe, expect, it } from "vitest";
 import type { FaultJson } from "../../src/domain/fault.ts";
 import { RuntimeId, TaskId } from "../../src/domain/ids.ts";
@@ -6,13 +6,13 @@ import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
-/** A character that no database takes, two halves of a pair that do not belong together, the escape in letters. */
+/** A character that no database stores, two unpaired surrogates, and the escape as letters. */
 const TEXT = "a\0b \udc00\ud800 \\u0000";
 const KEPT = "a\ufffdb \ufffd\ufffd \\u0000";
 const cause: FaultJson = { code: "plugin_crashed", message: TEXT, details: { logs: [TEXT], [TEXT]: 1 } };
 const kept = { code: "plugin_crashed", message: KEPT, details: { logs: [KEPT], [KEPT]: 1 } };
 
-/** One that cannot be written at all. */
+/** A cause that cannot be written at all. */
 const unwritable: FaultJson = { code: "start_crashed", message: "m", details: { size: 1n } };
 const bare = { code: "start_crashed", message: expect.stringContaining("could not be stored") };
 
@@ -95,13 +95,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  it("nothing is found under a name that cannot be there", async () => {
+  it("a lookup by a name that cannot be stored finds nothing", async () => {
     expect(await store.packages.find(TEXT)).toBeUndefined();
     expect(await store.pools.find(TEXT)).toBeUndefined();
     expect(await store.installations.findByPlugin(aTenant(), TEXT)).toBeUndefined();
   });
 
-  it("a statement that fails gives those beside it their own answers, and the connection is of use after it", async () => {
+  it("a failing statement does not affect those beside it, and its connection stays usable", async () => {
     const pools = await Promise.all(Array.from({ length: 5 }, aPool));
     const wrong = TaskId.parse(crypto.randomUUID()).slice(1) as TaskId;
     const failed = () =>

@@ -1,4 +1,4 @@
-/** What a daemon had installed becomes Berth's: once, whole, and in order of need; on both databases. */
+/** Taking over a daemon's installations: once, completely, and the needed ones first; on both databases. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, type TaskId } from "../../src/domain/ids.ts";
@@ -25,7 +25,7 @@ const ITEMS = [
   { plugin_id: "acme/b", status: "running", message: "starting" },
 ];
 
-/** All that a daemon has left, once for all tests: each has its own packages. */
+/** The rows of a daemon, once for all tests: each has its own packages. */
 function aDaemon() {
   const [one, two, three] = [aTenant(), aTenant(), aTenant()];
   const had: DaemonInstallation[] = [];
@@ -105,14 +105,14 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     }
   }
 
-  /** As another program would: an embedded database has one opener. */
+  /** Asks as another program would: an embedded database has one opener. */
   async function look(...statements: readonly string[]) {
     await store[Symbol.asyncDispose]();
     const rows = await speak(database, statements);
     store = await database.open();
     return rows;
   }
-  it("gives each its Installation, once, however many start and however often", async () => {
+  it("gives each its installation once, however many processes start", async () => {
     // an embedded database is one session: there they follow each other
     const sums = await Promise.all([adoptAll(), adoptAll(), adoptAll()]);
     const sum = (key: keyof (typeof sums)[number]) => sums.reduce((total, one) => total + one[key], 0);
@@ -141,7 +141,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     ]);
   });
 
-  it("makes nothing of what runs elsewhere or is nobody's, and counts it", async () => {
+  it("skips and counts what runs elsewhere or belongs to nobody", async () => {
     for (const id of daemon.elsewhere) expect(await store.installations.find(id)).toBeUndefined();
     expect(await store.takeover.leftAlone()).toEqual({
       runtimes: { remote: 1, serverless: 1 },
@@ -150,7 +150,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     });
   });
 
-  it("is what becomes ready, as any other install does", async () => {
+  it("becomes ready as any other install does", async () => {
     await store.takeover.keepPackage(pkgs.published, GRANTED);
     for (let turn = 0; turn < 2; turn += 1) {
       const [next] = await store.takeover.releaseTasks({ neededMax: 1, othersMax: 1 });
@@ -224,7 +224,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(arrived).toMatchObject([{ identifier }, { identifier }]);
   });
 
-  it("leaves nothing behind where a waiting one is uninstalled", async () => {
+  it("leaves nothing behind when a waiting one is uninstalled", async () => {
     const { total } = await store.takeover.progress();
     const { task } = await store.installations.acceptUninstall(ids.gone);
     const claimed = await store.tasks.claim(task.id, "worker", 60_000);

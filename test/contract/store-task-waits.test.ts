@@ -31,7 +31,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
   const isClaimable = async (id: TaskId) =>
     (await store.tasks.listClaimable(1000)).some((task) => task.id === id);
 
-  it("are no worker's until what they wait for has ended, and are handed over then", async () => {
+  it("cannot be claimed until what they wait for has ended", async () => {
     const waiter = await aTask();
     const child = await aTask(waiter);
     const attempt = await claim(waiter);
@@ -47,7 +47,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await store.tasks.waiters(child)).toEqual([]);
   });
 
-  it("may be claimed at once where one that they name has ended, is gone, or none is named", async () => {
+  it("can be claimed at once when what they wait for has ended, is gone, or was not named", async () => {
     const [waiter, ended] = [await aTask(), await aTask()];
     await end(ended);
     const gone = TaskId.parse(crypto.randomUUID());
@@ -55,7 +55,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(waiter)).toBe(true);
   });
 
-  it("are all freed by the end of one that they share, and by none that they do not wait for", async () => {
+  it("are all freed by the end of a shared task, and by no other", async () => {
     const [first, second, third] = [await aTask(), await aTask(), await aTask()];
     const [shared, other] = [await aTask(first), await aTask(third)];
     await wait(first, await claim(first), [shared]);
@@ -76,13 +76,13 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(waiter)).toBe(true);
   });
 
-  it("look again after their time, whatever they were told", async () => {
+  it("can be claimed after their deadline in any case", async () => {
     const waiter = await aTask();
     await wait(waiter, await claim(waiter), [await aTask()], 50);
     await expect.poll(() => isClaimable(waiter), { timeout: 10_000, interval: 20 }).toBe(true);
   });
 
-  it("never miss an end that comes while they begin to wait", async () => {
+  it("never miss an end that happens while they start waiting", async () => {
     for (let round = 0; round < 20; round += 1) {
       const waiter = await aTask();
       const child = await aTask(waiter);
@@ -92,7 +92,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     }
   });
 
-  it("refuse one whose lease is another's", async () => {
+  it("cannot wait without holding their lease", async () => {
     const waiter = await aTask();
     const attempt = await claim(waiter);
     await expect(wait(waiter, attempt - 1, [await aTask()])).rejects.toMatchObject({
@@ -100,7 +100,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     });
   });
 
-  it("do not wait once their own end is asked for, unless they are ending", async () => {
+  it("cannot wait once their end is requested, unless they are ending", async () => {
     const waiter = await aTask();
     const child = await aTask(waiter);
     const attempt = await claim(waiter);
@@ -111,7 +111,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(waiter)).toBe(false);
   });
 
-  it("wait no longer when their end is asked for, of which only one is written down", async () => {
+  it("stop waiting when their end is requested; only one request is kept", async () => {
     const waiter = await aTask();
     await wait(waiter, await claim(waiter), [await aTask(waiter)]);
     const asked = await store.tasks.cancel(waiter);
@@ -127,14 +127,14 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     });
   });
 
-  it("get nothing new below them once their end is asked for", async () => {
+  it("accept no new subtask once their end is requested", async () => {
     const waiter = await aTask();
     await claim(waiter);
     await store.tasks.cancel(waiter);
     await expect(aTask(waiter)).rejects.toMatchObject({ code: "lease_lost" });
   });
 
-  it("keep the first word on how they are to end", async () => {
+  it("keep the first requested ending", async () => {
     const id = await aTask();
     const attempt = await claim(id);
     const first = { state: "failed", cause: CAUSE } as const;

@@ -14,7 +14,7 @@ function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {
   };
 }
 
-describe.each(DATABASES)("work on what is no Installation yet, on $name", ({ create }) => {
+describe.each(DATABASES)("tasks without an installation, on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -29,7 +29,7 @@ describe.each(DATABASES)("work on what is no Installation yet, on $name", ({ cre
     });
   }
 
-  it("is one task for ten requests of the same at once, and a new one once that has ended", async () => {
+  it("ten identical concurrent requests get one task, and a later one gets a new task", async () => {
     const request = aFetch();
     const answers = await Promise.all(Array.from({ length: 10 }, () => store.tasks.accept(request)));
     expect(new Set(answers.map(({ task }) => task.id)).size).toBe(1);
@@ -59,7 +59,7 @@ describe.each(DATABASES)("work on what is no Installation yet, on $name", ({ cre
     await expect(store.tasks.accept(other)).rejects.toMatchObject({ code: "idempotency_mismatch" });
   });
 
-  it("knows the tasks below it, oldest first, and cancels with the Tenant's removal", async () => {
+  it("lists its subtasks oldest first, and is cancelled with the tenant's removal", async () => {
     const { task } = await store.tasks.accept(aFetch());
     const { tenantId } = task;
     const below = [];

@@ -43,7 +43,7 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     return { pkg, install };
   }
 
-  it("a decision stands as long as the Installation has what was decided about, and comes back with a rollback", async () => {
+  it("a decision stays with the package it was made for, and returns with a rollback", async () => {
     const tenantId = aTenant();
     const { pkg, install } = await accepted(tenantId);
     const { id } = install.installation;
@@ -71,7 +71,7 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     expect(await trustOf()).toEqual(first);
   });
 
-  it("a tenant's policy is set, changed, taken back, and gone with the tenant", async () => {
+  it("a tenant's policy can be set, changed and removed, and goes with the tenant", async () => {
     const tenantId = aTenant();
     expect(await store.trust.policyOf(tenantId)).toBeUndefined();
     for (const policy of ["require", "off", undefined, "warn"] as const) {

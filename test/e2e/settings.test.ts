@@ -115,7 +115,7 @@ test("wrong settings stop the start, and all of them are named at once", async (
   for (const line of [
     /BERTH_PORT is "many"; accepted: a whole number/,
     /BERTH_ISOLATION is "none"; accepted: tenant, shared/,
-    /BERTH_COLOUR is no setting/,
+    /BERTH_COLOUR is not a setting of Berth/,
   ]) {
     expect(errors).toMatch(line);
   }

@@ -86,7 +86,9 @@ const megabytes = length({ short: 32, soak: 1024 });
 const RESOURCES: readonly Attack[] = [
   fails("a leak", "leak", { megabytes_per_second: length({ short: 200, soak: 50 }) }, CRASHED_FOR_MEMORY),
   answers("a fork bomb", "fork_bomb", { seconds: length({ short: 3, soak: 30 }) }, ["a fork was refused"]),
-  answers("a thread bomb", "thread_bomb", {}, ["a thread was refused"]),
+  answers("a thread bomb", "thread_bomb", { seconds: length({ short: 1, soak: 30 }) }, [
+    "a thread was refused",
+  ]),
   fails("a busy loop", "busy_loop", {}, { code: "plugin_timeout" }, TIMEOUT),
   fails("an interpreter that is held for ever", "hang", {}, { code: "plugin_timeout" }, TIMEOUT),
   answers("all open files", "open_files", {}, ["EMFILE"]),

@@ -5,7 +5,9 @@ import type { TenantId } from "../../src/domain/ids.ts";
 import { SCOPES, type Scope } from "../../src/domain/scope.ts";
 import type { Access } from "../../src/http/middleware/authenticate.ts";
 import type { RouteRow } from "../../src/http/route.ts";
-import { ADMIN_KEY, type Door, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 /** What each route is meant to need, said a second time: a route that is not here, or says otherwise, fails. */
 const MEANT: Readonly<Record<string, Access>> = {
@@ -189,7 +191,7 @@ test("every route is in the table with the access that it is meant to have, and 
   }
 });
 
-describe("nobody comes in", () => {
+describe("no caller is let in", () => {
   async function expectStranger(authorization: string | undefined): Promise<Set<string>> {
     const messages = new Set<string>();
     const asked = door.memory.calls.length;
@@ -214,7 +216,7 @@ describe("nobody comes in", () => {
     },
   );
 
-  test("with a wrong, a revoked or an expired key, and is not told which it was", async () => {
+  test("with a wrong, revoked or expired key, and the answer does not say which", async () => {
     const revoked = await door.keyring.create({ name: "revoked", tenantId: TENANT });
     await door.keyring.revoke(revoked.record.id);
     const expired = "berth_expired0000000000000000000000000";
@@ -241,7 +243,7 @@ describe.each<Sender>([
   "operator without",
   "tenant without",
 ])("the key of: %s", (sender) => {
-  test("gets past the door where it is meant to, and is told what is missing where it is not", async () => {
+  test("opens the routes it should, and is refused elsewhere with what is missing", async () => {
     for (const route of routes) {
       const access = meant(route) ?? "admin";
       const { status, error } = await send(route, `Bearer ${await keyOf(sender, access)}`);
@@ -263,7 +265,7 @@ describe.each<Sender>([
   });
 });
 
-test("a refused request is a line of the log, with its code and the id of its key, never the key", async () => {
+test("a refused request is logged with its code and key id, never with the key", async () => {
   const { key, record } = await door.keyring.create({ name: "reader", tenantId: TENANT, scopes: ["read"] });
   await send({ method: "delete", path: "/v1/keys/{id}", access: "admin" }, `Bearer ${key}`);
   expect(door.logged.at(-1)).toMatchObject({

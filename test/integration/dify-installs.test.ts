@@ -1,6 +1,8 @@
 /** Installs, upgrades, uninstalls and tasks as clients of dify-plugin-daemon ask for them: every answer and refusal. */
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { DIFY_KEY, type Door, IDENTIFIER, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { DIFY_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 const NEXT = IDENTIFIER.replace("0.0.1", "0.0.2");
 const OTHER = IDENTIFIER.replace("echo", "other");
@@ -282,9 +284,9 @@ describe("improved 3: uninstall", () => {
   test("is true for what the tenant has, for what it has not, and for another tenant's, which stays", async () => {
     expect(await ask("uninstall", { plugin_installation_id: id() }, OTHER_TENANT)).toEqual(done(true));
     expect(await ask("uninstall", { plugin_installation_id: UNKNOWN })).toEqual(done(true));
-    expect(door.memory.uninstalled).toEqual([]);
+    expect(door.uninstalled).toEqual([]);
     expect(await ask("uninstall", { plugin_installation_id: id().toUpperCase() })).toEqual(done(true));
-    expect(door.memory.uninstalled).toEqual([{ id: id(), force: true }]);
+    expect(door.uninstalled).toEqual([{ id: id(), force: true }]);
   });
 
   test("refuses no id, and what is no UUID", async () => {

@@ -1,6 +1,7 @@
 /** The routes that clients of dify-plugin-daemon know: one that is missing here or there fails. */
 import { describe, expect, test } from "vitest";
-import { DIFY_KEY, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { openDoor } from "../harness/rigs/door.ts";
+import { DIFY_KEY, TENANT } from "../harness/samples/callers.ts";
 import { DIFY_ROUTES } from "../harness/samples/dify-routes.ts";
 
 /** Whatever a parameter is called, and however one that takes slashes is written. */

@@ -8,8 +8,8 @@ import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts"
 import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
 import type { SettingsOwner } from "../../src/endpoint/secret-settings/secrets.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
-import { testSecrets } from "../harness/doubles/endpoint-rows.ts";
-import { TENANT } from "../harness/rigs/door.ts";
+import { testSecrets } from "../harness/doubles/secrets.ts";
+import { TENANT } from "../harness/samples/callers.ts";
 import { type FakeInnerApi, useInnerApi } from "../harness/servers/inner-api.ts";
 
 const never = new AbortController().signal;

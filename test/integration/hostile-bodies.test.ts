@@ -1,7 +1,8 @@
 /** What callers may put into bodies, paths and queries, on every route of both doors: a refusal that says where. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { JSON_DEPTH_MAX } from "../../src/domain/json.ts";
-import { ADMIN_KEY, DIFY_ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, DIFY_ADMIN_KEY, DIFY_KEY, TENANT } from "../harness/samples/callers.ts";
 
 let door: Door;
 let url: string;

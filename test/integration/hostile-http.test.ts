@@ -1,39 +1,11 @@
 /**
- * HTTP as its attackers write it, byte by byte. Each row is a refusal that names its reason, or the one right answer;
- * and never does what follows on the connection count as a request of its own where one reader of two would take it so.
+ * HTTP as attackers write it, byte by byte. Each row is refused with its reason, or has the one right answer;
+ * what follows on the connection is never read as a request where two readers could disagree about that.
  */
-import { describe, expect, onTestFinished, test } from "vitest";
-import { type Answer, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, DIFY_KEY, type Door, openDoor, TENANT } from "../harness/rigs/door.ts";
-
-const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
-const JSON_TYPE = "Content-Type: application/json\r\n";
-const LIST = `/v1/tenants/${TENANT}/installations`;
-const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;
-const CALL = JSON.stringify({ user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } });
-const END = "Connection: close\r\n";
-const GET = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: d\r\n${more}${END}\r\n`;
-const POST = (more: string, body: string, path = INVOKE) =>
-  `POST ${path} HTTP/1.1\r\nHost: d\r\n${AUTH}${JSON_TYPE}Accept: application/json\r\n${more}\r\n${body}`;
-/** What an attacker would like to see taken for a request. */
-const SMUGGLED = `GET /v1/keys HTTP/1.1\r\nHost: d\r\n${AUTH}\r\n`;
-const chunked = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
-
-async function aDoor(options: Parameters<typeof openDoor>[0] = {}): Promise<Door & { port: number }> {
-  const door = await openDoor(options);
-  onTestFinished(() => door[Symbol.asyncDispose]());
-  const { url } = await door.listen();
-  return Object.assign(door, { port: Number(new URL(url).port) });
-}
-
-async function heard(bytes: string, options: Parameters<typeof openDoor>[0] = {}) {
-  const door = await aDoor(options);
-  const answers = await new RawClient(door.port).say(bytes).end();
-  return { door, answers };
-}
-
-const served = (door: Door, path: string) =>
-  door.logged.filter((line) => line["op"] === "http.request" && line["path"] === path);
+import { describe, expect, test } from "vitest";
+import type { Answer } from "../harness/clients/raw-client.ts";
+import { AUTH, CALL, chunked, GET, heard, POST, SMUGGLED, served } from "../harness/clients/raw-requests.ts";
+import { ADMIN_KEY, DIFY_KEY } from "../harness/samples/callers.ts";
 
 const BAD: readonly [name: string, bytes: string, code: string][] = [
   [
@@ -178,7 +150,7 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
   ],
 ];
 
-describe("is refused, its connection is closed, and what follows is no request", () => {
+describe("is refused, its connection is closed, and what follows is not read as a request", () => {
   test.each(BAD)("%s", async (_, bytes, code) => {
     const { answers, door } = await heard(bytes);
     expect(answers.map((answer) => answer.code)).toEqual([code]);
@@ -270,7 +242,7 @@ test.each(LIES)("a request for the keys with %s is answered with %i", async (_, 
   expect(answers.map((answer) => answer.status)).toEqual([status]);
 });
 
-test("what a proxy says of host and scheme is in no address that Berth answers with", async () => {
+test("host and scheme from proxy headers appear in no address that Berth answers with", async () => {
   const more =
     "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: gopher\r\nX-Forwarded-Port: 1\r\nX-Api-Key: ";
   for (const path of ["/openapi.json", "/v1/keys", "/plugin/x/management/list/", "/e/hook"]) {
@@ -282,144 +254,10 @@ test("what a proxy says of host and scheme is in no address that Berth answers w
   }
 });
 
-test("an id that no log line can hold is not taken for the request's", async () => {
+test("a request id that no log line can hold is replaced", async () => {
   for (const id of ['a"b', "a b", "x".repeat(129), "\xe9", "$(x)", "../x"]) {
     const { answers } = await heard(GET("/health", `X-Request-Id: ${id}\r\n`));
     expect(answers[0]?.status).toBe(200);
     expect(answers[0]?.headers).not.toContain(id.toLowerCase());
   }
-});
-
-describe("methods", () => {
-  test.each([
-    ["DELETE", "/health", 405],
-    ["PUT", "/v1/keys", 405],
-    ["TRACE", "/v1/keys", 405],
-    ["OPTIONS", "/v1/keys", 405],
-    ["PROPFIND", "/v1/keys", 405],
-    ["SEARCH", "/health", 405],
-    ["TRACE", "/nowhere", 404],
-    ["DELETE", `/plugin/${TENANT}/management/list`, 404],
-  ])("%s %s is answered with %i", async (method, path, status) => {
-    const { answers } = await heard(`${method} ${path} HTTP/1.1\r\nHost: d\r\n${AUTH}${END}\r\n`);
-    expect(answers.map((answer) => answer.status)).toEqual([status]);
-    expect(answers[0]?.body).not.toContain("Bearer");
-  });
-
-  test("HEAD is answered without a body, and the connection stays in step", async () => {
-    const { answers } = await heard(`HEAD /health HTTP/1.1\r\nHost: d\r\n\r\n${GET("/health")}`);
-    expect(answers.map(({ status, body }) => [status, body === ""])).toEqual([
-      [200, true],
-      [200, false],
-    ]);
-  });
-});
-
-describe("bodies on their way", () => {
-  test("a client that waits for 100 hears it, and one that wants something else hears 417", async () => {
-    const { answers } = await heard(
-      POST(`Expect: 100-continue\r\nContent-Length: ${CALL.length}\r\n${END}`, CALL),
-    );
-    expect(answers.map(({ status }) => status)).toEqual([100, 200]);
-    const other = await heard(POST(`Expect: a-miracle\r\nContent-Length: ${CALL.length}\r\n${END}`, CALL));
-    expect(other.answers.map(({ status }) => status)).toEqual([417]);
-  });
-
-  test("one in chunks of one byte is read as one with a length", async () => {
-    const pieces = [...CALL].map((letter) => `1\r\n${letter}\r\n`).join("");
-    const { answers } = await heard(POST(`Transfer-Encoding: chunked\r\n${END}`, `${pieces}0\r\n\r\n`));
-    expect(answers.map(({ status }) => status)).toEqual([200]);
-  });
-
-  test("one of a GET is no request that follows it", async () => {
-    const get = `GET /health HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
-    const { answers, door } = await heard(`${get}${GET("/health")}`);
-    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-    expect(served(door, "/v1/keys")).toEqual([]);
-  });
-
-  test("one of a request that is refused is no request that follows it", async () => {
-    const refused = `POST /v1/nowhere HTTP/1.1\r\nHost: d\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
-    const { answers, door } = await heard(`${refused}${GET("/health")}`);
-    expect(answers.map(({ status }) => status)).toEqual([404, 200]);
-    expect(served(door, "/v1/keys")).toEqual([]);
-  });
-
-  test("one that says it is compressed is not unpacked: it is no JSON", async () => {
-    const { answers } = await heard(
-      POST(`Content-Encoding: gzip\r\nContent-Length: 4\r\n${END}`, "\x1f\x8b\x08\x00"),
-    );
-    expect(answers.map(({ status, code }) => [status, code])).toEqual([[400, "invalid_json"]]);
-  });
-
-  test("a header of a trailer does not count as one of the request", async () => {
-    const body = `${CALL.length.toString(16)}\r\n${CALL}\r\n0\r\nAuthorization: Bearer ${ADMIN_KEY}\r\n\r\n`;
-    const bytes = POST(`Transfer-Encoding: chunked\r\n${END}`, body).replace(AUTH, "");
-    const { answers } = await heard(bytes);
-    expect(answers.map(({ status }) => status)).toEqual([401]);
-  });
-});
-
-test("an exception in a handler is a 500 with the request's id, is logged with it, and ends nothing else", async () => {
-  const broken = { list: () => Promise.reject(new TypeError("a mistake of ours")) };
-  const door = await aDoor({
-    parts: {
-      changes: broken as never,
-      disk: {
-        report: () => {
-          throw new TypeError("a mistake of ours");
-        },
-      } as never,
-    },
-  });
-  const ask = GET("/v1/disk", `${AUTH}X-Request-Id: the-one\r\n`);
-  const [answer] = await new RawClient(door.port).say(ask).end();
-  expect(answer).toMatchObject({ status: 500, code: "internal" });
-  expect(JSON.parse(answer?.body ?? "")).toMatchObject({ request_id: "the-one" });
-  expect(answer?.body).not.toContain("a mistake of ours");
-  const logged = door.logged.find(({ op, request_id }) => op === "http.failure" && request_id === "the-one");
-  expect(logged).toMatchObject({ code: "internal", path: "/v1/disk" });
-  const [after] = await new RawClient(door.port).say(GET(LIST, AUTH)).end();
-  expect(after?.status).toBe(200);
-});
-
-test("a client that resets its connection in whatever state ends nothing but that", async () => {
-  const door = await aDoor();
-  const starts = [
-    "CONNECT d:443 HTTP/1.1\r\nHost: d\r\n\r\n",
-    "rubbish\r\n\r\n",
-    "GET /hea",
-    GET("/health"),
-    GET("/health", "Upgrade: nothing\r\n"),
-    POST(`Content-Length: ${CALL.length}\r\n`, CALL),
-    POST("Content-Length: 60000\r\n", CALL),
-    POST("Expect: 100-continue\r\nContent-Length: 60000\r\n", ""),
-  ];
-  for (const bytes of [...starts, ...starts]) {
-    const clients = Array.from({ length: 20 }, () => new RawClient(door.port).say(bytes));
-    await Promise.all(clients.map((client) => new Promise((sent) => client.socket.write("", sent))));
-    for (const { socket } of clients) socket.resetAndDestroy();
-    await Promise.all(clients.map(({ closed }) => closed));
-  }
-  const [answer] = await new RawClient(door.port).say(GET("/health")).end();
-  expect(answer?.status).toBe(200);
-});
-
-test.each<[string, () => Response | Promise<Response>]>([
-  [
-    "throws",
-    () => {
-      throw new TypeError("a mistake of ours");
-    },
-  ],
-  ["rejects", () => Promise.reject(new TypeError("a mistake of ours"))],
-])("an exception that no route catches is a 500 and is logged, where the app %s", async (_, fetch) => {
-  const door = await aDoor();
-  Object.assign(door.app, { fetch });
-  const [answer] = await new RawClient(door.port).say(GET("/health")).end();
-  expect(answer).toMatchObject({ status: 500, code: "internal" });
-  const { request_id } = JSON.parse(answer?.body ?? "") as { request_id: string };
-  expect(door.logged).toContainEqual(
-    expect.objectContaining({ op: "http.failure", code: "internal", request_id }),
-  );
 });

@@ -1,7 +1,8 @@
 /** What clients may cost the door, over raw sockets: each bound has a test that crosses it. */
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, type Door, type DoorOptions, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { type Door, type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const LIST = `/v1/tenants/${TENANT}/installations`;
@@ -176,7 +177,7 @@ describe("slow clients", () => {
     expect(await lastOf(client)).toMatchObject({ status: 408, code: "request_timeout" });
   });
 
-  test("five hundred of them cost other callers nothing", async () => {
+  test("five hundred of them delay no other caller", async () => {
     const door = await aDoor({ serve: { headersTimeoutMs: 3000, ...slowBody, bodyWindowMs: 3000 } });
     const slow = Array.from({ length: 500 }, (_, at) =>
       new RawClient(door.port).say(at % 2 === 0 ? "GET /hea" : head(INVOKE, "application/json")),
@@ -203,14 +204,14 @@ describe("slow clients", () => {
 });
 
 describe("connections", () => {
-  test("one without a request is closed after the idle time", async () => {
+  test("an idle one is closed after the idle timeout", async () => {
     const door = await aDoor({ serve: { keepAliveTimeoutMs: 100 } });
     const [answer, ...more] = await new RawClient(door.port).say(get("/health")).end();
     expect(answer).toMatchObject({ status: 200 });
     expect(more).toEqual([]);
   });
 
-  test("over the bound the one that is idle for longest makes room, and where none is idle the new one gets 503", async () => {
+  test("beyond the bound the longest idle one is closed, and without an idle one the new one gets 503", async () => {
     const held: { end: () => void }[] = [];
     const door = await aDoor({ serve: { connectionsMax: 3 }, script: (session) => void held.push(session) });
     const first = new RawClient(door.port).say(get("/health"));
@@ -243,7 +244,7 @@ describe("connections", () => {
     expect(held.filter(({ text }) => text !== "")).toEqual([]);
   });
 
-  test("so many requests as a connection may have are served, and the last answer says that it is the last", async () => {
+  test("a connection serves its maximum of requests, and the last answer says close", async () => {
     const door = await aDoor({ serve: { requestsPerConnectionMax: 3 } });
     const client = new RawClient(door.port);
     for (let at = 1; at <= 3; at++) {
@@ -335,14 +336,14 @@ describe("a part that hangs", () => {
     onTestFinished(() => resolve());
   }
 
-  test("a control route answers with 504 in time, and its work is told", async () => {
+  test("a control route answers 504 in time, and its work is aborted", async () => {
     const door = await aDoor({ settings: { answerTimeoutMs: 100 } });
     hang(door);
     const answer = await lastOf(new RawClient(door.port).say(get(LIST, "Connection: close\r\n")));
     expect(answer).toMatchObject({ status: 504, code: "answer_timeout" });
   });
 
-  test("a call of what is not known is answered from what is known", async () => {
+  test("a call of an unknown installation is answered from the last known rows", async () => {
     const door = await aDoor({ settings: { refreshTimeoutMs: 100 } });
     hang(door);
     const path = INVOKE.replace("berth/echo", "berth/other");

@@ -1,24 +1,14 @@
 import { readFile } from "node:fs/promises";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { FAULTS } from "../../src/domain/fault.ts";
 import { OPERATIONS } from "../../src/domain/operations/operations.ts";
-import {
-  ADMIN_KEY,
-  aTask,
-  IDENTIFIER,
-  OTHER_TENANT,
-  openDoor,
-  parseEvents,
-  TENANT,
-} from "../harness/rigs/door.ts";
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { aTask } from "../harness/builders/a-task.ts";
+import { parseEvents } from "../harness/clients/parse-events.ts";
+import { openTestDoor } from "../harness/rigs/test-door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
-async function aDoor() {
-  const door = await openDoor();
-  onTestFinished(() => door[Symbol.asyncDispose]());
-  return door;
-}
-
-async function tenantKey(door: Awaited<ReturnType<typeof aDoor>>, tenantId = TENANT): Promise<string> {
+async function tenantKey(door: Awaited<ReturnType<typeof openTestDoor>>, tenantId = TENANT): Promise<string> {
   const { key } = await door.keyring.create({ name: "a tenant", tenantId });
   return key;
 }
@@ -32,7 +22,7 @@ const errorOf = async (answer: Response) =>
 const installations = `/v1/tenants/${TENANT}/installations`;
 
 test("a request without a key, or with a wrong one, is 401 in the one error shape", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   for (const key of ["", "berth_wrong", `${ADMIN_KEY}x`]) {
     const answer = await door.ask("GET", "/v1/packages", { key });
     expect(answer.status).toBe(401);
@@ -43,7 +33,7 @@ test("a request without a key, or with a wrong one, is 401 in the one error shap
 });
 
 test("a request id that fits a log line comes back, another is replaced", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const kept = await door.ask("GET", "/v1/packages", { headers: { "x-request-id": "mine-1" } });
   expect(kept.headers.get("x-request-id")).toBe("mine-1");
   const replaced = await door.ask("GET", "/v1/packages", { headers: { "x-request-id": "has spaces" } });
@@ -51,7 +41,7 @@ test("a request id that fits a log line comes back, another is replaced", async 
 });
 
 test("a tenant's key opens its own tenant and no other, and not the keys", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const key = await tenantKey(door);
   expect((await door.ask("GET", installations, { key })).status).toBe(200);
   expect((await door.ask("GET", `/v1/tenants/${OTHER_TENANT}/installations`, { key })).status).toBe(403);
@@ -67,7 +57,7 @@ test("a tenant's key opens its own tenant and no other, and not the keys", async
 });
 
 test("a key is shown once, found by its hash, and opens nothing after it was revoked", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const made = await door.ask("POST", "/v1/keys", { body: { name: "ci", tenant_id: TENANT.toUpperCase() } });
   expect(made.status).toBe(201);
   const { id, key, tenant_id } = (await made.json()) as { id: string; key: string; tenant_id: string };
@@ -82,7 +72,7 @@ test("a key is shown once, found by its hash, and opens nothing after it was rev
 });
 
 test("a tenant that is no UUID is 400 with field, value and what is accepted", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const answer = await door.ask("GET", "/v1/tenants/acme/installations");
   expect(answer.status).toBe(400);
   expect((await errorOf(answer)).error).toMatchObject({
@@ -92,7 +82,7 @@ test("a tenant that is no UUID is 400 with field, value and what is accepted", a
 });
 
 test("an unknown key of a body or a query is refused by name", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const body = await door.ask("POST", installations, { body: { identifier: IDENTIFIER, colour: "red" } });
   expect((await errorOf(body)).error.details).toMatchObject({ field: "colour", value: "red" });
   const query = await door.ask("GET", `${installations}?colour=red`);
@@ -101,7 +91,7 @@ test("an unknown key of a body or a query is refused by name", async () => {
 });
 
 test("malformed JSON, a wrong content type and a body over the limit are 400, 415 and 413", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const broken = await door.ask("POST", installations, { body: "{" });
   expect([broken.status, (await errorOf(broken)).error.code]).toEqual([400, "invalid_json"]);
   const list = await door.ask("POST", installations, { body: "[]" });
@@ -120,7 +110,7 @@ test("malformed JSON, a wrong content type and a body over the limit are 400, 41
 });
 
 test("an upload is 201 with declaration, dialect, warnings and limits, 200 when it was there, 400 when it is no zip", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const headers = { "content-type": "application/octet-stream" };
   const created = await door.ask("POST", "/v1/packages", { body: "some bytes", headers });
   expect(created.status).toBe(201);
@@ -137,7 +127,7 @@ test("an upload is 201 with declaration, dialect, warnings and limits, 200 when 
 });
 
 test("a package is read by its identifier, slashes plain or encoded; one that a tenant may not see is 404", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   for (const path of [IDENTIFIER, encodeURIComponent(IDENTIFIER)]) {
     const answer = await door.ask("GET", `/v1/packages/${path}`);
     expect(answer.status).toBe(200);
@@ -149,8 +139,8 @@ test("a package is read by its identifier, slashes plain or encoded; one that a 
   expect(await (await door.ask("GET", "/v1/packages")).json()).toMatchObject({ next_cursor: null });
 });
 
-test("an install is 202 with the task's place; an unknown identifier is 404", async () => {
-  const door = await aDoor();
+test("an install is 202 with the task's location; an unknown identifier is 404", async () => {
+  const door = await openTestDoor();
   const answer = await door.ask("POST", installations, {
     body: { identifier: IDENTIFIER },
     headers: { "idempotency-key": "once" },
@@ -171,7 +161,7 @@ test("an install is 202 with the task's place; an unknown identifier is 404", as
 });
 
 test("an installation shows state, limits asked and granted, and its last task; another tenant's is 404", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
   door.memory.tasks.push(aTask(installation));
@@ -192,7 +182,7 @@ test("an installation shows state, limits asked and granted, and its last task; 
 });
 
 test("a task's events come with ids, go on after Last-Event-ID, and are one document on request", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
   const task = aTask(installation);
@@ -224,7 +214,7 @@ test("a task's events come with ids, go on after Last-Event-ID, and are one docu
 });
 
 test("a log is read as a document or followed as events; in a shared pool only the operator may", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
   const path = `${installations}/${installation.id}/logs`;
@@ -242,7 +232,7 @@ test("a log is read as a document or followed as events; in a shared pool only t
 });
 
 test("the history of a plugin's containers tells how each ended; lines of a shared one only to the operator", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
   const path = `${installations}/${installation.id}/runtimes`;
@@ -262,14 +252,14 @@ test("the history of a plugin's containers tells how each ended; lines of a shar
 });
 
 test("an unknown path is 404, a known one with another method 405 with what is allowed", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   expect((await door.ask("GET", "/v2/packages")).status).toBe(404);
   const answer = await door.ask("DELETE", "/v1/packages");
   expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST, GET"]);
 });
 
 test("health needs no key; readiness names each part and is 503 when one is away", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   expect((await door.ask("GET", "/health", { key: "" })).status).toBe(200);
   expect(await (await door.ask("GET", "/health/ready", { key: "" })).json()).toEqual({
     status: "ready",
@@ -281,7 +271,7 @@ test("health needs no key; readiness names each part and is 503 when one is away
 });
 
 test("the OpenAPI document is 3.1, lists every route and operation, and every fault code", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const document = (await (await door.ask("GET", "/openapi.json", { key: "" })).json()) as {
     openapi: string;
     paths: Record<string, Record<string, unknown>>;
@@ -355,7 +345,7 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
 });
 
 test("each control request is one wide event without its key", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   await door.ask("GET", installations);
   const events = door.logged.filter(({ op }) => op === "http.request");
   expect(events).toMatchObject([{ ok: true, route: "/v1/tenants/{tenant}/installations", status: 200 }]);

@@ -2,7 +2,9 @@
 import { once } from "node:events";
 import { expect, onTestFinished, test } from "vitest";
 import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
-import { ADMIN_KEY, type DoorOptions, type FakeSession, openDoor, TENANT } from "../harness/rigs/door.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
+import { type DoorOptions, openDoor } from "../harness/rigs/door.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const AUTH = `Authorization: Bearer ${ADMIN_KEY}\r\n`;
 const INVOKE = `/v1/tenants/${TENANT}/plugins/berth/echo/invoke_tool`;
@@ -66,7 +68,7 @@ test("a call and an upload that are under way end by themselves, and the stop wa
   await stopped;
 });
 
-test("what does not end in time is told so before the connection is cut: calls, documents and other requests", async () => {
+test("calls, documents and other requests that do not end in time get an error before their connection closes", async () => {
   const parts = await aDoor({ drainMs: 200 });
   const caller = await openCall(parts);
   const document = parts.client().say(CALL_REQUEST.replace("Host:", "Accept: application/json\r\nHost:"));
@@ -111,7 +113,7 @@ test("during the drain delay it is not ready but serves old and new connections,
   await expect(fetch((await door.listen()).url)).rejects.toThrow();
 });
 
-test("a request that comes over an idle connection while it stops is answered; an idle one is ended, not reset", async () => {
+test("a request over an idle connection during the stop is answered; an idle connection is ended, not reset", async () => {
   const { client, stop } = await aDoor({ idleLingerMs: 300, drainMs: 5000 });
   const [busy, halfSaid, idle] = [client(), client(), client()];
   for (const it of [busy, halfSaid, idle]) {

@@ -2,7 +2,9 @@
 import { randomUUID } from "node:crypto";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
-import { anInstallation, type Door, OTHER_TENANT, openDoor, TENANT } from "../harness/rigs/door.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 const PLUGIN = "acme/hooks";
 const UID = `${PLUGIN}:1.0.0@${"cd".repeat(32)}`;
@@ -38,7 +40,7 @@ const errorOf = async (answer: Response) => {
   return [answer.status, code, details];
 };
 
-test("it is set up with its address in the answer, and its secret is never shown", async () => {
+test("an endpoint is created with its hook in the answer, and its secret is never shown", async () => {
   const door = await aDoor();
   const answer = await setUp(door, { user_id: "u1" });
   expect(answer.status).toBe(201);
@@ -58,7 +60,7 @@ test("it is set up with its address in the answer, and its secret is never shown
   expect(await (await door.ask("GET", `${PATH}?plugin_id=acme/other`)).json()).toMatchObject({ items: [] });
 });
 
-test("it is renamed alone, changed with the secret that was shown, switched and removed", async () => {
+test("an endpoint can be renamed, changed with its masked secret, enabled, disabled and removed", async () => {
   const door = await aDoor();
   const { id, settings } = await made(door);
   const sealed = door.memory.endpoints[0]?.settings;
@@ -86,7 +88,7 @@ test("it is renamed alone, changed with the secret that was shown, switched and 
   ]);
 });
 
-test("what is wrong is named: field, value, what is accepted; a secret is no value to show", async () => {
+test("an invalid field is named with its value and what is accepted; secrets are not shown", async () => {
   const door = await aDoor();
   const missing = { field: "settings.api_key", value: null, accepted: "a value of type secret-input" };
   expect(await errorOf(await setUp(door, { settings: {} }))).toEqual([400, "invalid_input", missing]);
@@ -139,7 +141,7 @@ test("another tenant's is as if it were not there", async () => {
   expect(door.memory.endpoints).toEqual(before);
 });
 
-test("two changes at the same time: a secret that came back masked is not taken for a new one", async () => {
+test("of two concurrent changes, a masked secret is not taken for a new one", async () => {
   const door = await aDoor();
   const { id, settings } = await made(door);
   const { endpoints } = door.memory.store;
@@ -161,7 +163,7 @@ test("two changes at the same time: a secret that came back masked is not taken 
   expect(await late.json()).toMatchObject({ settings: { api_key: "an**********et", more: 1 } });
 });
 
-test("a secret that cannot be opened any more is left out with its cause, and may be given anew", async () => {
+test("a secret that cannot be opened is left out with its cause, and can be set again", async () => {
   const door = await aDoor();
   const { id } = await made(door);
   const [record] = door.memory.endpoints;

@@ -1,27 +1,17 @@
-/** Keys, tenants and events over HTTP: what they take, what they answer, who is named in the audit. */
-import { expect, onTestFinished, test } from "vitest";
+/** Keys, tenants and events over HTTP: their input, their answers, and the caller in the audit. */
+import { expect, test } from "vitest";
 import type { AuditEvent } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
-import {
-  ADMIN_KEY,
-  anInstallation,
-  IDENTIFIER,
-  OTHER_TENANT,
-  openDoor,
-  TENANT,
-} from "../harness/rigs/door.ts";
-
-async function aDoor() {
-  const door = await openDoor();
-  onTestFinished(() => door[Symbol.asyncDispose]());
-  return door;
-}
+import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
+import { anInstallation } from "../harness/builders/an-installation.ts";
+import { openTestDoor } from "../harness/rigs/test-door.ts";
+import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";
 
 const errorOf = async (answer: Response) =>
   ((await answer.json()) as { error: { code: string; message: string; details: object } }).error;
 
-test("a key is made with scopes and an end, and listed with its state and last use", async () => {
-  const door = await aDoor();
+test("a key is created with scopes and expiry, and listed with its state and last use", async () => {
+  const door = await openTestDoor();
   const expiresAt = new Date(Date.now() + 3_600_000);
   const body = { name: "ci", scopes: ["read", "invoke", "read"], expires_at: expiresAt.toISOString() };
   const made = await door.ask("POST", "/v1/keys", { body });
@@ -39,8 +29,8 @@ test("a key is made with scopes and an end, and listed with its state and last u
   const list = await door.ask("GET", "/v1/keys");
   expect(await list.json()).toMatchObject({
     items: [
-      { id, state: "revoked", last_used_at: expect.any(String) },
       { name: "acme", tenant_id: TENANT, scopes: SCOPES, state: "valid", last_used_at: null },
+      { id, state: "revoked", last_used_at: expect.any(String) },
     ],
     next_cursor: null,
   });
@@ -55,7 +45,7 @@ test.each([
   [{ name: "x", expires_at: "2020-01-01T00:00:00Z" }, "expires_at"],
   [{ name: "" }, "name"],
 ])("the key %j is refused by the name of its wrong field", async (body, field) => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const answer = await door.ask("POST", "/v1/keys", { body });
   expect([answer.status, await errorOf(answer)]).toMatchObject([
     ...[400, { code: "invalid_input", details: { field } }],
@@ -64,7 +54,7 @@ test.each([
 });
 
 test("forbidden names the scope that is missing and those that the key has", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const { key } = await door.keyring.create({ name: "k", tenantId: TENANT, scopes: ["read", "invoke"] });
   const answer = await door.ask("POST", `/v1/tenants/${TENANT}/installations`, {
     key,
@@ -82,7 +72,7 @@ test("forbidden names the scope that is missing and those that the key has", asy
 });
 
 test("tenants are listed, and one is shown with its counts and usage; an unknown one is 404", async () => {
-  const door = await aDoor();
+  const door = await openTestDoor();
   const tenant = {
     id: TENANT,
     created_at: new Date(0).toISOString(),
@@ -99,8 +89,8 @@ test("tenants are listed, and one is shown with its counts and usage; an unknown
   expect([unknown.status, (await errorOf(unknown)).code]).toEqual([404, "not_found"]);
 });
 
-test("a removal is 202 with the task's place, and from then on the tenant's keys open nothing", async () => {
-  const door = await aDoor();
+test("a removal is 202 with the task's location, and the tenant's keys are invalid from then on", async () => {
+  const door = await openTestDoor();
   const { key, record } = await door.keyring.create({ name: "k", tenantId: TENANT });
   // what the accepting transaction does; the door must look at once, and not at its next poll
   await door.memory.store.keys.revoke(record.id);
@@ -113,8 +103,8 @@ test("a removal is 202 with the task's place, and from then on the tenant's keys
   expect((await door.ask("GET", `/v1/tenants/${TENANT}`, { key })).status).toBe(401);
 });
 
-test("events come with who, what and when; filters are passed on, a tenant's key sees only its time", async () => {
-  const door = await aDoor();
+test("events have caller, kind and time; filters apply, and a tenant's key sees only events since the tenant was created", async () => {
+  const door = await openTestDoor();
   const installationId = anInstallation().id;
   const asked: object[] = [];
   const event: AuditEvent = {

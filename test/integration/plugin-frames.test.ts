@@ -5,8 +5,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { CALLERS, type CallerKind, callAs } from "../harness/clients/four-callers.ts";
 import { type RawPlugin, type RawRequest, startRawPlugin } from "../harness/clients/raw-plugin.ts";
-import { ADMIN_KEY, TENANT } from "../harness/rigs/door.ts";
 import { type HookDoor, hex, openHookDoor } from "../harness/rigs/hook.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const MB = 1024 * 1024;
 const GOOD = `{"type":"stream","data":{"type":"text","status":200,"result":"${hex("fine")}","message":{"text":"fine"}}}`;

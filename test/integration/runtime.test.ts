@@ -10,8 +10,9 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { ReachableRuntime } from "../../src/runtime/runtimes.ts";
 import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
 import { systemClock } from "../../src/util/clock.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import { LocalQueue } from "../harness/doubles/local-queue.ts";
-import { aPool, MemoryRows } from "../harness/doubles/runtime-rows.ts";
+import { MemoryRows } from "../harness/doubles/memory-rows.ts";
 import { makePluginImage } from "../harness/rigs/plugin-image.ts";
 import {
   type RuntimeParts,

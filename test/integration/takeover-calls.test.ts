@@ -1,8 +1,11 @@
 /** Calls to what an earlier daemon had installed and that is not built yet, through both doors. */
 import { afterEach, expect, test } from "vitest";
 import type { BuildPriority } from "../../src/invocation/build-priority.ts";
+import { anInstallation, LIMITS } from "../harness/builders/an-installation.ts";
 import { dispatch } from "../harness/clients/dify.ts";
-import { anInstallation, type Door, LIMITS, openDoor, request, TENANT } from "../harness/rigs/door.ts";
+import { request } from "../harness/clients/door-request.ts";
+import { type Door, openDoor } from "../harness/rigs/door.ts";
+import { TENANT } from "../harness/samples/callers.ts";
 
 let asked = 0;
 const buildPriority: BuildPriority = {
@@ -47,7 +50,7 @@ const platform = () =>
     { plugin: "berth/later" },
   );
 
-test("say over /v1 that it is building, and its place, when their time is over", async () => {
+test("answer over /v1 at their deadline that the plugin is building, and its position", async () => {
   await open({ timeoutMs: 50 });
   const answer = await native();
   expect(await answer.json()).toMatchObject({
@@ -56,7 +59,7 @@ test("say over /v1 that it is building, and its place, when their time is over",
   expect(answer.status).toBe(503);
 });
 
-test("say the same to the platform, in words that it takes for a state that passes", async () => {
+test("answer the platform in words that it takes for a temporary state", async () => {
   await open({ timeoutMs: 50 });
   const answer = await platform();
   const text = await answer.text();

@@ -1,17 +1,17 @@
-/** Calls of a Tenant at once, over all its plugins and all doors, on a Runtime that does what a test says. */
+/** The quota of concurrent calls of a tenant, over all its plugins and all ways to call them. */
 import { expect, test } from "vitest";
 import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import { dispatch, refusalOf } from "../harness/clients/dify.ts";
-import { ADMIN_KEY, type FakeSession, parseEvents, request, TENANT } from "../harness/rigs/door.ts";
+import { request } from "../harness/clients/door-request.ts";
+import { parseEvents } from "../harness/clients/parse-events.ts";
+import { until } from "../harness/clients/until.ts";
+import type { FakeSession } from "../harness/doubles/fake-runtime.ts";
 import { callHook, errorOf, openHookDoor, sayHello } from "../harness/rigs/hook.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };
 const QUOTA = { quota: "calls", max: 2, used: 2, asked: 1 };
-
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
 
 test("beyond a Tenant's calls every door refuses with both numbers, and lets in what follows an end", async () => {
   const sessions: FakeSession[] = [];

@@ -3,7 +3,6 @@ import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import { SCOPES } from "../../src/domain/scope.ts";
 import type { Accepted, Page, PageRequest } from "../../src/store/contracts/answers.ts";
 import type { ApiKey } from "../../src/store/contracts/keys.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -63,38 +62,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       ({ kind, result }) => `${kind} ${result}`,
     );
 
-  test("a key keeps its scopes, its end and its latest use, whoever tells of an earlier one", async () => {
-    const tenantId = aTenant();
-    const expiresAt = new Date(Date.now() + 60_000);
-    const made = await aKey(tenantId, { scopes: ["read"], expiresAt });
-    expect(made).toMatchObject({ scopes: ["read"], expiresAt, lastUsedAt: undefined });
-    const plain = await aKey(tenantId);
-    expect(plain).toMatchObject({ scopes: SCOPES, expiresAt: undefined });
-    const at = new Date("2026-02-03T04:05:06.789Z");
-    await store.keys.noteUse([
-      { id: made.id, at },
-      { id: plain.id, at: new Date(1) },
-    ]);
-    await store.keys.noteUse([{ id: made.id, at: new Date(at.getTime() - 1000) }]);
-    const { items } = await store.keys.page({ tenantId }, { limit: 10 });
-    expect(items.map(({ id, lastUsedAt }) => [id, lastUsedAt])).toEqual([
-      [plain.id, new Date(1)],
-      [made.id, at],
-    ]);
-  });
-
-  test("keys are paged newest first, revoked ones too; those in force are all but these", async () => {
-    const tenantId = aTenant();
-    const made: string[] = [];
-    for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);
-    await store.keys.revoke(made[2] ?? "", BY);
-    const seen = await pagesOf((page) => store.keys.page({ tenantId }, page), 2);
-    expect(seen.map(({ id }) => id)).toEqual(made);
-    const inForce = (await store.keys.list()).filter((key) => key.tenantId === tenantId);
-    expect(inForce.map(({ id }) => id).sort()).toEqual(made.filter((id) => id !== made[2]).sort());
-  });
-
-  test("a tenant is there from its first key, upload or installation, with what it has counted", async () => {
+  test("a tenant exists from its first key, upload or installation, with its counts", async () => {
     const [keyed, uploading, installing] = [aTenant(), aTenant(), aTenant()];
     expect(await store.tenants.find(keyed)).toBeUndefined();
     await aKey(keyed);
@@ -140,7 +108,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.tenants.find(tenantId)).toMatchObject({ runtimes: 1 });
   });
 
-  test("tenants are paged newest first, and those that come meanwhile move none of the others", async () => {
+  test("tenants are paged newest first, and new ones do not shift the pages", async () => {
     const made: string[] = [];
     for (let n = 0; n < 5; n += 1) {
       const tenantId = aTenant();
@@ -201,7 +169,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     return pkg;
   }
 
-  test("at its end nothing of the tenant is left but what the audit needs; it may come back as new", async () => {
+  test("at its end only the audit of the tenant is left; it can be created again", async () => {
     const [tenantId, other] = [aTenant(), aTenant()];
     const key = await aKey(tenantId);
     const shared = aPackage();
@@ -259,7 +227,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(second.task.id).not.toBe(task.id);
   });
 
-  test("a removal that failed keeps the tenant shut, and is asked for anew", async () => {
+  test("a failed removal keeps the tenant closed, and can be requested again", async () => {
     const tenantId = aTenant();
     await ready(tenantId);
     const first = await store.tenants.acceptRemoval(tenantId, BY);
@@ -294,7 +262,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     for (const { state } of items) expect(state).toBe("removing");
   });
 
-  test("every acceptance leaves its line, with who asked, by which request, and how its task ended", async () => {
+  test("every accepted request is an audit event with caller, request and the task's result", async () => {
     const tenantId = aTenant();
     const key = await aKey(tenantId);
     const by: Actor = { keyId: key.id, keyName: key.name, requestId: "request-2" };
@@ -327,7 +295,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(JSON.stringify(all)).not.toContain(key.hash);
   });
 
-  test("events go when their time is over, so many at once, and not before", async () => {
+  test("events are purged in batches once they are old enough, and not before", async () => {
     const tenantId = aTenant();
     await aKey(tenantId);
     expect(await store.events.purge(1, 1000)).toBe(0);
@@ -337,7 +305,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await kindsOf(tenantId)).toEqual([]);
   });
 
-  test("what is refused leaves no line and no tenant, also when the key was revoked since the door let it in", async () => {
+  test("a refused request leaves no event and no tenant, also when its key was revoked meanwhile", async () => {
     const tenantId = aTenant();
     const key = await aKey(undefined);
     await store.keys.revoke(key.id, BY);

@@ -1,125 +1,28 @@
-/** The runner and the socket Transport together, on real plugins as plain processes. */
+/** The runner and the socket transport together, on real plugins as plain processes. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer, type Socket } from "node:net";
+import { access, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { join, resolve } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, test } from "vitest";
 import { isFault } from "../../src/domain/fault.ts";
-import { silentLog } from "../../src/observe/log.ts";
+import { callTool, openLink, requestLine, texts } from "../harness/rigs/runner-process.ts";
 import {
-  createSocketTransport,
-  type SocketTransportOptions,
-} from "../../src/transport/socket/socket-transport.ts";
-import type { RuntimeLink } from "../../src/transport/transport.ts";
-import {
-  callTool,
-  makeRunFolder,
-  openLink,
-  type RunnerProcess,
-  requestLine,
-  startRunner,
-  texts,
-  type WatchedLink,
-} from "../harness/rigs/runner-process.ts";
+  groupMembers,
+  killGroup,
+  makeFolder,
+  makeTransport,
+  pluginPid,
+  rawHost,
+  run,
+  started,
+} from "../harness/rigs/transport.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const MB = 1024 * 1024;
+
 /** A busy machine may read so much later than a runner would wait for a host that has stopped reading. */
 const PATIENT = ["--stall-ms", "60000"];
-
-async function makeFolder(): Promise<string> {
-  const folder = await makeRunFolder();
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-function makeTransport(options: Partial<SocketTransportOptions> = {}) {
-  const transport = createSocketTransport({ processId: "one", log: silentLog, ...options });
-  onTestFinished(() => transport[Symbol.asyncDispose]() as Promise<void>);
-  return transport;
-}
-
-async function run(plugin: string, folder: string, args: string[] = [], env = {}): Promise<RunnerProcess> {
-  const runner = await startRunner({ plugin, folder, args, env });
-  onTestFinished(async () => {
-    const group = await pluginPid(runner).catch(() => undefined);
-    await runner[Symbol.asyncDispose]();
-    if (group !== undefined) killGroup(group);
-  });
-  return runner;
-}
-
-async function pluginPid(runner: RunnerProcess): Promise<number> {
-  const { pid } = runner.process;
-  const [child] = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
-  if (child === undefined || child === "") throw new Error("the runner has no child");
-  return Number(child);
-}
-
-function killGroup(group: number): void {
-  try {
-    process.kill(-group, "SIGKILL");
-  } catch {
-    // It is gone already.
-  }
-}
-
-async function groupMembers(group: number): Promise<number> {
-  let members = 0;
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
-    const [state, , pgrp] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (pgrp === String(group) && state !== "Z") members++;
-  }
-  return members;
-}
-
-/** A link to a running plugin that has said its first heartbeat. */
-async function started(
-  plugin: string,
-  options: { args?: string[]; frameBytesMax?: number; transport?: Partial<SocketTransportOptions> } = {},
-): Promise<{ watched: WatchedLink; link: RuntimeLink; runner: RunnerProcess; folder: string }> {
-  const folder = await makeFolder();
-  const { frameBytesMax } = options;
-  const watched = await openLink(
-    makeTransport(options.transport),
-    folder,
-    frameBytesMax === undefined ? {} : { frameBytesMax },
-  );
-  const runner = await run(plugin, folder, options.args);
-  await watched.seen("ready");
-  return { watched, link: watched.link, runner, folder };
-}
-
-/** A host that speaks the wire by hand and reads its data connection only when it is told to. */
-async function rawHost(folder: string, name: string): Promise<{ data: Socket; controlText: () => string }> {
-  const server = createServer();
-  onTestFinished(() => void server.close());
-  server.listen(join(folder, `h-${name}.sock`));
-  const sockets = new Map<string, Socket>();
-  const both = Promise.withResolvers<void>();
-  let control = "";
-  server.on("connection", (socket) => {
-    onTestFinished(() => void socket.destroy());
-    socket.once("data", (hello: Buffer) => {
-      socket.pause();
-      const role = hello.toString().includes('"data"') ? "data" : "control";
-      sockets.set(role, socket);
-      if (role === "control") {
-        socket.on("data", (text: Buffer) => {
-          control += text.toString();
-        });
-        socket.resume();
-      }
-      if (sockets.size === 2) both.resolve();
-    });
-  });
-  await both.promise;
-  const data = sockets.get("data");
-  if (data === undefined) throw new Error("no data connection came");
-  return { data, controlText: () => control };
-}
 
 test("a call streams its messages in order and ends once", async () => {
   const { link, watched } = await started("echo");
@@ -149,7 +52,7 @@ test("a host killed in the middle of a 5 MB request leaves nothing behind: the n
   expect(runner.stdout()).not.toContain("bad line");
 });
 
-test("two hosts at once each hear their own sessions and no other", async () => {
+test("two hosts at once each get their own sessions and no other", async () => {
   const { link: one, folder } = await started("echo");
   const second = await openLink(makeTransport({ processId: "two" }), folder);
   await second.seen("ready");
@@ -172,7 +75,7 @@ test("a host that leaves in mid-call and returns finds the plugin ready and hear
   expect(texts(await callTool(again.link, { text: "back" }))).toEqual(["back"]);
 });
 
-test("a host that stops reading loses its own sessions only, and is told which", async () => {
+test("a host that stops reading loses only its own sessions, and learns which", async () => {
   const { link, folder } = await started("echo", {
     args: ["--buffer-bytes", String(MB), "--stall-ms", "200"],
   });
@@ -235,14 +138,14 @@ test.each([
   expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
 });
 
-test("what the plugin said before it died arrives before the news of its death", async () => {
+test("the plugin's last messages arrive before its death is reported", async () => {
   const { link } = await started("dies-mid-stream");
   const outcome = await callTool(link, { finish: true, messages: 500 });
   expect(outcome.lost).toBeUndefined();
   expect(texts(outcome)).toHaveLength(500);
 });
 
-test("a kill for memory is told from other kills by the cgroup's counter", async () => {
+test("a kill for memory is recognised by the cgroup's counter", async () => {
   const folder = await makeFolder();
   const counter = join(folder, "memory.events");
   await writeFile(counter, "low 0\noom 3\noom_kill 3\n");
@@ -254,7 +157,7 @@ test("a kill for memory is told from other kills by the cgroup's counter", async
   expect((await callTool(link, { signal: 9 })).lost?.details).toMatchObject({ signal: "SIGKILL", oom: true });
 });
 
-test("a runner that vanishes without a report leaves the cause to whoever saw the Container end", async () => {
+test("the cause of a runner that vanishes without a report comes from the container's end", async () => {
   const { link, runner, watched } = await started("echo");
   const group = await pluginPid(runner);
   const pending = callTool(link, { messages: 1, delay_ms: 60_000 });
@@ -269,7 +172,7 @@ test("a runner that vanishes without a report leaves the cause to whoever saw th
   expect(watched.exits).toEqual([{ exitCode: 137, signal: undefined, oom: true }]);
 });
 
-test("a lost connection of which nobody knows the cause ends its sessions with link_lost", async () => {
+test("a lost connection without a known cause ends its sessions with link_lost", async () => {
   const { link, runner, watched } = await started("echo");
   const group = await pluginPid(runner);
   const pending = callTool(link, { messages: 1, delay_ms: 60_000 });
@@ -344,7 +247,7 @@ test("a message that is not of the protocol ends its session as plugin_protocol"
   expect(watched.notices).toMatchObject([{ kind: "bad_line", sessionId: "odd" }]);
 });
 
-test("a line of a plugin that poses as the runner's is noise", async () => {
+test("a plugin's line that imitates the runner's is ignored", async () => {
   const { link, runner } = await started("echo");
   const raw = '{"berth":"frame","event":"session","session_id":"posing","bytes":900000}\n';
   expect(texts(await callTool(link, { raw, text: "fine" }, { id: "posing" }))).toEqual(["fine"]);
@@ -401,7 +304,7 @@ test("a ping of a runner that stands still ends at its time limit or its signal"
   runner.process.kill("SIGCONT");
 });
 
-test("while a link stands nobody else can connect; whoever says no hello is shut out", async () => {
+test("while a link is up nobody else can connect; a connection without a hello is closed", async () => {
   const folder = await makeFolder();
   const watched = await openLink(makeTransport({ helloTimeoutMs: 100 }), folder);
   const path = join(folder, "h-one.sock");

@@ -1,7 +1,7 @@
 /** What tests of Pools with several Runtimes share. */
 
 import type { RuntimeRecord } from "../../src/domain/runtime.ts";
-import { aPool } from "../harness/doubles/runtime-rows.ts";
+import { aPool } from "../harness/builders/a-pool.ts";
 import type { KeeperWorld } from "../harness/rigs/keeper-world.ts";
 
 export const KEY = aPool().key;

@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { Fault } from "../../domain/fault.ts";
 
+/** Status and headers of an answer to a hook. */
 export interface HookHead {
   readonly status: number;
   /** In the order given; each value is a text of bytes without line ends. */
@@ -35,6 +36,7 @@ const OF_THE_CONNECTION = new Set([
   "content-length",
 ]);
 
+/** Collects a plugin's pieces into a head and a body. Throws `plugin_protocol` for a piece that is not valid. */
 export class HookResponse {
   readonly #headers = new Map<string, [name: string, value: string][]>();
   #status = 200;

@@ -25,6 +25,7 @@ export interface OpenHook {
   send(call: HookCall, sink: InvocationSink): Promise<Invocation>;
 }
 
+/** One request to a hook. */
 export interface HookCall {
   readonly raw: Buffer;
   readonly requestId: string;
@@ -32,6 +33,7 @@ export interface HookCall {
   readonly signal: AbortSignal;
 }
 
+/** The use case of hooks: from a hook id to a call of its plugin. */
 export interface Hooks {
   /**
    * Throws `endpoint_not_found`; the fault with which the invoker refuses a call to its plugin; `endpoint_disabled`;

@@ -5,6 +5,7 @@ import { isMap } from "../../domain/json.ts";
 import { explainNetworkFailure } from "../../util/network-failure.ts";
 import { readText, sendRequest } from "../../util/outbound-request.ts";
 
+/** Requests to the platform's inner API. */
 export interface InnerApi {
   /**
    * `data` of the answer. Sends the request once: the caller decides whether to retry. Throws `platform_unavailable`

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Fault } from "../../domain/fault.ts";
 import { writeOnce } from "../../util/write-once.ts";
 
+/** All configured keys, by the ids that encrypted secrets carry. */
 export interface SecretKeys {
   /** Encrypts; all keys decrypt. */
   readonly first: SecretKey;

@@ -37,6 +37,10 @@ interface Waiting {
   readonly settle: (answer: PostedAnswer | Fault) => void;
 }
 
+/**
+ * One per process. It owns the reader thread; disposing it refuses waiting bodies with `shutting_down` and ends the
+ * thread.
+ */
 export class BodyReader implements Disposable {
   readonly #settings: BodySettings;
   readonly #queue: Waiting[] = [];

@@ -7,6 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
 import { type Fault, isFault } from "../../domain/fault.ts";
 
+/** The one file of a form, and its short fields. */
 export interface FormFile {
   /** Ends when the whole form has been received. A reader that stops early abandons the rest of the form. */
   readonly content: AsyncIterable<Uint8Array>;
@@ -14,6 +15,7 @@ export interface FormFile {
   field(name: string): string | undefined;
 }
 
+/** The faults that a door wants for an unusable form. */
 export interface FormRefusals {
   readonly noForm: () => Fault;
   readonly noFile: () => Fault;

@@ -18,6 +18,7 @@ export interface HookCallerOptions {
   readonly onBroken: () => void;
 }
 
+/** One per request. It writes one answer, and after that ignores everything that comes. */
 export class HookCaller implements InvocationSink {
   readonly #options: HookCallerOptions;
   readonly #answer = new HookResponse();

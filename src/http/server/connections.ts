@@ -39,6 +39,7 @@ interface Connection {
   isRefused: boolean;
 }
 
+/** One per listener. Disposing it stops its timer and closes no connection. */
 export class Connections implements Disposable {
   readonly #settings: ConnectionSettings;
   readonly #refusals: Refusals;

@@ -13,6 +13,7 @@ const LOG_EVERY_MS = 1000;
 /** How long a refused client may read its answer; closing while it still sends would lose the answer. */
 const LINGER_MS = 500;
 
+/** One per listener. Disposing it logs the counts that are not written yet and stops its timer. */
 export class Refusals implements Disposable {
   readonly #log: Log;
   #counts = new Map<string, number>();

@@ -50,6 +50,7 @@ export interface ServeSettings extends ConnectionSettings {
   readonly lastWordMs: number;
 }
 
+/** A listener that accepts connections until it is disposed. */
 export interface Served extends AsyncDisposable {
   readonly url: string;
   /**

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { LocalQueue } from "../../../test/harness/doubles/local-queue.ts";
+import { partialRows } from "../../../test/harness/doubles/partial-rows.ts";
 import { TaskId } from "../../domain/ids.ts";
 import { silentLog } from "../../observe/log.ts";
 import { JOBS } from "../../queue/jobs.ts";
@@ -12,7 +13,8 @@ test("a task that stays unclaimed is enqueued under another name, at growing int
   const id = TaskId.parse(crypto.randomUUID());
   const found = waits.map((waitedMs) => ({ id, kind: "install" as const, attempt: 3, waitedMs }));
   const queue = new LocalQueue();
-  const store = { tasks: { listClaimable: () => Promise.resolve(found) } } as unknown as Store;
+  const tasks = partialRows<Store["tasks"]>("tasks", { listClaimable: async () => found });
+  const store = partialRows<Store>("store", { tasks });
   const settings = { sweepMs: 60_000, batch: 10, againMs: 5_000 };
   await using _sweeper = startSweeper({ store, queue, clock: systemClock, log: silentLog, ...settings });
   await expect.poll(() => queue.jobs.length).toBe(waits.length);

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { partialRows } from "../../../test/harness/doubles/partial-rows.ts";
 import { SIGNER } from "../../../test/support/test-key.ts";
 import { TenantId } from "../../domain/ids.ts";
 import type { SignaturePolicy, TrustedKey } from "../../domain/trust.ts";
@@ -62,15 +63,15 @@ function trustIn(situation: Situation) {
   const { keys = [KEY], policy = "warn", ofTenant, admitted = false, stored = [], settings } = situation;
   const added: unknown[] = [];
   const admission: Admission = { checksum: CHECKSUM, note: "", createdAt: new Date(0) };
-  const rows: Partial<TrustRows> = {
+  const rows = partialRows<TrustRows>("trust", {
     keys: async () => keys,
     policyOf: async () => ofTenant,
     admission: async (checksum) => (admitted && checksum === CHECKSUM ? admission : undefined),
     signaturesOf: async (identifier) => stored.filter((it) => it.identifier === identifier),
     addSignature: async (signature) => added.push(signature) > 0,
-  };
+  });
   const trust = createTrust({
-    store: { trust: rows as TrustRows },
+    store: { trust: rows },
     clock: { now: () => 0 } as never,
     settings: { policy, keys: [], missingCategory: undefined, isVendorChecked: true, ...settings },
   });

@@ -49,7 +49,7 @@ describe("on a host with time for all", () => {
 });
 
 describe("a miss waits", () => {
-  test("while the host is strained, and counts once it is not", () => {
+  test("while the host is under pressure, and counts afterwards", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     expect(world.kinds("a", 20).every((verdict) => verdict === "wait")).toBe(true);

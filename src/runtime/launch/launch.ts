@@ -14,33 +14,25 @@ import type { Store } from "../../store/store.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { Semaphore } from "../../util/semaphore.ts";
-import { waitFor } from "../../util/wait.ts";
-import type { Host } from "../health/judge.ts";
 import type { LogKeeper } from "../logs/log-keeper.ts";
 import { type Announcer, announce, TOPICS } from "../reach/announce.ts";
-import type { RuntimeLinks } from "../reach/runtime-links.ts";
-import type { LaunchSettings, ProfileSettings } from "../settings.ts";
+import type { ProfileSettings } from "../settings.ts";
 import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
 import { containerName, containerSpec, liveResources, newRuntimeId, profileHash } from "./profile.ts";
+import { readyOrExit, type StartLimit, type StartWaitDeps } from "./ready-or-exit.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
 
-export interface LaunchDeps {
+export interface LaunchDeps extends StartWaitDeps {
   readonly store: Pick<Store, "instanceId" | "runtimes">;
-  readonly engine: Engine;
-  readonly links: RuntimeLinks;
   readonly folders: RuntimeFolders;
   readonly logs: LogKeeper;
   readonly queue: Announcer;
   /** Bounds the Containers that are created or started at the same time. */
   readonly lanes: Semaphore;
   readonly engineHistory: EngineHistory;
-  /** Tells whether the host had time for a start. */
-  readonly host: Host;
-  readonly clock: Clock;
   readonly log: Log;
   readonly profile: ProfileSettings;
-  readonly settings: LaunchSettings;
   /** Aborts when this process gives up the Pool. */
   readonly lifetime: AbortSignal;
 }
@@ -128,17 +120,10 @@ async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, er
   return new Fault("image_missing", `The image ${pool.imageRef} is not on the engine.`, { cause: error });
 }
 
-export interface StartLimit {
-  /** Milliseconds since the epoch; later if the host has no time for the start, up to `startTimeoutBusyMs`. */
-  readonly until: number;
-  readonly onLog: (text: string) => void;
-  readonly signal: AbortSignal;
-}
-
 /** Waits until a started Container's plugin is ready, at most until `until`, and marks the row. Throws as `launch`. */
 export async function settle(deps: LaunchDeps, live: LiveRuntime, limit: StartLimit): Promise<void> {
   deps.logs.follow({ ...live.record, containerId: live.containerId });
-  const exit = await readyOrExit(deps, live, limit);
+  const exit = await readyOrExit(deps, { id: live.record.id, containerId: live.containerId }, limit);
   if (exit !== undefined) throw await crashFault(deps, live, exit);
   await deps.store.runtimes.setState(live.record.id, "ready");
   void announce(deps.queue, TOPICS.changed, live.record.poolKey);
@@ -233,99 +218,6 @@ async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal):
     if (theirs?.runtime === ours?.runtime && theirs?.specHash === ours?.specHash) return found.id;
     await engine.removeContainer(found.id, signal);
     return await engine.createContainer(spec, signal);
-  }
-}
-
-/** Undefined: ready. Also asks the Engine, because a runner that never came up reports nothing. */
-async function readyOrExit(
-  deps: LaunchDeps,
-  { record, containerId }: LiveRuntime,
-  limit: StartLimit,
-): Promise<RuntimeExit | undefined> {
-  const { engine, links, clock, settings } = deps;
-  const done = new AbortController();
-  const both = AbortSignal.any([limit.signal, done.signal]);
-  const outcome = waitFor<{ exit: RuntimeExit | undefined }>(
-    {
-      look: () => {
-        const exit = links.exitOf(record.id);
-        if (exit !== undefined) return { exit };
-        return links.find(record.id)?.link.ready === true ? { exit: undefined } : undefined;
-      },
-      subscribe: (listener) => links.onEvent(listener),
-    },
-    both,
-  ).then(({ exit }) => exit);
-  const timeout = untilLate(deps, { ...limit, signal: both }).then(async (spared): Promise<never> => {
-    throw startTimedOut(settings, spared, await lastLines(deps, containerId, settings.logLinesKept));
-  });
-  const watch = watchExit({ engine, clock, everyMs: settings.startCheckMs }, containerId, both);
-  try {
-    return await Promise.race([outcome, timeout, watch]);
-  } finally {
-    done.abort(new Error("the start is decided"));
-    await Promise.allSettled([outcome, timeout, watch]);
-  }
-}
-
-/** Time that a start got beyond its limit, and why. */
-interface Spared {
-  readonly ms: number;
-  readonly why: string | undefined;
-}
-
-/** Resolves when the time of the start is over. Time in which the host was busy does not count, up to a bound. */
-async function untilLate(deps: LaunchDeps, { until, onLog, signal }: StartLimit): Promise<Spared> {
-  const { clock, host, settings } = deps;
-  const spareMaxMs = settings.startTimeoutBusyMs - settings.startTimeoutMs;
-  let spared: Spared = { ms: 0, why: undefined };
-  for (let leftMs = until - clock.now(); leftMs > 0; ) {
-    const from = clock.now();
-    const sliceMs = Math.min(leftMs, settings.startCheckMs);
-    await clock.sleep(sliceMs, signal);
-    const why = spared.ms < spareMaxMs ? host.explain(from, clock.now()) : undefined;
-    if (why === undefined) {
-      leftMs -= sliceMs;
-      continue;
-    }
-    if (spared.ms === 0) onLog(`the host is busy: the start gets up to ${spareMaxMs} ms more because ${why}`);
-    spared = { ms: spared.ms + sliceMs, why };
-  }
-  return spared;
-}
-
-function startTimedOut(
-  { startTimeoutMs }: LaunchSettings,
-  { ms, why }: Spared,
-  logs: readonly string[],
-): Fault {
-  const more = why === undefined ? "" : ` and ${ms} ms more, which it got because ${why}`;
-  return new Fault("start_timeout", `The plugin did not become ready within ${startTimeoutMs} ms${more}.`, {
-    details: { startTimeoutMs, moreMs: ms, logs },
-  });
-}
-
-async function watchExit(
-  { engine, clock, everyMs }: { readonly engine: Engine; readonly clock: Clock; readonly everyMs: number },
-  containerId: string,
-  signal: AbortSignal,
-): Promise<RuntimeExit> {
-  for (;;) {
-    await clock.sleep(everyMs, signal);
-    const state = await look(engine, containerId, signal);
-    if (state !== "unknown" && (state === undefined || state.phase === "exited" || state.phase === "dead")) {
-      return exitOf(undefined, state);
-    }
-  }
-}
-
-/** An Engine that is away for a moment does not fail the start. */
-async function look(engine: Engine, containerId: string, signal: AbortSignal) {
-  try {
-    return await engine.findContainer(containerId, signal);
-  } catch (error) {
-    if (isFault(error, "engine_unavailable")) return "unknown";
-    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { RuntimeId, TenantId } from "../../domain/ids.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { parseLabels } from "../../engine/labels.ts";

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ManualClock } from "../../../test/harness/doubles/manual-clock.ts";
+import { partialRows } from "../../../test/harness/doubles/partial-rows.ts";
+import { processRowsIn } from "../../../test/harness/doubles/process-rows.ts";
 import { Fault } from "../../domain/fault.ts";
 import { silentLog } from "../../observe/log.ts";
 import type { ProcessRecord, ProcessRows } from "../../store/contracts/processes.ts";
@@ -7,45 +9,25 @@ import { joinProcesses } from "./live-processes.ts";
 
 const POLL_MS = 100;
 
-class Rows implements ProcessRows {
-  readonly rows = new Map<string, ProcessRecord & { expiresAt: number }>();
-  isAway = false;
-  readonly #clock: ManualClock;
-
-  constructor(clock: ManualClock) {
-    this.#clock = clock;
-  }
-
-  async announce(process: Omit<ProcessRecord, "startedAt">, aliveMs: number): Promise<void> {
-    this.#enter();
-    const now = this.#clock.now();
-    this.rows.set(process.id, { ...process, startedAt: new Date(now), expiresAt: now + aliveMs });
-  }
-
-  async listLive(): Promise<readonly ProcessRecord[]> {
-    this.#enter();
-    return [...this.rows.values()].filter(({ expiresAt }) => expiresAt > this.#clock.now());
-  }
-
-  async leave(id: string): Promise<void> {
-    this.#enter();
-    this.rows.delete(id);
-  }
-
-  #enter(): void {
-    if (this.isAway) throw new Fault("store_unavailable", "The database does not answer.");
-  }
+/** What every process reads and writes. */
+function openRows(clock: ManualClock) {
+  const records = new Map<string, ProcessRecord>();
+  const state = { isAway: false };
+  const rows = partialRows<ProcessRows>("processes", processRowsIn(records, clock), (_method, answer) =>
+    state.isAway ? Promise.reject(new Fault("store_unavailable", "The database does not answer.")) : answer(),
+  );
+  return { rows, state };
 }
 
 function world() {
   const clock = new ManualClock();
-  const rows = new Rows(clock);
+  const { rows, state } = openRows(clock);
   const join = (id: string, role: ProcessRecord["role"]) =>
     joinProcesses({
       ...{ store: { processes: rows }, self: { id, role, host: "h", pid: 1 }, clock, log: silentLog },
       ...{ pollMs: POLL_MS, aliveMs: 300 },
     });
-  return { clock, rows, join };
+  return { clock, rows, state, join };
 }
 
 describe("the processes that share a database", () => {
@@ -77,14 +59,14 @@ describe("the processes that share a database", () => {
   });
 
   it("keep their number while the database is away, and until all could renew their rows", async () => {
-    const { clock, rows, join } = world();
+    const { clock, state, join } = world();
     await using first = await join("a", "api");
     await using second = await join("b", "api");
     await clock.advance(POLL_MS);
-    rows.isAway = true;
+    state.isAway = true;
     for (let polls = 0; polls < 10; polls++) await clock.advance(POLL_MS);
     expect([first.apis, second.apis]).toEqual([2, 2]);
-    rows.isAway = false;
+    state.isAway = false;
     for (let polls = 0; polls < 3; polls++) {
       await clock.advance(POLL_MS);
       expect([first.apis, second.apis]).toEqual([2, 2]);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { Fault, isFault } from "../../domain/fault.ts";
 import { parseLabels } from "../../engine/labels.ts";

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { anInstallation, type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { RuntimeId } from "../../domain/ids.ts";
 
@@ -38,7 +38,7 @@ describe("a start that the host has no room for", () => {
     expect((await directory.wait(KEY, never)).id).toBe(world.current.id);
   });
 
-  it("is refused to an install, and leaves neither row nor Container", async () => {
+  it("fails an install and leaves neither a row nor a container", async () => {
     const world = await aWorld();
     world.rows.addPool();
     await reserved(world, 60 * MIB);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { aPool } from "../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";

@@ -3,10 +3,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { FakeTransport } from "../../../test/harness/doubles/fake-transport.ts";
 import { LocalQueue } from "../../../test/harness/doubles/local-queue.ts";
 import { ManualClock } from "../../../test/harness/doubles/manual-clock.ts";
-import { aPool, MemoryRows } from "../../../test/harness/doubles/runtime-rows.ts";
+import { MemoryRows } from "../../../test/harness/doubles/memory-rows.ts";
 import { type RuntimeParts, startRuntimeParts } from "../../../test/harness/rigs/runtime-parts.ts";
 import { MemoryEngine } from "../../../test/support/engine-memory/memory-engine.ts";
 import { parseLabels } from "../../engine/labels.ts";

@@ -55,6 +55,7 @@ export class RequestFailed extends Error {
   }
 }
 
+/** Requests throw `RequestFailed`, the reason of the signal that aborted them, or the error of a local file. */
 export class Bucket {
   readonly #settings: BucketSettings;
   readonly #clock: Clock;

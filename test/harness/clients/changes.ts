@@ -1,4 +1,4 @@
-/** Changes of what is installed, as a user of the HTTP API asks for them. */
+/** Changes of installations, as a user of the HTTP API requests them. */
 import type { BerthDoor } from "../rigs/berth.ts";
 import {
   type AcceptedInstall,
@@ -22,7 +22,7 @@ export function pathOf({ tenant, installationId }: AcceptedInstall): string {
   return `/v1/tenants/${tenant}/installations/${installationId}`;
 }
 
-/** The echo of that version: each of its texts ends with the version's number. */
+/** The echo plugin in that version: each of its answers ends with the version. */
 export function packEcho(
   version: string,
   edits: Readonly<Record<string, (text: string) => string>> = {},
@@ -69,7 +69,7 @@ export async function followChange(
   return await follow(berth, { tenant, taskId: task.id });
 }
 
-/** Asks for the change and waits for its end; throws where that is not `ready`. */
+/** Requests the change and waits for its end; throws unless that is `ready`. */
 export async function change(
   berth: BerthDoor,
   installed: AcceptedInstall,

@@ -1,5 +1,7 @@
-/** Requests as a platform that knows the daemon sends them, and its answers taken apart. */
-import { DIFY_KEY, type Door, TENANT } from "../rigs/door.ts";
+/** Requests as Dify sends them to its daemon, and the answers parsed. */
+
+import type { Door } from "../rigs/door.ts";
+import { DIFY_KEY, TENANT } from "../samples/callers.ts";
 
 export interface PlatformRequest {
   readonly tenant?: string;
@@ -9,7 +11,7 @@ export interface PlatformRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Headers given as undefined are left out; a text goes as it is, with whatever content type is asked for. */
+/** Undefined headers are left out; a string is sent as it is, with the given content type. */
 export async function ask(
   door: Door,
   path: string,
@@ -67,7 +69,7 @@ export async function refusalOf(answer: Response): Promise<Told & { readonly sta
   return { status: answer.status, ...toldBy((await answer.json()) as Envelope) };
 }
 
-/** Every line of a stream that has ended, as a client reads it: split at all that ends a line anywhere. */
+/** Every line of a finished stream, split at everything that some client takes for the end of a line. */
 export function eventsOf(text: string): Envelope[] {
   const lines = text.split(/[\n\r\u0085\u2028\u2029]/).filter((line) => line !== "");
   return lines.map((line) => {

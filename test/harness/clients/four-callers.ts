@@ -1,8 +1,11 @@
-/** The ways in which a plugin's answer reaches somebody, over real sockets, and how each ends. */
+/** The four ways in which a caller reads a plugin's answer, over real sockets, and how each one ends. */
 
-import { type Door, parseEvents, request, TENANT } from "../rigs/door.ts";
+import type { Door } from "../rigs/door.ts";
 import { callHook, HOOK, type HookDoor } from "../rigs/hook.ts";
+import { TENANT } from "../samples/callers.ts";
 import { dispatch } from "./dify.ts";
+import { request } from "./door-request.ts";
+import { parseEvents } from "./parse-events.ts";
 
 export interface HeardEnd {
   /** Everything that came, the terminal event included. */
@@ -14,7 +17,7 @@ export interface HeardEnd {
 export type CallerKind = "v1 events" | "v1 document" | "dify" | "hook";
 export const CALLERS: readonly CallerKind[] = ["v1 events", "v1 document", "dify", "hook"];
 
-/** `userId` reaches the plugin where the way takes one. */
+/** `userId` reaches the plugin where the route takes one. */
 export async function callAs(kind: CallerKind, door: HookDoor, userId = "u"): Promise<HeardEnd> {
   if (kind === "hook") return await viaHook(door);
   if (kind === "dify") return await viaDify(door, userId);
@@ -32,7 +35,7 @@ async function askV1(door: Door, accept: string, userId: string): Promise<Respon
   return await fetch(request(`${url}${path}`, "POST", { body, headers: { accept } }));
 }
 
-/** Its stream has no last word but an error; the end of the response is one. */
+/** Its stream has no end event; the end of the response is the end. */
 async function viaDify(door: Door, userId: string): Promise<HeardEnd> {
   const data = { provider: "echo", tool: "say", tool_parameters: {} };
   const text = await (await dispatch(door, "tool/invoke", { user_id: userId, data })).text();

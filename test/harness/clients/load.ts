@@ -1,4 +1,4 @@
-/** Calls at a steady rate, each on a connection of its own, and what became of them. */
+/** Calls at a steady rate, each on a connection of its own, and their results. */
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { type ToolCall, toolRequest } from "./client.ts";
@@ -10,7 +10,7 @@ export interface CallTime {
 }
 
 export interface Load {
-  /** Calls that have ended, whatever the way. */
+  /** Calls that have ended, with or without success. */
   readonly done: number;
   /** The same calls in the order of their ends. */
   readonly times: readonly CallTime[];
@@ -19,7 +19,7 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-/** Calls whatever is given, so often; it throws where it did not get what it wanted. */
+/** Runs the given call at the given rate; a call throws when its answer is wrong. */
 export function startLoadOf(call: () => Promise<void>, perSecond: number): Load {
   const failures: string[] = [];
   const open = new Set<Promise<void>>();

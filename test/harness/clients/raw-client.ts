@@ -1,4 +1,4 @@
-/** A client that says bytes and hears bytes: what a library for HTTP would never send. */
+/** A client that sends and receives raw bytes, such as no HTTP library would send. */
 import { connect, type Socket } from "node:net";
 import { onTestFinished } from "vitest";
 
@@ -35,7 +35,7 @@ export class RawClient {
     return this.text;
   }
 
-  /** All that was said up to the end of the connection. */
+  /** Everything received up to the end of the connection. */
   async end(): Promise<Answer[]> {
     await this.closed;
     return answersIn(this.text);

@@ -31,7 +31,7 @@ export interface RawPlugin extends AsyncDisposable {
   readonly runtimes: RuntimeDirectory;
   readonly notices: Record<string, unknown>[];
   readonly link: RuntimeLink;
-  /** As they are, split or not: what a broken runner could write. */
+  /** Bytes as they are, split or not: what a broken runner could write. */
   bytes(bytes: string | Buffer): void;
   /** One line as the runner passes it on: announced where it is large. */
   line(sessionId: string, line: string | Buffer): void;

@@ -1,24 +1,28 @@
-/** Rows of Endpoints in memory, and secrets sealed by a key of the test's own. */
 import { randomUUID } from "node:crypto";
-import type { EndpointId } from "../../../src/domain/endpoint.ts";
-import { EndpointId as Id } from "../../../src/domain/endpoint.ts";
-import { createBerthSecrets } from "../../../src/endpoint/secret-settings/berth-secrets.ts";
-import { withoutPlatform } from "../../../src/endpoint/secret-settings/platform-secrets.ts";
-import { parseSecretKeys } from "../../../src/endpoint/secret-settings/secret-keys.ts";
+import { EndpointId } from "../../../src/domain/endpoint.ts";
+import { Fault } from "../../../src/domain/fault.ts";
 import type {
   EndpointAt,
   EndpointFilter,
   EndpointRecord,
   EndpointRows,
 } from "../../../src/store/contracts/endpoints.ts";
+import { uuid7 } from "../../../src/store/prisma/client/database.ts";
 
-const KEY = Buffer.alloc(32, 7).toString("base64");
+/** The most that one page has. */
+const PAGE_MAX = 100;
 
-const testSecretKeys = parseSecretKeys(`test:${KEY}`, "a test");
-export const testSecrets = withoutPlatform(createBerthSecrets({ keys: testSecretKeys }));
+/** Whether a tenant has the plugin installed. */
+type IsInstalled = (plugin: { readonly tenantId: string; readonly pluginId: string }) => boolean;
 
-/** Newest last in `records`. */
-export function endpointRowsIn(records: EndpointRecord[]): EndpointRows {
+/**
+ * Endpoints in memory, the newest last in the array given, by the rules of the Store: the contract of endpoints runs on
+ * them. There are no counters, no audit and no keys to seal anew.
+ */
+export function endpointRowsIn(
+  records: EndpointRecord[],
+  isInstalled: IsInstalled = () => true,
+): Omit<EndpointRows, "sealedOtherwise" | "reseal"> {
   const placeOf = ({ tenantId, id }: EndpointAt) =>
     records.findIndex((record) => record.id === id && record.tenantId === tenantId);
   const change = (at: EndpointAt, fields: Partial<EndpointRecord>) => {
@@ -26,16 +30,16 @@ export function endpointRowsIn(records: EndpointRecord[]): EndpointRows {
     const before = records[place];
     if (before === undefined) return undefined;
     const after = { ...before, ...fields, updatedAt: new Date() };
-    records[place] = { ...after, revision: JSON.stringify(after.settings) };
-    return records[place];
+    const changed = { ...after, revision: JSON.stringify(after.settings) };
+    records[place] = changed;
+    return changed;
   };
-  const matching = ({ tenantId, pluginId }: EndpointFilter) =>
-    records
-      .filter((record) => record.tenantId === tenantId && (pluginId ?? record.pluginId) === record.pluginId)
-      .reverse();
   return {
-    newId: (): EndpointId => Id.parse(randomUUID()),
+    ...listsOf(records),
+    newId: () => EndpointId.parse(uuid7()),
     create: async ({ by: _by, ...endpoint }) => {
+      if (!isInstalled(endpoint))
+        throw new Fault("installation_not_found", `${endpoint.pluginId} is not installed.`);
       const at = new Date();
       const revision = JSON.stringify(endpoint.settings);
       const hookId = randomUUID().replaceAll("-", "").slice(0, 16);
@@ -45,16 +49,34 @@ export function endpointRowsIn(records: EndpointRecord[]): EndpointRows {
     },
     find: async (at) => records[placeOf(at)],
     findByHook: async (hookId) => records.find((record) => record.hookId === hookId),
-    list: async (filter, { limit }) => ({ items: matching(filter).slice(0, limit), nextCursor: undefined }),
-    listPage: async (filter, { number, size }) => matching(filter).slice((number - 1) * size, number * size),
-    update: async ({ name, settings, expected, ...at }) =>
-      records[placeOf(at)]?.revision === expected ? change(at, { name, settings }) : undefined,
+    update: async ({ name, settings, expected, tenantId, id }) =>
+      records[placeOf({ tenantId, id })]?.revision === expected
+        ? change({ tenantId, id }, { name, settings })
+        : undefined,
     setEnabled: async ({ enabled, ...at }) => change(at, { enabled }),
     remove: async (at) => {
       const place = placeOf(at);
       return place < 0 ? undefined : records.splice(place, 1)[0];
     },
-    sealedOtherwise: async () => [],
-    reseal: async () => false,
+  };
+}
+
+function listsOf(records: readonly EndpointRecord[]): Pick<EndpointRows, "list" | "listPage"> {
+  const matching = ({ tenantId, pluginId }: EndpointFilter) =>
+    records
+      .filter((record) => record.tenantId === tenantId && (pluginId ?? record.pluginId) === record.pluginId)
+      .reverse();
+  return {
+    list: async (filter, { limit, cursor }) => {
+      const all = matching(filter);
+      const after = all.slice(cursor === undefined ? 0 : all.findIndex(({ id }) => id === cursor) + 1);
+      const items = after.slice(0, limit);
+      return { items, nextCursor: after.length > limit ? items.at(-1)?.id : undefined };
+    },
+    listPage: async (filter, { number, size }) => {
+      const limit = size < 1 ? PAGE_MAX : Math.min(size, PAGE_MAX);
+      const from = Math.max(0, (number - 1) * limit);
+      return matching(filter).slice(from, from + limit);
+    },
   };
 }

@@ -1,4 +1,4 @@
-/** Links without sockets: a test says when a runner has dialled and what it answers. */
+/** Links without sockets: a test decides when a runner connects and what it answers. */
 import type { RuntimeId } from "../../../src/domain/ids.ts";
 import type {
   LinkOptions,

@@ -44,13 +44,13 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Somebody sets it to an earlier time; what sleeps sleeps on for as long as it was to. */
+  /** Sets the clock back; sleepers go on sleeping for the time they have left. */
   setBack(ms: number): void {
     this.#now -= ms;
     for (const sleeper of this.#sleepers) sleeper.at -= ms;
   }
 
-  /** Moves on step by step, so that what wakes can fall asleep again within the time. */
+  /** Advances step by step, so that a woken sleeper can sleep again within the time. */
   async advance(ms: number, stepMs = 50): Promise<void> {
     for (const until = this.#now + ms; this.#now < until; ) {
       const step = Math.min(until - this.#now, stepMs);
@@ -59,7 +59,7 @@ export class ManualClock implements Clock {
       for (const sleeper of [...this.#sleepers].sort((a, b) => a.at - b.at)) {
         if (sleeper.at <= this.#now) sleeper.wake();
       }
-      // Files are real: their work takes a moment of the machine's time, and none of this clock's.
+      // Work on real files takes the machine's time, and none of this clock's.
       await turn(1);
     }
   }

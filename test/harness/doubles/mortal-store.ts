@@ -7,7 +7,10 @@ export interface MortalStore {
   readonly calls: number;
 }
 
-/** A Store as a process sees it that is killed before its call number `dieAt`: nothing of that, or after it, happens. */
+/**
+ * The Store of a process that is killed before its call number `dieAt`: that call and all later ones do nothing and fail.
+ * Earlier ones reach the Store given, so its rules are the real ones.
+ */
 export function mortalStore(real: Store, dieAt: number): MortalStore {
   let calls = 0;
   const counted = (rows: object): object =>

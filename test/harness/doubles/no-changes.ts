@@ -1,7 +1,7 @@
 import { Fault } from "../../../src/domain/fault.ts";
 import type { InstallationChanges } from "../../../src/installation/requests/installation-changes.ts";
 
-/** Where nothing is installed: every change is refused, and no upload upgrades anything. */
+/** Without installations: every change is refused, and no upload upgrades anything. */
 export function noChanges(): InstallationChanges {
   const absent = () => Promise.reject(new Fault("installation_not_found", "Nothing is installed."));
   return {

@@ -9,7 +9,7 @@ const NO_SIZES: StorageSizes = {
   remove: async () => undefined,
 };
 
-/** Where plugins keep what is theirs, in a data folder as Berth lays it out. */
+/** Plugin storage in a data folder, in Berth's layout. */
 export function storagePlaceIn(dataFolder: string, sizes: StorageSizes = NO_SIZES): StoragePlace {
   return {
     files: createDiskFiles({ root: join(dataFolder, "storage") }),

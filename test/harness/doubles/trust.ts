@@ -2,7 +2,7 @@ import { createTrust, type Trust, type TrustSettings } from "../../../src/instal
 import type { Store } from "../../../src/store/store.ts";
 import { systemClock } from "../../../src/util/clock.ts";
 
-/** Nothing is asked of a package, unless a test says so. */
+/** Signatures are not checked unless a test asks for it. */
 export function testTrust(store: Pick<Store, "trust">, changes: Partial<TrustSettings> = {}): Trust {
   const settings = { policy: "off", keys: [], missingCategory: undefined, isVendorChecked: true } as const;
   return createTrust({ store, clock: systemClock, settings: { ...settings, ...changes } });

@@ -1,9 +1,8 @@
-/** What a build needs around it, for one test: an Engine, folders, and image rows in memory with the Store's rules. */
+/** What a build needs around it, for one test: an engine, folders, and rows of images in memory. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Fault, type FaultJson } from "../../../src/domain/fault.ts";
 import type { Package } from "../../../src/domain/package.ts";
 import { NO_PROXIES } from "../../../src/domain/proxy.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../../src/engine/docker/docker-engine.ts";
@@ -17,10 +16,11 @@ import {
 } from "../../../src/installation/images/build-image.ts";
 import { pickRuntimeImage } from "../../../src/installation/images/runtime-image.ts";
 import { silentLog } from "../../../src/observe/log.ts";
-import type { ImageRecord, ImageRows } from "../../../src/store/contracts/images.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { systemClock } from "../../../src/util/clock.ts";
+import { imageRowsInMemory } from "../doubles/image-rows.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
+import { partialRows } from "../doubles/partial-rows.ts";
 
 const MB = 1024 * 1024;
 
@@ -29,7 +29,7 @@ export interface BuildRig extends AsyncDisposable {
   readonly instanceId: string;
   readonly settings: BuildSettings;
   readonly deps: ImageBuilderDeps;
-  /** All that builds logged, and their progress. */
+  /** Log lines and progress of all builds. */
   readonly lines: string[];
   build(request: BuildInput, signal?: AbortSignal): Promise<PackageImage>;
 }
@@ -43,7 +43,7 @@ export interface BuildInput {
   readonly holder?: string;
 }
 
-/** Settings of a build that a test may wait for: short clocks, the machine's own CA bundle. */
+/** Settings of a build in tests: short timeouts, the machine's own CA bundle. */
 export function buildSettings(folder: string): BuildSettings {
   return {
     cacheFolder: join(folder, "cache"),
@@ -88,8 +88,8 @@ export async function openBuildRig(): Promise<BuildRig> {
   const folder = await mkdtemp(join(tmpdir(), "berth-build-"));
   const settings = buildSettings(folder);
   const lines: string[] = [];
-  const leases = { isTaken: async () => false };
-  const store = { instanceId, images: memoryImages(), leases } as unknown as Store;
+  const leases = partialRows<Store["leases"]>("leases", { isTaken: async () => false });
+  const store = partialRows<Store>("store", { instanceId, images: imageRowsInMemory(), leases });
   const deps: ImageBuilderDeps = {
     engine,
     store,
@@ -116,7 +116,7 @@ export async function openBuildRig(): Promise<BuildRig> {
   };
 }
 
-/** Removes every Container and image of the instance: Containers first, images children first. */
+/** Removes every container and image of the instance: containers first, then images from the top. */
 export async function removeInstance(engine: Engine, instanceId: string): Promise<void> {
   const signal = AbortSignal.timeout(60_000);
   const labels = { "berth.instance": instanceId };
@@ -167,66 +167,4 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
     },
     signal,
   );
-}
-
-interface ImageRow {
-  attempt: number;
-  holder: string | undefined;
-  expiresAt: number;
-  imageRef: string | undefined;
-  warnings: readonly string[];
-  cause?: FaultJson | undefined;
-}
-
-function failedImage(key: string, cause: FaultJson): ImageRecord {
-  const nothing = { imageRef: undefined, bytes: undefined, warnings: [] };
-  return { key, layer: "package", state: "failed", ...nothing, cause, createdAt: new Date(0) };
-}
-
-function memoryImages(): Pick<
-  ImageRows,
-  "claim" | "setBase" | "renew" | "publish" | "fail" | "forget" | "find"
-> {
-  const rows = new Map<string, ImageRow>();
-  const held = (key: string, attempt: number): ImageRow => {
-    const row = rows.get(key);
-    if (row === undefined || row.attempt !== attempt || row.holder === undefined) {
-      throw new Fault("lease_lost", "The lease is another's.");
-    }
-    return row;
-  };
-  return {
-    async claim(key, _layer, holder, leaseMs, { isWaiting = false } = {}) {
-      const row = rows.get(key);
-      if (isWaiting && row?.cause !== undefined) return { outcome: "failed", cause: row.cause };
-      if (row?.imageRef !== undefined)
-        return { outcome: "ready", imageRef: row.imageRef, warnings: row.warnings };
-      if (row?.holder !== undefined && row.expiresAt > Date.now()) {
-        return { outcome: "held", holder: row.holder, expiresAt: new Date(row.expiresAt) };
-      }
-      const attempt = (row?.attempt ?? 0) + 1;
-      rows.set(key, { attempt, holder, expiresAt: Date.now() + leaseMs, imageRef: undefined, warnings: [] });
-      return { outcome: "claimed", attempt };
-    },
-    async setBase(key, attempt) {
-      held(key, attempt);
-    },
-    async renew(key, attempt, leaseMs) {
-      held(key, attempt).expiresAt = Date.now() + leaseMs;
-    },
-    async publish(key, attempt, { imageRef, warnings }) {
-      Object.assign(held(key, attempt), { holder: undefined, imageRef, warnings });
-    },
-    async fail(key, attempt, cause) {
-      Object.assign(held(key, attempt), { holder: undefined, cause });
-    },
-    async find(key) {
-      const row = rows.get(key);
-      return row?.cause === undefined ? undefined : failedImage(key, row.cause);
-    },
-    async forget(key) {
-      const row = rows.get(key);
-      if (row !== undefined) row.imageRef = undefined;
-    },
-  };
 }

@@ -8,8 +8,9 @@ import { DEFAULT_READ_OPTIONS } from "../../../src/packages/read-package.ts";
 import { createDiskFiles } from "../../../src/storage/disk/disk-files.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { Scope } from "../../../src/util/scope.ts";
+import { DIFY_KEY } from "../samples/callers.ts";
 import { LIMITS } from "../samples/tenant-rows.ts";
-import { DIFY_KEY, type Door, openDoor } from "./door.ts";
+import { type Door, openDoor } from "./door.ts";
 import { type IntakeChanges, openIntake, type TestIntake } from "./intake.ts";
 import type { TestDatabase } from "./stores.ts";
 

@@ -1,11 +1,13 @@
-/** A door whose plugin has an Endpoint, asked as its callers ask: over a socket. */
+/** A door whose plugin has an endpoint, called over a socket. */
 
 import { request } from "node:http";
 import { text } from "node:stream/consumers";
 import { onTestFinished } from "vitest";
 import { EndpointId } from "../../../src/domain/endpoint.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
-import { type Door, type DoorOptions, type FakeSession, openDoor, TENANT } from "./door.ts";
+import type { FakeSession } from "../doubles/fake-runtime.ts";
+import { TENANT } from "../samples/callers.ts";
+import { type Door, type DoorOptions, openDoor } from "./door.ts";
 
 export const HOOK = "abcdefgh12345678";
 export const ENDPOINT = EndpointId.parse("7f1a1c1e-0000-4000-8000-000000000001");
@@ -71,7 +73,7 @@ export async function callHook({
   return await promise;
 }
 
-/** The daemon's envelope of an error, opened. */
+/** The daemon's envelope of an error, decoded. */
 export function errorOf({ status, body }: Pick<HookAnswer, "status" | "body">) {
   const { code, message, data } = JSON.parse(body);
   const { error_type, message: inner, args } = JSON.parse(message);

@@ -1,4 +1,4 @@
-/** Attackers beside a sibling that is called all the time: one Berth, one package, a tenant for each attack. */
+/** Attackers beside a neighbour that is called continuously: one Berth, one package, a tenant for each attack. */
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -44,7 +44,7 @@ export interface Attack {
   readonly onlyAlone?: true;
   /** Chosen for the attacker's Installation, in the words of the API. */
   readonly limits?: Readonly<Record<string, number>>;
-  /** Resolves when the attacker has done its worst; throws where a call of it ended in another way than it must. */
+  /** Resolves when the attack is over; throws when one of its calls ended in the wrong way. */
   run(attacker: Attacker, where: HostileSite): Promise<void>;
 }
 
@@ -209,7 +209,7 @@ export async function installAttackers(
   };
 }
 
-/** Resolves when the attacker answers as if nothing had been; throws with its last answer where it does not. */
+/** Resolves when the attacker answers normally again; otherwise throws with its last answer. */
 export async function servesAgain(berth: BerthProcess, attacker: Attacker): Promise<void> {
   let last: unknown;
   await eventually(async () => {

@@ -1,4 +1,4 @@
-/** What an install needs around it, for one test: a Store, an Engine, packages, and workers that take tasks by hand. */
+/** What an install needs, for one test: a Store, an engine, packages, and workers that a test runs by hand. */
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -45,7 +45,7 @@ const LIMITS: Limits = {
 };
 const POLICY = { memoryBytesFloor: 256 << 20, ceiling: LIMITS, defaults: LIMITS };
 
-/** The far side of the contract: says that a Pool is ready, or what the test makes it say. */
+/** The keeper of pools: answers that a pool is ready, or what the test tells it to. */
 export class KeeperDouble implements PoolKeeper {
   readonly started: string[] = [];
   failure: Fault | undefined;

@@ -1,4 +1,4 @@
-/** What takes archives in, on a real store and a real folder, and a look at all that an archive may leave behind. */
+/** Uploads on a real Store and a real folder, and a list of everything that an archive may leave behind. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import pg from "pg";
@@ -71,7 +71,7 @@ export async function openIntake(database: TestDatabase, changes: IntakeChanges 
   };
 }
 
-/** In pieces, so that nothing depends on where the network cuts. */
+/** In pieces, so that nothing depends on how the network splits it. */
 export async function* inPieces(bytes: Buffer): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
 }

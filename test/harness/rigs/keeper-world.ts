@@ -6,17 +6,18 @@ import type { Pool } from "../../../src/domain/runtime.ts";
 import { parseLabels } from "../../../src/engine/labels.ts";
 import type { SupervisionSettings } from "../../../src/runtime/settings.ts";
 import { MemoryEngine } from "../../support/engine-memory/memory-engine.ts";
+import { aPool } from "../builders/a-pool.ts";
 import { FakeTransport } from "../doubles/fake-transport.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 import { ManualClock } from "../doubles/manual-clock.ts";
-import { aPool, MemoryRows } from "../doubles/runtime-rows.ts";
+import { MemoryRows } from "../doubles/memory-rows.ts";
 import { type RuntimeParts, type RuntimePartsOptions, startRuntimeParts } from "./runtime-parts.ts";
 
 const KEY = aPool().key;
 const quietly = { onLog: () => undefined };
 const never = new AbortController().signal;
 
-/** A keeper on rows, an Engine, links and a clock in memory. */
+/** A keeper of pools on rows, engine, links and clock in memory. */
 export class KeeperWorld implements AsyncDisposable {
   readonly clock = new ManualClock();
   readonly rows = new MemoryRows({ clock: this.clock });
@@ -86,7 +87,7 @@ export class KeeperWorld implements AsyncDisposable {
     return row;
   }
 
-  /** Ends the current Runtime's Container and lets the keeper draw its conclusion. */
+  /** Ends the current runtime's container and waits until the keeper has acted on it. */
   async crash(exitCode = 1): Promise<void> {
     const { id, containerId = "" } = this.current;
     this.engine.crash(containerId, { exitCode });

@@ -1,4 +1,4 @@
-/** Keeper, directory, links and logs of one Berth process, put together as the composition root does it. */
+/** Keeper, directory, links and logs of one Berth process, composed as in `app.ts`. */
 import { join } from "node:path";
 import type { Engine } from "../../../src/engine/engine.ts";
 import { type Log, silentLog } from "../../../src/observe/log.ts";
@@ -27,7 +27,7 @@ import type { Transport } from "../../../src/transport/transport.ts";
 import { type Clock, systemClock } from "../../../src/util/clock.ts";
 import { Scope } from "../../../src/util/scope.ts";
 import type { LocalQueue } from "../doubles/local-queue.ts";
-import type { RuntimeRowsStore } from "../doubles/runtime-rows.ts";
+import type { RuntimeRowsStore } from "../doubles/memory-rows.ts";
 
 export interface RuntimePartsOptions {
   readonly store: RuntimeRowsStore;
@@ -38,7 +38,7 @@ export interface RuntimePartsOptions {
   readonly holder: string;
   readonly clock?: Clock;
   readonly log?: Log;
-  /** Absent: a host that always has time. */
+  /** Absent: a host without pressure. */
   readonly readPressure?: ReadPressure;
   readonly profile?: Partial<ProfileSettings>;
   readonly launch?: Partial<LaunchSettings>;

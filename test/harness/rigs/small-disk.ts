@@ -1,4 +1,4 @@
-/** A disk of a test's own, which it fills and empties. */
+/** A disk of one test, which it fills and empties. */
 import { execFile } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ const run = promisify(execFile);
 const MIB = 1_048_576;
 
 export interface SmallDisk extends AsyncDisposable {
-  /** Takes all room that is left, until it is disposed. */
+  /** Fills the disk until it is disposed. */
   fill(): Promise<AsyncDisposable>;
 }
 

@@ -1,4 +1,4 @@
-/** What a Berth has on this machine: everything that an install might leave behind. */
+/** What a Berth has on this machine: everything that an install may leave behind. */
 import { lstat, readdir } from "node:fs/promises";
 import { request } from "node:http";
 import { join, relative } from "node:path";

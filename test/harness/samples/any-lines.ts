@@ -1,4 +1,4 @@
-/** Lines as no SDK writes them: every JSON type in every place, and what is no JSON at all. */
+/** Lines that no SDK writes: every JSON type in every place, and text that is no JSON. */
 import fc from "fast-check";
 
 /** Which of the open sessions a line speaks of; beyond them, one that nobody opened. */

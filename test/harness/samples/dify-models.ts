@@ -1,4 +1,4 @@
-/** What clients of the daemon demand of its answers, said as their models do: one wrong field fails a whole list. */
+/** What clients of the daemon require of its answers: as in their models, one wrong field fails a whole list. */
 import { z } from "zod";
 
 const Localized = z.object({ en_US: z.string() });

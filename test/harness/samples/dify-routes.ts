@@ -1,4 +1,4 @@
-/** Every route that clients of dify-plugin-daemon know, said a second time. */
+/** Every route that clients of dify-plugin-daemon know, listed independently of the code. */
 const management = (...rows: readonly string[]) =>
   rows.map((row) => row.replace(" ", " /plugin/:/management/"));
 

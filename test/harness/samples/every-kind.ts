@@ -1,4 +1,4 @@
-/** The plugin that answers every operation, as a package of one kind: some kinds may not stand beside others. */
+/** The plugin that answers every operation, as a package of one kind: some kinds exclude each other. */
 import { type PackedPlugin, packPlugin } from "../clients/client.ts";
 
 const BLOCKS = {

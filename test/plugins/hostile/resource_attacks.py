@@ -49,11 +49,19 @@ def fork_bomb(session):
 
 
 def thread_bomb(session):
-    """Holds every thread that it may have."""
+    """Starts threads until the kernel refuses one, holds them for so many seconds, and lets them end."""
+    release = threading.Event()
+    held = []
     try:
         while True:
-            threading.Thread(target=time.sleep, args=(86_400,), daemon=True).start()
+            thread = threading.Thread(target=release.wait, daemon=True)
+            thread.start()
+            held.append(thread)
     except RuntimeError:
+        time.sleep(float(session.parameters["seconds"]))
+        release.set()
+        for thread in held:
+            thread.join()
         session.text("a thread was refused")
 
 

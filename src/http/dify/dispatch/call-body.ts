@@ -14,6 +14,7 @@ import { checked, jsonText } from "../bind.ts";
 import type { Dispatched } from "../wire/operations/dispatched.ts";
 import { field, map, named, needed, optionalText, Reading, type Shape, struct, text } from "../wire/shape.ts";
 
+/** The body of a dispatched call, bound as the daemon binds it. */
 export interface CallBody {
   readonly tenant_id: string;
   readonly user_id: string;
@@ -45,6 +46,7 @@ export interface DispatchedRoute {
   readonly shape: Shape<CallBody>;
 }
 
+/** A body that is ready to be sent to a plugin, or the reason why it is refused. */
 export interface PreparedCall {
   /** From the body, where the path names no tenant. */
   readonly tenantId: string;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { aPool } from "../../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../../test/harness/builders/a-pool.ts";
 import { anInstallation, keeperWorlds } from "../../../../test/harness/rigs/keeper-world.ts";
 import {
   crashRuntime,

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { aPool } from "../../../../test/harness/doubles/runtime-rows.ts";
+import { aPool } from "../../../../test/harness/builders/a-pool.ts";
 import { keeperWorlds } from "../../../../test/harness/rigs/keeper-world.ts";
 import {
   crashRuntime,
@@ -120,6 +120,7 @@ describe("a Pool that is to have two Runtimes", () => {
     const labels = { ...spec.labels, ...formatLabelFilter({ runtime: other.id, generation: 9 }) };
     const made = await world.engine.createContainer({ ...spec, name: other.containerName, labels }, never);
     await world.engine.startContainer(made, never);
+    world.transport.links.clear();
     const next = await world.start(TWO);
     let isAnswered = false;
     const asked = next.keeper.ensureReady(KEY, { onLog: () => undefined }, never).then(() => {

@@ -49,7 +49,7 @@ describe("one Runtime less", () => {
     expect(verdicts(times(11, 0), 2)).toEqual([...same(10), "less"]);
   });
 
-  it("never takes the only one", () => {
+  it("is never the only one", () => {
     expect(verdicts(times(20, 0))).toEqual(same(20));
   });
 

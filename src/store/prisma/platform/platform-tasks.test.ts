@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { TENANT } from "../../../../test/harness/rigs/door.ts";
+import { TENANT } from "../../../../test/harness/samples/callers.ts";
 import type * as rows from "../generated/client.ts";
 import { shown } from "./platform-tasks.ts";
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { DiskCare } from "../../../src/installation/disk/disk-care.ts";
 import type { DiskRun } from "../../../src/store/contracts/disk.ts";
 
-/** A worker that finds an empty disk. */
+/** Answers of a worker whose disk is empty; no rows behind them. */
 export const emptyDisk: DiskCare = {
   report: () => Promise.resolve(aRun("report")),
   collect: ({ dryRun }) => Promise.resolve(aRun(dryRun ? "dry_run" : "collect")),

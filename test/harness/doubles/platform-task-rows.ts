@@ -4,8 +4,13 @@ import type { InstallTask } from "../../../src/domain/install-task.ts";
 import type { TenantTask } from "../../../src/domain/task.ts";
 import type { PlatformTaskRows } from "../../../src/store/contracts/platform-tasks.ts";
 
-/** The platform's tasks in memory: they stand as they were accepted, because nobody works at them. */
-export function platformTasksIn(tasks: InstallTask[]): Partial<PlatformTaskRows> {
+/**
+ * The platform's tasks in memory, newest first in the array given. No worker runs them, so they never end; what a caller
+ * sees and removes follows the rules of the Store: the contract of the platform's tasks runs on them.
+ */
+export function platformTaskRowsIn(
+  tasks: InstallTask[],
+): Pick<PlatformTaskRows, "accept" | "list" | "find" | "remove" | "removeAll" | "removeItem"> {
   const remove = (isGone: (task: InstallTask) => boolean) => {
     for (const task of tasks.filter(isGone)) tasks.splice(tasks.indexOf(task), 1);
     return Promise.resolve();
