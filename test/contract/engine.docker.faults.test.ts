@@ -137,7 +137,7 @@ test("a call that is cut after its headers fails at once", async () => {
   };
   await expect(find()).rejects.toMatchObject({
     code: "engine_unavailable",
-    message: expect.stringContaining("broke off"),
+    message: expect.stringContaining("the connection was lost"),
   });
 });
 

@@ -101,7 +101,7 @@ describe("the address of", () => {
     expect(rig.secure.asked.at(-1)?.headers.authorization).toBeUndefined();
     expect(error).toMatchObject({
       code: "source_not_found",
-      message: expect.stringContaining("/echo is not"),
+      message: expect.stringContaining("/echo does not exist"),
     });
     expect(String(error)).not.toContain("hush");
   });
