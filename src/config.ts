@@ -6,7 +6,6 @@
  */
 import { resolve } from "node:path";
 import { type DaemonSettings, PUBLISHED_KEYS, readDaemonSettings } from "./config/daemon/read.ts";
-
 import {
   type Env,
   isSet,

@@ -14,17 +14,14 @@ import { hookAddress, unstorable } from "./middleware/storable-url.ts";
 import type { HttpAppOptions } from "./options.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle, addListBundles, addRemoveBundle } from "./routes/bundles/bundles.ts";
-
 import { addUploadBundle } from "./routes/bundles/upload.ts";
 import { addDiskCollect, addDiskReport } from "./routes/disk/disk.ts";
-
 import { addDoctorReport } from "./routes/doctor/report.ts";
 import { addChangeEndpoints } from "./routes/endpoints/change.ts";
 import { addCreateEndpoint } from "./routes/endpoints/create.ts";
 import { addReadEndpoints } from "./routes/endpoints/read.ts";
 import { addListEvents, addListTenantEvents } from "./routes/events/list.ts";
 import { addHealth, addMetrics, addReady } from "./routes/health/health.ts";
-
 import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
 import { addInstallationEgress } from "./routes/installations/egress.ts";
@@ -35,7 +32,6 @@ import { addRemoveInstallation } from "./routes/installations/remove.ts";
 import { addInstallationRuntimes } from "./routes/installations/runtimes.ts";
 import { addInvoke } from "./routes/invocations/invoke.ts";
 import { addCreateKey, addListKeys, addRevokeKey } from "./routes/keys/keys.ts";
-
 import { addPackageAsset } from "./routes/packages/asset.ts";
 import { addGetPackage } from "./routes/packages/get.ts";
 import { addListPackages } from "./routes/packages/list.ts";

@@ -17,7 +17,6 @@ import { type HttpEnv, requestId } from "./env.ts";
 import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
 import { checkContentLength, checkContentType, readBytes } from "./middleware/body.ts";
 import { parseJsonObject } from "./middleware/json-body.ts";
-
 import { FaultBodySchema } from "./schemas.ts";
 
 /** The declaration of one route. */

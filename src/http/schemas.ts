@@ -6,7 +6,6 @@ import type { Installation } from "../domain/installation.ts";
 import { LIMIT_KEYS, LIMIT_NAMES, type Limits } from "../domain/limits.ts";
 import { LIMIT_APPLIED, readApplied } from "../domain/limits-applied.ts";
 import { CATEGORIES, categoryOf, type Package } from "../domain/package.ts";
-
 import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
 import { formatNeed } from "../domain/plugin-need.ts";
 import { Scope } from "../domain/scope.ts";

@@ -6,7 +6,6 @@ import { formatPackageRef, formatPluginId } from "../domain/package-ref.ts";
 import type { PluginNeed } from "../domain/plugin-need.ts";
 import { type ArchiveLimits, fileTooLarge, openArchive, type PackageFiles } from "./archive/archive.ts";
 import { checksumOf, digestsOf } from "./archive/checksum.ts";
-
 import { readDeclaration } from "./declaration/declaration.ts";
 import { readRunner } from "./declaration/manifest-fields.ts";
 import { chooseManifest } from "./dialect.ts";

@@ -13,7 +13,6 @@ import { answerInTime } from "../answers/answer-in-time.ts";
 import { faultResponse } from "../answers/fault-response.ts";
 import type { DoorLife } from "../door-life.ts";
 import { type HttpEnv, requestId } from "../env.ts";
-
 import type { Routes } from "../route.ts";
 import { bind, statusOf } from "./bind.ts";
 import { failureResponse, jsonResponse, successResponse } from "./envelope.ts";

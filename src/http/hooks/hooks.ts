@@ -20,7 +20,6 @@ import type { DifyDoor } from "../dify/door.ts";
 import { failureText, jsonResponse } from "../dify/envelope.ts";
 import type { DoorLife } from "../door-life.ts";
 import { type HttpEnv, requestId } from "../env.ts";
-
 import { BodyBudget, readHookBody } from "./hook-body.ts";
 import { HookCaller } from "./hook-caller.ts";
 import { hookFailure } from "./hook-failure.ts";

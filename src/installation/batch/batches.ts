@@ -3,7 +3,6 @@ import type { Actor } from "../../domain/audit.ts";
 import { Fault, invalidInput, packageNotUploaded } from "../../domain/fault.ts";
 import type { TaskId, TenantId } from "../../domain/ids.ts";
 import { type BatchItem, type InstallItem, newItem } from "../../domain/install-task.ts";
-
 import { pluginIdOf } from "../../domain/package-ref.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";

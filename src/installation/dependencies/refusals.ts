@@ -34,7 +34,7 @@ export function missing(all: readonly Missing[], conflicts: readonly Conflict[])
         looked_for: LOOKED_FOR[need.type],
       })),
       ...(conflicts.length > 0 && { conflicts: conflicts.map(conflictJson) }),
-      accepted: "uploaded packages of them, or a dependency that names a release of a source",
+      accepted: "an upload of each of them, or a dependency that names a release of a source",
     },
   });
 }

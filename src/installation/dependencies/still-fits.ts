@@ -1,7 +1,6 @@
 import { Fault } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
 import { dependentJson, fits, formatNeed } from "../../domain/plugin-need.ts";
-
 import type { Store } from "../../store/store.ts";
 import { ofInstallation } from "./candidates.ts";
 

@@ -21,7 +21,7 @@ export interface DiskCareDeps {
   readonly queue: Pick<Queue, "publish" | "subscribe">;
   readonly clock: Clock;
   readonly settings: {
-    /** How long a request waits for its answer, and how often it reads the row where the queue notifies of nothing. */
+    /** How long a request waits for its answer, and how often it reads the row where no notification arrives. */
     readonly waitMs: number;
     readonly pollMs: number;
   };

@@ -30,7 +30,7 @@ export interface DiskKeeperDeps {
 export interface DiskKeeperSettings {
   /** Period of collections without a request; 0: none. */
   readonly everyMs: number;
-  /** How often requests are read where the queue notifies of nothing. */
+  /** How often requests are read where no notification arrives. */
   readonly pollMs: number;
   readonly leaseMs: number;
   /** Number of finished runs that are kept. */

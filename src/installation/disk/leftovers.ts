@@ -5,7 +5,6 @@ import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
 import type { ImageUse } from "../../store/contracts/disk.ts";
 import { type Area, type AreaSettings, diskUsage, type Found } from "./area.ts";
-
 import { type HoldWheelCacheDeps, holdWheelCache } from "./hold-wheel-cache.ts";
 
 /** A folder whose entries belong to running work. */

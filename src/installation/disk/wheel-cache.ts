@@ -6,7 +6,6 @@
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Area, diskUsage, type Found } from "./area.ts";
-
 import { type HoldWheelCacheDeps, holdWheelCache } from "./hold-wheel-cache.ts";
 
 export interface WheelCacheAreaDeps extends HoldWheelCacheDeps {

@@ -48,7 +48,7 @@ export async function findReadyImage(
   return row === undefined ? undefined : { imageRef: row.imageRef, arch, runtimeImageId: undefined };
 }
 
-/** The image under that key, where the Engine still has it. It does not count as used by the question. */
+/** The image under that key, where the Engine still has it. This does not count as a use. */
 export async function findKnownImage(
   { store, engine }: Pick<ReadyImageDeps, "engine"> & { readonly store: Pick<Store, "images"> },
   key: string | undefined,

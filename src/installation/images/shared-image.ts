@@ -19,7 +19,7 @@ export interface SharedImageDeps {
   readonly queue: Queue;
   readonly clock: Clock;
   readonly leaseMs: number;
-  /** How often a waiting task reads the row where the queue notifies of nothing. */
+  /** How often a waiting task reads the row where no notification arrives. */
   readonly pollMs: number;
 }
 

@@ -87,7 +87,7 @@ function isOlder({ identifier }: { readonly identifier: string }, than: string):
   return compareVersions(parsePackageRef(identifier).version, parsePackageRef(than).version) < 0;
 }
 
-/** An upgrade of this age belongs to its upload's request, whose answer names its task. */
+/** Until this age an upgrade belongs to its upload's request, whose answer names its task. */
 const OWN_MS = 5_000;
 
 /** Accepts upgrades that are still due, each `everyMs`. */

@@ -1,7 +1,6 @@
 import { grantWanted } from "../../domain/limits.ts";
 import { asRolling, changesContainers, planLimits } from "../../domain/limits-applied.ts";
 import { containersOf, mergeLimits, readPatch } from "../requests/limits-patch.ts";
-
 import { announceChange } from "../task-engine/topics.ts";
 import { type ChangeStepDeps, runUpgrade } from "./changes.ts";
 import type { StepContext } from "./install.ts";

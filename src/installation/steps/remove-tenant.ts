@@ -1,6 +1,6 @@
 /**
  * Removes a Tenant: its Installations, each by a task of its own, then its data on disk, then its rows. A worker that
- * takes over starts again and finds the finished parts unlessGone.
+ * takes over starts again and finds the finished parts gone.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";
 import { Fault, isFault } from "../../domain/fault.ts";

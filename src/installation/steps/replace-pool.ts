@@ -1,6 +1,5 @@
 import type { Limits } from "../../domain/limits.ts";
 import { type Replaced, type RuntimeRecord, replacedSince } from "../../domain/runtime.ts";
-
 import type { StepContext } from "./install.ts";
 import { lastOutput, type StartPoolDeps } from "./start-pool.ts";
 

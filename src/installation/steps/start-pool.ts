@@ -73,7 +73,7 @@ export function lastOutput(error: unknown): readonly string[] {
   return Array.isArray(lines) ? lines.map(String) : [];
 }
 
-/** Keeps supervision from starting a Pool again whose first start failed, unless another Installation uses it. */
+/** Keeps supervision from starting a Pool again whose first start failed, unless a ready or crashing Installation uses it. */
 async function setUnwanted({ store }: StartPoolDeps, key: string): Promise<void> {
   const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
   if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;

@@ -15,8 +15,8 @@ export interface CancelDeps {
 
 /**
  * Requests the end of a task. A notification makes the worker that runs it kill its build at once, not at its next poll;
- * where no worker has it, one undoes it. The task's `end` event follows once that is done. Throws `task_not_found`, and
- * `conflict` for a task that cannot be cancelled.
+ * where no worker has it, its job is enqueued and a worker undoes it. The task's `end` event follows once that is done.
+ * Throws `task_not_found`, and `conflict` for a task that cannot be cancelled.
  */
 export async function cancelTask(deps: CancelDeps, id: TaskId, by?: Actor): Promise<Task> {
   const task = await deps.store.tasks.cancel(id, by);

@@ -13,7 +13,7 @@ export interface TaskWatchOptions {
   readonly store: Store;
   readonly queue: Queue;
   readonly clock: Clock;
-  /** How often the rows are read where the queue notifies of nothing. */
+  /** How often the rows are read where no notification arrives. */
   readonly pollMs: number;
   /** Awaited before an `end` is yielded: whoever sees `end` already sees the task's effects. */
   readonly beforeEnd: () => Promise<void>;

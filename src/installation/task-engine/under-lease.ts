@@ -32,7 +32,9 @@ export async function underLease<T>(
         const ageMs = clock.now() - renewedAt;
         // A negative age means that the clock was set back: the lease may have expired.
         if (!isFault(error, "lease_lost") && ageMs >= 0 && ageMs < leaseMs) continue;
-        lost.abort(new Fault("lease_lost", "Another worker holds this lease now.", { cause: error }));
+        lost.abort(
+          new Fault("lease_lost", "The lease is lost; another worker may hold it now.", { cause: error }),
+        );
         return;
       }
     }

@@ -11,7 +11,7 @@ export interface WantedDeps {
   readonly store: Pick<Store, "tasks" | "installations">;
   readonly queue: Queue;
   readonly clock: Clock;
-  /** How often the rows are read where the queue notifies of nothing. */
+  /** How often the rows are read where no notification arrives. */
   readonly pollMs: number;
 }
 

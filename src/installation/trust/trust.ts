@@ -19,7 +19,6 @@ import {
   type SignatureEvidence,
   type SignedEntry,
 } from "../../packages/signature/evidence.ts";
-
 import type { StoredSignature } from "../../store/contracts/trust.ts";
 import type { Store } from "../../store/store.ts";
 import type { Clock } from "../../util/clock.ts";

@@ -1,6 +1,5 @@
 import { formatDecimal } from "../../domain/decimal.ts";
 import { type Json, type JsonObject, parseYaml, type Source } from "../yaml-source.ts";
-
 import { matchGlob } from "./glob.ts";
 import { openNamed, type Reading, warnMissingSource } from "./items.ts";
 import { parameterRule } from "./parameter-rule.ts";

@@ -42,7 +42,7 @@ const TAGS = [
   "rag",
   "trigger",
 ];
-/** Identity of providers, tools and events. */
+/** Form of the names of providers, tools and events. */
 export const IDENTITY_NAME = /^[a-zA-Z0-9_-]+$/;
 
 /** One field of a credential or settings form. */

@@ -1,6 +1,5 @@
 import type { LimitsAsked } from "../../domain/limits.ts";
 import { categoryOf, type ProviderKind } from "../../domain/package.ts";
-
 import { manifestInvalid } from "../manifest-fault.ts";
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 

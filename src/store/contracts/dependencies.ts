@@ -1,6 +1,5 @@
 import type { InstallationId, TaskId, TenantId } from "../../domain/ids.ts";
 import type { Dependent, PluginNeed } from "../../domain/plugin-need.ts";
-
 import type { Accepted } from "./answers.ts";
 
 /** One Installation's need of another, as its Package declares it. */

@@ -24,7 +24,7 @@ export type DiskAnswer =
   | { readonly cause: FaultJson };
 
 export interface DiskRunRows {
-  /** Requests a run; joins an unanswered report or dry run of the same kind. A collection is audited. */
+  /** Requests a run. Unanswered reports, and unanswered dry runs, share one answer. A collection is audited. */
   ask(kind: DiskRunKind, by?: Actor): Promise<DiskRun>;
   find(id: string): Promise<DiskRun | undefined>;
   /** Unfinished runs, oldest first. */

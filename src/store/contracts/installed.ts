@@ -1,7 +1,6 @@
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { Installation, InstallationState } from "../../domain/installation.ts";
 import type { Category, DeclarationJson, ProviderKind } from "../../domain/package.ts";
-
 import type { PluginStatus } from "../../domain/plugin-status.ts";
 import type { Page, PageRequest } from "./answers.ts";
 

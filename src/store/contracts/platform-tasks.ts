@@ -6,7 +6,6 @@ import type { Actor } from "../../domain/audit.ts";
 import type { FaultJson } from "../../domain/fault.ts";
 import type { TaskId, TenantId } from "../../domain/ids.ts";
 import type { BatchItem, InstallItem, InstallTask } from "../../domain/install-task.ts";
-
 import type { NumberedPage } from "./platform.ts";
 import type { TaskAccepted } from "./tasks.ts";
 

@@ -84,8 +84,7 @@ export interface TakeoverRows {
     }[]
   >;
   /**
-   * Releases the next tasks: as many as make at most `neededMax` run of those that calls wait for, and `othersMax` of the
-   * others.
+   * Releases the next tasks, so that at most `neededMax` that calls wait for and `othersMax` others run at once.
    */
   releaseTasks(bounds: {
     readonly neededMax: number;

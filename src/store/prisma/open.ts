@@ -10,7 +10,6 @@ import { createImageDisk } from "./disk/disk-images.ts";
 import { createPackageDisk } from "./disk/disk-packages.ts";
 import { createDiskRunRows } from "./disk/disk-runs.ts";
 import { createRuntimeDisk, createTaskDisk } from "./disk/disk-tasks.ts";
-
 import { PrismaClient } from "./generated/client.ts";
 import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";

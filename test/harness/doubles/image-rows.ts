@@ -15,7 +15,7 @@ export function imageRowsInMemory(clock: Clock = systemClock): ImageRows {
   const changeHeld = (key: string, attempt: number, changes: Partial<ImageRow>) => {
     const row = rows.get(key);
     if (row?.attempt !== attempt || row.state !== "building" || row.lease === undefined)
-      throw new Fault("lease_lost", `The build of the image ${key} belongs to another holder by now.`);
+      throw new Fault("lease_lost", `The lease of the image ${key} is lost; another worker may hold it now.`);
     rows.set(key, { ...row, ...changes });
     return row.lease;
   };

@@ -14,7 +14,6 @@ import type { Invoker, PluginName } from "../../../invocation/invoke.ts";
 import type { BodyReader } from "../../bodies/body-reader.ts";
 import { type HttpEnv, requestId } from "../../env.ts";
 import { checkContentLength, readIncoming } from "../../middleware/body.ts";
-
 import { type DifyDoor, tenantOf } from "../door.ts";
 import { failureResponse } from "../envelope.ts";
 import { type DaemonError, refusal, toDaemonError } from "../errors.ts";

@@ -1,5 +1,4 @@
 import { dependentJson, formatNeed } from "../../../domain/plugin-need.ts";
-
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { taskJson } from "../../schemas.ts";

@@ -14,12 +14,10 @@ import { indexOperations, OPERATIONS } from "../../../domain/operations/operatio
 import type { Invoker } from "../../../invocation/invoke.ts";
 import { faultResponse } from "../../answers/fault-response.ts";
 import { type PingHub, wantsJson } from "../../answers/sse.ts";
-
 import type { BodyReader } from "../../bodies/body-reader.ts";
 import { type HttpEnv, requestId } from "../../env.ts";
 import { authenticate, authorize } from "../../middleware/authenticate.ts";
 import { checkContentLength, checkContentType, readIncoming } from "../../middleware/body.ts";
-
 import { honoPattern, type Routes } from "../../route.ts";
 import { DocumentCaller, EventCaller } from "./callers.ts";
 import { documentInvoke, INVOKE_ACCESS } from "./document.ts";

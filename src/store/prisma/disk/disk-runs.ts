@@ -3,7 +3,6 @@ import { DiskCollection as Collection, type DiskCollection, DiskReport } from ".
 import { Fault, type FaultJson } from "../../../domain/fault.ts";
 import type { DiskAnswer, DiskRun, DiskRunKind, DiskRunRows } from "../../contracts/disk.ts";
 import { type Database, jsonValue, type Tx, uuid7 } from "../client/database.ts";
-
 import type * as rows from "../generated/client.ts";
 import { holdKey, writeEvent } from "../tenants/audit.ts";
 

@@ -6,7 +6,6 @@ import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import type { Accepted } from "../../contracts/answers.ts";
 import type { AcceptInstall } from "../../contracts/installations.ts";
 import { jsonValue, type Tx, uuid7 } from "../client/database.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdPackage } from "../packages/packages.ts";
@@ -102,7 +101,7 @@ async function lockByPlugin(tx: Tx, { tenantId, pluginId }: AcceptInstall): Prom
     SELECT id FROM berth_installations
     WHERE tenant_id = ${tenantId}::uuid AND plugin_id = ${pluginId} FOR UPDATE`;
   const row = await tx.installation.findUnique({ where: { tenantId_pluginId: { tenantId, pluginId } } });
-  // It has existed a moment ago: an uninstall has ended in between, and the caller's next try succeeds.
+  // It existed a moment ago: an uninstall has ended in between, and the caller's next try succeeds.
   if (row === null) throw new Fault("conflict", `${pluginId} has just been uninstalled; retry.`);
   return row;
 }

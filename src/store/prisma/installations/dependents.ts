@@ -1,6 +1,5 @@
 import { InstallationId } from "../../../domain/ids.ts";
 import { type Dependent, type PluginNeed, parseNeed } from "../../../domain/plugin-need.ts";
-
 import type { Tx } from "../client/database.ts";
 
 /** Reads rows inside a transaction, or outside one. */

@@ -10,7 +10,6 @@ import {
   PROVIDER_KINDS,
   type ProviderKind,
 } from "../../../domain/package.ts";
-
 import { pluginStatus, STATUS_RULES } from "../../../domain/plugin-status.ts";
 import type { PageRequest } from "../../contracts/answers.ts";
 import type {

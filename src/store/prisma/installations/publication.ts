@@ -6,12 +6,10 @@ import { type InstallationTask, isTenantTask } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { Published } from "../../contracts/installations.ts";
 import { jsonText, jsonValue, type Tx, uuid7 } from "../client/database.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { makeSureOfDeclaration, toPackage } from "../packages/packages.ts";
 import { insertProviders, removeProviders } from "../platform/provider-rows.ts";
-
 import { toTask } from "../tasks/task-row.ts";
 import { endTask, type Fence, holdTask, leaseLost } from "../tasks/task-writes.ts";
 import { movePools } from "./undo-change.ts";

@@ -3,7 +3,6 @@
  * process is killed before each of them is a task.
  */
 import { type Actor, BERTH_ITSELF } from "../../../domain/audit.ts";
-
 import { InstallationId } from "../../../domain/ids.ts";
 import { parsePackageRef } from "../../../domain/package-ref.ts";
 import { compareVersions } from "../../../domain/version.ts";

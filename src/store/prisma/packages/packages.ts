@@ -1,17 +1,14 @@
 import { packageNotUploaded } from "../../../domain/fault.ts";
 import type { LimitsAsked } from "../../../domain/limits.ts";
 import type { DeclarationJson, Package } from "../../../domain/package.ts";
-
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { PackageStoreRows, StoredPackage } from "../../contracts/packages.ts";
 import { type Database, jsonValue, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { noteUpgradesDue } from "../installations/upgrades.ts";
-
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkDisk, serializeTenant } from "../tenants/tenant-quotas.ts";
 
@@ -172,10 +169,10 @@ export function toPackage(row: rows.Package): StoredPackage {
   };
 }
 
-/** What a list is searched in, in small letters: plugin id, label and description in every language. */
+/** The lower-case text that lists are searched in: plugin id, label and description in every language. */
 function searchText({ pluginId, declaration }: Pick<Package, "pluginId" | "declaration">): string {
   const texts = ["label", "description"].flatMap((key) => textsOf(declaration[key]));
-  // a text column holds no such character
+  // A text column cannot hold U+0000.
   return [pluginId, ...texts].join("\n").replaceAll("\0", "").toLowerCase().slice(0, CHARS_MAX);
 }
 

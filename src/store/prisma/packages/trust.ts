@@ -6,7 +6,6 @@ import { type Database, jsonText, jsonValue } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 
 export function createTrustRows(db: Database): TrustRows {

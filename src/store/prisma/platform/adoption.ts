@@ -3,7 +3,6 @@ import { BERTH_ITSELF } from "../../../domain/audit.ts";
 import { storableJson } from "../../../util/storable.ts";
 import type { Adopted, TakeoverRows } from "../../contracts/takeover.ts";
 import { type Tx, uuid7 } from "../client/database.ts";
-
 import { Prisma } from "../generated/client.ts";
 
 interface Found {

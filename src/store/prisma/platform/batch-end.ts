@@ -12,7 +12,6 @@ import {
 import { isTaskEnded, type TaskState } from "../../../domain/task.ts";
 import { storableJson } from "../../../util/storable.ts";
 import { type Tx, toCause } from "../client/database.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toTimes } from "./platform-row.ts";

@@ -18,7 +18,6 @@ import type {
 } from "../../contracts/endpoints.ts";
 import { type Database, isUniqueViolation, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";

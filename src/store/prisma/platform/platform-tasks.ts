@@ -10,7 +10,6 @@ import type {
 } from "../../contracts/platform-tasks.ts";
 import type { TaskAccepted } from "../../contracts/tasks.ts";
 import { type Database, json, type Tx, toCause } from "../client/database.ts";
-
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
 import type { PrismaClient } from "../generated/client.ts";

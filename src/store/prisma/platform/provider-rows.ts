@@ -2,7 +2,6 @@
 import type { Package, ProviderKind } from "../../../domain/package.ts";
 import type { PlatformProviderKind } from "../../contracts/platform.ts";
 import { type Tx, uuid7 } from "../client/database.ts";
-
 import { Prisma } from "../generated/client.ts";
 
 /** Endpoints have no such table: each gets a row of its own once a Tenant creates it. */

@@ -1,7 +1,6 @@
 import { Fault } from "../../../domain/fault.ts";
 import type { ImageRecord, ImageRows } from "../../contracts/images.ts";
 import { type Database, jsonValue, toCause } from "../client/database.ts";
-
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
@@ -99,7 +98,8 @@ export function createImageRows(db: Database): ImageRows {
 }
 
 function assertHeld(rows: number, key: string): void {
-  if (rows === 0) throw new Fault("lease_lost", `Another worker holds the lease of the image ${key} now.`);
+  if (rows === 0)
+    throw new Fault("lease_lost", `The lease of the image ${key} is lost; another worker may hold it now.`);
 }
 
 function toImage(row: rows.Image): ImageRecord {

@@ -19,7 +19,8 @@ export function createLeaseRows(db: Database): LeaseRows {
         const renewed = await prisma.$executeRaw`
           UPDATE berth_leases SET expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
           WHERE name = ${name} AND holder = ${holder}`;
-        if (renewed === 0) throw new Fault("lease_lost", `Another worker holds the lease ${name} now.`);
+        if (renewed === 0)
+          throw new Fault("lease_lost", `The lease ${name} is lost; another worker may hold it now.`);
       }),
     release: (name, holder) =>
       db.run(async (prisma) => {

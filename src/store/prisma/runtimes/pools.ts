@@ -3,7 +3,6 @@ import type { TenantId } from "../../../domain/ids.ts";
 import type { Lease, Pool } from "../../../domain/runtime.ts";
 import type { PoolRows } from "../../contracts/pools.ts";
 import { type Database, json, jsonText, jsonValue, readLimits, toCause } from "../client/database.ts";
-
 import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";

@@ -7,7 +7,6 @@ import type { RuntimeRows } from "../../contracts/runtimes.ts";
 import { type Database, json, type Tx } from "../client/database.ts";
 import { writeOrBare } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
-
 import { memoryQuotaOf, reservedBytes } from "../tenants/tenant-quotas.ts";
 
 /** Ended Runtimes that a Pool's history always keeps. */

@@ -5,7 +5,6 @@ import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 import { undoChange } from "../installations/undo-change.ts";
 import { settleBatch } from "../platform/batch-end.ts";
-
 import { toEnding } from "./task-row.ts";
 import { type EndedTask, settle } from "./task-settlement.ts";
 

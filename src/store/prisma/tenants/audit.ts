@@ -5,7 +5,6 @@ import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import type { EventRows } from "../../contracts/events.ts";
 import { type Database, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
 

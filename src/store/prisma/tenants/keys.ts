@@ -4,10 +4,8 @@ import { SCOPES, type Scope } from "../../../domain/scope.ts";
 import type { ApiKey, KeyRows } from "../../contracts/keys.ts";
 import { type Database, isUniqueViolation, json, jsonText, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
-
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-
 import { holdTenant, writeEvent } from "./audit.ts";
 
 export function createKeyRows(db: Database): KeyRows {

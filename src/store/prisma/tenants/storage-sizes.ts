@@ -1,6 +1,5 @@
 import type { StorageSizes } from "../../contracts/storage-sizes.ts";
 import { type Database, type Tx, uuid7 } from "../client/database.ts";
-
 import type { PrismaClient } from "../generated/client.ts";
 import { checkDisk, serializeTenant } from "./tenant-quotas.ts";
 

@@ -4,7 +4,6 @@ import { DATASOURCE_DISPATCH } from "./datasource.ts";
 import type { Dispatch, Dispatches } from "./dispatch.ts";
 import { MODEL_DISPATCH } from "./model.ts";
 import { AGENT_DISPATCH, DYNAMIC_PARAMETER_DISPATCH, OAUTH_DISPATCH } from "./other-types.ts";
-
 import { TOOL_DISPATCH } from "./tool.ts";
 import { TRIGGER_DISPATCH } from "./trigger.ts";
 
