@@ -1,4 +1,4 @@
-/** Reads the guard's reports of its decisions and logs them; the metrics count the log lines of each plugin. */
+/** Reads the guard's reports of its decisions and logs them; the metrics add up the `count` of these lines by plugin. */
 import { z } from "zod";
 import type { Log } from "../observe/log.ts";
 

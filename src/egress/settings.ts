@@ -3,8 +3,8 @@
 import type { EgressPolicy } from "../domain/egress.ts";
 
 /**
- * The default of Installations, and the most that one may have. `open` lists destinations that are open in all modes
- * although they are closed otherwise.
+ * The default of Installations, and the most that one may have. With mode `open`, the destinations of `allow` are open
+ * although they are closed otherwise, for Installations of all modes.
  */
 export interface EgressSettings extends EgressPolicy {
   /** `host:port` of the proxies that the operator gives to plugins. */

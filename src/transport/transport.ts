@@ -46,7 +46,7 @@ export interface RuntimeExit {
   readonly signal: string | undefined;
   /** The cgroup's OOM-kill counter went up during the life of the process. */
   readonly oom: boolean;
-  /** Set if Berth ended it because it hung: which answer it did not give. */
+  /** Set if Berth ended it because it hung: why its health check failed. */
   readonly hung?: string;
 }
 

@@ -6,8 +6,8 @@ export interface IdleClockOptions {
 
 /**
  * A signal that aborts once `ms` have passed without a call of `heard`, or with the reason of a given signal where that
- * aborts first. `heard` is cheap enough for each chunk of a stream. Unlike a `Deadline` it runs on Node's own timer,
- * which alone can begin anew without another. It holds that timer until it is disposed.
+ * aborts first. `heard` is cheap enough for each chunk of a stream. Unlike a `Deadline` it uses Node's timer, which
+ * can be restarted without a new one. It holds that timer until it is disposed.
  */
 export class IdleClock implements Disposable {
   readonly signal: AbortSignal;
@@ -19,7 +19,7 @@ export class IdleClock implements Disposable {
     this.#timer = setTimeout(() => this.#silent.abort(late()), ms);
   }
 
-  /** The time begins anew; once it is over it stays over. */
+  /** Restarts the time; has no effect once it is over. */
   heard(): void {
     if (!this.#silent.signal.aborted) this.#timer.refresh();
   }

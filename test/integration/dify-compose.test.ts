@@ -83,7 +83,7 @@ describe("the compose example for a Dify deployment", () => {
     const env = { ...values, PLUGIN_DAEMON_KEY: "" };
     const { plugin_daemon } = Base.parse(filledCompose(await readFile(DIFYS, "utf8"), env)).services;
     expect(() => readConfig({ ...environment(), ...plugin_daemon.environment }, [])).toThrow(
-      /published example files/,
+      /published key of the example files/,
     );
   });
 

@@ -138,7 +138,7 @@ describe("checks, in the daemon's order", () => {
     expect(told.message).toMatch(/^no available node: /);
     door.invoker.endAll();
     const [cut] = eventsOf(await (await first).text());
-    expect(cut && toldBy(cut).message).toMatch(/^no available node: Berth is stopping/);
+    expect(cut && toldBy(cut).message).toMatch(/^no available node: Berth stopped before the call was done/);
   });
 
   test("the body is validated last, and every invalid field is named", async () => {

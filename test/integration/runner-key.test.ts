@@ -112,8 +112,8 @@ test.each([
   ["garbage", "GET / HTTP/1.1\r\n\r\n", "not a hello"],
   ["bytes that are no text", Buffer.from([0xff, 0x00, 0xfe, 0x0a]), "not a hello"],
   ["a hello without an end", "x".repeat(5_000), "not a hello"],
-  ["half a hello", '{"hello":"data","count":1', "no second connection in time"],
-  ["nothing", "", "no second connection in time"],
+  ["half a hello", '{"hello":"data","count":1', "no pair of connections in time"],
+  ["nothing", "", "no pair of connections in time"],
 ])(
   "whoever says %s is shut out, with one notice, and the runner gets in afterwards",
   async (_what, text, why) => {

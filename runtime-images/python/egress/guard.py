@@ -131,7 +131,7 @@ class Guard:
         return [found for found in map(network_of, self.own_bridges()) if found is not None]
 
     def ports(self):
-        """One port for each Container; the kernel never uses a name twice."""
+        """One port name for each Container; no two of them share one at a time."""
         found = []
         for bridge in self.own_bridges():
             try:

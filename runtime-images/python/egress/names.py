@@ -86,7 +86,7 @@ class Names:
         self.refused = {}
 
     def serve(self, timeout_s):
-        """One turn: answers what has arrived, for a bounded time."""
+        """One turn: waits at most `timeout_s` for packets and handles those that have arrived."""
         for fd, _ in self.poll.poll(timeout_s * 1000):
             for _ in range(64):
                 try:

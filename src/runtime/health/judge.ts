@@ -67,7 +67,7 @@ export class HealthJudge {
   }
 
   /**
-   * `since`: when the ping was sent. `excuse`: another reason not to count the miss. `isCertain`: the runner itself
+   * `since`: when this check began, in milliseconds since the epoch. `excuse`: another reason not to count the miss. `isCertain`: the runner itself
    * reports that the plugin cannot answer, which no busy host explains.
    */
   missed(

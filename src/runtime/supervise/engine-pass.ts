@@ -1,7 +1,7 @@
 /**
- * Compares the Engine's Containers with the supervised Runtimes: one that is missing from the list counts as ended, and
- * the sweeper removes orphans. It runs on a timer and after each gap in the Engine's events, which are the fast way to
- * the same.
+ * Compares the Engine's Containers with the supervised Runtimes: for one that is missing from the list the Pool asks the
+ * Engine how it ended, and the sweeper removes orphans. It runs on a timer and after each gap in the Engine's events,
+ * which are the fast way to the same.
  */
 import type { Engine, EngineEvent } from "../../engine/engine.ts";
 import { formatLabelFilter, parseLabels } from "../../engine/labels.ts";
@@ -34,7 +34,9 @@ export class EnginePass {
     const containers = await engine.listContainers(labels, signal);
     const running = new Set(containers.filter(({ phase }) => phase === "running").map(({ id }) => id));
     let corrections = 0;
-    for (const [, supervisor] of held.all) {
+    for (const [key, supervisor] of held.all) {
+      // Forgotten since, while an earlier one was waited for.
+      if (held.find(key) !== supervisor) continue;
       for (const id of supervisor.missingFrom(running)) {
         corrections += 1;
         await supervisor.noteDied(id);

@@ -10,7 +10,7 @@ import type { Clock } from "../../util/clock.ts";
 import { RecentKeys } from "../../util/recent-keys.ts";
 
 const REPLAY_MS = 5_000;
-/** More than an Engine replays: Docker keeps the last 256 events of all Containers. */
+/** More than an Engine replays: Docker keeps the last 256 events of any kind. */
 const REMEMBERED_MAX = 1_024;
 const RETRY = { firstMs: 500, maxMs: 15_000 };
 

@@ -68,7 +68,10 @@ export class RowPass {
     const isNeeded = isAsked || live.length > 0 || held.find(pool.key) !== undefined;
     const supervisor = isNeeded ? await held.hold(pool.key) : undefined;
     if (supervisor === undefined) return;
-    if (!pool.wanted) supervisor.abandonStart(new Fault("cancelled", "The plugin is stopped."));
+    if (!pool.wanted)
+      supervisor.abandonStart(
+        new Fault("cancelled", "The plugin is not needed any more; its start was cancelled."),
+      );
     const hasRetired = pool.retiring && live.length === 0 && supervisor.isEmpty;
     if (pool.removalAsked || hasRetired) remove(pool.key);
     if (this.#isIdle(pool, supervisor)) {

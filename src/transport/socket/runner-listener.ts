@@ -111,7 +111,7 @@ export class RunnerListener {
     }
     if (this.#pending.size >= PENDING_MAX) this.#refuseOldest();
     const timer = setTimeout(
-      () => this.#refuse(socket, "no second connection in time"),
+      () => this.#refuse(socket, "no pair of connections in time"),
       this.#options.helloTimeoutMs,
     );
     const pending: PendingConnection = { hello: undefined, early: Buffer.alloc(0), timer };

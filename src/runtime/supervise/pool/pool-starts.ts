@@ -27,13 +27,13 @@ export class PoolStarts {
     return this.#current !== undefined;
   }
 
-  /** Launches a Runtime in this slot. Resolves when it serves or the failure is written down. */
+  /** Launches a Runtime in this slot. Resolves when it serves or the failure is written down. Throws as `attempt`. */
   async start(pool: Pool, { isExplicit, slot }: { isExplicit: boolean; slot: number }): Promise<void> {
     await this.#context.restarts.setState("starting");
     await this.attempt({ isExplicit, pool }, (signal) => this.#launch(pool, slot, signal));
   }
 
-  /** Runs a start, or the rest of one that an earlier keeper began. Throws only when `lifetime` aborts. */
+  /** Runs a start, or the rest of one that an earlier keeper began. A failed start is not thrown. Throws when `lifetime` aborts, and what the Store refuses. */
   async attempt(
     { isExplicit, pool }: StartAttempt,
     start: (signal: AbortSignal) => Promise<LiveRuntime>,

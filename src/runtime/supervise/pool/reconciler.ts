@@ -23,7 +23,7 @@ import { Rollout } from "./rollout.ts";
 import { isAsked } from "./start-requests.ts";
 import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
-/** Of so many of the newest rows the ends count when this process takes the Pool over. */
+/** Number of newest rows whose ends count when this process takes the Pool over. */
 const ROWS = 20;
 
 export class PoolReconciler {

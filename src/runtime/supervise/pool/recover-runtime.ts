@@ -12,7 +12,7 @@ import type { PoolStarts } from "./pool-starts.ts";
 import { countFailure } from "./reap.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** Of one that has ended; where the Engine does not tell, all are given anew. */
+/** For one that has ended. Also if the Engine does not report its limits: then all of them are set again. */
 const NO_RESOURCES = { memoryBytes: 0, cpuMillis: 0, pidsMax: 0 };
 
 type Found = Exclude<Recovery, { readonly action: "forget" }>;

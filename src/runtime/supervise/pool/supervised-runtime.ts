@@ -82,7 +82,7 @@ export class SupervisedRuntime {
     );
   }
 
-  /** The first reason stays. `hung`: which answer it did not give. */
+  /** The first reason stays. `hung`: why its health check failed. */
   markFailed(reason: RuntimeEnd["reason"] | undefined, hung?: string): void {
     const at = this.#deps.clock.now();
     this.#failure ??= { reason, at, ...(hung === undefined ? {} : { hung }) };
