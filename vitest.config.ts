@@ -2,6 +2,9 @@ import { relative } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 import { expectedMs } from "./scripts/test-budgets.ts";
+import { TestReporter } from "./scripts/test-report.ts";
+
+const REPORT = process.env["BERTH_TEST_REPORT"];
 
 /** Full lengths take as much longer (`./dev test soak`). */
 const SOAK_FACTOR = process.env["BERTH_TEST_SOAK"] === "1" ? 20 : 1;
@@ -23,6 +26,7 @@ export default defineConfig({
   test: {
     isolate: false,
     sequence: { sequencer: SlowestFirst },
+    reporters: ["default", ...(REPORT === undefined ? [] : [new TestReporter(REPORT)])],
     projects: [
       {
         extends: true,

@@ -1,8 +1,8 @@
 import { type SpawnOptions, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
-import { relative } from "node:path";
 import { z } from "zod";
 import { budgetMs, machineFactor } from "./test-budgets.ts";
+import type { FileTime, TestReport } from "./test-report.ts";
 
 /**
  * `./dev test [NAME]...`: the static checks and the tests as one list of proofs. Each check counts as one test. The last
@@ -21,14 +21,10 @@ const CHECKS = {
 const PROJECTS = ["unit", "contract", "integration", "e2e", "hostile"];
 
 const Report = z.object({
-  numPassedTests: z.number(),
-  numFailedTests: z.number(),
-  numPendingTests: z.number(),
-  numTodoTests: z.number(),
-  /** Times in milliseconds since the epoch. */
-  testResults: z
-    .array(z.object({ name: z.string(), startTime: z.number(), endTime: z.number() }))
-    .default([]),
+  passed: z.number(),
+  failed: z.number(),
+  skipped: z.number(),
+  files: z.array(z.object({ file: z.string(), ms: z.number() })),
 });
 const SLOWEST_SHOWN = 20;
 
@@ -55,7 +51,7 @@ function run(command: readonly string[], options: SpawnOptions): Promise<{ statu
   });
 }
 
-/** Two at a time, as a small machine has processors; each is told as a whole when it ends. */
+/** Two at a time, for a machine with two cores; each prints its output when it ends. */
 async function staticChecks(): Promise<Count> {
   const waiting = Object.entries(CHECKS);
   let failed = 0;
@@ -78,47 +74,33 @@ async function tests(filter: readonly string[], soak: boolean): Promise<Count> {
   const factorBefore = machineFactor();
   const file = `.cache/test-report-${process.pid}.json`;
   mkdirSync(".cache", { recursive: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
-  const { status } = await run(["vitest", "run", "--allowOnly=false", ...reporters, ...filter], {
+  const { status } = await run(["vitest", "run", "--allowOnly=false", ...filter], {
     stdio: "inherit",
-    env: { ...process.env, ...(soak ? { BERTH_TEST_SOAK: "1" } : {}) },
+    env: { ...process.env, BERTH_TEST_REPORT: file, ...(soak ? { BERTH_TEST_SOAK: "1" } : {}) },
   });
   const report = readReport(file);
-  const { numPassedTests, numFailedTests, numPendingTests, numTodoTests } = report;
   rmSync(file, { force: true });
-  showSlowest(report);
-  const skipped = numPendingTests + numTodoTests;
-  if (skipped > 0) console.log(`${skipped} skipped tests count as failed`);
-  const late = soak ? 0 : showLate(report, Math.max(factorBefore, machineFactor()));
-  const failed = numFailedTests + skipped + late;
+  const times = report.files.toSorted((a, b) => b.ms - a.ms);
+  showSlowest(times);
+  if (report.skipped > 0) console.log(`${report.skipped} skipped tests count as failed`);
+  const late = soak ? 0 : showLate(times, Math.max(factorBefore, machineFactor()));
+  const failed = report.failed + report.skipped + late;
   // A file that cannot be loaded, an error outside of any test or an empty selection shows only in the exit code.
-  return { passed: numPassedTests, failed: failed === 0 && status !== 0 ? 1 : failed };
+  return { passed: report.passed, failed: failed === 0 && status !== 0 ? 1 : failed };
 }
 
 /** A run that ended before its report counts as nothing proved; its exit code tells the rest. */
-function readReport(file: string): z.infer<typeof Report> {
+function readReport(file: string): TestReport {
   try {
     return Report.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch {
     console.error(`the test run left no report in ${file}`);
-    return { numPassedTests: 0, numFailedTests: 1, numPendingTests: 0, numTodoTests: 0, testResults: [] };
+    return { passed: 0, failed: 1, skipped: 0, files: [] };
   }
 }
 
-interface FileTime {
-  readonly file: string;
-  readonly ms: number;
-}
-
-function fileTimes({ testResults }: z.infer<typeof Report>): readonly FileTime[] {
-  return testResults
-    .map(({ name, startTime, endTime }) => ({ file: relative(".", name), ms: endTime - startTime }))
-    .sort((a, b) => b.ms - a.ms);
-}
-
 /** Where the time goes, several files at a time. */
-function showSlowest(report: z.infer<typeof Report>): void {
-  const times = fileTimes(report);
+function showSlowest(times: readonly FileTime[]): void {
   if (times.length < SLOWEST_SHOWN) return;
   console.log(`\nthe ${SLOWEST_SHOWN} slowest of ${times.length} files:`);
   for (const { file, ms } of times.slice(0, SLOWEST_SHOWN))
@@ -126,8 +108,8 @@ function showSlowest(report: z.infer<typeof Report>): void {
 }
 
 /** Names the files that took more than their budget on a machine that is `factor` times as slow as the reference. */
-function showLate(report: z.infer<typeof Report>, factor: number): number {
-  const late = fileTimes(report).filter(({ file, ms }) => ms > factor * budgetMs(file));
+function showLate(times: readonly FileTime[], factor: number): number {
+  const late = times.filter(({ file, ms }) => ms > factor * budgetMs(file));
   for (const { file, ms } of late) {
     const budget = `${((factor * budgetMs(file)) / 1000).toFixed(0)} s (machine factor ${factor.toFixed(1)})`;
     console.log(`FAIL ${file} took ${(ms / 1000).toFixed(0)} s; its budget is ${budget}`);

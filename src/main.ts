@@ -7,12 +7,12 @@ import { invalidInput, isFault } from "./domain/fault.ts";
 const USAGE = `usage: berth serve              run everything in one process, until a signal
        berth api                run only the HTTP APIs; like the worker it needs DATABASE_URL and REDIS_URL
        berth worker             build, start and supervise plugins; only the worker needs the Docker Engine
-       berth up [--once]        serve, after a demonstration with an example plugin (--once: exit after it)
+       berth up [--once]        serve, and run a demonstration with an example plugin first (--once: exit after it)
        berth health             check that the api or worker with the same settings is alive
        berth claim [--yes]      take the instance over on this engine, after a move or a restore (docs/operate.md)
        berth export IDENTIFIER [-o FILE]
                                 write a package with its image, for a host without a network
-       berth import FILE        import a file of berth export (docs/air-gapped.md)
+       berth import FILE        import a file written by berth export (docs/air-gapped.md)
        berth doctor [--json]    show which limits of plugins hold on this engine (docs/containers.md)
        berth disk               show disk use and how much of it is removable (docs/disk.md)
        berth gc [--dry-run]     remove unreferenced data, or show what would be removed

@@ -1,7 +1,7 @@
 import { withDaemonSettings } from "./daemon-settings.ts";
 import { settingsPage } from "./settings-page.ts";
 
-/** Pages with generated text: what each must be, made from what it is. */
+/** Generated pages: from a page's current text to its new text. */
 export const GENERATED: Readonly<Record<string, (page: string) => string>> = {
   "docs/reference/settings.md": settingsPage,
   "docs/dify-settings.md": withDaemonSettings,

@@ -14,7 +14,7 @@ Berth get the same settings ([processes.md](../processes.md)).
   ([dify-settings.md](../dify-settings.md)).
 `;
 
-/** The page as it must stand in the repository: one table for each group of the schema. */
+/** The page as it must be in the repository: one table for each group of the schema. */
 export function settingsPage(): string {
   const groups = Object.entries(SETTING_GROUPS).map(([title, settings]) =>
     [

@@ -38,9 +38,12 @@ export async function verify({ files, keys: keyFiles, config }: VerifyCommand): 
   const keys = keyFiles.length > 0 ? await readKeys(keyFiles) : await trustedKeys(config());
   const signer = findSigner(signature, entries, keys);
   if (signer === undefined) {
-    const tried =
-      keys.map(({ name, id }) => `${name} (${id.slice(0, 16)})`).join(", ") || "none, no key is trusted";
-    throw new Fault("signature_wrong", `None of these keys made the signature of ${identifier}: ${tried}.`);
+    const tried = keys.map(({ name, id }) => `${name} (${id.slice(0, 16)})`).join(", ") || "none";
+    const whose = keyFiles.length > 0 ? "given" : "trusted";
+    throw new Fault(
+      "signature_wrong",
+      `No ${whose} key made the signature of ${identifier}; tried: ${tried}.`,
+    );
   }
   const category = record === "missing" || record === "unknown" ? `none (${record})` : record;
   const time = new Date(signature.time * 1000);

@@ -71,7 +71,7 @@ export interface ContainerState {
   readonly name: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Set by `find`, not by `list`; 0 is no limit. */
+  /** Set by `findContainer`, not by `listContainers`; 0 is no limit. */
   readonly resources?: LiveResources;
   /** IPv4 address on its network; undefined where it has none or does not run. */
   readonly address?: string | undefined;

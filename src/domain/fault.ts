@@ -14,7 +14,7 @@ export interface FaultRule {
    */
   readonly backOff: boolean;
   /**
-   * The Dify door answers in words after which a platform asks again (`no available node`). False: as a lasting error.
+   * The Dify door reports it so that a platform retries (`no available node`). False: as a lasting error.
    */
   readonly passing: boolean;
   readonly log: "error" | "warn" | "info";

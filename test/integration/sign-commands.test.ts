@@ -64,7 +64,7 @@ test("a pair is made once, and a package signed with it is verified by its publi
   expect(await run("verify", "echo.signed.difypkg", "--key", "other.pem")).toMatchObject({
     code: 1,
     output: "",
-    errors: expect.stringMatching(/None of these keys made the signature .*: other\.pem \(/),
+    errors: expect.stringMatching(/No given key made the signature .*; tried: other\.pem \(/),
   });
 });
 
@@ -100,7 +100,7 @@ test("what cannot be signed or verified ends with 1 and says why", async () => {
       /--category is "Partner"; accepted: langgenius, partner, community/,
     ],
     [["verify", "echo.difypkg", "--key", "other.pem"], /is not signed/],
-    [["verify", "wrong.difypkg", "--key", "other.pem"], /None of these keys made the signature/],
+    [["verify", "wrong.difypkg", "--key", "other.pem"], /No given key made the signature/],
     [["verify", "gone.difypkg", "--key", "other.pem"], /FILE is "gone\.difypkg"/],
     [["verify", "wrong.difypkg", "--key", "key.pem"], /a private key \(not shown\)/],
     [["verify", "wrong.difypkg"], /No Berth answers at http:\/\/127\.0\.0\.1:1/],

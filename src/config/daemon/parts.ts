@@ -71,7 +71,7 @@ function redis(given: DaemonValues): Made {
     problems: [],
     notes: isUnchecked
       ? [
-          "REDIS_SSL_CERT_REQS=CERT_NONE: the server's certificate is checked all the same; REDIS_SSL_CA_CERTS names its authority",
+          "REDIS_SSL_CERT_REQS=CERT_NONE: the server's certificate is still verified; set REDIS_SSL_CA_CERTS to its authority",
         ]
       : [],
   };

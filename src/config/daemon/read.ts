@@ -127,7 +127,7 @@ function waiting(given: Given): readonly string[] {
   ];
 }
 
-/** Keys that Dify's and the daemon's own example files hold: whoever left one as it was has no secret. */
+/** Keys from the public example files of Dify and the daemon: such a key is no secret. */
 export const PUBLISHED_KEYS: readonly string[] = [
   "lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi",
   "plugin-api-key",

@@ -81,7 +81,7 @@ export function level(value: string): Converted {
   return levels.includes(value) ? { is: value.toLowerCase() } : { accepted: levels.join(", ") };
 }
 
-/** The daemon's own bound is a third of Berth's; only whoever has set another one means it. */
+/** The daemon's default is a third of Berth's, so only another value counts as chosen. */
 export function lineBytes(value: string): Converted {
   return value === "5242880" ? { isDefault: true } : bytesInMib(value);
 }

@@ -17,7 +17,7 @@ export const BUILDS = {
   BERTH_PYTHON_VERSION: oneOf(
     ["nearest", "exact"],
     "nearest",
-    "Python version of a package that is not available: `nearest` uses the next newer one, with a warning; `exact` refuses the package",
+    "What happens to a package whose Python version is not available: `nearest` uses the next newer one, with a warning; `exact` refuses the package",
   ),
   BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
   BERTH_BUILD_DISK_MB: whole(16, 16_777_216, "4096", "Disk space of a build (MiB)"),

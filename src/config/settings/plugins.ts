@@ -15,7 +15,7 @@ export const PLUGINS = {
     16,
     1_048_576,
     "256",
-    "Minimum memory of a plugin (MiB): the default, and what a `.difypkg` gets whose manifest declares less",
+    "Default memory of a plugin (MiB), and the least that a package of the real dialect gets; a package of the seed dialect gets what it declares, even if that is less",
   ),
   BERTH_PLUGIN_MEMORY_MB_MAX: whole(16, 1_048_576, "2048", "Maximum memory of a plugin (MiB)"),
   BERTH_PLUGIN_STORAGE_MB: whole(

@@ -17,7 +17,7 @@ export const AGENT_OPERATIONS: readonly Operation[] = [
   ),
 ];
 
-/** Only hooks use it; the daemon has no route for it. */
+/** Hooks use it, and `/v1` serves it; the daemon has no route for it. */
 export const ENDPOINT_OPERATIONS: readonly Operation[] = [
   operation(
     {

@@ -110,11 +110,7 @@ const BINARY = /[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]/;
 function unreadable(error: z.ZodError): Fault {
   const [issue] = error.issues;
   const field = issue?.path.join(".") || "the answer";
-  return new Fault(
-    "plugin_protocol",
-    `The plugin's answer to the hook cannot be read; wrong field: ${field}.`,
-    {
-      details: { field, accepted: "status: a whole number; headers: an object of texts; result: hex" },
-    },
-  );
+  return new Fault("plugin_protocol", `The plugin's answer to the hook cannot be read: ${field} is wrong.`, {
+    details: { field, accepted: "status: a whole number; headers: an object of texts; result: hex" },
+  });
 }

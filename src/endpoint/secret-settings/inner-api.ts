@@ -66,7 +66,7 @@ function dataOf(status: number, text: string): unknown {
       `request failed with status code: ${status} and respond with: ${shown}`,
     );
   const answer = parse(text);
-  if (!isMap(answer)) throw unavailable("its answer is not JSON", "the answer is no JSON object");
+  if (!isMap(answer)) throw unavailable("its answer is not a JSON object", "the answer is no JSON object");
   const { error, data } = answer;
   if (typeof error === "string" && error !== "") throw refused(`request failed: ${error}`);
   if (data === undefined || data === null) throw refused("data is nil");

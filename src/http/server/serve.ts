@@ -134,6 +134,8 @@ function guardConnections({ server, connections, refusals }: Parts): void {
   server.on("connect", (_request, socket: Socket) => {
     // Node has removed its own listener: an unhandled reset by the client would end the process
     socket.on("error", () => undefined);
+    // `admit` has answered and counted it.
+    if (socket.writableEnded) return;
     refusals.refuse(socket, malformed("this server is not a proxy"));
   });
   server.on("timeout", (socket: Socket) => {

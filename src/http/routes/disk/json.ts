@@ -41,7 +41,7 @@ export const DiskCollectionSchema = z
     created_at: z.string().meta({ format: "date-time" }),
     finished_at: z.string().nullable().meta({ description: "`null`: still running; poll again" }),
     dry_run: z.boolean(),
-    bytes: Bytes.nullable().meta({ description: "Bytes removed, or to be removed as a dry run" }),
+    bytes: Bytes.nullable().meta({ description: "Bytes removed, or that a dry run would remove" }),
     taken: z.array(ReclaimableSchema),
     left: z.array(ReclaimableSchema).meta({ description: "Could not be removed, and why" }),
   })

@@ -39,7 +39,8 @@ export function addListEvents(routes: Routes, { store }: { store: Pick<Store, "e
       method: "get",
       path: "/v1/events",
       tag: "events",
-      summary: "Lists audit events of all tenants, newest first: who did what, when, to which installation.",
+      summary:
+        "Lists audit events of all tenants, newest first: who did what, when, to which tenant and installation.",
       access: { opens: "operator", scope: "read" },
       query: OperatorQuery,
       answers,

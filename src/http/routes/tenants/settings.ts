@@ -32,7 +32,7 @@ export function addTenantSettings(
       method: "put",
       path,
       tag: "tenants",
-      summary: "Sets them for all of a tenant's installations.",
+      summary: "Changes the settings for all of a tenant's installations.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
       body: Settings,
