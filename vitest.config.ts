@@ -42,7 +42,7 @@ export default defineConfig({
       onTheEngine("contract", { group: 1, workers: 2 }),
       onTheEngine("integration", { group: 1, workers: 2 }),
       // They wait for containers and short clocks.
-      onTheEngine("e2e", { group: 2, workers: 4 }),
+      onTheEngine("e2e", { group: 2, workers: 3 }),
       // Its attackers take the machine's processors away from everything that they wait for.
       onTheEngine("hostile", { group: 3, workers: 2, shortMs: 300_000 }),
     ],

@@ -72,6 +72,11 @@ async function setUp(): Promise<Owned> {
     const found = await ask<{ list: readonly { installation_id: string }[] }>("GET", page);
     return found.list.length === 1 ? found : undefined;
   });
+  // The plugin is listed before its install task is at its end, which still changes the task's row.
+  await eventually(async () => {
+    const { state } = await berth.json<{ state: string }>(200, "GET", `/v1/tenants/${MINE}/tasks/${task}`);
+    return state === "ready" ? true : undefined;
+  });
   const settings = { greeting: NAME, token: NAME };
   await ask("POST", own("endpoint/setup"), {
     body: { plugin_unique_identifier: plugin.identifier, user_id: "u", name: NAME, settings },
