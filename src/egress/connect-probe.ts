@@ -1,5 +1,5 @@
 /**
- * A command that tries, inside a Container of a runtime image or a plugin, which targets accept a connection. It prints
+ * A command that tries, inside a container of a runtime image or a plugin, which targets accept a connection. It prints
  * one line of JSON: target to `open` or the name of the error (`ECONNREFUSED` is the answer of the rules).
  */
 export function connectProbe(

@@ -19,14 +19,14 @@ export interface Decisions {
 }
 
 interface Decision {
-  /** An address; another Container may have had it before. */
+  /** An address; another container may have had it before. */
   readonly from: string;
   readonly to: string;
   readonly count: number;
   readonly lastAt: number;
 }
 
-/** The plugin whose Container has an address, and since when. */
+/** The plugin whose container has an address, and since when. */
 export interface Sender {
   readonly plugin: string;
   readonly pool: string;
@@ -46,7 +46,7 @@ export function parseDecisions(text: string): Decisions | undefined {
 
 /**
  * Logs one line for each plugin and refused destination, at most 20 for a report, and the rest as a number; all of them
- * count. Another worker logs those of unknown senders. Packets from before a plugin's Container started are left out: the
+ * count. Another worker logs those of unknown senders. Packets from before a plugin's container started are left out: the
  * doctor's probe, a build or another plugin had its address then.
  */
 export function logDecisions(
@@ -62,7 +62,7 @@ export function logDecisions(
     log.info({ op: "egress.allowed", ok: true, plugin, destinations: all.length, count: sum(all) });
 }
 
-/** One for each sender and destination. A report may hold several, because counting restarts when Containers come or go. */
+/** One for each sender and destination. A report may hold several, because counting restarts when containers come or go. */
 function sentBy(decisions: readonly Decision[], senders: ReadonlyMap<string, Sender>) {
   const own = decisions.filter(({ from, lastAt }) => lastAt >= (senders.get(from)?.startedAt ?? Infinity));
   return [...Map.groupBy(own, ({ from, to }) => `${from} ${to}`).values()].flatMap((all) => {

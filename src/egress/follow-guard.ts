@@ -1,5 +1,5 @@
 /**
- * Logs the reports of the guard about the Pools whose lease this process holds, also those of the next guard after a
+ * Logs the reports of the guard about the pools whose lease this process holds, also those of the next guard after a
  * replacement. A report that cannot be read is lost; the next one counts on.
  */
 import { isFault, toFault } from "../domain/fault.ts";
@@ -22,7 +22,7 @@ export interface FollowGuardDeps {
 
 const RETRY_MS = 1_000;
 
-/** `guardId`: the Container of the guard while there is one. Resolves when the signal aborts. */
+/** `guardId`: the container of the guard while there is one. Resolves when the signal aborts. */
 export async function followGuard(
   deps: FollowGuardDeps,
   guardId: () => string | undefined,
@@ -49,7 +49,7 @@ export async function followGuard(
   }
 }
 
-/** The senders whose Pools this process holds. */
+/** The senders whose pools this process holds. */
 async function findSenders(
   { engine, store, holder, instanceId }: FollowGuardDeps,
   { refused, allowed }: Decisions,
@@ -63,7 +63,7 @@ async function findSenders(
   for (const { id, address, labels: found } of containers) {
     const pool = kept.get(parseLabels(found)?.pool ?? "");
     if (address === undefined || pool === undefined || !asked.has(address)) continue;
-    // The list has no start times. A Container that has ended since has no address any more.
+    // The list has no start times. A container that has ended since has no address any more.
     const startedAt = (await engine.findContainer(id, signal))?.startedAt?.getTime();
     if (startedAt !== undefined) senders.set(address, { plugin: pool.pluginId, pool: pool.key, startedAt });
   }

@@ -1,5 +1,5 @@
 /**
- * Runs the guard: one small Container per Berth and host, from the runtime image, in the host's network, with the one
+ * Runs the guard: one small container per Berth and host, from the runtime image, in the host's network, with the one
  * capability to set its rules. Berth itself needs no privilege. Guarantees: the rules are in the kernel, so they apply
  * while Berth or the guard is away; only `removeGuard` removes them.
  */
@@ -21,7 +21,7 @@ export interface GuardDeps {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly instanceId: string;
-  /** Absolute, and at the same path for the Engine. */
+  /** Absolute, and at the same path for the engine. */
   readonly dataFolder: string;
   /** Folder of the guard's program. */
   readonly programFolder: string;
@@ -47,7 +47,7 @@ export function guardFolder(dataFolder: string): string {
 }
 
 /**
- * Starts the guard unless it runs as desired. Several workers of one host may do so at once. Throws what the Engine
+ * Starts the guard unless it runs as desired. Several workers of one host may do so at once. Throws what the engine
  * refused, and `engine_unavailable` if the guard is not ready within 60 s.
  */
 export async function ensureGuard(deps: GuardDeps, signal: AbortSignal): Promise<GuardState> {
@@ -87,7 +87,7 @@ async function startGuard(deps: GuardDeps, digest: string, signal: AbortSignal):
   }
 }
 
-/** Removes the rules, the Container and its folder. */
+/** Removes the rules, the container and its folder. */
 export async function removeGuard(
   {
     engine,
@@ -117,7 +117,7 @@ function isSame(found: ContainerState, spec: ContainerSpec): boolean {
   return parseLabels(found.labels)?.specHash === specHash(spec);
 }
 
-/** Copies the program to a folder that the Engine sees; resolves with its digest. */
+/** Copies the program to a folder that the engine sees; resolves with its digest. */
 async function placeProgram({ programFolder, dataFolder }: GuardDeps): Promise<string> {
   const folder = guardFolder(dataFolder);
   for (const made of [folder, join(folder, "lists")]) {

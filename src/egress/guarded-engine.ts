@@ -3,14 +3,14 @@ import { Fault, isFault } from "../domain/fault.ts";
 import type { Engine } from "../engine/engine.ts";
 
 export interface Guarding {
-  /** Resolves with the network for the Container when that network's rules are set. */
+  /** Resolves with the network for the container when that network's rules are set. */
   readonly admit: (spec: ContainerSpec, signal: AbortSignal) => Promise<ContainerSpec["network"]>;
-  /** The Container has started and has its address. */
+  /** The container has started and has its address. */
   readonly onStarted: (containerId: string, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * Wraps the Engine: `admit` runs before a Container is made, and `onStarted` before its start resolves. Everything else
+ * Wraps the engine: `admit` runs before a container is made, and `onStarted` before its start resolves. Everything else
  * is passed on.
  */
 export function guardedEngine(engine: Engine, { admit, onStarted }: Guarding): Engine {
@@ -30,7 +30,7 @@ export function guardedEngine(engine: Engine, { admit, onStarted }: Guarding): E
   });
 }
 
-/** Names the setting, which the Engine's own message cannot. Each Container that ends frees an address. */
+/** Names the setting, which the engine's own message cannot. Each container that ends frees an address. */
 function nameAddresses(error: unknown): never {
   if (!isFault(error, "engine_refused") || !/no available IPv4 addresses/i.test(error.message)) throw error;
   throw new Fault(

@@ -1,4 +1,4 @@
-/** Tells the guard what each Container may reach: one small file each, which the guard reads within a tenth of a second. */
+/** Tells the guard what each container may reach: one small file each, which the guard reads within a tenth of a second. */
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { ContainerState } from "../domain/container.ts";
@@ -13,16 +13,16 @@ export interface ListDeps {
   readonly dataFolder: string;
 }
 
-/** What the Containers of a Pool may reach: `host:port` and networks. */
+/** What the containers of a pool may reach: `host:port` and networks. */
 export type AllowOf = (poolKey: string) => readonly string[];
 
-/** Writes the files of all Containers that run now and removes the others. Several workers may do so at once: they write the same. */
+/** Writes the files of all containers that run now and removes the others. Several workers may do so at once: they write the same. */
 export async function writeLists(
   { engine, instanceId, dataFolder }: ListDeps,
   allowOf: AllowOf,
   signal: AbortSignal,
 ): Promise<void> {
-  // Listed before the Containers: a later file belongs to a Container that another worker has started.
+  // Listed before the containers: a later file belongs to a container that another worker has started.
   const before = await readdir(listFolder(dataFolder));
   const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
   const containers = await engine.listContainers(labels, signal);
@@ -32,7 +32,7 @@ export async function writeLists(
   for (const container of containers) await writeListOf(dataFolder, container, allowOf);
 }
 
-/** Writes the file of one Container that has started. */
+/** Writes the file of one container that has started. */
 export async function writeList(
   { engine, dataFolder }: ListDeps,
   containerId: string,
@@ -41,7 +41,7 @@ export async function writeList(
 ): Promise<void> {
   const container = await engine.findContainer(containerId, signal);
   if (container === undefined || parseLabels(container.labels)?.kind !== "runtime") return;
-  // A Container that had this address before may still have a file.
+  // A container that had this address before may still have a file.
   const folder = listFolder(dataFolder);
   for (const name of await readdir(folder)) {
     const isOther = name !== fileName(container);

@@ -1,6 +1,6 @@
 /**
  * The network of plugins and builds: the bridges, their rules, and the log of the rules' decisions. Guarantees: no
- * Container is made on a bridge before its rules are set; where rules cannot be set, plugins get no network.
+ * container is made on a bridge before its rules are set; where rules cannot be set, plugins get no network.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { ContainerSpec } from "../domain/container.ts";
@@ -23,7 +23,7 @@ export interface PluginNetworkDeps extends GuardDeps, FollowGuardDeps {
   readonly store: FollowGuardDeps["store"] & { readonly egress: Pick<Store["egress"], "list"> };
   /** How often the guard is checked. */
   readonly everyMs: number;
-  /** How often the policies of Installations are read. */
+  /** How often the policies of installations are read. */
   readonly pollMs: number;
 }
 
@@ -32,9 +32,9 @@ export interface PluginNetwork extends AsyncDisposable {
   readonly profile: Pick<ProfileSettings, "network" | "subnet" | "hosts" | "listDns" | "networkOf">;
   /** The network of builds. */
   readonly buildNetwork: string;
-  /** Makes no Container on the bridges before their rules are set. */
+  /** Makes no container on the bridges before their rules are set. */
   readonly engine: Engine;
-  /** Removes networks, rules and guard, for a Berth without Containers. */
+  /** Removes networks, rules and guard, for a Berth without containers. */
   remove(signal: AbortSignal): Promise<void>;
 }
 
@@ -42,7 +42,7 @@ export interface PluginNetwork extends AsyncDisposable {
 const DEFAULT_BRIDGE = "bridge";
 const KINDS = ["open", "list"] as const satisfies readonly BridgeKind[];
 
-/** Resolves when the rules are set, or when it is logged that they cannot be set. Throws what the Engine refused. */
+/** Resolves when the rules are set, or when it is logged that they cannot be set. Throws what the engine refused. */
 export async function startPluginNetwork(deps: PluginNetworkDeps): Promise<PluginNetwork> {
   const network = new GuardedNetwork(deps);
   try {
@@ -59,7 +59,7 @@ class GuardedNetwork implements PluginNetwork {
   readonly #scope = new Scope();
   readonly engine: Engine;
   #state: GuardState | undefined;
-  /** Policies by Pool, as read last. */
+  /** Policies by pool, as read last. */
   #policies: ReadonlyMap<string, EgressPolicy> = new Map();
   #addresses: Partial<Record<BridgeKind, NetworkAddresses>> = {};
   #ensuring: Promise<GuardState> | undefined;
@@ -81,7 +81,7 @@ class GuardedNetwork implements PluginNetwork {
     return { ...this.#part(mode), subnet, networkOf: (key) => this.#part(this.#policyOf(key).mode) };
   }
 
-  /** The policy of a Pool within what the operator allows. */
+  /** The policy of a pool within what the operator allows. */
   #policyOf(poolKey: string): EgressPolicy {
     return withinCeiling(this.#policies.get(poolKey), this.#deps.settings);
   }
@@ -132,7 +132,7 @@ class GuardedNetwork implements PluginNetwork {
     return this.#scope.close();
   }
 
-  /** Also networks of an earlier subnet. A network with Containers on it stays. */
+  /** Also networks of an earlier subnet. A network with containers on it stays. */
   async #removeNetworks(isUnwanted: (name: string) => boolean, signal: AbortSignal): Promise<void> {
     const { engine, instanceId } = this.#deps;
     const labels = formatLabelFilter({ instance: instanceId, kind: "network" });
@@ -157,7 +157,7 @@ class GuardedNetwork implements PluginNetwork {
     throw new Fault("egress_unguarded", `The rules of the plugins' network cannot be set: ${whyNot(state)}.`);
   }
 
-  /** Asks the Engine, because somebody may have removed the guard. */
+  /** Asks the engine, because somebody may have removed the guard. */
   async #isGuarding(signal: AbortSignal): Promise<boolean> {
     if (this.#state?.is !== "guarding") return false;
     const found = await this.#deps.engine.findContainer(this.#state.containerId, signal);
@@ -224,7 +224,7 @@ class GuardedNetwork implements PluginNetwork {
     }
   }
 
-  /** A changed policy changes the hash of the Pool's profile, by which the keeper finds outdated Runtimes. */
+  /** A changed policy changes the hash of the pool's profile, by which the keeper finds outdated runtimes. */
   async #readPolicies(): Promise<void> {
     const { store, log } = this.#deps;
     const { signal } = this.#scope;
@@ -271,11 +271,11 @@ class GuardedNetwork implements PluginNetwork {
   async #writeList(containerId: string, signal: AbortSignal): Promise<void> {
     if (!this.#hasLists) return;
     try {
-      // After a run that read the list of Containers before this one started.
+      // After a run that read the list of containers before this one started.
       await this.#writing;
       await writeList(this.#deps, containerId, this.#allowOf, signal);
     } catch (error) {
-      // A Container without its file reaches nothing; the Engine's event of the start writes all files once more.
+      // A container without its file reaches nothing; the engine's event of the start writes all files once more.
       if (!signal.aborted) this.#deps.log.warn({ op: "egress.lists", ok: false, err: toFault(error) });
     }
   }
@@ -287,7 +287,7 @@ function whyNot(state: GuardState): string {
     : "the Engine has no runtime image to run their guard; build it with runtime-images/python/build";
 }
 
-/** Names the setting, which the Engine's own message cannot; the Engine calls exhausted address pools "not found". */
+/** Names the setting, which the engine's own message cannot; the engine calls exhausted address pools "not found". */
 function nameSubnet(error: unknown): never {
   const isRefused = isFault(error, "engine_refused") || isFault(error, "not_found");
   if (!isRefused || !/address pool|overlap|subnet/i.test(error.message)) throw error;

@@ -3,8 +3,8 @@
 import type { EgressPolicy } from "../domain/egress.ts";
 
 /**
- * The default of Installations, and the most that one may have. With mode `open`, the destinations of `allow` are open
- * although they are closed otherwise, for Installations of all modes.
+ * The default of installations, and the most that one may have. With mode `open`, the destinations of `allow` are open
+ * although they are closed otherwise, for installations of all modes.
  */
 export interface EgressSettings extends EgressPolicy {
   /** `host:port` of the proxies that the operator gives to plugins. */
@@ -13,7 +13,7 @@ export interface EgressSettings extends EgressPolicy {
   readonly indexes: readonly string[];
   /** Name to IPv4 address, or to `gateway`: the host's address on the bridge. */
   readonly hosts: Readonly<Record<string, string>>;
-  /** Of the bridges together; undefined lets the Engine choose. */
+  /** Of the bridges together; undefined lets the engine choose. */
   readonly subnet: string | undefined;
   /** How often the guard reports decisions. */
   readonly reportMs: number;

@@ -1,9 +1,9 @@
 /**
- * The Engine contract: what Berth needs from the software that runs Containers. `docker/` implements it; an Engine in
+ * The engine contract: what Berth needs from the software that runs containers. `docker/` implements it; an engine in
  * memory serves tests. `test/contract/engine.contract.ts` runs against both.
  *
  * Rules for every implementation: failures are Faults (`not_found`, `conflict`, `engine_unavailable` if nothing answers,
- * otherwise `engine_refused` with the Engine's own text). Doing what is already done succeeds. An abort stops the work
+ * otherwise `engine_refused` with the engine's own text). Doing what is already done succeeds. An abort stops the work
  * and rejects with the signal's reason. No type of the vendor leaves the folder.
  */
 import type { Readable } from "node:stream";
@@ -18,7 +18,7 @@ export interface EngineInfo {
   readonly cgroupVersion: "1" | "2";
   readonly cpus: number;
   readonly memoryBytes: number;
-  /** Whether users in Containers are mapped to other users of the host (`userns-remap`). */
+  /** Whether users in containers are mapped to other users of the host (`userns-remap`). */
   readonly remapsUsers: boolean;
 }
 
@@ -42,7 +42,7 @@ export interface EngineEvent {
   readonly at: Date;
   /** With `die`. */
   readonly exitCode?: number;
-  /** With `kill`: its number, if the Engine says it. */
+  /** With `kill`: its number, if the engine says it. */
   readonly signal?: number;
 }
 
@@ -55,7 +55,7 @@ export interface LogChunk {
 
 export interface ExecSpec {
   readonly command: readonly string[];
-  /** Added to the Container's environment for this process only: it appears in no image and no inspection. */
+  /** Added to the container's environment for this process only: it appears in no image and no inspection. */
   readonly env: Readonly<Record<string, string>>;
   readonly workingDir: string;
   readonly user: string;
@@ -65,7 +65,7 @@ export interface CommitSpec {
   /** `repository:tag` of the new image. */
   readonly reference: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** These and the next three replace the values of the build Container. */
+  /** These and the next three replace the values of the build container. */
   readonly env: Readonly<Record<string, string>>;
   readonly command: readonly string[];
   readonly workingDir: string;
@@ -77,9 +77,9 @@ export interface NetworkSpec {
   /** Name of the host's bridge interface, at most 15 characters. */
   readonly bridge: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** False: Containers on it cannot reach one another. */
+  /** False: containers on it cannot reach one another. */
   readonly betweenContainers: boolean;
-  /** Undefined: the Engine chooses one. */
+  /** Undefined: the engine chooses one. */
   readonly subnet?: string | undefined;
 }
 
@@ -103,7 +103,7 @@ export interface Engine extends AsyncDisposable {
   findImage(reference: string, signal: AbortSignal): Promise<EngineImage | undefined>;
   listImages(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineImage[]>;
   /**
-   * By reference or id. By id it throws `conflict` if a Container uses the image, running or not, a second reference
+   * By reference or id. By id it throws `conflict` if a container uses the image, running or not, a second reference
    * names it, or another image is built on it. Nothing is forced.
    */
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
@@ -123,19 +123,19 @@ export interface Engine extends AsyncDisposable {
   loadImage(tar: Readable, signal: AbortSignal): Promise<void>;
 
   /**
-   * Creates a Container and resolves with its id. It inherits nothing of the image's environment (except `PATH`), labels
-   * or entry point. Throws `conflict` if the name is taken: the caller inspects that Container and adopts or removes it.
-   * An abort leaves no Container: one that the Engine has begun to make is removed before this rejects.
+   * Creates a container and resolves with its id. It inherits nothing of the image's environment (except `PATH`), labels
+   * or entry point. Throws `conflict` if the name is taken: the caller inspects that container and adopts or removes it.
+   * An abort leaves no container: one that the engine has begun to make is removed before this rejects.
    */
   createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<string>;
   startContainer(id: string, signal: AbortSignal): Promise<void>;
   /**
-   * Changes the limits of a Container, running or not; its processes go on. The Engine may refuse less memory than it
+   * Changes the limits of a container, running or not; its processes go on. The engine may refuse less memory than it
    * uses now (`engine_refused`): then nothing has changed.
    */
   updateContainer(id: string, resources: LiveResources, signal: AbortSignal): Promise<void>;
   /**
-   * TERM, then KILL after `graceMs` (an Engine may round it up to whole seconds). Resolves when the Container no longer
+   * TERM, then KILL after `graceMs` (an engine may round it up to whole seconds). Resolves when the container no longer
    * runs. Like `killContainer`, it succeeds for one that does not exist.
    */
   stopContainer(id: string, options: { graceMs: number }, signal: AbortSignal): Promise<void>;
@@ -150,7 +150,7 @@ export interface Engine extends AsyncDisposable {
    */
   listContainers(labels: LabelFilter, signal: AbortSignal): Promise<readonly ContainerState[]>;
 
-  /** Runs a process inside a running Container to its end; output arrives as it comes. An abort kills the Container. */
+  /** Runs a process inside a running container to its end; output arrives as it comes. An abort kills the container. */
   exec(
     id: string,
     spec: ExecSpec,
@@ -162,17 +162,17 @@ export interface Engine extends AsyncDisposable {
   /** Reads one path as a tar stream, also from mounts, running or not. Throws `not_found` if there is no such path. */
   getArchive(id: string, path: string, signal: AbortSignal): Promise<Readable>;
   /**
-   * Makes an image of the Container's file system and resolves with its id when the image can be found. An abort leaves
-   * no image of that reference: one that the Engine is making is removed before this rejects.
+   * Makes an image of the container's file system and resolves with its id when the image can be found. An abort leaves
+   * no image of that reference: one that the engine is making is removed before this rejects.
    */
   commit(id: string, spec: CommitSpec, signal: AbortSignal): Promise<string>;
 
   /**
-   * Events of Containers with these labels, from now on (`since` also replays). Ends only by the signal or by throwing
+   * Events of containers with these labels, from now on (`since` also replays). Ends only by the signal or by throwing
    * `engine_unavailable`. Events may be lost between two streams, so a caller also lists.
    */
   events(labels: LabelFilter, options: { since?: Date }, signal: AbortSignal): AsyncIterable<EngineEvent>;
-  /** Lines of both streams in order; with `follow`, until the Container ends. */
+  /** Lines of both streams in order; with `follow`, until the container ends. */
   logs(
     id: string,
     options: { follow: boolean; since?: Date; tail?: number },
@@ -187,7 +187,7 @@ export interface Engine extends AsyncDisposable {
     mark: { readonly name: string; readonly labels: Readonly<Record<string, string>> },
     signal: AbortSignal,
   ): Promise<Readonly<Record<string, string>>>;
-  /** Marks with these labels. A mark whose labels the Engine has not loaded yet may be missing. */
+  /** Marks with these labels. A mark whose labels the engine has not loaded yet may be missing. */
   listMarks(labels: LabelFilter, signal: AbortSignal): Promise<readonly EngineMark[]>;
   /** Succeeds for a mark that does not exist. */
   removeMark(name: string, signal: AbortSignal): Promise<void>;
@@ -196,6 +196,6 @@ export interface Engine extends AsyncDisposable {
   ensureNetwork(spec: NetworkSpec, signal: AbortSignal): Promise<NetworkAddresses>;
   /** Names of networks with these labels. */
   listNetworks(labels: LabelFilter, signal: AbortSignal): Promise<readonly string[]>;
-  /** Throws `conflict` while Containers are on it. */
+  /** Throws `conflict` while containers are on it. */
   removeNetwork(name: string, signal: AbortSignal): Promise<void>;
 }

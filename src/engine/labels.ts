@@ -1,5 +1,5 @@
 /**
- * Writes and reads all labels that mark something as Berth's. An Engine may hold things of several Berths and of others:
+ * Writes and reads all labels that mark something as Berth's. An engine may hold things of several Berths and of others:
  * labels that do not parse are not ours, and what carries them is left alone.
  */
 import { createHash } from "node:crypto";
@@ -23,19 +23,19 @@ const LABELS = {
   process: "berth.process",
 } as const satisfies Record<keyof BerthLabels, string>;
 
-/** Which Berth made a Container, image, network or mark, and for what. */
+/** Which Berth made a container, image, network or mark, and for what. */
 export interface BerthLabels {
   /** The random id of one Berth, made once and kept in its database. */
   readonly instance: string;
   readonly kind: (typeof KINDS)[number];
-  /** Absent if Tenants share it. */
+  /** Absent if tenants share it. */
   readonly tenant?: string | undefined;
   readonly pool?: string | undefined;
   readonly runtime?: string | undefined;
   readonly imageKey?: string | undefined;
   readonly specHash?: string | undefined;
   readonly generation?: number | undefined;
-  /** Of the Berth that holds the instance id on this Engine. */
+  /** Of the Berth that holds the instance id on this engine. */
   readonly dataFolder?: string | undefined;
   readonly database?: string | undefined;
   /** The process that made it, if nothing else needs it after that process ends. */
@@ -84,7 +84,7 @@ export function parseLabels(labels: Readonly<Record<string, string>>): BerthLabe
 }
 
 /**
- * SHA-256 (hex) over everything in the spec that changes how the Container behaves: all but its name and labels. The
+ * SHA-256 (hex) over everything in the spec that changes how the container behaves: all but its name and labels. The
  * order of keys does not count, that of lists does.
  */
 export function specHash(spec: ContainerSpec): string {

@@ -63,11 +63,11 @@ export interface Origin {
 }
 
 export interface InstallationRequests {
-  /** Accepts an install of an uploaded package. Throws `package_not_found` (also for one the Tenant may not see). */
+  /** Accepts an install of an uploaded package. Throws `package_not_found` (also for one the tenant may not see). */
   install(request: {
     readonly tenantId: TenantId;
     readonly identifier: string;
-    /** True for a Tenant's key, which may install only what its Tenant uploaded or has; an operator may install any. */
+    /** True for a tenant's key, which may install only what its tenant uploaded or has; an operator may install any. */
     readonly asTenant: boolean;
     /** Where the package came from; absent, it was uploaded. */
     readonly origin?: Origin;

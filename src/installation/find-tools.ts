@@ -9,7 +9,7 @@ const FORM = "organisation/plugin/provider";
 const NAMES_MAX = 50;
 
 /**
- * The tools of a provider of a Tenant's plugin, by the provider's full name. Throws `invalid_input` for any other form,
+ * The tools of a provider of a tenant's plugin, by the provider's full name. Throws `invalid_input` for any other form,
  * with the full names that it may mean; `installation_not_found`; `plugin_not_ready` before the first start;
  * `provider_not_found`.
  */

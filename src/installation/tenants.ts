@@ -1,4 +1,4 @@
-/** Use cases on Tenants as a whole. */
+/** Use cases on tenants as a whole. */
 import type { Actor } from "../domain/audit.ts";
 import { tenantNotFound } from "../domain/fault.ts";
 import type { TenantId } from "../domain/ids.ts";

@@ -15,7 +15,7 @@ export interface ChosenManifest {
 }
 
 /**
- * Chooses the dialect of a Package: by the manifest's file name, and by keys that only one dialect has, never by the size
+ * Chooses the dialect of a package: by the manifest's file name, and by keys that only one dialect has, never by the size
  * of its numbers. Throws `manifest_missing`, `manifest_invalid`.
  */
 export async function chooseManifest(

@@ -1,7 +1,7 @@
 const WARNINGS_MAX = 50;
 const NODES_MAX = 500_000;
 
-/** Collects the warnings of reading a Package, and counts its values, so that aliases cannot multiply them without end. */
+/** Collects the warnings of reading a package, and counts its values, so that aliases cannot multiply them without end. */
 export class Findings {
   readonly #warnings = new Set<string>();
   #more = 0;

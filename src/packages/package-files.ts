@@ -16,7 +16,7 @@ export type PackageFile =
       readonly content: Readable;
     };
 
-/** The files that name a Package's dependencies, with their bytes. */
+/** The files that name a package's dependencies, with their bytes. */
 export type DependencySource =
   | { readonly kind: "uv-lock"; readonly pyproject: Buffer; readonly lock: Buffer }
   | { readonly kind: "pyproject"; readonly pyproject: Buffer }
@@ -25,7 +25,7 @@ export type DependencySource =
 const DEPENDENCY_BYTES_MAX = 8 * 1_048_576;
 
 /**
- * Every file and folder of the Package's image, folders before their contents: the archive's entries and those that its
+ * Every file and folder of the package's image, folders before their contents: the archive's entries and those that its
  * dialect adds. There is always a folder `_assets`, because the SDK requires it.
  */
 export async function* packageFiles(

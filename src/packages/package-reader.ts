@@ -8,9 +8,9 @@ import type { ReadBundle } from "./bundle/read-bundle.ts";
 import type { ReadPackage, ReadPackageOptions } from "./read-package.ts";
 
 export interface PackageReader extends AsyncDisposable {
-  /** `readPackage` on another thread: same Package, same Faults, and `busy`. An abort ends the work. */
+  /** `readPackage` on another thread: same package, same Faults, and `busy`. An abort ends the work. */
   read(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
-  /** As `read`, but the Declaration shows icons by their file names. */
+  /** As `read`, but the declaration shows icons by their file names. */
   decode(path: string, uploadedAt: Date, signal: AbortSignal): Promise<ReadPackage>;
   /** `readBundle` on another thread; a bundle is larger than a package, and has bounds of its own. */
   readBundle(path: string, bounds: BundleBounds, signal: AbortSignal): Promise<ReadBundle>;

@@ -13,7 +13,7 @@ const LANGUAGE_CHARS_MAX = 10;
 const TEXT_BYTES_MAX = 1_048_576;
 
 /**
- * The path of an asset, by its name below `_assets/` or by the id under which a Declaration shows it. The id is a digest:
+ * The path of an asset, by its name below `_assets/` or by the id under which a declaration shows it. The id is a digest:
  * to find it, all assets with its extension may have to be read.
  */
 export async function findAsset(files: PackageFiles, name: string): Promise<string | undefined> {

@@ -17,7 +17,7 @@ import { parseYaml, type Source } from "./yaml-source.ts";
 export interface ReadPackageOptions extends ArchiveLimits {
   /** Size of one YAML or JSON file: the time to parse one grows with it. */
   readonly yamlBytesMax: number;
-  /** `names`: the Declaration shows icons by their file names, not by their ids. */
+  /** `names`: the declaration shows icons by their file names, not by their ids. */
   readonly icons?: "ids" | "names";
 }
 
@@ -28,15 +28,15 @@ export const DEFAULT_READ_OPTIONS: ReadPackageOptions = {
   yamlBytesMax: 262_144,
 };
 
-/** A Package with the evidence of its archive for a decision about trust. */
+/** A package with the evidence of its archive for a decision about trust. */
 export interface ReadPackage extends Package {
   readonly evidence: SignatureEvidence;
 }
 
 /**
- * Reads the archive at `path` as a Package: checks its paths and sizes, reads the manifest in either dialect and the
- * Declaration, and computes checksum and identifier. `uploadedAt` stands in for a seed manifest's missing time. The same
- * bytes give the same Package.
+ * Reads the archive at `path` as a package: checks its paths and sizes, reads the manifest in either dialect and the
+ * declaration, and computes checksum and identifier. `uploadedAt` stands in for a seed manifest's missing time. The same
+ * bytes give the same package.
  * Throws `package_not_zip`, `package_unsafe`, `package_too_large`, `manifest_*`, `identifier_too_long`.
  */
 export async function readPackage(

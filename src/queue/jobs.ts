@@ -3,7 +3,7 @@ import { TaskId } from "../domain/ids.ts";
 
 /**
  * Every kind of job: payload schema, dedupe key, and how many run at the same time in one process. The queue retries
- * nothing: handlers do, because they know the Store, and the sweeper enqueues a job again whose handler threw.
+ * nothing: handlers do, because they know the store, and the sweeper enqueues a job again whose handler threw.
  */
 export const JOBS = {
   "task.run": {

@@ -1,5 +1,5 @@
 /**
- * The Queue contract: delivers jobs and messages, and holds no state. Rows of the Store are the truth; a job only names
+ * The queue contract: delivers jobs and messages, and holds no state. Rows of the store are the truth; a job only names
  * one, so a lost job costs the time until the next sweep, and a repeated one costs a query.
  */
 import type { JobName, JobPayload } from "./jobs.ts";
@@ -14,7 +14,7 @@ export interface Queue extends AsyncDisposable {
   work(handlers: JobHandlers): Promise<AsyncDisposable>;
   /** Calls the listener each time the connection is back after a loss. */
   onReconnect(listener: () => void): void;
-  /** Sends a message to every process that uses this queue. Best effort, unordered: receivers also poll the Store. */
+  /** Sends a message to every process that uses this queue. Best effort, unordered: receivers also poll the store. */
   publish(topic: string, message: string): Promise<void>;
   subscribe(topic: string, listener: (message: string) => void): Promise<AsyncDisposable>;
   /** Resolves when the queue answers; throws `queue_unavailable` after the time limit of `enqueue`. */

@@ -1,7 +1,7 @@
 /**
- * Guarantees that one Berth holds an instance id on an Engine. Names and labels of everything that Berth makes there
+ * Guarantees that one Berth holds an instance id on an engine. Names and labels of everything that Berth makes there
  * carry the id, so two Berths with one id (a copy started beside the original) would adopt and sweep each other's
- * Containers. A mark on the Engine, which both can see, names the holder.
+ * containers. A mark on the engine, which both can see, names the holder.
  */
 import { Fault, isFault } from "../domain/fault.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -23,7 +23,7 @@ export interface InstanceHolder {
 
 /**
  * Claims the id, or confirms this holder's claim. Throws `instance_claimed`, naming both holders, and
- * `engine_unavailable` if the mark names nobody: an Engine that has just started (20.10) answers like this until it has
+ * `engine_unavailable` if the mark names nobody: an engine that has just started (20.10) answers like this until it has
  * read the labels of its marks.
  */
 export async function claimInstance(
@@ -60,7 +60,7 @@ export async function findHolder(
   return claim === undefined ? undefined : holderOf(claim.labels);
 }
 
-/** The Containers that the instance has on the Engine, of plugins and of builds. */
+/** The containers that the instance has on the engine, of plugins and of builds. */
 export async function listLeft(
   engine: Engine,
   instanceId: string,
@@ -70,7 +70,7 @@ export async function listLeft(
 }
 
 /**
- * Takes the id from its holder, then removes the Containers with it. The mark comes first, so that a holder that still
+ * Takes the id from its holder, then removes the containers with it. The mark comes first, so that a holder that still
  * runs notices before it has started many new ones. Images and the network stay; the new holder can use them.
  */
 export async function seizeInstance(
@@ -103,7 +103,7 @@ export function watchClaim(
     readonly instanceId: string;
     readonly holder: InstanceHolder;
     readonly everyMs: number;
-    /** Called once, with `instance_claimed`: the process must end before it harms the other Berth's Containers. */
+    /** Called once, with `instance_claimed`: the process must end before it harms the other Berth's containers. */
     readonly onLost: (fault: Fault) => void;
   },
 ): AsyncDisposable {

@@ -1,24 +1,24 @@
-/** The operator's settings about Runtimes, grouped by the part that reads them. Periods are milliseconds, sizes bytes. */
+/** The operator's settings about runtimes, grouped by the part that reads them. Periods are milliseconds, sizes bytes. */
 import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
 import type { CaBundle } from "./launch/ca-bundle.ts";
 
-/** For the profile of plugin Containers. */
+/** For the profile of plugin containers. */
 export interface ProfileSettings {
   /** `list`: the bridge of plugins with a list of destinations. */
   readonly network: "bridge" | "list" | "none";
-  /** Of the bridges together; undefined lets the Engine choose. */
+  /** Of the bridges together; undefined lets the engine choose. */
   readonly subnet: string | undefined;
   /** Name to address, in each plugin's hosts file. */
   readonly hosts: Readonly<Record<string, string>>;
   /** The DNS server of plugins with a list. */
   readonly listDns: string | undefined;
-  /** The values that differ for one Pool now. */
+  /** The values that differ for one pool now. */
   readonly networkOf: (poolKey: string) => Partial<Pick<ProfileSettings, "network" | "hosts" | "listDns">>;
-  /** Undefined: the Engine's own parent. */
+  /** Undefined: the engine's own parent. */
   readonly cgroupParent: string | undefined;
   readonly openFilesMax: number;
   readonly shmBytes: number;
-  /** How much of a Container's output the Engine keeps. */
+  /** How much of a container's output the engine keeps. */
   readonly engineLog: { readonly bytesMax: number; readonly files: number };
   /** `MAX_WORKER` of the SDK: how many sessions it runs at once. */
   readonly workersMax: number;
@@ -32,17 +32,17 @@ export interface ProfileSettings {
 }
 
 export interface LaunchSettings {
-  /** From the Container's start to the plugin's first heartbeat. */
+  /** From the container's start to the plugin's first heartbeat. */
   readonly startTimeoutMs: number;
   /** The same limit including time in which the host was too busy. */
   readonly startTimeoutBusyMs: number;
-  /** How often the Engine is asked during a start whether the Container still runs. */
+  /** How often the engine is asked during a start whether the container still runs. */
   readonly startCheckMs: number;
-  /** Most Containers that are created or started at the same time. */
+  /** Most containers that are created or started at the same time. */
   readonly startsMax: number;
-  /** Last lines of a Container's log that become part of a failure's details. */
+  /** Last lines of a container's log that become part of a failure's details. */
   readonly logLinesKept: number;
-  /** Memory limits of all Runtimes of the host together; undefined: not counted. */
+  /** Memory limits of all runtimes of the host together; undefined: not counted. */
   readonly hostMemoryBytes: number | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface SupervisionSettings {
   readonly leaseMs: number;
   /** How often rows are compared with what this process supervises. */
   readonly rowPollMs: number;
-  /** How often the Engine's list is compared with the rows. */
+  /** How often the engine's list is compared with the rows. */
   readonly reconcileMs: number;
   readonly healthMs: number;
   /** Between pings after a miss. */
@@ -60,7 +60,7 @@ export interface SupervisionSettings {
   readonly heartbeatAgeMaxMs: number;
   readonly idleHeartbeatAgeMaxMs: number;
   readonly missesMax: number;
-  /** Silence that replaces a Runtime however busy the host is. */
+  /** Silence that replaces a runtime however busy the host is. */
   readonly healthPatienceMs: number;
   readonly healthReplacementsPerMinute: number;
   /** A timer that fires later than this shows that the process did not run. */
@@ -69,11 +69,11 @@ export interface SupervisionSettings {
   readonly pressurePercentMax: number;
   readonly backoffFirstMs: number;
   readonly backoffMaxMs: number;
-  /** A Runtime that was ready for so long starts the back-off from the beginning. */
+  /** A runtime that was ready for so long starts the back-off from the beginning. */
   readonly healthyResetMs: number;
   readonly crashesMax: number;
   readonly crashWindowMs: number;
-  /** How long a draining Runtime may finish its sessions: no call may take longer. */
+  /** How long a draining runtime may finish its sessions: no call may take longer. */
   readonly drainMs: number;
   /** The same for one in which a call has outlived its last deadline. */
   readonly retireMs: number;
@@ -83,9 +83,9 @@ export interface SupervisionSettings {
   readonly orphanGraceMs: number;
   /** Pools without calls for so long stop; undefined: never. */
   readonly idleStopMs: number | undefined;
-  /** For Pools that Tenants share; any other Pool has its own in its limits. */
+  /** For pools that tenants share; any other pool has its own in its limits. */
   readonly sharedReplicas: ReplicaRange;
-  /** When a Pool within its range gets one Runtime more or less; `lookMs`: how often its load is sampled. */
+  /** When a pool within its range gets one runtime more or less; `lookMs`: how often its load is sampled. */
   readonly scaling: {
     readonly busyCalls: number;
     readonly busyMs: number;
@@ -94,7 +94,7 @@ export interface SupervisionSettings {
   };
 }
 
-/** Number of Runtimes of one Pool: always at least, and while it is busy at most. */
+/** Number of runtimes of one pool: always at least, and while it is busy at most. */
 export interface ReplicaRange {
   readonly min: number;
   readonly max: number;
@@ -102,16 +102,16 @@ export interface ReplicaRange {
 
 export interface DirectorySettings {
   readonly directoryPollMs: number;
-  /** How often a process announces which Pools had calls; undefined if idle Pools do not stop. */
+  /** How often a process announces which pools had calls; undefined if idle pools do not stop. */
   readonly usageReportMs: number | undefined;
 }
 
 export interface RuntimeLogSettings {
-  /** Size at which a Runtime's log file is rotated. */
+  /** Size at which a runtime's log file is rotated. */
   readonly bytesMax: number;
-  /** Files kept of one Runtime, the current one included. */
+  /** Files kept of one runtime, the current one included. */
   readonly files: number;
-  /** Runtimes of one Pool whose logs are kept. */
+  /** Runtimes of one pool whose logs are kept. */
   readonly runtimesKept: number;
   /** How often a follower looks for new lines. */
   readonly pollMs: number;

@@ -1,5 +1,5 @@
 /**
- * The Sources contract: fetches Packages from elsewhere. A source writes one archive to a folder without reading it. A
+ * The Sources contract: fetches packages from elsewhere. A source writes one archive to a folder without reading it. A
  * download resumes where an earlier one of the same source stopped, if the server allows it.
  *
  * Faults, by who can fix them: `source_not_found` (the requester), `source_forbidden` (the operator's token),

@@ -1,5 +1,5 @@
 /**
- * The Store contract: Berth's state, in rows. Each method is one statement or one transaction, and waits for nothing but
+ * The store contract: Berth's state, in rows. Each method is one statement or one transaction, and waits for nothing but
  * the database. A lease is a conditional update of a row that names holder, attempt and expiry (an embedded database has
  * one session, in which advisory locks lock nothing); writes of its holder are fenced by the attempt.
  *

@@ -1,23 +1,23 @@
 /**
- * The key with which a Runtime's runner authenticates at the socket of each process. Plugin and runner have the same user
+ * The key with which a runtime's runner authenticates at the socket of each process. Plugin and runner have the same user
  * id, so a plugin can stop its runner and dial in its place, but it cannot learn the key.
  *
- * The host stores the key beside the Runtime's folder, where no Container sees it. The runner reads a copy inside the
+ * The host stores the key beside the runtime's folder, where no container sees it. The runner reads a copy inside the
  * folder, and starts the plugin only when that copy is removed.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { chmod, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 
-/** The copy's name in the folder that the Container sees. */
+/** The copy's name in the folder that the container sees. */
 export const HANDED_OUT_KEY = "key";
 
-/** Where the host keeps the key of the Runtime with this folder. */
+/** Where the host keeps the key of the runtime with this folder. */
 export function keptKeyFile(folder: string): string {
   return `${folder}.key`;
 }
 
-/** The Runtime whose stored key the file is; undefined for other files. */
+/** The runtime whose stored key the file is; undefined for other files. */
 export function parseKeptKeyFile(name: string): string | undefined {
   return /^(.+)\.key$/.exec(name)?.[1];
 }
@@ -38,7 +38,7 @@ export class RunnerKey {
     this.#key = key;
   }
 
-  /** Makes and stores a key. Call it once in a Runtime's life, before anything else of it exists. */
+  /** Makes and stores a key. Call it once in a runtime's life, before anything else of it exists. */
   static async keepNew(folder: string): Promise<RunnerKey> {
     const key = randomBytes(32).toString("hex");
     await writeFile(keptKeyFile(folder), key, { mode: 0o600 });
@@ -53,7 +53,7 @@ export class RunnerKey {
     await chmod(copy, 0o644);
   }
 
-  /** Undefined for a Runtime from before runners had keys; throws if the key cannot be read. */
+  /** Undefined for a runtime from before runners had keys; throws if the key cannot be read. */
   static async find(folder: string): Promise<RunnerKey | undefined> {
     try {
       return new RunnerKey(folder, await readFile(keptKeyFile(folder)));
@@ -72,7 +72,7 @@ export class RunnerKey {
     return given.length === expected.length && timingSafeEqual(given, expected);
   }
 
-  /** Removes the copy: after that the key cannot be read in the Container. Harmless if it is removed already. */
+  /** Removes the copy: after that the key cannot be read in the container. Harmless if it is removed already. */
   async retire(): Promise<void> {
     await rm(join(this.#folder, HANDED_OUT_KEY), { force: true });
   }

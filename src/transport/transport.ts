@@ -1,12 +1,12 @@
 /**
- * The Transport contract: a framed two-way channel between this process and one Runtime. The host listens and the runner
- * inside the Container dials. Each process has its own link to each Runtime that it uses.
+ * The Transport contract: a framed two-way channel between this process and one runtime. The host listens and the runner
+ * inside the container dials. Each process has its own link to each runtime that it uses.
  */
 import type { Fault } from "../domain/fault.ts";
 import type { SessionFrame } from "../domain/frame.ts";
 import type { RuntimeId } from "../domain/ids.ts";
 
-/** The name of a process's socket in each Runtime's folder. The runner dials all sockets with such a name. */
+/** The name of a process's socket in each runtime's folder. The runner dials all sockets with such a name. */
 export function hostSocketName(processId: string): string {
   return `h-${processId}.sock`;
 }
@@ -18,7 +18,7 @@ export function parseHostSocketName(name: string): string | undefined {
 
 export interface LinkOptions {
   readonly runtimeId: RuntimeId;
-  /** Host folder that the Container sees read-only as `/run/berth`; the socket is made in it. */
+  /** Host folder that the container sees read-only as `/run/berth`; the socket is made in it. */
   readonly folder: string;
   readonly frameBytesMax: number;
   /** Limit of a line to the plugin, if it may be longer than one from it. */
@@ -90,7 +90,7 @@ export interface RuntimeLink extends AsyncDisposable {
   /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
   closeSession(sessionId: string): void;
   /**
-   * Reports an end of the Container that was seen by another way than the runner's report. Open sessions end with
+   * Reports an end of the container that was seen by another way than the runner's report. Open sessions end with
    * `plugin_crashed` and this cause when the plugin's last lines have arrived. Without any report, a lost connection ends
    * them with `link_lost` after a short settle period. Harmless if the end is known already.
    */

@@ -15,7 +15,7 @@ export interface EngineSubject extends AsyncDisposable {
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
   name(hint: string): string;
-  /** A Container that runs until it is stopped. */
+  /** A container that runs until it is stopped. */
   spec(changes?: Partial<ContainerSpec>): ContainerSpec;
   /** Makes and starts one that ends by itself; resolves with its id when it may still be running. */
   runEnding(how: { exitCode: number } | { oom: true }): Promise<string>;

@@ -155,7 +155,7 @@ test("a cgroup parent holds the Container", async () => {
   const { body } = await t.client.call({ method: "GET", path: `/containers/${made}/json` }, within());
   expect(body).toMatchObject({ HostConfig: { CgroupParent: resources.cgroupParent } });
   await t.engine.removeContainer(made, within());
-  // The Engine leaves the parent behind, empty.
+  // The engine leaves the parent behind, empty.
   for await (const left of glob(`/sys/fs/cgroup/{,*/}${resources.cgroupParent}`)) await rmdir(left);
 });
 

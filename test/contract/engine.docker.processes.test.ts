@@ -1,4 +1,4 @@
-/** Processes, files, images and logs of real Containers. */
+/** Processes, files, images and logs of real containers. */
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { extract, pack } from "tar-stream";

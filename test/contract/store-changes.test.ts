@@ -45,7 +45,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     store = opened;
   });
 
-  /** Installed and ready in its first version, on a Pool of its own. */
+  /** Installed and ready in its first version, on a pool of its own. */
   async function installed(packages = versions(2), tenantId = aTenant()) {
     const [pkg] = packages;
     if (pkg === undefined) throw new Error("no package");
@@ -69,7 +69,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       warnings: [],
     });
 
-  /** The Pool of a version, pointed to before it is there. */
+  /** The pool of a version, pointed to before it is there. */
   async function pool(
     packages: readonly Package[],
     at: number,

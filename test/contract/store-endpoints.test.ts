@@ -1,4 +1,4 @@
-/** Rows of Endpoints and the counters beside them, on both databases. */
+/** Rows of endpoints and the counters beside them, on both databases. */
 import { describe, expect, it } from "vitest";
 import { createBerthSecrets } from "../../src/endpoint/secret-settings/berth-secrets.ts";
 import { resealAll } from "../../src/endpoint/secret-settings/reseal.ts";

@@ -31,7 +31,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     await database?.[Symbol.asyncDispose]();
   });
 
-  /** Asks as another program would: the embedded database has one opener, so the Store is closed meanwhile. */
+  /** Asks as another program would: the embedded database has one opener, so the store is closed meanwhile. */
   async function ask(...statements: readonly string[]): Promise<unknown[][][]> {
     const { databaseUrl, dataFolder } = database;
     await store[Symbol.asyncDispose]();

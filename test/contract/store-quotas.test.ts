@@ -50,7 +50,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
       quotas: { ...NO_QUOTAS, installationsMax: 2 },
       usage: { installations: 2, memoryBytes: 0, diskBytes: 0 },
     });
-    // What is there already needs no room, and other Tenants have quotas of their own.
+    // What is there already needs no room, and other tenants have quotas of their own.
     const [first] = accepted;
     if (first === undefined) throw new Error("nothing was accepted");
     const { pluginId, identifier, limitsAsked, limitsGranted } = first.installation;

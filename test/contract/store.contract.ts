@@ -1,4 +1,4 @@
-/** The Store's contract, put together from that of each aggregate, on whichever database `create` makes. */
+/** The store's contract, put together from that of each aggregate, on whichever database `create` makes. */
 import { describe } from "vitest";
 import type { Store } from "../../src/store/store.ts";
 import { type TestDatabase, useStore } from "../harness/rigs/stores.ts";

@@ -1,4 +1,4 @@
-/** Rows in memory keep the Store's contract wherever another test stands on their rules. */
+/** Rows in memory keep the store's contract wherever another test stands on their rules. */
 import { describe } from "vitest";
 import { InstallationId } from "../../src/domain/ids.ts";
 import { systemClock } from "../../src/util/clock.ts";

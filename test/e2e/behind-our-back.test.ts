@@ -1,4 +1,4 @@
-/** What others do to a running Berth: they remove its Containers, copy its labels, and set the clock. */
+/** What others do to a running Berth: they remove its containers, copy its labels, and set the clock. */
 
 import { readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
@@ -62,7 +62,7 @@ async function setClock(shiftMs: number): Promise<void> {
   });
 }
 
-/** A Container of somebody else's, by the Engine's own words. */
+/** A container of somebody else's, by the engine's own words. */
 async function forge(name: string, image: string, labels: Readonly<Record<string, string>>): Promise<string> {
   const ask = async (path: string, body?: object): Promise<string> => {
     const socketPath = process.env["BERTH_TEST_ENGINE_SOCKET"] ?? "/var/run/docker.sock";
@@ -146,7 +146,7 @@ test("a Berth that starts on a clock an hour behind that of the killed one waits
   await writeFile(shiftFile, "0");
   berth = await start();
   expect(await answers()).toEqual(["aye"]);
-  // Its keeper, too, holds the Pool: what is killed now is started again.
+  // Its keeper, too, holds the pool: what is killed now is started again.
   for (const { id, labels } of await site.containers())
     if (labels["berth.tenant"] === other.tenant)
       await site.engine.removeContainer(id, AbortSignal.timeout(60_000));

@@ -1,4 +1,4 @@
-/** What becomes of calls, Containers, data and answers when what is installed changes. */
+/** What becomes of calls, containers, data and answers when what is installed changes. */
 import { access, mkdir, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {

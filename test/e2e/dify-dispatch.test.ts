@@ -1,4 +1,4 @@
-/** The calls of a platform that knows the daemon, answered by a real plugin in its own Container. */
+/** The calls of a platform that knows the daemon, answered by a real plugin in its own container. */
 import { request } from "node:http";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type AcceptedInstall, aTenant, install, packPlugin } from "../harness/clients/client.ts";

@@ -1,4 +1,4 @@
-/** One Tenant's path with another's ids, on every route; and bodies that nobody should send, on every route. */
+/** One tenant's path with another's ids, on every route; and bodies that nobody should send, on every route. */
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { aTenant, eventually, type PackedPlugin, packPlugin } from "../harness/clients/client.ts";
@@ -13,7 +13,7 @@ const MINE = aTenant();
 const THEIRS = aTenant();
 const NAME = "nobody else's name";
 
-/** What only its own Tenant may see or change. */
+/** What only its own tenant may see or change. */
 interface Owned {
   readonly installation: string;
   readonly task: string;
@@ -180,7 +180,7 @@ const DATA: Readonly<Record<string, object>> = {
   "trigger/refresh": SUBSCRIPTION,
 };
 
-/** A whole request of each route that acts for a Tenant, for whom and with the ids given. */
+/** A whole request of each route that acts for a tenant, for whom and with the ids given. */
 function requestOf(route: string, tenant: string, ids: Owned): { path: string } & Asked {
   const pattern = route.slice(route.indexOf(" ") + 1);
   const named = { plugin_unique_identifier: plugin.identifier };
@@ -246,7 +246,7 @@ function requestOf(route: string, tenant: string, ids: Owned): { path: string } 
 
 const TENANT_ROUTES = DIFY_ROUTES.filter((route) => / \/(plugin|v2)\//.test(route));
 
-/** All that a Tenant sees of its own, and that its plugin still answers on every way in. */
+/** All that a tenant sees of its own, and that its plugin still answers on every way in. */
 async function viewOf(tenant: string, hook: string): Promise<object> {
   const paths = ["management/list", "management/install/tasks", "management/tools", "endpoint/list"];
   const lists = await Promise.all(

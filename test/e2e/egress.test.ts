@@ -1,4 +1,4 @@
-/** What a plugin reaches, asked from inside its Container, on the real Engine. */
+/** What a plugin reaches, asked from inside its container, on the real engine. */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -85,7 +85,7 @@ function flushRules(table: string): void {
   execFileSync("python3", ["-c", lines, table]);
 }
 
-/** Of a Container that may be gone by now. */
+/** Of a container that may be gone by now. */
 function shown(id: string, format: string): string {
   try {
     return docker("inspect", "-f", format, id);
@@ -105,7 +105,7 @@ async function containerOf({ tenant }: AcceptedInstall): Promise<string> {
 const instanceOf = (berth: BerthProcess) =>
   String(berth.log.find(({ op }) => op === "http.listen")?.["instance"]);
 
-/** What a list opens for a Container stands a moment after its start; until then all is closed. */
+/** What a list opens for a container stands a moment after its start; until then all is closed. */
 const isOpen = (container: string, target: string) =>
   eventually(async () => {
     const found = await connectFrom(site.engine, container, [target]);
@@ -115,7 +115,7 @@ const isOpen = (container: string, target: string) =>
 const all = (targets: readonly string[], value: unknown) =>
   Object.fromEntries(targets.map((target) => [target, value]));
 
-/** The first Container of ours on that network that runs now, and is not `old`. */
+/** The first container of ours on that network that runs now, and is not `old`. */
 const moved = (network: string, old = "") =>
   eventually(async () => {
     const running = (await site.containers()).filter(({ id, phase }) => phase === "running" && id !== old);
@@ -155,7 +155,7 @@ describe("by default", () => {
       `${host}:${allowed?.port}`,
       `ollama:${neighbour.allowed}`,
     ];
-    // By the Engine's own rules too, which answer nothing.
+    // By the engine's own rules too, which answer nothing.
     const others = [`${addressOf(sibling)}:8000`, `${neighbour.address}:8000`];
     const found = await connectFrom(site.engine, plugin, [...refused, ...others, ...open]);
     expect(found).toEqual({

@@ -374,7 +374,7 @@ function textOf(event: TaskEventJson): string {
   return String(Reflect.get(event, "text"));
 }
 
-/** Of the Tenant's install, and of any build. */
+/** Of the tenant's install, and of any build. */
 async function expectNothingLeft(tenant: string): Promise<void> {
   expect(await site.containers("build")).toEqual([]);
   const runtimes = (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === tenant);

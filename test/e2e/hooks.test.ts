@@ -1,4 +1,4 @@
-/** Addresses of endpoints with a real plugin in its Container: what goes in, what comes out, and what it costs. */
+/** Addresses of endpoints with a real plugin in its container: what goes in, what comes out, and what it costs. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { change } from "../harness/clients/changes.ts";
 import {

@@ -1,6 +1,6 @@
 /**
  * Berth is killed at 50 recorded points of install, upgrade, uninstall and call. Whatever it was at, the next one goes
- * on with it; a bystander runs on in the same Container; rows, images and Containers agree.
+ * on with it; a bystander runs on in the same container; rows, images and containers agree.
  */
 import { readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -117,7 +117,7 @@ describe("a Berth that is killed", () => {
     await expectAgreement();
   }
 
-  /** What the rows say, what the Engine has, and what is in the folders are one. */
+  /** What the rows say, what the engine has, and what is in the folders are one. */
   async function expectAgreement(): Promise<void> {
     await eventually(async () => {
       const { rows, found } = await look();
@@ -194,7 +194,7 @@ describe("a Berth that is killed", () => {
 
     test("during an uninstall: the next one ends it, and nothing is left", async () => {
       await endAcrossKill(pointOf(KILL_POINTS.uninstall, round), () => change("DELETE", ""));
-      // The task may have ended before the kill, and the Container goes at the next start.
+      // The task may have ended before the kill, and the container goes at the next start.
       const mine = async () =>
         (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === tenant);
       await expect.poll(mine).toEqual([]);

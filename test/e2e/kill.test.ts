@@ -1,4 +1,4 @@
-/** Berth is killed at any moment, on both databases: it goes on where it was, with one image and one Container. */
+/** Berth is killed at any moment, on both databases: it goes on where it was, with one image and one container. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   accept,

@@ -1,4 +1,4 @@
-/** The life of an Installation on both databases: what is there after each turn, on the Engine, in rows and in answers. */
+/** The life of an installation on both databases: what is there after each turn, on the engine, in rows and in answers. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {

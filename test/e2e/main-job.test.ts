@@ -1,4 +1,4 @@
-/** The main job on the examples: a real package goes in, a streamed answer comes out of its own limited Container. */
+/** The main job on the examples: a real package goes in, a streamed answer comes out of its own limited container. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   type AcceptedInstall,

@@ -104,7 +104,7 @@ const ofAll = (value: unknown) => Object.fromEntries(CLIENTS.map((client) => [cl
 const direct = (server: Server | undefined) => `https://${bridgeAddress()}:${server?.port}/`;
 const proxied = (server: Server | undefined) => `https://${INSIDE}:${server?.port}/`;
 
-/** The id of the one Container, once it runs and is another than `old`. */
+/** The id of the one container, once it runs and is another than `old`. */
 function replaced(old: string): Promise<string> {
   return eventually(async () => {
     const running = (await site.containers()).filter(({ phase, labels }) => {
@@ -141,7 +141,7 @@ describe("the authorities of the operator", () => {
     }
   });
 
-  /** The older Container serves until the new one is ready: then nobody fails any more. */
+  /** The older container serves until the new one is ready: then nobody fails any more. */
   async function settled(berth: BerthProcess, server: Server | undefined) {
     const found = await fetchWith(berth, direct(server));
     return CLIENTS.every((client) => found[client] === "fetched") ? found : undefined;

@@ -35,7 +35,7 @@ let authority: Authority;
 let postgres: PostgresServer;
 let redis: RedisServer;
 let site: Site;
-/** Where Berth looks for the Engine: there is nothing there at first. */
+/** Where Berth looks for the engine: there is nothing there at first. */
 let engineSocket: string;
 let berth: BerthProcess;
 let echo: PackedPlugin;

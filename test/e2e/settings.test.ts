@@ -26,7 +26,7 @@ const ask = (berth: BerthProcess, tenant: string) =>
 
 test("up --once shows the main job, ends with 0 and leaves nothing running; a second time it finds its image", async () => {
   await using place = await openSite({ database: "embedded" });
-  // The log tells which Containers would be its own.
+  // The log tells which containers would be its own.
   const first = await place.run(["up", "--once"], { BERTH_LOG_LEVEL: "debug" });
   expect(first).toMatchObject({ code: 0 });
   for (const line of [

@@ -214,7 +214,7 @@ test("ten tenants that share a plugin and install it at both apis at once get on
     const call = { ...echoCall(tenant), pluginId: shared.pluginId };
     expect(await toolTexts(apis[1], call)).toEqual(["aye"]);
   }
-  // Whoever does it, and whoever keeps the pool: the last one takes the Container with it.
+  // Whoever does it, and whoever keeps the pool: the last one takes the container with it.
   await Promise.all(asked.map((one, index) => uninstall(apis[index % 2 === 0 ? 1 : 0], one)));
   expect(await site.containers()).toHaveLength(containers - 1);
   const pools = await site.rows(`SELECT key FROM berth_pools WHERE plugin_id = '${shared.pluginId}'`);

@@ -54,7 +54,7 @@ const packNamed = (name: string): Promise<PackedPlugin> =>
 describe("a daemon's database and folder", () => {
   let site: Site;
   let berth: BerthProcess;
-  /** All have the first; the last two are one Tenant's each, and nobody has kept the bytes of the lost one. */
+  /** All have the first; the last two are one tenant's each, and nobody has kept the bytes of the lost one. */
   let plugins: { common: PackedPlugin; middle: PackedPlugin; zebra: PackedPlugin; lost: PackedPlugin };
   let had: { id: string; tenant: string; plugin: PackedPlugin }[];
   let before: unknown;

@@ -116,7 +116,7 @@ const PROCESSES: readonly Attack[] = [
   endsWithItsContainer("100 detached grandchildren", "grandchildren", { count: 100 }, "100"),
 ];
 
-/** One call, and a restart: nothing is left of the Containers before. */
+/** One call, and a restart: nothing is left of the containers before. */
 function endsWithItsContainer(
   name: string,
   attack: string,

@@ -5,7 +5,7 @@ import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import { eventually, toolRequest, toolTexts } from "../harness/clients/client.ts";
 import type { Attack, Attacker, HostileSite } from "../harness/rigs/hostile.ts";
 
-/** Those of one Installation at once. */
+/** Those of one installation at once. */
 const CLIENTS = 10;
 /** One by one, with another caller's whole call between them. */
 const SLOW_BYTES = 20;

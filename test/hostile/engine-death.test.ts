@@ -83,7 +83,7 @@ describe.each([{ liveRestore: true }, { liveRestore: false }])(
         const after = await containers();
         expect(after).toMatchObject([{ phase: "running" }]);
         if (liveRestore) {
-          // The plugin ran on, and Berth's link to it does not pass through the Engine.
+          // The plugin ran on, and Berth's link to it does not pass through the engine.
           expect(load.failures).toEqual([]);
           expect(after[0]?.id).toBe(before?.id);
         }

@@ -1,4 +1,4 @@
-/** What a plugin finds when it looks around in its Container: nothing of the host, of Berth or of its neighbours. */
+/** What a plugin finds when it looks around in its container: nothing of the host, of Berth or of its neighbours. */
 import { access, mkdir, mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";

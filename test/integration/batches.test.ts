@@ -231,7 +231,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
       return worker;
     }
 
-    /** For a Tenant of its own; the worker dies before its n-th call, and another one goes on. */
+    /** For a tenant of its own; the worker dies before its n-th call, and another one goes on. */
     async function runAndDie(dieAt: number, identifiers: readonly string[]) {
       tenantId = aTenant();
       const mortal = mortalStore(rig.store, dieAt);

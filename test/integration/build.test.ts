@@ -25,7 +25,7 @@ afterAll(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-/** Runs a command in a Container of the image and answers what it printed. */
+/** Runs a command in a container of the image and answers what it printed. */
 async function runIn(engine: Engine, image: string, command: readonly string[]): Promise<string> {
   const signal = AbortSignal.timeout(60_000);
   const id = await engine.createContainer(

@@ -40,7 +40,7 @@ describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ cre
       await needs.queue.enqueue("task.run", { taskId: id, attempt });
   }
 
-  /** Installs for a Tenant of its own with a worker that dies before its n-th call; another one goes on. */
+  /** Installs for a tenant of its own with a worker that dies before its n-th call; another one goes on. */
   async function installAndDie(dieAt: number, { broken }: { readonly broken: readonly string[] }) {
     const mortal = mortalStore(rig.store, dieAt);
     const dying = workerOf(mortal.store, broken);

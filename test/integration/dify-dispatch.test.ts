@@ -10,7 +10,7 @@ import { DIFY_ADMIN_KEY, DIFY_KEY, OTHER_TENANT, TENANT } from "../harness/sampl
 
 const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_parameters: { n: 1 } } };
 
-/** Keeps the one Session for the test. */
+/** Keeps the one session for the test. */
 function held() {
   const { promise, resolve } = Promise.withResolvers<FakeSession>();
   return { session: promise, script: resolve };

@@ -15,7 +15,7 @@ const LLM = { provider: "echo", model: "m", model_type: "llm", prompt_messages: 
 
 const MESSAGE = { type: "text", message: { text: "x" }, meta: null };
 
-/** Keeps the one Session for the test. */
+/** Keeps the one session for the test. */
 function held() {
   const { promise, resolve } = Promise.withResolvers<FakeSession>();
   return { session: promise, script: resolve };

@@ -1,4 +1,4 @@
-/** The doctor on the real Engine: what holds is told as that, and so is what does not. */
+/** The doctor on the real engine: what holds is told as that, and so is what does not. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -29,7 +29,7 @@ afterAll(async () => {
   expect(left).toEqual([]);
 });
 
-/** The same Engine, which makes another Container than it is asked for. */
+/** The same engine, which makes another container than it is asked for. */
 function lax(change: (spec: ContainerSpec) => ContainerSpec): Engine {
   return { ...engine, createContainer: (spec, signal) => engine.createContainer(change(spec), signal) };
 }

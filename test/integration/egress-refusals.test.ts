@@ -1,4 +1,4 @@
-/** Whom the refusals of the plugins' network are told of, where an address passes from one Container to the next. */
+/** Whom the refusals of the plugins' network are told of, where an address passes from one container to the next. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -22,7 +22,7 @@ async function aborted(signal: AbortSignal): Promise<never> {
   throw signal.reason;
 }
 
-/** An Engine on which a commit takes until its signal aborts; told when it has begun. */
+/** An engine on which a commit takes until its signal aborts; told when it has begun. */
 function stuckEngine(engine: Engine): { engine: Engine; reached: Promise<void> } {
   const { promise: reached, resolve } = Promise.withResolvers<void>();
   const commit: Engine["commit"] = (_id, _spec, signal) => {

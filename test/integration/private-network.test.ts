@@ -39,7 +39,7 @@ let authority: Authority;
 let proxy: RecordingProxy;
 let mirror: WheelIndex;
 let extra: WheelIndex;
-/** What an inspect of each Container of the builds showed while they were at work. */
+/** What an inspect of each container of the builds showed while they were at work. */
 const inspected: string[] = [];
 
 beforeAll(async () => {

@@ -1,4 +1,4 @@
-/** From inside a real Container: a plugin with its runner's user id learns no key, and gets nothing in its runner's place. */
+/** From inside a real container: a plugin with its runner's user id learns no key, and gets nothing in its runner's place. */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -173,7 +173,7 @@ test("a plugin reads nothing of its runner: no memory, no environment, no descri
     write: "EROFS",
     folder: ["runner.py"],
   });
-  // The host's own copy stands outside the folder that the Container sees.
+  // The host's own copy stands outside the folder that the container sees.
   expect((await readdir(join(dataFolder, "run"))).sort()).toEqual([id, `${id}.key`]);
 });
 

@@ -141,7 +141,7 @@ function ask({ link }: ReachableRuntime, parameters: Record<string, unknown>): P
   });
 }
 
-/** The runner's process, as the machine of the Engine counts it. */
+/** The runner's process, as the machine of the engine counts it. */
 async function runnerOf(containerId: string): Promise<number> {
   for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");

@@ -1,4 +1,4 @@
-/** A worker refuses to start where the Engine does not see its data folder under the same path. */
+/** A worker refuses to start where the engine does not see its data folder under the same path. */
 import { randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -27,7 +27,7 @@ afterAll(async () => {
 /** Names of what the checks of this file made: another Berth on the machine may be checking too. */
 const made = new Set<string>();
 
-/** The Engine, showing what was made here alone; where `hostPath` is given, our path is another one on its machine. */
+/** The engine, showing what was made here alone; where `hostPath` is given, our path is another one on its machine. */
 function watched(hostPath?: string): Engine {
   return {
     ...engine,

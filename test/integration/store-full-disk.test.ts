@@ -12,7 +12,7 @@ import { aPackage } from "../harness/samples/tenant-rows.ts";
 import { placeEmbeddedDatabase } from "../harness/servers/embedded-database.ts";
 import { makeFolder, ownerOfServer, startServer } from "../harness/servers/postgres.ts";
 
-/** Resolves with the identifiers of what the Store said that it keeps: from before, during and after. */
+/** Resolves with the identifiers of what the store said that it keeps: from before, during and after. */
 async function keepOnFullDisk(store: Store, disk: SmallDisk): Promise<readonly string[]> {
   const kept: string[] = [];
   const put = async () => {

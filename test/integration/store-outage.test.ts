@@ -10,7 +10,7 @@ import { createDatabase } from "../harness/servers/shared-postgres.ts";
 
 const SOCKET = ".s.PGSQL.5432";
 
-/** Stands between the Store and its server, so that a test can take the server away and give it back. */
+/** Stands between the store and its server, so that a test can take the server away and give it back. */
 class Relay {
   readonly #from: string;
   readonly #to: string;

@@ -1,4 +1,4 @@
-/** The tables that the platform reads: what each change of an Installation makes of their rows. */
+/** The tables that the platform reads: what each change of an installation makes of their rows. */
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
@@ -64,7 +64,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     return answers;
   }
 
-  /** Every row of one Tenant, and how many refer to each version that somebody has. */
+  /** Every row of one tenant, and how many refer to each version that somebody has. */
   async function look(tenantId: TenantId) {
     const mine = `WHERE tenant_id = '${tenantId}'`;
     const [row, plugins, declarations, ...providers] = await ask(

@@ -1,4 +1,4 @@
-/** What tests of Pools with several Runtimes share. */
+/** What tests of pools with several runtimes share. */
 
 import type { RuntimeRecord } from "../../src/domain/runtime.ts";
 import { aPool } from "../harness/builders/a-pool.ts";
@@ -39,7 +39,7 @@ export function servingPair(world: KeeperWorld): readonly [RuntimeRecord, Runtim
   return [first, second];
 }
 
-/** A Pool of which two serve. */
+/** A pool of which two serve. */
 export async function startTwo(world: KeeperWorld, more: Parameters<KeeperWorld["ready"]>[0] = {}) {
   const parts = await world.ready({ ...TWO, ...more });
   await world.clock.until(() => servingRuntimes(world).length === 2);

@@ -1,7 +1,7 @@
 /**
- * Sends requests to the Engine through the vendor's client, with what that lacks. This file reads every answer itself,
+ * Sends requests to the engine through the vendor's client, with what that lacks. This file reads every answer itself,
  * so that a connection that is cut after the headers fails at once instead of never settling. Every call has a deadline
- * that stops the work. Status codes decide, never texts. Connections are not reused: one that the Engine closed meanwhile
+ * that stops the work. Status codes decide, never texts. Connections are not reused: one that the engine closed meanwhile
  * would fail a call that must not be repeated, and a new one on a local socket costs a tenth of a millisecond.
  */
 import { Agent, IncomingMessage } from "node:http";
@@ -62,7 +62,7 @@ export class DockerClient implements AsyncDisposable {
     this.#streams = new QuietAgent({ keepAlive: false });
   }
 
-  /** The API version in use: the newest that both sides know. Negotiated again after the Engine was away. */
+  /** The API version in use: the newest that both sides know. Negotiated again after the engine was away. */
   async apiVersion(signal: AbortSignal): Promise<string> {
     if (this.#version !== undefined) return this.#version;
     const { body } = await this.#ask(this.#calls, { method: "GET", path: "/version" }, undefined, signal);
@@ -95,7 +95,7 @@ export class DockerClient implements AsyncDisposable {
     }
   }
 
-  /** The failure of a stream's body: the caller's abort, our closing, or the loss of the Engine. */
+  /** The failure of a stream's body: the caller's abort, our closing, or the loss of the engine. */
   streamFailure(error: unknown, what: string, signal: AbortSignal): unknown {
     if (signal.aborted) return signal.reason;
     if (error instanceof Fault) return error;
@@ -183,7 +183,7 @@ export class DockerClient implements AsyncDisposable {
     if (signal.aborted) return signal.reason;
     if (error instanceof Fault) return error;
     if (limit.signal.aborted) return limit.signal.reason;
-    // Another Engine may listen on this socket later.
+    // Another engine may listen on this socket later.
     this.#version = undefined;
     return cut(request.path, error);
   }

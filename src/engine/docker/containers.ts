@@ -1,4 +1,4 @@
-/** Creates, starts, stops and removes Containers. Each operation may be repeated. */
+/** Creates, starts, stops and removes containers. Each operation may be repeated. */
 import { z } from "zod";
 import type { ContainerSpec, LiveResources } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
@@ -36,7 +36,7 @@ export async function createContainer(
   const body = translateSpec(spec, image, { cpuMillisMax });
   const request = { method: "POST", path: "/containers/create", query: { name }, body } as const;
   signal.throwIfAborted();
-  // The Engine finishes even if the caller hangs up, and nobody would know the Container: so the call is not aborted.
+  // The engine finishes even if the caller hangs up, and nobody would know the container: so the call is not aborted.
   const { body: answer } = await client.call(request, new AbortController().signal);
   const made = parseAnswer(Created, answer, "a new Container");
   // A warning means a limit that the kernel will not enforce.
@@ -70,7 +70,7 @@ export async function updateContainer(
   for (const warning of Warnings ?? []) log.warn({ op: "container.update", container: id, warning });
 }
 
-/** The Engine takes whole seconds, so the grace period is rounded up. Succeeds for a Container that does not exist. */
+/** The engine takes whole seconds, so the grace period is rounded up. Succeeds for a container that does not exist. */
 export async function stopContainer(
   { client, callTimeoutMs }: ContainerDeps,
   options: { id: string; graceMs: number },
@@ -89,7 +89,7 @@ export async function stopContainer(
   );
 }
 
-/** Resolves when the Container no longer runs. */
+/** Resolves when the container no longer runs. */
 export async function killContainer(deps: ContainerDeps, id: string, signal: AbortSignal): Promise<void> {
   const request = { method: "POST", path: pathOf(id, "kill"), query: { signal: "SIGKILL" } } as const;
   const { status } = await deps.client.call({ ...request, accept: [404, 409] }, signal);

@@ -1,8 +1,8 @@
 /**
- * Implements the Engine contract with the API of a Docker Engine, through dockerode. Access to its socket is root on the
- * machine, so nothing here takes a request from outside: a Container is what a ContainerSpec can express, and no more.
+ * Implements the engine contract with the API of a Docker Engine, through dockerode. Access to its socket is root on the
+ * machine, so nothing here takes a request from outside: a container is what a ContainerSpec can express, and no more.
  *
- * Operations run in lanes with a limit each, because many parallel starts slow an Engine down for everybody. A stop that
+ * Operations run in lanes with a limit each, because many parallel starts slow an engine down for everybody. A stop that
  * waits for its grace period, or a build, takes no place from a look-up. Streams (events, logs) have no lane.
  */
 import { z } from "zod";
@@ -34,7 +34,7 @@ export interface DockerEngineSettings {
   readonly commitTimeoutMs: number;
   /** Unpacking one tar stream. */
   readonly archiveTimeoutMs: number;
-  /** Between two polls if the Engine has no way to wait. */
+  /** Between two polls if the engine has no way to wait. */
   readonly pollMs: number;
   readonly answerBytesMax: number;
   readonly frameBytesMax: number;
@@ -81,7 +81,7 @@ const Info = z.object({
   Warnings: z.array(z.string()).nullish(),
 });
 
-/** Connects with the first call, so the Engine need not run yet. */
+/** Connects with the first call, so the engine need not run yet. */
 export function createDockerEngine({ socketPath, log, clock, settings }: DockerEngineOptions): Engine {
   const client = new DockerClient({ socketPath, ...settings });
   const deps = { client, clock, log, ...settings };

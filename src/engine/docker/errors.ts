@@ -29,7 +29,7 @@ export function checkName(kind: keyof typeof PATTERNS, value: string): string {
   );
 }
 
-/** The Fault for an answer of 400 or more, with the Engine's own text. */
+/** The Fault for an answer of 400 or more, with the engine's own text. */
 export function refusal(status: number, what: string, text: string): Fault {
   const options = { context: { status, what } };
   if (status === 404) return new Fault("not_found", `The Engine did not find it (${what}): ${text}`, options);

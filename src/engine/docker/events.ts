@@ -24,7 +24,7 @@ export interface EventRequest {
   readonly rememberedMax: number;
 }
 
-/** The Engine keeps the last 256 events, and none across its own restart, so a caller that must know also lists. */
+/** The engine keeps the last 256 events, and none across its own restart, so a caller that must know also lists. */
 export async function* readEvents(
   client: DockerClient,
   request: EventRequest,

@@ -22,7 +22,7 @@ const Inspected = z.object({ Running: z.boolean(), ExitCode: z.number().nullable
 
 /**
  * Closing the stream does not end the process. After an abort, or if the stream broke and its end is unknown, the whole
- * Container is killed.
+ * container is killed.
  */
 export async function runExec(
   deps: ExecDeps,
@@ -84,7 +84,7 @@ async function follow(
       { method: "GET", path: `${path}/json`, accept: [404] },
       signal,
     );
-    // The Engine forgets execs when their Container ends.
+    // The engine forgets execs when their container ends.
     if (status === 404) throw new Fault("conflict", `Container ${id} ended while a process ran in it.`);
     const found = parseAnswer(Inspected, body, "an exec");
     if (!found.Running && found.ExitCode !== null) exitCode = found.ExitCode;
@@ -102,7 +102,7 @@ async function killAfter(deps: ExecDeps, id: string): Promise<void> {
   }
 }
 
-/** Resolves when the Engine has unpacked everything. A failure destroys the tar. */
+/** Resolves when the engine has unpacked everything. A failure destroys the tar. */
 export async function putArchive(
   { client }: ContainerDeps,
   options: { id: string; path: string; tar: Readable; timeoutMs: number },

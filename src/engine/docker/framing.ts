@@ -1,5 +1,5 @@
 /**
- * Readers of the Engine's two stream formats, with back-pressure: the next chunk is read only when the last one is
+ * Readers of the engine's two stream formats, with back-pressure: the next chunk is read only when the last one is
  * consumed, and leaving the loop closes the source. Nothing larger than the caps is held.
  */
 import { Fault } from "../../domain/fault.ts";
@@ -13,7 +13,7 @@ export interface OutputFrame {
 const HEADER_BYTES = 8;
 
 /**
- * Splits the multiplexed output of a Container. Throws `engine_refused` on a frame of type 3 (the Engine's own error),
+ * Splits the multiplexed output of a container. Throws `engine_refused` on a frame of type 3 (the engine's own error),
  * an unknown type or a frame over the cap; `engine_unavailable` when the source ends inside a frame.
  */
 export async function* demultiplex(

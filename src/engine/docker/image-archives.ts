@@ -6,7 +6,7 @@ import { checkName } from "./errors.ts";
 import { readNdjson } from "./framing.ts";
 import { inspectImage } from "./images.ts";
 
-/** By its id, so that the archive has no names. The Engine answers when it has collected everything. */
+/** By its id, so that the archive has no names. The engine answers when it has collected everything. */
 export async function saveImage(
   client: DockerClient,
   { id, timeoutMs }: { readonly id: string; readonly timeoutMs: number },
@@ -17,7 +17,7 @@ export async function saveImage(
       details: { field: "id", value: id, accepted: "sha256:<64 hex digits>" },
     });
   }
-  // The Engine answers 500 for an image that does not exist.
+  // The engine answers 500 for an image that does not exist.
   if ((await inspectImage(client, id, signal)) === undefined)
     throw new Fault("not_found", `The Engine has no image ${id}.`);
   const path = `/images/${checkName("image", id)}/get`;

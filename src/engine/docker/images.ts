@@ -31,7 +31,7 @@ const Listed = z.array(
 
 export interface ImageDetail {
   readonly image: EngineImage;
-  /** Environment that a Container made from it would inherit. */
+  /** Environment that a container made from it would inherit. */
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
@@ -99,7 +99,7 @@ export async function importImage(
 ): Promise<string> {
   const { spec, tar } = options;
   const { repository, tag } = splitReference(checkName("image", spec.reference));
-  // Values in the Engine's grammar: quoted, without variables to expand.
+  // Values in the engine's grammar: quoted, without variables to expand.
   const quote = (text: string) => JSON.stringify(text).replaceAll("$", "\\$");
   const labels = Object.entries(spec.labels).map(([key, value]) => `${key}=${quote(value)}`);
   const query = {
@@ -121,8 +121,8 @@ export async function importImage(
 }
 
 /**
- * The Engine *merges* the commit into the configuration of the Container, so everything that is not in the spec is
- * removed by name: a variable without a value is unset in every Container made from the image, a label becomes empty.
+ * The engine *merges* the commit into the configuration of the container, so everything that is not in the spec is
+ * removed by name: a variable without a value is unset in every container made from the image, a label becomes empty.
  * Only `PATH` stays if the spec does not set it.
  */
 export async function commitContainer(
@@ -134,7 +134,7 @@ export async function commitContainer(
   const { repository, tag } = splitReference(checkName("image", spec.reference));
   const before = await inspectContainer(client, id, signal);
   if (before === undefined) throw new Fault("not_found", `The Engine has no Container ${id}.`);
-  // The Engine finishes even if the caller hangs up, so the call is not aborted.
+  // The engine finishes even if the caller hangs up, so the call is not aborted.
   const { body } = await client.call(
     {
       method: "POST",

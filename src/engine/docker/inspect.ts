@@ -11,7 +11,7 @@ const Labels = z.record(z.string(), z.string()).nullish();
 const PHASES = {
   created: "created",
   running: "running",
-  // Only a person at the Engine pauses or restarts our Containers; their processes still hold resources.
+  // Only a person at the engine pauses or restarts our containers; their processes still hold resources.
   paused: "running",
   restarting: "running",
   removing: "dead",
@@ -116,14 +116,14 @@ export async function listContainers(
     .filter((container) => matches(container.labels, labels));
 }
 
-/** The first address: our Containers are on one network. */
+/** The first address: our containers are on one network. */
 function addressIn(networks: z.infer<typeof Networks>): string | undefined {
   return (
     Object.values(networks ?? {}).find(({ IPAddress }) => (IPAddress ?? "") !== "")?.IPAddress ?? undefined
   );
 }
 
-/** The Engine writes the year 1 for "never". */
+/** The engine writes the year 1 for "never". */
 function parseTime(text: string): Date | undefined {
   const time = new Date(text);
   return Number.isNaN(time.getTime()) || time.getTime() <= 0 ? undefined : time;

@@ -20,7 +20,7 @@ export interface LogCaps {
 }
 
 /**
- * Lines of both streams in the order in which they ended. When a Container ends, Engine 20.10 ends a slow follower
+ * Lines of both streams in the order in which they ended. When a container ends, engine 20.10 ends a slow follower
  * without sending it the rest (110,000 lines of 200,000 came), so after the end the rest is read again.
  */
 export async function* readLogs(
@@ -46,7 +46,7 @@ export async function* readLogs(
         if (!before[frame.stream].has(stampOf(frame))) yield* lines[frame.stream].add(frame);
       }
     } catch (error) {
-      // The Container was removed meanwhile: there is no rest.
+      // The container was removed meanwhile: there is no rest.
       if (!isFault(error, "not_found")) throw error;
     }
   }
@@ -85,7 +85,7 @@ function queryOf({ follow, since, tail }: LogRequest): Record<string, string> {
   };
 }
 
-/** The Engine splits longer lines into pieces of exactly this size. */
+/** The engine splits longer lines into pieces of exactly this size. */
 const PIECE_BYTES = 16_384;
 
 /**

@@ -10,12 +10,12 @@ const Volume = z.object({ Name: z.string(), Labels: z.record(z.string(), z.strin
 const VolumeList = z.object({ Volumes: z.array(Volume).nullish() });
 type Labels = Readonly<Record<string, string>>;
 
-/** An Engine that has just started lists its volumes before it has loaded their labels (seen with 20.10). */
+/** An engine that has just started lists its volumes before it has loaded their labels (seen with 20.10). */
 const READING = { looks: 25, everyMs: 200 };
 
 /**
- * The Engine answers a request for a volume that exists with that volume (seen with API 1.41), so two callers never both
- * win. Answers no labels if the Engine did not load them in time.
+ * The engine answers a request for a volume that exists with that volume (seen with API 1.41), so two callers never both
+ * win. Answers no labels if the engine did not load them in time.
  */
 export async function ensureMark(
   client: DockerClient,

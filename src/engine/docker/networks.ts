@@ -19,7 +19,7 @@ const Inspected = z.object({
   }),
 });
 
-/** While another worker makes the same network, the Engine refuses ours and does not list that one yet. */
+/** While another worker makes the same network, the engine refuses ours and does not list that one yet. */
 const MAKING = { looks: 25, everyMs: 200 };
 
 /** Throws `conflict`, naming what differs, if a network of that name exists with other settings. */
@@ -37,7 +37,7 @@ export async function ensureNetwork(
   }
 }
 
-/** False if the name or the bridge is taken; the last try throws the Engine's error instead. */
+/** False if the name or the bridge is taken; the last try throws the engine's error instead. */
 async function make(
   client: DockerClient,
   spec: NetworkSpec,
@@ -76,7 +76,7 @@ export async function listNetworks(
   );
 }
 
-/** Throws `conflict` while Containers are on it. */
+/** Throws `conflict` while containers are on it. */
 export async function removeNetwork(client: DockerClient, name: string, signal: AbortSignal): Promise<void> {
   const path = `/networks/${checkName("network", name)}`;
   const { status } = await client.call({ method: "DELETE", path, accept: [403, 404] }, signal);

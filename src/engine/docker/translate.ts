@@ -1,16 +1,16 @@
-/** Translates our specifications into the Engine's: labels, environment, limits, Containers. */
+/** Translates our specifications into the engine's: labels, environment, limits, containers. */
 import type { ContainerCreateOptions, HostConfig } from "dockerode";
 import type { ContainerSpec, ContainerTmpfs, LiveResources } from "../../domain/container.ts";
 import type { LabelFilter } from "../engine.ts";
 
-/** What a Container would inherit from its image unless it is removed. */
+/** What a container would inherit from its image unless it is removed. */
 export interface Inherited {
   readonly env: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
 }
 
 /**
- * `cpuMillisMax`: the CPUs of the machine, because the Engine refuses more. The command becomes the entry point: with an
+ * `cpuMillisMax`: the CPUs of the machine, because the engine refuses more. The command becomes the entry point: with an
  * empty entry point beside a command the image's own would come back.
  */
 export function translateSpec(
@@ -41,7 +41,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     Privileged: false,
     CapDrop: ["ALL"],
     CapAdd: [...spec.capabilities],
-    // The Engine's default seccomp profile applies as long as none is named here.
+    // The engine's default seccomp profile applies as long as none is named here.
     SecurityOpt: ["no-new-privileges:true"],
     ReadonlyRootfs: spec.readOnlyRoot,
     NetworkMode: spec.network,
@@ -49,7 +49,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
     ...(spec.hosts === undefined
       ? {}
       : { ExtraHosts: Object.entries(spec.hosts).map(([name, address]) => `${name}:${address}`) }),
-    // An Engine that maps users would refuse the host's network and grant no capability over it.
+    // An engine that maps users would refuse the host's network and grant no capability over it.
     ...(spec.network === "host" ? { UsernsMode: "host" } : {}),
     IpcMode: "private",
     ...translateLimits(resources, { cpuMillisMax }),
@@ -83,7 +83,7 @@ function hostConfig(spec: ContainerSpec, cpuMillisMax: number): HostConfig {
   };
 }
 
-/** All limits, even if only one changes: some Engines reset those that are not named. */
+/** All limits, even if only one changes: some engines reset those that are not named. */
 export function translateLimits(
   { memoryBytes, cpuMillis, pidsMax }: LiveResources,
   { cpuMillisMax }: { cpuMillisMax: number },

@@ -18,7 +18,7 @@ export interface BatchWish {
 
 export interface Batches {
   /**
-   * Accepts the installs and answers their task; undefined where the Tenant has all of them already, in any version.
+   * Accepts the installs and answers their task; undefined where the tenant has all of them already, in any version.
    * Throws `package_not_found` for a package that was never uploaded, and `invalid_input`.
    */
   install(request: {
@@ -27,8 +27,8 @@ export interface Batches {
     readonly by: Actor;
   }): Promise<TaskId | undefined>;
   /**
-   * Accepts the change of the Installation from `original` to another package of the same plugin, newer or older, and
-   * answers its task; the old one serves until the new one is ready. Throws `installation_not_found` where the Tenant
+   * Accepts the change of the installation from `original` to another package of the same plugin, newer or older, and
+   * answers its task; the old one serves until the new one is ready. Throws `installation_not_found` where the tenant
    * does not have exactly `original`, and `invalid_input`. A package that was never uploaded fails the task.
    */
   upgrade(request: {

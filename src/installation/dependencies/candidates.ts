@@ -10,13 +10,13 @@ import type { Store } from "../../store/store.ts";
 export interface CandidateScope {
   readonly store: Pick<Store, "installations" | "packages">;
   readonly tenantId: TenantId;
-  /** True for a Tenant's key: only packages that its Tenant may see count. */
+  /** True for a tenant's key: only packages that its tenant may see count. */
   readonly asTenant: boolean;
 }
 
 const PAGE = 200;
 
-/** The Tenant's Installation of the needed plugin, whether or not its version fits. */
+/** The tenant's installation of the needed plugin, whether or not its version fits. */
 export async function findInstalled(
   scope: CandidateScope,
   need: PluginNeed,
@@ -27,7 +27,7 @@ export async function findInstalled(
   return pluginId === undefined ? undefined : await store.installations.findByPlugin(tenantId, pluginId);
 }
 
-/** A repository may hold a plugin of another name: an Installation that was fetched from it names the repository. */
+/** A repository may hold a plugin of another name: an installation that was fetched from it names the repository. */
 async function findOfRelease(
   { store, tenantId }: CandidateScope,
   repo: string,

@@ -39,7 +39,7 @@ export interface NeedsContext {
   readonly task: Task;
   readonly journal: TaskJournal;
   readonly root: PlanRequest["root"];
-  /** The Installation whose dependencies are recorded; undefined for a bundle, which is installed once and needs none later. */
+  /** The installation whose dependencies are recorded; undefined for a bundle, which is installed once and needs none later. */
   readonly needing?: { readonly id: InstallationId; readonly identifier: string };
 }
 
@@ -78,7 +78,7 @@ interface Step extends NeedsContext {
   readonly input: NeedsInput;
 }
 
-/** The Installation for a need, and the unfinished task that installs it. */
+/** The installation for a need, and the unfinished task that installs it. */
 interface Made {
   readonly id?: InstallationId;
   readonly running?: Task | undefined;
@@ -99,7 +99,7 @@ async function make(deps: InstallNeedsDeps, step: Step, choice: Choice): Promise
   }
 }
 
-/** A ready Installation is used as it is; another is installed, by its unfinished task where there is one. */
+/** A ready installation is used as it is; another is installed, by its unfinished task where there is one. */
 async function use(
   deps: InstallNeedsDeps,
   step: Step,

@@ -15,7 +15,7 @@ export interface Missing {
 export interface Conflict {
   readonly need: PluginNeed;
   readonly neededBy: string;
-  /** The Tenant's version. */
+  /** The tenant's version. */
   readonly installed?: string;
   /** The needs of others. */
   readonly others?: readonly string[];

@@ -5,13 +5,13 @@ import type { Store } from "../../store/store.ts";
 import { ofInstallation } from "./candidates.ts";
 
 /**
- * Throws `dependency_in_use`, with the names and needs, where a plugin that depends on the Installation does not accept
+ * Throws `dependency_in_use`, with the names and needs, where a plugin that depends on the installation does not accept
  * the other package.
  */
 export async function assertStillFits(
   { dependencies }: Pick<Store, "dependencies">,
   installation: Installation,
-  /** The package that the Installation is to have. */
+  /** The package that the installation is to have. */
   identifier: string,
 ): Promise<void> {
   const next = ofInstallation({ ...installation, identifier });

@@ -1,5 +1,5 @@
 /**
- * The disk area of this Berth's images on the Engine: images of Packages and the dependency layers below them, with their
+ * The disk area of this Berth's images on the engine: images of packages and the dependency layers below them, with their
  * rows. It does not touch runtime images or images without our label.
  */
 import { isFault } from "../../domain/fault.ts";
@@ -23,7 +23,7 @@ export interface ImageAreaDeps {
     readonly budgetBytes: number;
     /** An image that was used within this time stays: the row of what uses it may not be written yet. */
     readonly idleMsMin: number;
-    /** Lease of a removal; longer than one call of the Engine may take. */
+    /** Lease of a removal; longer than one call of the engine may take. */
     readonly removalLeaseMs: number;
   };
 }
@@ -60,7 +60,7 @@ export function createImageArea(deps: ImageAreaDeps): Area {
 async function survey(deps: ImageAreaDeps, signal: AbortSignal): Promise<readonly ImageFound[]> {
   const { engine, store } = deps;
   const ours = formatLabelFilter({ instance: store.instanceId, kind: "image" });
-  // The Engine first: an image that has no row after that is a stray, whatever happened in between.
+  // The engine first: an image that has no row after that is a stray, whatever happened in between.
   const listed = await engine.listImages(ours, signal);
   const runtimes = await engine.listImages({ "berth.kind": "runtime-image" }, signal);
   const rows = await store.disk.images.list();

@@ -1,4 +1,4 @@
-/** The disk area of Package archives, in the folder or the bucket, with their rows. */
+/** The disk area of package archives, in the folder or the bucket, with their rows. */
 import type { PackageStore, StoredArchive } from "../../packages/package-store.ts";
 import type { PackageUse } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
@@ -75,7 +75,7 @@ function withoutRow(
   };
 }
 
-/** The row first: a request for the Package is answered `package_not_found` from then on. */
+/** The row first: a request for the package is answered `package_not_found` from then on. */
 async function take(
   { store, packages, settings }: PackageAreaDeps,
   identifier: string,

@@ -1,4 +1,4 @@
-/** The disk area of plugins' logs, in files per Runtime, and of the history of Runtimes whose Pool is gone. */
+/** The disk area of plugins' logs, in files per runtime, and of the history of runtimes whose pool is gone. */
 import { readdir, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type LogFile, listLogFiles, logFolder } from "../../runtime/logs/paths.ts";
@@ -49,7 +49,7 @@ async function surveyFiles({
   dataFolder,
   settings,
 }: RuntimeLogAreaDeps): Promise<readonly Found[]> {
-  // The folders before the rows: a Pool's row exists before its first log.
+  // The folders before the rows: a pool's row exists before its first log.
   const names = await readdir(join(dataFolder, "logs")).catch(() => []);
   const folders = names.filter((name) => /^[0-9a-f]{16}$/.test(name));
   const files = await Promise.all(folders.map((key) => listLogFiles(logFolder(dataFolder, key))));
@@ -84,7 +84,7 @@ async function sizeOf(parts: readonly LogFile[]): Promise<{ bytes: number; writt
   return { bytes, writtenAt: new Date(written) };
 }
 
-/** Removes file by file, and the folder only when it is empty: a Pool may come back while its old logs are removed. */
+/** Removes file by file, and the folder only when it is empty: a pool may come back while its old logs are removed. */
 async function takeFiles(
   { store, dataFolder }: RuntimeLogAreaDeps,
   key: string,

@@ -37,7 +37,7 @@ export interface PackageImage extends SharedImage {
 }
 
 /**
- * Resolves with the Package's image, whether built now, by another worker, or before. Throws the Faults of a build
+ * Resolves with the package's image, whether built now, by another worker, or before. Throws the Faults of a build
  * (`dependency_unresolvable`, `source_build_refused`, `index_unreachable`, `build_*`) and the signal's reason; the
  * build's containers are gone then.
  */
@@ -127,7 +127,7 @@ async function whenCacheIsFree(
 export const WHEEL_CACHE_LEASE = "wheel-cache";
 
 /**
- * Throws `arch_not_supported` where the package does not run on the Engine's arch: its build would only fail later, at
+ * Throws `arch_not_supported` where the package does not run on the engine's arch: its build would only fail later, at
  * the plugin's start.
  */
 export function checkArch(pkg: Package, arch: string): void {

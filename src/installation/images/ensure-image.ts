@@ -30,7 +30,7 @@ export interface PreparedImage {
 }
 
 /**
- * The steps `resolving` and `building`: resolves with an image of the package that the Engine has, imported, built
+ * The steps `resolving` and `building`: resolves with an image of the package that the engine has, imported, built
  * before, or built now. Throws `arch_not_supported`, `python_not_available`, and the Faults of a build.
  */
 export async function ensureImage(
@@ -74,8 +74,8 @@ export async function ensureImage(
 }
 
 /**
- * The image that was imported for the Package and this arch; it counts as used now. Undefined where there is none, where
- * the Engine has lost it, and where an image that was built here is ready: that one has the newer base.
+ * The image that was imported for the package and this arch; it counts as used now. Undefined where there is none, where
+ * the engine has lost it, and where an image that was built here is ready: that one has the newer base.
  */
 async function useImported(
   deps: ImageBuilderDeps,

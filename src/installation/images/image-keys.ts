@@ -14,7 +14,7 @@ export interface BuildBase {
   readonly settingsHash: string;
 }
 
-/** Key of a Package's image: all installs of the same Package under the same settings share it. */
+/** Key of a package's image: all installs of the same package under the same settings share it. */
 export function imageKey(base: BuildBase, checksum: string): string {
   return sha256(
     ["image", checksum, base.runtimeImageId, BUILDER_VERSION, base.arch, base.settingsHash].join("\n"),

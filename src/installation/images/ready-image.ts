@@ -30,7 +30,7 @@ export interface KnownImage {
   readonly warnings: readonly string[];
 }
 
-/** The image that an install would use now without a build. The Engine is not asked whether it still has it. */
+/** The image that an install would use now without a build. The engine is not asked whether it still has it. */
 export async function findReadyImage(
   deps: ReadyImageDeps,
   pkg: Package,
@@ -48,7 +48,7 @@ export async function findReadyImage(
   return row === undefined ? undefined : { imageRef: row.imageRef, arch, runtimeImageId: undefined };
 }
 
-/** The image under that key, where the Engine still has it. This does not count as a use. */
+/** The image under that key, where the engine still has it. This does not count as a use. */
 export async function findKnownImage(
   { store, engine }: Pick<ReadyImageDeps, "engine"> & { readonly store: Pick<Store, "images"> },
   key: string | undefined,

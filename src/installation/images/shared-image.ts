@@ -1,6 +1,6 @@
 /**
  * One build per image key, however many tasks in whichever process ask for it: the lease on the image's row lets one
- * build, the others wait for the row. The Engine has the last word on whether a finished image still exists.
+ * build, the others wait for the row. The engine has the last word on whether a finished image still exists.
  */
 import { Fault, type FaultCode, formatFault, toFault } from "../../domain/fault.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -30,7 +30,7 @@ export interface SharedImageRequest {
   readonly holder: string;
   /** Called once where another build of the image runs. */
   readonly onWait: () => void;
-  /** Of the Package whose image it is. */
+  /** Of the package whose image it is. */
   readonly identifier?: string;
   /** Builds the image; `attempt` fences its writes to the image's row. */
   readonly build: (signal: AbortSignal, attempt: number) => Promise<BuiltImage>;
@@ -47,7 +47,7 @@ export interface SharedImage extends BuiltImage {
 }
 
 /**
- * Resolves with an image that the Engine has, which counts as used now. Throws what the build threw, also where another
+ * Resolves with an image that the engine has, which counts as used now. Throws what the build threw, also where another
  * task's build failed while this one waited for it; a build that was cancelled there is taken over here.
  */
 export async function ensureSharedImage(

@@ -1,6 +1,6 @@
 /**
- * The files that dify-plugin-daemon needs beside the database if it takes over again: a copy of each Package that some
- * Tenant has installed, because it starts what it finds there, and their icons. They are compared with the rows after
+ * The files that dify-plugin-daemon needs beside the database if it takes over again: a copy of each package that some
+ * tenant has installed, because it starts what it finds there, and their icons. They are compared with the rows after
  * each task, each period and at the end, so that the leftovers of a dead process do not last.
  */
 import { isFault } from "../../domain/fault.ts";
@@ -130,7 +130,7 @@ export class InstalledCopyPasses {
   }
 }
 
-/** Ids of assets anywhere in a Declaration. */
+/** Ids of assets anywhere in a declaration. */
 function assetIds(value: unknown): ReadonlySet<string> {
   if (typeof value === "string") return new Set(ASSET_ID.test(value) ? [value] : []);
   if (typeof value !== "object" || value === null) return new Set();

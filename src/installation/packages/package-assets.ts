@@ -1,5 +1,5 @@
 /**
- * Icons by the ids under which Declarations show them. The storage has them under these ids, as dify-plugin-daemon does;
+ * Icons by the ids under which declarations show them. The storage has them under these ids, as dify-plugin-daemon does;
  * a missing one is read once from a package that shows it, and stored.
  */
 import { buffer } from "node:stream/consumers";

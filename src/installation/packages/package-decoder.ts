@@ -22,7 +22,7 @@ export interface DecodedPackage {
 
 export interface PackageDecoder {
   /**
-   * Reads a stored archive again, and answers its Declaration and its signature, whatever the policy. Throws what opening
+   * Reads a stored archive again, and answers its declaration and its signature, whatever the policy. Throws what opening
    * and reading an archive throw.
    */
   decode(identifier: string, signal: AbortSignal): Promise<DecodedPackage>;

@@ -96,7 +96,7 @@ async function removeDamaged(
   await packages.remove(identifier);
 }
 
-/** Where the Store does not answer, the archive stays: without a row nobody sees it. */
+/** Where the store does not answer, the archive stays: without a row nobody sees it. */
 async function removeAdded({ packages, store }: PackageKeeperDeps, identifier: string): Promise<void> {
   try {
     if ((await store.packages.find(identifier)) === undefined) await packages.remove(identifier);

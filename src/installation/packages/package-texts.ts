@@ -21,7 +21,7 @@ export interface PackageTextsDeps {
 
 /** Each answers undefined where the package does not have the text, and throws what opening a stored archive throws. */
 export interface PackageTexts {
-  /** By the id that a Declaration shows, or by its file name. The caller must read the content to its end, or destroy it. */
+  /** By the id that a declaration shows, or by its file name. The caller must read the content to its end, or destroy it. */
   asset(pkg: NamedPackage, name: string, signal: AbortSignal): Promise<PackageAsset | undefined>;
   readme(pkg: NamedPackage, language: string, signal: AbortSignal): Promise<Readme | undefined>;
   privacy(pkg: StoredPackage, signal: AbortSignal): Promise<Privacy | undefined>;

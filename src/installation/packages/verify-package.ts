@@ -18,7 +18,7 @@ export interface VerifiedPackage extends PackageSource {
 
 /**
  * Reads an archive again at install: the disk may have damaged it since its upload. Its paths, manifest and checksum must
- * still give the Package's identifier. Throws `package_damaged` where they do not, and `busy`.
+ * still give the package's identifier. Throws `package_damaged` where they do not, and `busy`.
  */
 export async function verifyPackage(
   { archivePath, pkg }: { readonly archivePath: string; readonly pkg: Package },

@@ -6,12 +6,12 @@ import type { Store } from "../../store/store.ts";
 export interface PackageAsked {
   readonly identifier: string;
   readonly tenantId: TenantId;
-  /** True for a Tenant's key, which sees only what its Tenant uploaded or has; an operator sees every package. */
+  /** True for a tenant's key, which sees only what its tenant uploaded or has; an operator sees every package. */
   readonly asTenant: boolean;
   readonly origin?: { readonly source: string };
 }
 
-/** Throws `package_not_found`, also for a package that the Tenant may not see: its existence is private. */
+/** Throws `package_not_found`, also for a package that the tenant may not see: its existence is private. */
 export async function visiblePackage(
   store: Pick<Store, "packages">,
   { identifier, tenantId, asTenant, origin }: PackageAsked,

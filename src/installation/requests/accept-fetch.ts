@@ -86,7 +86,7 @@ export async function mayInstall(
   );
 }
 
-/** The origin that an Installation from this source shows. */
+/** The origin that an installation from this source shows. */
 export function originOf(source: Source): {
   readonly source: string;
   readonly meta: Record<string, unknown>;

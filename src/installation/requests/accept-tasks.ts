@@ -8,7 +8,7 @@ import { enqueueTask } from "../task-engine/enqueue-task.ts";
 import { announceChange, installationTopic } from "../task-engine/topics.ts";
 
 /**
- * Accepts an uninstall: marks the Installation and writes the task; the caller enqueues it. A notification makes a
+ * Accepts an uninstall: marks the installation and writes the task; the caller enqueues it. A notification makes a
  * running install kill its build at once, not at its next poll. Throws `installation_not_found`, `dependency_in_use`.
  */
 export async function acceptUninstall(
@@ -27,7 +27,7 @@ export interface AcceptChangeDeps {
   readonly log: Log;
 }
 
-/** Accepts a change as the Store does, announces it to all processes and enqueues its task. Throws what the Store throws. */
+/** Accepts a change as the store does, announces it to all processes and enqueues its task. Throws what the store throws. */
 export async function acceptChange(deps: AcceptChangeDeps, change: AcceptChange): Promise<Accepted> {
   const accepted = await deps.store.installations.acceptChange(change);
   // Before the task runs: a call that comes now must not reach a plugin that is being disabled.

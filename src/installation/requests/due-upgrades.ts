@@ -1,4 +1,4 @@
-/** Automatic upgrades after an upload: each becomes a task as soon as its Installation has no other change. */
+/** Automatic upgrades after an upload: each becomes a task as soon as its installation has no other change. */
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { Installation } from "../../domain/installation.ts";
@@ -21,7 +21,7 @@ export interface DueUpgrades {
 /** Upgrades that one upload accepts, and shows as waiting, at most; the rest is accepted later. */
 const AT_ONCE = 200;
 
-/** Accepts the upgrades to an uploaded package, and answers those of the Tenant. Never throws: the rest is accepted later. */
+/** Accepts the upgrades to an uploaded package, and answers those of the tenant. Never throws: the rest is accepted later. */
 export async function acceptUploadedUpgrades(
   deps: AcceptChangeDeps,
   { identifier, tenantId }: { readonly identifier: string; readonly tenantId: TenantId | undefined },
@@ -43,7 +43,7 @@ export async function acceptUploadedUpgrades(
 }
 
 /**
- * Accepts the due upgrades to one package, or to all, and answers what was accepted. An Installation with another change
+ * Accepts the due upgrades to one package, or to all, and answers what was accepted. An installation with another change
  * stays due; one that has that version or a newer one is dropped from the list.
  */
 async function acceptDueUpgrades(

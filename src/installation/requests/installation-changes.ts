@@ -1,4 +1,4 @@
-/** Changes of Installations that callers request: each is accepted once its task is written. */
+/** Changes of installations that callers request: each is accepted once its task is written. */
 import type { Actor } from "../../domain/audit.ts";
 import { Fault, installationNotFound, invalidInput } from "../../domain/fault.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
@@ -17,7 +17,7 @@ import { assertOwn, assertReplicas, containersOf, mergeLimits, parseLimits } fro
 
 export interface ChangeRequest {
   readonly id: InstallationId;
-  /** True for a Tenant's key, which must not change what other Tenants share. */
+  /** True for a tenant's key, which must not change what other tenants share. */
   readonly asTenant: boolean;
   /** True allows a version that does not fit the plugins that need it. */
   readonly force?: boolean;
@@ -25,7 +25,7 @@ export interface ChangeRequest {
   readonly by?: Actor;
 }
 
-/** Each resolves once the change is accepted, and throws as `acceptChange` of the Store does. */
+/** Each resolves once the change is accepted, and throws as `acceptChange` of the store does. */
 export interface InstallationChanges {
   /**
    * Changes to another package of the same plugin, newer or older. Throws `package_not_found`, `invalid_input`, and,
@@ -35,13 +35,13 @@ export interface InstallationChanges {
     request: ChangeRequest & { readonly identifier: string; readonly verifySignature?: boolean },
   ): Promise<Accepted>;
   rollback(request: ChangeRequest): Promise<Accepted>;
-  /** Throws `forbidden` where other Tenants share the Containers. */
+  /** Throws `forbidden` where other tenants share the containers. */
   restart(request: ChangeRequest): Promise<Accepted>;
   enable(request: ChangeRequest): Promise<Accepted>;
   disable(request: ChangeRequest): Promise<Accepted>;
   /** `limits` is the unchecked input; the task keeps how they are to be applied. Throws `invalid_input`. */
   limits(request: ChangeRequest & { readonly limits: unknown }): Promise<Accepted>;
-  /** Accepts the automatic upgrades to an uploaded package, and answers those of one Tenant or of all. Never throws. */
+  /** Accepts the automatic upgrades to an uploaded package, and answers those of one tenant or of all. Never throws. */
   due(identifier: string, tenantId?: TenantId): Promise<DueUpgrades>;
 }
 

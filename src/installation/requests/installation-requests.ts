@@ -28,7 +28,7 @@ type InstallRequest = Parameters<InstallationRequests["install"]>[0];
 
 /**
  * Accepts requests. A request is accepted once its row is written, whether or not its task could be enqueued: the sweeper
- * enqueues it later. Each throws what the Store throws before that.
+ * enqueues it later. Each throws what the store throws before that.
  */
 export function createInstallationRequests(deps: InstallationRequestsDeps): InstallationRequests {
   const install: InstallationRequests["install"] = async (request) => {

@@ -1,4 +1,4 @@
-/** The limits that a Tenant chooses for one Installation: as requested, checked, and stored. */
+/** The limits that a tenant chooses for one installation: as requested, checked, and stored. */
 import { z } from "zod";
 import { Fault, invalidInput } from "../../domain/fault.ts";
 import type { Installation } from "../../domain/installation.ts";
@@ -73,7 +73,7 @@ export function assertReplicas(
   );
 }
 
-/** Throws `invalid_input` for a limit of containers in a shared Pool, which belong to all Tenants. */
+/** Throws `invalid_input` for a limit of containers in a shared pool, which belong to all tenants. */
 export function assertOwn(patch: LimitsPatch): void {
   const foreign = LIMIT_KEYS.find(
     (key) => patch[key] !== undefined && key !== "concurrencyMax" && key !== "timeoutMs",
@@ -104,7 +104,7 @@ export function mergeLimits(chosen: LimitsWanted, patch: LimitsPatch): LimitsWan
   return Object.fromEntries(entries.filter(([, value]) => typeof value === "number"));
 }
 
-/** Which containers a change of the Installation's limits would apply to. */
+/** Which containers a change of the installation's limits would apply to. */
 export function containersOf(
   { state, desired }: Pick<Installation, "state" | "desired">,
   pool: Pick<Pool, "tenantId"> | undefined,

@@ -14,15 +14,15 @@ export interface RebuildDeps {
 }
 
 /**
- * Repairs a Pool whose image is gone from the Engine, because someone removed it or Berth moved to another machine: each
- * Installation on it is installed again from its stored Package, by a task. Data and id stay. An Installation whose task
+ * Repairs a pool whose image is gone from the engine, because someone removed it or Berth moved to another machine: each
+ * installation on it is installed again from its stored package, by a task. Data and id stay. An installation whose task
  * could not be accepted is `failed` with the cause; repeating the install repairs it.
  */
 export function createRebuild({ store, requests, log }: RebuildDeps): (pool: Pool) => Promise<void> {
   const rebuild = async ({ id, tenantId, identifier }: Installation, fault: Fault) => {
     const fields = { op: "installation.rebuild", installation_id: id, tenant_id: tenantId, identifier };
     try {
-      // Only a failed Installation gets a new task.
+      // Only a failed installation gets a new task.
       await store.installations.setState(id, "failed", formatFault(fault));
       const { task } = await requests.install({ tenantId, identifier, asTenant: false });
       log.warn({ ...fields, ok: true, task_id: task.id }, "its image is gone; installing it again");

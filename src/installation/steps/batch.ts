@@ -184,7 +184,7 @@ async function change(
   return { task: accepted.task, isOurs: true };
 }
 
-/** The unfinished change of the same Installation that the item has to wait for. */
+/** The unfinished change of the same installation that the item has to wait for. */
 async function findBlocker(
   { store }: BatchStepDeps,
   { walk, item, error }: Omit<Start, "installation"> & { readonly error: unknown },
@@ -201,7 +201,7 @@ async function findBlocker(
   return removal === undefined ? undefined : { task: removal, isOurs: false };
 }
 
-/** The platform's names of sources stay in its rows; an Installation names Berth's own. */
+/** The platform's names of sources stay in its rows; an installation names Berth's own. */
 function originOf({ source, meta }: BatchItem): Origin {
   const ours = SOURCES.find((known) => known === source);
   return ours === undefined ? { source: "package", meta, platformSource: source } : { source: ours, meta };

@@ -13,8 +13,8 @@ export interface ChangeStepDeps extends InstallStepDeps {
 }
 
 /**
- * Runs the steps of an install beside the installed version, which serves until the new Pool has passed its start probe,
- * and goes on serving where a step fails. Limits that the Tenant chose are kept.
+ * Runs the steps of an install beside the installed version, which serves until the new pool has passed its start probe,
+ * and goes on serving where a step fails. Limits that the tenant chose are kept.
  */
 export async function runUpgrade(
   deps: ChangeStepDeps,
@@ -25,7 +25,7 @@ export async function runUpgrade(
   await announceChange(deps, context.installation);
 }
 
-/** The context with the Installation as it is to be once the task is ready. */
+/** The context with the installation as it is to be once the task is ready. */
 async function asDesired(deps: ChangeStepDeps, context: StepContext): Promise<StepContext> {
   const { task, installation } = context;
   const { identifier } = task;
@@ -41,7 +41,7 @@ async function asDesired(deps: ChangeStepDeps, context: StepContext): Promise<St
   };
 }
 
-/** The part of an upgrade's input that names the origin of its Package. */
+/** The part of an upgrade's input that names the origin of its package. */
 const OriginInput = z.object({
   origin: z.object({ source: z.string(), meta: z.record(z.string(), z.unknown()) }).optional(),
 });

@@ -57,14 +57,14 @@ export async function runFetch(
   await endAs(deps, task, child);
 }
 
-/** The identifier where nothing has to be fetched: this task stored the Package before, or it is one of the marketplace. */
+/** The identifier where nothing has to be fetched: this task stored the package before, or it is one of the marketplace. */
 async function findStored({ store }: FetchStepDeps, task: TenantTask): Promise<string | undefined> {
   const { identifier, tenantId } = task;
   if (identifier === undefined) return undefined;
   return (await mayInstall(store, { identifier, tenantId, asTenant: true })) ? identifier : undefined;
 }
 
-/** Fetches, checks and stores the Package; resolves with its identifier. */
+/** Fetches, checks and stores the package; resolves with its identifier. */
 async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortSignal): Promise<string> {
   const { task, journal, enter } = context;
   const { source, verifySignature = false } = FetchInput.parse(task.input);
@@ -99,7 +99,7 @@ async function obtain(deps: FetchStepDeps, context: FetchContext, signal: AbortS
   }
 }
 
-/** Refuses what the marketplace sent unless it is the Package that was asked for, to the last byte. */
+/** Refuses what the marketplace sent unless it is the package that was asked for, to the last byte. */
 function refuseUnlessNamed(source: Source): (pkg: Package) => void {
   return ({ identifier }) => {
     if (source.type !== "marketplace" || source.identifier === identifier) return;
@@ -118,7 +118,7 @@ function actorOf(task: Task): Actor {
 /** Ends the task as its install ended, which may have been requested earlier by someone else. */
 async function endAs({ store }: FetchStepDeps, task: TenantTask, { id }: Task): Promise<void> {
   const child = await store.tasks.find(id);
-  // A removed Installation has no tasks any more.
+  // A removed installation has no tasks any more.
   if (child === undefined || child.state === "cancelled") throw cancelled();
   if (!isTaskEnded(child.state)) throw waitsFor([child]);
   if (child.state === "failed")

@@ -28,7 +28,7 @@ export interface InstallStepDeps
 
 export interface StepContext extends TaskContext<InstallationTask> {
   readonly installation: Installation;
-  /** What `publishReady` writes to the Installation beside the results of the steps. */
+  /** What `publishReady` writes to the installation beside the results of the steps. */
   readonly change?: Published;
 }
 
@@ -69,7 +69,7 @@ export async function runInstall(
   await deps.store.installations.publishReady(task.id, task.attempt, { ...context.change, warnings, trust });
 }
 
-/** Resolves once the Package's dependencies are ready; throws `waitsFor` the tasks that install them until then. */
+/** Resolves once the package's dependencies are ready; throws `waitsFor` the tasks that install them until then. */
 export async function needsOfPackage(
   deps: InstallNeedsDeps,
   { task, installation, journal }: Pick<StepContext, "task" | "installation" | "journal">,

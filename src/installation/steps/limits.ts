@@ -30,11 +30,11 @@ export async function runLimits(
     installation.poolKey === undefined ? undefined : await deps.store.pools.find(installation.poolKey);
   const containers = containersOf(installation, pool);
   const plan = planLimits(installation.limitsGranted, limits, containers);
-  // In a shared pool only the limits on calls belong to the Installation.
+  // In a shared pool only the limits on calls belong to the installation.
   const isOwn = pool !== undefined && pool.tenantId !== undefined;
   let limitsApplied = plan;
   // A pool in a crash loop starts again under any new limits. A change that was cancelled late may have left the pool
-  // with other limits than the Installation shows.
+  // with other limits than the installation shows.
   const isBehind =
     containers === "running" &&
     pool !== undefined &&

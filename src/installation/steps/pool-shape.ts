@@ -5,7 +5,7 @@ import type { Limits } from "../../domain/limits.ts";
 
 export type Isolation = "tenant" | "shared";
 
-/** Whether Tenants share the containers of an image. The operator alone decides it, for all plugins or for one. */
+/** Whether tenants share the containers of an image. The operator alone decides it, for all plugins or for one. */
 export interface IsolationSettings {
   readonly default: Isolation;
   /** By `author/name`. */
@@ -18,8 +18,8 @@ export interface PoolShape {
 }
 
 /**
- * The Tenant that a Pool serves, and its limits. A shared pool serves all Tenants under the operator's default limits,
- * whatever a Tenant asks for.
+ * The tenant that a pool serves, and its limits. A shared pool serves all tenants under the operator's default limits,
+ * whatever a tenant asks for.
  */
 export function poolShape(
   installation: Installation,
@@ -34,7 +34,7 @@ export function poolShape(
     : { tenantId: installation.tenantId, limits: installation.limitsGranted };
 }
 
-/** Key of the Pool that serves an image for one Tenant, or for all of them where `tenantId` is undefined: 16 hex digits. */
+/** Key of the pool that serves an image for one tenant, or for all of them where `tenantId` is undefined: 16 hex digits. */
 export function poolKey(imageKey: string, tenantId: TenantId | undefined): string {
   return createHash("sha256")
     .update(`${imageKey}\n${tenantId ?? "shared"}`)

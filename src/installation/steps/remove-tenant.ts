@@ -1,5 +1,5 @@
 /**
- * Removes a Tenant: its Installations, each by a task of its own, then its data on disk, then its rows. A worker that
+ * Removes a tenant: its installations, each by a task of its own, then its data on disk, then its rows. A worker that
  * takes over starts again and finds the finished parts gone.
  */
 import { type Actor, BERTH_ITSELF } from "../../domain/audit.ts";

@@ -12,7 +12,7 @@ export interface StartPoolDeps {
   readonly store: Store;
   readonly keeper: PoolKeeper;
   readonly isolation: IsolationSettings;
-  /** Limits of Pools that Tenants share. */
+  /** Limits of pools that tenants share. */
   readonly sharedLimits: Limits;
 }
 
@@ -29,8 +29,8 @@ export interface PoolWanted {
 }
 
 /**
- * Creates the Pool and resolves with its key once it has passed its start probe; the Pool of a disabled Installation is
- * not started. The old Pool serves meanwhile: only the end of the task moves the Installation to the new one.
+ * Creates the pool and resolves with its key once it has passed its start probe; the pool of a disabled installation is
+ * not started. The old pool serves meanwhile: only the end of the task moves the installation to the new one.
  */
 export async function startPool(
   deps: StartPoolDeps,
@@ -41,7 +41,7 @@ export async function startPool(
   const { store } = deps;
   const shape = poolShape(installation, deps.isolation, deps.sharedLimits);
   const key = poolKey(image.imageKey, shape.tenantId);
-  // Before the Pool exists: whoever removes unused Pools then sees that this one is used.
+  // Before the pool exists: whoever removes unused pools then sees that this one is used.
   if (task.kind === "install") await store.installations.setPool(installation.id, key, warnings);
   else if (key !== installation.poolKey) await store.installations.setNextPool(installation.id, key);
   const isEnabled = installation.desired === "enabled";
@@ -61,7 +61,7 @@ export async function startPool(
   } catch (error) {
     // The plugin's last output belongs to the task's log, like that of the build.
     for (const line of lastOutput(error)) journal.log(line);
-    // A worker that stops, or has lost its lease, leaves the Pool to the one that takes over.
+    // A worker that stops, or has lost its lease, leaves the pool to the one that takes over.
     if (!signal.aborted) await setUnwanted(deps, key);
     throw error;
   }
@@ -73,7 +73,7 @@ export function lastOutput(error: unknown): readonly string[] {
   return Array.isArray(lines) ? lines.map(String) : [];
 }
 
-/** Keeps supervision from starting a Pool again whose first start failed, unless a ready or crashing Installation uses it. */
+/** Keeps supervision from starting a pool again whose first start failed, unless a ready or crashing installation uses it. */
 async function setUnwanted({ store }: StartPoolDeps, key: string): Promise<void> {
   const { items } = await store.installations.list({ poolKey: key }, { limit: 100 });
   if (items.some(({ state }) => state === "ready" || state === "crash_loop")) return;

@@ -47,7 +47,7 @@ export function createStepTable(deps: StepTableDeps): StepTable {
   };
 }
 
-/** Reads the Installation once for the steps. Throws `cancelled` where it is gone. */
+/** Reads the installation once for the steps. Throws `cancelled` where it is gone. */
 function ofInstallation(deps: StepTableDeps, run: InstallationSteps): Steps<InstallationTask>["run"] {
   return async (context, signal) => {
     const installation = await deps.store.installations.find(context.task.installationId);

@@ -38,7 +38,7 @@ export async function undoTask(
   await journal.flush();
   await cancelChildren(deps, task, children);
   await dropNeeds(deps, task);
-  // A failed fetch that was requested by itself keeps its Installation, which shows the cause like any other install.
+  // A failed fetch that was requested by itself keeps its installation, which shows the cause like any other install.
   const showsFailure = task.kind === "fetch" && task.parentId === undefined && noted.state === "failed";
   if (!showsFailure && task.kind !== "batch") await dropHolds(deps, { task, journal, children, held });
   await store.dependencies.release(task.id);
@@ -102,7 +102,7 @@ function isFailedRemoval(child: Task, id: InstallationId): boolean {
   return child.kind === "uninstall" && child.installationId === id && child.state === "failed";
 }
 
-/** An Installation that stays keeps its dependencies: so each comes before those that it needs. */
+/** An installation that stays keeps its dependencies: so each comes before those that it needs. */
 async function dependentsFirst(
   { store }: UndoTaskDeps,
   held: readonly InstallationId[],
@@ -133,7 +133,7 @@ async function dropNeeds({ store }: UndoTaskDeps, { installationId, identifier }
   if (!has) await store.dependencies.drop(installationId, identifier);
 }
 
-/** Ends the task. A cancelled install leaves nothing: accepting the uninstall of its Installation ends its task too. */
+/** Ends the task. A cancelled install leaves nothing: accepting the uninstall of its installation ends its task too. */
 async function end(deps: UndoTaskDeps, { task, ending }: Undoing): Promise<TaskEnding["state"]> {
   const { store } = deps;
   const installation =

@@ -17,7 +17,7 @@ export interface UninstallStepDeps {
 }
 
 /**
- * Waits for the end of its other tasks, then removes the Pool's containers where no other Installation uses them, then
+ * Waits for the end of its other tasks, then removes the pool's containers where no other installation uses them, then
  * the rows. The image stays for the next install, and so does the plugin's storage unless `purge` was asked for.
  * Repeated, each part finds its work done.
  */
@@ -29,7 +29,7 @@ export async function runUninstall(
   const { store, keeper } = deps;
   const { task, journal } = context;
   await endOthers(deps, context);
-  // Read again: the install that has just ended may have set its Pool.
+  // Read again: the install that has just ended may have set its pool.
   const installation = (await store.installations.find(task.installationId)) ?? context.installation;
   await journal.flush();
   if (installation.poolKey !== undefined) await keeper.removeIfUnused(installation.poolKey, signal);

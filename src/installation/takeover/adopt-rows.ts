@@ -5,14 +5,14 @@ import type { Store } from "../../store/store.ts";
 interface AdoptRowsDeps {
   readonly store: Pick<Store, "takeover">;
   readonly log: Log;
-  /** Limits of an Installation until its package has been read. */
+  /** Limits of an installation until its package has been read. */
   readonly limits: Limits;
   /** Rows in one transaction. */
   readonly pageRows: number;
 }
 
 /**
- * Takes over every Installation of dify-plugin-daemon that Berth does not have yet; answers how many. Once this resolves,
+ * Takes over every installation of dify-plugin-daemon that Berth does not have yet; answers how many. Once this resolves,
  * each has its row and its task, and appears in every list. Repeated, also by several processes at once, it changes
  * nothing. Logs once what was taken over and what stays as it is.
  */

@@ -5,7 +5,7 @@ import type { TakeoverPlace } from "../../store/contracts/takeover.ts";
 import type { Store } from "../../store/store.ts";
 import { NEEDED_TOPIC } from "./takeover.ts";
 
-/** Moves Installations that calls wait for to the front, and notifies the workers. Simultaneous calls share one query. */
+/** Moves installations that calls wait for to the front, and notifies the workers. Simultaneous calls share one query. */
 export function createBuildPriority({
   store,
   queue,

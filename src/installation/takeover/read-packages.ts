@@ -1,5 +1,5 @@
 /**
- * Makes Packages of the archives that dify-plugin-daemon kept: reads and checks them like uploads, one after the other,
+ * Makes packages of the archives that dify-plugin-daemon kept: reads and checks them like uploads, one after the other,
  * those first that calls wait for. So a missing or damaged one is known within minutes, not when its build is due.
  */
 import { BERTH_ITSELF } from "../../domain/audit.ts";
@@ -57,7 +57,7 @@ export async function readPackages(
   return done;
 }
 
-/** Reads the packages that the daemon declared and no Tenant has installed, and answers how many; skips missing ones. */
+/** Reads the packages that the daemon declared and no tenant has installed, and answers how many; skips missing ones. */
 export async function readDeclared(
   deps: ReadPackagesDeps,
   limit: number,

@@ -1,5 +1,5 @@
 /**
- * Makes Installations ready that were taken over from dify-plugin-daemon: reads their packages, releases their tasks in
+ * Makes installations ready that were taken over from dify-plugin-daemon: reads their packages, releases their tasks in
  * order of need, and takes over what appears later, after the restore of a backup. Every worker runs it. All its state is
  * in rows: where one worker dies, the next one continues.
  */
@@ -14,7 +14,7 @@ import type { InstallationRequests } from "../contracts.ts";
 import { adoptRows } from "./adopt-rows.ts";
 import { type ReadPackagesDeps, readDeclared, readPackages } from "./read-packages.ts";
 
-/** A topic of the queue: a call waits for an Installation that was taken over and is not ready. */
+/** A topic of the queue: a call waits for an installation that was taken over and is not ready. */
 export const NEEDED_TOPIC = "takeover.needed";
 
 export interface TakeoverDeps extends ReadPackagesDeps {

@@ -20,7 +20,7 @@ import { whileWanted } from "./while-wanted.ts";
 
 /**
  * The handler of `task.run`. Resolves when the task has ended, waits for a retry, or is another worker's; rejects only
- * where the Store does not answer, and then the sweeper enqueues the task again.
+ * where the store does not answer, and then the sweeper enqueues the task again.
  */
 export function createTaskHandler(deps: TaskRunnerDeps): JobHandlers["task.run"] {
   return async ({ taskId }, signal) => {

@@ -44,7 +44,7 @@ export function createTaskWatch(options: TaskWatchOptions): TaskWatch {
           yield event;
           if (isEnd(event)) return;
         }
-        // The task has ended, and its `end` event precedes `afterSeq`; or the Installation and its tasks are gone.
+        // The task has ended, and its `end` event precedes `afterSeq`; or the installation and its tasks are gone.
         if (task === undefined || isTaskEnded(task.state)) return;
         await bell.wait(clock, pollMs, signal);
       }

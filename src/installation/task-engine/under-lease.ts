@@ -10,7 +10,7 @@ export interface LeaseOptions {
 
 /**
  * Runs the work while it renews a lease at a third of its length. When the lease is lost (another holder took it, or the
- * Store did not answer until it expired) the work's signal aborts with `lease_lost`: from then on another holder may do
+ * store did not answer until it expired) the work's signal aborts with `lease_lost`: from then on another holder may do
  * the same work.
  */
 export async function underLease<T>(

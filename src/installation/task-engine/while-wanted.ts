@@ -16,7 +16,7 @@ export interface WantedDeps {
 }
 
 /**
- * Runs the work, and aborts it with `cancelled` when the task is cancelled or its Installation is removed. The queue
+ * Runs the work, and aborts it with `cancelled` when the task is cancelled or its installation is removed. The queue
  * notifies at once; polling the rows guarantees it.
  */
 export async function whileWanted(
@@ -58,7 +58,7 @@ async function causeToStop({ store }: WantedDeps, { id, installationId }: Task):
   return installation === undefined || installation.desired === "removed" ? cancelled() : undefined;
 }
 
-/** Ends a task whose Installation was removed, or is about to be. */
+/** Ends a task whose installation was removed, or is about to be. */
 export function cancelled(): Fault {
   return new Fault("cancelled", "The Installation was removed.");
 }

@@ -5,8 +5,8 @@ import type { StoredPackage } from "../../store/contracts/packages.ts";
 
 export interface PackageTransfers {
   /**
-   * Writes a file with which another Berth installs and runs the Package without any network. Throws `package_not_found`,
-   * and `conflict` where the Package has no image here.
+   * Writes a file with which another Berth installs and runs the package without any network. Throws `package_not_found`,
+   * and `conflict` where the package has no image here.
    */
   export(identifier: string, signal: AbortSignal): Promise<ExportedPackage>;
   /**
@@ -32,7 +32,7 @@ export interface ExportedPackage extends AsyncDisposable {
 export interface ImportedPackage {
   readonly stored: StoredPackage;
   readonly arch: string;
-  /** Key of the image that an install on this Engine uses. */
+  /** Key of the image that an install on this engine uses. */
   readonly imageKey: string;
   /** False where the same image had been imported before. */
   readonly created: boolean;

@@ -1,6 +1,6 @@
 /**
- * Checks a saved image before an Engine loads it. An Engine gives the image the names in the file, and takes them from
- * the images that have them: so a file with any name is refused. The Engine itself checks the layers: it refuses those
+ * Checks a saved image before an engine loads it. An engine gives the image the names in the file, and takes them from
+ * the images that have them: so a file with any name is refused. The engine itself checks the layers: it refuses those
  * whose digests are not in the configuration, and the digest of the configuration is the image's id.
  */
 import { createHash } from "node:crypto";
@@ -49,7 +49,7 @@ function parsed<T>(schema: z.ZodType<T>, texts: ReadonlyMap<string, Buffer>, nam
   return data;
 }
 
-/** Of entries with one name the last one counts, as it does for the Engine. */
+/** Of entries with one name the last one counts, as it does for the engine. */
 async function readTexts(path: string, signal: AbortSignal): Promise<ReadonlyMap<string, Buffer>> {
   const tar = extract();
   const arriving = pipeline(createReadStream(path), tar, { signal });

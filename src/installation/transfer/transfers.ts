@@ -17,7 +17,7 @@ export function createPackageTransfers(deps: PackageTransfersDeps): PackageTrans
   };
 }
 
-/** For a process without an Engine: each throws `engine_elsewhere`. */
+/** For a process without an engine: each throws `engine_elsewhere`. */
 export const NO_TRANSFERS: PackageTransfers = {
   export: () => Promise.reject(engineElsewhere()),
   import: () => Promise.reject(engineElsewhere()),

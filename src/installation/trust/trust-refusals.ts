@@ -60,7 +60,7 @@ export function warningOf(verdict: TrustVerdict, refusal: Refusal): string {
 }
 
 /**
- * A repeated install answers the existing Installation. Where the request asks for a verified signature, throws
+ * A repeated install answers the existing installation. Where the request asks for a verified signature, throws
  * `signature_required` unless the existing one was verified or is about to be.
  */
 export function checkRepeated({ installation, task, created }: Accepted): void {

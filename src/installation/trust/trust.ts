@@ -1,5 +1,5 @@
 /**
- * Decides whether a Package may be uploaded and installed, by its signature, the operator's admissions and the policy:
+ * Decides whether a package may be uploaded and installed, by its signature, the operator's admissions and the policy:
  * when an archive is uploaded, and again, by what is stored and trusted then, whenever one is made ready to run.
  */
 import type { Actor } from "../../domain/audit.ts";
@@ -25,9 +25,9 @@ import type { Clock } from "../../util/clock.ts";
 import { signatureRequired, signatureWrong, vendorSignatureRequired, warningOf } from "./trust-refusals.ts";
 
 export interface TrustSettings {
-  /** Policy of the instance; a Tenant may have its own. */
+  /** Policy of the instance; a tenant may have its own. */
   readonly policy: SignaturePolicy;
-  /** Keys of the settings, trusted beside those of the Store. */
+  /** Keys of the settings, trusted beside those of the store. */
   readonly keys: readonly TrustedKey[];
   /** Category of a signed package without a record of it: early packages of the vendor have none. */
   readonly missingCategory: SignatureCategory | undefined;
@@ -79,9 +79,9 @@ export interface Trust {
     signatures: readonly Pick<StoredSignature, "keyId" | "time" | "signature" | "entries">[],
     by?: Actor,
   ): Promise<void>;
-  /** Describes a stored Package by its stored signatures, without reading its archive. */
+  /** Describes a stored package by its stored signatures, without reading its archive. */
   describe(pkg: DescribedPackage, tenantId: TenantId | undefined): Promise<PackageTrust>;
-  /** Records a decision with the Installation, if that has the identifier of the decision. */
+  /** Records a decision with the installation, if that has the identifier of the decision. */
   record(id: InstallationId, decision: TrustDecision): Promise<void>;
   /** All keys whose signatures count now: those of the settings first. */
   trustedKeys(): Promise<readonly TrustedKey[]>;
@@ -138,7 +138,7 @@ export function createTrust(deps: TrustDeps): Trust {
   };
 }
 
-/** Records in the Declaration whether a trusted key had signed the package at its first upload. */
+/** Records in the declaration whether a trusted key had signed the package at its first upload. */
 export function withVerdict(read: ReadPackage, { verdict }: Pick<Judgement, "verdict">): ReadPackage {
   return { ...read, declaration: { ...read.declaration, verified: verdict === "verified" } };
 }

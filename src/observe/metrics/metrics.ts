@@ -1,7 +1,7 @@
 /**
  * Counts the wide events of the log as metrics: each unit of work ends with exactly one, so that log and metrics agree.
  * Labels have values that the code fixes (routes as patterns, operations, codes, statuses), never a tenant or an
- * address, and a plugin only for its network and its Containers.
+ * address, and a plugin only for its network and its containers.
  */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Log } from "../log.ts";

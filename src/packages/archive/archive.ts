@@ -19,7 +19,7 @@ export interface ArchiveEntry {
   readonly bytes: number;
 }
 
-/** The files of a Package by path. */
+/** The files of a package by path. */
 export interface PackageFiles {
   /** In the archive's order. */
   readonly paths: readonly string[];

@@ -16,7 +16,7 @@ export async function digestsOf(files: PackageFiles): Promise<ReadonlyMap<string
 }
 
 /**
- * The checksum in a Package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in the
+ * The checksum in a package's identifier: SHA-256, in hex, over SHA-256(path) and SHA-256(content) of each file in the
  * order of the paths' UTF-8 bytes. The same files have the same checksum in any order and compression.
  */
 export function checksumOf(digests: ReadonlyMap<string, Buffer>): string {

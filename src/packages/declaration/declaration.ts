@@ -20,7 +20,7 @@ interface KindRule {
   readonly read: (at: Source, reading: Reading) => Promise<JsonObject>;
 }
 
-/** In the order in which a Declaration shows its blocks. */
+/** In the order in which a declaration shows its blocks. */
 const KINDS: readonly KindRule[] = [
   { kind: "endpoint", list: "endpoints", read: readEndpointGroup },
   { kind: "model", list: "models", read: readModelProvider },
@@ -41,7 +41,7 @@ export interface Declared {
 }
 
 /**
- * Reads the Declaration: the manifest with its providers, in the form that the platform reads. `combinable` allows any
+ * Reads the declaration: the manifest with its providers, in the form that the platform reads. `combinable` allows any
  * combination of kinds; `icons` shows icons by the ids of their contents or by their names in the manifest. Throws
  * `manifest_invalid`.
  */

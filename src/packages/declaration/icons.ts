@@ -7,7 +7,7 @@ import type { Json, JsonObject } from "../yaml-source.ts";
 const MODEL_ICONS = ["icon_small", "icon_large", "icon_small_dark", "icon_large_dark"];
 
 /**
- * Replaces each icon's file name below `_assets/` in the Declaration by the id under which the platform requests it.
+ * Replaces each icon's file name below `_assets/` in the declaration by the id under which the platform requests it.
  * Throws `manifest_invalid`, with the name of an icon that the package does not contain.
  */
 export async function renameIcons(declaration: JsonObject, files: PackageFiles): Promise<JsonObject> {

@@ -3,7 +3,7 @@ import type { Findings } from "../findings.ts";
 import { fileMissing } from "../manifest-fault.ts";
 import { type Json, parseYaml, type Source } from "../yaml-source.ts";
 
-/** The files of one Package while its Declaration is read. */
+/** The files of one package while its declaration is read. */
 export interface Reading {
   readonly files: PackageFiles;
   readonly findings: Findings;
@@ -46,7 +46,7 @@ async function readFileItem(item: Source, read: (item: Source) => Json, reading:
   return read(source);
 }
 
-/** Warns of a missing file without which the SDK does not start; the Package itself can still be stored. */
+/** Warns of a missing file without which the SDK does not start; the package itself can still be stored. */
 export function warnMissingSource(at: Source, reading: Reading): void {
   const path = at.text;
   if (path === undefined) at.warn("is missing: the SDK does not start without it");

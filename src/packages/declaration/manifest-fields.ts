@@ -92,7 +92,7 @@ const FIELDS: Readonly<Record<string, Reader>> = {
   repo: omitted(text()),
 };
 
-/** The manifest's own part of the Declaration, key for key. Throws `manifest_invalid`. */
+/** The manifest's own part of the declaration, key for key. Throws `manifest_invalid`. */
 export function readManifestFields(at: Source): JsonObject {
   if (!at.isMap) throw at.refuse("a map: author, name, version, plugins, ...");
   return struct(FIELDS)(at);

@@ -90,7 +90,7 @@ const providerFields: Reader<JsonObject> = struct({
   ),
 });
 
-/** The `model` block of a Declaration. */
+/** The `model` block of a declaration. */
 export async function readModelProvider(at: Source, reading: Reading): Promise<JsonObject> {
   if (!at.isMap) throw at.refuse("a map: provider, label, models");
   warnMissingSource(at.get("extra").get("python").get("provider_source"), reading);

@@ -58,7 +58,7 @@ const tool: Reader<JsonObject> = struct({
   has_runtime_parameters: flag,
 });
 
-/** The `tool` block of a Declaration. */
+/** The `tool` block of a declaration. */
 export async function readToolProvider(at: Source, reading: Reading): Promise<JsonObject> {
   if (!at.isMap) throw at.refuse("a map: identity, tools");
   warnMissingSource(at.get("extra").get("python").get("source"), reading);

@@ -14,7 +14,7 @@ export interface SignRequest {
   /** An existing file is replaced; it may be `file` itself. */
   readonly output: string;
   readonly key: KeyObject;
-  /** Written into the archive, which changes its checksum and the Package's identifier. Undefined changes neither. */
+  /** Written into the archive, which changes its checksum and the package's identifier. Undefined changes neither. */
   readonly category: SignatureCategory | undefined;
   /** Unix time in seconds. */
   readonly time: number;

@@ -1,5 +1,5 @@
 /**
- * The Queue contract on BullMQ: one BullMQ queue per kind of job, one connection that enqueues and publishes and fails
+ * The queue contract on BullMQ: one BullMQ queue per kind of job, one connection that enqueues and publishes and fails
  * fast, one that subscribes, and in workers two more per kind of job. Names contain the instance id, so that several
  * Berths may share a Redis.
  */

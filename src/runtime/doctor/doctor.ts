@@ -1,5 +1,5 @@
 /**
- * Checks which limits of the profile really hold on this Engine, once for each Engine and profile. The report is a file
+ * Checks which limits of the profile really hold on this engine, once for each engine and profile. The report is a file
  * in the data folder, which every process of the instance reads.
  */
 import { createHash } from "node:crypto";
@@ -20,7 +20,7 @@ export interface DoctorDeps extends ProbeDeps {
   readonly info: EngineInfo;
 }
 
-/** Runs the probe and judges its findings. Throws `image_missing`, or what the Engine refused. */
+/** Runs the probe and judges its findings. Throws `image_missing`, or what the engine refused. */
 export async function examine(deps: DoctorDeps, signal: AbortSignal): Promise<DoctorReport> {
   const { engine, info } = deps;
   const [image] = await listRuntimeImages(engine, signal);

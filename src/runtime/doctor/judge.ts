@@ -25,7 +25,7 @@ type Found = { readonly [K in keyof typeof FOUND]?: z.infer<(typeof FOUND)[K]> }
 /** The output of a probe, and how it ended. */
 export interface ProbeEnd {
   readonly lines: readonly string[];
-  /** The kernel killed something in its Container for memory. */
+  /** The kernel killed something in its container for memory. */
   readonly oomKilled: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Runs the probe in a Container with the profile of plugins, in place of the runner. */
+/** Runs the probe in a container with the profile of plugins, in place of the runner. */
 import { randomBytes } from "node:crypto";
 import { chmod, copyFile, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -15,7 +15,7 @@ import type { ProbeEnd } from "./judge.ts";
 
 export interface ProbeDeps {
   readonly engine: Engine;
-  /** Absolute, and the same path for the Engine. */
+  /** Absolute, and the same path for the engine. */
   readonly dataFolder: string;
   /** `runtime-images/python/probe.py`. */
   readonly probeFile: string;
@@ -27,7 +27,7 @@ export interface ProbeDeps {
 
 const MIB = 1_048_576;
 const SECONDS_MAX = 60;
-/** For making and removing the Container. */
+/** For making and removing the container. */
 const SPARE_MS = 60_000;
 /** The process that made an older one was killed. */
 const LEFTOVER_AGE_MS = 2 * (SECONDS_MAX * 1000 + SPARE_MS);
@@ -72,7 +72,7 @@ export function probePool(imageRef: string): Pool {
   };
 }
 
-/** Throws what the Engine refused. Removes everything it made, and what an earlier probe that was killed left. */
+/** Throws what the engine refused. Removes everything it made, and what an earlier probe that was killed left. */
 export async function runProbe(deps: ProbeDeps, pool: Pool, signal: AbortSignal) {
   const { engine, dataFolder, probeFile, instanceId, profile } = deps;
   const within = AbortSignal.any([signal, AbortSignal.timeout(SECONDS_MAX * 1000 + SPARE_MS)]);
@@ -158,7 +158,7 @@ async function runToEnd(engine: Engine, spec: ContainerSpec, signal: AbortSignal
     const state = await engine.findContainer(id, signal);
     return { lines, oomKilled: state?.oomKilled === true };
   } finally {
-    // By name: a create whose answer was lost has made a Container too.
+    // By name: a create whose answer was lost has made a container too.
     await engine.removeContainer(spec.name, AbortSignal.timeout(SPARE_MS));
   }
 }

@@ -1,18 +1,18 @@
 /**
- * Decides what a missed health check means. A miss counts against a Runtime only if this process ran, the host had time
- * for the answer, and most other Runtimes answer: on a starved host all miss at once. Silence for `patienceMs` replaces a
- * Runtime whatever the host does. No I/O and no clock: times are passed in, in milliseconds.
+ * Decides what a missed health check means. A miss counts against a runtime only if this process ran, the host had time
+ * for the answer, and most other runtimes answer: on a starved host all miss at once. Silence for `patienceMs` replaces a
+ * runtime whatever the host does. No I/O and no clock: times are passed in, in milliseconds.
  */
 export interface JudgeRules {
-  /** Misses in a row that replace a Runtime on a host with time for all. */
+  /** Misses in a row that replace a runtime on a host with time for all. */
   readonly missesMax: number;
   /** Silence that replaces it on any host, not counting time in which this process itself did not run. */
   readonly patienceMs: number;
-  /** At least so many Runtimes that miss within `togetherMs`, and such a share of all, blame the host. */
+  /** At least so many runtimes that miss within `togetherMs`, and such a share of all, blame the host. */
   readonly togetherMin: number;
   readonly togetherShare: number;
   readonly togetherMs: number;
-  /** Most Runtimes that are replaced for their health in any minute. */
+  /** Most runtimes that are replaced for their health in any minute. */
   readonly replacementsPerMinute: number;
 }
 
@@ -27,7 +27,7 @@ export type Verdict =
   | { readonly verdict: "miss"; readonly misses: number }
   /** It does not count, or not yet. */
   | { readonly verdict: "wait"; readonly why: string }
-  /** The Runtime is to be replaced; no more checks follow. */
+  /** The runtime is to be replaced; no more checks follow. */
   | { readonly verdict: "replace" };
 
 interface Silence {

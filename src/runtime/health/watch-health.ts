@@ -1,5 +1,5 @@
 /**
- * Checks the health of one Runtime until it is to be replaced. A late answer still proves that the runner lives, so a
+ * Checks the health of one runtime until it is to be replaced. A late answer still proves that the runner lives, so a
  * ping stays open until it is answered or its connection is lost.
  */
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -38,7 +38,7 @@ interface Miss {
   readonly isCertain?: boolean;
 }
 
-/** Resolves when the signal aborts or the Runtime is to be replaced. */
+/** Resolves when the signal aborts or the runtime is to be replaced. */
 export async function watchHealth(
   deps: HealthWatchDeps,
   listener: HealthListener,

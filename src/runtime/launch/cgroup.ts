@@ -1,5 +1,5 @@
 /**
- * The cgroup that is the parent of all plugin Containers. Its CPU weight is the share that all plugins together get of
+ * The cgroup that is the parent of all plugin containers. Its CPU weight is the share that all plugins together get of
  * full processors, however many they are; it limits nothing while there is time for all.
  */
 import { access, mkdir, writeFile } from "node:fs/promises";

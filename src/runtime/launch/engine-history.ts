@@ -1,6 +1,6 @@
 /**
- * Remembers for ten minutes which Containers somebody else stopped or removed, and when the Engine was away. Such an end
- * is no crash of the plugin: an operator's `docker rm`, another Berth's `claim`, a restart of the Engine.
+ * Remembers for ten minutes which containers somebody else stopped or removed, and when the engine was away. Such an end
+ * is no crash of the plugin: an operator's `docker rm`, another Berth's `claim`, a restart of the engine.
  */
 import type { ContainerState } from "../../domain/container.ts";
 import type { RuntimeEnd } from "../../domain/runtime.ts";
@@ -8,7 +8,7 @@ import type { EngineEvent } from "../../engine/engine.ts";
 import type { Clock } from "../../util/clock.ts";
 
 const KEPT_MS = 600_000;
-/** An Engine that stops ends its Containers a little before or after its connections break. */
+/** An engine that stops ends its containers a little before or after its connections break. */
 const AROUND_MS = 15_000;
 /** INT, QUIT, KILL and TERM. */
 const ENDING_SIGNALS = [2, 3, 9, 15];
@@ -23,7 +23,7 @@ export class EngineHistory {
     this.#clock = clock;
   }
 
-  /** Takes every event of a Container. `explain` is not called for those that Berth ended itself. */
+  /** Takes every event of a container. `explain` is not called for those that Berth ended itself. */
   note({ action, containerId, signal }: EngineEvent): void {
     const isEnding = action === "kill" && (signal === undefined || ENDING_SIGNALS.includes(signal));
     if (!isEnding && action !== "destroy") return;
@@ -40,7 +40,7 @@ export class EngineHistory {
     else this.#away.until = now;
   }
 
-  /** Why a Container ended, if neither Berth nor its plugin ended it. `endedAt`: when Berth saw the end. */
+  /** Why a container ended, if neither Berth nor its plugin ended it. `endedAt`: when Berth saw the end. */
   explain(
     containerId: string,
     endedAt: number,

@@ -1,4 +1,4 @@
-/** Names the reason why a Runtime ended, from the runner's report and what the Engine knows. */
+/** Names the reason why a runtime ended, from the runner's report and what the engine knows. */
 import type { ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -24,7 +24,7 @@ export function exitOf(reported: RuntimeExit | undefined, state: ContainerState 
 
 type Reason = RuntimeEnd["reason"];
 
-/** The end of a Runtime that was ready. `reason` undefined: it ended by itself. `hung`: why Berth ended it as unhealthy. */
+/** The end of a runtime that was ready. `reason` undefined: it ended by itself. `hung`: why Berth ended it as unhealthy. */
 export function endOf(
   exit: RuntimeExit,
   {
@@ -100,7 +100,7 @@ export function startInterrupted(by: "ended_outside" | "engine_restarted"): Faul
   return new Fault("start_interrupted", what);
 }
 
-/** Last lines of a Container's output. Never throws: a log that cannot be read is empty. */
+/** Last lines of a container's output. Never throws: a log that cannot be read is empty. */
 export async function lastLines(
   { engine, clock }: { readonly engine: Pick<Engine, "logs">; readonly clock: Clock },
   containerId: string,

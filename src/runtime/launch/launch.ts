@@ -1,5 +1,5 @@
 /**
- * Starts one Runtime: row, folder, link, Container, then the plugin's first heartbeat. Guarantees: a start that fails
+ * Starts one runtime: row, folder, link, container, then the plugin's first heartbeat. Guarantees: a start that fails
  * leaves only its ended row and its log; one that stops because this process ends leaves everything as it is, and the
  * next keeper takes it over.
  */
@@ -28,26 +28,26 @@ export interface LaunchDeps extends StartWaitDeps {
   readonly folders: RuntimeFolders;
   readonly logs: LogKeeper;
   readonly queue: Announcer;
-  /** Bounds the Containers that are created or started at the same time. */
+  /** Bounds the containers that are created or started at the same time. */
   readonly lanes: Semaphore;
   readonly engineHistory: EngineHistory;
   readonly log: Log;
   readonly profile: ProfileSettings;
-  /** Aborts when this process gives up the Pool. */
+  /** Aborts when this process gives up the pool. */
   readonly lifetime: AbortSignal;
 }
 
-/** A Runtime with its Container. */
+/** A runtime with its container. */
 export interface LiveRuntime {
   readonly record: RuntimeRecord;
   readonly containerId: string;
-  /** What the Engine grants its Container. */
+  /** What the engine grants its container. */
   readonly resources: LiveResources;
 }
 
 export interface Launch {
   readonly pool: Pool;
-  /** Its number among the Runtimes of the Pool, from 0. */
+  /** Its number among the runtimes of the pool, from 0. */
   readonly slot: number;
   /** Absent: a new one. */
   readonly id?: RuntimeId;
@@ -56,7 +56,7 @@ export interface Launch {
 
 /**
  * Resolves when the plugin is ready. Throws `host_full` and `quota_memory` before anything is made; later
- * `start_crashed`, `start_interrupted`, `start_timeout`, `image_missing`, what the Engine refused, or the signal's
+ * `start_crashed`, `start_interrupted`, `start_timeout`, `image_missing`, what the engine refused, or the signal's
  * reason, after it has undone the start.
  */
 export async function launch(
@@ -113,14 +113,14 @@ export async function launch(
   }
 }
 
-/** The Engine says `not_found` for anything missing; a lost image gets a code of its own, because it can be rebuilt. */
+/** The engine says `not_found` for anything missing; a lost image gets a code of its own, because it can be rebuilt. */
 async function nameMissingImage({ engine, lifetime }: LaunchDeps, pool: Pool, error: unknown) {
   if (!isFault(error, "not_found")) return error;
   if ((await engine.findImage(pool.imageRef, lifetime)) !== undefined) return error;
   return new Fault("image_missing", `The image ${pool.imageRef} is not on the engine.`, { cause: error });
 }
 
-/** Waits until a started Container's plugin is ready, at most until `until`, and marks the row. Throws as `launch`. */
+/** Waits until a started container's plugin is ready, at most until `until`, and marks the row. Throws as `launch`. */
 export async function settle(deps: LaunchDeps, live: LiveRuntime, limit: StartLimit): Promise<void> {
   deps.logs.follow({ ...live.record, containerId: live.containerId });
   const exit = await readyOrExit(deps, { id: live.record.id, containerId: live.containerId }, limit);
@@ -197,7 +197,7 @@ async function createAndStart(
   signal: AbortSignal,
 ): Promise<string> {
   const id = await create(deps.engine, spec, signal);
-  // Both at once: the row only helps the next keeper to find the Container faster than by its name.
+  // Both at once: the row only helps the next keeper to find the container faster than by its name.
   await Promise.all([
     deps.store.runtimes.setContainer(record.id, id),
     deps.engine.startContainer(id, signal),
@@ -205,7 +205,7 @@ async function createAndStart(
   return id;
 }
 
-/** A taken name is our own create whose answer was lost, unless the labels differ: then that Container is replaced. */
+/** A taken name is our own create whose answer was lost, unless the labels differ: then that container is replaced. */
 async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal): Promise<string> {
   try {
     return await engine.createContainer(spec, signal);
@@ -221,7 +221,7 @@ async function create(engine: Engine, spec: ContainerSpec, signal: AbortSignal):
   }
 }
 
-/** Waits until the runner has ended too: only then the Engine has the memory flag and the whole log. */
+/** Waits until the runner has ended too: only then the engine has the memory flag and the whole log. */
 async function crashFault(deps: LaunchDeps, live: LiveRuntime, reported: RuntimeExit): Promise<Fault> {
   const { engine, clock, settings, engineHistory } = deps;
   const state = await waitStopped({ engine, clock }, live.containerId, settings.startCheckMs);
@@ -235,7 +235,7 @@ async function crashFault(deps: LaunchDeps, live: LiveRuntime, reported: Runtime
 
 const STOP_LOOK_MS = 50;
 
-/** The Container's state when it has ended, or as it is after `timeoutMs`. */
+/** The container's state when it has ended, or as it is after `timeoutMs`. */
 export async function waitStopped(
   { engine, clock }: { readonly engine: Pick<Engine, "findContainer">; readonly clock: Clock },
   containerId: string,

@@ -1,5 +1,5 @@
 /**
- * Computes the specification of a plugin's Container from its Pool and the operator's settings: limits, user, mounts,
+ * Computes the specification of a plugin's container from its pool and the operator's settings: limits, user, mounts,
  * network. No I/O. The limits are the granted ones; a package cannot change anything else.
  */
 import { createHash, randomInt } from "node:crypto";
@@ -74,7 +74,7 @@ export function containerSpec(
   };
 }
 
-/** The limits that the Engine can change in a running Container. */
+/** The limits that the engine can change in a running container. */
 export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
   return {
     memoryBytes: containerMemory(limits),
@@ -84,11 +84,11 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
 }
 
 /**
- * Identifies a specification: it changes with the Pool's image, the operator's settings and those limits that need
- * another Container, and is the same for every generation otherwise. It leaves out the limits that the Engine can change
- * in a running Container, and the numbers of threads that follow the CPUs: the label stays for the Container's life, and
- * a changed limit must not make it outdated. Those limits are compared with what the Engine says (`desired-spec.ts`).
- * The operator's certificate authorities count although no field of the Container shows them, because a process reads
+ * Identifies a specification: it changes with the pool's image, the operator's settings and those limits that need
+ * another container, and is the same for every generation otherwise. It leaves out the limits that the engine can change
+ * in a running container, and the numbers of threads that follow the CPUs: the label stays for the container's life, and
+ * a changed limit must not make it outdated. Those limits are compared with what the engine says (`desired-spec.ts`).
+ * The operator's certificate authorities count although no field of the container shows them, because a process reads
  * them only once.
  */
 export function profileHash(
@@ -101,7 +101,7 @@ export function profileHash(
   return specHash(caBundle === undefined ? spec : { ...spec, env: { ...spec.env, ca: caBundle.digest } });
 }
 
-/** Everything that is the same for all Runtimes of the Pool. */
+/** Everything that is the same for all runtimes of the pool. */
 function sandbox(
   pool: Pool,
   { instanceId, settings }: { readonly instanceId: string; readonly settings: ProfileSettings },
@@ -137,7 +137,7 @@ function sandbox(
 /** Plugins with a list of destinations have a bridge of their own, which is closed except for the list. */
 export type BridgeKind = "open" | "list";
 
-/** The Container's network, its DNS server and its extra hosts. */
+/** The container's network, its DNS server and its extra hosts. */
 function networkPart(
   { network, subnet, hosts, listDns }: ProfileSettings,
   instanceId: string,
@@ -162,8 +162,8 @@ export function bridgePrefix(instanceId: string, kind: BridgeKind): string {
 }
 
 /**
- * One bridge of each kind for all Pools: with a network per plugin the Engine's address pools are used up at about
- * thirty. A chosen subnet is part of the network's name, so that Runtimes move to a new one one after the other.
+ * One bridge of each kind for all pools: with a network per plugin the engine's address pools are used up at about
+ * thirty. A chosen subnet is part of the network's name, so that runtimes move to a new one one after the other.
  */
 export function networkSpec(
   instanceId: string,

@@ -28,7 +28,7 @@ export interface StartLimit {
 
 /**
  * Resolves with undefined when the plugin is ready, or with how it ended. Throws `start_timeout` with the last log lines,
- * and the signal's reason. It also asks the Engine, because a runner that never came up reports nothing.
+ * and the signal's reason. It also asks the engine, because a runner that never came up reports nothing.
  */
 export async function readyOrExit(
   deps: StartWaitDeps,
@@ -112,7 +112,7 @@ async function watchExit(
   }
 }
 
-/** An Engine that is away for a moment does not fail the start. */
+/** An engine that is away for a moment does not fail the start. */
 async function look(engine: Engine, containerId: string, signal: AbortSignal) {
   try {
     return await engine.findContainer(containerId, signal);

@@ -1,6 +1,6 @@
 /**
- * Host folders of Runtimes, which the Container sees read-only as `/run/berth`. The path follows from the data folder
- * and the Runtime's id alone, so that any process finds it and opens its own socket there.
+ * Host folders of runtimes, which the container sees read-only as `/run/berth`. The path follows from the data folder
+ * and the runtime's id alone, so that any process finds it and opens its own socket there.
  */
 import { chmod, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,13 +12,13 @@ import type { CaBundle } from "./ca-bundle.ts";
 
 export interface RuntimeFolders {
   pathOf(id: RuntimeId): string;
-  /** Makes the folder of a new Runtime with the files of `prepare` and the key of its runner. Call it once. */
+  /** Makes the folder of a new runtime with the files of `prepare` and the key of its runner. Call it once. */
   create(id: RuntimeId): Promise<string>;
-  /** Updates runner and CA bundle, also of a Container that runs. */
+  /** Updates runner and CA bundle, also of a container that runs. */
   prepare(id: RuntimeId): Promise<string>;
   remove(id: RuntimeId): Promise<void>;
   list(): Promise<readonly RuntimeId[]>;
-  /** Each process that has, or left, a socket in the Runtime's folder. */
+  /** Each process that has, or left, a socket in the runtime's folder. */
   listHosts(id: RuntimeId): Promise<readonly string[]>;
   /** Removes the socket of a process that died: the runner would dial it for ever. */
   removeHost(id: RuntimeId, processId: string): Promise<void>;
@@ -77,7 +77,7 @@ export function createRuntimeFolders({
 
 /**
  * Replaces the file as a whole: a plugin that opens it meanwhile reads the old or the new one, never half of one. The
- * same content is not written again, so that a full disk does not prevent the adoption of a running Container.
+ * same content is not written again, so that a full disk does not prevent the adoption of a running container.
  */
 async function place(content: Buffer | string, path: string): Promise<void> {
   const there = await readFile(path).catch(() => undefined);

@@ -1,7 +1,7 @@
 /**
- * Checks that the Engine sees the data folder under the same path as this process: it mounts parts of that folder into
- * Containers, so a Berth in a container must have it at the host's path. Nothing is started: the check looks for a file
- * with a random name through the mount of a Container that is made of an empty image and never runs.
+ * Checks that the engine sees the data folder under the same path as this process: it mounts parts of that folder into
+ * containers, so a Berth in a container must have it at the host's path. Nothing is started: the check looks for a file
+ * with a random name through the mount of a container that is made of an empty image and never runs.
  */
 import { randomBytes } from "node:crypto";
 import { readdir, rm, stat, writeFile } from "node:fs/promises";
@@ -27,8 +27,8 @@ const MOUNTED_AT = "/data";
 const NO_FILES = Buffer.alloc(1024);
 
 /**
- * Throws `config_invalid` if the Engine has no folder, or another one, under that path. Leaves no file, image or
- * Container behind, and may run in any number of processes at once.
+ * Throws `config_invalid` if the engine has no folder, or another one, under that path. Leaves no file, image or
+ * container behind, and may run in any number of processes at once.
  */
 export async function checkSharedFolder(deps: SharedFolderDeps): Promise<void> {
   const { engine, dataFolder, timeoutMs } = deps;
@@ -56,7 +56,7 @@ async function look(
   try {
     container = await engine.createContainer(checkSpec({ id, image, dataFolder }), signal);
   } catch (error) {
-    // The Engine checks the source of a mount when it makes the Container; it can refuse nothing else here.
+    // The engine checks the source of a mount when it makes the container; it can refuse nothing else here.
     if (isFault(error, "engine_refused")) throw unseen(dataFolder, "sees no such folder", error);
     throw error;
   }
@@ -119,7 +119,7 @@ function checkSpec({
   };
 }
 
-/** By name and with its own signal: a create whose answer was lost has made a Container too. */
+/** By name and with its own signal: a create whose answer was lost has made a container too. */
 async function clear(engine: Engine, id: string, timeoutMs: number): Promise<void> {
   const signal = AbortSignal.timeout(timeoutMs);
   await engine.removeContainer(`berth-check-${id}`, signal);

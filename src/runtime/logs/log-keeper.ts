@@ -1,7 +1,7 @@
 /**
- * Copies the Engine's logs of the Runtimes whose Pool this worker holds into files, so that they outlive the Container
+ * Copies the engine's logs of the runtimes whose pool this worker holds into files, so that they outlive the container
  * and every process can read them. Guarantees: after a restart it continues where the file ends; no line comes twice,
- * and no line is lost that the Engine still has.
+ * and no line is lost that the engine still has.
  */
 import { mkdir, rm, stat } from "node:fs/promises";
 import { isFault, toFault } from "../../domain/fault.ts";
@@ -45,7 +45,7 @@ export class LogKeeper implements AsyncDisposable {
     this.#deps = deps;
   }
 
-  /** Starts or resumes following; repeated for the same Runtime, it does nothing. */
+  /** Starts or resumes following; repeated for the same runtime, it does nothing. */
   follow(runtime: { readonly id: RuntimeId; readonly poolKey: string; readonly containerId: string }): void {
     if (this.#following.has(runtime.id)) return;
     const stop = new AbortController();
@@ -57,7 +57,7 @@ export class LogKeeper implements AsyncDisposable {
     this.#following.set(runtime.id, { poolKey: runtime.poolKey, stop, done });
   }
 
-  /** Waits at most `timeoutMs` until everything that the ended Container wrote is in its file. Never throws. */
+  /** Waits at most `timeoutMs` until everything that the ended container wrote is in its file. Never throws. */
   async finish(id: RuntimeId, timeoutMs: number): Promise<void> {
     const following = this.#following.get(id);
     if (following === undefined) return;
@@ -75,7 +75,7 @@ export class LogKeeper implements AsyncDisposable {
     await following.done;
   }
 
-  /** The same for all Runtimes of a Pool. */
+  /** The same for all runtimes of a pool. */
   async stopPool(poolKey: string): Promise<void> {
     const ids = [...this.#following].flatMap(([id, following]) =>
       following.poolKey === poolKey ? [id] : [],
@@ -83,7 +83,7 @@ export class LogKeeper implements AsyncDisposable {
     await Promise.all(ids.map((id) => this.stop(id)));
   }
 
-  /** Removes all log files of a removed Pool. */
+  /** Removes all log files of a removed pool. */
   removePool(poolKey: string): Promise<void> {
     return rm(logFolder(this.#deps.dataFolder, poolKey), { recursive: true, force: true });
   }
@@ -106,12 +106,12 @@ export class LogKeeper implements AsyncDisposable {
         await this.#dropOldRuntimes(folder, runtime.id);
         await this.#copy(folder, runtime, signal, () => outage.recovered());
       } catch (error) {
-        // The Engine answers `conflict` while it removes a Container, then `not_found`.
+        // The engine answers `conflict` while it removes a container, then `not_found`.
         if (signal.aborted || isFault(error, "not_found") || isFault(error, "conflict")) return;
         isWritten = isFault(error, "engine_unavailable");
         if (!isWritten) outage.failed(error);
       }
-      // A stream that ended although the Container runs is resumed. Lines that the disk did not take are still in the
+      // A stream that ended although the container runs is resumed. Lines that the disk did not take are still in the
       // Engine.
       const state = await engine.findContainer(runtime.containerId, signal).catch(() => "unknown" as const);
       const isRunning = state === "unknown" || state?.phase === "running";
@@ -120,7 +120,7 @@ export class LogKeeper implements AsyncDisposable {
     }
   }
 
-  /** Resolves when the Engine's stream ends. `onWritten` is called when the first lines are on disk. */
+  /** Resolves when the engine's stream ends. `onWritten` is called when the first lines are on disk. */
   async #copy(
     folder: string,
     runtime: { readonly id: RuntimeId; readonly containerId: string },
@@ -199,7 +199,7 @@ class WriteOutage {
   }
 }
 
-/** Counts the last lines of the file, so that the same lines are skipped when the Engine repeats them. */
+/** Counts the last lines of the file, so that the same lines are skipped when the engine repeats them. */
 async function readOverlap(
   folder: string,
   runtimeId: RuntimeId,

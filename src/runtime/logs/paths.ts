@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { RuntimeId } from "../../domain/ids.ts";
 import type { Store } from "../../store/store.ts";
 
-/** The folder with the logs of a Pool: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
+/** The folder with the logs of a pool: `<data>/logs/<pool>/<runtime>.log`, older parts with `.1`, `.2`, ... behind. */
 export function logFolder(dataFolder: string, poolKey: string): string {
   return join(dataFolder, "logs", poolKey);
 }
@@ -19,7 +19,7 @@ export interface LogFile {
   readonly path: string;
 }
 
-/** All log files of a folder, the oldest part of each Runtime first; empty when there is no folder. */
+/** All log files of a folder, the oldest part of each runtime first; empty when there is no folder. */
 export async function listLogFiles(folder: string): Promise<readonly LogFile[]> {
   const names = await readdir(folder).catch(() => []);
   return names
@@ -37,8 +37,8 @@ export async function inodeOf(path: string): Promise<number | undefined> {
 }
 
 /**
- * Removes the logs of Pools without a row: the process that removed such a Pool was killed before it removed the logs.
- * A Pool's row exists before its first log, so the folders are listed before the rows.
+ * Removes the logs of pools without a row: the process that removed such a pool was killed before it removed the logs.
+ * A pool's row exists before its first log, so the folders are listed before the rows.
  */
 export async function removeOrphanLogs({
   dataFolder,

@@ -1,4 +1,4 @@
-/** Reads the log files of one Runtime, whole lines only, also while they grow and are rotated. */
+/** Reads the log files of one runtime, whole lines only, also while they grow and are rotated. */
 import { type FileHandle, open } from "node:fs/promises";
 import { StringDecoder } from "node:string_decoder";
 import type { RuntimeId } from "../../domain/ids.ts";
@@ -7,7 +7,7 @@ import { inodeOf, listLogFiles, logFile } from "./paths.ts";
 
 const CHUNK_BYTES = 64 * 1024;
 
-/** A position in a Runtime's log; reading continues from it, also after the file was rotated. */
+/** A position in a runtime's log; reading continues from it, also after the file was rotated. */
 export class LogCursor implements AsyncDisposable {
   readonly #folder: string;
   readonly runtimeId: RuntimeId;
@@ -80,7 +80,7 @@ export class LogCursor implements AsyncDisposable {
   }
 }
 
-/** All kept lines of a Runtime. */
+/** All kept lines of a runtime. */
 export async function* readRuntime(
   folder: string,
   runtimeId: RuntimeId,

@@ -29,7 +29,7 @@ const line = (ms: number, text: string): LogChunk => ({
   text,
 });
 
-/** Follows an Engine that holds these lines of an ended Container, as a worker would. */
+/** Follows an engine that holds these lines of an ended container, as a worker would. */
 async function follow(lines: readonly LogChunk[], settings = {}): Promise<void> {
   await using keeper = new LogKeeper({
     engine: {

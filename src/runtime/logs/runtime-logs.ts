@@ -46,7 +46,7 @@ async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   }
 }
 
-/** One cursor for each Runtime that has a file. */
+/** One cursor for each runtime that has a file. */
 class PoolCursors implements AsyncDisposable {
   readonly #folder: string;
   readonly #cursors = new Map<RuntimeId, LogCursor>();
@@ -55,7 +55,7 @@ class PoolCursors implements AsyncDisposable {
     this.#folder = folder;
   }
 
-  /** New lines of all of them, merged by time; only one line of each Runtime is in memory. */
+  /** New lines of all of them, merged by time; only one line of each runtime is in memory. */
   async *read(signal: AbortSignal): AsyncGenerator<RuntimeLogLine, void, undefined> {
     for (const { runtimeId } of await listLogFiles(this.#folder)) {
       if (!this.#cursors.has(runtimeId)) this.#cursors.set(runtimeId, new LogCursor(this.#folder, runtimeId));

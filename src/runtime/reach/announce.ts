@@ -1,14 +1,14 @@
 import type { Queue } from "../../queue/queue.ts";
 
-/** Topics of announcements about Runtimes. A message is the key of the Pool whose rows to read, except for `exited`. */
+/** Topics of announcements about runtimes. A message is the key of the pool whose rows to read, except for `exited`. */
 export const TOPICS = {
-  /** Rows of the Pool or of its Runtimes changed. */
+  /** Rows of the pool or of its runtimes changed. */
   changed: "runtimes",
-  /** The Pool's keeper is to read its rows: a start or a retirement was requested. */
+  /** The pool's keeper is to read its rows: a start or a retirement was requested. */
   asked: "pools.asked",
-  /** The Pool had calls lately. */
+  /** The pool had calls lately. */
   used: "pools.used",
-  /** How a Container ended, as the Engine knows it (`formatExit`): the open calls of all processes fail with this cause. */
+  /** How a container ended, as the engine knows it (`formatExit`): the open calls of all processes fail with this cause. */
   exited: "runtimes.exited",
 } as const;
 

@@ -83,7 +83,7 @@ class Processes implements LiveProcesses {
     try {
       await this.#options.store.processes.leave(this.#options.self.id);
     } catch (error) {
-      // The row expires by itself; a Store that is away must not keep the process from ending.
+      // The row expires by itself; a store that is away must not keep the process from ending.
       if (!isFault(error, "store_unavailable")) throw error;
     }
   }

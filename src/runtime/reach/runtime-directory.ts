@@ -1,5 +1,5 @@
 /**
- * Implements `RuntimeDirectory`: this process has a link to each live Runtime and picks one without any I/O. The rows are
+ * Implements `RuntimeDirectory`: this process has a link to each live runtime and picks one without any I/O. The rows are
  * the truth; they are read after each announced change and on a timer, and links are opened and closed by them.
  */
 import { Fault, toFault } from "../../domain/fault.ts";
@@ -28,7 +28,7 @@ export interface DirectoryDeps {
 
 export interface RunningRuntimeDirectory extends RuntimeDirectory, AsyncDisposable {}
 
-/** Resolves when every live Runtime has its link. The caller closes the links. */
+/** Resolves when every live runtime has its link. The caller closes the links. */
 export async function startRuntimeDirectory(deps: DirectoryDeps): Promise<RunningRuntimeDirectory> {
   const directory = new PolledRuntimeDirectory(deps);
   try {
@@ -141,7 +141,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
     const liveIds = new Set(live.map(({ id }) => id));
     await Promise.all(held.filter((id) => !liveIds.has(id)).map((id) => links.close(id)));
     for (const { id, state } of live) if (state === "draining") links.stopAccepting(id);
-    // A starting Runtime may have no folder yet: its keeper links it, other processes do so after the next change.
+    // A starting runtime may have no folder yet: its keeper links it, other processes do so after the next change.
     const ready = live.filter(({ id, state }) => state !== "starting" && links.find(id) === undefined);
     await Promise.all(
       ready.map((record) =>

@@ -1,6 +1,6 @@
 /**
- * This process's links to Runtimes, one per Runtime. The directory opens them by rows, the keeper those that it launches
- * or adopts; both share one link. Closing a link never touches the Container.
+ * This process's links to runtimes, one per runtime. The directory opens them by rows, the keeper those that it launches
+ * or adopts; both share one link. Closing a link never touches the container.
  */
 import { toFault } from "../../domain/fault.ts";
 import { RuntimeId } from "../../domain/ids.ts";
@@ -52,7 +52,7 @@ export class RuntimeLinks implements AsyncDisposable {
     this.#log = deps.log;
   }
 
-  /** Resolves once the socket listens in the Runtime's folder, which must exist; repeated, it returns the same link. */
+  /** Resolves once the socket listens in the runtime's folder, which must exist; repeated, it returns the same link. */
   open(runtime: { readonly id: RuntimeId; readonly poolKey: string }): Promise<ReachableRuntime> {
     return this.#lock.run(runtime.id, async () => {
       const held = this.#held.get(runtime.id);
@@ -94,7 +94,7 @@ export class RuntimeLinks implements AsyncDisposable {
     });
   }
 
-  /** The least loaded Runtime of the Pool that is up, ready and takes calls. */
+  /** The least loaded runtime of the pool that is up, ready and takes calls. */
   pick(poolKey: string): ReachableRuntime | undefined {
     let best: Held | undefined;
     for (const held of this.#byPool.get(poolKey) ?? []) {
@@ -108,7 +108,7 @@ export class RuntimeLinks implements AsyncDisposable {
     return this.#held.get(id);
   }
 
-  /** The text as the id of a Runtime that is linked here. */
+  /** The text as the id of a runtime that is linked here. */
   idOf(text: string): RuntimeId | undefined {
     const id = RuntimeId.safeParse(text);
     return id.success && this.#held.has(id.data) ? id.data : undefined;
@@ -127,7 +127,7 @@ export class RuntimeLinks implements AsyncDisposable {
     if (held !== undefined) held.accepting = false;
   }
 
-  /** How the Container ended, as the Engine knows it. Ends the sessions on the link; later reports change nothing. */
+  /** How the container ended, as the engine knows it. Ends the sessions on the link; later reports change nothing. */
   noteExit(id: RuntimeId, exit: RuntimeExit): void {
     const held = this.#held.get(id);
     if (held === undefined || held.exit !== undefined) return;

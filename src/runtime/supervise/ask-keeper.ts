@@ -1,5 +1,5 @@
 /**
- * Requests for a Pool whose lease another worker holds. The request and its answer are in the Pool's row, so the worker
+ * Requests for a pool whose lease another worker holds. The request and its answer are in the pool's row, so the worker
  * that holds the lease by then answers, even if the one that was asked first has died.
  */
 import { Fault } from "../../domain/fault.ts";
@@ -49,7 +49,7 @@ export async function askForReplacement(
   }
 }
 
-/** As `PoolKeeper.stopIfIdle`, for a Pool whose row says already that it is to stop. */
+/** As `PoolKeeper.stopIfIdle`, for a pool whose row says already that it is to stop. */
 export async function untilStopped(
   { store, queue, clock, rowPollMs }: AskDeps,
   { poolKey, waitMs }: { readonly poolKey: string; readonly waitMs: number },
@@ -85,7 +85,7 @@ async function untilAnswered(
   throw new Fault(code, message, details === undefined ? {} : { details });
 }
 
-/** Resolves when the other worker has removed the Pool, or an install needs it again. */
+/** Resolves when the other worker has removed the pool, or an install needs it again. */
 export async function askForRemoval(deps: AskDeps, poolKey: string, signal: AbortSignal): Promise<void> {
   await deps.store.pools.askRemoval(poolKey, true);
   await announce(deps.queue, TOPICS.asked, poolKey);

@@ -1,6 +1,6 @@
 /**
- * Compares the Engine's Containers with the supervised Runtimes: for one that is missing from the list the Pool asks the
- * Engine how it ended, and the sweeper removes orphans. It runs on a timer and after each gap in the Engine's events,
+ * Compares the engine's containers with the supervised runtimes: for one that is missing from the list the pool asks the
+ * engine how it ended, and the sweeper removes orphans. It runs on a timer and after each gap in the engine's events,
  * which are the fast way to the same.
  */
 import type { Engine, EngineEvent } from "../../engine/engine.ts";
@@ -48,14 +48,14 @@ export class EnginePass {
     }
   }
 
-  /** Passes an event on to the Pool that it concerns, which asks the Engine what has happened. */
+  /** Passes an event on to the pool that it concerns, which asks the engine what has happened. */
   onEvent({ action, labels, containerId }: EngineEvent): void {
     const { held, links, soon } = this.#options;
     const parsed = parseLabels(labels);
     const supervisor = parsed?.pool === undefined ? undefined : held.find(parsed.pool);
     const id = parsed?.runtime === undefined ? undefined : links.idOf(parsed.runtime);
     if (supervisor === undefined || id === undefined) return;
-    // Anybody can copy labels, so the Container's id decides.
+    // Anybody can copy labels, so the container's id decides.
     if (action === "oom") supervisor.noteOom(id, containerId);
     if (action === "die" || action === "destroy") soon(() => supervisor.noteDied(id));
   }

@@ -1,5 +1,5 @@
 /**
- * Passes the Engine's events on, each once. It subscribes before anybody lists, and after a break it subscribes again
+ * Passes the engine's events on, each once. It subscribes before anybody lists, and after a break it subscribes again
  * from a little before the last event. An event is a hint: after `onSubscribed` the caller lists what is really there.
  */
 import { isFault, toFault } from "../../domain/fault.ts";
@@ -10,7 +10,7 @@ import type { Clock } from "../../util/clock.ts";
 import { RecentKeys } from "../../util/recent-keys.ts";
 
 const REPLAY_MS = 5_000;
-/** More than an Engine replays: Docker keeps the last 256 events of any kind. */
+/** More than an engine replays: Docker keeps the last 256 events of any kind. */
 const REMEMBERED_MAX = 1_024;
 const RETRY = { firstMs: 500, maxMs: 15_000 };
 

@@ -1,6 +1,6 @@
 /**
- * The Pools whose lease this process holds, each with its supervisor. A lease is renewed when a third of it is over.
- * Guarantees: a supervisor exists only under a lease, and a lost lease releases it; one claim per Pool runs at a time.
+ * The pools whose lease this process holds, each with its supervisor. A lease is renewed when a third of it is over.
+ * Guarantees: a supervisor exists only under a lease, and a lost lease releases it; one claim per pool runs at a time.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Store } from "../../store/store.ts";
@@ -16,7 +16,7 @@ export interface HeldPoolsOptions {
   readonly holder: string;
   readonly leaseMs: number;
   readonly supervisorDeps: Omit<SupervisorDeps, "isHeld">;
-  /** This process does not supervise the Pool any more. */
+  /** This process does not supervise the pool any more. */
   readonly onForgotten: (poolKey: string) => void;
   /** A supervisor that lost its lease failed to end its work. */
   readonly onError: (error: unknown) => void;
@@ -44,7 +44,7 @@ export class HeldPools {
     return this.#supervisors.get(poolKey);
   }
 
-  /** The Pool's supervisor, under a lease that is renewed in time; undefined while another process holds the lease. */
+  /** The pool's supervisor, under a lease that is renewed in time; undefined while another process holds the lease. */
   hold(poolKey: string): Promise<PoolSupervisor | undefined> {
     return this.#claims.run(poolKey, async () => {
       const { store, holder, clock, leaseMs, onError } = this.#options;
@@ -72,7 +72,7 @@ export class HeldPools {
     this.#options.onForgotten(poolKey);
   }
 
-  /** Releases all supervisors and resolves when their work has ended. The leases stay in the Store. */
+  /** Releases all supervisors and resolves when their work has ended. The leases stay in the store. */
   async releaseAll(reason: Error): Promise<void> {
     const supervisors = [...this.#supervisors.values()];
     for (const supervisor of supervisors) supervisor.release(reason);

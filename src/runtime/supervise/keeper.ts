@@ -1,9 +1,9 @@
 /**
- * Supervises all Pools whose lease this worker gets: `held-pools.ts` claims the leases, `row-pass.ts` compares the rows
- * with what runs, `engine-pass.ts` the Engine's list, and a supervisor in `pool/` reconciles each Pool.
+ * Supervises all pools whose lease this worker gets: `held-pools.ts` claims the leases, `row-pass.ts` compares the rows
+ * with what runs, `engine-pass.ts` the engine's list, and a supervisor in `pool/` reconciles each pool.
  *
- * Guarantees: rows and Engine are read on timers, so no lost event is lost for good; a pass that fails is run again by
- * the timer. Disposing it releases all Pools and stops no Container: plugins run on, and the next keeper adopts them.
+ * Guarantees: rows and engine are read on timers, so no lost event is lost for good; a pass that fails is run again by
+ * the timer. Disposing it releases all pools and stops no container: plugins run on, and the next keeper adopts them.
  */
 import { Fault, isFault, toFault } from "../../domain/fault.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -46,7 +46,7 @@ export interface KeeperDeps {
   readonly log: Log;
   /** Unique among live processes: names the holder of leases. */
   readonly holder: string;
-  /** Builds the image of a Pool that the Engine has lost, and then asks for the start by `ensureReady`. */
+  /** Builds the image of a pool that the engine has lost, and then asks for the start by `ensureReady`. */
   readonly onImageMissing: (pool: Pool) => Promise<void>;
   readonly readPressure: ReadPressure;
   readonly profile: ProfileSettings;
@@ -59,15 +59,15 @@ const LOOK_BACK_MS = 2_000;
 const TOGETHER = { togetherMin: 3, togetherShare: 0.25, togetherMs: 15_000 };
 
 export interface RunningPoolKeeper extends PoolKeeper, AsyncDisposable {
-  /** Number of Runtimes that take calls by plugin, in all Pools that this process supervises. */
+  /** Number of runtimes that take calls by plugin, in all pools that this process supervises. */
   serving(): ReadonlyMap<string, number>;
-  /** Stops and removes every Container and network of this instance; Pools start again with the next keeper. */
+  /** Stops and removes every container and network of this instance; pools start again with the next keeper. */
   shutdownAll(signal: AbortSignal): Promise<void>;
 }
 
 /**
  * Resolves when the network exists and the first pass over the rows is done; what ran before is then being adopted.
- * Throws what Engine, Store or queue refused, and leaves nothing running then.
+ * Throws what engine, store or queue refused, and leaves nothing running then.
  */
 export async function startPoolKeeper(deps: KeeperDeps): Promise<RunningPoolKeeper> {
   const keeper = new Keeper(deps);
@@ -200,7 +200,7 @@ class Keeper implements RunningPoolKeeper {
         onLog("another worker holds this pool's lease and is asked to start it");
         return await askForStart(this.#askDeps(), poolKey, ending);
       } catch (error) {
-        // Another worker has taken the Pool over meanwhile, or it was removed and is created again.
+        // Another worker has taken the pool over meanwhile, or it was removed and is created again.
         if (!isFault(error, "lease_lost")) throw error;
       }
     }
@@ -254,10 +254,10 @@ class Keeper implements RunningPoolKeeper {
     await this.#scope.close(reason);
     await this.#held.releaseAll(reason);
     try {
-      // Other workers can take these Pools over now, before they next read the rows.
+      // Other workers can take these pools over now, before they next read the rows.
       for (const key of await store.pools.releaseAll(holder)) await announce(queue, TOPICS.asked, key);
     } catch (error) {
-      // Leases expire anyway; a Store that is away must not keep the process from ending.
+      // Leases expire anyway; a store that is away must not keep the process from ending.
       if (!isFault(error, "store_unavailable")) throw error;
     }
   }

@@ -96,7 +96,7 @@ describe("limits that change", () => {
       await world.clock.until(() => more === 0 || world.rows.runtimeRows.get(id)?.state === "ended");
       await world.clock.until(() => reservedBy(world) === 96 * MIB);
       expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
-      // What it was given all the same is more than it may have: another Container takes over.
+      // What it was given all the same is more than it may have: another container takes over.
       expect(world.current.id === id).toBe(more === 0);
     },
   );

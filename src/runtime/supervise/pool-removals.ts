@@ -11,8 +11,8 @@ export interface PoolRemovalsOptions {
 }
 
 /**
- * Removes Pools whose lease this process holds: Containers, logs and row. A Pool that an install came to need meanwhile
- * keeps its row, and its next start makes new Containers.
+ * Removes pools whose lease this process holds: containers, logs and row. A pool that an install came to need meanwhile
+ * keeps its row, and its next start makes new containers.
  */
 export class PoolRemovals {
   readonly #options: PoolRemovalsOptions;
@@ -22,7 +22,7 @@ export class PoolRemovals {
     this.#options = options;
   }
 
-  /** Joins a removal in progress. Throws what Engine or Store refused: ask again. */
+  /** Joins a removal in progress. Throws what engine or store refused: ask again. */
   remove(poolKey: string): Promise<void> {
     const removing =
       this.#running.get(poolKey) ?? this.#remove(poolKey).finally(() => void this.#running.delete(poolKey));
@@ -30,7 +30,7 @@ export class PoolRemovals {
     return removing;
   }
 
-  /** Resolves when no removal of this Pool is in progress, however it ended. */
+  /** Resolves when no removal of this pool is in progress, however it ended. */
   async settled(poolKey: string): Promise<void> {
     await this.#running.get(poolKey)?.catch(() => undefined);
   }

@@ -1,5 +1,5 @@
 /**
- * Decides how to take over a Runtime that an earlier keeper left: finds its Container by the name in the row and checks
+ * Decides how to take over a runtime that an earlier keeper left: finds its container by the name in the row and checks
  * the labels. It changes nothing.
  */
 import type { ContainerState } from "../../domain/container.ts";
@@ -24,10 +24,10 @@ export type Recovery =
   | {
       readonly action: "reap";
       readonly containerId: string;
-      /** A signal ended it while nobody watched: the host or the Engine may have gone down. */
+      /** A signal ended it while nobody watched: the host or the engine may have gone down. */
       readonly wasKilled: boolean;
     }
-  /** There is no Container. `wasRunning`: there was one before, so this counts as a failure of the Runtime. */
+  /** There is no container. `wasRunning`: there was one before, so this counts as a failure of the runtime. */
   | { readonly action: "forget"; readonly wasRunning: boolean };
 
 export async function findRecovery(

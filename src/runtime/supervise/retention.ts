@@ -8,14 +8,14 @@ export interface RuntimeRetentionOptions {
   readonly store: Pick<Store, "runtimes">;
   readonly clock: Clock;
   readonly log: Log;
-  /** Rows of Runtimes that ended longer ago are removed; 0 keeps all. */
+  /** Rows of runtimes that ended longer ago are removed; 0 keeps all. */
   readonly days: number;
   readonly everyMs: number;
   /** Most rows that one statement removes. */
   readonly batch: number;
 }
 
-/** Removes rows of Runtimes that ended more than `days` ago: at the start, then every `everyMs`. A failure is logged and tried again. */
+/** Removes rows of runtimes that ended more than `days` ago: at the start, then every `everyMs`. A failure is logged and tried again. */
 export function startRuntimeRetention(options: RuntimeRetentionOptions): AsyncDisposable {
   const scope = new Scope();
   const { clock, log, days, everyMs } = options;

@@ -1,7 +1,7 @@
 /**
- * Compares the rows of all Pools with what this process supervises: claims leases, asks for passes, stops idle Pools,
- * removes Pools that nobody needs, and closes links of Runtimes whose row has ended. It runs on a timer, and early when a
- * Pool is announced.
+ * Compares the rows of all pools with what this process supervises: claims leases, asks for passes, stops idle pools,
+ * removes pools that nobody needs, and closes links of runtimes whose row has ended. It runs on a timer, and early when a
+ * pool is announced.
  */
 import { Fault } from "../../domain/fault.ts";
 import type { Pool, RuntimeRecord } from "../../domain/runtime.ts";
@@ -30,12 +30,12 @@ export class RowPass {
     this.#options = options;
   }
 
-  /** Plugin of a Pool that was there at the last pass. */
+  /** Plugin of a pool that was there at the last pass. */
   pluginOf(poolKey: string): string | undefined {
     return this.#pluginOf.get(poolKey);
   }
 
-  /** A call used this Pool: its idle time starts again. */
+  /** A call used this pool: its idle time starts again. */
   noteUsed(poolKey: string): void {
     this.#usedAt.set(poolKey, this.#options.clock.now());
   }
@@ -47,7 +47,7 @@ export class RowPass {
   async run(): Promise<void> {
     const { store, links, held } = this.#options;
     const linked = links.ids();
-    // Only a Pool that was held before the rows were read can be gone: others may be made, and started, meanwhile.
+    // Only a pool that was held before the rows were read can be gone: others may be made, and started, meanwhile.
     const before = held.all;
     const [pools, live] = await Promise.all([store.pools.list(), store.runtimes.listLive()]);
     const alive = new Set(live.map(({ id }) => id));

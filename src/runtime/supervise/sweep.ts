@@ -1,7 +1,7 @@
 /**
- * Removes orphans: Containers with our instance's label, host folders, and sockets of dead processes that belong to no
+ * Removes orphans: containers with our instance's label, host folders, and sockets of dead processes that belong to no
  * live row. Guarantees: an orphan is removed only after it has been one for the whole grace period, and only in a pass
- * in which the Store answered.
+ * in which the store answered.
  */
 import type { ContainerState } from "../../domain/container.ts";
 import { toFault } from "../../domain/fault.ts";

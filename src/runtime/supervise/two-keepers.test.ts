@@ -1,4 +1,4 @@
-/** Two workers on one database and one Engine: whoever holds a Pool's lease does what the other one is asked for. */
+/** Two workers on one database and one engine: whoever holds a pool's lease does what the other one is asked for. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -171,7 +171,7 @@ describe("a worker that does not hold a Pool's lease", () => {
   });
 });
 
-/** One worker keeps one Pool, with one Runtime. */
+/** One worker keeps one pool, with one runtime. */
 async function oneKept() {
   const workers = await someWorkers();
   const first = await workers.start("first");

@@ -1,4 +1,4 @@
-/** Types that several of the Store's contracts share. */
+/** Types that several of the store's contracts share. */
 import type { Installation } from "../../domain/installation.ts";
 import type { Task } from "../../domain/task.ts";
 

@@ -10,15 +10,15 @@ export interface StoredBundle extends Bundle {
 
 export interface BundleRows {
   /**
-   * Writes the bundle and all its packages, or none; existing rows stay. Records that the Tenant uploaded them. Throws
-   * `conflict` while that Tenant is being removed, `unauthorized` for a key that was revoked meanwhile.
+   * Writes the bundle and all its packages, or none; existing rows stay. Records that the tenant uploaded them. Throws
+   * `conflict` while that tenant is being removed, `unauthorized` for a key that was revoked meanwhile.
    */
   put(
     upload: { readonly bundle: Bundle; readonly packages: readonly Package[] },
     uploader: { tenantId?: TenantId; by?: Actor },
   ): Promise<{ readonly created: boolean; readonly stored: StoredBundle }>;
   find(identifier: string): Promise<StoredBundle | undefined>;
-  /** With a Tenant: only what it uploaded. */
+  /** With a tenant: only what it uploaded. */
   list(filter: { tenantId?: TenantId }, page: PageRequest): Promise<Page<StoredBundle>>;
   isVisibleTo(identifier: string, tenantId: TenantId): Promise<boolean>;
   /**

@@ -1,4 +1,4 @@
-/** The part of the Store contract for disk reports and collections. */
+/** The part of the store contract for disk reports and collections. */
 import type { Actor } from "../../domain/audit.ts";
 import type { DiskCollection, DiskReport } from "../../domain/disk.ts";
 import type { FaultJson } from "../../domain/fault.ts";
@@ -40,14 +40,14 @@ export interface ImageUse {
   readonly layer: "dependencies" | "package";
   readonly state: "building" | "ready" | "failed" | "deleting";
   readonly imageRef: string | undefined;
-  /** Key of the dependency layer below a Package's image, where it is known. */
+  /** Key of the dependency layer below a package's image, where it is known. */
   readonly baseKey: string | undefined;
   /** Number of uses; grows with each. */
   readonly uses: number;
   readonly lastUsedAt: Date;
   /** Someone is building or removing it now. */
   readonly isLeased: boolean;
-  /** Pools, Installations and tasks that need it; for a dependency layer, builds on it. */
+  /** Pools, installations and tasks that need it; for a dependency layer, builds on it. */
   readonly heldBy: readonly string[];
 }
 
@@ -65,7 +65,7 @@ export interface ImageDisk {
     holder: string,
     leaseMs: number,
   ): Promise<number | undefined>;
-  /** Sets it back to `ready`, where the Engine refused the removal. */
+  /** Sets it back to `ready`, where the engine refused the removal. */
   keep(key: string, attempt: number): Promise<void>;
   /** Removes the row of an image that is gone. */
   drop(key: string, attempt: number): Promise<void>;
@@ -74,7 +74,7 @@ export interface ImageDisk {
 export interface PackageUse {
   readonly identifier: string;
   readonly createdAt: Date;
-  /** Installations, rollbacks, Pools and tasks that need it. */
+  /** Installations, rollbacks, pools and tasks that need it. */
   readonly heldBy: readonly string[];
   /** Tenants that uploaded it; `operator` where one did. */
   readonly keptFor: readonly string[];
@@ -84,10 +84,10 @@ export interface PackageDisk {
   list(): Promise<readonly PackageUse[]>;
   /** Identifiers in rows of an earlier daemon that no row of Berth has. */
   unadopted(): Promise<readonly string[]>;
-  /** Identifiers that some Tenant has installed, in no order, without those of other kinds of runtime. */
+  /** Identifiers that some tenant has installed, in no order, without those of other kinds of runtime. */
   installed(): Promise<readonly string[]>;
   /**
-   * Removes the row with its dependents, only while nothing needs the Package, and neither a Tenant nor the operator has
+   * Removes the row with its dependents, only while nothing needs the package, and neither a tenant nor the operator has
    * uploaded it or its upload is older than `uploadDays` (0: uploads stay). Waits for an install that is being accepted.
    * Answers whether it removed the row.
    */
@@ -119,7 +119,7 @@ export interface TaskDisk {
 }
 
 export interface RuntimeDisk {
-  /** Removed Pools that still have a history of Runtimes, of which the last ended more than `olderThanMs` ago. */
+  /** Removed pools that still have a history of runtimes, of which the last ended more than `olderThanMs` ago. */
   listOfGonePools(
     olderThanMs: number,
   ): Promise<readonly { readonly poolKey: string; readonly rows: number }[]>;

@@ -1,4 +1,4 @@
-/** Endpoints, in the daemon's table: Tenants configure them, and anyone may call their hooks. */
+/** Endpoints, in the daemon's table: tenants configure them, and anyone may call their hooks. */
 import type { Actor } from "../../domain/audit.ts";
 import type { EndpointId } from "../../domain/endpoint.ts";
 import type { TenantId } from "../../domain/ids.ts";
@@ -24,7 +24,7 @@ export interface EndpointRecord {
   readonly updatedAt: Date;
 }
 
-/** One Endpoint of one Tenant; that of another Tenant is not found. */
+/** One endpoint of one tenant; that of another tenant is not found. */
 export interface EndpointAt {
   readonly tenantId: TenantId;
   readonly id: EndpointId;
@@ -52,12 +52,12 @@ export interface EndpointChange extends EndpointAt {
 }
 
 /**
- * Each write is one transaction with its audit event and with both counters of the Installation's row, which it counts
+ * Each write is one transaction with its audit event and with both counters of the installation's row, which it counts
  * again: so they are never negative, and correct after anything that an earlier daemon wrote. Writes throw `conflict`
- * while the Tenant is being removed, and `unauthorized` for a key that was revoked meanwhile.
+ * while the tenant is being removed, and `unauthorized` for a key that was revoked meanwhile.
  */
 export interface EndpointRows {
-  /** An id for a new Endpoint, in the daemon's form: later ids sort after earlier ones. */
+  /** An id for a new endpoint, in the daemon's form: later ids sort after earlier ones. */
   newId(): EndpointId;
   /** Creates one with a new hook id. Throws `installation_not_found` where the plugin is not installed, or not yet. */
   create(endpoint: NewEndpoint): Promise<EndpointRecord>;

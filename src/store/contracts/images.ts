@@ -21,7 +21,7 @@ export interface ImageRecord {
 export interface ImageRows {
   /**
    * Claims the build of an image: one holder per key. A failed image may be claimed again; one that is being removed is
-   * `held` until it is gone. A claim of a ready image counts as a use. `identifier` is that of the image's Package.
+   * `held` until it is gone. A claim of a ready image counts as a use. `identifier` is that of the image's package.
    */
   claim(
     key: string,
@@ -43,7 +43,7 @@ export interface ImageRows {
     image: { imageRef: string; bytes: number; warnings: readonly string[] },
   ): Promise<void>;
   fail(key: string, attempt: number, cause?: FaultJson): Promise<void>;
-  /** Records that the Engine no longer has the image: the next claim builds it again. */
+  /** Records that the engine no longer has the image: the next claim builds it again. */
   forget(key: string): Promise<void>;
   find(key: string): Promise<ImageRecord | undefined>;
   list(): Promise<readonly ImageRecord[]>;

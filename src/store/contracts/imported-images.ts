@@ -18,6 +18,6 @@ export interface ImageOrigin {
 
 export interface ImportedImageRows {
   find(checksum: string, arch: string): Promise<ImportedImage | undefined>;
-  /** Replaces an earlier import of the same Package for the same arch. */
+  /** Replaces an earlier import of the same package for the same arch. */
   put(image: Omit<ImportedImage, "createdAt">): Promise<void>;
 }

@@ -44,7 +44,7 @@ export interface AcceptChange {
   readonly by?: Actor;
 }
 
-/** What the end of a task writes to the Installation beside its identifier; absent fields stay as they are. */
+/** What the end of a task writes to the installation beside its identifier; absent fields stay as they are. */
 export interface Published {
   readonly limitsAsked?: LimitsAsked;
   readonly limitsGranted?: Limits;
@@ -62,7 +62,7 @@ export interface Published {
 
 export interface UninstallRequest {
   readonly by?: Actor | undefined;
-  /** True uninstalls it although other Installations need it. */
+  /** True uninstalls it although other installations need it. */
   readonly force?: boolean;
   /** The parent of the uninstall's task. */
   readonly parentId?: TaskId;
@@ -72,21 +72,21 @@ export interface UninstallRequest {
 
 export interface InstallationRows {
   /**
-   * Accepts an install: writes Installation and task in one transaction. The same identifier again returns the existing
+   * Accepts an install: writes installation and task in one transaction. The same identifier again returns the existing
    * ones (a failed one gets a new task). Throws `conflict` for another identifier of the same plugin id, and where the
-   * Installation or its Tenant is being removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency
+   * installation or its tenant is being removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency
    * key within 24 h returns the first answer; with another hash it throws `idempotency_mismatch`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**
-   * Accepts an uninstall: marks the Installation `removing`, removes its rows from the platform's tables and writes the
+   * Accepts an uninstall: marks the installation `removing`, removes its rows from the platform's tables and writes the
    * task; repeated, it returns the same task. An unfinished install ends as cancelled in the same transaction, so that its
    * worker's next write is `lease_lost`; one with tasks below it undoes these first. Unless forced, throws
    * `dependency_in_use` with the names of those that need it.
    */
   acceptUninstall(id: InstallationId, request?: UninstallRequest): Promise<Accepted>;
   /**
-   * Accepts a change of an Installation, which has at most one unfinished task: the same request again returns that, any
+   * Accepts a change of an installation, which has at most one unfinished task: the same request again returns that, any
    * other throws `conflict` with its `task_id` and `kind`. An upgrade to the installed identifier returns the task that
    * installed it. A `disable` applies from here on. Throws `installation_not_found`, `plugin_disabled` for a restart of a
    * disabled one, `conflict` for a change that its state does not allow; idempotency as with `acceptInstall`.
@@ -106,16 +106,16 @@ export interface InstallationRows {
   /** Sets the state; one that is being removed keeps `removing`. */
   setState(id: InstallationId, state: InstallationState, cause: FaultJson | undefined): Promise<void>;
   setPool(id: InstallationId, poolKey: string, warnings: readonly string[]): Promise<void>;
-  /** Sets the Pool that it moves to once its task is `ready`; where the task ends otherwise, that Pool is removed. */
+  /** Sets the pool that it moves to once its task is `ready`; where the task ends otherwise, that pool is removed. */
   setNextPool(id: InstallationId, poolKey: string): Promise<void>;
   /**
-   * Ends every task on an Installation but an uninstall, in one transaction, fenced by the task's attempt. It writes the
+   * Ends every task on an installation but an uninstall, in one transaction, fenced by the task's attempt. It writes the
    * rows of the task's identifier: `plugins` (reference counts), `plugin_declarations` (where missing),
    * `plugin_installations` (with the same id and creation time), one row per provider kind in its own table; the
-   * Installation `ready` (or `disabled`), on its next Pool where it has one, with the former identifier as
+   * installation `ready` (or `disabled`), on its next pool where it has one, with the former identifier as
    * `previousIdentifier`; the task `ready`, with its `step` and `end` events.
    */
   publishReady(taskId: TaskId, attempt: number, published?: Published): Promise<void>;
-  /** Ends an uninstall in one transaction, fenced likewise: removes all these rows and the Installation, the task is `ready`. */
+  /** Ends an uninstall in one transaction, fenced likewise: removes all these rows and the installation, the task is `ready`. */
   publishRemoved(taskId: TaskId, attempt: number): Promise<void>;
 }

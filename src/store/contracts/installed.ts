@@ -4,7 +4,7 @@ import type { Category, DeclarationJson, ProviderKind } from "../../domain/packa
 import type { PluginStatus } from "../../domain/plugin-status.ts";
 import type { Page, PageRequest } from "./answers.ts";
 
-/** An Installation with the parts of its Package and its Pool that lists show. */
+/** An installation with the parts of its package and its pool that lists show. */
 export interface Installed {
   readonly installation: Installation;
   readonly category: Category;
@@ -25,29 +25,29 @@ export interface InstalledFilter {
   readonly text?: string;
 }
 
-/** The provider of one kind that an Installation offers. */
+/** The provider of one kind that an installation offers. */
 export interface InstalledProvider {
   readonly kind: ProviderKind;
   /** Its own name, without author and plugin. */
   readonly name: string;
   readonly installation: Installation;
   readonly status: PluginStatus;
-  /** The kind's part of the Declaration. */
+  /** The kind's part of the declaration. */
   readonly declaration: unknown;
 }
 
-/** Read-only lists of a Tenant's Installations and providers, newest first. */
+/** Read-only lists of a tenant's installations and providers, newest first. */
 export interface InstalledRows {
   /**
    * Declarations are included up to `declarationBytesMax` bytes in total: the page ends early beyond that, but has at least
-   * one item. 0: without Declarations.
+   * one item. 0: without declarations.
    */
   list(
     filter: InstalledFilter,
     page: PageRequest & { readonly declarationBytesMax: number },
   ): Promise<Page<Installed>>;
   find(id: InstallationId): Promise<Installed | undefined>;
-  /** Providers of Installations that have been ready once and are not being removed; bounded like `list`. */
+  /** Providers of installations that have been ready once and are not being removed; bounded like `list`. */
   providers(
     filter: { readonly tenantId: TenantId; readonly kind?: ProviderKind },
     page: PageRequest & { readonly declarationBytesMax: number },

@@ -22,7 +22,7 @@ export interface ApiKey {
 }
 
 export interface KeyRows {
-  /** Throws `conflict` while the key's Tenant is being removed. */
+  /** Throws `conflict` while the key's tenant is being removed. */
   create(
     key: Pick<ApiKey, "name" | "hint" | "hash" | "tenantId"> &
       Partial<Pick<ApiKey, "scopes" | "expiresAt">> & { readonly by?: Actor },

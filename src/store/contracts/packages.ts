@@ -9,9 +9,9 @@ export interface StoredPackage extends Package {
 
 export interface PackageStoreRows {
   /**
-   * Writes the package and its `plugin_declarations` row where they are missing, and records that the Tenant uploaded it.
-   * With `upgrade`, or where a Tenant's settings say so, it also records an upgrade in `upgrades` for each Installation of
-   * an older version, of that Tenant, or of all Tenants where the operator uploads. Throws `conflict` while the Tenant is
+   * Writes the package and its `plugin_declarations` row where they are missing, and records that the tenant uploaded it.
+   * With `upgrade`, or where a tenant's settings say so, it also records an upgrade in `upgrades` for each installation of
+   * an older version, of that tenant, or of all tenants where the operator uploads. Throws `conflict` while the tenant is
    * being removed, `unauthorized` for a key that was revoked meanwhile.
    */
   put(
@@ -19,7 +19,7 @@ export interface PackageStoreRows {
     uploader: { tenantId?: TenantId; by?: Actor; upgrade?: boolean; fromMarketplace?: boolean },
   ): Promise<{ readonly created: boolean; readonly stored: StoredPackage }>;
   find(identifier: string): Promise<StoredPackage | undefined>;
-  /** With a Tenant: only what it uploaded or has installed. */
+  /** With a tenant: only what it uploaded or has installed. */
   list(
     filter: { tenantId?: TenantId; pluginId?: string; checksum?: string },
     page: PageRequest,

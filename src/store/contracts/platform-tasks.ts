@@ -37,7 +37,7 @@ export interface BatchFence {
 export interface PlatformTaskRows {
   /**
    * Accepts a batch: writes the `batch` task and the platform's row, with the same id, in one transaction. A repetition
-   * makes another. Throws `conflict` while the Tenant is being removed.
+   * makes another. Throws `conflict` while the tenant is being removed.
    */
   accept(request: AcceptBatch): Promise<TaskAccepted>;
   /** The items in the requested order; empty once the batch has ended. */
@@ -47,7 +47,7 @@ export interface PlatformTaskRows {
   noteEnd(batch: BatchFence, cause: FaultJson | undefined): Promise<void>;
   /** Newest first. */
   list(tenantId: TenantId, page: NumberedPage): Promise<readonly InstallTask[]>;
-  /** Undefined for another Tenant's; likewise in all methods below. */
+  /** Undefined for another tenant's; likewise in all methods below. */
   find(tenantId: TenantId, id: TaskId): Promise<InstallTask | undefined>;
   /** Removes the row that the platform sees; the work continues. */
   remove(tenantId: TenantId, id: TaskId): Promise<void>;

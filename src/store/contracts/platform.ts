@@ -39,7 +39,7 @@ export interface PlatformProvider {
   readonly updatedAt: Date;
 }
 
-/** A model provider and the Installation that offers it. */
+/** A model provider and the installation that offers it. */
 export interface PlatformBinding {
   readonly provider: string;
   readonly installation: PlatformInstallation;
@@ -57,7 +57,7 @@ export interface NumberedPage {
  */
 export interface PlatformRows {
   findInstallation(tenantId: TenantId, pluginId: string): Promise<PlatformInstallation | undefined>;
-  /** Undefined also for another Tenant's, and for an id that is no UUID. */
+  /** Undefined also for another tenant's, and for an id that is no UUID. */
   findInstallationById(tenantId: TenantId, id: string): Promise<PlatformInstallation | undefined>;
   listInstallations(tenantId: TenantId, page: NumberedPage): Promise<readonly PlatformInstallation[]>;
   countInstallations(tenantId: TenantId): Promise<number>;
@@ -81,11 +81,11 @@ export interface PlatformRows {
   ): Promise<readonly PlatformProvider[]>;
   /** Of plugins with a row of the kind. */
   pluginIds(tenantId: TenantId, kind: PlatformProviderKind): Promise<readonly string[]>;
-  /** Newest Installation first. */
+  /** Newest installation first. */
   modelBindings(tenantId: TenantId): Promise<readonly PlatformBinding[]>;
-  /** Whether a Tenant has exactly this identifier installed. */
+  /** Whether a tenant has exactly this identifier installed. */
   isInstalledAnywhere(identifier: string): Promise<boolean>;
-  /** Some of the packages whose Declarations name this icon. */
+  /** Some of the packages whose declarations name this icon. */
   identifiersShowing(assetId: string): Promise<readonly string[]>;
   /**
    * Declarations by identifier, from `plugin_declarations`, or from `plugins` for those of a connected developer. A missing

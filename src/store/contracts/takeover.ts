@@ -24,7 +24,7 @@ export interface LeftAlone {
 }
 
 export interface TakeoverProgress {
-  /** All Installations that were taken over and still exist. */
+  /** All installations that were taken over and still exist. */
   readonly total: number;
   /** Those whose package has not been read yet. */
   readonly unread: number;
@@ -62,7 +62,7 @@ export interface TakeoverRows {
   /** Identifiers after `after` with a declaration and no package, in alphabetical order. */
   declared(after: string, limit: number): Promise<readonly string[]>;
   /**
-   * Writes the package where it is missing, and sets limits and warnings of the Installations that were taken over with it.
+   * Writes the package where it is missing, and sets limits and warnings of the installations that were taken over with it.
    * The daemon's declaration stays; a missing one is written.
    */
   keepPackage(
@@ -73,7 +73,7 @@ export interface TakeoverRows {
       readonly warnings: readonly string[];
     },
   ): Promise<void>;
-  /** Fails Installations that were taken over with a package that cannot be read; answers how many. Repeat until it is 0. */
+  /** Fails installations that were taken over with a package that cannot be read; answers how many. Repeat until it is 0. */
   fail(identifier: string, cause: FaultJson): Promise<number>;
   /** Failed ones whose package has been uploaded since. */
   arrived(limit: number): Promise<

@@ -12,11 +12,11 @@ import type {
 } from "../../domain/task.ts";
 import type { IdempotencyClaim, Page, PageRequest } from "./answers.ts";
 
-/** A request for work on a Tenant, or on what is not an Installation yet. */
+/** A request for work on a tenant, or on what is not an installation yet. */
 export interface AcceptTask {
   readonly kind: Exclude<TenantTask["kind"], "remove_tenant">;
   readonly tenantId: TenantId;
-  /** Two unfinished tasks of a Tenant never have the same kind and the same input. */
+  /** Two unfinished tasks of a tenant never have the same kind and the same input. */
   readonly input: Task["input"];
   readonly identifier?: string;
   readonly parentId?: TaskId;
@@ -38,8 +38,8 @@ export interface ClaimableTask {
 
 export interface TaskRows {
   /**
-   * Accepts a task of a Tenant. Repeated while that is unfinished, it returns the same task; idempotency as with
-   * `acceptInstall`. Throws `conflict` while the Tenant is being removed.
+   * Accepts a task of a tenant. Repeated while that is unfinished, it returns the same task; idempotency as with
+   * `acceptInstall`. Throws `conflict` while the tenant is being removed.
    */
   accept(request: AcceptTask): Promise<TaskAccepted>;
   /** The tasks below a task, oldest first. */
@@ -80,11 +80,11 @@ export interface TaskRows {
   /** Moves the task to the step and writes its event. */
   setStep(id: TaskId, attempt: number, step: TaskState): Promise<void>;
   append(id: TaskId, attempt: number, events: readonly TaskEventData[]): Promise<void>;
-  /** Ends a Tenant's task `ready`. */
+  /** Ends a tenant's task `ready`. */
   finishReady(id: TaskId, attempt: number): Promise<void>;
-  /** Records the Package of a fetch, once that is stored. */
+  /** Records the package of a fetch, once that is stored. */
   setIdentifier(id: TaskId, attempt: number, identifier: string): Promise<void>;
-  /** Ends the task, writes the `end` event, and with `markInstallation` marks its Installation `failed`. */
+  /** Ends the task, writes the `end` event, and with `markInstallation` marks its installation `failed`. */
   finish(
     id: TaskId,
     attempt: number,

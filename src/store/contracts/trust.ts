@@ -1,4 +1,4 @@
-/** The part of the Store contract about trust. Every change is audited in its own transaction. */
+/** The part of the store contract about trust. Every change is audited in its own transaction. */
 import type { Actor } from "../../domain/audit.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";
 import type { SignatureCategory, SignaturePolicy, TrustDecision, TrustedKey } from "../../domain/trust.ts";
@@ -6,13 +6,13 @@ import type { Page, PageRequest } from "./answers.ts";
 
 /** Contents that the operator accepts without a signature. */
 export interface Admission {
-  /** The checksum in the Package's identifier. */
+  /** The checksum in the package's identifier. */
   readonly checksum: string;
   readonly note: string;
   readonly createdAt: Date;
 }
 
-/** A signature over a Package's contents by a key that was trusted when the signature was stored. */
+/** A signature over a package's contents by a key that was trusted when the signature was stored. */
 export interface StoredSignature {
   readonly identifier: string;
   readonly keyId: string;
@@ -21,7 +21,7 @@ export interface StoredSignature {
   readonly time: number;
   /** Base64. */
   readonly signature: string;
-  /** All paths of the Package, in the signed order. */
+  /** All paths of the package, in the signed order. */
   readonly entries: readonly string[];
   readonly createdAt: Date;
 }
@@ -36,9 +36,9 @@ export interface TrustRows {
   ): Promise<{ readonly created: boolean; readonly key: TrustedKey }>;
   /** Throws `not_found`. */
   removeKey(id: string, by?: Actor): Promise<TrustedKey>;
-  /** The Tenant's own policy; undefined where the instance's applies. */
+  /** The tenant's own policy; undefined where the instance's applies. */
   policyOf(tenantId: TenantId): Promise<SignaturePolicy | undefined>;
-  /** Undefined returns to the instance's policy. Throws `conflict` while the Tenant is being removed. */
+  /** Undefined returns to the instance's policy. Throws `conflict` while the tenant is being removed. */
   setPolicy(tenantId: TenantId, policy: SignaturePolicy | undefined, by?: Actor): Promise<void>;
   admission(checksum: string): Promise<Admission | undefined>;
   admissions(page: PageRequest): Promise<Page<Admission>>;
@@ -53,6 +53,6 @@ export interface TrustRows {
   signaturesOf(identifier: string): Promise<readonly StoredSignature[]>;
   /** Answers whether it is new. */
   addSignature(signature: Omit<StoredSignature, "createdAt">, by?: Actor): Promise<boolean>;
-  /** Records the decision with the Installation, if that has the identifier of the decision. */
+  /** Records the decision with the installation, if that has the identifier of the decision. */
   record(id: InstallationId, decision: TrustDecision): Promise<void>;
 }

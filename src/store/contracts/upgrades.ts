@@ -8,7 +8,7 @@ export interface UpgradeDue {
   readonly by: Actor;
 }
 
-/** `packages.put` writes a row, `acceptChange` removes it; an Installation has at most one. */
+/** `packages.put` writes a row, `acceptChange` removes it; an installation has at most one. */
 export interface UpgradeRows {
   /** Due upgrades to one package, or all that are older than `minAgeMs`; oldest first. */
   listDue(

@@ -37,8 +37,8 @@ const PENDING_MAX = 8;
 const REFUSED_MAX = 32;
 
 /**
- * Admits one pair of connections, then stops listening until it is opened again: while a Runtime has its link, nothing
- * else in its Container can connect. If the Runtime has a key, only a runner that proves it is admitted.
+ * Admits one pair of connections, then stops listening until it is opened again: while a runtime has its link, nothing
+ * else in its container can connect. If the runtime has a key, only a runner that proves it is admitted.
  */
 export class RunnerListener {
   readonly #options: RunnerListenerOptions;

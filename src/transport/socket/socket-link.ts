@@ -1,7 +1,7 @@
 /**
- * One link to a Runtime's runner, across all its reconnects.
+ * One link to a runtime's runner, across all its reconnects.
  *
- * How open sessions end when the Runtime ends: the runner's report (or `noteExit`) has the cause, and the end of the data
+ * How open sessions end when the runtime ends: the runner's report (or `noteExit`) has the cause, and the end of the data
  * connection means that everything the plugin wrote has been read; after both, the sessions end with that cause. If a
  * connection is lost without a report, they end with `link_lost` after a settle period.
  */

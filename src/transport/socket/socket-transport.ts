@@ -25,7 +25,7 @@ const DEFAULTS: SocketLinkSettings = {
   // Callers have their own limit; an answer after it still proves that the runner lives.
   pingTimeoutMs: 600_000,
   helloTimeoutMs: 1_000,
-  // If a whole container dies, the Engine, or a worker over the queue, reports how; on a busy host that takes a while.
+  // If a whole container dies, the engine, or a worker over the queue, reports how; on a busy host that takes a while.
   settleMs: 2_000,
   lingerMs: 250,
   // The runner announces larger lines, and only those.
@@ -38,7 +38,7 @@ const DEFAULTS: SocketLinkSettings = {
 const SOCKET_PATH_BYTES_MAX = 107;
 
 /**
- * The Transport over Unix sockets: one listening socket per Runtime folder, dialled by the runner in the Container.
+ * The Transport over Unix sockets: one listening socket per runtime folder, dialled by the runner in the container.
  * Disposing it closes every link that is still open.
  */
 export function createSocketTransport(options: SocketTransportOptions): SocketTransport {

@@ -1,4 +1,4 @@
-/** What the Store's contract is tested with: a tenant, a package, and installations in progress. */
+/** What the store's contract is tested with: a tenant, a package, and installations in progress. */
 import { expect } from "vitest";
 import { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
@@ -53,7 +53,7 @@ export function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
   return { ...request, source: "package", meta: {}, warnings: [] };
 }
 
-/** Installs in a Store that is open when a test runs. */
+/** Installs in a store that is open when a test runs. */
 export function accepting(store: () => Store) {
   const accepted = async (pkg = aPackage(), tenantId = aTenant()): Promise<Accepted> => {
     await store().packages.put(pkg, { tenantId });

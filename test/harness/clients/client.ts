@@ -174,7 +174,7 @@ export interface RuntimeJson {
   } | null;
 }
 
-/** The containers that have run an Installation, the newest first. */
+/** The containers that have run an installation, the newest first. */
 export async function historyOf(
   berth: BerthDoor,
   { tenant, installationId }: AcceptedInstall,

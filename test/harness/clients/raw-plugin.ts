@@ -1,5 +1,5 @@
 /**
- * A Runtime whose link is real and whose runner is the test: it dials the link's socket, hears requests, and writes
+ * A runtime whose link is real and whose runner is the test: it dials the link's socket, hears requests, and writes
  * whatever bytes it likes.
  */
 import { once } from "node:events";

@@ -1,6 +1,6 @@
 /**
  * Answers about the packages, installations and tasks that a test of the HTTP server puts there. They have none of the
- * Store's rules: nothing is accepted, leased, fenced or published, and every list is one page. Each has only the methods
+ * store's rules: nothing is accepted, leased, fenced or published, and every list is one page. Each has only the methods
  * that its type names.
  */
 import { RuntimeId, type TenantId } from "../../../src/domain/ids.ts";

@@ -16,7 +16,7 @@ const PAGE_MAX = 100;
 type IsInstalled = (plugin: { readonly tenantId: string; readonly pluginId: string }) => boolean;
 
 /**
- * Endpoints in memory, the newest last in the array given, by the rules of the Store: the contract of endpoints runs on
+ * Endpoints in memory, the newest last in the array given, by the rules of the store: the contract of endpoints runs on
  * them. There are no counters, no audit and no keys to seal anew.
  */
 export function endpointRowsIn(

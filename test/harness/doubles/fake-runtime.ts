@@ -18,7 +18,7 @@ export interface FakeSession {
   /** The inner envelope as text, whatever it is. */
   raw(inner: string): void;
   lost(fault: Fault): void;
-  /** Lines sent to the Session after its request. */
+  /** Lines sent to the session after its request. */
   readonly sent: string[];
 }
 

@@ -8,7 +8,7 @@ interface ImageRow extends ImageRecord {
   readonly lease: { readonly holder: string; readonly expiresAt: Date } | undefined;
 }
 
-/** Images in memory by the rules of the Store: the contract of images runs on them. Nothing removes an image. */
+/** Images in memory by the rules of the store: the contract of images runs on them. Nothing removes an image. */
 export function imageRowsInMemory(clock: Clock = systemClock): ImageRows {
   const rows = new Map<string, ImageRow>();
   const expiry = (leaseMs: number) => new Date(clock.now() + leaseMs);

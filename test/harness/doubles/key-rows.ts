@@ -4,7 +4,7 @@ import { SCOPES } from "../../../src/domain/scope.ts";
 import type { ApiKey } from "../../../src/store/contracts/keys.ts";
 import type { Store } from "../../../src/store/store.ts";
 
-/** API keys in memory, in the array given, by the rules of the Store: the contract of keys runs on them. */
+/** API keys in memory, in the array given, by the rules of the store: the contract of keys runs on them. */
 export function keyRowsIn(keys: ApiKey[]): Store["keys"] {
   const placeOf = (id: string) => keys.findIndex((key) => key.id === id);
   return {

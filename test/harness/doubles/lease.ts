@@ -1,6 +1,6 @@
 import type { Clock } from "../../../src/util/clock.ts";
 
-/** As the Store reckons: a lease has no end that far ahead, unless the clock was set back since. */
+/** As the store reckons: a lease has no end that far ahead, unless the clock was set back since. */
 const LONGEST_MS = 600_000;
 
 /** Whether a lease has run out, or was written before the clock was set back. */

@@ -1,7 +1,7 @@
 import type { JobName, JobPayload } from "../../../src/queue/jobs.ts";
 import type { JobHandlers, Queue } from "../../../src/queue/queue.ts";
 
-/** A Queue inside one process, without its embedded parts; jobs that are enqueued are kept in `jobs`. */
+/** A queue inside one process, without its embedded parts; jobs that are enqueued are kept in `jobs`. */
 export class LocalQueue implements Queue {
   readonly jobs: { name: JobName; payload: unknown }[] = [];
   readonly #listeners = new Map<string, Set<(message: string) => void>>();

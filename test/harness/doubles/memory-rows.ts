@@ -1,6 +1,6 @@
 /**
  * The rows that supervision reads and writes, in memory and by the clock of the test. Pools, runtimes and processes keep
- * the Store's rules: its contract runs on them. Installations are what a test puts there.
+ * the store's rules: its contract runs on them. Installations are what a test puts there.
  */
 import { Fault } from "../../../src/domain/fault.ts";
 import type { InstallationId } from "../../../src/domain/ids.ts";

@@ -8,8 +8,8 @@ export interface MortalStore {
 }
 
 /**
- * The Store of a process that is killed before its call number `dieAt`: that call and all later ones do nothing and fail.
- * Earlier ones reach the Store given, so its rules are the real ones.
+ * The store of a process that is killed before its call number `dieAt`: that call and all later ones do nothing and fail.
+ * Earlier ones reach the store given, so its rules are the real ones.
  */
 export function mortalStore(real: Store, dieAt: number): MortalStore {
   let calls = 0;

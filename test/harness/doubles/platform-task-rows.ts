@@ -6,7 +6,7 @@ import type { PlatformTaskRows } from "../../../src/store/contracts/platform-tas
 
 /**
  * The platform's tasks in memory, newest first in the array given. No worker runs them, so they never end; what a caller
- * sees and removes follows the rules of the Store: the contract of the platform's tasks runs on them.
+ * sees and removes follows the rules of the store: the contract of the platform's tasks runs on them.
  */
 export function platformTaskRowsIn(
   tasks: InstallTask[],

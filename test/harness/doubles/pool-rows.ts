@@ -13,7 +13,7 @@ interface Tables {
   readonly installationRows: ReadonlyMap<InstallationId, Installation>;
 }
 
-/** Pools in memory by the rules of the Store: the contract of pools runs on them. */
+/** Pools in memory by the rules of the store: the contract of pools runs on them. */
 export function poolRowsIn(tables: Tables, clock: Clock): Store["pools"] {
   const { poolRows: rows } = tables;
   const change = (key: string, changes: Partial<Pool>) => {

@@ -4,7 +4,7 @@ import type { Clock } from "../../../src/util/clock.ts";
 import { isLeaseOver } from "./lease.ts";
 
 /**
- * Processes in memory by the rules of the Store: the contract of processes runs on them. A row that a test puts there
+ * Processes in memory by the rules of the store: the contract of processes runs on them. A row that a test puts there
  * itself lives until the test removes it.
  */
 export function processRowsIn(rows: Map<string, ProcessRecord>, clock: Clock): Store["processes"] {

@@ -15,7 +15,7 @@ interface Tables {
 }
 
 /**
- * Runtimes in memory by the rules of the Store: the contracts of runtimes and of the host's memory run on them. There
+ * Runtimes in memory by the rules of the store: the contracts of runtimes and of the host's memory run on them. There
  * are no quotas of tenants.
  */
 export function runtimeRowsIn(tables: Tables, clock: Clock): Store["runtimes"] {

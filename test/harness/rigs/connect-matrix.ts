@@ -1,4 +1,4 @@
-/** What a plugin can connect to, asked from inside its Container. */
+/** What a plugin can connect to, asked from inside its container. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { createServer, type Server } from "node:net";
 import { networkInterfaces } from "node:os";
@@ -19,7 +19,7 @@ export async function connectFrom(
   return JSON.parse(said) as Record<string, string>;
 }
 
-/** The standard output of a command in a Container; throws with all that it said where it fails. */
+/** The standard output of a command in a container; throws with all that it said where it fails. */
 async function execIn(engine: Engine, containerId: string, command: readonly string[]): Promise<string> {
   const out = { stdout: "", stderr: "" };
   const spec = {
@@ -125,7 +125,7 @@ async function stop(child: ChildProcess): Promise<void> {
   await ended;
 }
 
-/** Starts a server in a running Container, which ends with it. */
+/** Starts a server in a running container, which ends with it. */
 export async function serveIn(engine: Engine, containerId: string, port: number): Promise<void> {
   const line = `/usr/local/bin/python3 -m http.server ${port} >/dev/null 2>&1 &`;
   await execIn(engine, containerId, ["/bin/sh", "-c", line]);

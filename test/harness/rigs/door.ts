@@ -1,4 +1,4 @@
-/** The HTTP server on doubles: its Store, its use cases and its runtime answer what a test says. */
+/** The HTTP server on doubles: its store, its use cases and its runtime answer what a test says. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

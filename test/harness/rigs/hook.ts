@@ -16,7 +16,7 @@ export interface HookDoor extends Door {
   readonly port: number;
 }
 
-/** With one Endpoint, behind `/e/<HOOK>/`. */
+/** With one endpoint, behind `/e/<HOOK>/`. */
 export async function openHookDoor(
   options: DoorOptions = {},
   changes: Partial<EndpointRecord> = {},

@@ -42,7 +42,7 @@ export interface Attack {
   readonly group?: string;
   /** Asks for more of Berth and of the test itself than two processors have beside all the others. */
   readonly onlyAlone?: true;
-  /** Chosen for the attacker's Installation, in the words of the API. */
+  /** Chosen for the attacker's installation, in the words of the API. */
   readonly limits?: Readonly<Record<string, number>>;
   /** Resolves when the attack is over; throws when one of its calls ended in the wrong way. */
   run(attacker: Attacker, where: HostileSite): Promise<void>;
@@ -233,7 +233,7 @@ export async function report(
   return (item.data as { message: { json_object: Record<string, unknown> } }).message.json_object;
 }
 
-/** What plugins have on the machine: their Containers, and how many Runtimes have a folder or a key. */
+/** What plugins have on the machine: their containers, and how many runtimes have a folder or a key. */
 export async function tracesOfPlugins(site: Site) {
   const containers = await site.containers();
   // A folder, and the key of its runner beside it.
@@ -244,7 +244,7 @@ export async function tracesOfPlugins(site: Site) {
   };
 }
 
-/** Processes of the machine that stand in the cgroup of one of these Containers. */
+/** Processes of the machine that stand in the cgroup of one of these containers. */
 export async function processesIn(containerIds: readonly string[]): Promise<readonly number[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name)).map(Number);
   const found = await Promise.all(

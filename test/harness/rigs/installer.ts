@@ -1,4 +1,4 @@
-/** What an install needs, for one test: a Store, an engine, packages, and workers that a test runs by hand. */
+/** What an install needs, for one test: a store, an engine, packages, and workers that a test runs by hand. */
 import { randomUUID } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -97,7 +97,7 @@ export interface InstallRig extends AsyncDisposable {
   upload(options?: UploadOptions): Promise<string>;
   worker(options?: WorkerOptions): TestWorker;
   events(taskId: TaskId): Promise<readonly TaskEvent[]>;
-  /** Names of the Containers that are there. */
+  /** Names of the containers that are there. */
   containers(): Promise<readonly string[]>;
 }
 

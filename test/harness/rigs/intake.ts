@@ -1,4 +1,4 @@
-/** Uploads on a real Store and a real folder, and a list of everything that an archive may leave behind. */
+/** Uploads on a real store and a real folder, and a list of everything that an archive may leave behind. */
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import pg from "pg";

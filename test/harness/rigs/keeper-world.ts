@@ -60,7 +60,7 @@ export class KeeperWorld implements AsyncDisposable {
     return parts;
   }
 
-  /** A Pool with one ready Runtime. */
+  /** A pool with one ready runtime. */
   async ready(
     supervision: Partial<SupervisionSettings> = {},
     more: Partial<RuntimePartsOptions> = {},
@@ -115,7 +115,7 @@ export function keeperWorlds(afterEach: (work: () => Promise<void>) => void): ()
   };
 }
 
-/** An Installation that the world's Pool serves; what is returned reads its row. */
+/** An installation that the world's pool serves; what is returned reads its row. */
 export function anInstallation(world: KeeperWorld) {
   const id = InstallationId.parse("11111111-1111-4111-8111-111111111111");
   const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");

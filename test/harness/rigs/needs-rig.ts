@@ -32,12 +32,12 @@ export interface NeedsRig {
   /** Runs tasks until the next one to be taken is of that plugin; answers it, not run. */
   drainUntil(pluginId: string): Promise<TaskId>;
   task(id: TaskId): Promise<Task>;
-  /** What the Tenant has: plugin ids with their states. */
+  /** What the tenant has: plugin ids with their states. */
   has(tenantId: TenantId): Promise<Readonly<Record<string, string>>>;
   installed(tenantId: TenantId, pluginId: string): Promise<Installation>;
-  /** Plugins whose Pools do not start. */
+  /** Plugins whose pools do not start. */
   readonly broken: Set<string>;
-  /** Plugin ids in the order in which their Pools were started. */
+  /** Plugin ids in the order in which their pools were started. */
   readonly started: string[];
   readonly worker: TestWorker;
   readonly queue: LocalQueue;

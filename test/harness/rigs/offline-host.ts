@@ -1,5 +1,5 @@
 /**
- * A host without any network: a namespace of its own with a loopback and no route, an Engine with a store of its own in
+ * A host without any network: a namespace of its own with a loopback and no route, an engine with a store of its own in
  * it, and whatever else the test starts there. Files are shared with the machine; a Unix socket is the way in.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";

@@ -1,6 +1,6 @@
 /**
  * A Docker Engine of a test's own, that it may stop, kill and start again: its own folders, socket, cgroup and
- * network namespace. The machine's own Engine is only asked for the runtime image.
+ * network namespace. The machine's own engine is only asked for the runtime image.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +28,7 @@ export interface OwnEngine extends AsyncDisposable {
 
 export interface OwnEngineOptions {
   readonly liveRestore?: boolean;
-  /** Host ids that the users of its Containers are mapped to, from this one on. */
+  /** Host ids that the users of its containers are mapped to, from this one on. */
   readonly remapUsersTo?: number;
   /** The only addresses that its networks may have: `10.213.0.0/29`. */
   readonly addressPool?: string;
@@ -40,7 +40,7 @@ export async function makeOwnEngine(options: OwnEngineOptions): Promise<OwnEngin
   try {
     await own.startContainerd();
     await own.start();
-    // One that maps users is refused before it is asked for a Container.
+    // One that maps users is refused before it is asked for a container.
     if (options.remapUsersTo === undefined) await own.load("berth-python:3");
     return own;
   } catch (error) {
@@ -73,7 +73,7 @@ class RealEngine implements OwnEngine {
     return join(this.#folder, "docker.sock");
   }
 
-  /** As a service of its own, as distributions run it: it outlives the Engine. */
+  /** As a service of its own, as distributions run it: it outlives the engine. */
   async startContainerd(): Promise<void> {
     const args = [
       ...["--address", join(this.#folder, "containerd.sock"), "--log-level", "fatal"],
@@ -94,7 +94,7 @@ class RealEngine implements OwnEngine {
       ...this.#pool(),
       ...(await this.#mapping()),
     ];
-    // In a network namespace of its own: an Engine that is started without a bridge removes the machine's default one.
+    // In a network namespace of its own: an engine that is started without a bridge removes the machine's default one.
     const child = spawn("unshare", ["--net", ...this.#within(), ...args], {
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -115,7 +115,7 @@ class RealEngine implements OwnEngine {
     return ["--default-address-pool", `base=${addressPool},size=${addressPool.split("/")[1]}`];
   }
 
-  /** The machine's own list of mapped ids stays as it is: this Engine alone sees another one. */
+  /** The machine's own list of mapped ids stays as it is: this engine alone sees another one. */
   #within(): readonly string[] {
     if (this.#options.remapUsersTo === undefined) return ["dockerd"];
     const ids = join(this.#folder, "ids");
@@ -126,7 +126,7 @@ class RealEngine implements OwnEngine {
   async #mapping(): Promise<readonly string[]> {
     const { remapUsersTo } = this.#options;
     if (remapUsersTo === undefined) return [];
-    // Whom its Containers' root is mapped to must get to its data.
+    // Whom its containers' root is mapped to must get to its data.
     await chmod(this.#folder, 0o711);
     await writeFile(
       join(this.#folder, "ids"),
@@ -141,7 +141,7 @@ class RealEngine implements OwnEngine {
     await end(child, signal);
   }
 
-  /** From the machine's Engine, with its name. */
+  /** From the machine's engine, with its name. */
   async load(image: string): Promise<void> {
     const machine = process.env["BERTH_TEST_ENGINE_SOCKET"] ?? "/var/run/docker.sock";
     const saved = await ask(machine, { path: `/images/${image}/get` });
@@ -181,7 +181,7 @@ function ask(socketPath: string, how: RequestOptions, body?: IncomingMessage): P
   return promise;
 }
 
-/** An Engine that was killed leaves its data folder mounted on itself. */
+/** An engine that was killed leaves its data folder mounted on itself. */
 async function unmountBelow(folder: string): Promise<void> {
   const mounts = (await readFile("/proc/self/mounts", "utf8"))
     .split("\n")

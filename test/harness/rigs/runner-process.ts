@@ -1,5 +1,5 @@
 /**
- * A runner with its plugin as plain processes on this machine, without a Container: what the transport's tests and
+ * A runner with its plugin as plain processes on this machine, without a container: what the transport's tests and
  * bench drive. Everything is ended and removed by disposing it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -17,7 +17,7 @@ const ROOT = resolve(import.meta.dirname, "../../..");
 export interface RunnerProcess extends AsyncDisposable {
   readonly folder: string;
   readonly process: ChildProcess;
-  /** What came out as the Container's log so far. */
+  /** What came out as the container's log so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;

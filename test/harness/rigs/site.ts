@@ -1,5 +1,5 @@
 /**
- * A place where Berth is set up: one data folder, one database, one Engine. A test starts and kills Berth on it as
+ * A place where Berth is set up: one data folder, one database, one engine. A test starts and kills Berth on it as
  * often as it likes; when it is disposed, nothing of it is left on the machine.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -19,7 +19,7 @@ import { removeInstance, testEngine } from "./build.ts";
 /** Both databases that Berth runs on. */
 export const SITES = [{ database: "embedded" }, { database: "postgres" }] as const;
 
-/** For tests of what stands on the Store: what differs between databases is tested on both. */
+/** For tests of what stands on the store: what differs between databases is tested on both. */
 export const ON_POSTGRES = SITES.filter(({ database }) => database === "postgres");
 
 type Database = (typeof SITES)[number]["database"];
@@ -48,7 +48,7 @@ export interface Site extends AsyncDisposable {
   run(command: readonly string[], changes?: Env): Promise<Ended>;
   /** Containers of plugins, also of those that run no more; of builds where asked for. */
   containers(kind?: "runtime" | "build"): Promise<readonly ContainerState[]>;
-  /** Images made of Packages, without their dependency layers. */
+  /** Images made of packages, without their dependency layers. */
   images(): Promise<readonly EngineImage[]>;
   /** Pids of the embedded Redis servers on this data folder. */
   redisPids(): Promise<readonly number[]>;

@@ -25,10 +25,10 @@ export const DATABASES = [
   { name: "postgres", create: () => create(true), empty: () => create(true, { isEmpty: true }) },
 ] as const;
 
-/** For tests of what stands on the Store: that both databases keep its contract is tested elsewhere. */
+/** For tests of what stands on the store: that both databases keep its contract is tested elsewhere. */
 export const ON_POSTGRES = DATABASES.filter(({ name }) => name === "postgres");
 
-/** One Store on one empty database for all tests of the block that calls this. */
+/** One store on one empty database for all tests of the block that calls this. */
 export function useStore(
   make: () => Promise<TestDatabase>,
   opened: (store: Store) => void,

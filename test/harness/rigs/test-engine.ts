@@ -42,9 +42,9 @@ export interface TestEngine extends AsyncDisposable {
   readonly labels: Readonly<Record<string, string>>;
   /** A name that nobody else has. */
   name(hint: string): string;
-  /** A tiny image with a shell: its entry point, environment and labels must not reach a Container. */
+  /** A tiny image with a shell: its entry point, environment and labels must not reach a container. */
   readonly image: string;
-  /** A small limited Container that sleeps. */
+  /** A small limited container that sleeps. */
   spec(changes?: Partial<ContainerSpec>): ContainerSpec;
   /** Makes and starts one, and resolves with its id. */
   run(changes?: Partial<ContainerSpec>): Promise<string>;

@@ -66,7 +66,7 @@ async function readFolder(root: string): Promise<{ paths: readonly string[]; byt
   return { paths: paths.sort(), bytes };
 }
 
-/** Asked of the Engine itself: the contract has no words for networks and volumes that nobody remembers. */
+/** Asked of the engine itself: the contract has no words for networks and volumes that nobody remembers. */
 async function namesOf(path: string, field: string, instance: string): Promise<readonly string[]> {
   const socketPath = process.env["BERTH_TEST_ENGINE_SOCKET"] ?? "/var/run/docker.sock";
   const answer = await new Promise<unknown>((resolve, reject) => {

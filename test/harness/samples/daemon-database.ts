@@ -112,7 +112,7 @@ export function installTaskRow(
     VALUES (${common(id)}, ${text(status)}, ${text(tenant)}, ${items.length}, 0, ${text(JSON.stringify(items))})`;
 }
 
-/** Runs statements as some other program would, while no Store has the database open; answers the rows of the last. */
+/** Runs statements as some other program would, while no store has the database open; answers the rows of the last. */
 export async function speak(
   { databaseUrl, dataFolder }: Pick<TestDatabase, "databaseUrl" | "dataFolder">,
   statements: readonly string[],

@@ -1,6 +1,6 @@
 /**
  * Where a Berth is killed: 50 points, recorded once from whole runs by `fixtures/kill-points.ts`. Those of a task are
- * writes, to PostgreSQL or to the Engine, counted from the request that begins it; what is written by the clock (leases,
+ * writes, to PostgreSQL or to the engine, counted from the request that begins it; what is written by the clock (leases,
  * heartbeats) is left out. That of a call is how much of its answer the caller has.
  */
 export interface WritePoint {
@@ -31,12 +31,12 @@ export const KILL_POINTS = {
     // from step to step: fetching, verifying, resolving, building, starting
     ...[`before ${STEP} #1`, `before ${STEP} #2`, `before ${STEP} #3`, `before ${STEP} #4`],
     ...[`after ${STEP} #4`, `before ${STEP} #5`, `after ${STEP} #5`],
-    // the image: its build Container is made, filled, started, committed, removed
+    // the image: its build container is made, filled, started, committed, removed
     ...["after engine POST /containers/create", "after engine PUT /containers/ID/archive"],
     ...["before engine POST /containers/ID/start", "after engine POST /containers/ID/start"],
     ...["before engine POST /commit", "after engine POST /commit", "before engine DELETE /containers/ID"],
     `before ${IMAGE_READY}`,
-    // the Pool and its Runtime
+    // the pool and its runtime
     ...["before store INSERT INTO berth_pools", "after store INSERT INTO berth_runtimes"],
     ...["before engine POST /containers/create #2", "after engine POST /containers/create #2"],
     "after engine POST /containers/ID/start #2",

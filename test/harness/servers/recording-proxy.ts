@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { bridgeAddress } from "./wheel-index.ts";
 
-/** A proxy on the Engine's bridge, behind a password, that notes whom it was asked for. */
+/** A proxy on the engine's bridge, behind a password, that notes whom it was asked for. */
 export interface RecordingProxy extends AsyncDisposable {
   /** With user and password. */
   readonly url: string;

@@ -1,4 +1,4 @@
-/** A package index for one test: on the Engine's bridge, behind a password, with wheels made on the spot. */
+/** A package index for one test: on the engine's bridge, behind a password, with wheels made on the spot. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -117,7 +117,7 @@ interface Served {
   readonly wheel: TestWheel;
 }
 
-/** Node lists no interface without a carrier, and the bridge has none while no Container is on it. */
+/** Node lists no interface without a carrier, and the bridge has none while no container is on it. */
 export function bridgeAddress(): string {
   const text = execFileSync("ip", ["-4", "-o", "addr", "show", "docker0"], { encoding: "utf8" });
   const found = /inet ([0-9.]+)\//.exec(text)?.[1];

@@ -35,7 +35,7 @@ export interface MemoryEngineOptions {
     onOutput: (chunk: Buffer, stream: "stdout" | "stderr") => void,
     signal: AbortSignal,
   ) => Promise<{ exitCode: number }>;
-  /** Runs when a Container has started: the place to let a fake runner dial. */
+  /** Runs when a container has started: the place to let a fake runner dial. */
   readonly onStart?: (containerId: string, spec: ContainerSpec) => void;
 }
 

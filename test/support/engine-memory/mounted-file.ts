@@ -5,7 +5,7 @@ import { pack } from "tar-stream";
 import type { ContainerSpec } from "../../../src/domain/container.ts";
 import { Fault } from "../../../src/domain/fault.ts";
 
-/** One file below a mount, as a tar. Mounts are all there is: Containers of the memory Engine have no files of their own. */
+/** One file below a mount, as a tar. Mounts are all there is: containers of the memory engine have no files of their own. */
 export async function readMounted(mounts: ContainerSpec["mounts"], path: string): Promise<Readable> {
   const mount = mounts.find((one) => path.startsWith(`${one.path}/`));
   const file = mount && join(mount.hostPath, path.slice(mount.path.length));

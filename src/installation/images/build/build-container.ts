@@ -113,8 +113,8 @@ export async function runToEnd(
 }
 
 /**
- * Resolves with the exit code of a container that is ending: the Engine knows it a moment after the end of the log or
- * after a kill. Throws `build_out_of_memory` where memory was the cause, which the Engine says only then, also for a
+ * Resolves with the exit code of a container that is ending: the engine knows it a moment after the end of the log or
+ * after a kill. Throws `build_out_of_memory` where memory was the cause, which the engine says only then, also for a
  * process beside the main one.
  */
 export async function exitOf(engine: Engine, id: string, signal: AbortSignal): Promise<number> {

@@ -76,7 +76,7 @@ export async function fetchWheels(
   }
 }
 
-/** The files are sent, not mounted: the Engine need not see the operator's file. */
+/** The files are sent, not mounted: the engine need not see the operator's file. */
 function inputTar({ files }: Dependencies, caBundle: CaBundle | undefined): Readable {
   const ca = caBundle === undefined ? [] : [{ path: CA_BUNDLE_PATH, content: Buffer.from(caBundle.pem) }];
   return tarOf([

@@ -35,7 +35,7 @@ const WHEELS_PATH = "/wheels";
 
 /**
  * Compiles byte code with the base interpreter, without site packages: no installed code runs. The byte code names no
- * source dates, so it stays valid whatever an Engine does to them. Files that do not compile (templates, old syntax) are
+ * source dates, so it stays valid whatever an engine does to them. Files that do not compile (templates, old syntax) are
  * skipped: exit code 1 means that there were some. Test suites (a seventh of what the SDK brings) are not compiled.
  */
 function compileScript(folder: string, workers: number): string {
@@ -168,7 +168,7 @@ async function commit(
   return reference;
 }
 
-/** The Engine has no error code for it, only the message of the system. */
+/** The engine has no error code for it, only the message of the system. */
 function asDiskFull(error: unknown): unknown {
   if (!isFault(error, "engine_refused") || !/no space left on device/i.test(error.message)) return error;
   return new Fault("disk_full", "The engine's disk is full.", { cause: error });

@@ -1,5 +1,5 @@
 /**
- * Puts a Runtime under supervision. From `admit` on it counts as serving and its health is checked. A Runtime that fails
+ * Puts a runtime under supervision. From `admit` on it counts as serving and its health is checked. A runtime that fails
  * its checks takes no new calls, and the pass that is asked for here reaps it.
  */
 import type { LiveRuntime } from "../../launch/launch.ts";

@@ -12,8 +12,8 @@ type CrashRules = Pick<
 >;
 
 /**
- * Remembers how often a Pool's Runtimes failed lately and decides when the next may start: at once after the first
- * failure, then after a doubling delay, never after too many within the window. A Runtime that was healthy for
+ * Remembers how often a pool's runtimes failed lately and decides when the next may start: at once after the first
+ * failure, then after a doubling delay, never after too many within the window. A runtime that was healthy for
  * `healthyResetMs` resets the delay, not the window.
  */
 export class CrashHistory {
@@ -26,7 +26,7 @@ export class CrashHistory {
   }
 
   /**
-   * `healthyForMs`: how long the Runtime that failed had been ready, 0 when it never was. `isPluginFault` false: the
+   * `healthyForMs`: how long the runtime that failed had been ready, 0 when it never was. `isPluginFault` false: the
    * next start waits as long, but the failure does not count towards a crash loop.
    */
   note(failure: {

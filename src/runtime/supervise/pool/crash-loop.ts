@@ -6,7 +6,7 @@ import type { EndedRuntime } from "../../launch/exit-cause.ts";
 
 const PAGE = 200;
 
-/** The public reason why a Pool backs off or is in a crash loop: the last end with its last log lines. */
+/** The public reason why a pool backs off or is in a crash loop: the last end with its last log lines. */
 export function causeOf(
   failure: EndedRuntime | unknown,
   extra: Readonly<Record<string, unknown>> = {},
@@ -33,7 +33,7 @@ function isEnded(failure: unknown): failure is EndedRuntime {
   return typeof failure === "object" && failure !== null && "end" in failure && "logs" in failure;
 }
 
-/** Copies the Pool's crash loop, or its end, to the Installations that it serves. */
+/** Copies the pool's crash loop, or its end, to the installations that it serves. */
 export async function markInstallations(
   { installations }: Pick<Store, "installations">,
   poolKey: string,
@@ -45,7 +45,7 @@ export async function markInstallations(
   }
 }
 
-/** Whether any Installation uses the Pool, apart from installs in progress. */
+/** Whether any installation uses the pool, apart from installs in progress. */
 export async function servesAnybody(
   { installations }: Pick<Store, "installations">,
   poolKey: string,

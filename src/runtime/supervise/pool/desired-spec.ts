@@ -1,4 +1,4 @@
-/** The desired spec of a Pool's Runtimes, from the operator's settings, limits and requests, and how one differs from it. */
+/** The desired spec of a pool's runtimes, from the operator's settings, limits and requests, and how one differs from it. */
 import type { LiveResources } from "../../../domain/container.ts";
 import type { Pool, RuntimeRecord } from "../../../domain/runtime.ts";
 import { liveResources, profileHash } from "../../launch/profile.ts";
@@ -7,12 +7,12 @@ import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 type DesiredSpecDeps = Pick<SupervisorDeps, "profile"> & { readonly store: { readonly instanceId: string } };
 
-/** The Pool under the limits that the next Runtime starts with. */
+/** The pool under the limits that the next runtime starts with. */
 export function desiredSpec(pool: Pool): Pool {
   return pool.nextLimits === undefined ? pool : { ...pool, limits: pool.nextLimits };
 }
 
-/** Whether it needs another Container, because the Engine cannot change this one as desired. */
+/** Whether it needs another container, because the engine cannot change this one as desired. */
 export function isOutdated(
   { store, profile }: DesiredSpecDeps,
   pool: Pool,
@@ -21,14 +21,14 @@ export function isOutdated(
   return specHash !== profileHash(desiredSpec(pool), { instanceId: store.instanceId, settings: profile });
 }
 
-/** The desired number of Runtimes. */
+/** The desired number of runtimes. */
 export function replicasOf(pool: Pool, { sharedReplicas }: SupervisionSettings): ReplicaRange {
   if (pool.tenantId === undefined) return sharedReplicas;
   const { replicasMin: min, replicasMax: max } = desiredSpec(pool).limits;
   return { min, max };
 }
 
-/** What a Runtime needs to reach its desired spec: nothing, a change of the running Container, or a replacement. */
+/** What a runtime needs to reach its desired spec: nothing, a change of the running container, or a replacement. */
 export type LimitsStep = "none" | "live" | "rolling";
 
 /** Less memory needs a replacement: the running processes may hold more already, and the kernel would kill one. */

@@ -3,9 +3,9 @@ import type { PoolContext } from "./pool-context.ts";
 import type { EndAsked, SupervisedRuntime } from "./supervised-runtime.ts";
 
 /**
- * Drains a Runtime and ends it, in the background: it takes no new calls from now on, ends with its last call or after
- * the drain's limit, and leaves the Pool. The pass that follows does what its end makes necessary. Never throws: a
- * failure is logged, and the next pass recovers the Runtime from its row.
+ * Drains a runtime and ends it, in the background: it takes no new calls from now on, ends with its last call or after
+ * the drain's limit, and leaves the pool. The pass that follows does what its end makes necessary. Never throws: a
+ * failure is logged, and the next pass recovers the runtime from its row.
  */
 export function drain(
   { key, deps, runtimes, scheduleReconcile }: PoolContext,

@@ -1,4 +1,4 @@
-/** Changes the limits of running Containers, without another start. */
+/** Changes the limits of running containers, without another start. */
 import { isFault, toFault } from "../../../domain/fault.ts";
 import type { Pool } from "../../../domain/runtime.ts";
 import { liveResources } from "../../launch/profile.ts";
@@ -7,10 +7,10 @@ import type { SupervisedRuntime } from "./supervised-runtime.ts";
 import type { SupervisorDeps } from "./supervisor-deps.ts";
 
 /**
- * Reserves the memory for all of them before the Engine grants it to one. A keeper that ends in between leaves more
- * reserved than granted: the next keeper compares each Container with the Pool when it adopts it, and this one does so in
+ * Reserves the memory for all of them before the engine grants it to one. A keeper that ends in between leaves more
+ * reserved than granted: the next keeper compares each container with the pool when it adopts it, and this one does so in
  * its next pass (`reconcileReservations`), whether somebody still asks for the limits or not.
- * Answers those that the Engine refused to change, which stay as they are. Throws `host_full` and `quota_memory` with
+ * Answers those that the engine refused to change, which stay as they are. Throws `host_full` and `quota_memory` with
  * the arithmetic: then nothing has changed.
  */
 export async function applyLive(
@@ -44,7 +44,7 @@ export async function applyLive(
   return refused;
 }
 
-/** After a change with an unknown outcome: reserves what the Engine grants the Container now. */
+/** After a change with an unknown outcome: reserves what the engine grants the container now. */
 export async function reconcileReservations(
   deps: SupervisorDeps,
   runtimes: readonly SupervisedRuntime[],
@@ -62,7 +62,7 @@ export async function reconcileReservations(
   }
 }
 
-/** Answers false if the Engine refuses. */
+/** Answers false if the engine refuses. */
 async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRuntime): Promise<boolean> {
   const { engine, log, lifetime } = deps;
   const { record, containerId } = runtime.live;
@@ -71,7 +71,7 @@ async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRunti
   try {
     await engine.updateContainer(containerId, wanted, lifetime);
   } catch (error) {
-    // An Engine that did not answer may have done it: the reservation stays until the next pass asks again.
+    // An engine that did not answer may have done it: the reservation stays until the next pass asks again.
     if (lifetime.aborted || isFault(error, "engine_unavailable")) throw error;
     await releaseReservation(deps, runtime);
     log.warn({ ...fields, ok: false, code: toFault(error).code });
@@ -83,7 +83,7 @@ async function change(deps: SupervisorDeps, pool: Pool, runtime: SupervisedRunti
   return true;
 }
 
-/** What a Store that is away does not release now, the next pass does. */
+/** What a store that is away does not release now, the next pass does. */
 async function releaseReservations(
   deps: SupervisorDeps,
   runtimes: readonly SupervisedRuntime[],

@@ -1,6 +1,6 @@
 /**
- * Starts the Pool's first Runtime, or a replacement, as part of a pass: one at a time, and the pass waits for it. (More
- * Runtimes beside those that serve start in the background: `replicas.ts`.) A start that fails is undone by `launch`;
+ * Starts the pool's first runtime, or a replacement, as part of a pass: one at a time, and the pass waits for it. (More
+ * runtimes beside those that serve start in the background: `replicas.ts`.) A start that fails is undone by `launch`;
  * here the restart policy decides what follows, and all that asked for the start get the failure.
  */
 import type { Pool } from "../../../domain/runtime.ts";
@@ -10,7 +10,7 @@ import { desiredSpec } from "./desired-spec.ts";
 import type { PoolContext } from "./pool-context.ts";
 
 export interface StartAttempt {
-  /** Somebody asked for this start: a first start that fails is theirs to handle, not a crash of the Pool. */
+  /** Somebody asked for this start: a first start that fails is theirs to handle, not a crash of the pool. */
   readonly isExplicit: boolean;
   readonly pool: Pool | undefined;
 }
@@ -27,13 +27,13 @@ export class PoolStarts {
     return this.#current !== undefined;
   }
 
-  /** Launches a Runtime in this slot. Resolves when it serves or the failure is written down. Throws as `attempt`. */
+  /** Launches a runtime in this slot. Resolves when it serves or the failure is written down. Throws as `attempt`. */
   async start(pool: Pool, { isExplicit, slot }: { isExplicit: boolean; slot: number }): Promise<void> {
     await this.#context.restarts.setState("starting");
     await this.attempt({ isExplicit, pool }, (signal) => this.#launch(pool, slot, signal));
   }
 
-  /** Runs a start, or the rest of one that an earlier keeper began. A failed start is not thrown. Throws when `lifetime` aborts, and what the Store refuses. */
+  /** Runs a start, or the rest of one that an earlier keeper began. A failed start is not thrown. Throws when `lifetime` aborts, and what the store refuses. */
   async attempt(
     { isExplicit, pool }: StartAttempt,
     start: (signal: AbortSignal) => Promise<LiveRuntime>,
@@ -55,7 +55,7 @@ export class PoolStarts {
     }
   }
 
-  /** Launches the Runtime that is to take over this slot. Throws what `launch` throws; the old one is not touched. */
+  /** Launches the runtime that is to take over this slot. Throws what `launch` throws; the old one is not touched. */
   async startReplacement(pool: Pool, slot: number): Promise<void> {
     const current = { abort: new AbortController(), isExplicit: false };
     this.#current = current;

@@ -1,6 +1,6 @@
 /**
- * Ends what has failed. Each end of a Runtime is counted once, and the restart policy decides what follows: the row of
- * the Pool then says `starting`, `backoff` or `crash_loop`.
+ * Ends what has failed. Each end of a runtime is counted once, and the restart policy decides what follows: the row of
+ * the pool then says `starting`, `backoff` or `crash_loop`.
  */
 import { Fault } from "../../../domain/fault.ts";
 import type { EndedRuntime } from "../../launch/exit-cause.ts";
@@ -9,7 +9,7 @@ import type { Replicas } from "./replicas.ts";
 import { isOnPurpose } from "./restart-policy.ts";
 import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
-/** Removes Container, link, folder and row, then counts the end unless somebody asked for it. */
+/** Removes container, link, folder and row, then counts the end unless somebody asked for it. */
 export async function reap(
   context: PoolContext,
   replicas: Replicas,
@@ -23,7 +23,7 @@ export async function reap(
 }
 
 /**
- * Does nothing where the Pool needs no next start: it is stopped, idle or given up, or a newer Runtime serves in the
+ * Does nothing where the pool needs no next start: it is stopped, idle or given up, or a newer runtime serves in the
  * slot already.
  */
 export async function countFailure(

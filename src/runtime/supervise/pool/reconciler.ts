@@ -1,12 +1,12 @@
 /**
- * One pass over one Pool, from "the row says desired" to "the container runs":
+ * One pass over one pool, from "the row says desired" to "the container runs":
  *
- *   read the rows; recover Runtimes that only the rows know; reap those that failed
+ *   read the rows; recover runtimes that only the rows know; reap those that failed
  *   decide: stop, keep serving, start, or wait for the back-off
- *   start: `pool-starts.ts`, `launch.ts`, then the Engine
- *   keep serving: `rollout.ts` brings Runtimes to their desired spec, `replicas.ts` to their desired number
+ *   start: `pool-starts.ts`, `launch.ts`, then the engine
+ *   keep serving: `rollout.ts` brings runtimes to their desired spec, `replicas.ts` to their desired number
  *
- * Guarantees: a pass compares the rows with the supervised Runtimes and acts on the difference. It may fail anywhere; the
+ * Guarantees: a pass compares the rows with the supervised runtimes and acts on the difference. It may fail anywhere; the
  * next one reads the rows again and goes on from there.
  */
 import { Fault } from "../../../domain/fault.ts";
@@ -23,7 +23,7 @@ import { Rollout } from "./rollout.ts";
 import { isAsked } from "./start-requests.ts";
 import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
-/** Number of newest rows whose ends count when this process takes the Pool over. */
+/** Number of newest rows whose ends count when this process takes the pool over. */
 const ROWS = 20;
 
 export class PoolReconciler {
@@ -31,7 +31,7 @@ export class PoolReconciler {
   readonly #replicas: Replicas;
   readonly #starts: PoolStarts;
   readonly #rollout: Rollout;
-  /** While the Pool is removed, passes recover Runtimes to end them, and start none. */
+  /** While the pool is removed, passes recover runtimes to end them, and start none. */
   isRemoving = false;
   #hasReadRows = false;
 
@@ -42,7 +42,7 @@ export class PoolReconciler {
     this.#rollout = new Rollout(context, { replicas: this.#replicas, starts: this.#starts });
   }
 
-  /** The Pool has no Runtime, as far as this process knows. */
+  /** The pool has no runtime, as far as this process knows. */
   get isEmpty(): boolean {
     const isStarting = this.#starts.isStarting || this.#replicas.startingId !== undefined;
     return this.#hasReadRows && this.#context.runtimes.all.length === 0 && !isStarting;
@@ -63,7 +63,7 @@ export class PoolReconciler {
     return pool.state !== "backoff" || !restarts.isWaiting;
   }
 
-  /** One pass. Throws what Store or Engine refused, and `lease_lost`. */
+  /** One pass. Throws what store or engine refused, and `lease_lost`. */
   async run(): Promise<void> {
     const { key, deps, restarts, requests } = this.#context;
     const { store } = deps;
@@ -109,7 +109,7 @@ export class PoolReconciler {
     this.#rollout.close();
   }
 
-  /** Recovers Runtimes that only the rows know, and drains those that the rows say are draining. */
+  /** Recovers runtimes that only the rows know, and drains those that the rows say are draining. */
   async #observe(live: readonly RuntimeRecord[]): Promise<void> {
     const context = this.#context;
     const recovery = {

@@ -1,6 +1,6 @@
 /**
- * Brings a Runtime that another keeper left under supervision. What runs is never restarted here: a ready one serves on,
- * a start goes on where it was, an ended one is reaped, and the row of one without a Container ends as `lost`.
+ * Brings a runtime that another keeper left under supervision. What runs is never restarted here: a ready one serves on,
+ * a start goes on where it was, an ended one is reaped, and the row of one without a container ends as `lost`.
  */
 import type { RuntimeEnd, RuntimeRecord } from "../../../domain/runtime.ts";
 import { type LiveRuntime, settle, undo } from "../../launch/launch.ts";
@@ -12,7 +12,7 @@ import type { PoolStarts } from "./pool-starts.ts";
 import { countFailure } from "./reap.ts";
 import type { Replicas } from "./replicas.ts";
 
-/** For one that has ended. Also if the Engine does not report its limits: then all of them are set again. */
+/** For one that has ended. Also if the engine does not report its limits: then all of them are set again. */
 const NO_RESOURCES = { memoryBytes: 0, cpuMillis: 0, pidsMax: 0 };
 
 type Found = Exclude<Recovery, { readonly action: "forget" }>;
@@ -21,11 +21,11 @@ export interface RecoveryParts {
   readonly context: PoolContext;
   readonly replicas: Replicas;
   readonly starts: PoolStarts;
-  /** The Pool is being removed: nothing starts any more. */
+  /** The pool is being removed: nothing starts any more. */
   readonly isRemoved: () => boolean;
 }
 
-/** Resolves when the Runtime is supervised or its row has ended. Throws what Store or Engine refused: recover it again. */
+/** Resolves when the runtime is supervised or its row has ended. Throws what store or engine refused: recover it again. */
 export async function recoverRuntime(parts: RecoveryParts, record: RuntimeRecord): Promise<void> {
   const { context, replicas, isRemoved } = parts;
   const { store, engine, links, folders, logs, log, lifetime } = context.deps;
@@ -36,7 +36,7 @@ export async function recoverRuntime(parts: RecoveryParts, record: RuntimeRecord
   log.info({ op: "runtime.recover", ok: true, runtime: record.id, pool: context.key, ...found });
   if (found.action === "forget") return await forget(parts, record, found);
   const live = await liveOf(context, record, found);
-  // An earlier keeper that ended while the Container started has not written its id into the row.
+  // An earlier keeper that ended while the container started has not written its id into the row.
   if (record.containerId !== found.containerId)
     await store.runtimes.setContainer(record.id, found.containerId);
   await folders.prepare(record.id);
@@ -65,7 +65,7 @@ async function forget(
   await countFailure(context, replicas, { ended, slot: record.slot, healthyForMs });
 }
 
-/** Its row reserves what its Container has, whatever the keeper before was about to change. */
+/** Its row reserves what its container has, whatever the keeper before was about to change. */
 async function liveOf({ deps }: PoolContext, record: RuntimeRecord, found: Found): Promise<LiveRuntime> {
   const { containerId } = found;
   if (found.action === "reap" || found.resources === undefined)

@@ -16,10 +16,10 @@ export interface ReplicaCountOptions {
   readonly lifetime: AbortSignal;
 }
 
-/** The desired number of Runtimes of a Pool within its bounds, by the load that its runners report. */
+/** The desired number of runtimes of a pool within its bounds, by the load that its runners report. */
 export class ReplicaCount {
   readonly #options: ReplicaCountOptions;
-  /** Undefined: the Pool has not served yet. */
+  /** Undefined: the pool has not served yet. */
   #count: number | undefined;
   #range: ReplicaRange = { min: 1, max: 1 };
   #trend = NO_TREND;
@@ -33,7 +33,7 @@ export class ReplicaCount {
     return Math.min(Math.max(this.#count ?? min, min), max);
   }
 
-  /** The Pool serves. `present`: the number that an earlier keeper left stays until the load says otherwise. */
+  /** The pool serves. `present`: the number that an earlier keeper left stays until the load says otherwise. */
   serves(range: ReplicaRange, present: number): void {
     this.#count ??= present;
     this.#count = this.within(range);
@@ -42,7 +42,7 @@ export class ReplicaCount {
     else this.#watch();
   }
 
-  /** The Pool stops: it starts again with its minimum. */
+  /** The pool stops: it starts again with its minimum. */
   reset(): void {
     this.#count = undefined;
     this.#stopWatching();

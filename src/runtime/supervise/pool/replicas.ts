@@ -11,7 +11,7 @@ import { ReplicaCount } from "./replica-count.ts";
 import { SideStart } from "./side-start.ts";
 
 /**
- * Keeps as many Runtimes beside the first one that serves as the Pool is to have now. Starts run in the background, one
+ * Keeps as many runtimes beside the first one that serves as the pool is to have now. Starts run in the background, one
  * at a time: no pass waits for them. A start that fails leaves those that serve alone and is tried again after a delay.
  */
 export class Replicas {
@@ -59,7 +59,7 @@ export class Replicas {
     return this.#context.deps.clock.elapsed() >= this.#notBefore;
   }
 
-  /** The Pool serves: starts one more where there are too few, drains those in the last slots where there are too many. */
+  /** The pool serves: starts one more where there are too few, drains those in the last slots where there are too many. */
   fill(pool: Pool): void {
     const { runtimes, deps } = this.#context;
     const { slots } = runtimes;
@@ -107,7 +107,7 @@ export class Replicas {
     this.#delay({ code: ended.end.reason }, delayMs);
   }
 
-  /** The last one that served ended, too: no other one starts sooner than the Pool's own next start. */
+  /** The last one that served ended, too: no other one starts sooner than the pool's own next start. */
   holdBack(delayMs: number): void {
     this.#notBefore = this.#context.deps.clock.elapsed() + delayMs;
   }
@@ -126,12 +126,12 @@ export class Replicas {
     return this.#side.settled();
   }
 
-  /** The Pool stops: it starts again with its minimum. */
+  /** The pool stops: it starts again with its minimum. */
   reset(): void {
     this.#count.reset();
   }
 
-  /** The Pool goes on with fewer than desired. */
+  /** The pool goes on with fewer than desired. */
   #delay(why: { readonly code: string; readonly err?: Fault }, delayMs: number): void {
     const { key, deps } = this.#context;
     this.#notBefore = deps.clock.elapsed() + delayMs;

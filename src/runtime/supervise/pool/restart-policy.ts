@@ -1,6 +1,6 @@
 /**
- * The restart policy of one Pool: after each failure it starts now, backs off, or gives up (`crash_loop`), and writes
- * that into the Pool's row. Ends that Berth, an operator or a tenant asked for are no failures.
+ * The restart policy of one pool: after each failure it starts now, backs off, or gives up (`crash_loop`), and writes
+ * that into the pool's row. Ends that Berth, an operator or a tenant asked for are no failures.
  */
 import { Fault, formatFault, isFault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeId } from "../../../domain/ids.ts";
@@ -30,7 +30,7 @@ export class RestartPolicy {
   #isSeeded = false;
   /** Starts in a row that failed for a reason that may pass by itself. */
   #interruptions = 0;
-  /** Failed starts in a row beside Runtimes that serve, for any reason. */
+  /** Failed starts in a row beside runtimes that serve, for any reason. */
   #failedBeside = 0;
 
   constructor(key: string, deps: SupervisorDeps, scheduleReconcile: () => void) {
@@ -69,7 +69,7 @@ export class RestartPolicy {
     this.#interruptions = 0;
   }
 
-  /** A Runtime serves: a series of interrupted starts is over. */
+  /** A runtime serves: a series of interrupted starts is over. */
   served(): void {
     this.#interruptions = 0;
   }
@@ -81,7 +81,7 @@ export class RestartPolicy {
 
   /**
    * Counts the failure and writes the decision: `starting`, `backoff` or `crash_loop`. Answers the milliseconds until
-   * the next start; undefined when the Pool is given up.
+   * the next start; undefined when the pool is given up.
    */
   async failed(failure: EndedRuntime | Fault, healthyForMs: number): Promise<number | undefined> {
     const { store, supervision, log } = this.#deps;
@@ -110,7 +110,7 @@ export class RestartPolicy {
   }
 
   /**
-   * A Runtime ended while others serve: the Pool's state stays. The end counts, because the end of the last one that
+   * A runtime ended while others serve: the pool's state stays. The end counts, because the end of the last one that
    * serves is judged by all of them. Answers the milliseconds until the next start.
    */
   async endedBeside(ended: EndedRuntime, healthyForMs: number): Promise<number> {
@@ -137,7 +137,7 @@ export class RestartPolicy {
     return this.#history.note({ at: this.#deps.clock.now(), healthyForMs, isPluginFault });
   }
 
-  /** The installer handles a first start that fails; every other failed start is a failure of the Pool. */
+  /** The installer handles a first start that fails; every other failed start is a failure of the pool. */
   async startFailed(
     error: unknown,
     { isExplicit, isAbandoned, pool }: { isExplicit: boolean; isAbandoned: boolean; pool: Pool | undefined },
@@ -159,7 +159,7 @@ export class RestartPolicy {
     } else await this.failed(fault, 0);
   }
 
-  /** Writes a missed check into the row of a Pool that serves. `why` undefined: healthy again. `because`: why the miss does not count. */
+  /** Writes a missed check into the row of a pool that serves. `why` undefined: healthy again. `because`: why the miss does not count. */
   showHealth(runtime: RuntimeId, why: string | undefined, because?: string): void {
     const { log } = this.#deps;
     log.warn({ op: "runtime.health", ok: why === undefined, runtime, pool: this.#key, why, because });
@@ -179,7 +179,7 @@ export class RestartPolicy {
     this.#scheduleAt(nextStartAt);
   }
 
-  /** Whether a Pool in back-off may start now. If not, a pass is scheduled for when it may. */
+  /** Whether a pool in back-off may start now. If not, a pass is scheduled for when it may. */
   isDue({ nextStartAt }: Pool): boolean {
     const { clock, supervision } = this.#deps;
     const waitMs = nextStartAt === undefined ? 0 : nextStartAt.getTime() - clock.now();

@@ -1,6 +1,6 @@
 import type { Semaphore } from "../../../util/semaphore.ts";
 
-/** A Pool's turn to replace an outdated Container: all Pools of this process share one permit. */
+/** A pool's turn to replace an outdated container: all pools of this process share one permit. */
 export class RolloutTurn {
   readonly #lane: Semaphore;
   readonly #closed = new AbortController();
@@ -13,7 +13,7 @@ export class RolloutTurn {
     this.#onGranted = onGranted;
   }
 
-  /** True while it is this Pool's turn; otherwise asks for it, and `onGranted` is called when it comes. */
+  /** True while it is this pool's turn; otherwise asks for it, and `onGranted` is called when it comes. */
   take(): boolean {
     if (this.#state === "none") this.#ask();
     return this.#state === "granted";

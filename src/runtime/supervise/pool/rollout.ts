@@ -1,7 +1,7 @@
 /**
- * Brings what serves to its desired spec. A Runtime that needs another Container serves until its replacement is ready,
- * and a replacement that fails leaves it serving. Unasked, one Runtime at a time is replaced over all Pools of this
- * process; one that somebody asked for is replaced at once. Limits that the Engine can change in a running Container
+ * Brings what serves to its desired spec. A runtime that needs another container serves until its replacement is ready,
+ * and a replacement that fails leaves it serving. Unasked, one runtime at a time is replaced over all pools of this
+ * process; one that somebody asked for is replaced at once. Limits that the engine can change in a running container
  * are changed there.
  */
 import { Fault, isFault, toFault } from "../../../domain/fault.ts";
@@ -38,7 +38,7 @@ export class Rollout {
   }
 
   /**
-   * Changes the limits of running Containers where the Engine can. Answers those that need another Container, or
+   * Changes the limits of running containers where the engine can. Answers those that need another container, or
    * `refused` where there was no room for limits that somebody asked for: those that asked have the answer then.
    */
   async adjust(pool: Pool): Promise<readonly SupervisedRuntime[] | "refused"> {
@@ -64,9 +64,9 @@ export class Rollout {
     }
   }
 
-  /** Replaces it when it is this Pool's turn; does nothing before. A failure is logged and tried again later. */
+  /** Replaces it when it is this pool's turn; does nothing before. A failure is logged and tried again later. */
   async replace(pool: Pool, old: SupervisedRuntime): Promise<void> {
-    // A Pool that cannot use its turn now leaves it to another.
+    // A pool that cannot use its turn now leaves it to another.
     if (!this.isDue(pool) || this.#replicas.startingId !== undefined) return this.done();
     if (!this.#turn.take()) return;
     const { key, deps } = this.#context;
@@ -96,7 +96,7 @@ export class Rollout {
     scheduleReconcile();
   }
 
-  /** Gives the turn among all Pools back, if this Pool has it. */
+  /** Gives the turn among all pools back, if this pool has it. */
   done(): void {
     this.#turn.done();
   }

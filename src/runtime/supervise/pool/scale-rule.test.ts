@@ -3,7 +3,7 @@ import { judgeLoad, NO_TREND } from "./scale-rule.ts";
 
 const RULE = { busyCalls: 2, busyMs: 3_000, quietMs: 10_000 };
 
-/** The verdicts of one look a second, each with the open calls of every Runtime that serves. */
+/** The verdicts of one look a second, each with the open calls of every runtime that serves. */
 function verdicts(looks: readonly (readonly number[])[], wanted = Math.max(1, looks[0]?.length ?? 0)) {
   let trend = NO_TREND;
   return looks.map((openCalls, second) => {

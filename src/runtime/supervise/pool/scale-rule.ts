@@ -1,10 +1,10 @@
-/** When a Pool gets one Runtime more, and when one less. */
+/** When a pool gets one runtime more, and when one less. */
 
-/** The load of a Pool at one moment. */
+/** The load of a pool at one moment. */
 export interface Load {
   /** By the monotonic clock, in milliseconds. */
   readonly at: number;
-  /** The desired number of Runtimes now. */
+  /** The desired number of runtimes now. */
   readonly wanted: number;
   /** Open calls of each that serves. */
   readonly openCalls: readonly number[];
@@ -17,7 +17,7 @@ export interface LoadTrend {
 }
 
 export interface ScaleRule {
-  /** Open calls from which on a Runtime is busy. */
+  /** Open calls from which on a runtime is busy. */
   readonly busyCalls: number;
   readonly busyMs: number;
   readonly quietMs: number;
@@ -26,8 +26,8 @@ export interface ScaleRule {
 export const NO_TREND: LoadTrend = { busySince: undefined, quietSince: undefined };
 
 /**
- * One more if all desired Runtimes serve and each was busy in every sample for `busyMs`. One less if in every sample for
- * `quietMs` one Runtime fewer would not have been busy with all calls together.
+ * One more if all desired runtimes serve and each was busy in every sample for `busyMs`. One less if in every sample for
+ * `quietMs` one runtime fewer would not have been busy with all calls together.
  */
 export function judgeLoad(
   trend: LoadTrend,

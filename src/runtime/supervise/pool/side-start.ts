@@ -8,7 +8,7 @@ export interface SideStartOptions {
 }
 
 /**
- * The start of one more Runtime beside those that serve. It runs in the background, so that passes go on meanwhile. One
+ * The start of one more runtime beside those that serve. It runs in the background, so that passes go on meanwhile. One
  * at a time.
  */
 export class SideStart {
@@ -26,7 +26,7 @@ export class SideStart {
     this.#onDone = onDone;
   }
 
-  /** Of the Runtime that is starting; nothing else may touch its row. */
+  /** Of the runtime that is starting; nothing else may touch its row. */
   get id(): RuntimeId | undefined {
     return this.#current?.id;
   }

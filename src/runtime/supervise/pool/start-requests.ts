@@ -6,7 +6,7 @@ import { type Announcer, announce, TOPICS } from "../../reach/announce.ts";
 import { Waiters } from "./waiters.ts";
 
 /**
- * Requests to start a Pool whatever its state: those of this process wait here, those of other workers are in the Pool's
+ * Requests to start a pool whatever its state: those of this process wait here, those of other workers are in the pool's
  * row, and so are the answers to them.
  */
 export class StartRequests {
@@ -17,7 +17,7 @@ export class StartRequests {
     this.#deps = deps;
   }
 
-  /** Resolves with the Runtime that serves. `onGone` is called when the last one that waits in this process aborts. */
+  /** Resolves with the runtime that serves. `onGone` is called when the last one that waits in this process aborts. */
   wait(
     options: { readonly onLog: (text: string) => void; readonly onGone: (reason: unknown) => void },
     signal: AbortSignal,
@@ -35,7 +35,7 @@ export class StartRequests {
     this.#waiters.writeLog(text);
   }
 
-  /** Answers all requests that the row had when it was read: this Runtime serves. */
+  /** Answers all requests that the row had when it was read: this runtime serves. */
   async succeed(pool: Pool, { id }: RuntimeRecord, find: Store["runtimes"]["find"]): Promise<void> {
     if (this.#waiters.any) {
       const found = await find(id);
@@ -50,7 +50,7 @@ export class StartRequests {
     if (pool !== undefined) await this.#answer(pool, formatFault(toFault(error)));
   }
 
-  /** For a process that gives up the Pool: requests in the row wait for the next keeper. */
+  /** For a process that gives up the pool: requests in the row wait for the next keeper. */
   rejectAll(error: unknown): void {
     this.#waiters.rejectAll(error);
   }

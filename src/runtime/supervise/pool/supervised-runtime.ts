@@ -1,6 +1,6 @@
 /**
- * One live Runtime under supervision: checked for health while it serves, drained or ended once. Guarantees: the first
- * reason of its end stays; it takes no new calls from that moment; `end` may be repeated until the Engine answers.
+ * One live runtime under supervision: checked for health while it serves, drained or ended once. Guarantees: the first
+ * reason of its end stays; it takes no new calls from that moment; `end` may be repeated until the engine answers.
  */
 import type { ContainerState, LiveResources } from "../../../domain/container.ts";
 import { isFault, toFault } from "../../../domain/fault.ts";
@@ -17,20 +17,20 @@ import type { SupervisionSettings } from "../../settings.ts";
 
 export interface SupervisedRuntimeDeps extends LaunchDeps {
   readonly supervision: SupervisionSettings;
-  /** One for all Runtimes of this process. */
+  /** One for all runtimes of this process. */
   readonly judge: HealthJudge;
 }
 
-/** Why Berth ends a Runtime that has not failed. */
+/** Why Berth ends a runtime that has not failed. */
 export type EndAsked = "replaced" | "retired" | "idle" | "scaled_in" | "stopped";
 
-/** How long the Engine may take to notice the end of a Container after its runner reported it. */
+/** How long the engine may take to notice the end of a container after its runner reported it. */
 const EXIT_WAIT_MS = 1_000;
 
 export class SupervisedRuntime {
   readonly #deps: SupervisedRuntimeDeps;
   readonly live: LiveRuntime;
-  /** What the Engine grants its Container now. */
+  /** What the engine grants its container now. */
   resources: LiveResources;
   /** A change of these, or of what is reserved for them, has an unknown outcome. */
   isUncertain = false;
@@ -40,7 +40,7 @@ export class SupervisedRuntime {
   #failure:
     | { readonly reason: RuntimeEnd["reason"] | undefined; readonly hung?: string; readonly at: number }
     | undefined;
-  /** Why Berth ends it; set even if the Engine has not done it yet. */
+  /** Why Berth ends it; set even if the engine has not done it yet. */
   #asked: EndAsked | undefined;
   #draining = false;
   /** Pings of a drain in a row without an answer. */
@@ -53,7 +53,7 @@ export class SupervisedRuntime {
     this.readyAt = readyAt;
   }
 
-  /** Its number among the Runtimes of the Pool, from 0. */
+  /** Its number among the runtimes of the pool, from 0. */
   get slot(): number {
     return this.live.record.slot;
   }
@@ -90,13 +90,13 @@ export class SupervisedRuntime {
     this.#deps.links.stopAccepting(this.live.record.id);
   }
 
-  /** Ends the health checks; the Container runs on. */
+  /** Ends the health checks; the container runs on. */
   release(): void {
     this.#stop.abort();
   }
 
   /**
-   * Takes no new calls, waits for the open ones up to `drainMs`, then ends it. A retired Runtime has a call that outlived
+   * Takes no new calls, waits for the open ones up to `drainMs`, then ends it. A retired runtime has a call that outlived
    * even that limit: its other calls get `retireMs`.
    */
   async drain(reason: EndAsked): Promise<EndedRuntime> {
@@ -118,8 +118,8 @@ export class SupervisedRuntime {
   }
 
   /**
-   * Stops and removes the Container, link and folder, and ends the row. Resolves with how it ended. Throws if the Engine
-   * does not answer: call it again. What the Engine refuses to end, the sweeper tries again.
+   * Stops and removes the container, link and folder, and ends the row. Resolves with how it ended. Throws if the engine
+   * does not answer: call it again. What the engine refuses to end, the sweeper tries again.
    */
   async end(asked?: EndAsked): Promise<EndedRuntime> {
     const { engine, links, folders, logs, store, settings, queue } = this.#deps;
@@ -158,7 +158,7 @@ export class SupervisedRuntime {
 
   #logEnd({ logs: _lines, ...end }: RuntimeEnd): void {
     const { id: runtime, poolKey: pool } = this.live.record;
-    // A requested stop is no failure, even if its exit was seen before the Engine answered.
+    // A requested stop is no failure, even if its exit was seen before the engine answered.
     const ok = this.#asked !== undefined || this.#failure === undefined;
     this.#deps.log[ok ? "info" : "warn"]({ op: "runtime.end", ok, runtime, pool, ...end });
   }
@@ -174,7 +174,7 @@ export class SupervisedRuntime {
     return engineHistory.explain(containerId, at, state) ?? (isGone ? "ended_outside" : undefined);
   }
 
-  /** An Engine that refuses to end or remove one Container must not block the next one of the Pool. */
+  /** An engine that refuses to end or remove one container must not block the next one of the pool. */
   async #try(step: () => Promise<void>): Promise<void> {
     try {
       await step();
@@ -194,7 +194,7 @@ export class SupervisedRuntime {
     void announce(queue, TOPICS.exited, formatExit({ id, exit }));
   }
 
-  /** As `openCalls`; a Runtime that stays silent counts as having none. */
+  /** As `openCalls`; a runtime that stays silent counts as having none. */
   async #openSessions(): Promise<number> {
     const { links, clock, supervision, judge } = this.#deps;
     const held = links.find(this.live.record.id);
@@ -207,7 +207,7 @@ export class SupervisedRuntime {
     }
     // On a host without time for an answer, silence does not count: the open calls go on.
     if (judge.strainBetween(askedAt, clock.now()) === undefined) this.#unanswered += 1;
-    // As many misses as end a Runtime that serves: it will not answer its calls any more.
+    // As many misses as end a runtime that serves: it will not answer its calls any more.
     const isSilent = this.#unanswered >= supervision.missesMax;
     return held.link.up && !isSilent ? held.link.openSessions : 0;
   }

@@ -2,7 +2,7 @@ import type { RuntimeId } from "../../../domain/ids.ts";
 import type { RuntimeRecord } from "../../../domain/runtime.ts";
 import type { SupervisedRuntime } from "./supervised-runtime.ts";
 
-/** The observed state of one Pool: the Runtimes that this process supervises. */
+/** The observed state of one pool: the runtimes that this process supervises. */
 export class SupervisedRuntimes {
   readonly #byId = new Map<RuntimeId, SupervisedRuntime>();
 
@@ -38,7 +38,7 @@ export class SupervisedRuntimes {
     return this.all.some(({ isEnding, draining }) => isEnding && !draining);
   }
 
-  /** What the Engine grants some of them is to be read again. */
+  /** What the engine grants some of them is to be read again. */
   get areUncertain(): boolean {
     return this.serving.some(({ isUncertain }) => isUncertain);
   }
@@ -55,13 +55,13 @@ export class SupervisedRuntimes {
     this.#byId.delete(id);
   }
 
-  /** The row says what is not known here: another Runtime, or that one is to drain. */
+  /** The row says what is not known here: another runtime, or that one is to drain. */
   isUnseen({ id, state }: RuntimeRecord): boolean {
     const runtime = this.#byId.get(id);
     return runtime === undefined || (state === "draining" && !runtime.draining);
   }
 
-  /** Those that should run and whose Container is not in the Engine's list. */
+  /** Those that should run and whose container is not in the engine's list. */
   missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
     return this.all
       .filter(({ isEnding, draining, live }) => !isEnding && !draining && !running.has(live.containerId))

@@ -1,9 +1,9 @@
 /**
- * Supervises one Pool while this process holds its lease: runs its passes (`reconciler.ts`) one at a time, and turns
- * what runners, Engine and callers report into the next pass.
+ * Supervises one pool while this process holds its lease: runs its passes (`reconciler.ts`) one at a time, and turns
+ * what runners, engine and callers report into the next pass.
  *
  * Guarantees: events only ask for a pass, so a lost event costs time and never truth. A pass that fails is logged once,
- * and the next look at the rows runs it again. After `release` nothing of the Pool is touched; its Containers run on.
+ * and the next look at the rows runs it again. After `release` nothing of the pool is touched; its containers run on.
  */
 import { Fault, toFault } from "../../../domain/fault.ts";
 import type { RuntimeId } from "../../../domain/ids.ts";
@@ -27,7 +27,7 @@ export class PoolSupervisor {
   #lastPassFailed = false;
 
   constructor(key: string, supervisorDeps: SupervisorDeps) {
-    // For all parts below, giving up the Pool is the same as the end of the process.
+    // For all parts below, giving up the pool is the same as the end of the process.
     const lifetime = AbortSignal.any([supervisorDeps.lifetime, this.#released.signal]);
     const deps = { ...supervisorDeps, lifetime };
     const scheduleReconcile = () => this.scheduleReconcile();
@@ -69,8 +69,8 @@ export class PoolSupervisor {
   }
 
   /**
-   * Starts the Pool for an install, an upgrade or an operator, also one in back-off or a crash loop. Resolves with a
-   * Runtime that serves; rejects with the start's failure. When the last caller aborts, the start is abandoned.
+   * Starts the pool for an install, an upgrade or an operator, also one in back-off or a crash loop. Resolves with a
+   * runtime that serves; rejects with the start's failure. When the last caller aborts, the start is abandoned.
    */
   ensureReady(onLog: (text: string) => void, signal: AbortSignal): Promise<RuntimeRecord> {
     const onGone = (reason: unknown) => this.#reconciler.abandonExplicitStart(reason);
@@ -87,7 +87,7 @@ export class PoolSupervisor {
     this.scheduleReconcile();
   }
 
-  /** The Container may have ended: asks the Engine, and fails the open calls of all processes with what it answers. */
+  /** The container may have ended: asks the engine, and fails the open calls of all processes with what it answers. */
   async noteDied(id: RuntimeId): Promise<void> {
     const { deps, runtimes } = this.#context;
     const runtime = runtimes.find(id);
@@ -101,7 +101,7 @@ export class PoolSupervisor {
     this.noteExit(id);
   }
 
-  /** The kernel killed a process in it for memory: the rest of the Container cannot be trusted. */
+  /** The kernel killed a process in it for memory: the rest of the container cannot be trusted. */
   noteOom(id: RuntimeId, containerId: string): void {
     const runtime = this.#context.runtimes.find(id);
     if (runtime === undefined || runtime.draining || runtime.live.containerId !== containerId) return;
@@ -109,7 +109,7 @@ export class PoolSupervisor {
     this.scheduleReconcile();
   }
 
-  /** Runtimes that should run and whose Container is not among these. */
+  /** Runtimes that should run and whose container is not among these. */
   missingFrom(running: ReadonlySet<string>): readonly RuntimeId[] {
     return this.#context.runtimes.missingFrom(running);
   }
@@ -119,7 +119,7 @@ export class PoolSupervisor {
     this.#reconciler.abandonStart(reason);
   }
 
-  /** Ends every Runtime of the Pool at once; nothing starts afterwards. Throws what the Engine refused. */
+  /** Ends every runtime of the pool at once; nothing starts afterwards. Throws what the engine refused. */
   async removeAll(): Promise<void> {
     this.#reconciler.isRemoving = true;
     this.abandonStart(new Error("the pool is being removed"));
@@ -129,14 +129,14 @@ export class PoolSupervisor {
     try {
       await Promise.all(this.#context.runtimes.all.map((runtime) => runtime.end("stopped")));
     } catch (error) {
-      // An install that needs the Pool meanwhile does not wait for an Engine that does not answer.
+      // An install that needs the pool meanwhile does not wait for an engine that does not answer.
       this.#reconciler.isRemoving = false;
       throw error;
     }
     this.release(new Fault("lease_lost", "The pool was removed."));
   }
 
-  /** Gives up the Pool: its Containers run on unsupervised. */
+  /** Gives up the pool: its containers run on unsupervised. */
   release(reason: Error): void {
     const { restarts, runtimes, requests } = this.#context;
     this.#released.abort(reason);

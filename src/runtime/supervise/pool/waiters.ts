@@ -7,7 +7,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
-/** The installs, upgrades and manual restarts of this process that wait until a Pool is ready. */
+/** The installs, upgrades and manual restarts of this process that wait until a pool is ready. */
 export class Waiters {
   readonly #waiting = new Set<Waiter>();
 

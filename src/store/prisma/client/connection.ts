@@ -31,7 +31,7 @@ export interface ConnectionOptions {
   readonly applicationName?: string | undefined;
   /** How long a start waits for a server that does not answer yet; unset, it tries once. */
   readonly startWaitMs?: number | undefined;
-  /** Quotas of Tenants without their own; unset, none. */
+  /** Quotas of tenants without their own; unset, none. */
   readonly tenantDefaults?: TenantQuotas | undefined;
   /** Ends that wait. */
   readonly signal?: AbortSignal | undefined;

@@ -14,7 +14,7 @@ export class Database {
   readonly #client: PrismaClient;
   readonly #connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
   readonly #waitMs: number;
-  /** Quotas of Tenants without their own. */
+  /** Quotas of tenants without their own. */
   readonly tenantDefaults: TenantQuotas;
 
   constructor(parts: {
@@ -153,7 +153,7 @@ export function uuid7(now: number = Date.now()): string {
  * JSON columns of `berth_*` tables are written by this folder alone, so their shape is taken from there with `as`.
  */
 
-/** Rows of earlier releases have no number of Runtimes: it was one. */
+/** Rows of earlier releases have no number of runtimes: it was one. */
 export function readLimits(kept: unknown): Limits {
   return { replicasMin: 1, replicasMax: 1, ...(kept as Omit<Limits, "replicasMin" | "replicasMax">) };
 }

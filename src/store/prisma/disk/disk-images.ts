@@ -9,9 +9,9 @@ import { leaseOver } from "../client/lease-expiry.ts";
 import { Prisma } from "../generated/client.ts";
 
 /**
- * The users of the image `i`, one row each. Of several images of one Package (after a change of the settings or of the
- * runtime image) an Installation without a Pool needs the newest; a task may need any. An imported image cannot be built
- * again here: it stays as long as its Package.
+ * The users of the image `i`, one row each. Of several images of one package (after a change of the settings or of the
+ * runtime image) an installation without a pool needs the newest; a task may need any. An imported image cannot be built
+ * again here: it stays as long as its package.
  */
 const HOLDERS = Prisma.sql`(
   SELECT 'pool ' || p.key AS holder FROM berth_pools p WHERE p.image_key = i.key

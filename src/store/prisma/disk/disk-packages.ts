@@ -3,7 +3,7 @@ import type { PackageDisk, PackageUse } from "../../contracts/disk.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 
-/** The users of the Package `p`, one row each, with the Installations of an earlier daemon. */
+/** The users of the package `p`, one row each, with the installations of an earlier daemon. */
 const HOLDERS = Prisma.sql`(
   SELECT 'installation ' || n.id AS holder FROM berth_installations n
   WHERE n.identifier = p.identifier OR n.previous_identifier = p.identifier
@@ -56,7 +56,7 @@ export function createPackageDisk(db: Database): PackageDisk {
       }),
     take: (identifier, { uploadDays }) =>
       db.transaction(async (tx) => {
-        // The acceptance of an install locks this row until its Installation exists; the next statement then sees it.
+        // The acceptance of an install locks this row until its installation exists; the next statement then sees it.
         await tx.$queryRaw`SELECT 1 AS one FROM berth_packages WHERE identifier = ${identifier} FOR UPDATE`;
         const taken = await tx.$executeRaw`
           DELETE FROM berth_packages p WHERE p.identifier = ${identifier}

@@ -3,7 +3,7 @@ import type { Database } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 
 /**
- * Whether the task `t` has ended and nothing needs it any more: it is not the latest task of an Installation (a repeated
+ * Whether the task `t` has ended and nothing needs it any more: it is not the latest task of an installation (a repeated
  * request answers with that), not a tenant's removal, and has no unfinished parent or child.
  */
 const UNNEEDED = Prisma.sql`(

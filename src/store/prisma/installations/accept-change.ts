@@ -1,5 +1,5 @@
 /**
- * The acceptance of a change of an Installation. It locks the Installation's row, so that one of two simultaneous changes
+ * The acceptance of a change of an installation. It locks the installation's row, so that one of two simultaneous changes
  * is refused.
  */
 import { Fault, installationNotFound } from "../../../domain/fault.ts";

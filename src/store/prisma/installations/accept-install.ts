@@ -24,7 +24,7 @@ export async function acceptInstall(
   defaults: TenantQuotas,
 ): Promise<Accepted> {
   const { idempotency, tenantId, by } = request;
-  // Serialises requests of a Tenant, so that simultaneous ones do not exceed a quota together.
+  // Serialises requests of a tenant, so that simultaneous ones do not exceed a quota together.
   await serializeTenant(tx, tenantId);
   await holdTenant(tx, tenantId);
   await holdKey(tx, by);
@@ -67,7 +67,7 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
   assertSame(found, request);
   const known = await knownTask(tx, found);
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
-  // Limits that the Tenant chose replace those of the manifest.
+  // Limits that the tenant chose replace those of the manifest.
   const limitsGranted = jsonValue({ ...request.limitsGranted, ...Object(found.limitsWanted) });
   const again = await tx.installation.update({
     where: { id: found.id },
@@ -87,7 +87,7 @@ async function knownTask(tx: Tx, found: rows.Installation): Promise<rows.Task | 
   return (await taskThatInstalled(tx, found)) ?? (await latestTask(tx, found.id));
 }
 
-/** An Installation of the daemon keeps its id: it is the same Installation. */
+/** An installation of the daemon keeps its id: it is the same installation. */
 async function installationId(tx: Tx, { tenantId, pluginId, identifier }: AcceptInstall): Promise<string> {
   const installed = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
   if (installed === null) return uuid7();
@@ -121,7 +121,7 @@ function otherVersion(value: string, installed: string): Fault {
 }
 
 /**
- * Records that a parent task holds the Installation, beside other tasks that hold it. An Installation that is requested by
+ * Records that a parent task holds the installation, beside other tasks that hold it. An installation that is requested by
  * itself loses all holds: it stays whatever happens to those tasks.
  */
 async function noteHold(

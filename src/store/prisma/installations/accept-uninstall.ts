@@ -16,7 +16,7 @@ import { unpublishRows } from "./publication.ts";
 
 /**
  * The transaction behind `acceptUninstall`. An unfinished task ends as cancelled, and its worker loses the lease; one with
- * tasks or Installations below it ends once those are undone.
+ * tasks or installations below it ends once those are undone.
  */
 export async function acceptUninstall(
   tx: Tx,

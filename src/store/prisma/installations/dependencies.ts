@@ -1,4 +1,4 @@
-/** Dependencies and holds; each write locks the row of the needed Installation. */
+/** Dependencies and holds; each write locks the row of the needed installation. */
 import { Fault } from "../../../domain/fault.ts";
 import { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import { formatNeed } from "../../../domain/plugin-need.ts";

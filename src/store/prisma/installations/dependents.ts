@@ -13,7 +13,7 @@ interface DependentRow {
   readonly value: string;
 }
 
-/** Installations that need this one with their current Package, or with the one that a task is about to install. */
+/** Installations that need this one with their current package, or with the one that a task is about to install. */
 export async function dependentsOf(reader: Reader, id: string): Promise<readonly Dependent[]> {
   const rows = await reader.$queryRaw<DependentRow[]>`
     SELECT i.id, i.plugin_id, d.identifier, d.type, d.value

@@ -1,5 +1,5 @@
 /**
- * Lists of a Tenant's Installations and providers. The database applies every filter, so that pages are full; the rows of a
+ * Lists of a tenant's installations and providers. The database applies every filter, so that pages are full; the rows of a
  * page are read afterwards, each table once.
  */
 
@@ -57,7 +57,7 @@ export function createInstalledRows(db: Database): InstalledRows {
 }
 
 interface Placed extends PlacedRow {
-  /** Bytes of the Declaration; null where there is none. */
+  /** Bytes of the declaration; null where there is none. */
   readonly bytes: number | null;
 }
 interface PlacedProvider extends Placed {
@@ -121,7 +121,7 @@ function placeProviders(
   filter: Parameters<InstalledRows["providers"]>[0],
   page: BoundedPage,
 ) {
-  // Several providers of one Installation are in the order of its Package.
+  // Several providers of one installation are in the order of its package.
   return prisma.$queryRaw<PlacedProvider[]>`
     SELECT id, installation, kind, name, bytes, ${PLACE_AT} FROM (
       SELECT i.id::text || ' ' || (99 - o.place) AS id, i.id AS installation, i.created_at,
@@ -131,7 +131,7 @@ function placeProviders(
     WHERE true ${pageSql(page, Prisma.sql`id`, Prisma.sql`text`)}`;
 }
 
-/** Number of rows on the page: as many as the bytes of their Declarations allow, at least one. */
+/** Number of rows on the page: as many as the bytes of their declarations allow, at least one. */
 function fitting(placed: readonly Placed[], { limit, declarationBytesMax }: BoundedPage): number {
   if (declarationBytesMax === 0) return limit;
   let bytes = 0;
@@ -177,7 +177,7 @@ function providerOf(
   return [[id, { kind, name, installation, status, declaration: declaration?.[kind] }]];
 }
 
-/** The part of a Package in lists; the Declaration only where it was selected. */
+/** The part of a package in lists; the declaration only where it was selected. */
 function toOffer(row: Pick<rows.Package, "providers"> & { readonly declaration?: string }) {
   const providers = row.providers as unknown as Package["providers"];
   const declaration =

@@ -1,5 +1,5 @@
 /**
- * The two transactions that create, change and remove the daemon's rows of an Installation. They write `plugins` first, in
+ * The two transactions that create, change and remove the daemon's rows of an installation. They write `plugins` first, in
  * the order of the identifiers: its locks put changes of the same identifier in order, for whichever tenants.
  */
 import { type InstallationTask, isTenantTask } from "../../../domain/task.ts";
@@ -136,7 +136,7 @@ async function countReferences(
   }: { readonly pluginId: string; readonly from: string | undefined; readonly to: Moved },
 ): Promise<string | undefined> {
   let unused: string | undefined;
-  // In the order of identifiers: two Tenants with opposite changes do not deadlock.
+  // In the order of identifiers: two tenants with opposite changes do not deadlock.
   for (const identifier of [to.identifier, ...(from === undefined ? [] : [from])].sort()) {
     if (identifier === to.identifier) {
       const manifestType = from === undefined ? "" : "plugin";
@@ -185,7 +185,7 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   await endTask(tx, task.id, { type: "end", state: "ready" });
 }
 
-/** Removes the rows of what the plugin stores for the Tenant. */
+/** Removes the rows of what the plugin stores for the tenant. */
 async function purgeRows(tx: Tx, id: string): Promise<void> {
   const found = await tx.installation.findUnique({ where: { id } });
   if (found === null) return;
@@ -194,7 +194,7 @@ async function purgeRows(tx: Tx, id: string): Promise<void> {
   await tx.tenantStorage.deleteMany({ where: { tenantId, pluginId } });
 }
 
-/** Removes the daemon's rows of one Installation, and those of its identifier where that has no other reference. */
+/** Removes the daemon's rows of one installation, and those of its identifier where that has no other reference. */
 export async function unpublishRows(tx: Tx, installed: rows.PluginInstallation): Promise<void> {
   const { tenantId, pluginId, pluginUniqueIdentifier: identifier } = installed;
   const isUnused = await dropReference(tx, identifier);

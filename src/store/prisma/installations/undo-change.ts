@@ -1,10 +1,10 @@
-/** The end of a change, whether it succeeded or not: the Pools that it leaves, and the state of its Installation. */
+/** The end of a change, whether it succeeded or not: the pools that it leaves, and the state of its installation. */
 import type { FaultJson } from "../../../domain/fault.ts";
 import type { InstallationTask, TaskEventData } from "../../../domain/task.ts";
 import { jsonText, type Tx } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
 
-/** Moves the Installation to its next Pool. `isOther`: with another Package. */
+/** Moves the installation to its next pool. `isOther`: with another package. */
 export async function movePools(
   tx: Tx,
   { id, poolKey, nextPoolKey }: rows.Installation,
@@ -21,7 +21,7 @@ export async function movePools(
   for (const key of new Set([poolKey, nextPoolKey])) if (key !== null) await settlePool(tx, key);
 }
 
-/** A Pool that no Installation needs is removed once its calls have ended; one that only disabled ones need stops. */
+/** A pool that no installation needs is removed once its calls have ended; one that only disabled ones need stops. */
 async function settlePool(tx: Tx, key: string): Promise<void> {
   await tx.$executeRaw`
     UPDATE berth_pools SET
@@ -35,7 +35,7 @@ async function settlePool(tx: Tx, key: string): Promise<void> {
 }
 
 /**
- * After a change that failed or was cancelled: removes the Pool that it made; an Installation that could not be enabled is
+ * After a change that failed or was cancelled: removes the pool that it made; an installation that could not be enabled is
  * disabled as before, and one that had failed before shows the new cause.
  */
 export async function undoChange(

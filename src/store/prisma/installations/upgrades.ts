@@ -13,14 +13,14 @@ import { Prisma } from "../generated/client.ts";
 export interface UpgradesAsked {
   readonly identifier: string;
   readonly pluginId: string;
-  /** Undefined where the operator uploaded it, for all Tenants. */
+  /** Undefined where the operator uploaded it, for all tenants. */
   readonly tenantId: string | undefined;
-  /** False: only Tenants whose settings ask for every newer version get it. */
+  /** False: only tenants whose settings ask for every newer version get it. */
   readonly isAsked: boolean;
   readonly by: Actor | undefined;
 }
 
-/** Writes one row for each Installation of an older version; of several uploads the newest version counts. */
+/** Writes one row for each installation of an older version; of several uploads the newest version counts. */
 export async function noteUpgradesDue(tx: Tx, asked: UpgradesAsked): Promise<void> {
   const { identifier, pluginId, tenantId, isAsked, by = BERTH_ITSELF } = asked;
   const mine = tenantId === undefined ? Prisma.empty : Prisma.sql`AND i.tenant_id = ${tenantId}::uuid`;

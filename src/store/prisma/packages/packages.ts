@@ -120,7 +120,7 @@ function visibleTo(tenantId: string): Prisma.Sql {
 }
 
 /**
- * Locks the Package until this transaction ends, so that it is not removed before its new user is visible. Throws
+ * Locks the package until this transaction ends, so that it is not removed before its new user is visible. Throws
  * `package_not_found` where it is gone.
  */
 export async function holdPackage(tx: Tx, identifier: string): Promise<void> {

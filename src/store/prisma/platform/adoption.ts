@@ -37,7 +37,7 @@ export async function adopt(
   return { installations: adopted.length, ...(await correctCounts(tx, adopted)), last };
 }
 
-/** Leaves out Tenants that are being removed: a takeover must not create them again. */
+/** Leaves out tenants that are being removed: a takeover must not create them again. */
 async function ofTenantsThatStay(tx: Tx, found: readonly Found[]): Promise<readonly object[]> {
   const tenants = [...new Set(found.map(({ tenant_id }) => tenant_id))].sort();
   const ids = Prisma.join(tenants.map((id) => Prisma.sql`(${id}::uuid)`));

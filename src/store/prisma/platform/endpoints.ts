@@ -1,5 +1,5 @@
 /**
- * The daemon's table of Endpoints. Each write locks the Installation's row first, so that its two counters are counted from
+ * The daemon's table of endpoints. Each write locks the installation's row first, so that its two counters are counted from
  * committed rows.
  */
 import { randomInt } from "node:crypto";
@@ -167,7 +167,7 @@ async function remove(tx: Tx, at: EndpointAt & { readonly by?: Actor }): Promise
 
 interface Held {
   readonly row: rows.Endpoint;
-  /** Id of the Installation's row; undefined where the plugin is no longer installed. */
+  /** Id of the installation's row; undefined where the plugin is no longer installed. */
   readonly owner: string | undefined;
 }
 
@@ -185,7 +185,7 @@ async function holdOne(
   return row === null ? undefined : { row, owner };
 }
 
-/** Locks Tenant, key and Installation, always in this order, so that writes do not deadlock. */
+/** Locks tenant, key and installation, always in this order, so that writes do not deadlock. */
 async function hold(
   tx: Tx,
   { tenantId, pluginId, by }: Required<EndpointFilter> & { readonly by: Actor | undefined },
@@ -228,7 +228,7 @@ function recordsById(found: readonly rows.Endpoint[]): Map<string, EndpointRecor
   return new Map(found.flatMap((row) => toRecord(row) ?? []).map((record) => [record.id, record]));
 }
 
-/** Undefined for a row without a Tenant or a hook id. */
+/** Undefined for a row without a tenant or a hook id. */
 function toRecord(row: rows.Endpoint | null): EndpointRecord | undefined {
   const tenantId = TenantId.safeParse(row?.tenantId);
   if (row === null || !tenantId.success || row.hookId === null || row.pluginId === null) return undefined;

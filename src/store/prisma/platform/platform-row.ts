@@ -3,7 +3,7 @@ import type { DeclarationJson } from "../../../domain/package.ts";
 import type { PlatformInstallation } from "../../contracts/platform.ts";
 import type * as rows from "../generated/client.ts";
 
-/** A row of the daemon; undefined for one without a Tenant, plugin or identifier. */
+/** A row of the daemon; undefined for one without a tenant, plugin or identifier. */
 export function toPlatformInstallation(row: rows.PluginInstallation): PlatformInstallation | undefined {
   const { id, tenantId, pluginId, pluginUniqueIdentifier: identifier } = row;
   if (tenantId === null || pluginId === null || identifier === null) return undefined;

@@ -1,4 +1,4 @@
-/** The contract is `store/contracts/platform.ts`. The daemon's columns allow NULL: rows without Tenant, plugin or identifier are skipped. */
+/** The contract is `store/contracts/platform.ts`. The daemon's columns allow NULL: rows without tenant, plugin or identifier are skipped. */
 import type { TenantId } from "../../../domain/ids.ts";
 import type { DeclarationJson } from "../../../domain/package.ts";
 import type {

@@ -4,7 +4,7 @@ import type { PlatformProviderKind } from "../../contracts/platform.ts";
 import { type Tx, uuid7 } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
 
-/** Endpoints have no such table: each gets a row of its own once a Tenant creates it. */
+/** Endpoints have no such table: each gets a row of its own once a tenant creates it. */
 const TABLES = {
   tool: Prisma.raw("tool_installations"),
   model: Prisma.raw("ai_model_installations"),

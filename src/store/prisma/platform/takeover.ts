@@ -1,6 +1,6 @@
 /**
  * Installations of an earlier daemon. Its tables get the same rows as for any install; `berth_takeovers` has the order of
- * need and the progress, because a call must find the place of its Installation there.
+ * need and the progress, because a call must find the place of its installation there.
  */
 import { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
 import { storableJson } from "../../../util/storable.ts";
@@ -38,7 +38,7 @@ export function createTakeoverRows(db: Database): TakeoverRows {
   };
 }
 
-/** Takeovers that are not ready yet, with the number of Tenants that wait for the same package. */
+/** Takeovers that are not ready yet, with the number of tenants that wait for the same package. */
 const UNFINISHED = Prisma.sql`(
   SELECT w.*, t.holder, t.claimable_at, count(*) OVER (PARTITION BY w.identifier) AS tenants
   FROM berth_takeovers w
@@ -142,7 +142,7 @@ async function keepPackage(
     UPDATE berth_takeovers SET read_at = clock_timestamp() WHERE identifier = ${identifier} AND read_at IS NULL`;
 }
 
-/** Number of Installations that one transaction fails at most: each costs a dozen statements. */
+/** Number of installations that one transaction fails at most: each costs a dozen statements. */
 const FAILED_AT_ONCE = 50;
 
 async function fail(tx: Tx, ...[identifier, cause]: Parameters<TakeoverRows["fail"]>): Promise<number> {

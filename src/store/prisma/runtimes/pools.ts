@@ -83,7 +83,7 @@ export function createPoolRows(db: Database): PoolRows {
   };
 }
 
-/** Ends of Pools: each statement checks the Installations that point to the Pool at that moment. */
+/** Ends of pools: each statement checks the installations that point to the pool at that moment. */
 function createPoolEnds(db: Database): Pick<PoolRows, "unwantUnused" | "unwantIdle" | "removeUnused"> {
   return {
     unwantUnused: (key) =>

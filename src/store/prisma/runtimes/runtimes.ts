@@ -9,7 +9,7 @@ import { writeOrBare } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
 import { memoryQuotaOf, reservedBytes } from "../tenants/tenant-quotas.ts";
 
-/** Ended Runtimes that a Pool's history always keeps. */
+/** Ended runtimes that a pool's history always keeps. */
 const HISTORY = 200;
 
 export function createRuntimeRows(db: Database): RuntimeRows {
@@ -150,7 +150,7 @@ interface Reserving {
 }
 
 /**
- * Living Runtimes are the reservations: nothing has to be released. Simultaneous reservations, in whichever process, wait
+ * Living runtimes are the reservations: nothing has to be released. Simultaneous reservations, in whichever process, wait
  * for each other.
  */
 async function reserveMemory(tx: Tx, { poolKey, reservation, defaults }: Reserving): Promise<void> {

@@ -37,7 +37,7 @@ export function toTask(row: rows.Task): Task {
   };
 }
 
-/** Throws for the row of an Installation's task. */
+/** Throws for the row of an installation's task. */
 export function toTenantTask(row: rows.Task): TenantTask {
   const task = toTask(row);
   if (isTenantTask(task)) return task;

@@ -1,5 +1,5 @@
 /**
- * The effect of a task's end on the Installations that it holds and on the dependencies of its own Installation. Runs in the
+ * The effect of a task's end on the installations that it holds and on the dependencies of its own installation. Runs in the
  * transaction of the end.
  */
 import type { TaskState } from "../../../domain/task.ts";
@@ -21,7 +21,7 @@ export async function settle(tx: Tx, task: EndedTask, state: TaskState): Promise
   await tx.taskHold.deleteMany({ where: { taskId: task.id } });
 }
 
-/** Passes its holds to the tasks that it was made for; where there are none, its Installations stay for good. */
+/** Passes its holds to the tasks that it was made for; where there are none, its installations stay for good. */
 async function passHolds(tx: Tx, { id, parent_id: parentId, installation_id: installationId }: EndedTask) {
   const held = await tx.taskHold.findMany({ where: { taskId: id } });
   if (held.length === 0) return;
@@ -45,7 +45,7 @@ async function passHolds(tx: Tx, { id, parent_id: parentId, installation_id: ins
   });
 }
 
-/** From now on the Installation has the dependencies of its current Package only. */
+/** From now on the installation has the dependencies of its current package only. */
 async function settleNeeds(tx: Tx, installationId: string | null): Promise<void> {
   if (installationId === null) return;
   await tx.$executeRaw`

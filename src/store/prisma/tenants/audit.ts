@@ -1,4 +1,4 @@
-/** Audit events, and the two rows that an acceptance locks: those of the requesting key and of its Tenant. */
+/** Audit events, and the two rows that an acceptance locks: those of the requesting key and of its tenant. */
 import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
@@ -37,8 +37,8 @@ export async function writeEvent(tx: Tx, { by = BERTH_ITSELF, ...event }: NewEve
 }
 
 /**
- * Creates the Tenant where it is missing, and locks it until this transaction ends. Throws `conflict` where it is being
- * removed. Lock the Tenant before the key: the removal does so too.
+ * Creates the tenant where it is missing, and locks it until this transaction ends. Throws `conflict` where it is being
+ * removed. Lock the tenant before the key: the removal does so too.
  */
 export async function holdTenant(tx: Tx, tenantId: string): Promise<void> {
   for (;;) {

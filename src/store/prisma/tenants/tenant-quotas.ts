@@ -89,18 +89,18 @@ function diskBytesOf(tenantId: string): Prisma.Sql {
       JOIN berth_packages k ON k.identifier = u.identifier WHERE u.tenant_id = ${tenantId}::uuid))::bigint`;
 }
 
-/** Reserved bytes of a Runtime `r` in a Pool `p`; rows of earlier releases have only the Pool's limits. */
+/** Reserved bytes of a runtime `r` in a pool `p`; rows of earlier releases have only the pool's limits. */
 export const reservedBytes = Prisma.sql`coalesce(r.memory_bytes, (p.limits ->> 'memoryBytes')::bigint
   + (p.limits ->> 'storageBytes')::bigint + ${SPARE_MEMORY_BYTES}::bigint, 0)`;
 
-/** Serialises transactions of one Tenant until they end. To be called before any other lock of the Tenant. */
+/** Serialises transactions of one tenant until they end. To be called before any other lock of the tenant. */
 export async function serializeTenant(tx: Tx, tenantId: string): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO berth_tenants AS known (id) VALUES (${tenantId}::uuid)
     ON CONFLICT (id) DO UPDATE SET removing_task_id = known.removing_task_id`;
 }
 
-/** Throws `quota_exceeded` where the Installation that this transaction has written exceeds the quota. Call `serializeTenant` first. */
+/** Throws `quota_exceeded` where the installation that this transaction has written exceeds the quota. Call `serializeTenant` first. */
 export async function checkInstallations(
   tx: Tx,
   tenantId: TenantId,
@@ -114,7 +114,7 @@ export async function checkInstallations(
   if (fault !== undefined) throw fault;
 }
 
-/** The memory quota of the Pool's Tenant; undefined for a shared Pool. */
+/** The memory quota of the pool's tenant; undefined for a shared pool. */
 export async function memoryQuotaOf(
   tx: Tx,
   poolKey: string,

@@ -39,7 +39,7 @@ export function createTenantRows(db: Database): TenantRows {
   };
 }
 
-/** One statement for any number of Tenants; each of its counts uses an index. */
+/** One statement for any number of tenants; each of its counts uses an index. */
 async function count(prisma: PrismaClient, ids: readonly string[]): Promise<Map<string, CountedTenant>> {
   if (ids.length === 0) return new Map();
   const rows = await prisma.$queryRaw<CountedTenant[]>`
@@ -93,7 +93,7 @@ async function acceptRemoval(tx: Tx, tenantId: string, by: Actor | undefined): P
   return { task: asTenantTask(toTask(row)), created: true };
 }
 
-/** The unfinished removal of the Tenant; where it is gone, its last one. */
+/** The unfinished removal of the tenant; where it is gone, its last one. */
 async function removalOf(
   tx: Tx,
   tenantId: string,
