@@ -95,6 +95,13 @@ it("leaves alone a mark that cannot be read", async () => {
   expect(await left()).toEqual(ALL);
 });
 
+it("removes a folder whose mark another Berth has removed", async () => {
+  await beginDoctor(deps, ID, within());
+  await engine.removeMark(MARK, within());
+  await removeDoctorLeftovers(deps, within());
+  expect(await left()).toEqual(NOTHING);
+});
+
 it("marks a doctor while it runs", async () => {
   await using begun = await beginDoctor(deps, ID, within());
   expect(await left()).toMatchObject({ marks: 1, folder: 1 });

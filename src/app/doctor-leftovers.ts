@@ -3,7 +3,7 @@
  * removes it after the last. The mark names the process, so that a later command can remove what a killed one left, and
  * nothing of one that still runs.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { toFault } from "../domain/fault.ts";
@@ -31,6 +31,7 @@ const DoctorProcess = z.object({
   startedAt: z.number(),
 });
 
+const FOLDER_PREFIX = "doctor-";
 /** Far longer than a doctor runs; decides for processes that cannot be seen from here. */
 const WORK_MS_MAX = 10 * 60_000;
 
@@ -40,7 +41,7 @@ export async function beginDoctor(
   instanceId: string,
   signal: AbortSignal,
 ): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = join(dataFolder, `doctor-${instanceId}`);
+  const path = join(dataFolder, `${FOLDER_PREFIX}${instanceId}`);
   const self = {
     ...(await markOwnProcess()),
     namespace: await readPidNamespace(),
@@ -71,11 +72,22 @@ export async function removeDoctorLeftovers(deps: DoctorLeftoversDeps, signal: A
     if (!signal.aborted) log.warn({ op: "doctor.leftover", ok: false, err: toFault(error) });
   };
   try {
+    // Read before the marks: a doctor sets its mark before it makes its folder, and removes it after.
+    const folders = await doctorFolders(deps.dataFolder);
     const marks = await engine.listMarks(formatLabelFilter({ kind: "doctor" }), signal);
     for (const mark of marks) await removeIfGone(deps, mark, signal).catch(logFailure);
+    const marked = new Set(marks.map(({ labels }) => parseLabels(labels)?.dataFolder));
+    for (const folder of folders.filter((path) => !marked.has(path)))
+      await rm(folder, { recursive: true, force: true });
   } catch (error) {
     logFailure(error);
   }
+}
+
+/** Another Berth on this engine may have removed a mark, but cannot remove a folder of this one. */
+async function doctorFolders(dataFolder: string): Promise<readonly string[]> {
+  const names = await readdir(dataFolder);
+  return names.filter((name) => name.startsWith(FOLDER_PREFIX)).map((name) => join(dataFolder, name));
 }
 
 async function removeIfGone(

@@ -83,5 +83,9 @@ test("what a command left that was killed is removed by the next one, and by the
   await using _berth = await place.start({ BERTH_DOCTOR: "off" });
   await eventually(async () => ((await doctors()).length === 0 ? true : undefined));
   expect(await leftOf(second)).toEqual({ containers: 0, networks: 0 });
-  expect((await readdir(place.dataFolder)).filter((name) => name.startsWith("doctor-"))).toEqual([]);
+  // Another Berth on this engine may have removed the rest; the folder only this one removes.
+  await eventually(async () => {
+    const names = await readdir(place.dataFolder);
+    return names.some((name) => name.startsWith("doctor-")) ? undefined : true;
+  });
 });
