@@ -1,32 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isFault } from "../../src/domain/fault.ts";
-import { TenantId } from "../../src/domain/ids.ts";
-import type { Limits } from "../../src/domain/limits.ts";
+import type { TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { Accepted } from "../../src/store/contracts/answers.ts";
 import type { AcceptChange, ChangeKind } from "../../src/store/contracts/installations.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
-import { aPackage } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
+import { LIMITS } from "./store/accepting.ts";
 
-const LIMITS: Limits = {
-  memoryBytes: 2 ** 28,
-  storageBytes: 2 ** 20,
-  cpuMillis: 500,
-  pidsMax: 64,
-  concurrencyMax: 10,
-  timeoutMs: 30_000,
-  replicasMin: 1,
-  replicasMax: 1,
-};
 const CAUSE = { code: "start_crashed", message: "It did not start." } as const;
 const WORKER = "worker-1";
-
-function aTenant(): TenantId {
-  return TenantId.parse(crypto.randomUUID());
-}
 
 /** One plugin in versions 1.0.0, 2.0.0, ... */
 function versions(count: number): readonly Package[] {
@@ -57,17 +43,8 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     return { id, tenantId, packages, poolKey, task: accepted.task };
   }
 
-  const install = ({ pluginId, identifier, limitsAsked }: Package, tenantId: TenantId) =>
-    store.installations.acceptInstall({
-      tenantId,
-      pluginId,
-      identifier,
-      limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+  const install = (pkg: Package, tenantId: TenantId) =>
+    store.installations.acceptInstall(anInstall(pkg, tenantId, { limitsGranted: LIMITS }));
 
   /** The pool of a version, pointed to before it is there. */
   async function pool(

@@ -2,29 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
-import type { Package } from "../../src/domain/package.ts";
-import type { AcceptInstall } from "../../src/store/contracts/installations.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const ROUNDS = length({ short: 10, soak: 200 });
 const NEVER = { uploadDays: 0 };
-
-function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
-  return {
-    tenantId,
-    pluginId: pkg.pluginId,
-    identifier: pkg.identifier,
-    limitsAsked: pkg.limitsAsked,
-    limitsGranted: LIMITS,
-    source: "package",
-    meta: {},
-    warnings: [],
-  };
-}
 
 describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   let store: Store;

@@ -4,7 +4,7 @@ import type { EgressPolicy } from "../../src/domain/egress.ts";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const POLICY: EgressPolicy = { mode: "list", allow: ["api.example.com:443", "10.0.0.0/8"] };
 
@@ -25,16 +25,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       identifier: `acme/${name}:1.0.0@${"0".repeat(64)}`,
     };
     await store.packages.put(pkg, { tenantId });
-    const { installation } = await store.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+    const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
     const key = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
     await store.installations.setPool(installation.id, key, []);
     await store.pools.ensure({

@@ -10,7 +10,7 @@ import { openConnection } from "../../src/store/prisma/client/connection.ts";
 import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
-import { LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall } from "../harness/samples/tenant-rows.ts";
 
 const MINE = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000a");
 const OTHER = TenantId.parse("6f1a1c1e-0000-4000-8000-00000000000b");
@@ -87,16 +87,9 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
   async function install(writer: Store, row: Row, tenantId: TenantId): Promise<InstallationId> {
     const pkg = aPackage(row);
     await writer.packages.put(pkg, {});
-    const { installation, task } = await writer.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: LIMITS,
-      source: row.source,
-      meta: {},
-      warnings: [],
-    });
+    const { installation, task } = await writer.installations.acceptInstall(
+      anInstall(pkg, tenantId, { source: row.source }),
+    );
     if (row.state === "failed" || row.state === "installing") return installation.id;
     const claim = await writer.tasks.claim(task.id, "w", 60_000);
     await writer.installations.publishReady(TaskId.parse(task.id), claim?.attempt ?? 0);

@@ -9,7 +9,7 @@ import { openConnection } from "../../src/store/prisma/client/connection.ts";
 import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 import { platformTaskContract } from "./store/platform-tasks.contract.ts";
 
 const A = `acme/a:1.0.0@${"a".repeat(64)}`;
@@ -67,17 +67,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
   async function child(parentId: TaskId, tenantId: TenantId) {
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });
-    const { task } = await store.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-      parentId,
-    });
+    const { task } = await store.installations.acceptInstall(anInstall(pkg, tenantId, { parentId }));
     return task;
   }
 
@@ -244,17 +234,9 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });
     const install = () =>
-      store.installations.acceptInstall({
-        tenantId,
-        pluginId: pkg.pluginId,
-        identifier: pkg.identifier,
-        limitsAsked: pkg.limitsAsked,
-        limitsGranted: LIMITS,
-        source: "package",
-        meta: {},
-        warnings: [],
-        input: { platformSource: "a word of its own" },
-      });
+      store.installations.acceptInstall(
+        anInstall(pkg, tenantId, { input: { platformSource: "a word of its own" } }),
+      );
     const publish = async ({ task }: Awaited<ReturnType<typeof install>>) =>
       store.installations.publishReady(task.id, await claim(task.id));
     const first = await install();

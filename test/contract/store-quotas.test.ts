@@ -6,7 +6,7 @@ import { NO_QUOTAS } from "../../src/domain/tenant-quotas.ts";
 import type { Store } from "../../src/store/store.ts";
 import { aPool } from "../harness/builders/a-pool.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const MIB = 1 << 20;
 
@@ -16,22 +16,11 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     store = opened;
   });
 
-  const aTenant = () => TenantId.parse(crypto.randomUUID());
-
   async function install(tenantId: TenantId) {
     const pkg = aPackage();
     await store.packages.put(pkg, {});
-    const { pluginId, identifier } = pkg;
-    return await store.installations.acceptInstall({
-      tenantId,
-      pluginId,
-      identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: aPool().limits,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+    const limitsGranted = aPool().limits;
+    return await store.installations.acceptInstall(anInstall(pkg, tenantId, { limitsGranted }));
   }
 
   it("of installations holds under concurrent installs, and an uninstall makes room", async () => {

@@ -4,7 +4,7 @@ import type { FaultJson } from "../../src/domain/fault.ts";
 import { RuntimeId, TaskId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 /** A character that no database stores, two unpaired surrogates, and the escape as letters. */
 const TEXT = "a\0b \udc00\ud800 \\u0000";
@@ -43,16 +43,9 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   async function aTask() {
     const { pkg, tenantId, key } = await aPool();
-    const { installation, task } = await store.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: { [TEXT]: TEXT },
-      warnings: [TEXT],
-    });
+    const { installation, task } = await store.installations.acceptInstall(
+      anInstall(pkg, tenantId, { meta: { [TEXT]: TEXT }, warnings: [TEXT] }),
+    );
     const attempt = (await store.tasks.claim(task.id, "w", 60_000))?.attempt ?? 0;
     return { installation, id: task.id, attempt, key };
   }

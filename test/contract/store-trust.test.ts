@@ -1,26 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { TenantId } from "../../src/domain/ids.ts";
+import type { TenantId } from "../../src/domain/ids.ts";
 import type { SignatureCategory, TrustDecision } from "../../src/domain/trust.ts";
 import type { Accepted } from "../../src/store/contracts/answers.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
+import { LIMITS } from "./store/accepting.ts";
 
 const WORKER = "worker-1";
-const LIMITS = {
-  memoryBytes: 2 ** 28,
-  storageBytes: 2 ** 20,
-  cpuMillis: 500,
-  pidsMax: 64,
-  concurrencyMax: 10,
-  timeoutMs: 30_000,
-  replicasMin: 1,
-  replicasMax: 1,
-};
-
-function aTenant(): TenantId {
-  return TenantId.parse(crypto.randomUUID());
-}
 
 function aDecision(identifier: string, verdict: TrustDecision["verdict"]): TrustDecision {
   const decidedAt = "2026-01-01T00:00:00.000Z";
@@ -41,18 +28,9 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
   async function accepted(tenantId: TenantId) {
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });
-    const { pluginId, identifier, limitsAsked } = pkg;
-    const install = await store.installations.acceptInstall({
-      tenantId,
-      pluginId,
-      identifier,
-      limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-      input: { verifySignature: true },
-    });
+    const install = await store.installations.acceptInstall(
+      anInstall(pkg, tenantId, { limitsGranted: LIMITS, input: { verifySignature: true } }),
+    );
     return { pkg, install };
   }
 

@@ -1,7 +1,7 @@
 /** The tables that the platform reads: what each change of an installation makes of their rows. */
 import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
+import { InstallationId, TaskId, type TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { TaskKind } from "../../src/domain/task.ts";
 import { silentLog } from "../../src/observe/log.ts";
@@ -10,7 +10,7 @@ import { openConnection } from "../../src/store/prisma/client/connection.ts";
 import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
-import { LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const PROVIDER_TABLES = ["tool", "ai_model", "datasource", "agent_strategy", "trigger"].map(
   (kind) => `${kind}_installations`,
@@ -38,8 +38,6 @@ function aPackage(name: string, version: string, providers: Package["providers"]
 }
 
 const UPLOAD: { source: string; meta: Record<string, unknown> } = { source: "package", meta: {} };
-
-const aTenant = () => TenantId.parse(crypto.randomUUID());
 
 describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
   let database: TestDatabase;
@@ -82,15 +80,9 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     await store.packages.put(pkg, {});
     const ids: InstallationId[] = [];
     for (const tenantId of tenantIds) {
-      const { task, installation } = await store.installations.acceptInstall({
-        tenantId,
-        pluginId: pkg.pluginId,
-        identifier: pkg.identifier,
-        limitsAsked: pkg.limitsAsked,
-        ...origin,
-        warnings: [],
-        limitsGranted: LIMITS,
-      });
+      const { task, installation } = await store.installations.acceptInstall(
+        anInstall(pkg, tenantId, origin),
+      );
       await publish(store, task.id);
       ids.push(installation.id);
     }

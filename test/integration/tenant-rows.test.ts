@@ -9,7 +9,7 @@ import { openConnection } from "../../src/store/prisma/client/connection.ts";
 import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { eventually } from "../harness/clients/client.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
 
@@ -66,17 +66,7 @@ describe("on a server with many connections", () => {
     await other.client.query(
       "INSERT INTO berth_idempotency (holder, key, request_hash) VALUES ('h', 'k', 'one')",
     );
-    const install = store.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-      idempotency,
-    });
+    const install = store.installations.acceptInstall(anInstall(pkg, tenantId, { idempotency }));
     await waiting(other.client, 1);
     let isRemoved = false;
     const removal = store.tenants.acceptRemoval(tenantId, BY).finally(() => {

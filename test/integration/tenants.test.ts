@@ -7,7 +7,7 @@ import type { Accepted, Page, PageRequest } from "../../src/store/contracts/answ
 import type { ApiKey } from "../../src/store/contracts/keys.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
@@ -23,17 +23,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
 
   function accept(pkg: Package, tenantId: TenantId, by: Actor | undefined = BY): Promise<Accepted> {
-    return store.installations.acceptInstall({
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-      by,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+    return store.installations.acceptInstall(anInstall(pkg, tenantId, { by }));
   }
 
   async function ready(tenantId: TenantId, pkg = aPackage()): Promise<Accepted> {
@@ -210,14 +200,8 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const idempotency = { holder: "admin", key: crypto.randomUUID(), requestHash: "one" };
     const again = { ...BY, requestId: "again" };
     const pkg = await put(tenantId);
-    const request = {
-      tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      limitsAsked: pkg.limitsAsked,
-    };
-    const rest = { limitsGranted: LIMITS, source: "package", meta: {}, warnings: [], by: again, idempotency };
-    await store.installations.acceptInstall({ ...request, ...rest });
+    const request = anInstall(pkg, tenantId, { by: again, idempotency });
+    await store.installations.acceptInstall(request);
 
     const { task } = await store.tenants.acceptRemoval(tenantId, BY);
     await uninstallAll(tenantId);
@@ -249,7 +233,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       task: { id: task.id },
       created: false,
     });
-    expect(await store.installations.acceptInstall({ ...request, ...rest })).toMatchObject({ created: true });
+    expect(await store.installations.acceptInstall(request)).toMatchObject({ created: true });
     const back = await store.tenants.find(tenantId);
     expect(back).toMatchObject({ keys: 0, installations: { installing: 1 } });
     expect(

@@ -1,7 +1,8 @@
 /** Requests to install and uninstall: one installation and one task, however often and however many ask. */
 import { expect, it } from "vitest";
 import type { Store } from "../../../src/store/store.ts";
-import { accepting, anInstall, aPackage, aTenant, CAUSE } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
+import { accepting, anInstall, aPackage, CAUSE } from "./accepting.ts";
 
 export function acceptanceContract(store: () => Store): void {
   const { accepted, claimed } = accepting(store);

@@ -1,11 +1,12 @@
 /** What the store's contract is tested with: a tenant, a package, and installations in progress. */
 import { expect } from "vitest";
-import { TenantId } from "../../../src/domain/ids.ts";
+import type { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
 import type { Package } from "../../../src/domain/package.ts";
 import type { Accepted } from "../../../src/store/contracts/answers.ts";
 import type { AcceptInstall } from "../../../src/store/contracts/installations.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { aTenant, anInstall as rowsInstall } from "../../harness/samples/tenant-rows.ts";
 
 export const LEASE_MS = 60_000;
 /** How far ahead a lease ends that was written before the clock was set back by an hour. */
@@ -21,10 +22,6 @@ export const LIMITS: Limits = {
   replicasMax: 1,
 };
 export const CAUSE = { code: "build_failed", message: "It did not build." } as const;
-
-export function aTenant(): TenantId {
-  return TenantId.parse(crypto.randomUUID());
-}
 
 export function aPackage(): Package {
   const name = `p${crypto.randomUUID().slice(0, 8)}`;
@@ -48,9 +45,7 @@ export function aPackage(): Package {
 }
 
 export function anInstall(pkg: Package, tenantId: TenantId): AcceptInstall {
-  const { pluginId, identifier, limitsAsked } = pkg;
-  const request = { tenantId, pluginId, identifier, limitsAsked, limitsGranted: LIMITS };
-  return { ...request, source: "package", meta: {}, warnings: [] };
+  return rowsInstall(pkg, tenantId, { limitsGranted: LIMITS });
 }
 
 /** Installs in a store that is open when a test runs. */

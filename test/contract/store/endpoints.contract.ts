@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { TenantId } from "../../../src/domain/ids.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 interface Plugin {
   readonly tenantId: TenantId;

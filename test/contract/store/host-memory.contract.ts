@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { RuntimeId, type TenantId } from "../../../src/domain/ids.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { aPool } from "../../harness/builders/a-pool.ts";
-import { aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 const MIB = 1 << 20;
 const BUDGET = { memoryBytes: 64 * MIB, budgetBytes: 200 * MIB };

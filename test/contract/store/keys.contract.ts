@@ -4,7 +4,7 @@ import type { TenantId } from "../../../src/domain/ids.ts";
 import { SCOPES } from "../../../src/domain/scope.ts";
 import type { ApiKey } from "../../../src/store/contracts/keys.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 export function keyContract(keys: () => Store["keys"]): void {
   const aKey = (tenantId: TenantId, changes: Partial<ApiKey> = {}) =>

@@ -1,7 +1,8 @@
 /** Packages: written once, visible to those who uploaded or installed them, listed newest first. */
 import { expect, it } from "vitest";
 import type { Store } from "../../../src/store/store.ts";
-import { anInstall, aPackage, aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage } from "./accepting.ts";
 
 export function packageContract(store: () => Store): void {
   it("keeps the declaration's key order and says whether a package is new", async () => {

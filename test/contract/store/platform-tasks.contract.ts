@@ -4,7 +4,7 @@ import { TaskId, type TenantId } from "../../../src/domain/ids.ts";
 import type { BatchItem } from "../../../src/domain/install-task.ts";
 import { newItem } from "../../../src/domain/install-task.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 const A = `acme/a:1.0.0@${"a".repeat(64)}`;
 const B = `acme/b:1.0.0@${"b".repeat(64)}`;

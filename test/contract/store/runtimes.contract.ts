@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 import { RuntimeId } from "../../../src/domain/ids.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { aTenant } from "./accepting.ts";
+import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 export function runtimeContract(runtimes: () => Store["runtimes"]): void {
   it("keeps the first end of a Runtime and counts generations past ended ones", async () => {

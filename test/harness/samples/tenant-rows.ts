@@ -1,7 +1,8 @@
-/** What tests of tenants' rows need: a tenant, a package, limits. */
+/** What tests of tenants' rows need: a tenant, a package, limits, a request to install. */
 import { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
 import type { Package } from "../../../src/domain/package.ts";
+import type { AcceptInstall } from "../../../src/store/contracts/installations.ts";
 
 /** The least of everything. */
 export const LIMITS: Limits = {
@@ -35,5 +36,23 @@ export function aPackage(bytes = 10): Package {
     providers: [{ kind: "tool", name: "t" }],
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
     limitsAsked: { memoryIsHard: false },
+  };
+}
+
+export function anInstall(
+  { pluginId, identifier, limitsAsked }: Package,
+  tenantId: TenantId,
+  changes: Partial<AcceptInstall> = {},
+): AcceptInstall {
+  return {
+    tenantId,
+    pluginId,
+    identifier,
+    limitsAsked,
+    limitsGranted: LIMITS,
+    source: "package",
+    meta: {},
+    warnings: [],
+    ...changes,
   };
 }
