@@ -6,10 +6,9 @@ import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import type { ContainerSpec } from "../../domain/container.ts";
 import { RuntimeId } from "../../domain/ids.ts";
-import type { Pool } from "../../domain/runtime.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { formatLabelFilter, formatLabels } from "../../engine/labels.ts";
-import { containerSpec, networkSpec } from "../launch/profile.ts";
+import { containerSpec, networkSpec, type ProfiledPool } from "../launch/profile.ts";
 import type { ProfileSettings } from "../settings.ts";
 import type { ProbeEnd } from "./judge.ts";
 
@@ -36,12 +35,10 @@ const HOST_ADDRESSES_MAX = 8;
 const PREFIX = "probe-";
 
 /** Small limits, so that reaching them costs the machine little. */
-export function probePool(imageRef: string): Pool {
+export function probePool(imageRef: string): ProfiledPool {
   return {
     key: "probe",
     tenantId: undefined,
-    pluginId: "berth/probe",
-    identifier: "berth/probe",
     imageKey: "probe",
     imageRef,
     runner: { entrypoint: "probe" },
@@ -57,23 +54,11 @@ export function probePool(imageRef: string): Pool {
     },
     // Pools begin at 1.
     uidOffset: 0,
-    wanted: true,
-    state: "idle",
-    cause: undefined,
-    nextStartAt: undefined,
-    lease: undefined,
-    startAsked: 0,
-    startAnswered: 0,
-    startFault: undefined,
-    removalAsked: false,
-    retiring: false,
-    nextLimits: undefined,
-    generationMin: 0,
   };
 }
 
 /** Throws what the engine refused. Removes everything it made, and what an earlier probe that was killed left. */
-export async function runProbe(deps: ProbeDeps, pool: Pool, signal: AbortSignal) {
+export async function runProbe(deps: ProbeDeps, pool: ProfiledPool, signal: AbortSignal) {
   const { engine, dataFolder, probeFile, instanceId, profile } = deps;
   const within = AbortSignal.any([signal, AbortSignal.timeout(SECONDS_MAX * 1000 + SPARE_MS)]);
   await removeLeftovers(engine, within);
@@ -94,7 +79,7 @@ export async function runProbe(deps: ProbeDeps, pool: Pool, signal: AbortSignal)
 
 function probeSpec(
   { instanceId, profile, port }: ProbeDeps,
-  pool: Pool,
+  pool: ProfiledPool,
   { folder, listenerPort }: { readonly folder: string; readonly listenerPort: number },
 ): ContainerSpec {
   const runtimeId = RuntimeId.parse("probeprobe");

@@ -52,8 +52,14 @@ export function containerName({
   return `berth-${instanceId}-${poolKey}-${slot}-g${generation}`;
 }
 
+/** What a specification takes of its pool. */
+export type ProfiledPool = Pick<
+  Pool,
+  "key" | "tenantId" | "imageKey" | "imageRef" | "runner" | "limits" | "uidOffset"
+>;
+
 export function containerSpec(
-  pool: Pool,
+  pool: ProfiledPool,
   { identity, settings }: { readonly identity: RuntimeIdentity; readonly settings: ProfileSettings },
 ): ContainerSpec {
   const { instanceId, slot, generation, folder } = identity;
@@ -92,7 +98,7 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
  * them only once.
  */
 export function profileHash(
-  pool: Pool,
+  pool: ProfiledPool,
   options: { readonly instanceId: string; readonly settings: ProfileSettings },
 ): string {
   const { caBundle } = options.settings;
@@ -103,7 +109,7 @@ export function profileHash(
 
 /** Everything that is the same for all runtimes of the pool. */
 function sandbox(
-  pool: Pool,
+  pool: ProfiledPool,
   { instanceId, settings }: { readonly instanceId: string; readonly settings: ProfileSettings },
 ): Omit<ContainerSpec, "name" | "labels" | "mounts"> {
   const user = UID_BASE + pool.uidOffset;
@@ -194,7 +200,7 @@ function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-function command(pool: Pool, settings: ProfileSettings): readonly string[] {
+function command(pool: ProfiledPool, settings: ProfileSettings): readonly string[] {
   return [
     "/usr/local/bin/python3",
     // Without site packages, environment and byte code: nothing from the image runs in the runner.
@@ -208,7 +214,7 @@ function command(pool: Pool, settings: ProfileSettings): readonly string[] {
 }
 
 /** Only these variables. The operator's own may replace all but those that the protocol needs. */
-function environment(pool: Pool, settings: ProfileSettings): Readonly<Record<string, string>> {
+function environment(pool: ProfiledPool, settings: ProfileSettings): Readonly<Record<string, string>> {
   const threads = String(Math.max(1, Math.ceil(pool.limits.cpuMillis / 1000)));
   return {
     PATH: "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
