@@ -13,14 +13,15 @@ import { errorCode } from "../util/error-code.ts";
 export function takePriority({
   nice,
   log,
-  set = setBoth,
+  set = SYSTEM,
 }: {
   readonly nice: number;
   readonly log: Log;
-  readonly set?: (nice: number) => void;
+  readonly set?: PrioritySetters;
 }): void {
   try {
-    set(nice);
+    set.process(nice);
+    setSession(nice, set);
   } catch (error) {
     log.info(
       { op: "process.priority", ok: false, nice, err: error },
@@ -29,12 +30,25 @@ export function takePriority({
   }
 }
 
-function setBoth(nice: number): void {
-  setPriority(nice);
+/** Each throws what the kernel answers. */
+interface PrioritySetters {
+  process(nice: number): void;
+  session(nice: number): void;
+}
+
+const SYSTEM: PrioritySetters = {
+  process: (nice) => setPriority(nice),
+  session: (nice) => writeFileSync("/proc/self/autogroup", String(nice)),
+};
+
+/**
+ * A kernel without such groups has no such file (`ENOENT`), and refuses a number for a session without a group, such
+ * as that of the machine's first process (`EINVAL`). In both, a process's own number counts on the whole machine.
+ */
+function setSession(nice: number, set: PrioritySetters): void {
   try {
-    writeFileSync("/proc/self/autogroup", String(nice));
+    set.session(nice);
   } catch (error) {
-    // a kernel without such groups
-    if (errorCode(error) !== "ENOENT") throw error;
+    if (!["ENOENT", "EINVAL"].includes(String(errorCode(error)))) throw error;
   }
 }
