@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { Fault } from "../domain/fault.ts";
 import type { Package } from "../domain/package.ts";
 import { type Archive, openArchive, type PackageFiles } from "./archive/archive.ts";
 import { Findings } from "./findings.ts";
@@ -16,13 +15,12 @@ export type PackageFile =
       readonly content: Readable;
     };
 
-/** The files that name a package's dependencies, with their bytes. */
-export type DependencySource =
-  | { readonly kind: "uv-lock"; readonly pyproject: Buffer; readonly lock: Buffer }
-  | { readonly kind: "pyproject"; readonly pyproject: Buffer }
-  | { readonly kind: "requirements"; readonly requirements: Buffer };
-
-const DEPENDENCY_BYTES_MAX = 8 * 1_048_576;
+/** A package's files by path, with those that its dialect adds. */
+export interface PackageContents {
+  readonly paths: readonly string[];
+  /** Opens the archive anew. Throws `manifest_invalid` above the size limit of one file. */
+  read(path: string): Promise<Buffer>;
+}
 
 /**
  * Every file and folder of the package's image, folders before their contents: the archive's entries and those that its
@@ -48,25 +46,21 @@ export async function* packageFiles(
   }
 }
 
-/** `pyproject.toml` wins over `requirements.txt`. Throws `manifest_missing` where the package has neither. */
-export async function dependencySource(
+/** What the files of the package say of its dependencies is read from these. */
+export async function packageContents(
   archivePath: string,
   pkg: Package,
   options: ReadPackageOptions,
-): Promise<DependencySource> {
+): Promise<PackageContents> {
   await using archive = await openArchive(archivePath, options);
   const { files } = await openWithOverlay(archive, pkg, options);
-  const read = (path: string) => files.read(path, DEPENDENCY_BYTES_MAX);
-  if (files.has("pyproject.toml")) {
-    const pyproject = await read("pyproject.toml");
-    if (!files.has("uv.lock")) return { kind: "pyproject", pyproject };
-    return { kind: "uv-lock", pyproject, lock: await read("uv.lock") };
-  }
-  if (files.has("requirements.txt"))
-    return { kind: "requirements", requirements: await read("requirements.txt") };
-  throw new Fault("manifest_missing", "The package does not list its dependencies.", {
-    details: { field: "file", value: null, accepted: "pyproject.toml or requirements.txt at the root" },
-  });
+  return {
+    paths: files.paths,
+    read: async (path) => {
+      await using again = await openArchive(archivePath, options);
+      return await (await openWithOverlay(again, pkg, options)).files.read(path, options.entryBytesMax);
+    },
+  };
 }
 
 async function openWithOverlay(

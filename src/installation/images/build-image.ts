@@ -1,11 +1,12 @@
-import { Fault } from "../../domain/fault.ts";
+import { Fault, isFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
 import { underTotalClock } from "./build/build-clock.ts";
 import { Removals } from "./build/build-container.ts";
 import { buildDependencyLayer, buildPackageLayer, type LayerDeps } from "./build/layers.ts";
-import { chooseDependencies, type Dependencies, type DependencyFiles } from "./build/requirements.ts";
 import type { TarEntry } from "./build/tar.ts";
 import { type BuildBase, dependencyKey, imageKey } from "./image-keys.ts";
+import { chooseDependencies, type Dependencies } from "./requirements/choose-dependencies.ts";
+import type { DependencyFiles } from "./requirements/dependency-files.ts";
 import {
   type BuiltImage,
   ensureSharedImage,
@@ -72,8 +73,10 @@ async function build(
 ): Promise<BuiltImage> {
   await using removals = new Removals();
   const deps = { ...builder, removals };
-  const dependencies = chooseDependencies(await request.source.dependencyFiles());
-  const layer = await ensureDependencies(deps, request, dependencies, signal);
+  const dependencies = await chooseDependencies(await request.source.dependencyFiles());
+  const layer = await ensureDependencies(deps, request, dependencies, signal).catch((error: unknown) => {
+    throw withWarnings(error, dependencies.warnings);
+  });
   request.onProgress(layer.built ? "the dependencies are installed" : "the dependencies were there already");
   const { key, onLog, onProgress } = request;
   const files = request.source.files();
@@ -83,6 +86,18 @@ async function build(
     signal,
   );
   return { imageRef, warnings: dependencies.warnings };
+}
+
+/** Says what was ignored of the package's files: it may be why the build failed, and nobody sees the warnings then. */
+function withWarnings(error: unknown, warnings: readonly string[]): unknown {
+  const ignored = warnings.filter((warning) => warning.includes(" is ignored"));
+  if (!isFault(error) || ignored.length === 0) return error;
+  const { code, message, details, context } = error;
+  return new Fault(code, `${message} ${ignored.slice(0, 3).join(" ")}`, {
+    details: { ...details, ignored },
+    context,
+    cause: error,
+  });
 }
 
 async function ensureDependencies(

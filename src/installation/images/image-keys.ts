@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { publicIndexUrls } from "./build/index-env.ts";
-import type { Dependencies } from "./build/requirements.ts";
 import type { IndexSettings } from "./build/settings.ts";
+import type { Dependencies } from "./requirements/choose-dependencies.ts";
 
 /** Raise it with every change of what a build makes of the same input. */
-export const BUILDER_VERSION = "2";
+export const BUILDER_VERSION = "3";
 
 /** Parts of both keys beside the package: another value of any of these is another image. */
 export interface BuildBase {
@@ -26,7 +26,7 @@ export function importedImageKey(imageId: string, checksum: string): string {
   return sha256(["imported", checksum, imageId, BUILDER_VERSION].join("\n"));
 }
 
-/** Key of the dependency layer: the bytes of its lock, so that a new version with the same dependencies reuses it. */
+/** Key of the dependency layer: the bytes of its lock or lines, so that a new version with the same dependencies reuses it. */
 export function dependencyKey(base: BuildBase, dependencies: Dependencies): string {
   const files = dependencies.files.map(({ name, content }) => `${name}:${sha256(content)}`);
   return sha256(
@@ -34,6 +34,7 @@ export function dependencyKey(base: BuildBase, dependencies: Dependencies): stri
       "dependencies",
       dependencies.kind,
       ...files,
+      ...dependencies.options,
       base.runtimeImageId,
       BUILDER_VERSION,
       base.arch,

@@ -1,9 +1,8 @@
 import { Fault, isFault, toFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
-import { dependencySource, packageFiles } from "../../packages/package-files.ts";
+import { packageContents, packageFiles } from "../../packages/package-files.ts";
 import type { PackageReader } from "../../packages/package-reader.ts";
 import type { ReadPackage, ReadPackageOptions } from "../../packages/read-package.ts";
-import type { DependencyFiles } from "../images/build/requirements.ts";
 import type { PackageSource } from "../images/build-image.ts";
 
 export interface PackageAccessDeps {
@@ -36,7 +35,7 @@ export async function verifyPackage(
   return {
     read,
     files: () => packageFiles(archivePath, pkg, options),
-    dependencyFiles: () => dependencyFiles(archivePath, pkg, options),
+    dependencyFiles: () => packageContents(archivePath, pkg, options),
   };
 }
 
@@ -50,29 +49,4 @@ function damaged({ identifier }: Package, error: unknown): Fault {
       cause: error,
     },
   );
-}
-
-async function dependencyFiles(
-  archivePath: string,
-  pkg: Package,
-  options: ReadPackageOptions,
-): Promise<DependencyFiles> {
-  const none: DependencyFiles = { pyproject: undefined, lock: undefined, requirements: undefined };
-  try {
-    const source = await dependencySource(archivePath, pkg, options);
-    switch (source.kind) {
-      case "uv-lock":
-        return { ...none, pyproject: source.pyproject, lock: source.lock };
-      case "pyproject":
-        return { ...none, pyproject: source.pyproject };
-      case "requirements":
-        return { ...none, requirements: source.requirements };
-      default:
-        return source satisfies never;
-    }
-  } catch (error) {
-    // A package that names no dependencies has none.
-    if (isFault(error, "manifest_missing")) return none;
-    throw error;
-  }
 }

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { seedFiles, temporaryFolder, zipOf } from "../../../test/support/test-zip.ts";
 import { isFault } from "../../domain/fault.ts";
 import type { Package } from "../../domain/package.ts";
-import { dependencySource, packageFiles } from "../package-files.ts";
+import { packageContents, packageFiles } from "../package-files.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
 
 interface Built {
@@ -24,8 +24,10 @@ async function build(files: Record<string, string>, uploadedAt = new Date(0)): P
     if (file.type === "folder") folders.push(file.path);
     else image.set(file.path, await text(file.content));
   }
-  const source = await dependencySource(path, pkg, DEFAULT_READ_OPTIONS);
-  const requirements = source.kind === "requirements" ? source.requirements.toString() : source.kind;
+  const contents = await packageContents(path, pkg, DEFAULT_READ_OPTIONS);
+  const requirements = contents.paths.includes("requirements.txt")
+    ? (await contents.read("requirements.txt")).toString()
+    : "none";
   return { pkg, image, folders, requirements };
 }
 
@@ -112,15 +114,6 @@ describe("a package of the seed dialect", () => {
       (await build(seedFiles({}, { "requirements.txt": written }))).requirements;
     expect(await requirements("yarl\n")).toMatch(/^yarl\ndify_plugin>=/);
     expect(await requirements("yarl\ndify-plugin==0.7.1\n")).toBe("yarl\ndify-plugin==0.7.1\n");
-  });
-
-  it("lets pyproject.toml win over requirements.txt", async () => {
-    expect(
-      (await build(seedFiles({}, { "pyproject.toml": "[project]", "requirements.txt": "x" }))).requirements,
-    ).toBe("pyproject");
-    expect((await build(seedFiles({}, { "pyproject.toml": "[project]", "uv.lock": "" }))).requirements).toBe(
-      "uv-lock",
-    );
   });
 
   it.each([

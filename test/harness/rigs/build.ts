@@ -7,7 +7,6 @@ import type { Package } from "../../../src/domain/package.ts";
 import { NO_PROXIES } from "../../../src/domain/proxy.ts";
 import { createDockerEngine, DOCKER_ENGINE_SETTINGS } from "../../../src/engine/docker/docker-engine.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
-import type { DependencyFiles } from "../../../src/installation/images/build/requirements.ts";
 import type { BuildSettings } from "../../../src/installation/images/build/settings.ts";
 import {
   ensurePackageImage,
@@ -38,7 +37,8 @@ export interface BuildInput {
   readonly checksum?: string;
   readonly files?: Readonly<Record<string, string>>;
   readonly requirements?: string;
-  readonly dependencies?: Partial<DependencyFiles>;
+  /** Files that name dependencies, beside `requirements`. */
+  readonly dependencies?: Readonly<Record<string, string | Buffer>>;
   readonly settings?: Partial<BuildSettings>;
   readonly holder?: string;
 }
@@ -136,7 +136,8 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
     runner: { language: "python", version: "3.13", entrypoint: "main", arch: [] },
   } as unknown as Package;
   const runtime = await pickRuntimeImage(deps.engine, pkg, settings.python, signal);
-  const requirements = input.requirements === undefined ? undefined : Buffer.from(input.requirements);
+  const named = new Map(Object.entries(input.dependencies ?? {}));
+  if (input.requirements !== undefined) named.set("requirements.txt", input.requirements);
   const source = {
     async *files() {
       for (const [path, text] of Object.entries(input.files ?? { "main.py": "print('here')\n" })) {
@@ -145,10 +146,8 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
       }
     },
     dependencyFiles: async () => ({
-      pyproject: undefined,
-      lock: undefined,
-      requirements,
-      ...input.dependencies,
+      paths: [...named.keys()],
+      read: async (path: string) => Buffer.from(named.get(path) ?? ""),
     }),
   };
   const note = (text: string) => {

@@ -125,7 +125,8 @@ export function bridgeAddress(): string {
   return found;
 }
 
-async function packWheel({ name, version, files, metadata = "" }: TestWheel): Promise<Buffer> {
+/** The bytes of a wheel. */
+export async function packWheel({ name, version, files, metadata = "" }: TestWheel): Promise<Buffer> {
   const info = `${name}-${version}.dist-info`;
   const all: Record<string, string> = {
     ...files,

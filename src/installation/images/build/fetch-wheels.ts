@@ -2,14 +2,15 @@ import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { Engine } from "../../../engine/engine.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
+import type { Dependencies } from "../requirements/choose-dependencies.ts";
+import { INPUT_PATH } from "../requirements/input-files.ts";
 import { startProgressClock } from "./build-clock.ts";
 import { type BuildContainerDeps, exitOf, withBuildContainer } from "./build-container.ts";
 import { CA_BUNDLE_PATH, createRedactor, indexEnv } from "./index-env.ts";
-import type { Dependencies } from "./requirements.ts";
 import type { BuildSettings } from "./settings.ts";
 import { tarOf } from "./tar.ts";
 import { uvFailure } from "./uv-failure.ts";
-import { CACHE_PATH, INPUT_PATH, UV_ENV, uvScript, VENV_PATH } from "./uv-script.ts";
+import { CACHE_PATH, UV_ENV, uvScript, VENV_PATH } from "./uv-script.ts";
 import { clearUnpacking } from "./wheel-cache.ts";
 
 export interface FetchWheels {
@@ -65,7 +66,7 @@ export async function fetchWheels(
       if (exitCode === 0) return;
       await engine.killContainer(id, signal);
       await exitOf(engine, id, signal);
-      throw uvFailure({ exitCode, output }, settings.limits);
+      throw uvFailure({ exitCode, output }, settings.limits, wheels.dependencies.requirements);
     });
   } catch (error) {
     const { cacheFolder } = settings;
@@ -119,7 +120,7 @@ async function runUv(
     clock.heard();
   };
   const spec = {
-    command: ["/bin/sh", "-c", uvScript(wheels.dependencies.kind, settings.limits)],
+    command: ["/bin/sh", "-c", uvScript(wheels.dependencies, settings.limits)],
     env: { ...UV_ENV, ...indexEnv(settings.index) },
     workingDir: "/",
     user: settings.hostUser,

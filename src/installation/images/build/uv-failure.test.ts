@@ -60,3 +60,38 @@ test("an untrusted certificate is distinguished from an index that does not answ
     message: expect.stringContaining("BERTH_CA_BUNDLE"),
   });
 });
+
+const asked = (...lines: string[]) =>
+  lines.map((text, at) => ({ text, origin: { file: "requirements.txt", line: at + 1 } }));
+
+test.each([
+  [
+    `${UNSATISFIABLE}there is no version of six==99.9 and you require six==99.9, we`,
+    "six==99.9 (requirements.txt line 2) is required, and the index has no such version of it.",
+  ],
+  [
+    `${UNSATISFIABLE}nosuch was not found in the package registry and you require nosuch, we can conclude that`,
+    "nosuch (requirements.txt line 4) is required, and the index has no package of that name.",
+  ],
+  [
+    `${UNSATISFIABLE}you require plain==1 and plain==2, we can conclude that your requirements are unsatisfiable.`,
+    "The requirements contradict each other: plain==1 (requirements.txt line 1) and plain==2 (requirements.txt line 3).",
+  ],
+  [
+    "error: No solution found when resolving dependencies\n  cause: you require plain==1 and plain==2, which are incompatible",
+    "The requirements contradict each other: plain==1 (requirements.txt line 1) and plain==2 (requirements.txt line 3).",
+  ],
+  [
+    `${UNSATISFIABLE}nosuch==2 depends on six>=1,<2 and you require six==99.9, we can conclude that your requirements and nosuch==2 are incompatible.`,
+    "The requirements contradict each other: nosuch==2 (requirements.txt line 4) needs six>=1,<2, and six==99.9 (requirements.txt line 2) is required.",
+  ],
+  [
+    "error: Couldn't parse requirement in `.berth/requirements.txt` at position 8\n  cause: Unexpected end of version specifier, expected version\n         plain==\n              ^^\n",
+    'requirements.txt line 5: "plain==" is not a requirement: Unexpected end of version specifier, expected version.',
+  ],
+])("a fault of the package's own file names the line: %#", (output, message) => {
+  const requirements = asked("plain==1", "six==99.9", "plain==2", "nosuch", "plain==");
+  const fault = uvFailure({ exitCode: 1, output }, { diskBytes: 1 }, requirements);
+  expect(fault.code).toBe("dependency_unresolvable");
+  expect(fault.message).toBe(message);
+});

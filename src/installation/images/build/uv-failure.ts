@@ -5,7 +5,9 @@
  * decides. `test/e2e/explained.test.ts` and `test/integration/` produce them with the real `uv`.
  */
 import { Fault, type FaultCode, type FaultDetails } from "../../../domain/fault.ts";
-import { refuseAddresses } from "./requirements.ts";
+import { refuseAddress } from "../requirements/choose-dependencies.ts";
+import { formatOrigin, type Origin, placeOf, type Requirement } from "../requirements/dependency-files.ts";
+import { normalise } from "../requirements/project-file.ts";
 import type { BuildLimits } from "./settings.ts";
 import { EXIT_ADDRESS, EXIT_DISK, EXIT_FILE_SIZE, EXIT_UNREADABLE } from "./uv-script.ts";
 
@@ -20,11 +22,23 @@ interface Meaning {
   readonly code: FaultCode;
   /** What would be accepted, for failures of one requirement. */
   readonly accepted?: string;
-  readonly message: (requirement: string) => string;
+  readonly message: (requirement: string, where: Where) => string;
 }
 
-/** The Fault of a failed install; `details.output` has the end of the output. */
-export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskBytes">): Fault {
+/** What the message of a failure can say of the lines that it is about. */
+interface Where {
+  readonly text: string;
+  /** The requirement with the place where it is written, if it is one of the package's own. */
+  readonly asked: string;
+  readonly locate: (requirement: string) => string;
+}
+
+/** The Fault of a failed install; `details.output` has the end of the output, `requirements` the lines it is about. */
+export function uvFailure(
+  end: UvEnd,
+  { diskBytes }: Pick<BuildLimits, "diskBytes">,
+  requirements: readonly Requirement[] = [],
+): Fault {
   const { exitCode, output } = end;
   const details: FaultDetails = { exitCode, output: output.trim().slice(-2000) };
   if (exitCode === EXIT_DISK || exitCode === EXIT_FILE_SIZE) return buildDiskFull(diskBytes, details);
@@ -34,9 +48,11 @@ export function uvFailure(end: UvEnd, { diskBytes }: Pick<BuildLimits, "diskByte
       "The package's pyproject.toml and uv.lock do not fit together, or one of them is malformed.";
     return new Fault("build_failed", message, { details });
   }
+  const malformed = malformedLine(output, requirements, details);
+  if (malformed !== undefined) return malformed;
   const text = output.replace(/\s+/g, " ");
   const found = MEANINGS.find(({ phrase }) => phrase.test(text));
-  if (found !== undefined) return meant(found, text, details);
+  if (found !== undefined) return meant(found, { text, requirements }, details);
   // Without a known phrase: it gave up on the way to the index.
   if (exitCode === 2 && /error: (?:Failed to fetch|error sending request)/.test(text)) {
     return new Fault("index_unreachable", UNREACHABLE_MESSAGE, { details });
@@ -101,19 +117,102 @@ const MEANINGS: readonly Meaning[] = [
     message: () => UNREACHABLE_MESSAGE,
   },
   {
-    phrase:
-      /No solution found when resolving dependencies|was not found in the package registry|404 Not Found|there is no version of|not a valid|Couldn't parse requirement|[Ff]ailed to parse/,
+    phrase: /you require \S+ and \S+, (?:which are incompatible|we can conclude)/,
+    code: "dependency_unresolvable",
+    accepted: "requirements that one version can meet",
+    message: (_name, { text, locate }) => {
+      const [, one = "", other = ""] = /you require (\S+) and (\S+),/.exec(text) ?? [];
+      return `The requirements contradict each other: ${locate(one)} and ${locate(other)}.`;
+    },
+  },
+  {
+    phrase: / depends? on (?!.*(?:was not found|there (?:is|are) no versions? of))/,
+    code: "dependency_unresolvable",
+    accepted: "requirements that one version can meet",
+    message: (_name, { text, locate }) => {
+      const [, depending = "", needed = ""] =
+        / (\S+) depends? on (\S+?)(?:,? and |, we |[. ]|$)/.exec(text) ?? [];
+      const words = [...text.matchAll(/(?:you require|and(?! you)) (\S+?)[.,]?(?= |$)/g)].map(
+        ([, word = ""]) => word,
+      );
+      const other = words.find((word) => nameOf(word) === nameOf(needed) && word !== needed);
+      const beside = other === undefined ? "" : `, and ${locate(other)} is required`;
+      return `The requirements contradict each other: ${locate(depending)} needs ${needed}${beside}.`;
+    },
+  },
+  {
+    phrase: /was not found in the package registry/,
+    code: "dependency_unresolvable",
+    accepted: "the name of a package that the index has",
+    message: (_name, { asked }) => `${asked} is required, and the index has no package of that name.`,
+  },
+  {
+    phrase: /there (?:is|are) no versions? of/,
+    code: "dependency_unresolvable",
+    accepted: "a version that the index has",
+    message: (_name, { asked }) => `${asked} is required, and the index has no such version of it.`,
+  },
+  {
+    phrase: /No solution found when resolving dependencies|404 Not Found|not a valid|[Ff]ailed to parse/,
     code: "dependency_unresolvable",
     accepted: "a requirement that the index can meet",
-    message: (name) => `The index has nothing that fits the requirement ${name}.`,
+    message: (_name, { asked }) => `The index has nothing that fits the requirement ${asked}.`,
   },
 ];
 
-function meant({ code, accepted, message }: Meaning, text: string, details: FaultDetails): Fault {
-  if (accepted === undefined) return new Fault(code, message(""), { details });
+function meant(
+  { code, accepted, message }: Meaning,
+  { text, requirements }: { readonly text: string; readonly requirements: readonly Requirement[] },
+  details: FaultDetails,
+): Fault {
   const value = requirementIn(text);
-  return new Fault(code, message(value), {
-    details: { ...details, field: "dependencies", value, accepted },
+  const locate = (requirement: string) => {
+    const origin = originOf(requirement, requirements);
+    return origin === undefined ? requirement : `${requirement} (${formatOrigin(origin)})`;
+  };
+  const said = message(value, { text, asked: locate(value), locate });
+  if (accepted === undefined) return new Fault(code, said, { details });
+  const origin = originOf(value, requirements);
+  const place = origin === undefined ? { field: "dependencies" } : placeOf(origin);
+  return new Fault(code, said, { details: { ...details, ...place, value, accepted } });
+}
+
+/** A requirement without its markers and options. */
+function bare(text: string): string {
+  return text.replace(/\s*;.*$|\s+--.*$/, "");
+}
+
+function nameOf(requirement: string): string {
+  return normalise(/^[\w.-]*/.exec(requirement)?.[0] ?? "");
+}
+
+/** Where the package asks for it: a line with these very words, else the first of that name. */
+function originOf(requirement: string, requirements: readonly Requirement[]): Origin | undefined {
+  const found =
+    requirements.find(({ text }) => bare(text).replaceAll(" ", "") === requirement) ??
+    requirements.find(({ text }) => nameOf(text) === nameOf(requirement));
+  return found?.origin;
+}
+
+/** A line that is no requirement is the file's fault; the installer shows the line and marks the place with carets. */
+function malformedLine(
+  output: string,
+  requirements: readonly Requirement[],
+  details: FaultDetails,
+): Fault | undefined {
+  const [, reason = "", line = ""] =
+    /Couldn't parse requirement in [^\n]*\n\s*cause: ([^\n]*)\n\s*([^\n]*)\n\s*\^/.exec(output) ??
+    /error: (Invalid hash[^\n]*)()/.exec(output) ??
+    [];
+  if (reason === "") return undefined;
+  const found = requirements.find(({ text }) =>
+    line === "" ? text.includes("--hash") : bare(text) === line || text === line,
+  );
+  const value = line === "" ? (found?.text ?? "") : line;
+  const where = found === undefined ? "" : `${formatOrigin(found.origin)}: `;
+  const place = found === undefined ? { field: "dependencies" } : placeOf(found.origin);
+  return new Fault("dependency_unresolvable", `${where}"${value}" is not a requirement: ${reason}.`, {
+    details: { ...details, ...place, value, accepted: "a requirement such as name==1.0" },
   });
 }
 
@@ -131,16 +230,14 @@ function requirementIn(text: string): string {
 
 function addressFault(output: string, details: FaultDetails): Fault {
   const line = output.split("\n").find((text) => / @ |^-e |^[./]|:\/\//.test(text)) ?? "";
+  const text = line.replace(/^-e\s+/, "").trim();
   try {
-    refuseAddresses(line.replace(/^-e\s+/, "").trim());
+    refuseAddress({ text, origin: { file: "uv.lock", line: undefined } });
   } catch (error) {
     if (error instanceof Fault) return error;
   }
-  return new Fault(
-    "source_build_refused",
-    `The requirement "${line.trim().slice(0, 200)}" names its own address.`,
-    {
-      details: { ...details, field: "dependencies", value: line.trim().slice(0, 200) },
-    },
-  );
+  const message = `uv.lock: "${text.slice(0, 200)}" is not a wheel of the package.`;
+  return new Fault("source_build_refused", message, {
+    details: { ...details, field: "uv.lock", value: text.slice(0, 200) },
+  });
 }

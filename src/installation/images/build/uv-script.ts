@@ -3,10 +3,10 @@
  * requirement files in `/build` and fills `/opt/venv`. It installs wheels and runs none of their code: nothing starts
  * the new environment's Python, because a `.pth` file in a wheel is code.
  */
-import type { Dependencies } from "./requirements.ts";
+import type { Dependencies } from "../requirements/choose-dependencies.ts";
+import { CONSTRAINTS_FILE, INPUT_PATH, WANTED_FILE } from "../requirements/input-files.ts";
 import type { BuildLimits } from "./settings.ts";
 
-export const INPUT_PATH = "/build";
 export const CACHE_PATH = "/cache";
 export const VENV_PATH = "/opt/venv";
 /** In `/tmp`, the only folder beside cache and environment that the script's user may write to. */
@@ -87,37 +87,32 @@ find ${VENV_PATH} -mindepth 1 -maxdepth 1 -exec rm -rf {} + || exit 74
 uv venv --quiet --allow-existing ${VENV_PATH} || exit
 `;
 
+/** Addresses in a lock; wheels of the package are in the input's folder, and the export names them relative to it. */
 const REFUSE_ADDRESSES = `
-if grep -E '^[^#-].* @ |^-e |^[./]|^[a-z+]+://' ${WANTED} >&2; then exit ${EXIT_ADDRESS}; fi
+if grep -E '^[^#-].* @ |^-e |^[./]|^[a-z+]+://' ${WANTED} | grep -vE '^[^@]*(@ *)?(file://${INPUT_PATH}/|[.]/)[^ ;]*[.]whl' >&2; then exit ${EXIT_ADDRESS}; fi
 `;
 
-const RESOLVE: Record<Dependencies["kind"], string> = {
-  // The lock's versions and hashes without its addresses: they are looked up in the operator's index.
-  lock: `
-uv export --quiet --frozen --offline --no-dev --no-emit-project --no-header --no-annotate -o ${WANTED} >/dev/null || exit ${EXIT_UNREADABLE}
-${REFUSE_ADDRESSES}`,
-  pyproject: `
-uv pip compile --quiet --no-build --no-sources --no-header --no-annotate pyproject.toml -o ${WANTED} >/dev/null || exit
-${REFUSE_ADDRESSES}`,
-  requirements: `cp requirements.txt ${WANTED}`,
-  none: `: >${WANTED}`,
-};
-
-const INSTALL: Record<Dependencies["kind"], string> = {
-  lock: "--no-deps",
-  pyproject: "--no-deps",
-  requirements: "",
-  none: "",
-};
-
-export function uvScript(kind: Dependencies["kind"], { diskBytes }: Pick<BuildLimits, "diskBytes">): string {
-  const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources ${INSTALL[kind]} -r ${WANTED}`;
+export function uvScript(
+  { kind, files, options }: Pick<Dependencies, "kind" | "files" | "options">,
+  { diskBytes }: Pick<BuildLimits, "diskBytes">,
+): string {
+  const asked = options.map((option) => `'${option.replaceAll("'", `'\\''`)}'`).join(" ");
+  const constraints = files.some(({ name }) => name === CONSTRAINTS_FILE) ? `-c ${CONSTRAINTS_FILE}` : "";
+  const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources`;
+  const steps: Record<Dependencies["kind"], string> = {
+    // The lock's versions and hashes without its addresses: they are looked up in the operator's index.
+    lock: `
+uv export --quiet --frozen --offline --no-dev ${asked} --no-emit-project --no-header --no-annotate -o ${WANTED} >/dev/null || exit ${EXIT_UNREADABLE}
+${REFUSE_ADDRESSES}
+[ ! -s ${WANTED} ] || ${install} --no-deps -r ${WANTED} || exit`,
+    requirements: `${install} ${asked} ${constraints} -r ${WANTED_FILE} || exit`,
+    none: "",
+  };
   return [
     countScript(diskBytes),
     EMPTY_VENV,
     `cd ${INPUT_PATH} || exit`,
-    RESOLVE[kind],
-    kind === "none" ? "" : `[ ! -s ${WANTED} ] || ${install} || exit`,
+    steps[kind],
     `[ "$(du -sk ${VENV_PATH} | cut -f1)" -le ${Math.ceil(diskBytes / 1024)} ] || exit ${EXIT_DISK}`,
   ].join("\n");
 }
