@@ -173,6 +173,7 @@ export function buildSettings(
   { network, caBundle }: Pick<BuildSettings, "network"> & Pick<IndexSettings, "caBundle">,
 ): BuildSettings {
   return {
+    sourceBuilds: s.BERTH_SOURCE_BUILDS,
     cacheFolder: wheelFolders({ dataFolder }).cacheFolder,
     hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     workFolder: wheelFolders({ dataFolder }).workFolder,

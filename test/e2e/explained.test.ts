@@ -80,6 +80,7 @@ beforeAll(async () => {
       ].join(),
       BERTH_PACKAGE_INDEX_URL: index.url,
       BERTH_PACKAGE_INDEX_RETRIES: "0",
+      BERTH_SOURCE_BUILDS: "refuse",
       BERTH_INSTALL_RETRIES_MAX: String(RETRIES),
       BERTH_INSTALL_RETRY_SECONDS: "0.1",
       BERTH_BUILD_SILENCE_SECONDS_MAX: String(SILENCE_SECONDS),

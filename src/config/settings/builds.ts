@@ -19,6 +19,11 @@ export const BUILDS = {
     "nearest",
     "What happens to a package whose Python version is not available: `nearest` uses the next newer one, with a warning; `exact` refuses the package",
   ),
+  BERTH_SOURCE_BUILDS: oneOf(
+    ["allow", "refuse"],
+    "allow",
+    "What happens to a requirement without a fitting wheel, or with an address of its own: `allow` builds it in a container of its own; `refuse` refuses the package",
+  ),
   BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
   BERTH_BUILD_DISK_MB: whole(16, 16_777_216, "4096", "Disk space of a build (MiB)"),
   BERTH_BUILD_CPUS: decimal(0.1, 1024, "2", "CPUs of a build"),

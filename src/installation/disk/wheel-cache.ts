@@ -1,7 +1,8 @@
 /**
- * The disk area of the wheel cache that builds share. Its unpacked wheels lie in `archive-v*`, one folder each; an
- * installer that misses one fetches it again (tried with uv 0.13). No build may read while files are removed: builds wait
- * for the lease, and a collection that finds a build leaves the cache alone.
+ * The disk area of the wheel cache that builds share. Its unpacked wheels lie in `archive-v*`, one folder each, and those
+ * that were built from source in `built-v*`; an installer that misses one fetches or builds it again (tried with uv
+ * 0.13). No build may read while files are removed: builds wait for the lease, and a collection that finds a build leaves
+ * the cache alone.
  */
 import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -34,7 +35,7 @@ async function survey(folder: string, signal: AbortSignal): Promise<readonly Fou
   const found: Found[] = [];
   let rest = 0;
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!/^archive-v\d+$/.test(name)) {
+    if (!/^(?:archive|built)-v\d+$/.test(name)) {
       rest += await diskUsage(join(folder, name), signal);
       continue;
     }
@@ -61,7 +62,7 @@ async function lookAt(path: string): Promise<{ name: string | undefined; usedAt:
   const read = about === undefined ? path : join(path, about, "WHEEL");
   const found = (await stat(read).catch(() => undefined)) ?? (await stat(path).catch(() => undefined));
   return {
-    name: about?.slice(0, -".dist-info".length),
+    name: about?.slice(0, -".dist-info".length) ?? names.find((name) => name.endsWith(".whl")),
     usedAt: new Date(Math.max(found?.atimeMs ?? 0, found?.mtimeMs ?? 0)),
   };
 }

@@ -5,7 +5,7 @@ import { Removals } from "./build/build-container.ts";
 import { buildDependencyLayer, buildPackageLayer, type LayerDeps } from "./build/layers.ts";
 import type { TarEntry } from "./build/tar.ts";
 import { type BuildBase, dependencyKey, imageKey } from "./image-keys.ts";
-import { chooseDependencies, type Dependencies } from "./requirements/choose-dependencies.ts";
+import { chooseDependencies, type Dependencies, refuseAddress } from "./requirements/choose-dependencies.ts";
 import type { DependencyFiles } from "./requirements/dependency-files.ts";
 import {
   type BuiltImage,
@@ -74,6 +74,9 @@ async function build(
   await using removals = new Removals();
   const deps = { ...builder, removals };
   const dependencies = await chooseDependencies(await request.source.dependencyFiles());
+  if (deps.settings.sourceBuilds === "refuse") {
+    for (const line of [...dependencies.requirements, ...dependencies.constraints]) refuseAddress(line);
+  }
   const layer = await ensureDependencies(deps, request, dependencies, signal).catch((error: unknown) => {
     throw withWarnings(error, dependencies.warnings);
   });

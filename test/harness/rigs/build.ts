@@ -41,6 +41,8 @@ export interface BuildInput {
   readonly dependencies?: Readonly<Record<string, string | Buffer>>;
   readonly settings?: Partial<BuildSettings>;
   readonly holder?: string;
+  /** Instead of the rig's own. */
+  readonly engine?: Engine;
 }
 
 /** Settings of a build in tests: short timeouts, the machine's own CA bundle. */
@@ -51,6 +53,7 @@ export function buildSettings(folder: string): BuildSettings {
     network: "bridge",
     hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     python: "nearest-newer",
+    sourceBuilds: "allow",
     limits: {
       memoryBytes: 512 * MB,
       cpuMillis: 2000,
@@ -131,6 +134,7 @@ export async function removeInstance(engine: Engine, instanceId: string): Promis
 
 async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInput, signal: AbortSignal) {
   const settings = { ...deps.settings, ...input.settings };
+  const engine = input.engine ?? deps.engine;
   const pkg = {
     checksum: input.checksum ?? randomBytes(32).toString("hex"),
     runner: { language: "python", version: "3.13", entrypoint: "main", arch: [] },
@@ -154,7 +158,7 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
     lines.push(text);
   };
   return await ensurePackageImage(
-    { ...deps, settings },
+    { ...deps, engine, settings },
     {
       pkg,
       source,

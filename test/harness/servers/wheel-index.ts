@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { buffer } from "node:stream/consumers";
+import { createGzip } from "node:zlib";
+import { pack } from "tar-stream";
 import { ZipFile } from "yazl";
 import type { Certificate } from "./authority.ts";
 
@@ -19,7 +21,7 @@ export interface TestWheel {
   readonly base?: string;
   /** What its page says of the file's hash, instead of the truth. */
   readonly hash?: string;
-  /** There is a source archive and no wheel. */
+  /** There is a source archive of these files and no wheel. */
   readonly isSource?: true;
   /** Its file ends only when this resolves; what is not held is sent at once. */
   readonly held?: Promise<void>;
@@ -54,7 +56,7 @@ export async function startWheelIndex(
   const files = new Map<string, Served>();
   for (const wheel of wheels) {
     const end = wheel.isSource === true ? ".tar.gz" : "-py3-none-any.whl";
-    const bytes = await packWheel(wheel);
+    const bytes = await (wheel.isSource === true ? packSource(wheel) : packWheel(wheel));
     const hash = createHash("sha256").update(bytes).digest("hex");
     files.set(`${wheel.name}-${wheel.version}${end}`, { bytes, hash, wheel });
   }
@@ -123,6 +125,14 @@ export function bridgeAddress(): string {
   const found = /inet ([0-9.]+)\//.exec(text)?.[1];
   if (found === undefined) throw new Error("the Engine's bridge docker0 has no IPv4 address");
   return found;
+}
+
+/** The bytes of a source archive with these files alone. */
+async function packSource({ name, version, files }: TestWheel): Promise<Buffer> {
+  const tar = pack();
+  for (const [path, text] of Object.entries(files)) tar.entry({ name: `${name}-${version}/${path}` }, text);
+  tar.finalize();
+  return await buffer(tar.pipe(createGzip()));
 }
 
 /** The bytes of a wheel. */

@@ -16,6 +16,11 @@ export interface BuildContainer {
   readonly labels: Readonly<Record<string, string>>;
   /** `uid:gid`. */
   readonly user: string;
+  /**
+   * For a container that runs foreign code: its root is read-only, and it writes to memory alone, below this path and in
+   * `/tmp`. What it writes there counts as its memory.
+   */
+  readonly workPath?: string;
 }
 
 /** Removals of containers whose work is done. They run beside the next step; disposing waits for them. */
@@ -75,7 +80,13 @@ async function createAnew(engine: Engine, spec: ContainerSpec, signal: AbortSign
   return await engine.createContainer(spec, signal);
 }
 
-function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpec {
+function buildSpec({ workPath, ...container }: BuildContainer, limits: BuildLimits): ContainerSpec {
+  const tmpfs = (path: string, bytes: number, exec: boolean) => ({
+    path,
+    bytes,
+    inodes: Math.ceil(bytes / 4096),
+    exec,
+  });
   return {
     ...container,
     // No secrets here: a commit copies the environment of the container, and an inspect shows it.
@@ -91,8 +102,11 @@ function buildSpec(container: BuildContainer, limits: BuildLimits): ContainerSpe
       shmBytes: 64 * 1024 * 1024,
       cgroupParent: undefined,
     },
-    tmpfs: [{ path: "/tmp", bytes: limits.tmpBytes, inodes: Math.ceil(limits.tmpBytes / 4096), exec: false }],
-    readOnlyRoot: false,
+    tmpfs: [
+      tmpfs("/tmp", limits.tmpBytes, false),
+      ...(workPath === undefined ? [] : [tmpfs(workPath, limits.diskBytes, true)]),
+    ],
+    readOnlyRoot: workPath !== undefined,
     log: { bytesMax: 1024 * 1024, files: 2 },
   };
 }

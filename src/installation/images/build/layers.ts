@@ -49,7 +49,8 @@ export async function buildDependencyLayer(
   signal: AbortSignal,
 ): Promise<string> {
   const { settings } = deps;
-  const folder = join(settings.workFolder, request.key.slice(0, 12));
+  const buildFolder = join(settings.workFolder, request.key.slice(0, 12));
+  const folder = join(buildFolder, "environment");
   await mkdir(folder, { recursive: true });
   try {
     const copy = `mkdir -p ${VENV_PATH} && cp -R --preserve=mode,links,timestamps ${WHEELS_PATH}/. ${VENV_PATH}/ || exit 74`;
@@ -67,8 +68,10 @@ export async function buildDependencyLayer(
           runtimeImage: request.base,
           dependencies: request.dependencies,
           folder,
+          sourceFolder: join(buildFolder, "sources"),
           labels: container.labels,
           onLog: request.onLog,
+          onProgress: request.onProgress,
         },
         signal,
       );
@@ -78,7 +81,7 @@ export async function buildDependencyLayer(
     });
   } finally {
     // A remaining folder does no harm: the next build of the same key empties it.
-    await rm(folder, { recursive: true, force: true }).catch(() => undefined);
+    await rm(buildFolder, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

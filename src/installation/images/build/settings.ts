@@ -18,6 +18,8 @@ export interface BuildSettings {
   readonly index: IndexSettings;
   /** Which runtime image may serve a package where there is none with the Python that it asks for. */
   readonly python: "nearest-newer" | "exact";
+  /** Whether requirements without a fitting wheel, and those that name their own address, are built and installed. */
+  readonly sourceBuilds: "allow" | "refuse";
 }
 
 export interface BuildLimits {

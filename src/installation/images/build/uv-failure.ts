@@ -82,8 +82,9 @@ const MEANINGS: readonly Meaning[] = [
     phrase:
       /Wheels are required for `|no usable wheels|building from source is disabled|Building source distributions .* is disabled/,
     code: "source_build_refused",
-    accepted: "a requirement with a fitting wheel",
-    message: (name) => `${name} has no wheel that fits; builds from source are not allowed.`,
+    accepted: "a requirement with a fitting wheel, or BERTH_SOURCE_BUILDS=allow",
+    message: (_name, { asked }) =>
+      `${asked} has no wheel that fits: it needs a build from source, which BERTH_SOURCE_BUILDS=refuse forbids.`,
   },
   {
     phrase:

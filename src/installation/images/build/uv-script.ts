@@ -42,7 +42,7 @@ export const UV_ENV: Readonly<Record<string, string>> = {
  * that the kernel counts as written to disk, and ends the installer past twice the limit. The kernel enforces the limit
  * for each file, so that no single file outgrows it between two counts.
  */
-const countScript = (diskBytes: number) => `
+export const countScript = (diskBytes: number): string => `
 ulimit -f ${Math.ceil(diskBytes / 512)}
 count() {
   i=0
@@ -67,7 +67,7 @@ count() {
 full() {
   echo "$w bytes were written" >${DISK_FULL}
   for p in /proc/[0-9]*; do
-    read -r name <"$p/comm" && [ "$name" = uv ] && kill -KILL "\${p#/proc/}"
+    read -r name <"$p/comm" && case "$name" in uv | git* | python3*) kill -KILL "\${p#/proc/}" ;; esac
   done 2>/dev/null
 }
 end() {
@@ -96,23 +96,46 @@ export function uvScript(
   { kind, files, options }: Pick<Dependencies, "kind" | "files" | "options">,
   { diskBytes }: Pick<BuildLimits, "diskBytes">,
 ): string {
-  const asked = options.map((option) => `'${option.replaceAll("'", `'\\''`)}'`).join(" ");
   const constraints = files.some(({ name }) => name === CONSTRAINTS_FILE) ? `-c ${CONSTRAINTS_FILE}` : "";
   const install = `uv pip install --python ${VENV_PATH}/bin/python --no-build --no-sources`;
   const steps: Record<Dependencies["kind"], string> = {
     // The lock's versions and hashes without its addresses: they are looked up in the operator's index.
     lock: `
-uv export --quiet --frozen --offline --no-dev ${asked} --no-emit-project --no-header --no-annotate -o ${WANTED} >/dev/null || exit ${EXIT_UNREADABLE}
+${exportScript(options)}
 ${REFUSE_ADDRESSES}
 [ ! -s ${WANTED} ] || ${install} --no-deps -r ${WANTED} || exit`,
-    requirements: `${install} ${asked} ${constraints} -r ${WANTED_FILE} || exit`,
+    requirements: `${install} ${quoted(options)} ${constraints} -r ${WANTED_FILE} || exit`,
     none: "",
   };
   return [
-    countScript(diskBytes),
     EMPTY_VENV,
     `cd ${INPUT_PATH} || exit`,
     steps[kind],
     `[ "$(du -sk ${VENV_PATH} | cut -f1)" -le ${Math.ceil(diskBytes / 1024)} ] || exit ${EXIT_DISK}`,
   ].join("\n");
+}
+
+function exportScript(options: readonly string[]): string {
+  return `uv export --quiet --frozen --offline --no-dev ${quoted(options)} --no-emit-project --no-header --no-annotate -o ${WANTED} >/dev/null || exit ${EXIT_UNREADABLE}`;
+}
+
+/** Prints the lines of a lock. */
+export function lockLinesScript(options: readonly string[]): string {
+  return `cd ${INPUT_PATH} || exit\n${exportScript(options)}\ncat ${WANTED}`;
+}
+
+/** Prints one pinned line for each package that the wanted lines lead to, with wheels from these folders too. */
+export function resolveScript(
+  { files, options }: Pick<Dependencies, "files" | "options">,
+  folders: readonly string[],
+): string {
+  const constraints = files.some(({ name }) => name === CONSTRAINTS_FILE) ? `-c ${CONSTRAINTS_FILE}` : "";
+  const asked = options.filter((option) => option !== "--require-hashes");
+  const finds = folders.map((folder) => `--find-links=${folder}`);
+  return `cd ${INPUT_PATH} || exit
+uv pip compile --quiet --no-build --no-sources --no-header --no-annotate ${quoted([...asked, ...finds])} ${constraints} ${WANTED_FILE}`;
+}
+
+export function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
 }

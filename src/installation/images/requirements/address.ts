@@ -38,6 +38,11 @@ export function isWheel({ target }: Address): boolean {
   return /\.whl$/i.test(target.replace(/[#?].*$/, ""));
 }
 
+/** Whether it must be built before it can be installed. */
+export function isSource(address: Address): boolean {
+  return !isWheel(address);
+}
+
 /** The requirement with another target. */
 export function withTarget({ name, extras, rest }: Address, target: string): string {
   return `${name === undefined ? "" : `${name} @ `}${target}${extras}${rest}`;

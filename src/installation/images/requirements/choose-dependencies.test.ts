@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isFault } from "../../../domain/fault.ts";
-import { chooseDependencies, type Dependencies } from "./choose-dependencies.ts";
+import { chooseDependencies, type Dependencies, refuseAddress } from "./choose-dependencies.ts";
 import { CONSTRAINTS_FILE, WANTED_FILE } from "./input-files.ts";
 
 type Files = Readonly<Record<string, string | Buffer>>;
@@ -170,7 +170,7 @@ describe("requirements.txt", () => {
     ["/wheels/x-1.0-py3-none-any.whl", /outside the package/, 1],
     ["-r absent.txt", /has no file or folder "absent.txt"/, 1],
     ["-r https://example.org/r.txt", /names no file of the package/, 1],
-    ["-e .", /is not a wheel/, 1],
+    ["-e .", /is the package itself/, 1],
     ["-f requirements.txt", /is not a folder/, 1],
   ])("with %j is refused with its line and what is accepted", async (text, message, line) => {
     const fault = await faultOf({ "requirements.txt": text });
@@ -209,10 +209,23 @@ test.each([
   ["git+https://example.org/x@v1#egg=x", "source_build_refused"],
   ["-e git+https://example.org/x", "source_build_refused"],
   ["x @ https://example.org/x-1.tar.gz", "source_build_refused"],
+  ["./lib", "source_build_refused"],
   ["x[extra] @ https://example.org/x-1-py3-none-any.whl#sha256=1", "dependency_unresolvable"],
-])("the requirement %s gives %s", async (requirement, code) => {
-  const fault = await faultOf({
-    "requirements.txt": `six>=1.0\nhttpx[http2]==0.27 ; sys_platform == 'linux'\n${requirement}\n`,
+  ["./x-1-py3-none-any.whl", undefined],
+  ["httpx[http2]==0.27 ; sys_platform == 'linux'", undefined],
+])("an operator who refuses source builds gets for the requirement %s %s", async (requirement, code) => {
+  const { requirements } = await choose({
+    "requirements.txt": `six>=1.0\n${requirement}\n`,
+    "lib/setup.py": "",
+    "x-1-py3-none-any.whl": "",
   });
-  expect(fault).toMatchObject({ code, details: { field: "requirements.txt", line: 3 } });
+  let fault: unknown;
+  try {
+    for (const line of requirements) refuseAddress(line);
+  } catch (error) {
+    fault = error;
+  }
+  expect(isFault(fault) ? [fault.code, fault.details["line"]] : fault).toEqual(
+    code === undefined ? undefined : [code, 2],
+  );
 });

@@ -24,8 +24,9 @@ export interface Dependencies {
   /** Files that the installer reads; with the options they determine the layer. */
   readonly files: readonly { readonly name: string; readonly content: Buffer }[];
   readonly options: readonly string[];
-  /** Where the lines of the files come from; empty with a lock. */
+  /** The lines of the files; empty with a lock. */
   readonly requirements: readonly Requirement[];
+  readonly constraints: readonly Requirement[];
   readonly warnings: readonly string[];
 }
 
@@ -33,7 +34,14 @@ const REQUIREMENTS_FILE = "requirements.txt";
 const LOCK_FILE = "uv.lock";
 const PROJECT: Origin = { file: PROJECT_FILE, line: undefined };
 
-const NONE: Dependencies = { kind: "none", files: [], options: [], requirements: [], warnings: [] };
+const NONE: Dependencies = {
+  kind: "none",
+  files: [],
+  options: [],
+  requirements: [],
+  constraints: [],
+  warnings: [],
+};
 
 /**
  * A lock wins, then a `pyproject.toml` that names dependencies, then `requirements.txt`. A package may have none of them.
@@ -139,14 +147,14 @@ function gitAddress({ git, rev, tag, branch, subdirectory }: Project["sources"][
 async function fromLines(files: DependencyFiles, lines: RequirementLines): Promise<Dependencies> {
   const { requirements, constraints, warnings } = lines;
   if (requirements.length === 0) return { ...NONE, warnings };
-  for (const requirement of [...requirements, ...constraints]) refuseAddress(requirement);
   const made = [{ name: WANTED_FILE, content: asFile(requirements) }];
   if (constraints.length > 0) made.push({ name: CONSTRAINTS_FILE, content: asFile(constraints) });
   return {
     kind: "requirements",
     files: [...made, ...(await readAll(files, [...lines.needed].sort()))],
     options: [...lines.options],
-    requirements: [...requirements, ...constraints],
+    requirements,
+    constraints,
     warnings,
   };
 }
@@ -159,16 +167,21 @@ async function readAll(files: DependencyFiles, paths: readonly string[]) {
   return await Promise.all(paths.map(async (name) => ({ name, content: await files.read(name) })));
 }
 
-/** Throws for requirements that name an address outside the package: `source_build_refused` where they are sources. */
+/**
+ * Throws where a requirement names an address outside the package, or a source in it, and the operator allows neither:
+ * `source_build_refused` for sources.
+ */
 export function refuseAddress({ text, origin }: Requirement): void {
   const address = parseAddress(text);
-  if (address === undefined || isPath(address)) return;
-  const accepted = "a requirement by name and version, found as a wheel in the index";
+  if (address === undefined || (isPath(address) && isWheel(address))) return;
+  const accepted =
+    "a requirement by name and version that the index has as a wheel, or BERTH_SOURCE_BUILDS=allow";
   const details = { ...placeOf(origin), value: cut(text), accepted };
   const where = formatOrigin(origin);
   if (isWheel(address)) {
-    const message = `${where}: "${cut(text)}" names its own address; wheels come from the operator's index only.`;
+    const message = `${where}: "${cut(text)}" names its own address; by BERTH_SOURCE_BUILDS=refuse wheels come from the index only.`;
     throw new Fault("dependency_unresolvable", message, { details });
   }
-  throw new Fault("source_build_refused", `${where}: "${cut(text)}" needs a build from source.`, { details });
+  const message = `${where}: "${cut(text)}" needs a build from source, which BERTH_SOURCE_BUILDS=refuse forbids.`;
+  throw new Fault("source_build_refused", message, { details });
 }

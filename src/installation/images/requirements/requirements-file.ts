@@ -3,7 +3,7 @@
  * chooses where they come from. So options that choose an index are ignored with a warning, and paths stay below the
  * package's folder.
  */
-import { isPath, isWheel, parseAddress, withTarget } from "./address.ts";
+import { isPath, parseAddress, withTarget } from "./address.ts";
 import {
   cut,
   type DependencyFiles,
@@ -24,7 +24,7 @@ export class RequirementLines {
   readonly warnings: string[] = [];
   /** Options of the installer that the lines ask for. */
   readonly options = new Set<string>();
-  /** Files of the package that the installer needs: wheels. */
+  /** Files of the package that the installer needs: wheels, and what wheels are built from. */
   readonly needed = new Set<string>();
   readonly #files: DependencyFiles;
   readonly #seen = new Set<string>();
@@ -53,11 +53,12 @@ export class RequirementLines {
       return;
     }
     const path = pathInPackage(this.#files, address.target, origin);
-    if (!isWheel(address) || !isFile(this.#files, path)) {
-      const accepted = "a wheel below the package's folder, or a requirement by name and version";
-      throw fileFault(origin, `"${cut(text)}" is not a wheel.`, text, accepted);
+    const below = path === "." ? [] : this.#files.paths.filter((file) => `${file}/`.startsWith(`${path}/`));
+    if (below.length === 0) {
+      const accepted = "a wheel or source below the package's folder, or a requirement by name and version";
+      throw fileFault(origin, `"${cut(text)}" is the package itself.`, text, accepted);
     }
-    this.needed.add(path);
+    for (const file of below) this.needed.add(file);
     this[into].push({ text: withTarget(address, inputUrl(path)), origin });
   }
 
@@ -161,7 +162,7 @@ function optionsIn(text: string): Option[] {
 }
 
 /** Lines without comments, joined where one ends with a backslash; `line` is that of their beginning. */
-function* logicalLines(text: string): Generator<{ text: string; line: number }> {
+export function* logicalLines(text: string): Generator<{ text: string; line: number }> {
   let begun: { text: string; line: number } | undefined;
   for (const [at, raw] of text.split(/\r\n|\r|\n/).entries()) {
     const { line = at + 1, text: before = "" } = begun ?? {};
