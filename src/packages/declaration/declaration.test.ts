@@ -122,12 +122,23 @@ describe("the declaration of a model provider", () => {
     });
   });
 
-  it("refuses an unknown template by file, field and value", async () => {
+  it("refuses an unknown template of a rule without a type, by file, field and value", async () => {
     const model = MODEL.replace("use_template: temperature", "use_template: warmth");
     await expect(readModel({ "models/llm/b.yaml": model })).rejects.toMatchObject({
       code: "manifest_invalid",
       details: { file: "models/llm/b.yaml", field: "parameter_rules[0].use_template", value: "warmth" },
     });
+  });
+
+  it("keeps an unknown template of a rule that has a type, with a warning", async () => {
+    const model = MODEL.replace("use_template: temperature", "use_template: warmth, type: float");
+    const { declaration, warnings } = await readModel({ "models/llm/b.yaml": model });
+    expect(JSON.stringify(declaration)).toContain('"use_template":"warmth"');
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^models\/llm\/b\.yaml: parameter_rules\[0\]\.use_template: is "warmth"; expected one of temp/,
+      ),
+    );
   });
 });
 
