@@ -21,7 +21,7 @@ const PLACES: Readonly<Record<string, { list: string; field: string; provider: (
           {
             identity,
             description: { human: text, llm: "x" },
-            parameters: [{ ...parameterOf(type), human_description: text, form: "llm" }],
+            parameters: [{ ...parameterOf(type), human_description: text, form: "llm", show_on: [] }],
           },
         ],
       }),
@@ -107,4 +107,8 @@ test.each([
   const { declared, warnings } = await readWith(place, type);
   expect(declared).toContain(`"type":"${type}"`);
   expect(warnings).toHaveLength(count);
+});
+
+test("members of a parameter that the daemon does not know are left out", async () => {
+  expect((await readWith("a tool's parameter", "string")).declared).not.toContain("show_on");
 });
