@@ -105,7 +105,7 @@ describe("tools", () => {
   test.each([
     ["a user", TOOL_DATA, { user_id: "u" }],
     ["no user", TOOL_DATA, {}],
-    ["a type of credentials that nobody here knows", { ...TOOL_DATA, credential_type: "passkey" }, {}],
+    ["an unknown type of credentials", { ...TOOL_DATA, credential_type: "passkey" }, {}],
   ])("the plugin gets what the agent sends with %s", async (_, data, more) => {
     const plugin = await answering([]);
     await plugin.call("tool/invoke", { data, ...more });
@@ -114,7 +114,7 @@ describe("tools", () => {
     expect(plugin.seen()?.data).toEqual({ ...named, ...data, ...more });
   });
 
-  test("a surface reaches the agent with exactly the plugin's members, which it checks one by one", async () => {
+  test("a message of type ui reaches the agent with the plugin's members and no others", async () => {
     const surface = {
       protocol: "a2ui",
       protocol_version: "v0.9.1",
@@ -128,7 +128,7 @@ describe("tools", () => {
     ]);
   });
 
-  test("pieces of a file keep all that the agent needs to put them together", async () => {
+  test("a piece of a file keeps its id, sequence, length and end", async () => {
     const piece = { id: "f", sequence: 0, total_length: 3, blob: "YWJj", end: true };
     const chunk = { type: "blob_chunk", message: piece, meta: { mime_type: "text/plain" } };
     const plugin = await answering([chunk]);
@@ -136,7 +136,7 @@ describe("tools", () => {
     expect(event?.data).toEqual(chunk);
   });
 
-  test("an error has its type one level below the envelope's", async () => {
+  test("an error event has the plugin's error inside the message of the envelope", async () => {
     const error = { error_type: "ToolProviderCredentialValidationError", message: "wrong key", args: TRACE };
     const plugin = await answering([], error);
     const [event] = await plugin.call("tool/invoke", { data: TOOL_DATA });
@@ -145,7 +145,7 @@ describe("tools", () => {
     expect(JSON.parse(message)).toEqual(error);
   });
 
-  test("a plugin that is not there is an error by its status, not an event", async () => {
+  test("a call of a missing plugin returns 404 and no event", async () => {
     const { door } = await answering([]);
     const answer = await dispatch(door, "tool/invoke", { data: TOOL_DATA }, { plugin: "berth/none" });
     expect((await refusalOf(answer)).status).toBe(404);

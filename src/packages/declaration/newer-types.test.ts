@@ -103,7 +103,7 @@ test.each([
   ["a tool's parameter", "date-picker", 1],
   ["an agent strategy's parameter", "array[tools]", 0],
   ["an event's parameter", "dynamic-select", 0],
-])("%s of type %s has %i warnings", async (place, type, count) => {
+])("%s of type %s leads to %i warnings", async (place, type, count) => {
   const { declared, warnings } = await readWith(place, type);
   expect(declared).toContain(`"type":"${type}"`);
   expect(warnings).toHaveLength(count);

@@ -28,7 +28,7 @@ test.each(KINDS)("whatever a plugin answers for %s is a chunk, or an error that 
   );
 });
 
-test.each(["date-range", "hologram"])("a parameter that a tool describes at run time may be a %s", (type) => {
+test.each(["date-range", "hologram"])("a tool can describe a parameter of type %s at run time", (type) => {
   const parameter = { name: "when", label: { en_US: "When" }, type, form: "llm" };
   expect(CHUNKS.runtime_parameters.open().read({ parameters: [parameter] })).toMatchObject({
     parameters: [{ name: "when", type }],
