@@ -26,11 +26,12 @@ export const STRATEGY_TYPES: readonly string[] = [
 
 export const DATASOURCE_TYPES: readonly string[] = [...ALL_KINDS, "secret-input"];
 
-/** Also of the parameters of a subscription. */
+/** Also of the parameters of a subscription: those can be secrets. */
 export const EVENT_TYPES: readonly string[] = [
   ...ALL_KINDS,
   ...SELECTORS,
   ...VALUES,
+  "secret-input",
   "dynamic-select",
   "checkbox",
 ];
