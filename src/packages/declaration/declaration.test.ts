@@ -44,7 +44,7 @@ async function readModel(changes: Record<string, string> = {}) {
 }
 
 describe("the declaration of a model provider", () => {
-  it("has every key, templates filled in, prices as texts", async () => {
+  it("has every key, with templates filled in and prices as texts", async () => {
     const { declaration, providers } = await readModel();
     const icon = "21acddfae829fa1f96934f4c3e956931144de514f302edb95e8323e6c84d844b.svg";
     expect(providers).toEqual([{ kind: "model", name: "parrot" }]);
@@ -122,12 +122,23 @@ describe("the declaration of a model provider", () => {
     });
   });
 
-  it("refuses an unknown template by file, field and value", async () => {
+  it("is refused with file, field and value if a rule names an unknown template and no type", async () => {
     const model = MODEL.replace("use_template: temperature", "use_template: warmth");
     await expect(readModel({ "models/llm/b.yaml": model })).rejects.toMatchObject({
       code: "manifest_invalid",
       details: { file: "models/llm/b.yaml", field: "parameter_rules[0].use_template", value: "warmth" },
     });
+  });
+
+  it("keeps an unknown template with a warning if the rule has a type", async () => {
+    const model = MODEL.replace("use_template: temperature", "use_template: warmth, type: float");
+    const { declaration, warnings } = await readModel({ "models/llm/b.yaml": model });
+    expect(JSON.stringify(declaration)).toContain('"use_template":"warmth"');
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^models\/llm\/b\.yaml: parameter_rules\[0\]\.use_template: is "warmth"; expected one of temp/,
+      ),
+    );
   });
 });
 
@@ -147,7 +158,7 @@ describe("file patterns", () => {
   });
 });
 
-describe("scalars of their own kind", () => {
+describe("prices and moments", () => {
   it.each([
     ["0.0010", "0.001"],
     ["1e-6", "0.000001"],
