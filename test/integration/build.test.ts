@@ -186,13 +186,6 @@ describe("a build fails with", () => {
     expect(JSON.stringify(error)).not.toContain("very-secret");
   });
 
-  test("source_build_refused, naming a requirement that points at source code", async () => {
-    await expect(rig.build({ requirements: "x @ git+https://example.org/x\n" })).rejects.toMatchObject({
-      code: "source_build_refused",
-      details: { value: expect.stringContaining("git+https") },
-    });
-  });
-
   test("build_out_of_memory if the kernel kills it for lack of memory", async () => {
     await using index = await startWheelIndex([PLAIN]);
     const limits = { ...rig.settings.limits, memoryBytes: 8 << 20 };

@@ -161,10 +161,14 @@ describe("the wheel cache", () => {
     await writeFile(join(cache(), "simple-v28", "six.rkyv"), "index");
     const newer = await aWheel("newer", new Date(2_000_000));
     const older = await aWheel("older", new Date(1_000_000));
+    const built = join("built-v1", "a key");
+    await mkdir(join(cache(), built), { recursive: true });
+    await writeFile(join(cache(), built, "built-1.0.whl"), "x".repeat(5000));
+    await utimes(join(cache(), built, "built-1.0.whl"), new Date(500_000), new Date(500_000));
     const found = await area().survey(never);
     const planned = plan({ ...area(), budgetBytes: 0 }, found, { isAsked: false });
-    expect(planned.map((it) => it.found.key)).toEqual([older, newer]);
-    expect(planned[0]?.found.what).toBe("older-1.0");
+    expect(planned.map((it) => it.found.key)).toEqual([built, older, newer]);
+    expect(planned.map((it) => it.found.what)).toEqual(["built-1.0.whl", "older-1.0", "newer-1.0"]);
     await area().take(one(found, older), never);
     expect(await readdir(join(cache(), "archive-v0"))).toEqual(["newer"]);
     expect(await readdir(cache())).toContain("simple-v28");

@@ -64,6 +64,7 @@ beforeAll(async () => {
     source("direct"),
     source("broken", "1.0", "raise SystemExit('there is no compiler here')\n"),
     source("endless", "1.0", "import time\nprint('WAITS', flush=True)\nwhile True: time.sleep(1)\n"),
+    source("hungry", "1.0", "b'x' * (1 << 30)\n"),
     source("greedy", "1.0", "open('/work/large', 'wb').write(bytes(40 << 20))\n"),
   ]);
 });
@@ -264,6 +265,7 @@ describe("a source build fails", () => {
     expect(await failureOf({ requirements: "greedy\n", settings: { limits } })).toMatchObject({
       code: "build_disk_full",
     });
+    expect(await failureOf({ requirements: "hungry\n" })).toMatchObject({ code: "build_out_of_memory" });
   });
 
   test("with the reason of who ended it, and leaves no container", async () => {

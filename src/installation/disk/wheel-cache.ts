@@ -59,10 +59,11 @@ async function survey(folder: string, signal: AbortSignal): Promise<readonly Fou
 async function lookAt(path: string): Promise<{ name: string | undefined; usedAt: Date }> {
   const names = await readdir(path).catch(() => []);
   const about = names.find((name) => name.endsWith(".dist-info"));
-  const read = about === undefined ? path : join(path, about, "WHEEL");
+  const built = names.find((name) => name.endsWith(".whl"));
+  const read = about === undefined ? join(path, built ?? "") : join(path, about, "WHEEL");
   const found = (await stat(read).catch(() => undefined)) ?? (await stat(path).catch(() => undefined));
   return {
-    name: about?.slice(0, -".dist-info".length) ?? names.find((name) => name.endsWith(".whl")),
+    name: about?.slice(0, -".dist-info".length) ?? built,
     usedAt: new Date(Math.max(found?.atimeMs ?? 0, found?.mtimeMs ?? 0)),
   };
 }

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
 import type { Dependencies } from "../requirements/choose-dependencies.ts";
@@ -36,6 +36,8 @@ export async function fetchWheels(
   const { engine, settings } = deps;
   const { index } = settings;
   await mkdir(settings.cacheFolder, { recursive: true });
+  // A killed worker may have left some of it.
+  await rm(wheels.sourceFolder, { recursive: true, force: true });
   await mkdir(wheels.sourceFolder, { recursive: true });
   const container = {
     name: wheels.name,

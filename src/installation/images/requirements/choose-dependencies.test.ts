@@ -182,6 +182,18 @@ describe("requirements.txt", () => {
     expect(fault.details.accepted).toMatch(/below the package's folder/);
   });
 
+  const variable = (name: string) => `$\{${name}}`;
+  test.each([
+    `x @ https://example.org/${variable("UV_DEFAULT_INDEX")}/x-1-py3-none-any.whl`,
+    `x @ git+https://example.org/${variable("HOME")}`,
+  ])("that would put a variable of the installer into an address is refused: %s", async (requirement) => {
+    const fault = await faultOf({ "requirements.txt": requirement });
+    expect(fault).toMatchObject({
+      code: "dependency_unresolvable",
+      message: expect.stringMatching(/a variable/),
+    });
+  });
+
   const CAFE = "six # café\n";
   const utf16 = Buffer.from(`\uFEFF${CAFE}`, "utf16le");
   const utf32 = Buffer.alloc(4 * (CAFE.length + 1));

@@ -49,6 +49,7 @@ export class RequirementLines {
     const text = this.#withoutOptions(written, origin);
     const address = parseAddress(text);
     if (address === undefined || !isPath(address)) {
+      refuseVariables({ text, origin });
       this[into].push({ text, origin });
       return;
     }
@@ -126,6 +127,13 @@ export class RequirementLines {
     const why = INDEX_OPTIONS.test(name) ? "; the operator chooses where wheels come from" : "";
     this.warnings.push(`${formatOrigin(origin)}: ${name} is ignored${why}.`);
   }
+}
+
+/** Throws where a line names a variable: the installer would put its own into an address, and they hold passwords. */
+export function refuseVariables({ text, origin }: Requirement): void {
+  const [variable] = /\$\{[^}]*\}/.exec(text) ?? [];
+  if (variable === undefined) return;
+  throw fileFault(origin, `"${cut(text)}" names a variable.`, variable, "an address without variables");
 }
 
 const INCLUDES: Readonly<Record<string, "requirements" | "constraints">> = {

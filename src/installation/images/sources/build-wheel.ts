@@ -159,7 +159,7 @@ function parseRequires(text: string, { label }: Source): readonly string[] {
   if (Array.isArray(said) && said.every(isRequirement)) return said;
   throw new Fault(
     "build_failed",
-    `The build backend of ${label} requires something that is not named by name.`,
+    `The build backend of ${label} requires something else than packages by name.`,
     {
       details: {
         field: "dependencies",

@@ -16,9 +16,10 @@ export function createBuiltWheels(cacheFolder: string): BuiltWheels {
       const names = await readdir(folderOf(key)).catch(() => []);
       const name = names.find((found) => found.endsWith(".whl"));
       if (name === undefined) return undefined;
+      const path = join(folderOf(key), name);
       const now = new Date();
-      await utimes(folderOf(key), now, now);
-      return join(folderOf(key), name);
+      await utimes(path, now, now);
+      return path;
     },
     async keep(key, file, name) {
       await mkdir(folderOf(key), { recursive: true });

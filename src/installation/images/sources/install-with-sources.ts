@@ -2,7 +2,7 @@
  * Installs the dependencies; what has no fitting wheel is built from source first. Without such a requirement this is one
  * run of the installer and nothing else.
  */
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Fault } from "../../../domain/fault.ts";
 import type { BuildContainerDeps } from "../build/build-container.ts";
@@ -16,7 +16,7 @@ import type { Dependencies } from "../requirements/choose-dependencies.ts";
 import type { Requirement } from "../requirements/dependency-files.ts";
 import { CONSTRAINTS_FILE, inputUrl, WANTED_FILE } from "../requirements/input-files.ts";
 import { normalise } from "../requirements/project-file.ts";
-import { logicalLines } from "../requirements/requirements-file.ts";
+import { logicalLines, refuseVariables } from "../requirements/requirements-file.ts";
 import { buildWheel, sha256 } from "./build-wheel.ts";
 import { createBuiltWheels } from "./built-wheels.ts";
 import { fetchSource, indexScript } from "./fetch-source.ts";
@@ -107,10 +107,12 @@ class SourceInstall {
     const end = await this.#deps.run(lockLinesScript(options));
     if (end.exitCode !== 0) this.#fail(end);
     const text = end.answers.join("\n");
-    return [...logicalLines(text)].map((line) => ({
-      text: line.text.replace(/^-e\s+/, "").replace(/^\.\//, `${inputUrl("")}`),
+    const lines = [...logicalLines(text)].map((line) => ({
+      text: line.text.replace(/^-e\s+/, "").replace(/^\.\//, inputUrl("")),
       origin: { file: "uv.lock", line: undefined },
     }));
+    for (const line of lines) refuseVariables(line);
+    return lines;
   }
 
   async #install(): Promise<CountedEnd> {
@@ -130,8 +132,10 @@ class SourceInstall {
   async #withBuiltAddress(line: Requirement): Promise<Requirement> {
     const address = sourceIn(line.text);
     if (address === undefined) return line;
-    const { path } = await this.#build(sourceAt(address, line.text, line.origin));
-    const rest = address.rest.replace(/\s*--hash\S*(?:\s+sha256:\S+)?/g, "");
+    const { path, sha } = await this.#build(sourceAt(address, line.text, line.origin));
+    // Hashes are those of the source, which was compared with them.
+    const hash = address.rest.includes("--hash") ? ` --hash=sha256:${sha}` : "";
+    const rest = `${address.rest.replace(/\s*--hash\S*(?:\s+sha256:\S+)?/g, "")}${hash}`;
     return { ...line, text: withTarget({ ...address, rest }, `file://${path}`) };
   }
 
@@ -146,7 +150,6 @@ class SourceInstall {
     }
     const { path, sha } = await this.#buildVersion(pin.name, pin.version, pin.hashes);
     if (pin.hashes.length === 0) return;
-    // The hashes are those of the source, which was compared with them.
     const text = `${pin.name}${pin.extras} @ file://${path} ${pin.markers} --hash=sha256:${sha}`;
     this.#lines = this.#lines.map((line) => (line === pinned ? { ...line, text } : line));
   }
@@ -187,7 +190,11 @@ class SourceInstall {
       source: join(sourceFolder, `${number}`, "source"),
       environment: join(sourceFolder, `${number}`, "environment"),
     };
-    for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true });
+    for (const folder of Object.values(folders)) {
+      await mkdir(folder, { recursive: true });
+      // The user of the build reads them, whatever the umask of Berth.
+      await chmod(folder, 0o755);
+    }
     const buildImage = await findBuildImage(engine, runtimeImage, this.#signal);
     const fetching = { number, source, labels, onLog, buildImage, containerName: `${name}-source-${number}` };
     const deps = { ...this.#deps, fail: (end: CountedEnd) => this.#fail(end) };

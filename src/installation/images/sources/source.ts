@@ -60,7 +60,7 @@ function placeAt(address: Address, target: string, fragment: string, origin: Ori
   );
 }
 
-export function hashesIn(text: string): string[] {
+function hashesIn(text: string): string[] {
   return [...text.matchAll(/--hash[= ]sha256:([0-9a-f]{64})/gi)].map(([, hash = ""]) => hash.toLowerCase());
 }
 
