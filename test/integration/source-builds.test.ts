@@ -160,15 +160,19 @@ dependencies = [{ name = "pinned" }]
   });
 });
 
-test("a folder of the package and an archive at an address are built", async () => {
+test("a folder of the package and an archive at an address are built, and a wheel at an address is installed", async () => {
   const dependencies = Object.fromEntries(
     Object.entries(treeOf("lib", "3.0")).map(([path, text]) => [`parts/lib/${path}`, text]),
   );
-  const address = `${index.url.replace("/simple", "/files")}/direct-1.0.tar.gz#sha256=${hashOf("direct")}`;
-  await build({ requirements: `-e ./parts/lib\ndirect @ ${address} ; python_version > "3"\n`, dependencies });
+  const files = index.url.replace("/simple", "/files");
+  const address = `${files}/direct-1.0.tar.gz#sha256=${hashOf("direct")}`;
+  await build({
+    requirements: `-e ./parts/lib\ndirect @ ${address} ; python_version > "3"\nhelper @ ${files}/helper-1.0-py3-none-any.whl\n`,
+    dependencies,
+  });
   const { all, built, installed } = said();
   expect(built).toEqual(["lib 3.0", "direct 1.0"]);
-  expect(installed).toEqual(["direct", "lib", "plain"]);
+  expect(installed).toEqual(["direct", "helper", "lib", "plain"]);
   expect(all).not.toContain(index.password);
 });
 
