@@ -9,7 +9,6 @@ import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
 import type { EgressSettings } from "../egress/settings.ts";
 import type { EndpointDirectorySettings } from "../endpoint/endpoint-directory.ts";
-import type { InnerApiSettings } from "../endpoint/secret-settings/inner-api.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { HttpAppSettings } from "../http/options.ts";
 import type { ServeSettings } from "../http/server/serve.ts";
@@ -27,6 +26,7 @@ import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust/trust.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
+import type { InnerApiSettings } from "../platform/inner-api.ts";
 import type { CaBundle } from "../runtime/launch/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
@@ -289,9 +289,10 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
   };
 }
 
-/** A hook's body goes to the plugin as hex, with a little text beside it. */
+/** A hook's body goes to the plugin as hex; it and an item from the inner API have a little text beside them. */
 export function requestBytesMax({ settings: s }: Config): number {
-  return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1) * MIB;
+  const itemMb = s.BERTH_DIFY_INNER_URL === undefined ? 0 : s.BERTH_DIFY_INNER_FRAME_MB_MAX;
+  return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1, itemMb + 1) * MIB;
 }
 
 export function httpSettings({ settings: s }: Config, version: string): HttpAppSettings {
@@ -335,6 +336,7 @@ export function innerApiSettings({ settings: s }: Config): Omit<InnerApiSettings
     connectTimeoutMs: s.BERTH_DIFY_INNER_CONNECT_SECONDS_MAX * SECOND,
     timeoutMs: s.BERTH_DIFY_INNER_SECONDS_MAX * SECOND,
     answerBytesMax: 16 * MIB,
+    itemBytesMax: s.BERTH_DIFY_INNER_FRAME_MB_MAX * MIB,
   };
 }
 

@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
+import { HOST_CALL_PLACES_ACCEPTED, type HostCallPlaces, parseHostCallPlaces } from "../domain/host-call.ts";
 
 export interface Setting<T> {
   readonly parse: z.ZodType<T, string>;
@@ -91,6 +92,16 @@ export function destinations(about: string) {
     string
   >;
   return { parse, accepted: `${DESTINATION_ACCEPTED}, comma-separated`, default: "", about };
+}
+
+/** Who serves plugins' calls back; `parseHostCallPlaces` decides what is accepted. */
+export function hostCallPlaces(about: string) {
+  const parse = z.string().transform((given, context) => {
+    const places = parseHostCallPlaces(given);
+    if (places === undefined) context.addIssue({ code: "custom" });
+    return places ?? { types: {} };
+  }) as z.ZodType<HostCallPlaces, string>;
+  return { parse, accepted: HOST_CALL_PLACES_ACCEPTED, default: "", about };
 }
 
 /** Maps names to addresses. */

@@ -85,8 +85,12 @@ export interface RuntimeLink extends AsyncDisposable {
    * outgoing buffer is full.
    */
   openSession(sessionId: string, line: string, listener: SessionListener): void;
-  /** Another line for an open session (an answer to a backwards call). Same errors. */
-  send(line: string): void;
+  /**
+   * Another line for an open session (an answer to a backwards call). Undefined when it is written; otherwise the plugin
+   * reads slowly, and the promise resolves when it is written, or rejects with the signal's reason. Throws, or rejects
+   * with, `link_lost` and `frame_too_large`.
+   */
+  send(line: string, signal: AbortSignal): Promise<void> | undefined;
   /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
   closeSession(sessionId: string): void;
   /**

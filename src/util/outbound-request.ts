@@ -86,6 +86,11 @@ function fixed(addresses: readonly LookupAddress[]): LookupFunction {
 
 /** The whole body as text; rejects, and destroys it, when it exceeds `bytesMax`. */
 export async function readText(answer: IncomingMessage, bytesMax: number): Promise<string> {
+  return (await readBytes(answer, bytesMax)).toString();
+}
+
+/** As `readText`, without decoding. */
+export async function readBytes(answer: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of answer as AsyncIterable<Buffer>) {
@@ -93,5 +98,5 @@ export async function readText(answer: IncomingMessage, bytesMax: number): Promi
     if (bytes > bytesMax) throw new Error(`an answer of more than ${bytesMax} bytes`);
     parts.push(part);
   }
-  return Buffer.concat(parts).toString();
+  return Buffer.concat(parts);
 }

@@ -3,8 +3,8 @@
  */
 import { Fault } from "../../domain/fault.ts";
 import { isMap, type JsonMap } from "../../domain/json.ts";
+import type { InnerApi } from "../../platform/inner-api.ts";
 import { isSealedByBerth, unreadable } from "./berth-secrets.ts";
-import type { InnerApi } from "./inner-api.ts";
 import { secretNames } from "./mask.ts";
 import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
 

@@ -37,6 +37,7 @@ export class LivePair {
   /** Lines of this turn of the event loop, sent in one write. */
   #outgoing = "";
   #outgoingBytes = 0;
+  #drains: ((isOpen: boolean) => void)[] = [];
   #lost = false;
   #lingering: NodeJS.Timeout | undefined;
 
@@ -62,6 +63,7 @@ export class LivePair {
     data.once("end", () => this.#reader.whenRead(() => this.#options.onDataEnd()));
     // The control reader handles waiting messages at its close, before the link is told that it is lost.
     this.#readControl();
+    data.on("drain", () => this.#onDrain());
     for (const socket of [data, this.#control])
       socket.once("close", () => this.#reader.whenRead(() => this.#onClose()));
     if (this.#early.length > 0) this.#guard(() => this.#reader.push(this.#early));
@@ -72,6 +74,15 @@ export class LivePair {
   /** Bytes that the runner has not read yet. */
   get outgoingBytes(): number {
     return this.#data.writableLength + this.#outgoingBytes;
+  }
+
+  /**
+   * Resolves with true when the runner has read everything, with false when the connection is lost. To be asked only
+   * while more waits than a socket takes at once: after less there is no event.
+   */
+  drained(): Promise<boolean> {
+    if (this.#lost || this.#data.destroyed) return Promise.resolve(false);
+    return new Promise((resolve) => this.#drains.push(resolve));
   }
 
   /** `bytes`: length in UTF-8. Lines are gathered, because a system call each would be most of the cost of a short request. */
@@ -110,6 +121,10 @@ export class LivePair {
     this.#end("Berth failed to handle what it received");
   }
 
+  #onDrain(): void {
+    for (const resolve of this.#drains.splice(0)) resolve(!this.#data.destroyed);
+  }
+
   #flush(): void {
     const lines = this.#outgoing;
     this.#outgoing = "";
@@ -118,6 +133,7 @@ export class LivePair {
   }
 
   #onClose(): void {
+    if (this.#data.destroyed) this.#onDrain();
     if (this.#data.destroyed && this.#control.destroyed) this.#end("closed by the runner");
     else this.#lingering ??= setTimeout(() => this.#end("closed by the runner"), this.#options.lingerMs);
   }
@@ -128,6 +144,7 @@ export class LivePair {
     clearTimeout(this.#lingering);
     this.#data.destroy();
     this.#control.destroy();
+    this.#onDrain();
     this.#options.onLost(reason);
   }
 

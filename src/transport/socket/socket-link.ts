@@ -9,6 +9,7 @@ import { Fault, toFault } from "../../domain/fault.ts";
 import { type ProtocolBreach, protocolFault } from "../../domain/frame.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
+import { waitOrAbort } from "../../util/wait.ts";
 import { type Announcement, parseSessionBytes } from "../codec.ts";
 import type { RunnerKey } from "../runner-key.ts";
 import type {
@@ -44,6 +45,9 @@ export interface SocketLinkSettings {
 
 /** Most bytes that wait behind large frames in the parser before the link stops reading. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
+
+/** While more waits for a plugin that does not read, answers to its backwards calls wait too. */
+const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 const OTHER_SESSION = {
   field: "session_id",
@@ -114,9 +118,9 @@ export class SocketLink implements RuntimeLink {
     pair.writeData(line, bytes);
   }
 
-  send(line: string): void {
+  send(line: string, signal: AbortSignal): Promise<void> | undefined {
     const bytes = Buffer.byteLength(line);
-    this.#writable(bytes).writeData(line, bytes);
+    return this.#sendNow(line, bytes) ? undefined : this.#sendLater(line, bytes, signal);
   }
 
   closeSession(sessionId: string): void {
@@ -149,12 +153,35 @@ export class SocketLink implements RuntimeLink {
     this.#deps.onClosed();
   }
 
+  /** False, with nothing sent, while too much waits for the plugin. */
+  #sendNow(line: string, bytes: number): boolean {
+    const pair = this.#pairFor(bytes);
+    if (pair.outgoingBytes > ANSWERS_BYTES_MAX) return false;
+    pair.writeData(line, bytes);
+    return true;
+  }
+
+  /** Of several that wait, each checks again, so that they do not send all at once. */
+  async #sendLater(line: string, bytes: number, signal: AbortSignal): Promise<void> {
+    do {
+      const isOpen = await waitOrAbort(this.#pairFor(bytes).drained(), signal);
+      if (!isOpen) throw linkLost("The plugin is not connected.");
+    } while (!this.#sendNow(line, bytes));
+  }
+
+  get #bytesMax(): number {
+    return this.#deps.options.requestBytesMax ?? this.#deps.options.frameBytesMax;
+  }
+
+  #pairFor(bytes: number): LivePair {
+    if (this.#pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
+    if (bytes > this.#bytesMax) throw frameTooLarge(bytes, this.#bytesMax);
+    return this.#pair;
+  }
+
   #writable(bytes: number): LivePair {
-    const { frameBytesMax, requestBytesMax: bytesMax = frameBytesMax } = this.#deps.options;
-    const pair = this.#pair;
-    if (pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
-    if (bytes > bytesMax) throw frameTooLarge(bytes, bytesMax);
-    const accepted = bytesMax + this.#deps.settings.outgoingBytesMax;
+    const pair = this.#pairFor(bytes);
+    const accepted = this.#bytesMax + this.#deps.settings.outgoingBytesMax;
     if (pair.outgoingBytes + bytes > accepted) {
       throw new Fault("busy", "The plugin does not read its requests.", {
         details: { field: "queuedBytes", value: pair.outgoingBytes, accepted },
