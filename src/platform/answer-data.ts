@@ -34,10 +34,14 @@ function dataIn(text: string): string {
     return true;
   });
   if (!isObject || !cursor.isAtEnd())
-    throw new UnusableAnswer(`it sent ${cursor.problem}; accepted: a JSON object with data and error`);
+    throw new UnusableAnswer(`${shownProblem(cursor)}; accepted: a JSON object with data and error`);
   if (error !== undefined && error !== '""' && error !== "null") throw reported(JSON.parse(error));
   if (data === undefined || data === "null") throw new UnusableAnswer("it sent no data");
   return oneLine(data);
+}
+
+function shownProblem({ problem }: JsonCursor): string {
+  return problem.startsWith("nested") ? `its answer is ${problem}` : `it sent ${problem}`;
 }
 
 function reported(error: unknown): UnusableAnswer {
