@@ -49,6 +49,8 @@ GLUED_TRIES = 4
 SESSIONS_MAX = 65_536
 # Most session ids in one `dropped` message.
 DROPPED_IDS_MAX = 256
+# How often a host is told of requests for sessions that are not open.
+FOREIGN_CALLS_S = 1.0
 # A host whose socket file is gone for so long is forgotten, with its sessions.
 FORGET_HOST_S = 30.0
 PR_SET_DUMPABLE = 4
@@ -322,6 +324,8 @@ class Runner:
         self.discarded_head = b""
         self.discarded_tail = b""
         self.first_object = True
+        self.foreign_calls = 0
+        self.foreign_told_at = -FOREIGN_CALLS_S
         self.heartbeat_at = None
         self.kill_at = None
         self.status = None
@@ -508,6 +512,8 @@ class Runner:
                 kind = match[2]
             host = sessions.get(session_id)
             if host is None:
+                if kind == b"invoke":
+                    self.on_foreign_call()
                 continue
             if len(line) > self.options.frame_bytes_max:
                 self.too_large(session_id, len(line))
@@ -522,6 +528,17 @@ class Runner:
             batch.append((session_id, framed(session_id, line)))
         if batch:
             self.deliver(target, batch)
+
+    def on_foreign_call(self):
+        """A request to a host for a session that is not open: nobody answers it, and one host learns of it."""
+        self.foreign_calls += 1
+        at = now()
+        host = next((host for host in self.hosts.values() if host.control is not None), None)
+        if host is None or at < self.foreign_told_at + FOREIGN_CALLS_S:
+            return
+        self.tell(host, {"op": "notice", "kind": "foreign_call", "count": self.foreign_calls})
+        self.foreign_calls = 0
+        self.foreign_told_at = at
 
     def take_other(self, line):
         """For a line that is no session line in the usual form: (line, session id, kind) if it is one all the same.
@@ -552,8 +569,9 @@ class Runner:
         if event == "session":
             session_id = message.get("session_id")
             if isinstance(session_id, str):
-                ends = isinstance(data, dict) and data.get("type") == "end"
-                return text, session_id.encode(errors="replace"), b"end" if ends else b""
+                kind = data.get("type") if isinstance(data, dict) else None
+                kind = kind.encode() if kind in ("end", "invoke") else b""
+                return text, session_id.encode(errors="replace"), kind
         elif event == "heartbeat":
             self.on_heartbeat()
             return None

@@ -36,9 +36,12 @@ export interface LinkListener {
   onReady(): void;
   /** The plugin process ended; open sessions have ended with `plugin_crashed` before. */
   onExit(exit: RuntimeExit): void;
-  /** An irregular event for the log: dropped frames, a bad line, discarded output. */
+  /** An irregular event for the log: dropped frames, a bad line, discarded output, or `FOREIGN_CALL`. */
   onNotice(notice: { readonly kind: string; readonly [field: string]: unknown }): void;
 }
+
+/** The kind of the notice that the plugin called back for a session that is not open here. */
+export const FOREIGN_CALL = "foreign_call";
 
 export interface RuntimeExit {
   /** Exit code of the plugin process, undefined if a signal ended it. */

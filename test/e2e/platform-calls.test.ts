@@ -1,6 +1,12 @@
 /** A plugin in its container that calls a platform back, over both doors. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type AcceptedInstall, install, packPlugin, toolTexts } from "../harness/clients/client.ts";
+import {
+  type AcceptedInstall,
+  eventually,
+  install,
+  packPlugin,
+  toolTexts,
+} from "../harness/clients/client.ts";
 import { eventsOf } from "../harness/clients/dify.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
@@ -30,6 +36,12 @@ def requests(lines):
 
 
 def handle(session):
+    for other in session.parameters.get("replay", []):
+        call = {"type": "llm", "backwards_request_id": "x", "request": {}}
+        data = {"type": "invoke", "data": call}
+        berth_protocol.write({"event": "session", "session_id": other, "data": data})
+    if "replay" in session.parameters:
+        return
     asked = {
         "llm": {"provider": "p/q/r", "model": "m", "mode": "chat", "prompt_messages": [], "stream": True},
         "tool": {"tool_type": "builtin", "provider": "time", "tool": "now", "tool_parameters": {"n": 1.0}},
@@ -130,4 +142,17 @@ test("the same holds for a call over the platform's own door, and a failure reac
   expect(api.asked.map(({ body }) => JSON.parse(body).user_id)).toEqual(["someone", "someone"]);
   api.answer = (response) => response.writeHead(500).end("Boom");
   expect(await ask()).toContain("The platform's inner API failed (invoke/llm, status 500): it said: Boom.");
+});
+
+test("a call back with a guessed session is an audit event, and asks the platform nothing", async () => {
+  const { tenant, installationId } = installed;
+  const replay = [crypto.randomUUID(), crypto.randomUUID()];
+  await toolTexts(berth, { tenant, pluginId: PLUGIN, tool: "echo", parameters: { replay } });
+  const found = await eventually(async () => {
+    const path = `/v1/tenants/${tenant}/events?kind=runtime.foreign_call`;
+    const { items } = await berth.json<{ items: object[] }>(200, "GET", path);
+    return items.length > 0 ? items : undefined;
+  });
+  expect(found).toMatchObject([{ installation_id: installationId, key_id: "berth", result: "refused" }]);
+  expect(api.asked).toEqual([]);
 });

@@ -12,13 +12,14 @@ import type { Log } from "../../observe/log.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import { type Announcement, parseSessionBytes } from "../codec.ts";
 import type { RunnerKey } from "../runner-key.ts";
-import type {
-  LinkListener,
-  LinkOptions,
-  RuntimeExit,
-  RuntimeHealth,
-  RuntimeLink,
-  SessionListener,
+import {
+  FOREIGN_CALL,
+  type LinkListener,
+  type LinkOptions,
+  type RuntimeExit,
+  type RuntimeHealth,
+  type RuntimeLink,
+  type SessionListener,
 } from "../transport.ts";
 import type { ControlMessage } from "./control/control-message.ts";
 import { Pings } from "./control/pings.ts";
@@ -225,7 +226,9 @@ export class SocketLink implements RuntimeLink {
     const bytes = bytesOfLine.length + 1;
     const line = parseSessionBytes(bytesOfLine);
     if (line.frame === undefined) this.#onUnreadable(line.sessionId, bytes, line.breach);
-    else this.#sessions.deliver(line, bytes);
+    else if (line.frame.type !== "invoke" || this.#sessions.has(line.sessionId))
+      this.#sessions.deliver(line, bytes);
+    else this.#notify((listener) => listener.onNotice({ kind: FOREIGN_CALL, count: 1 }));
   }
 
   #onUnreadable(sessionId: string | undefined, bytes: number, breach: ProtocolBreach): void {
@@ -326,9 +329,11 @@ export class SocketLink implements RuntimeLink {
         this.#notify((listener) => listener.onNotice(notice));
         break;
       }
-      case "notice":
-        this.#notify((listener) => listener.onNotice({ kind: message.kind, bytes: message.bytes }));
+      case "notice": {
+        const { kind, bytes, count } = message;
+        this.#notify((listener) => listener.onNotice({ kind, bytes, count }));
         break;
+      }
       default:
         message satisfies never;
     }
