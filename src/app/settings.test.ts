@@ -4,7 +4,7 @@ import { launchSettings } from "./settings.ts";
 
 const MIB = 1 << 20;
 
-it("takes the host's memory from the machine unless it is set, and 0 for no budget", () => {
+it("the memory budget comes from the machine unless it is set, and 0 means no budget", () => {
   const budget = (env: Record<string, string>, memoryMb: number) => {
     const { hostMemoryBytes } = launchSettings(readConfig(env), { memoryBytes: memoryMb * MIB });
     return hostMemoryBytes === undefined ? undefined : hostMemoryBytes / MIB;

@@ -172,7 +172,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await store.platformTasks.find(tenantId, id)).toBeUndefined();
   });
 
-  it("improved 2: a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
+  it("improved 2: a successful task is removed after its time, and a failed or running task stays", async () => {
     const tenantId = aTenant();
     const [done, failed, running] = [
       await accept(tenantId, A),
@@ -200,7 +200,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await find(tenantId, running.task.id)).toMatchObject({ status: "running" });
   });
 
-  it("improved 2: what a daemon left unfinished ends as failed, once, and what it ended is shown as it is", async () => {
+  it("improved 2: tasks that a daemon left unfinished end as failed once, and finished tasks are shown unchanged", async () => {
     const tenantId = aTenant();
     const rows = ["running", "pending", "failed", "success"].map((status, place) => {
       const item = { plugin_unique_identifier: A, plugin_id: "acme/a", labels: { en_US: "A" }, icon: "i" };

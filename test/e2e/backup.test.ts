@@ -106,7 +106,7 @@ describe("a dump and a copied folder", () => {
     await copy[Symbol.asyncDispose]();
   });
 
-  test("are refused beside the running original, which does not notice", async () => {
+  test("are refused while the original runs, and do not disturb it", async () => {
     const before = await site.containers();
     const { code, errors } = await site.run(["serve"], restored);
     expect(code).toBe(1);
@@ -120,7 +120,7 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("take the original's place with berth claim, and the original ends: what was installed comes up, with what it had kept", async () => {
+  test("replace the original after berth claim: the original exits, and the plugin answers with its stored data", async () => {
     const ended = berth.ended;
     const taken = await site.run(["claim", "--yes"], restored);
     expect(taken).toMatchObject({ code: 0 });
@@ -129,14 +129,14 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("may not fit each other: a package without its archive is a named cause, and its upload mends it", async () => {
+  test("may differ: an install of a package without its archive fails as package_not_found until it is uploaded again", async () => {
     const accepted = await accept(berth, late);
     const end = (await follow(berth, accepted)).at(-1);
     expect(end).toMatchObject({ state: "failed", cause: { code: "package_not_found" } });
     await install(berth, late, accepted.tenant);
   });
 
-  test("on an engine that has no image of it, an Installation is built anew by itself", async () => {
+  test("have their images built again automatically on an engine without them", async () => {
     await berth.kill("SIGKILL");
     for (const { id } of await site.containers())
       await site.engine.removeContainer(id, AbortSignal.timeout(30_000));
@@ -151,7 +151,7 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("a stop lets calls end, tells those that do not, and ends with exit code 0", async () => {
+  test("can be stopped: short calls end, longer calls fail as shutting_down, and the exit code is 0", async () => {
     const begin = async (seconds: number) => {
       const call = { tenant: installed.tenant, pluginId: keeper.pluginId, tool: "echo" };
       const events = streamTool(berth, { ...call, parameters: { seconds } });
@@ -166,7 +166,7 @@ describe("a dump and a copied folder", () => {
   });
 });
 
-test("an embedded Berth is backed up by copying its folder while it is stopped; during its drain delay it answers", async () => {
+test("an embedded Berth is restored from a copy of its folder made while it was stopped, and answers during its drain delay", async () => {
   await using site = await openSite({ database: "embedded" });
   await using copy = await makeDataFolder();
   const echo = await packPlugin("echo");

@@ -92,7 +92,7 @@ const quotas = () => `/v1/tenants/${installed.tenant}/quotas`;
 const setQuotas = (changes: object) =>
   berth.json(200, "PUT", quotas(), { body: { installations: null, memory_bytes: null, ...changes } });
 
-test("the settings hold for a tenant of which nothing was said, and are shown beside what it has", async () => {
+test("the settings apply to a tenant without quotas of its own, and are shown beside its usage", async () => {
   expect(await berth.json(200, "GET", quotas())).toEqual({
     quotas: { installations: null, memory_bytes: null, disk_bytes: null, calls: null },
     in_force: { installations: 1, memory_bytes: 1000 * MIB, disk_bytes: MIB, calls: 1 },
@@ -100,7 +100,7 @@ test("the settings hold for a tenant of which nothing was said, and are shown be
   });
 });
 
-test("more than a tenant's plugins may keep is refused to the plugin, and fits under a quota of its own", async () => {
+test("a plugin's data over the disk quota is refused, and fits once the tenant has a higher quota", async () => {
   expect(await keep("a", 600_000)).toContain("ok");
   const refused = await keep("b", 600_000);
   expect(refused).toContain(`disk quota is ${MIB} bytes`);
@@ -114,7 +114,7 @@ test("more than a tenant's plugins may keep is refused to the plugin, and fits u
   });
 });
 
-test("more calls at once than a tenant may have are refused with both numbers, until it may have more", async () => {
+test("simultaneous calls over the quota are refused with both numbers, until the quota is raised", async () => {
   const seen: unknown[] = [];
   const open = (async () => {
     for await (const { name } of streamTool(berth, call({ wait: true }))) seen.push(name);

@@ -163,7 +163,7 @@ function startCalls(changes: Partial<LoadOptions> = {}) {
   });
 }
 
-test("four processes that start at once on an empty database agree, and tell how many they are", async () => {
+test("four processes that start at once on an empty database agree on one instance, and report how many they are", async () => {
   await counted(2, 2);
   expect(new Set(NAMES.map((name) => instanceOf(get(name)))).size).toBe(1);
   for (const name of ["worker-1", "worker-2"] as const) {
@@ -176,7 +176,7 @@ test("four processes that start at once on an empty database agree, and tell how
   expect((await ready("api-1")).parts).not.toHaveProperty("engine");
 });
 
-test("ten installs of one package asked at both apis at once are one build and one Container, called through both", async () => {
+test("ten simultaneous installs of one package at both apis share one build and one container, which answers through both", async () => {
   await upload(get("api-1"), echo);
   const tenant = aTenant();
   const asked = await Promise.all(
@@ -195,7 +195,7 @@ test("ten installs of one package asked at both apis at once are one build and o
     expect(await toolTexts(get(name), echoCall(tenant))).toEqual(["aye"]);
 });
 
-test("ten tenants that share a plugin and install it at both apis at once get one build and one Container", async () => {
+test("ten tenants that share a plugin and install it at both apis at once get one build and one container", async () => {
   await upload(get("api-2"), shared);
   const images = (await site.images()).length;
   const apis = [get("api-1"), get("api-2")] as const;
@@ -221,7 +221,7 @@ test("ten tenants that share a plugin and install it at both apis at once get on
   expect(pools).toEqual([]);
 });
 
-test("each api lets in its share of a plugin's calls, and says so when it refuses", async () => {
+test("each api accepts its share of a plugin's calls, and reports the limits when it refuses a call", async () => {
   await counted(2, 2);
   const slow = echoCall(running.tenant, { text: "slow", messages: 1, delay_ms: 3_000 });
   const open = Array.from({ length: CALLS_MAX / 2 }, () => callTool(get("api-1"), slow));
@@ -239,7 +239,7 @@ test("each api lets in its share of a plugin's calls, and says so when it refuse
   for (const events of await Promise.all(open)) expect(events.at(-1)).toMatchObject({ name: "end" });
 });
 
-test("the worker that keeps a plugin is killed under load: the other one takes over within its lease, and no call fails", async () => {
+test("when the worker that keeps a plugin is killed under load, the other takes over within its lease, and no call fails", async () => {
   const keeper = await keeperOf(running);
   const other = keeper === "worker-1" ? "worker-2" : "worker-1";
   const before = await containerOf(running.tenant);
@@ -272,7 +272,7 @@ test("the worker that keeps a plugin is killed under load: the other one takes o
   await counted(2, 2);
 });
 
-test("a worker is killed in the middle of a build: the other one ends the install, with one image and one Container", async () => {
+test("when a worker is killed during a build, the other worker completes the install with one image and one container", async () => {
   const plugin = await packVersion("echo", "1.5.0");
   await upload(get("api-1"), plugin);
   const images = (await site.images()).length;
@@ -294,7 +294,7 @@ test("a worker is killed in the middle of a build: the other one ends the instal
   await counted(2, 2);
 });
 
-test("a call that loses its Container hears from an api without the Engine how it died", async () => {
+test("a call that loses its container fails as plugin_crashed at an api that has no engine", async () => {
   const call = streamTool(
     get("api-2"),
     echoCall(running.tenant, { text: "x", messages: 100, delay_ms: 100 }),
@@ -306,7 +306,7 @@ test("a call that loses its Container hears from an api without the Engine how i
   await eventually(() => toolTexts(get("api-2"), echoCall(running.tenant)).catch(() => undefined));
 });
 
-test("an api is killed with open streams: its own break off, and those of the other one end whole", async () => {
+test("when an api is killed, its open streams break off, and those of the other api end complete", async () => {
   const messages = 15;
   const slow = echoCall(running.tenant, { text: "slow", messages, delay_ms: 100 });
   const openAt = async (name: Name) => {
@@ -328,7 +328,7 @@ test("an api is killed with open streams: its own break off, and those of the ot
   await counted(2, 2);
 });
 
-test("a key revoked at one api is refused at the other within its poll", async () => {
+test("a key that is revoked at one api is refused at the other within its poll interval", async () => {
   const { key, id } = await get("api-1").json<{ key: string; id: string }>(201, "POST", "/v1/keys", {
     body: { name: "split", tenant_id: running.tenant },
   });
@@ -343,7 +343,7 @@ test("a key revoked at one api is refused at the other within its poll", async (
   expect(Date.now() - revokedAt).toBeLessThan(POLL_MS + 1_000);
 });
 
-test("an uninstall asked at one api ends calls at the other with what happened", async () => {
+test("an uninstall at one api ends open calls at the other as plugin_crashed", async () => {
   const mine = await install(get("api-1"), echo);
   expect(await toolTexts(get("api-2"), echoCall(mine.tenant))).toEqual(["aye"]);
   const open = streamTool(get("api-2"), echoCall(mine.tenant, { text: "x", messages: 100, delay_ms: 100 }));
@@ -358,7 +358,7 @@ test("an uninstall asked at one api ends calls at the other with what happened",
   });
 });
 
-test("apis without any worker answer calls and accept installs; a worker that comes later finishes them", async () => {
+test("apis without any worker answer calls and accept installs; a worker that starts later completes the installs", async () => {
   const before = await containerOf(running.tenant);
   await stop("worker-1", "worker-2");
   await counted(2, 0);
@@ -382,7 +382,7 @@ test("apis without any worker answer calls and accept installs; a worker that co
   expect((await containerOf(running.tenant))?.id).toBe(before?.id);
 });
 
-test("a plugin that stands idle is started by the worker for the api that is asked", async () => {
+test("an idle plugin is started by the worker when an api receives a call, and keeps running while it is used", async () => {
   await stop("worker-1", "api-2");
   const idle = { BERTH_IDLE_STOP_SECONDS: "1" };
   await Promise.all([start("worker-2", idle), start("api-2", idle)]);
@@ -400,7 +400,7 @@ test("a plugin that stands idle is started by the worker for the api that is ask
   await counted(2, 2);
 });
 
-test("a worker that stops in good order hands its plugins over without waiting for a lease to run out", async () => {
+test("a worker that stops on SIGTERM hands its plugins over without waiting for a lease to expire", async () => {
   const keeper = await keeperOf(running);
   const other = keeper === "worker-1" ? "worker-2" : "worker-1";
   await stop(keeper);
@@ -410,7 +410,7 @@ test("a worker that stops in good order hands its plugins over without waiting f
   await start(keeper);
 });
 
-test("every process is restarted one after the other under 50 calls a second through a load balancer: none fails", async () => {
+test("a restart of every process in turn, under 50 calls a second through a load balancer, fails no call", async () => {
   await using balancer = await startBalancer([new URL(get("api-1").url), new URL(get("api-2").url)]);
   const load = startCalls({ urls: [balancer.url] });
   const began = Date.now();

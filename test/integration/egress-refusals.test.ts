@@ -21,7 +21,7 @@ import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
 const REPORT_MS = 15_000;
 const POOL = aPool({ lease: { holder: "a-worker", attempt: 1, expiresAt: new Date(Date.now() + 600_000) } });
 
-test("a plugin is told of its own refusals, and of none of the probe that had its address before", async () => {
+test("a plugin's refusals are logged under its name, without those of the probe that had its address before", async () => {
   await using scope = new Scope();
   const lines: object[] = [];
   const engine = scope.use(testEngine());

@@ -77,7 +77,7 @@ beforeEach(async () => {
 afterEach(() => scope.close());
 
 describe("a server that goes away", () => {
-  it("in the middle of keeping leaves nothing of the archive, and keeping it later is whole", async () => {
+  it("while an archive is being stored leaves no part of it, and storing it later succeeds", async () => {
     const { store } = await open();
     const identifier = anIdentifier();
     front.turn = ({ method }) =>
@@ -96,7 +96,7 @@ describe("a server that goes away", () => {
     expect(await readText((await open()).store, identifier)).toBe(TEXT);
   });
 
-  it("in the middle of keeping and is soon back is not noticed", async () => {
+  it("while an archive is being stored, and is soon back, causes no failure", async () => {
     const { store } = await open({ attemptsMax: 10 });
     const identifier = anIdentifier();
     let cuts = 0;
@@ -114,7 +114,7 @@ describe("a server that goes away", () => {
     expect(await readText((await open()).store, identifier)).toBe(TEXT);
   });
 
-  it("in the middle of opening leaves no part of the archive behind, and opening it later is whole", async () => {
+  it("while an archive is being opened leaves no part of it behind, and opening it later succeeds", async () => {
     const identifier = anIdentifier();
     await keepText((await open()).store, identifier, TEXT);
     const { store, folder } = await open();
@@ -131,7 +131,7 @@ describe("a server that goes away", () => {
     expect(await readText(store, identifier)).toBe(TEXT);
   });
 
-  it("in the middle of opening and is soon back is not noticed", async () => {
+  it("while an archive is being opened, and is soon back, causes no failure", async () => {
     const identifier = anIdentifier();
     await keepText((await open()).store, identifier, TEXT);
     const { store } = await open({ attemptsMax: 10 });
@@ -145,7 +145,7 @@ describe("a server that goes away", () => {
     expect(requests("GET", identifier)).toBe(2);
   });
 
-  it("leaves what was opened before within reach", async () => {
+  it("leaves the archives that were opened before available", async () => {
     const { store } = await open();
     const identifier = anIdentifier();
     await keepText(store, identifier, "at hand");
@@ -155,7 +155,7 @@ describe("a server that goes away", () => {
     await expect(keepText(store, anIdentifier(), "x")).rejects.toMatchObject(UNAVAILABLE);
   });
 
-  it("or hangs costs no more than its time-outs", async () => {
+  it("or hangs is given up after the timeouts", async () => {
     const { store } = await open({ idleTimeoutMs: 100, attemptsMax: 2 });
     front.turn = () => new Promise(() => undefined);
     const startedAt = performance.now();
@@ -164,13 +164,13 @@ describe("a server that goes away", () => {
     expect(performance.now() - startedAt).toBeLessThan(SOON_MS);
   });
 
-  it("and whose answers are no answers of S3 is away too", async () => {
+  it("behind a gateway that answers with 502 is reported as unavailable", async () => {
     const { store } = await open();
     front.turn = () => ({ answer: 502, code: "BadGateway" });
     await expect(store.open(anIdentifier())).rejects.toMatchObject(UNAVAILABLE);
   });
 
-  it("lets an opening be given up at once", async () => {
+  it("lets an open call be aborted at once", async () => {
     const { store } = await open();
     const gaveUp = new AbortController();
     front.turn = () => {
@@ -192,7 +192,7 @@ describe("an archive that is damaged in the bucket", () => {
     longer: (path: string) => appendFile(path, "x"),
   };
   it.each(Object.entries(damages))(
-    "because it was %s is named, and mended by keeping it again",
+    "because it was %s is reported, and is repaired by storing it again",
     async (_, damage) => {
       const identifier = anIdentifier();
       await keepText((await open()).store, identifier, TEXT);
@@ -208,7 +208,7 @@ describe("an archive that is damaged in the bucket", () => {
     },
   );
 
-  it("and was put there by another program gives way to one that is kept", async () => {
+  it("and was put there by another program is replaced by the next stored archive", async () => {
     const identifier = anIdentifier();
     const { store } = await open();
     await keepText(store, identifier, "x");
@@ -220,8 +220,8 @@ describe("an archive that is damaged in the bucket", () => {
   });
 });
 
-describe("what was fetched", () => {
-  it("is fetched once however many open it at once", async () => {
+describe("a fetched archive", () => {
+  it("is fetched once, however many callers open it at once", async () => {
     const identifier = anIdentifier();
     await keepText((await open()).store, identifier, TEXT);
     const { store } = await open();
@@ -230,7 +230,7 @@ describe("what was fetched", () => {
     expect(requests("GET", identifier)).toBe(1);
   });
 
-  it("is at hand after a restart, and checked: what a crash has damaged is fetched anew", async () => {
+  it("is available and checked after a restart, and is fetched again if a crash has damaged it", async () => {
     const identifier = anIdentifier();
     const { store, folder } = await open();
     await keepText(store, identifier, TEXT);
@@ -245,7 +245,7 @@ describe("what was fetched", () => {
     ).toBe(true);
   });
 
-  it("makes room by what was used least recently, never by what is in use", async () => {
+  it("is evicted in the order of last use, but never while it is in use", async () => {
     const identifiers = [anIdentifier(), anIdentifier(), anIdentifier(), anIdentifier()] as const;
     const [oldest, used, newer, newest] = identifiers;
     const keeper = (await open()).store;
@@ -267,7 +267,7 @@ describe("what was fetched", () => {
     expect((await filesIn(folder)).length).toBe(2);
   });
 
-  it("is kept by another process's use of it", async () => {
+  it("is kept while another process uses it", async () => {
     const identifier = anIdentifier();
     const { store, folder } = await open({ cacheBytesMax: 1 });
     await keepText(store, identifier, TEXT);
@@ -280,7 +280,7 @@ describe("what was fetched", () => {
     expect(await filesIn(folder)).toEqual([]);
   });
 
-  it("goes at the start where a process died with it, and not earlier", async () => {
+  it("of a process that died is removed at a start, but only after its age limit", async () => {
     const { store, folder } = await open();
     const identifier = anIdentifier();
     await keepText(store, identifier, TEXT);
@@ -293,11 +293,10 @@ describe("what was fetched", () => {
   });
 });
 
-describe("a server that puts on no condition", () => {
-  it.each(["it refuses to", "it does not look"])("because %s still keeps the first bytes", async (why) => {
+describe("a server without conditional writes", () => {
+  it.each(["refuses", "ignores"])("that %s the condition still keeps the first bytes", async (why) => {
     front.turn = async ({ method, path, headers }) => {
-      if (why === "it refuses to" && "if-none-match" in headers)
-        return { answer: 501, code: "NotImplemented" };
+      if (why === "refuses" && "if-none-match" in headers) return { answer: 501, code: "NotImplemented" };
       if (method === "PUT" && path.includes("probe")) await server.removeObject(bucket, "berth/.berth-probe");
       return undefined;
     };
@@ -327,10 +326,10 @@ describe("the start", () => {
       /secret key does not match/,
     ],
     ["the region", { region: "eu-central-1" }, /bucket is in another region/],
-    ["TLS where there is none", { endpoint: "https" }, /the server does not speak it there/],
+    ["the use of TLS", { endpoint: "https" }, /the server does not speak it there/],
   ];
   it.each(wrong)(
-    "names endpoint, bucket and cause where %s is wrong, and no secret",
+    "names endpoint, bucket and cause, but no secret, if %s is wrong",
     async (_, changes, why) => {
       const given =
         changes.endpoint === "https" ? server.endpoint.replace("http:", "https:") : front.endpoint;
@@ -343,14 +342,14 @@ describe("the start", () => {
     },
   );
 
-  it("names a bucket that is not there", async () => {
+  it("names a bucket that does not exist", async () => {
     await expect(open({ bucket: "no-such-bucket", startWaitMs: 60_000 })).rejects.toMatchObject({
       ...UNAVAILABLE,
       message: `The bucket no-such-bucket at ${front.endpoint} cannot be used: there is no such bucket (NoSuchBucket).`,
     });
   });
 
-  it("waits for a server that does not answer yet, and says so once", async () => {
+  it("waits for a server that does not answer yet, and logs it once", async () => {
     await server.kill();
     lines.length = 0;
     const opening = open({ startWaitMs: 60_000 });
@@ -364,7 +363,7 @@ describe("the start", () => {
     ]);
   });
 
-  it("ends with where and why once it has waited long enough", async () => {
+  it("fails with the endpoint and the cause when its waiting time is over", async () => {
     await server.kill();
     await expect(open({ endpoint: server.endpoint, startWaitMs: 300 })).rejects.toMatchObject({
       code: "package_store_unavailable",
@@ -372,7 +371,7 @@ describe("the start", () => {
     });
   });
 
-  it("asks a server that accepts and says nothing no longer than that", async () => {
+  it("gives up after the same time on a server that accepts connections but never answers", async () => {
     const silent = createServer().listen(0, "127.0.0.1");
     await once(silent, "listening");
     scope.add(() => void silent.close());
@@ -384,7 +383,7 @@ describe("the start", () => {
     });
   });
 
-  it("finds credentials where the vendor's tools look, and says where there are none", async () => {
+  it("finds credentials where the vendor's tools look, and reports when there are none", async () => {
     const names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"] as const;
     scope.add(() => {
       for (const name of names) delete process.env[name];
@@ -400,7 +399,7 @@ describe("the start", () => {
     await store.ping(AbortSignal.timeout(5000));
   });
 
-  it("goes through no proxy, whatever the environment says", async () => {
+  it("uses no proxy, whatever the environment names", async () => {
     const names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"];
     const before = names.map((name) => [name, process.env[name]] as const);
     scope.add(() => {
@@ -415,7 +414,7 @@ describe("the start", () => {
 });
 
 describe("a server with a certificate of a private authority", () => {
-  it("is trusted by that authority's file alone", async () => {
+  it("is trusted only with the file of that authority", async () => {
     const authority = scope.use(await makeAuthority());
     const secure = scope.use(await startS3Server(await authority.issue(["DNS:localhost"])));
     const changes = { endpoint: secure.endpoint, bucket: await secure.createBucket() };

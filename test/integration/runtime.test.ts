@@ -155,7 +155,7 @@ async function runnerOf(containerId: string): Promise<number> {
 const quietly = { onLog: () => undefined };
 
 describe("a launch", () => {
-  it("makes a small plugin ready, under the names and labels of its row", async () => {
+  it("makes a small plugin ready, with the names and labels of its row", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start();
@@ -171,7 +171,7 @@ describe("a launch", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("puts the limits in force inside the Container", async () => {
+  it("enforces the limits inside the container", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start({ profile: { extraEnv: { OF_THE_OPERATOR: "yes" } } });
@@ -202,7 +202,7 @@ describe("a launch", () => {
     });
   });
 
-  it("tells a crash at import with its traceback and leaves no Container and no folder", async () => {
+  it("reports a crash at import with its traceback and leaves no container and no folder", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image, runner: { entrypoint: "crash_at_import" } });
     const { keeper } = await world.start();
@@ -221,7 +221,7 @@ describe("a launch", () => {
     expect(world.rows.pool().state).toBe("idle");
   });
 
-  it("gives up on a plugin that never gets ready, with what it said", async () => {
+  it("gives up on a plugin that never becomes ready, and reports its output", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image, runner: { entrypoint: "never_ready" } });
     const { keeper } = await world.start({ launch: { startTimeoutMs: 1_500 } });
@@ -233,8 +233,8 @@ describe("a launch", () => {
   });
 });
 
-describe("a Runtime that dies", () => {
-  it("is replaced at once, and its caller has the exit code", async () => {
+describe("a runtime that dies", () => {
+  it("is replaced at once, and its caller gets the exit code", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start();
@@ -255,7 +255,7 @@ describe("a Runtime that dies", () => {
     });
   });
 
-  it("is told apart where it ran out of memory", async () => {
+  it("is reported as out of memory if that was the cause", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start();
@@ -268,7 +268,7 @@ describe("a Runtime that dies", () => {
     expect(world.rows.runtimesOf()[1]).toMatchObject({ id: first.id, end: { reason: "oom", oom: true } });
   });
 
-  it("is noticed where its whole Container was killed from outside", async () => {
+  it("is replaced if its whole container is killed from outside", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start();
@@ -288,7 +288,7 @@ describe("a Runtime that dies", () => {
     healthPatienceMs: 20_000,
   };
 
-  it("is replaced where its process is stopped, and its caller hears that it hung", async () => {
+  it("is replaced if its process is stopped, and its caller gets plugin_unhealthy", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start({ supervision });
@@ -307,7 +307,7 @@ describe("a Runtime that dies", () => {
     });
   });
 
-  it("is replaced where its runner is stopped: no other process answers in its place", async () => {
+  it("is replaced if its runner is stopped, because no other process answers for it", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory } = await world.start({ supervision });
@@ -321,7 +321,7 @@ describe("a Runtime that dies", () => {
     expect(await world.containers()).toHaveLength(1);
   });
 
-  it("leaves its log behind, readable beside that of its successor", async () => {
+  it("leaves its log, which can be read together with its successor's", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper, directory, logs } = await world.start();
@@ -339,7 +339,7 @@ describe("a Runtime that dies", () => {
 });
 
 describe("a restarted worker", () => {
-  it("adopts the running Container and restarts nothing; its log has each line once", async () => {
+  it("adopts the running container without a restart, and its log has each line once", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const before = await world.start();
@@ -360,7 +360,7 @@ describe("a restarted worker", () => {
     expect(world.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("finds what died meanwhile, tells its cause and replaces it", async () => {
+  it("finds a container that has died in the meantime, records the cause and replaces it", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const before = await world.start();
@@ -375,7 +375,7 @@ describe("a restarted worker", () => {
 });
 
 describe("two keepers", () => {
-  it("share one Container: one holds the lease, both reach it over links of their own", async () => {
+  it("share one container: one keeper holds the lease, and both reach it over their own links", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const one = await world.start({ holder: "one" });
@@ -390,7 +390,7 @@ describe("two keepers", () => {
 });
 
 describe("the end", () => {
-  it("of a Pool that nobody uses takes Container, folder, logs and row with it", async () => {
+  it("of an unused pool removes its container, folder, logs and row", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const { keeper } = await world.start();
@@ -402,7 +402,7 @@ describe("the end", () => {
     expect(world.rows.poolRows.size).toBe(0);
   });
 
-  it("of everything leaves nothing running, and the next worker starts what ran", async () => {
+  it("of all pools leaves nothing running, and the next worker starts them again", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
     const before = await world.start();

@@ -40,7 +40,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
     return await readCatalogue(adapter);
   }
 
-  it("make the daemon's tables as its own migration makes them, to the last index", async () => {
+  it("create the daemon's tables exactly as its own migration does, including every index", async () => {
     const store = await database.open();
     await store[Symbol.asyncDispose]();
     const { columns, rules } = await prepare();
@@ -51,7 +51,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
     expect(daemons(rules)).toEqual(expected.rules);
   });
 
-  it("adopt a database that the daemon made, with its rows, and start again on it", async () => {
+  it("adopt a database that the daemon created, with its rows, and start on it again", async () => {
     const [daemon] = await readMigrations();
     const id = crypto.randomUUID();
     await prepare(
@@ -69,7 +69,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   });
 
   it.each(CATALOGUES)(
-    "leave the %s tables of a daemon as they were, so that its own migration has nothing to do",
+    "leave the %s tables of a daemon unchanged, so that its own migration has nothing to do",
     async (age) => {
       const before = await prepare(...(await daemonTables(age)));
       const store = await database.open();
@@ -83,7 +83,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
     },
   );
 
-  it("make packages of an earlier release known by their label, and trip over no declaration", async () => {
+  it("make packages of an earlier release searchable by label, and skip declarations that cannot be read", async () => {
     const declarations: readonly (readonly [object, string | null])[] = [
       [{ label: { en_US: "Big Clock" }, description: { de_DE: "ZEIGT" } }, "acme/p0\nbig clock\nzeigt"],
       [{ label: "plain", description: { en_US: "Words" } }, "acme/p1\nwords"],
@@ -130,8 +130,8 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   });
 });
 
-describe("migrations on postgres alone", () => {
-  it("leave several starters at once with one history and one instance id", async () => {
+describe("migrations on PostgreSQL alone", () => {
+  it("give several concurrent starters one history and one instance id", async () => {
     await using database = await DATABASES[1].empty();
     const stores = await Promise.all(Array.from({ length: 4 }, () => database.open()));
     expect(new Set(stores.map(({ instanceId }) => instanceId)).size).toBe(1);

@@ -121,7 +121,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     );
   }
 
-  it("count references per identifier, exist per kind while installed, and go with the last reference", async () => {
+  it("count references per identifier, exist per provider kind while installed, and are removed with the last reference", async () => {
     const tenants = [aTenant(), aTenant()] as const;
     const all = aPackage("all", "1.0.0", [
       { kind: "tool", name: "t" },
@@ -154,7 +154,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     await expectNothingLeft();
   });
 
-  it("of a package without tools are none in the table of tools", async () => {
+  it("of a package without tools do not appear in the table of tools", async () => {
     const tenant = aTenant();
     const only = aPackage("only", "1.0.0", [{ kind: "model", name: "m" }]);
     const ids = await install(only, [tenant]);
@@ -248,7 +248,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     await expectNothingLeft();
   });
 
-  it("name an address as the platform can, which knows no such source", async () => {
+  it("show a package from a URL with the source package, because the platform knows no such source", async () => {
     const tenant = aTenant();
     const source = { source: "url", meta: { url: "https://plugins.example/p", sha256: "a" } };
     const ids = await install(aPackage("far", "1.0.0", []), [tenant], source);

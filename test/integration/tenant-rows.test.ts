@@ -13,8 +13,8 @@ import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts"
 
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
 
-describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create }) => {
-  test("its tenants are there, and its keys may do all but manage", async () => {
+describe.each(DATABASES)("rows of an earlier release on $name", ({ create }) => {
+  test("list their tenants, and give their keys every scope", async () => {
     await using database = await create();
     const [keyed, uploading] = [aTenant(), aTenant()];
     {
@@ -53,7 +53,7 @@ describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create
 });
 
 describe("on a server with many connections", () => {
-  test("a removal waits for an install that is being accepted, and takes it along", async () => {
+  test("a removal waits for an install that is being accepted, and removes it too", async () => {
     await using database = await DATABASES[1].create();
     await using store = await database.open();
     const tenantId = aTenant();

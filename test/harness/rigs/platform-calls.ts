@@ -12,7 +12,7 @@ import { openTestDoor } from "./test-door.ts";
 /** A manifest that asks for everything. */
 const MODEL_FLAGS = ["llm", "text_embedding", "rerank", "tts", "speech2text", "moderation"];
 const enabled = { enabled: true };
-export const ALL_PERMISSIONS = {
+const ALL_PERMISSIONS = {
   memory: 1,
   permission: {
     tool: enabled,
