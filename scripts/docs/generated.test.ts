@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { HOST_CALL_BOUNDS } from "../../src/app/settings.ts";
 import { DAEMON_NAMES } from "../../src/config/daemon/names.ts";
 import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
 import { HOST_CALL_TYPES } from "../../src/domain/host-call.ts";
@@ -42,4 +43,11 @@ test("the page of calls back keeps its text and has a row for each type", () => 
     "| `llm` | `resource.permission.model.enabled and .llm` | `invoke/llm` | `invoke_llm` of a plugin | items |",
   );
   expect(page).toContain("| `upload_file` | nothing | `upload/file/request` | an error | one |");
+});
+
+test("the page of calls back has the bounds that hold", async () => {
+  const page = await readFile(new URL("../../docs/host-calls.md", import.meta.url), "utf8");
+  const { openMax, depthMax } = HOST_CALL_BOUNDS;
+  expect(page).toContain(`A session can have ${openMax} calls back open at once.`);
+  expect(page).toContain(`call each other at most ${depthMax} levels deep.`);
 });

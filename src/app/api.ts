@@ -33,6 +33,7 @@ import { openInnerApi } from "./platform.ts";
 import {
   directorySettings,
   egressSettings,
+  HOST_CALL_BOUNDS,
   httpSettings,
   invokerSettings,
   serveSettings,
@@ -89,10 +90,10 @@ async function openHostCalls(base: Base): Promise<HostCalls> {
     },
   });
   return createHostCalls({
-    local: createLocalHostCalls({ storage, settings: { depthMax: 4 } }),
+    local: createLocalHostCalls({ storage, settings: HOST_CALL_BOUNDS }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { places: config.settings.BERTH_HOST_CALLS, openMax: 100 },
+    settings: { ...HOST_CALL_BOUNDS, places: config.settings.BERTH_HOST_CALLS },
   });
 }
 

@@ -289,6 +289,9 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
   };
 }
 
+/** Calls back that one session has open at once, and how deep plugins of a tenant can call each other. */
+export const HOST_CALL_BOUNDS = { openMax: 100, depthMax: 4 };
+
 /** A hook's body goes to the plugin as hex; it and an item from the inner API have a little text beside them. */
 export function requestBytesMax({ settings: s }: Config): number {
   const itemMb = s.BERTH_DIFY_INNER_URL === undefined ? 0 : s.BERTH_DIFY_INNER_FRAME_MB_MAX;

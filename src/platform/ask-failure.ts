@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import { failureReason } from "../util/network-failure.ts";
+import { AnswerTooLarge } from "../util/outbound-request.ts";
 import { UnusableAnswer } from "./unusable-answer.ts";
 
 /** How far a question to the inner API had come. */
@@ -31,7 +32,8 @@ export function askFailure(progress: AskProgress, problem: AskProblem): Fault {
 
 function isRefusal({ status = 0 }: AskProgress, problem: AskProblem): boolean {
   if ("refusal" in problem) return status >= 400 && status < 500 && ![401, 404, 429].includes(status);
-  return "error" in problem && problem.error instanceof UnusableAnswer;
+  if (!("error" in problem)) return false;
+  return problem.error instanceof UnusableAnswer || problem.error instanceof AnswerTooLarge;
 }
 
 function causeOf({ status }: AskProgress, problem: AskProblem): string {

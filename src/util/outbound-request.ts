@@ -89,13 +89,16 @@ export async function readText(answer: IncomingMessage, bytesMax: number): Promi
   return (await readBytes(answer, bytesMax)).toString();
 }
 
-/** As `readText`, without decoding. */
+/** An answer has more bytes than its reader takes. */
+export class AnswerTooLarge extends Error {}
+
+/** As `readText`, without decoding. Rejects with `AnswerTooLarge`. */
 export async function readBytes(answer: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of answer as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > bytesMax) throw new Error(`an answer of more than ${bytesMax} bytes`);
+    if (bytes > bytesMax) throw new AnswerTooLarge(`an answer of more than ${bytesMax} bytes`);
     parts.push(part);
   }
   return Buffer.concat(parts);

@@ -145,8 +145,8 @@ test.each(broken)("%s ends the call back with hop, status and cause", async (_na
   await until(() => api.connections === 0 && door.invoker.openSessions === 0);
 });
 
-test("a single answer fails in the same words", async () => {
-  const { call } = await openPlatformDoor(api.url);
+test("a single answer fails in the same words, and the log says who failed", async () => {
+  const { door, call } = await openPlatformDoor(api.url);
   const { session, asked } = await call();
   const failure = async (text: string) => {
     api.answer = (response) => response.end(text);
@@ -161,6 +161,10 @@ test("a single answer fails in the same words", async () => {
   expect(await failure("{}")).toBe(`${hop}it sent no data.`);
   expect(await failure("x")).toContain(`${hop}it sent what is not JSON at character 0`);
   expect(await failure("x".repeat(100_001))).toBe(`${hop}an answer of more than 100000 bytes.`);
+  const logged = door.logged.filter(({ op }) => op === "invocation.host_call");
+  const server = "the platform's inner API";
+  const refused = { ok: false, code: "platform_refused", type: "rerank", server, items: 0 };
+  expect(logged).toMatchObject([refused, refused, refused, refused]);
   session.end();
   await (await asked).text();
   await until(() => api.connections === 0);

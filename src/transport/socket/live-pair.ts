@@ -1,11 +1,15 @@
 import type { Socket } from "node:net";
+import { waitOrAbort } from "../../util/wait.ts";
 import type { ControlMessage } from "./control/control-message.ts";
 import { ControlReader } from "./control/control-reader.ts";
+import { linkLost } from "./exit-fault.ts";
 import { FrameReader, type FrameReaderOptions } from "./frames/frame-reader.ts";
 import type { Pair } from "./runner-listener.ts";
 import { Turn } from "./turn.ts";
 
 const TURN_MS = 2;
+/** While more is still to be read, further answers to the plugin wait. More than a socket takes at once. */
+const WAITING_BYTES_MAX = 1024 * 1024;
 
 export interface LivePairOptions
   extends Omit<FrameReaderOptions, "onPause" | "onBroken" | "onThrow" | "turn"> {
@@ -76,20 +80,21 @@ export class LivePair {
     return this.#data.writableLength + this.#outgoingBytes;
   }
 
-  /**
-   * Resolves with true when the runner has read everything, with false when the connection is lost. To be asked only
-   * while more waits than a socket takes at once: after less there is no event.
-   */
-  drained(): Promise<boolean> {
-    if (this.#lost || this.#data.destroyed) return Promise.resolve(false);
-    return new Promise((resolve) => this.#drains.push(resolve));
-  }
-
   /** `bytes`: length in UTF-8. Lines are gathered, because a system call each would be most of the cost of a short request. */
   writeData(line: string, bytes: number): void {
     if (this.#outgoing === "") setImmediate(() => this.#flush());
     this.#outgoing += `${line}\n`;
     this.#outgoingBytes += bytes + 1;
+  }
+
+  /**
+   * As `writeData`, but a line waits while much is still to be read. Undefined when it is written, otherwise a promise
+   * that resolves then. It rejects with `link_lost` and with the signal's reason.
+   */
+  writeWhenRead(line: string, bytes: number, signal: AbortSignal): Promise<void> | undefined {
+    if (this.outgoingBytes > WAITING_BYTES_MAX) return this.#writeLater(line, bytes, signal);
+    this.writeData(line, bytes);
+    return undefined;
   }
 
   writeControl(message: object): void {
@@ -119,6 +124,24 @@ export class LivePair {
   #fail(error: unknown): void {
     this.#options.onThrow(error);
     this.#end("Berth failed to handle what it received");
+  }
+
+  /** Of several lines that wait, each checks again, so that they are not written all at once. */
+  async #writeLater(line: string, bytes: number, signal: AbortSignal): Promise<void> {
+    do {
+      const isOpen = await waitOrAbort(this.#drained(), signal);
+      if (!isOpen) throw linkLost("The plugin is not connected.");
+    } while (this.outgoingBytes > WAITING_BYTES_MAX);
+    this.writeData(line, bytes);
+  }
+
+  /**
+   * Resolves with true when the runner has read everything, with false when the connection is lost. There is no event
+   * after fewer bytes than a socket takes at once.
+   */
+  #drained(): Promise<boolean> {
+    if (this.#lost || this.#data.destroyed) return Promise.resolve(false);
+    return new Promise((resolve) => this.#drains.push(resolve));
   }
 
   #onDrain(): void {

@@ -9,7 +9,6 @@ import { Fault, toFault } from "../../domain/fault.ts";
 import { type ProtocolBreach, protocolFault } from "../../domain/frame.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
-import { waitOrAbort } from "../../util/wait.ts";
 import { type Announcement, parseSessionBytes } from "../codec.ts";
 import type { RunnerKey } from "../runner-key.ts";
 import {
@@ -46,9 +45,6 @@ export interface SocketLinkSettings {
 
 /** Most bytes that wait behind large frames in the parser before the link stops reading. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
-
-/** While more waits for a plugin that does not read, answers to its backwards calls wait too. */
-const ANSWERS_BYTES_MAX = 1024 * 1024;
 
 const OTHER_SESSION = {
   field: "session_id",
@@ -121,7 +117,7 @@ export class SocketLink implements RuntimeLink {
 
   send(line: string, signal: AbortSignal): Promise<void> | undefined {
     const bytes = Buffer.byteLength(line);
-    return this.#sendNow(line, bytes) ? undefined : this.#sendLater(line, bytes, signal);
+    return this.#pairFor(bytes).writeWhenRead(line, bytes, signal);
   }
 
   closeSession(sessionId: string): void {
@@ -152,22 +148,6 @@ export class SocketLink implements RuntimeLink {
     this.#detach()?.destroy();
     this.#endAll(this.#exit === undefined ? linkLost("Berth closed the connection.") : exitFault(this.#exit));
     this.#deps.onClosed();
-  }
-
-  /** False, with nothing sent, while too much waits for the plugin. */
-  #sendNow(line: string, bytes: number): boolean {
-    const pair = this.#pairFor(bytes);
-    if (pair.outgoingBytes > ANSWERS_BYTES_MAX) return false;
-    pair.writeData(line, bytes);
-    return true;
-  }
-
-  /** Of several that wait, each checks again, so that they do not send all at once. */
-  async #sendLater(line: string, bytes: number, signal: AbortSignal): Promise<void> {
-    do {
-      const isOpen = await waitOrAbort(this.#pairFor(bytes).drained(), signal);
-      if (!isOpen) throw linkLost("The plugin is not connected.");
-    } while (!this.#sendNow(line, bytes));
   }
 
   get #bytesMax(): number {
