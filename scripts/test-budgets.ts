@@ -29,6 +29,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/e2e/bundle.test.ts": 35,
   "test/e2e/changes-split.test.ts": 80,
   "test/e2e/changes.test.ts": 170,
+  "test/e2e/collection.test.ts": 30,
   "test/e2e/compose.test.ts": 215,
   "test/e2e/dify-dispatch.test.ts": 40,
   "test/e2e/dify-install.test.ts": 50,
