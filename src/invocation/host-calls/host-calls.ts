@@ -52,8 +52,12 @@ interface Served {
   readonly server?: string;
 }
 
+/** Refusals that may wait for plugins that do not read them. A plugin that asks on then gets no answer. */
+const REFUSALS_WAITING_MAX = 10_000;
+
 class CheckedHostCalls implements HostCalls {
   readonly #options: HostCallsOptions;
+  #refusalsWaiting = 0;
 
   constructor(options: HostCallsOptions) {
     this.#options = options;
@@ -84,8 +88,12 @@ class CheckedHostCalls implements HostCalls {
    */
   #refuse(served: Served, fault: Fault): void {
     try {
-      served.answer.fail(fault)?.catch(() => undefined);
       this.#logEnd(served, fault);
+      if (this.#refusalsWaiting >= REFUSALS_WAITING_MAX) return;
+      const waits = served.answer.fail(fault);
+      if (waits === undefined) return;
+      this.#refusalsWaiting++;
+      waits.catch(() => undefined).finally(() => this.#refusalsWaiting--);
     } catch (error) {
       this.#logFailure(error);
     }

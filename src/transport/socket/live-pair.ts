@@ -8,7 +8,7 @@ import type { Pair } from "./runner-listener.ts";
 import { Turn } from "./turn.ts";
 
 const TURN_MS = 2;
-/** While more is still to be read, further answers to the plugin wait. More than a socket takes at once. */
+/** While more is still to be read, further answers to the plugin wait. */
 const WAITING_BYTES_MAX = 1024 * 1024;
 
 export interface LivePairOptions
@@ -41,7 +41,8 @@ export class LivePair {
   /** Lines of this turn of the event loop, sent in one write. */
   #outgoing = "";
   #outgoingBytes = 0;
-  #drains: ((isOpen: boolean) => void)[] = [];
+  /** Lines that wait until more has been read. */
+  #waiters: ((isOpen: boolean) => void)[] = [];
   #lost = false;
   #lingering: NodeJS.Timeout | undefined;
 
@@ -67,7 +68,6 @@ export class LivePair {
     data.once("end", () => this.#reader.whenRead(() => this.#options.onDataEnd()));
     // The control reader handles waiting messages at its close, before the link is told that it is lost.
     this.#readControl();
-    data.on("drain", () => this.#onDrain());
     for (const socket of [data, this.#control])
       socket.once("close", () => this.#reader.whenRead(() => this.#onClose()));
     if (this.#early.length > 0) this.#guard(() => this.#reader.push(this.#early));
@@ -129,34 +129,32 @@ export class LivePair {
   /** Of several lines that wait, each checks again, so that they are not written all at once. */
   async #writeLater(line: string, bytes: number, signal: AbortSignal): Promise<void> {
     do {
-      const isOpen = await waitOrAbort(this.#drained(), signal);
+      const isOpen = await waitOrAbort(this.#hasRoom(), signal);
       if (!isOpen) throw linkLost("The plugin is not connected.");
     } while (this.outgoingBytes > WAITING_BYTES_MAX);
     this.writeData(line, bytes);
   }
 
-  /**
-   * Resolves with true when the runner has read everything, with false when the connection is lost. There is no event
-   * after fewer bytes than a socket takes at once.
-   */
-  #drained(): Promise<boolean> {
+  /** Resolves with true when the runner has read enough, with false when the connection is lost. */
+  #hasRoom(): Promise<boolean> {
     if (this.#lost || this.#data.destroyed) return Promise.resolve(false);
-    return new Promise((resolve) => this.#drains.push(resolve));
+    return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  #onDrain(): void {
-    for (const resolve of this.#drains.splice(0)) resolve(!this.#data.destroyed);
+  #wake(): void {
+    if (this.outgoingBytes > WAITING_BYTES_MAX && !this.#data.destroyed) return;
+    for (const resolve of this.#waiters.splice(0)) resolve(!this.#data.destroyed);
   }
 
   #flush(): void {
     const lines = this.#outgoing;
     this.#outgoing = "";
     this.#outgoingBytes = 0;
-    if (this.#data.writable) this.#data.write(lines);
+    if (this.#data.writable) this.#data.write(lines, () => this.#wake());
   }
 
   #onClose(): void {
-    if (this.#data.destroyed) this.#onDrain();
+    if (this.#data.destroyed) this.#wake();
     if (this.#data.destroyed && this.#control.destroyed) this.#end("closed by the runner");
     else this.#lingering ??= setTimeout(() => this.#end("closed by the runner"), this.#options.lingerMs);
   }
@@ -167,7 +165,7 @@ export class LivePair {
     clearTimeout(this.#lingering);
     this.#data.destroy();
     this.#control.destroy();
-    this.#onDrain();
+    this.#wake();
     this.#options.onLost(reason);
   }
 
