@@ -69,7 +69,6 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/hostile/engine-death.test.ts": 45,
   "test/integration/build.test.ts": 25,
   "test/integration/egress-refusals.test.ts": 20,
-  "test/integration/packages-s3.test.ts": 20,
   "test/integration/postgres-server.test.ts": 25,
   "test/integration/private-network.test.ts": 20,
   "test/integration/runner-key.test.ts": 20,

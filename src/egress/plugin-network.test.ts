@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { aContainerSpec, within } from "../../test/harness/rigs/test-engine.ts";
+import { OPEN_EGRESS } from "../../test/harness/samples/egress-settings.ts";
 import { MemoryEngine } from "../../test/support/engine-memory/memory-engine.ts";
 import type { ContainerSpec } from "../domain/container.ts";
 import type { EgressPolicy } from "../domain/egress.ts";
@@ -58,16 +59,7 @@ function start(
     instanceId: ID,
     dataFolder,
     programFolder: join(import.meta.dirname, "../../runtime-images/python/egress"),
-    settings: {
-      mode: "open",
-      allow: [],
-      proxies: [],
-      indexes: [],
-      hosts: {},
-      subnet: undefined,
-      reportMs: 10_000,
-      ...changes,
-    },
+    settings: { ...OPEN_EGRESS, ...changes },
     everyMs: lookMs,
     pollMs: 20,
   });

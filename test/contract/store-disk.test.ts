@@ -5,7 +5,7 @@ import type { TenantId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
-import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { aBundle, anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const ROUNDS = length({ short: 10, soak: 200 });
@@ -229,6 +229,18 @@ describe.each(DATABASES)("removals from disk on $name", ({ create }) => {
       const options = { uploadDays: 0.000001 };
       await expect.poll(() => store.disk.packages.take(idle.identifier, options)).toBe(true);
       expect(await store.disk.packages.take(pkg.identifier, options)).toBe(false);
+    });
+
+    it("a package of a bundle is kept until the bundle is removed, and the bundle is named once", async () => {
+      const pkg = aPackage();
+      const bundle = aBundle([pkg.identifier]);
+      await store.bundles.put({ bundle, packages: [pkg] }, {});
+      const row = (await store.disk.packages.list()).find(({ identifier }) => identifier === pkg.identifier);
+      expect(row?.heldBy).toEqual([`bundle ${bundle.identifier}`]);
+      const options = { uploadDays: 0.000000001 };
+      expect(await store.disk.packages.take(pkg.identifier, options)).toBe(false);
+      await store.bundles.remove(bundle.identifier);
+      expect(await store.disk.packages.take(pkg.identifier, options)).toBe(true);
     });
 
     it("of a concurrent install and removal of a package only one succeeds", async () => {

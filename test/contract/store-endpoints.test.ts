@@ -7,7 +7,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { Accepted } from "../../src/store/contracts/answers.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 import { endpointContract } from "./store/endpoints.contract.ts";
 
 const WORKER = "worker-1";
@@ -25,19 +25,9 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
 
   async function installed(tenantId = aTenant(), pkg = aPackage()) {
     await store.packages.put(pkg, { tenantId });
-    const { pluginId, identifier, limitsAsked } = pkg;
-    const accepted = await store.installations.acceptInstall({
-      tenantId,
-      pluginId,
-      identifier,
-      limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+    const accepted = await store.installations.acceptInstall(anInstall(pkg, tenantId));
     await store.installations.publishReady(accepted.task.id, await attemptOf(accepted));
-    return { tenantId, pluginId, pkg, id: accepted.installation.id };
+    return { tenantId, pluginId: pkg.pluginId, pkg, id: accepted.installation.id };
   }
   type Installed = Awaited<ReturnType<typeof installed>>;
 

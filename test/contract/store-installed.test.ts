@@ -1,14 +1,12 @@
 /** Lists of what a tenant has installed: filters, order and cursors, on both databases. */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import { silentLog } from "../../src/observe/log.ts";
 import type { Page } from "../../src/store/contracts/answers.ts";
 import type { InstalledFilter } from "../../src/store/contracts/installed.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { anInstall } from "../harness/samples/tenant-rows.ts";
 
@@ -98,16 +96,8 @@ describe.each(DATABASES)("a tenant's installations on $name", ({ create }) => {
 
   /** States that otherwise only time and supervision bring about. */
   async function prepare(): Promise<void> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    const run = (text: string) => adapter.executeRaw(plainSql(text));
+    await using other = await connectAsOther(database);
+    const { run } = other;
     for (const { name, state, pool } of ROWS) {
       const key = pool === undefined ? "NULL" : `'${name}'`;
       await run(`UPDATE berth_installations SET state = '${state}', pool_key = ${key},

@@ -19,52 +19,21 @@ import {
 } from "../harness/clients/client.ts";
 import { type BerthProcess, makeDataFolder } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
+import { packKeeper } from "../harness/samples/keeper-plugin.ts";
 import { copyDatabase } from "../harness/servers/pg-dump.ts";
 
+const MIB = 1_048_576;
+
 /** Keeps a value in its storage, and reads it again. */
-const KEEPER = `import json
-import queue
-import sys
-import time
-import types
-
-import berth_protocol
-
-ANSWERS = queue.Queue()
-
-
-def requests(lines):
-    for raw in lines:
-        line = json.loads(raw)
-        if line["event"] == "backwards_response":
-            if line["data"]["event"] != "end":
-                ANSWERS.put(line["data"])
-        else:
-            yield raw
-
-
-def handle(session):
+const KEEPER = `def handle(session):
     if "seconds" in session.parameters:
         session.text("begun")
         time.sleep(session.parameters["seconds"])
         session.text("done")
         return
     request = {"opt": session.parameters["opt"], "key": "k", "value": "616265"}
-    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
-    session.text(json.dumps(ANSWERS.get(timeout=10)["data"]))
-
-
-if __name__ == "__main__":
-    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
-    berth_protocol.serve(handle)
+    session.text(json.dumps(keep(session, request)["data"]))
 `;
-
-const packKeeper = () =>
-  packPlugin("echo", {
-    "main.py": KEEPER,
-    "manifest.yaml": (text) =>
-      text.replace("permission: {}", "permission: {storage: {enabled: true, size: 1048576}}"),
-  });
 
 describe("a dump and a copied folder", () => {
   let site: Site;
@@ -89,7 +58,7 @@ describe("a dump and a copied folder", () => {
     site = await openSite({ database: "postgres" });
     copy = await makeDataFolder();
     berth = await site.start();
-    keeper = await packKeeper();
+    keeper = await packKeeper({ code: KEEPER, storageBytes: MIB });
     installed = await install(berth, keeper);
     await ask(berth, "set");
     for (const part of ["storage", "admin-key"]) {

@@ -2,11 +2,8 @@
  * What the platform reads in the database after real installs, and what it is answered over the API: the rows of one
  * plugin join, and both tell the same.
  */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import {
   aTenant,
   eventually,
@@ -17,6 +14,7 @@ import {
   uninstall,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { file, type SourceServer, startSourceServer } from "../harness/servers/source-server.ts";
 
@@ -307,21 +305,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   /** As another program reads it, with Berth gone: the embedded database has one opener. */
   async function ask(...statements: readonly string[]): Promise<Readonly<Record<string, unknown>>[][]> {
     const { dataFolder, env } = site;
-    await using connection = await openConnection({
-      databaseUrl: env["DATABASE_URL"],
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
+    await using other = await connectAsOther({ databaseUrl: env["DATABASE_URL"], dataFolder });
     const answers: Record<string, unknown>[][] = [];
-    for (const sql of statements) {
-      const { columnNames, rows } = await adapter.queryRaw(plainSql(sql));
-      answers.push(
-        rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]]))),
-      );
-    }
+    for (const sql of statements) answers.push(await other.records(sql));
     return answers;
   }
 });

@@ -6,36 +6,17 @@ import {
   eventually,
   install,
   type PackedPlugin,
-  packPlugin,
   streamTool,
   toolTexts,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
+import { packKeeper } from "../harness/samples/keeper-plugin.ts";
 
 const MIB = 1_048_576;
 
 /** Keeps so many bytes under a key and says what it was answered; or waits, until another call ends that. */
-const KEEPER = `import json
-import queue
-import sys
-import threading
-import types
-
-import berth_protocol
-
-ANSWERS = queue.Queue()
-RELEASED = threading.Event()
-
-
-def requests(lines):
-    for raw in lines:
-        line = json.loads(raw)
-        if line["event"] == "backwards_response":
-            if line["data"]["event"] != "end":
-                ANSWERS.put(line["data"])
-        else:
-            yield raw
+const KEEPER = `RELEASED = threading.Event()
 
 
 def handle(session):
@@ -48,13 +29,7 @@ def handle(session):
         RELEASED.set()
         return
     request = {"opt": "set", "key": ask["key"], "value": "00" * ask["bytes"]}
-    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
-    session.text(json.dumps(ANSWERS.get(timeout=10)))
-
-
-if __name__ == "__main__":
-    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
-    berth_protocol.serve(handle)
+    session.text(json.dumps(keep(session, request)))
 `;
 
 let site: Site;
@@ -72,11 +47,7 @@ beforeAll(async () => {
     },
   });
   berth = await site.start();
-  keeper = await packPlugin("echo", {
-    "main.py": KEEPER,
-    "manifest.yaml": (text) =>
-      text.replace("permission: {}", `permission: {storage: {enabled: true, size: ${8 * MIB}}}`),
-  });
+  keeper = await packKeeper({ code: KEEPER, storageBytes: 8 * MIB });
   installed = await install(berth, keeper);
 });
 afterAll(() => site?.[Symbol.asyncDispose]());

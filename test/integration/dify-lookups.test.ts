@@ -1,17 +1,15 @@
 /** What a platform that knows the daemon asks about what is installed, without an engine. */
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { TenantId } from "../../src/domain/ids.ts";
-import { silentLog } from "../../src/observe/log.ts";
 import { packFolder } from "../../src/packages/archive/pack.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { openShelf, publish, type Shelf } from "../harness/rigs/dify-shelf.ts";
 import { inPieces } from "../harness/rigs/intake.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 import * as models from "../harness/samples/dify-models.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";
@@ -94,16 +92,8 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
 
   /** What time, and hands in the database, would bring about. */
   async function damage(): Promise<void> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    const run = (text: string) => adapter.executeRaw(plainSql(text));
+    await using other = await connectAsOther(database);
+    const { run } = other;
     const declaration = (name: string) =>
       `UPDATE plugin_declarations SET declaration`.concat(
         name === "half"

@@ -16,6 +16,7 @@ import { eventually } from "../harness/clients/client.ts";
 import { testEngine } from "../harness/rigs/build.ts";
 import { connectFrom } from "../harness/rigs/connect-matrix.ts";
 import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
+import { OPEN_EGRESS } from "../harness/samples/egress-settings.ts";
 
 /** Longer than what happens here, so that one report holds it all. */
 const REPORT_MS = 15_000;
@@ -38,15 +39,7 @@ test("a plugin's refusals are logged under its name, without those of the probe 
       log: { ...silentLog, warn: (fields) => void lines.push(fields) },
       store: { pools: { list: async () => [POOL] }, egress: { list: async () => new Map() } },
       programFolder: join(import.meta.dirname, "../../runtime-images/python/egress"),
-      settings: {
-        mode: "open",
-        allow: [],
-        proxies: [],
-        indexes: [],
-        hosts: {},
-        subnet: undefined,
-        reportMs: REPORT_MS,
-      },
+      settings: { ...OPEN_EGRESS, reportMs: REPORT_MS },
       everyMs: 60_000,
       pollMs: 60_000,
     }),

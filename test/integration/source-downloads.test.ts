@@ -3,27 +3,10 @@ import { randomBytes } from "node:crypto";
 import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Source } from "../../src/domain/source.ts";
-import {
-  BYTES,
-  fetchFrom,
-  MARKET,
-  MARKETPLACE,
-  RELEASE,
-  RELEASE_PATH,
-  type SourceRig,
-  anUrl as urlOf,
-  useSources,
-} from "../harness/rigs/sources.ts";
+import { BYTES, MARKET, MARKETPLACE, RELEASE, RELEASE_PATH, useSources } from "../harness/rigs/sources.ts";
 import { file, json, sha256, silence, status } from "../harness/servers/source-server.ts";
 
-let rig: SourceRig;
-useSources((opened) => {
-  rig = opened;
-});
-const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
-  fetchFrom(rig, source, options);
-const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
+const { rig, fetching, anUrl } = useSources();
 
 describe("a download that breaks off", () => {
   test("continues where it stopped, under the same entity tag", async () => {

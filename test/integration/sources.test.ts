@@ -4,18 +4,14 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { NO_PROXIES } from "../../src/domain/proxy.ts";
-import type { Source } from "../../src/domain/source.ts";
 import {
   BYTES,
-  fetchFrom,
   IDENTIFIER,
   MARKET,
   MARKETPLACE,
   PUBLIC_PATH,
   RELEASE,
   RELEASE_PATH,
-  type SourceRig,
-  anUrl as urlOf,
   useSources,
 } from "../harness/rigs/sources.ts";
 import { makeAuthority } from "../harness/servers/authority.ts";
@@ -23,13 +19,7 @@ import { startRecordingProxy } from "../harness/servers/recording-proxy.ts";
 import { file, json, redirect, startSourceServer, status } from "../harness/servers/source-server.ts";
 import { bridgeAddress } from "../harness/servers/wheel-index.ts";
 
-let rig: SourceRig;
-useSources((opened) => {
-  rig = opened;
-});
-const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
-  fetchFrom(rig, source, options);
-const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
+const { rig, fetching, anUrl } = useSources();
 
 describe("the address of a source", () => {
   test("contains the identifier of a marketplace's package, and the token is sent", async () => {

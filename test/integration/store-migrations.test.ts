@@ -1,11 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { PrismaPg } from "@prisma/adapter-pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { type Catalogue, readCatalogue } from "../../src/store/prisma/migration/catalogue.ts";
 import { readMigrations } from "../../src/store/prisma/migration/migrations.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { CATALOGUES, daemonTables } from "../harness/samples/daemon-database.ts";
 
@@ -27,17 +24,9 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
 
   /** Runs statements as some other program would, before Berth has ever seen the database. */
   async function prepare(...statements: readonly string[]): Promise<Catalogue> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 2,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    for (const sql of statements) await adapter.executeRaw(plainSql(sql));
-    return await readCatalogue(adapter);
+    await using other = await connectAsOther(database);
+    for (const sql of statements) await other.run(sql);
+    return await readCatalogue(other.adapter);
   }
 
   it("create the daemon's tables exactly as its own migration does, including every index", async () => {

@@ -1,19 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { parsesJson } from "../../../test/support/parses-json.ts";
 import { JsonCursor } from "./json-cursor.ts";
 
 function isJson(text: string, depthMax = 64): boolean {
   const cursor = new JsonCursor(text, depthMax);
   return cursor.skip() && cursor.isAtEnd();
-}
-
-function parses(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** JSON with pieces cut out, doubled or put in: most of it is JSON no longer, and just so. */
@@ -34,7 +26,7 @@ const nearlyJson = fc
 test("the cursor accepts exactly what JSON.parse accepts", () => {
   fc.assert(
     fc.property(nearlyJson, (text) => {
-      expect(isJson(text)).toBe(parses(text));
+      expect(isJson(text)).toBe(parsesJson(text));
     }),
     { numRuns: 500 },
   );
@@ -70,7 +62,7 @@ test.each([
     "\u00a01",
   ],
 ])("the cursor accepts or refuses %j as JSON.parse does", (text) => {
-  expect(isJson(text)).toBe(parses(text));
+  expect(isJson(text)).toBe(parsesJson(text));
 });
 
 test("the cursor reports JSON that is nested too deep, and does not recurse further", () => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parsesJson } from "../../../test/support/parses-json.ts";
 import { type JsonMember, type JsonText, scanJson } from "./json-scan.ts";
 
 const scan = (text: string | Buffer, depthMax = 10) => scanJson(Buffer.from(text), { depthMax });
@@ -8,15 +9,6 @@ function fits(text: string): JsonText {
   const found = scan(text);
   if (!found.ok) throw new Error(`${text}: ${found.why}`);
   return found;
-}
-
-function parses(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Texts that are nearly JSON: what was JSON, with a few characters taken out, put in or changed. */
@@ -34,7 +26,7 @@ describe("the JSON scanner", () => {
     fc.assert(
       fc.property(fc.oneof(nearlyJson, fc.string(), fc.json()), (text) => {
         const isWritable = Buffer.from(text).toString() === text;
-        if (isWritable) expect({ text, ok: scan(text, 50).ok }).toEqual({ text, ok: parses(text) });
+        if (isWritable) expect({ text, ok: scan(text, 50).ok }).toEqual({ text, ok: parsesJson(text) });
       }),
       { numRuns: 1000 },
     );
@@ -76,7 +68,7 @@ describe("the JSON scanner", () => {
     ],
     ...['"\t"', '"\n"', '["a]', "\ufeff{}", "{,}", "[,]", '{"a":1 "b":2}'],
   ])("refuses %j", (text) => {
-    expect({ ok: scan(text).ok, parses: parses(text) }).toEqual({ ok: false, parses: false });
+    expect({ ok: scan(text).ok, parses: parsesJson(text) }).toEqual({ ok: false, parses: false });
   });
 
   test("refuses bytes that are not UTF-8", () => {
