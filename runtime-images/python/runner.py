@@ -66,6 +66,20 @@ ANSWER_LINE = re.compile(
     + rb'\s*,\s*"event"\s*:\s*"backwards_response"'
 )
 
+# Where common libraries keep caches and settings: the rest of the file system is read-only, and some of them write
+# beside their code otherwise. What the image or the operator sets is kept.
+WRITABLE_PLACES = {
+    "XDG_CACHE_HOME": "/tmp/.cache",
+    "XDG_CONFIG_HOME": "/tmp/.config",
+    "XDG_DATA_HOME": "/tmp/.local/share",
+    "HF_HOME": "/tmp/.cache/huggingface",
+    "TORCH_HOME": "/tmp/.cache/torch",
+    "MPLCONFIGDIR": "/tmp/.config/matplotlib",
+    "NUMBA_CACHE_DIR": "/tmp/.cache/numba",
+    "NLTK_DATA": "/tmp/nltk_data",
+    "TIKTOKEN_CACHE_DIR": "/tmp/.cache/tiktoken",
+}
+
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -342,7 +356,7 @@ class Runner:
             self.pid = os.posix_spawnp(
                 self.options.command[0],
                 self.options.command,
-                os.environ | {"INSTALL_METHOD": "local"},
+                WRITABLE_PLACES | os.environ | {"INSTALL_METHOD": "local"},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout, 1),

@@ -9,6 +9,7 @@ import { createBuildPriority } from "../installation/takeover/build-priority.ts"
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
+import { createPluginVariables, resealVariables } from "../installation/variables.ts";
 import { createHostCalls } from "../invocation/host-calls.ts";
 import { openInstallationDirectory } from "../invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../invocation/invoke.ts";
@@ -27,6 +28,7 @@ import type { Base } from "./base.ts";
 import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
+import { openSecretKeys } from "./secret-keys.ts";
 import {
   directorySettings,
   egressSettings,
@@ -108,9 +110,13 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
+  const keys = await openSecretKeys(base);
+  const resealing = resealVariables({ store, keys, log }, scope.signal);
+  scope.add(() => resealing);
   const app = createHttpApp({
     ...createIntake(base),
-    ...(await openEndpoints(base, invoker)),
+    ...(await openEndpoints(base, { invoker, keys })),
+    variables: createPluginVariables({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

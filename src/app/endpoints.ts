@@ -4,7 +4,7 @@ import { createBerthSecrets } from "../endpoint/secret-settings/berth-secrets.ts
 import { createInnerApi } from "../endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets, withoutPlatform } from "../endpoint/secret-settings/platform-secrets.ts";
 import { resealAll } from "../endpoint/secret-settings/reseal.ts";
-import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
+import type { SecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
 import type { SecretKeeper } from "../endpoint/secret-settings/secrets.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import { systemClock } from "../util/clock.ts";
@@ -18,9 +18,12 @@ export interface OpenEndpoints {
 }
 
 /** Endpoints, with their secrets held by the platform where it is configured, else by Berth. */
-export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">): Promise<OpenEndpoints> {
+export async function openEndpoints(
+  base: Base,
+  { invoker, keys }: { readonly invoker: Pick<Invoker, "find">; readonly keys: SecretKeys },
+): Promise<OpenEndpoints> {
   const { config, log, scope, store, queue } = base;
-  const secrets = await openSecrets(base);
+  const secrets = await openSecrets(base, keys);
   const directory = scope.use(
     await openEndpointDirectory({
       store,
@@ -35,13 +38,7 @@ export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">):
   return { endpoints: createEndpoints({ store, secrets, directory }), endpointDirectory: directory };
 }
 
-async function openSecrets({ config, log, scope, store }: Base): Promise<SecretKeeper> {
-  const { settings, dataFolder } = config;
-  const given = settings.BERTH_SECRET_KEYS;
-  const keys =
-    given === undefined
-      ? await readOrMakeSecretKeys(dataFolder)
-      : parseSecretKeys(given, "BERTH_SECRET_KEYS");
+async function openSecrets({ config, log, scope, store }: Base, keys: SecretKeys): Promise<SecretKeeper> {
   const berth = createBerthSecrets({ keys });
   const inner = innerApiSettings(config);
   if (inner === undefined) {
@@ -49,6 +46,6 @@ async function openSecrets({ config, log, scope, store }: Base): Promise<SecretK
     scope.add(() => resealing);
     return withoutPlatform(berth);
   }
-  const trust = await openTlsContext({ caBundleFile: settings.BERTH_CA_BUNDLE });
+  const trust = await openTlsContext({ caBundleFile: config.settings.BERTH_CA_BUNDLE });
   return createPlatformSecrets({ innerApi: createInnerApi({ ...inner, trust }), berth });
 }

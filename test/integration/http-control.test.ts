@@ -319,6 +319,7 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
       "/v1/tenants/{tenant}/installations/{id}/rollback",
       "/v1/tenants/{tenant}/installations/{id}/runtimes",
       "/v1/tenants/{tenant}/installations/{id}/upgrade",
+      "/v1/tenants/{tenant}/installations/{id}/variables",
       "/v1/tenants/{tenant}/providers",
       "/v1/tenants/{tenant}/quotas",
       "/v1/tenants/{tenant}/settings",

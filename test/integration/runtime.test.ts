@@ -174,7 +174,9 @@ describe("a launch", () => {
   it("puts the limits in force inside the Container", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image });
-    const { keeper, directory } = await world.start({ profile: { extraEnv: { OF_THE_OPERATOR: "yes" } } });
+    const { keeper, directory } = await world.start({
+      profile: { extraEnv: { OF_THE_OPERATOR: "yes", HF_HOME: "/models" } },
+    });
     await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
     const see = (expression: string) => ask(runtime, { eval: expression });
@@ -199,6 +201,8 @@ describe("a launch", () => {
       INSTALL_METHOD: "local",
       OMP_NUM_THREADS: "1",
       OF_THE_OPERATOR: "yes",
+      HF_HOME: "/models",
+      TORCH_HOME: "/tmp/.cache/torch",
     });
   });
 
