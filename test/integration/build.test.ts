@@ -125,6 +125,48 @@ describe("an image", () => {
   });
 });
 
+test("an SDK that reads its input in small pieces gets whole lines, also of 4 MB", async () => {
+  const sdk: TestWheel = {
+    name: "dify_plugin",
+    version: "0.1.0",
+    files: {
+      "dify_plugin/core/server/stdio/request_reader.py": `import sys
+from gevent.os import tp_read
+
+
+def pieces():
+    while piece := tp_read(sys.stdin.fileno(), 512):
+        yield piece
+`,
+    },
+  };
+  const gevent = {
+    name: "gevent",
+    version: "1.0",
+    files: { "gevent/os.py": "from os import read as tp_read\n" },
+  };
+  await using index = await startWheelIndex([sdk, gevent]);
+  const image = await rig.build({
+    requirements: "dify_plugin\ngevent\n",
+    files: {
+      "feed.py": `import os
+def put(data):
+    while data: data = data[os.write(1, data):]
+put(b"x" * 4_000_000 + b"\\xc3")
+put(b"\\xa9\\nhalf")
+`,
+      "main.py": `from dify_plugin.core.server.stdio.request_reader import pieces
+for piece in pieces(): print(len(piece), piece[-5:])
+`,
+    },
+    settings: { index: { ...rig.settings.index, url: index.url } },
+  });
+  const python = "/opt/venv/bin/python";
+  const command = `cd /plugin && ${python} feed.py | ${python} -m main`;
+  const ran = await runIn(rig.engine, image.imageRef, ["/bin/sh", "-c", command]);
+  expect(ran.split("\n")).toEqual(["4000003 b'xx\\xc3\\xa9\\n'", "4 b'half'"]);
+});
+
 test("a wheel's .pth file runs in no build, and an index password leaves no trace", async () => {
   await using index = await startWheelIndex([SPY]);
   const from = rig.lines.length;
