@@ -91,7 +91,7 @@ def encode(message):
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-TEXT_OPTIONS = ("folder", "cwd", "oom-file", "key-file")
+TEXT_OPTIONS = ("folder", "cwd", "copy-to", "oom-file", "key-file")
 
 
 class Options:
@@ -101,6 +101,8 @@ class Options:
         values = {
             "folder": "/run/berth",
             "cwd": "",
+            # A folder for a copy of the working directory, on which the plugin runs instead.
+            "copy-to": "",
             "frame-bytes-max": "16777216",
             "buffer-bytes": "8388608",
             "grace-ms": "5000",
@@ -131,6 +133,7 @@ class Options:
             fail(f"an option is not a whole number: {error}")
         self.folder = values["folder"]
         self.cwd = values["cwd"]
+        self.copy_to = values["copy-to"]
         self.oom_file = values["oom-file"]
         self.key_file = values["key-file"]
         self.frame_bytes_max = number["frame-bytes-max"]
@@ -1073,6 +1076,17 @@ def take_key(path):
         fail(f"{path}: {error.strerror}; a Container can be started only once, because its key is removed then")
 
 
+def run_on_copy(folder):
+    """Lets the plugin write beside its code, within the bound of the file system that holds the copy."""
+    import shutil
+
+    try:
+        shutil.copytree(".", folder, symlinks=True, dirs_exist_ok=True)
+        os.chdir(folder)
+    except OSError as error:
+        fail(f"the files of the package cannot be copied to {folder}; its storage may be too small: {error}")
+
+
 def main():
     if os.getpid() == 1:
         fail("must not be PID 1, because the plugin would end itself; run the Container with an init")
@@ -1082,6 +1096,8 @@ def main():
             os.chdir(options.cwd)
         except OSError as error:
             fail(f"{options.cwd}: {os.strerror(error.errno or errno.EIO)}")
+    if options.copy_to:
+        run_on_copy(options.copy_to)
     key = take_key(options.key_file) if options.key_file else None
     os._exit(Runner(options, key).run())
 

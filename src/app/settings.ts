@@ -53,6 +53,7 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     caBundle,
     proxies: proxies(s),
+    writablePlugins: list(s.BERTH_WRITABLE_PLUGINS),
     timeZone: s.BERTH_PLUGIN_TIME_ZONE ?? hostTimeZone(),
   };
 }

@@ -31,6 +31,8 @@ export interface ProfileSettings {
   readonly proxies: Proxies;
   /** `TZ` of plugins; undefined: that of their image. */
   readonly timeZone: string | undefined;
+  /** `author/name` of plugins that run on a copy of their files in `/tmp`; `*`: all. */
+  readonly writablePlugins: readonly string[];
   readonly extraEnv: Readonly<Record<string, string>>;
   /** A pool's variables in plain text. Throws `secret_unreadable`. */
   readonly openVariables: (
@@ -143,6 +145,7 @@ export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
   caBundle: undefined,
   proxies: NO_PROXIES,
   timeZone: undefined,
+  writablePlugins: [],
   extraEnv: {},
   openVariables: () => ({}),
 });

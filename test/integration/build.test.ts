@@ -83,9 +83,11 @@ describe("an image", () => {
     const ran = await runIn(rig.engine, image.imageRef, [
       "/bin/sh",
       "-c",
-      "cd /plugin && /opt/venv/bin/python -m main; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
+      "cd /plugin && /opt/venv/bin/python -m main; /opt/venv/bin/python -c 'import audioop; print(audioop.__file__)'; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
     ]);
     expect(ran).toContain("8 /plugin/__pycache__/main.cpython-313.pyc");
+    // Its Python dropped it, and the runtime image has it.
+    expect(ran).toContain("/usr/lib/python3.13/audioop/__init__.py");
     expect(ran).toMatch(/-rw-r--r-- 1 0 0/);
     expect(ran).toContain("/opt/venv/lib/python3.13/site-packages/__pycache__/plain.cpython-313.pyc");
     expect(ran).not.toMatch(/^\/(plugin|opt)\S*$(?<!\.pyc)/m);

@@ -206,6 +206,22 @@ describe("a launch", () => {
     });
   });
 
+  it("runs a plugin that the operator names on a copy of its files, where it may write within its storage", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: image });
+    const { keeper, directory } = await world.start({ profile: { writablePlugins: [aPool().pluginId] } });
+    await keeper.ensureReady(KEY, quietly, within());
+    const runtime = await directory.wait(KEY, within());
+    const see = (expression: string) => ask(runtime, { eval: expression });
+    expect(await see("os.getcwd()")).toBe("/tmp/plugin");
+    expect(await see('open("beside.txt", "w").write("1234")')).toBe(4);
+    expect(await see('open("/tmp/plugin/beside.txt").read()')).toBe("1234");
+    await expect(see(`open("more", "wb", 0).write(bytes(${17 * MIB})) - ${17 * MIB}`)).resolves.toBeLessThan(
+      0,
+    );
+    await expect(see('open("/plugin/beside.txt", "w")')).rejects.toThrow("Read-only file system");
+  });
+
   it("tells a crash at import with its traceback and leaves no Container and no folder", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: image, runner: { entrypoint: "crash_at_import" } });

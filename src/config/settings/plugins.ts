@@ -11,6 +11,10 @@ export const PLUGINS = {
     "",
     "Plugins (`author/name`, comma-separated) whose containers are shared between tenants, even with `BERTH_ISOLATION=tenant`",
   ),
+  BERTH_WRITABLE_PLUGINS: text(
+    "",
+    "Plugins (`author/name`, comma-separated; `*`: all) that may write beside their code: they run on a copy of their files in `/tmp`",
+  ),
   BERTH_PLUGIN_MEMORY_MB_FLOOR: whole(
     16,
     1_048_576,

@@ -15,6 +15,8 @@ import { HANDED_OUT_KEY } from "../../transport/runner-key.ts";
 import type { ProfileSettings } from "../settings.ts";
 
 const FOLDER = "/run/berth";
+/** The only folder that a plugin can write to. */
+const TMP = "/tmp";
 const CA_FILE = `${FOLDER}/ca.pem`;
 const UID_BASE = 100_000;
 const BYTES_PER_INODE = 4096;
@@ -129,7 +131,7 @@ function sandbox(
     },
     tmpfs: [
       {
-        path: "/tmp",
+        path: TMP,
         bytes: pool.limits.storageBytes,
         inodes: Math.max(1, Math.floor(pool.limits.storageBytes / BYTES_PER_INODE)),
         exec: false,
@@ -211,12 +213,20 @@ function command(pool: ProfiledPool, settings: ProfileSettings): readonly string
     ...["--key-file", `${FOLDER}/${HANDED_OUT_KEY}`],
     ...["--frame-bytes-max", String(settings.frameBytesMax)],
     ...["--grace-ms", String(settings.graceMs)],
+    ...(runsOnCopy(pool, settings) ? ["--copy-to", `${TMP}/plugin`] : []),
     ...["--", "/opt/venv/bin/python", "-m", pool.runner.entrypoint],
   ];
 }
 
+function runsOnCopy(
+  { pluginId }: Pick<Pool, "pluginId">,
+  { writablePlugins }: Pick<ProfileSettings, "writablePlugins">,
+): boolean {
+  return writablePlugins.includes("*") || writablePlugins.includes(pluginId);
+}
+
 /** What the protocol needs, whatever else is set. */
-const FIXED = { INSTALL_METHOD: "local", HOME: "/tmp" } as const;
+const FIXED = { INSTALL_METHOD: "local", HOME: TMP } as const;
 
 /** Only these variables, those that the runner adds where the image has none (`runner.py`), and the tenant's. */
 function environment(pool: ProfiledPool, settings: ProfileSettings): Readonly<Record<string, string>> {
