@@ -6,6 +6,7 @@ import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
 import type { Readable, Writable } from "node:stream";
+import { INVOCATION, sinceMade } from "./call.ts";
 import type { Load } from "./load.ts";
 import { cpuMicros, output } from "./processes.ts";
 import { quantile } from "./statistics.ts";
@@ -151,18 +152,4 @@ export class BarePlugin implements AsyncDisposable {
     this.#child.kill("SIGKILL");
     await ended;
   }
-}
-
-export const INVOCATION = {
-  user_id: "bench",
-  provider: "bench",
-  tool_name: "now",
-  credentials: {},
-  tool_parameters: {},
-};
-
-/** The plugin's message is its clock in ns; a double of that size has a precision of 0.0003 ms. */
-export function sinceMade(text: string): number {
-  const made = Number(/"(\d{19})"/.exec(text)?.[1]) / 1e6;
-  return performance.timeOrigin + performance.now() - made;
 }

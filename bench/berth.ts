@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { readEvents } from "../src/cli/event-stream.ts";
-import { INVOCATION, sinceMade } from "./bare.ts";
+import { INVOCATION, sinceMade } from "./call.ts";
 import type { Door } from "./dify-door.ts";
 import { type BerthLoad, daemonTarget, type Effort, load, type Target } from "./load.ts";
 import { type ContainerProcesses, containerProcesses, cpuMicros, output } from "./processes.ts";

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { INVOCATION } from "./bare.ts";
+import { INVOCATION } from "./call.ts";
 
 const SCRIPT = join(import.meta.dirname, "load.lua");
 

@@ -2,21 +2,19 @@
  * Packs and reads every plugin in a folder, at any depth, as an upload would: `node scripts/read-collection.ts FOLDER`.
  * Prints the number of each kind, the warnings, and the time; exits with 1 where one was refused.
  */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { categoryOf, type Package } from "../src/domain/package.ts";
-
 import { packFolder } from "../src/packages/archive/pack.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../src/packages/read-package.ts";
+import { pluginFolders } from "./plugin-folders.ts";
 
 interface Reading {
   readonly name: string;
   readonly pkg: Package;
   readonly ms: number;
 }
-
-const MANIFESTS = ["manifest.yaml", "manifest.json"];
 
 const [collection] = process.argv.slice(2);
 if (collection === undefined) {
@@ -47,18 +45,6 @@ async function readAll(root: string): Promise<{ read: readonly Reading[]; refuse
     }
   }
   return { read, refused };
-}
-
-/** Folders with a manifest; everything below one belongs to it. */
-async function* pluginFolders(folder: string): AsyncGenerator<string> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  if (entries.some((entry) => MANIFESTS.includes(entry.name))) {
-    yield folder;
-    return;
-  }
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (entry.isDirectory() && !entry.name.startsWith(".")) yield* pluginFolders(join(folder, entry.name));
-  }
 }
 
 function report(read: readonly Reading[], refused: readonly string[]): void {

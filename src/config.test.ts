@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { readConfig, redactedSettings } from "./config.ts";
 
 describe("readConfig", () => {
-  test("an empty environment gives the defaults, in the units that the parts take", () => {
+  test("an empty environment gives the defaults, in the units that the code uses", () => {
     const { settings, limits, dataFolder } = readConfig({});
     expect(settings.BERTH_PORT).toBe(5002);
     expect(settings.DATABASE_URL).toBeUndefined();
@@ -57,7 +57,7 @@ describe("readConfig", () => {
 describe("the bucket of packages", () => {
   const bucket = { BERTH_S3_BUCKET: "packages", BERTH_S3_ENDPOINT: "https://s3.example:9000" };
 
-  test("must be given completely", () => {
+  test("needs bucket and endpoint together, and both parts of the access key", () => {
     expect(() => readConfig({ BERTH_S3_BUCKET: "packages" })).toThrow(
       /BERTH_S3_BUCKET is set without BERTH_S3_ENDPOINT; accepted: both or neither/,
     );
@@ -73,7 +73,7 @@ describe("the bucket of packages", () => {
     expect(readConfig(bucket).settings).toMatchObject(bucket);
   });
 
-  test("has an endpoint without path or password and a prefix of plain names", () => {
+  test("must have an endpoint without path or password and a prefix of plain names", () => {
     for (const endpoint of [
       "s3.example",
       "ftp://s3.example",
@@ -88,7 +88,7 @@ describe("the bucket of packages", () => {
 });
 
 describe("the proxies of builds and plugins", () => {
-  test("stand in the variables that all programs know, lower case before upper case", () => {
+  test("are read from the usual variables, lower case before upper case", () => {
     const { settings, warnings } = readConfig({
       HTTP_PROXY: "http://upper:1",
       http_proxy: "http://lower:1",
@@ -105,7 +105,7 @@ describe("the proxies of builds and plugins", () => {
     expect(warnings.join()).not.toContain("lower:1");
   });
 
-  test("get the scheme that is missing, and must be proxies of HTTP", () => {
+  test("get the scheme if it is missing, and must be HTTP proxies", () => {
     expect(readConfig({ https_proxy: "u:p@proxy:3128" }).settings.HTTPS_PROXY).toBe("http://u:p@proxy:3128");
     for (const wrong of ["socks5://u:hunter2@proxy:1080", "http://u:hunter2@proxy:3128/path", "http://"]) {
       const read = () => readConfig({ HTTPS_PROXY: wrong });
@@ -114,7 +114,7 @@ describe("the proxies of builds and plugins", () => {
     }
   });
 
-  test("had other names, which are refused with their replacement", () => {
+  test("are refused under their former names, and the refusal gives the new names", () => {
     const read = () => readConfig({ BERTH_PROXY_URL: "http://u:hunter2@proxy:1", BERTH_NO_PROXY: "a" });
     expect(read).toThrow(
       /BERTH_PROXY_URL is no longer a setting of Berth; accepted: HTTP_PROXY and HTTPS_PROXY/,
@@ -123,7 +123,7 @@ describe("the proxies of builds and plugins", () => {
     expect(read).not.toThrow(/hunter2/);
   });
 
-  test("are refused where Node would send Berth's own traffic through them", () => {
+  test("are refused if Node would send Berth's own traffic through them", () => {
     const proxy = { http_proxy: "http://proxy:1" };
     const accepted = /NODE_USE_ENV_PROXY is "1"; accepted: not set, or 0/;
     expect(() => readConfig({ ...proxy, NODE_USE_ENV_PROXY: "1" })).toThrow(accepted);
@@ -136,7 +136,7 @@ describe("the proxies of builds and plugins", () => {
 });
 
 describe("package indexes", () => {
-  test("are one that replaces the public one, and any number beside it", () => {
+  test("are a replacement of the public index and any number of extra indexes", () => {
     const { settings } = readConfig({
       BERTH_PACKAGE_INDEX_URL: "https://u:p@one.example/simple",
       BERTH_PACKAGE_EXTRA_INDEX_URLS: " https://u:a,b@two.example/simple\n http://three.example ",
@@ -168,14 +168,14 @@ describe("a secret in a file", () => {
     return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
   }
 
-  test("is read without the end of its line", async () => {
+  test("is read without its line ending", async () => {
     await using secret = await file("postgres://berth:p w\n@db/berth\n");
     expect(readConfig({ DATABASE_URL_FILE: secret.path }).settings.DATABASE_URL).toBe(
       "postgres://berth:p w\n@db/berth",
     );
   });
 
-  test("is refused beside the setting itself, where it is empty, and where it cannot be read", async () => {
+  test("is refused if the setting itself is set too, if the file is empty, and if it cannot be read", async () => {
     await using secret = await file("a");
     await using empty = await file("\n");
     const read = () =>
@@ -190,7 +190,7 @@ describe("a secret in a file", () => {
     expect(read).toThrow(/BERTH_ADMIN_KEY_FILE is "\/nowhere", which cannot be read \(ENOENT\)/);
   });
 
-  test("works for secrets only", () => {
+  test("is accepted for secrets only", () => {
     expect(() => readConfig({ BERTH_PORT_FILE: "/port" })).toThrow(
       /BERTH_PORT_FILE is not a setting of Berth/,
     );

@@ -14,7 +14,7 @@ test.each(Object.entries(GENERATED))(
   },
 );
 
-test("the settings page has every setting once, with its default and what is accepted", () => {
+test("the settings page lists every setting once, with its default and its accepted values", () => {
   const names = Object.values(SETTING_GROUPS).flatMap((group) => Object.keys(group));
   expect(names).toEqual(Object.keys(SETTINGS));
   expect(settingsPage()).toContain("| `BERTH_PORT` | `5002` | ");

@@ -7,16 +7,16 @@ const ROOT = join(import.meta.dirname, "../..");
 const PAGES = globSync(["README.md", "docs/**/*.md", "examples/**/*.md"], { cwd: ROOT }).toSorted();
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 
-describe("anchors and links of a page", () => {
+describe("the texts that are read from a page", () => {
   const page =
     "# A `b` c: d, 1.5\n\n## Same\n\n## Same\n\n[x](y.md#z) [w](https://w) `[no](no.md)`\n```\n# no\n[no](no.md)\n```\n";
 
-  test("are read as GitHub reads them", () => {
+  test("include the anchors and links that GitHub finds", () => {
     expect([...anchorsOf(page)]).toEqual(["a-b-c-d-15", "same", "same-1"]);
     expect(relativeLinks(page)).toEqual(["y.md#z"]);
   });
 
-  test("paths are those that begin in a folder of the repository", () => {
+  test("count as paths only if they begin with a folder of the repository", () => {
     expect(pathsNamed("see src/app.ts, `docs/`, (test/e2e/*.test.ts). not/src/x.ts")).toEqual([
       "src/app.ts",
       "docs/",
@@ -56,13 +56,13 @@ test.each(PAGES)("every path of the repository that %s names exists", (page) => 
 });
 
 test.each(["docs/explanation/architecture.md", "docs/develop.md"])(
-  "%s names its files by whole paths",
+  "%s names its files by full paths",
   (page) => {
     expect(pathsNamed(read(page)).length).toBeGreaterThan(50);
   },
 );
 
-test("each walk of the architecture page names a file once, and numbers its steps in order", () => {
+test("each walkthrough of the architecture page names a file once, and numbers its steps in order", () => {
   const sections = read("docs/explanation/architecture.md").split(/^## /m);
   const walks = sections
     .map((section) => section.match(/^\d+[.] .*$/gm) ?? [])

@@ -68,7 +68,7 @@ const ALL = { containers: 2, networks: 1, marks: 1, folder: 1 };
 
 it.each([
   ["a process that has ended", () => ({ pid: spawnSync("true").pid })],
-  ["a process whose pid is another's by now", () => ({ startTime: "1" })],
+  ["a process whose pid now belongs to another process", () => ({ startTime: "1" })],
   ["a process of an earlier boot", () => ({ bootId: "another" })],
   [
     "a process of another container, long ago",
@@ -89,7 +89,7 @@ it.each([
   expect(await left()).toEqual(ALL);
 });
 
-it("leaves alone a mark that cannot be read", async () => {
+it("keeps everything if the mark cannot be read", async () => {
   await leave({ pid: "none" });
   await removeDoctorLeftovers(deps, within());
   expect(await left()).toEqual(ALL);

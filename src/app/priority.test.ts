@@ -19,7 +19,7 @@ test.each([
 test.each([
   ["ENOENT", "a kernel without session groups"],
   ["EINVAL", "a session without a group"],
-])("%s from %s leaves the process's own priority, and nothing is logged", (code) => {
+])("after %s from %s, only the process's own priority is set and nothing is logged", (code) => {
   const info = vi.fn();
   const set = { process: vi.fn(), session: refuse(code) };
   takePriority({ nice: -5, log: { ...silentLog, info }, set });

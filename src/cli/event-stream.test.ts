@@ -8,7 +8,7 @@ async function collect(chunks: string[]): Promise<unknown[]> {
   return events;
 }
 
-test("events are read whole wherever the bytes are split, without comments and ids", async () => {
+test("events are read completely wherever the bytes are split, without comments and ids", async () => {
   const wire =
     ': ping\n\nid: 1\nevent: step\ndata: {"step":"building"}\n\nevent: end\ndata: {"text":"ä"}\n\n';
   const expected = [

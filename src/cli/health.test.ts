@@ -23,7 +23,7 @@ function check(env: Record<string, string> = {}) {
   return checkHealth({ settings, timeoutMs: 1000 });
 }
 
-test("a process that listens on all addresses is called on the local one", async () => {
+test("a process that listens on all addresses is called at the local address", async () => {
   await check();
   expect(asked).toEqual(["/health"]);
 });

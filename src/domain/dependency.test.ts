@@ -4,7 +4,7 @@ import { parseGithubPattern, parseMarketplacePattern } from "./dependency.ts";
 
 describe("the patterns of dependencies", () => {
   it.each(["1.0.0", "^1.0.0", "~1.0.0", "1.x.x", "X.1.2", "1.0.0-beta", "1.0.0-2.0.0"])(
-    "take the version %s",
+    "accept the version %s",
     (version) => {
       expect(parseMarketplacePattern(`acme/echo:${version}`)).toEqual({
         type: "marketplace",
@@ -34,7 +34,7 @@ describe("the patterns of dependencies", () => {
     },
   );
 
-  it("answer any text with its parts or nothing", () => {
+  it("split any text into its parts or return nothing", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.stringMatching(/^[a-zX0-9./:^~-]{0,40}$/)), (text) => {
         const marketplace = parseMarketplacePattern(text);

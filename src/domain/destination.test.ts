@@ -30,7 +30,7 @@ describe("a destination", () => {
     expect(parseDestination(text)).toBeUndefined();
   });
 
-  it("is where a URL leads, with the port of its scheme", () => {
+  it("of a URL is its host with its port or the port of its scheme", () => {
     expect(destinationOf(new URL("https://u:p@index.example/simple"))).toEqual(["index.example:443"]);
     expect(destinationOf(new URL("http://10.0.0.1:3128"))).toEqual(["10.0.0.1:3128"]);
     expect(destinationOf(new URL("http://[::1]:80/"))).toEqual([]);

@@ -6,7 +6,7 @@ const open: EgressPolicy = { mode: "open", allow: [] };
 const none: EgressPolicy = { mode: "none", allow: [] };
 const ceiling = list("*.example.com:443", "10.0.0.0/8:5432", "192.0.2.1");
 
-describe("a choice under the operator's ceiling", () => {
+describe("a policy under the operator's ceiling", () => {
   it.each([
     [open, open],
     [list("anything.example:1"), open],
@@ -27,7 +27,7 @@ describe("a choice under the operator's ceiling", () => {
     [list("10.0.0.0/7:5432"), ceiling, "allow[0]"],
     [list("10.0.0.1"), ceiling, "allow[0]"],
     [list("no destination"), open, "allow[0]"],
-  ])("%j is more than %j, or none", (policy, over, field) => {
+  ])("%j exceeds %j, or is not a policy", (policy, over, field) => {
     expect(() => assertWithin(policy, over)).toThrow(
       expect.objectContaining({ code: "invalid_input", details: expect.objectContaining({ field }) }),
     );

@@ -46,21 +46,29 @@ const shownOf = (one: ItemWork) => {
 
 describe("an item", () => {
   test.each([
-    ["that nobody has begun is pending", work(), ["pending", ""]],
+    ["that has not begun is pending", work(), ["pending", ""]],
     ["whose task waits for a worker is pending", at("queued"), ["pending", "queued"]],
-    ["under way says its step", at("building"), ["running", "building"]],
-    ["under way says how far it is", at("building", "3 of 7 wheels"), ["running", "building: 3 of 7 wheels"]],
+    ["in progress reports its step", at("building"), ["running", "building"]],
+    [
+      "in progress reports its step and its progress",
+      at("building", "3 of 7 wheels"),
+      ["running", "building: 3 of 7 wheels"],
+    ],
     ["whose task is ready is installed", at("ready"), ["success", "installed"]],
-    ["of an upgrade is upgraded", { ...at("ready"), isUpgrade: true }, ["success", "upgraded"]],
-    ["that was there already is installed", work({ state: "ready" }), ["success", "installed"]],
+    ["of an upgrade is reported as upgraded", { ...at("ready"), isUpgrade: true }, ["success", "upgraded"]],
+    [
+      "that was installed before is reported as installed",
+      work({ state: "ready" }),
+      ["success", "installed"],
+    ],
     ["whose task was cancelled has failed", at("cancelled"), ["failed", "It was cancelled. (cancelled)"]],
     [
-      "that failed says why, with the code",
+      "that failed reports the reason and the code",
       work({ state: "failed", cause: { code: "start_crashed", message: "It exits with 1." } }),
       ["failed", "It exits with 1. (start_crashed)"],
     ],
     [
-      "that did not start ends with what it said at last",
+      "that did not start reports its last line of output",
       work({
         state: "failed",
         cause: {
@@ -75,7 +83,7 @@ describe("an item", () => {
     expect(shownOf(one)).toEqual(shown);
   });
 
-  test("has a message of 1024 bytes at most: the beginning and the end, without half a character", () => {
+  test("has a message of at most 1024 bytes: the beginning and the end, without half a character", () => {
     const text = (message: string) =>
       shownOf(work({ state: "failed", cause: { code: "build_failed", message } }))[1] ?? "";
     expect(text("x".repeat(1024 - " (build_failed)".length))).toHaveLength(1024);
@@ -89,7 +97,7 @@ describe("an item", () => {
     }
   });
 
-  test("shows what its declaration says, and empty texts where there is none", () => {
+  test("shows labels and icons of its declaration, and empty texts without a declaration", () => {
     const label = { en_US: "Echo", zh_Hans: "回声", ja_JP: 5 };
     const item = newItem(
       { identifier: A, pluginId: "acme/a", source: "package" },
@@ -114,7 +122,7 @@ describe("a task", () => {
   const states = (...works: readonly ItemWork[]) =>
     withWork(aTask(A, B), new Map([A, B].map((one, place) => [one, works[place] ?? work()])));
 
-  test("runs until each item has succeeded, fails as soon as one fails, and keeps counting", () => {
+  test("runs until each item has succeeded, fails as soon as one item fails, and continues to count", () => {
     const failed = work({ state: "failed" });
     expect(states(at("ready"), at("building"))).toMatchObject({ status: "running", completed: 1, total: 2 });
     expect(states(at("ready"), at("ready"))).toMatchObject({ status: "success", completed: 2 });
@@ -129,7 +137,7 @@ describe("a task", () => {
     expect(rest).toMatchObject({ status: "success", completed: 2, total: 2 });
   });
 
-  test("whose process is gone has failed, except for finished items", () => {
+  test("whose process has died has failed, except for its finished items", () => {
     const [a, b] = [anItem(A), anItem(B)];
     const left = abandoned({ ...aTask(A, B), items: [{ ...a, status: "success", message: "installed" }, b] });
     expect(left.status).toBe("failed");
@@ -137,7 +145,10 @@ describe("a task", () => {
     expect(left.items[1]?.message).toContain("install it again");
   });
 
-  test.each([null, "", "null", "{}", "[1,null,[]]", "{broken"])("of items %j has none", (text) => {
-    expect(parseItems(text)).toEqual([]);
-  });
+  test.each([null, "", "null", "{}", "[1,null,[]]", "{broken"])(
+    "whose items are stored as %j has no items",
+    (text) => {
+      expect(parseItems(text)).toEqual([]);
+    },
+  );
 });

@@ -28,7 +28,7 @@ describe("limits that change", () => {
     });
   });
 
-  it("all come with a new container where one of them needs it", () => {
+  it("all come with a new container if one of them needs it", () => {
     expect(planOf({ memoryBytes: 128, cpuMillis: 500 })).toEqual({
       memoryBytes: "rolling",
       cpuMillis: "rolling",
@@ -36,7 +36,7 @@ describe("limits that change", () => {
     expect(planOf({ storageBytes: 200 })).toEqual({ storageBytes: "rolling" });
   });
 
-  it("on the number of containers replace none", () => {
+  it("on the number of containers replace no container", () => {
     const plan = planOf({ replicasMax: 3, storageBytes: 200 });
     expect(plan).toEqual({ replicasMax: "live", storageBytes: "rolling" });
     expect(asRolling({ ...plan, cpuMillis: "live" })).toEqual({ ...plan, cpuMillis: "rolling" });
@@ -48,7 +48,7 @@ describe("limits that change", () => {
     expect(changesContainers(plan)).toBe(false);
   });
 
-  it("wait for the next start where nothing runs, and do not apply in a shared pool", () => {
+  it("wait for the next start if nothing runs, and do not apply in a shared pool", () => {
     expect(planOf({ pidsMax: 64 }, "stopped")).toEqual({ pidsMax: "next_start" });
     expect(planOf({ pidsMax: 64 }, "new")).toEqual({ pidsMax: "rolling" });
     expect(planOf({ pidsMax: 64, timeoutMs: 5 }, "shared")).toEqual({ timeoutMs: "next_call" });

@@ -5,7 +5,7 @@ import { formatPackageRef, IDENTIFIER_PATTERN, isUuidAuthor, parsePackageRef } f
 
 const checksum = "ab".repeat(32);
 
-describe("package references", () => {
+describe("the parser of package references", () => {
   it("reads back what it writes", () => {
     const part = (max: number) => fc.stringMatching(new RegExp(`^[a-z0-9_-]{1,${max}}$`));
     const ref = fc.record({
@@ -23,7 +23,7 @@ describe("package references", () => {
     );
   });
 
-  it("answers any text with its parts or a named fault", () => {
+  it("returns the parts of any text, or a named fault", () => {
     const near = fc.stringMatching(/^[a-zA-Z0-9_./:@-]{0,80}$/);
     fc.assert(
       fc.property(fc.oneof(fc.string(), near), (text) => {
@@ -64,7 +64,7 @@ describe("package references", () => {
     expect(formatPackageRef({ ...long, name: "n".repeat(119) })).toHaveLength(255);
   });
 
-  it("tells a debug connection's author from a person's", () => {
+  it("distinguishes the author of a debug connection from a person", () => {
     expect(isUuidAuthor("0b1f5a9e-1111-4222-8333-444455556666")).toBe(true);
     expect(isUuidAuthor("acme")).toBe(false);
   });

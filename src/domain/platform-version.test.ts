@@ -5,7 +5,7 @@ import { comparePlatformVersions, parsePlatformVersion, platformWarnings } from 
 const declares = (minimum: unknown) => ({ meta: { minimum_dify_version: minimum } });
 
 describe("versions of the platform", () => {
-  it("stand in their order", () => {
+  it("are compared in the order of their releases", () => {
     const ordered = [
       "0.6.0",
       "1.9",
@@ -38,7 +38,7 @@ describe("versions of the platform", () => {
       expect(parsePlatformVersion(text)).toBeUndefined();
   });
 
-  it("warn of a package that wants a newer one, with both", () => {
+  it("lead to a warning with both versions if a package needs a newer version", () => {
     expect(platformWarnings(declares("1.10.0"), "1.9.2")).toEqual([
       expect.stringMatching(/1\.10\.0.*1\.9\.2/),
     ]);
@@ -46,7 +46,7 @@ describe("versions of the platform", () => {
     expect(platformWarnings(declares("soon"), "1.9.2")).toEqual([expect.stringContaining('"soon"')]);
   });
 
-  it("warn of nothing where one of the two is not given", () => {
+  it("lead to no warning if either version is missing", () => {
     expect(platformWarnings(declares("9.0.0"), undefined)).toEqual([]);
     for (const declaration of [declares(null), declares(""), {}, { meta: null }])
       expect(platformWarnings(declaration, "1.9.2")).toEqual([]);

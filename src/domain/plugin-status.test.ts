@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { INSTALLATION_STATES, type InstallationState } from "./installation.ts";
 import { PLUGIN_STATUSES, pluginStatus, STATUS_RULES } from "./plugin-status.ts";
 
-it("the rules that select by a status name exactly the installations that show it", () => {
+it("the rule of each status selects exactly the installations that show this status", () => {
   for (const state of INSTALLATION_STATES)
     for (const poolState of [undefined, "idle", "starting", "ready", "backoff", "crash_loop"] as const) {
       const selected = PLUGIN_STATUSES.filter((status) => {

@@ -3,7 +3,7 @@ import { NO_PROXIES, proxyFor, proxyVariables } from "./proxy.ts";
 
 const PROXY = "http://user:hush@proxy.example:3128";
 
-test("programs find the proxies in both cases of their names", () => {
+test("the proxies are passed on under upper-case and lower-case names", () => {
   expect(proxyVariables({ http: PROXY, https: "http://other.example:1", bypass: "a.example" })).toEqual({
     http_proxy: PROXY,
     HTTP_PROXY: PROXY,
@@ -28,7 +28,7 @@ test.each([
   ["a.example, .b.example  10.0.0.1", "localhost,127.0.0.1,a.example,.b.example,10.0.0.1"],
   ["localhost,a.example", "localhost,127.0.0.1,a.example"],
   ["a.example,*", "*"],
-])("what is reached directly by %j is %s", (bypass, expected) => {
+])("the bypass list %j is passed on as %s", (bypass, expected) => {
   expect(proxyVariables({ http: PROXY, https: undefined, bypass })["no_proxy"]).toBe(expected);
 });
 
@@ -51,6 +51,6 @@ test.each([
   ["https://10.0.0.1", "10.0.0.1", undefined],
   ["https://[fd00::1]", "fd00::1", undefined],
   ["https://[fd00::1]:8443", "[fd00::1]:8443", undefined],
-])("%s, with %j reached directly, goes through the proxy for %s", (url, bypass, expected) => {
+])("a request to %s with the bypass list %j goes through the proxy for %s", (url, bypass, expected) => {
   expect(proxyFor(new URL(url), { http: "http", https: "https", bypass })).toBe(expected);
 });

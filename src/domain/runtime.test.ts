@@ -30,22 +30,22 @@ function replaced(...rows: readonly Row[]) {
   return replacedSince(records, new Date(ASKED_AT));
 }
 
-it("is none where the same runtimes still run, whatever was replaced earlier", () => {
+it("no runtime counts as replaced if the same runtimes still run, whatever was replaced earlier", () => {
   expect(replaced([0, 1, 10, "replaced"], [0, 2, 20])).toBe("none");
   expect(replaced([0, 1, 10], [1, 2, 20])).toBe("none");
 });
 
-it("is all where no runtime of that time still serves", () => {
+it("all runtimes count as replaced if no runtime of that time still serves", () => {
   expect(replaced([0, 1, 10, "replaced"], [0, 2, 120])).toBe("all");
   expect(replaced([0, 1, 10, "replaced"], [1, 2, 20, "replaced"], [1, 3, 110], [0, 4, 120])).toBe("all");
   expect(replaced([0, 1, 10, "crashed"])).toBe("all");
 });
 
-it("is some where one of several was replaced", () => {
+it("some runtimes count as replaced if one of several was replaced", () => {
   expect(replaced([0, 1, 10], [1, 2, 20, "replaced"], [1, 3, 120])).toBe("some");
 });
 
-it("is none where one was added, also in a slot that was used before", () => {
+it("no runtime counts as replaced if one was added, even in a slot that was used before", () => {
   expect(replaced([0, 1, 10], [1, 2, 120])).toBe("none");
   expect(replaced([0, 1, 10], [1, 2, 20, "scaled_in"], [1, 3, 120])).toBe("none");
 });

@@ -10,7 +10,7 @@ const rules: ServerUrlRules = {
 };
 
 describe("a server's URL", () => {
-  test("is read in its parts, each percent-decoded", () => {
+  test("is split into its parts, each percent-decoded", () => {
     expect(
       parseServerUrl("some://me:p%40ss%2Fw@[::1]:5432/a%20base?mode=on&file=%2Ftmp%2Fca.pem", rules),
     ).toEqual({
@@ -52,7 +52,7 @@ describe("a server's URL", () => {
     );
   });
 
-  test("takes an @ and a : in a password as they are", () => {
+  test("may contain @ and : in a password without encoding", () => {
     expect(parseServerUrl("some://me:p@s:s@host/db", rules)).toMatchObject({
       password: "p@s:s",
       hosts: [{ host: "host" }],

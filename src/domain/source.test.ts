@@ -9,7 +9,7 @@ const URL_SOURCE = {
   sha256: "b".repeat(64),
 } as const;
 
-test("an installation stores what the platform reads of its source, and nothing secret", () => {
+test("an installation stores the parts of its source that the platform reads, and nothing secret", () => {
   expect(sourceMeta({ type: "marketplace", identifier: IDENTIFIER })).toEqual({
     plugin_unique_identifier: IDENTIFIER,
   });
@@ -18,7 +18,7 @@ test("an installation stores what the platform reads of its source, and nothing 
   expect(formatSource(URL_SOURCE)).toBe("https://a.example/echo");
 });
 
-test("a digest counts in either case", () => {
+test("a digest is accepted in upper and lower case", () => {
   expect(Source.parse({ ...URL_SOURCE, sha256: "B".repeat(64) })).toEqual(URL_SOURCE);
 });
 

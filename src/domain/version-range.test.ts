@@ -19,7 +19,7 @@ const TABLE: readonly (readonly [range: string, fitting: readonly string[], othe
 ];
 
 describe.each(TABLE)("the range %s", (range, fitting, others) => {
-  test("contains exactly the versions that it says", () => {
+  test("contains exactly the expected versions", () => {
     for (const version of fitting) expect([version, fitsVersion(range, version)]).toEqual([version, true]);
     for (const version of others) expect([version, fitsVersion(range, version)]).toEqual([version, false]);
   });

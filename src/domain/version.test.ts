@@ -12,7 +12,7 @@ test("numbers count as numbers, a tag comes before its release, and a missing nu
   expect(compareVersions("1.2", "1.2.0")).toBe(0);
 });
 
-test("any versions have one order", () => {
+test("any versions are in a consistent order", () => {
   const version = fc
     .tuple(fc.array(fc.nat({ max: 12 }), { minLength: 2, maxLength: 4 }), fc.stringMatching(/^\w{0,4}$/))
     .map(([numbers, tag]) => numbers.join(".") + (tag === "" ? "" : `-${tag}`));

@@ -14,7 +14,7 @@ function told(text: string): object[] {
 }
 
 describe("decisions of the guard", () => {
-  it("name plugin and destination if refused, and are summed up if allowed", () => {
+  it("are logged with plugin and destination if refused, and as one sum if allowed", () => {
     const text = JSON.stringify({
       op: "counts",
       refused: [["172.18.0.3", "169.254.169.254", 6, 80, 2, STARTED + 5]],
@@ -32,7 +32,7 @@ describe("decisions of the guard", () => {
     ]);
   });
 
-  it("are at most twenty lines and one with the rest for each report", () => {
+  it("are at most twenty lines for each report, and one line with the rest", () => {
     const refused = Array.from({ length: 500 }, (_, port) => [
       "172.18.0.3",
       "192.0.2.1",
@@ -46,7 +46,7 @@ describe("decisions of the guard", () => {
     expect(lines.at(-1)).toMatchObject({ plugin: "ann/mail", destinations: 480, count: 480 });
   });
 
-  it("from before its Container started do not count for a plugin, even if it is refused the same later", () => {
+  it("from before a plugin's container started do not count for the plugin, even if the same is refused later", () => {
     const text = JSON.stringify({
       op: "counts",
       refused: [
@@ -70,7 +70,7 @@ describe("decisions of the guard", () => {
     ]);
   });
 
-  it("of unknown senders, and lines that are no report, are ignored", () => {
+  it("of unknown senders are ignored, and so are lines that are not reports", () => {
     expect(
       told(JSON.stringify({ op: "counts", refused: [["10.0.0.9", "192.0.2.1", 6, 1, 1, STARTED]] })),
     ).toEqual([]);

@@ -12,7 +12,7 @@ function refusing(text: string): MemoryEngine {
   return engine;
 }
 
-it("names the setting when a Container finds no free address", async () => {
+it("a refusal names the setting when no address is free for a container", async () => {
   const engine = refusing("no available IPv4 addresses on this network's address pools: berth-abcd1234 (1f)");
   await expect(guardedEngine(engine, guarding).startContainer("a", never)).rejects.toMatchObject({
     code: "host_full",
@@ -20,7 +20,7 @@ it("names the setting when a Container finds no free address", async () => {
   });
 });
 
-it("passes every other refusal on unchanged", async () => {
+it("every other refusal is passed on unchanged", async () => {
   const engine = refusing("no such device");
   await expect(guardedEngine(engine, guarding).startContainer("a", never)).rejects.toMatchObject({
     code: "engine_refused",

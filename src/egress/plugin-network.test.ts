@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { aContainerSpec, within } from "../../test/harness/rigs/test-engine.ts";
+import { OPEN_EGRESS } from "../../test/harness/samples/egress-settings.ts";
 import { MemoryEngine } from "../../test/support/engine-memory/memory-engine.ts";
 import type { ContainerSpec } from "../domain/container.ts";
 import type { EgressPolicy } from "../domain/egress.ts";
@@ -58,16 +59,7 @@ function start(
     instanceId: ID,
     dataFolder,
     programFolder: join(import.meta.dirname, "../../runtime-images/python/egress"),
-    settings: {
-      mode: "open",
-      allow: [],
-      proxies: [],
-      indexes: [],
-      hosts: {},
-      subnet: undefined,
-      reportMs: 10_000,
-      ...changes,
-    },
+    settings: { ...OPEN_EGRESS, ...changes },
     everyMs: lookMs,
     pollMs: 20,
   });
@@ -101,7 +93,7 @@ const onBridge = (name: string, kind: "runtime" | "build" = "runtime"): Containe
   });
 
 describe("the network of plugins", () => {
-  it("is guarded before any Container is on it; the guard has the host's network and one capability", async () => {
+  it("is guarded before any container joins it; the guard has the host's network and one capability", async () => {
     await using network = await start({ hosts: { inside: "10.0.0.5", "host.docker.internal": "gateway" } });
     expect(network.profile).toMatchObject({
       network: "bridge",
@@ -117,7 +109,7 @@ describe("the network of plugins", () => {
     });
   });
 
-  it("is none for plugins if the rules cannot be set, and the start logs why; builds use the Engine's own", async () => {
+  it("is none for plugins if the rules cannot be set, and the start logs why; builds use the engine's own network", async () => {
     word = '{"op":"failed","why":"Operation not permitted"}';
     await using network = await start();
     expect(network.profile.network).toBe("none");
@@ -129,7 +121,7 @@ describe("the network of plugins", () => {
     expect(engine.specOf("b").network).toBe("bridge");
   });
 
-  it("is none if the Engine gives no Container the host's network", async () => {
+  it("is none if the engine gives no container the host's network", async () => {
     engine.failNext(
       "start",
       new Fault("engine_refused", "The Engine answered 400: host mode is not allowed"),
@@ -138,7 +130,7 @@ describe("the network of plugins", () => {
     expect(network.profile.network).toBe("none");
   });
 
-  it("is none until there is a runtime image, for which a plugin's image does not count, and then the bridge", async () => {
+  it("is none until there is a runtime image (a plugin's image does not count), and then the bridge", async () => {
     const image = { "berth.kind": "runtime-image", "berth.runtime": "python" };
     engine = new MemoryEngine({
       now: () => Date.now(),
@@ -160,7 +152,7 @@ describe("the network of plugins", () => {
     );
   });
 
-  it("starts a removed guard again before the next Container is made", async () => {
+  it("starts a removed guard again before the next container is created", async () => {
     await using network = await start();
     await engine.removeContainer(GUARD, within());
     await network.engine.createContainer(onBridge("next"), within());
@@ -178,7 +170,7 @@ describe("the network of plugins", () => {
     },
   );
 
-  it("is tried again if another worker removed its guard", async () => {
+  it("is set up again if another worker removed its guard", async () => {
     let starts = 0;
     engine = new MemoryEngine({
       now: () => Date.now(),
@@ -213,7 +205,7 @@ describe("the network of plugins", () => {
     expect(await engine.listNetworks({}, within())).toEqual([]);
   });
 
-  it("follows the policy of a Pool: first the bridge with a list and its guard, then none", async () => {
+  it("follows the policy of a pool: first the bridge with a list and its guard, then none", async () => {
     await using network = await start({ hosts: { here: "gateway" } });
     const { networkOf } = network.profile;
     expect(networkOf("p1")).toMatchObject({ network: "bridge" });
@@ -229,7 +221,7 @@ describe("the network of plugins", () => {
   });
 
   it.each(["engine_refused", "not_found"] as const)(
-    "names the setting when the Engine has no addresses left and answers %s",
+    "names the setting when the engine has no addresses left and answers %s",
     async (code) => {
       const refused = "The Engine said: could not find an available, non-overlapping IPv4 address pool";
       engine.ensureNetwork = async () => {

@@ -26,24 +26,24 @@ function ruleOf(settings: Record<string, unknown>, fields: readonly SettingField
 
 test.each<[string, unknown, SettingField, string | undefined]>([
   [
-    "a required one that is missing",
+    "a required setting that is missing",
     undefined,
     field("text-input", { isRequired: true }),
     "missing required setting: it",
   ],
   [
-    "a required one that is null",
+    "a required setting that is null",
     null,
     field("text-input", { isRequired: true }),
     "missing required setting: it",
   ],
-  ["an empty text where one is required", "", field("text-input", { isRequired: true }), undefined],
-  ["an optional one that is null", null, field("boolean"), undefined],
+  ["an empty text for a required setting", "", field("text-input", { isRequired: true }), undefined],
+  ["an optional setting that is null", null, field("boolean"), undefined],
   ["a number for a text", 5, field("text-input"), "setting it is not a string"],
   ["a number for a secret", 5, field("secret-input"), "setting it is not a string"],
   ["a number for a choice", 5, field("select", { options: ["5"] }), "setting it is not a string"],
   [
-    "a choice that there is not",
+    "a choice that is not offered",
     "c",
     field("select", { options: ["a", "b"] }),
     "setting it is not a valid option",
@@ -75,11 +75,11 @@ test.each<[string, unknown, SettingField, string | undefined]>([
   ["a reranker", { ...MODEL, score_threshold: 1, top_n: 2 }, model("rerank"), undefined],
   ["a voice without voice", MODEL, model("tts"), "setting it is missing voice"],
   ["vision without parameters", MODEL, model("vision"), "setting it is missing completion_params"],
-  ["a scope that is none", MODEL, model("llm&vision"), "setting it is not a valid model config scope"],
+  ["an invalid scope", MODEL, model("llm&vision"), "setting it is not a valid model config scope"],
   ["an empty scope", MODEL, model(""), "setting it is not a valid model config scope"],
   ["the scope toString", MODEL, model("toString"), "setting it is not a valid model config scope"],
   ["anything for a list of tools", 5, field("array[tools]"), undefined],
-  ["anything for a type that nobody knows", 5, field("constructor"), undefined],
+  ["anything for an unknown type", 5, field("constructor"), undefined],
 ])("%s is judged as the daemon judges it", (_name, value, one, rule) => {
   expect(ruleOf(value === undefined ? {} : { it: value }, [one])).toBe(rule);
 });

@@ -99,7 +99,7 @@ test("a row is read once within a poll period, and again after it", async () => 
   expect(seen.reads).toHaveLength(2);
 });
 
-test("a change made here takes effect at once and is published; a published one takes effect at once, too", async () => {
+test("a change made here takes effect at once and is published; a published change takes effect at once too", async () => {
   const { directory, rows, seen, fake, enabled } = await aDirectory();
   expect(await enabled()).toBe(true);
   rows.set("hook1", aRecord("hook1", { enabled: false }));
@@ -184,7 +184,7 @@ test("concurrent requests share a decryption, and later ones decrypt again: noth
   expect(seen.opened).toBe(2);
 });
 
-test("a caller that leaves affects no other, and all waiting callers get a failure once", async () => {
+test("a caller that leaves affects no other caller, and a failure reaches only the callers that wait", async () => {
   const { directory, seen, fake } = await aDirectory();
   const { promise, reject } = Promise.withResolvers<JsonMap>();
   fake.open = () => promise;

@@ -71,7 +71,7 @@ test("the hash of a spec ignores its name, its labels and the order of keys", ()
   expect(specHash({ ...spec, env: { B: "2", A: "1" } })).toBe(hash);
 });
 
-test("the hash of a spec changes with anything that changes the Container", () => {
+test("the hash of a spec changes with anything that changes the container", () => {
   const changes: Partial<ContainerSpec>[] = [
     { image: "sha256:abd" },
     { command: ["it", "run"] },

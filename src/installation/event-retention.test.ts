@@ -39,7 +39,7 @@ test("all events that are due are removed at the start, in batches, and again ea
   expect(table.old).toBe(0);
 });
 
-test("a round that failed because the database was away is repeated in the next period", async () => {
+test("a round that failed because the database was unavailable is repeated in the next period", async () => {
   const { table, store } = aTable(1);
   table.isAway = true;
   const clock = start(90, store);

@@ -52,7 +52,7 @@ function installed(pluginId: string): Installed {
   };
 }
 
-it("a full name has its provider's tools, in the order of the declaration", async () => {
+it("a full name finds its provider's tools, in the order of the declaration", async () => {
   expect(await find("acme/clock/hands")).toMatchObject({ tools: TOOLS, status: "running" });
 });
 
@@ -62,19 +62,16 @@ it.each([
   ["clock", ["acme/clock/hands"]],
   ["hands", NAMES],
   ["acme", NAMES],
-])(
-  "the part %s is refused with the form and the full names that it stands for",
-  async (provider, accepted) => {
-    await expect(find(provider)).rejects.toMatchObject({
-      code: "invalid_input",
-      message: `provider is "${provider}"; accepted: organisation/plugin/provider, here ${accepted.join(", ")}.`,
-      details: { field: "provider", value: provider, accepted, form: "organisation/plugin/provider" },
-    });
-  },
-);
+])("the partial name %s is refused with the form and the matching full names", async (provider, accepted) => {
+  await expect(find(provider)).rejects.toMatchObject({
+    code: "invalid_input",
+    message: `provider is "${provider}"; accepted: organisation/plugin/provider, here ${accepted.join(", ")}.`,
+    details: { field: "provider", value: provider, accepted, form: "organisation/plugin/provider" },
+  });
+});
 
 it.each(["", "nobody", "acme/parrot", "a/b/c/d", "acme/clock/", "/clock/hands", "Acme/Clock/hands"])(
-  "%j, which stands for nothing, is refused with the form",
+  "%j, which matches nothing, is refused with the form",
   async (provider) => {
     await expect(find(provider)).rejects.toMatchObject({
       code: "invalid_input",
@@ -83,7 +80,7 @@ it.each(["", "nobody", "acme/parrot", "a/b/c/d", "acme/clock/", "/clock/hands", 
   },
 );
 
-it("a full name of nothing says what is missing: plugin, provider, tools, or that it was never ready", async () => {
+it("a full name that finds no tools is refused with the reason: no plugin, no provider, no tools, or never ready", async () => {
   await expect(find("acme/gone/hands")).rejects.toMatchObject({ code: "installation_not_found" });
   await expect(find("acme/clock/clock")).rejects.toMatchObject({
     code: "provider_not_found",

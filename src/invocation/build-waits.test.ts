@@ -49,8 +49,8 @@ function directory(place: { place: number; of: number } | undefined) {
 
 const BUILDING = { code: "plugin_not_ready", details: { state: "building", place: 3, of: 12 } };
 
-describe("a call to what is not built yet", () => {
-  test("moves it to the front, and continues as soon as it is ready", async () => {
+describe("a call to a plugin that is not built yet", () => {
+  test("moves the plugin to the front of the queue, and continues as soon as it is ready", async () => {
     const { wait, become, waiting, asked, listeners } = directory({ place: 3, of: 12 });
     const call = wait(60_000);
     await waiting(1);
@@ -62,7 +62,7 @@ describe("a call to what is not built yet", () => {
     expect(listeners.size).toBe(0);
   });
 
-  test("continues where it failed or was removed", async () => {
+  test("continues if the plugin failed or was removed", async () => {
     for (const found of [plugin("failed"), undefined]) {
       const { wait, become, waiting } = directory({ place: 1, of: 1 });
       const call = wait(60_000);
@@ -72,7 +72,7 @@ describe("a call to what is not built yet", () => {
     }
   });
 
-  test("reports its place when its time is over", async () => {
+  test("reports the place in the queue when its time is over", async () => {
     const { wait, listeners } = directory({ place: 3, of: 12 });
     await expect(wait(1)).rejects.toMatchObject({
       ...BUILDING,
@@ -81,7 +81,7 @@ describe("a call to what is not built yet", () => {
     expect(listeners.size).toBe(0);
   });
 
-  test("reports its place at once where too many calls wait, and waits again when those have left", async () => {
+  test("reports the place at once if too many calls wait, and waits again when those have left", async () => {
     const { wait, waiting } = directory({ place: 3, of: 12 });
     const leaving = new AbortController();
     const calls = [wait(60_000, leaving.signal), wait(60_000, leaving.signal)];

@@ -13,11 +13,14 @@ describe("a call limiter shared by several processes", () => {
     { granted: 10, processes: 2, share: 5 },
     { granted: 10, processes: 3, share: 4 },
     { granted: 1, processes: 4, share: 1 },
-  ])("admits $share of $granted calls where $processes answer them", ({ granted, processes, share }) => {
-    const limiter = new CallLimiter({ limit: { granted, processes }, queueMax: 1 });
-    expect(enterAll(limiter)).toBe(share);
-    expect(limiter.inFlightMax).toBe(share);
-  });
+  ])(
+    "admits $share of $granted calls if $processes processes answer calls",
+    ({ granted, processes, share }) => {
+      const limiter = new CallLimiter({ limit: { granted, processes }, queueMax: 1 });
+      expect(enterAll(limiter)).toBe(share);
+      expect(limiter.inFlightMax).toBe(share);
+    },
+  );
 
   it("admits waiting calls at once when a process leaves, and shrinks gradually when one joins", () => {
     const limiter = new CallLimiter({ limit: { granted: 4, processes: 2 }, queueMax: 10 });
@@ -34,7 +37,7 @@ describe("a call limiter shared by several processes", () => {
     expect([granted, limiter.inFlight]).toEqual([3, 2]);
   });
 
-  it("names in its refusal the shared limit and the processes, but not where it is alone", () => {
+  it("names the shared limit and the processes in its refusal, unless its process is alone", () => {
     const shared = new CallLimiter({ limit: { granted: 5, processes: 2 }, queueMax: 0 });
     enterAll(shared);
     expect(shared.busy()).toMatchObject({

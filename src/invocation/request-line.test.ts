@@ -28,7 +28,7 @@ const PARAMETERS = '{"b":1.0, "2":9007199254740993,"1":-0,"é\\u0041":[1E3,0.10]
 describe("the caller's text reaches the plugin unchanged", () => {
   test.each([
     [
-      "nothing of it is Berth's to change",
+      "Berth has nothing to change in it",
       `{"user_id":"u","provider":"echo","tool":"say","tool_parameters":${PARAMETERS}}`,
     ],
     [
@@ -36,18 +36,18 @@ describe("the caller's text reaches the plugin unchanged", () => {
       `{"user_id":"u","provider":"berth/echo/echo","tool":"say","tool_parameters":${PARAMETERS}}`,
     ],
     [
-      "type and action are said",
+      "type and action are given",
       `{"type":"tool","action":"invoke_tool","user_id":"u","provider":"echo","tool":"say",\n"tool_parameters":${PARAMETERS}}`,
     ],
     [
-      "what is changed stands last",
+      "the changed field comes last",
       `{"tool_parameters":${PARAMETERS} ,"user_id":"u","tool":"say", "provider" : "berth/echo/echo"\r\n}`,
     ],
     [
       "there is a context",
       `{"context":${PARAMETERS},"user_id":"u","provider":"echo","tool":"say","tool_parameters":${PARAMETERS}}`,
     ],
-  ])("where %s", (_, text) => {
+  ])("if %s", (_, text) => {
     const sent = line(text);
     expect(sent).toContain(`"tool_parameters":${PARAMETERS}`);
     expect(sent).not.toMatch(/[\r\n]/);
@@ -58,12 +58,12 @@ describe("the caller's text reaches the plugin unchanged", () => {
       expect([name, sent.split(`"${name}":`).length + sent.split(`"${name}" :`).length]).toEqual([name, 3]);
   });
 
-  test("and so does its context", () => {
+  test("including its context", () => {
     const text = `{"user_id":"u","provider":"echo","tool":"say","context" : ${PARAMETERS}}`;
     expect(line(text)).toContain(`"context":${PARAMETERS},"event":"request"`);
   });
 
-  test("Berth sets the tenant, whatever the caller wrote", () => {
+  test("except for the tenant, which Berth sets", () => {
     const text = `{"tenant_id":"x","user_id":"u","provider":"echo","model":"m","model_type":"tts","content_text":"a","voice":"v"}`;
     const sent = line(text, "model", "invoke_tts");
     expect(sent).toContain(`"tenant_id":"${TENANT}"`);

@@ -71,7 +71,7 @@ function aHouse(): House {
 
 const aKey = { name: "ci", tenantId: undefined };
 
-test("a key has its scopes, the admin key has all and may manage; anything else has nothing", async () => {
+test("a key has its scopes, the admin key has all scopes and may manage keys, and any other text is no key", async () => {
   const keyring = await aHouse().join();
   const { key, record } = await keyring.create({ ...aKey, scopes: ["read", "invoke"] });
   expect(keyring.find(key)).toEqual({

@@ -24,7 +24,7 @@ const notice = (runtime: string, bytes: number) => ({
   bytes,
 });
 
-test("100,000 lines of one Runtime are two in that second and one in each that follows", () => {
+test("100,000 lines of one runtime are written as the first line and one count a second later", () => {
   const { log, lines } = bounded();
   for (let n = 0; n < 100_000; n++) log.info(notice("a", n));
   log.info(notice("b", 1));
@@ -38,7 +38,7 @@ test("100,000 lines of one Runtime are two in that second and one in each that f
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("calls to the host have a line each, up to the number that a person could read", () => {
+test("calls to the host are logged line by line up to 20 in a second, and the rest is counted", () => {
   const { log, lines } = bounded();
   const call = { op: "invocation.host_call", tenant_id: "t", plugin: "p", type: "storage" };
   for (let n = 0; n < 1000; n++) log.child({ part: "x" }).info(call);
@@ -47,7 +47,7 @@ test("calls to the host have a line each, up to the number that a person could r
   expect(lines.at(-1)).toEqual({ ...call, repeated: 980 });
 });
 
-test("requests from outside have a line each; a plugin's calls of other plugins are counted", () => {
+test("requests from outside are all logged; a plugin's calls of other plugins are limited to 20 lines a second", () => {
   const { log, lines } = bounded();
   const call = { op: "invocation.invoke", tenant_id: "t", plugin: "p" };
   for (let n = 0; n < 100; n++) log.info(call);
@@ -56,7 +56,7 @@ test("requests from outside have a line each; a plugin's calls of other plugins 
   expect(lines).toHaveLength(120);
 });
 
-test("counts that are left at the end are written", () => {
+test("the remaining counts are written at the end", () => {
   const { log, lines } = bounded();
   for (let n = 0; n < 3; n++) log.info(notice("a", n));
   log[Symbol.dispose]();

@@ -3,7 +3,7 @@ import { Fault } from "../domain/fault.ts";
 import { type Log, silentLog } from "./log.ts";
 import { Outage } from "./outage.ts";
 
-test("a series of failures is one line with its code, and its end is another", async () => {
+test("a series of failures is logged as one line with its code, and its end as another line", async () => {
   const lines: unknown[] = [];
   const log: Log = { ...silentLog, error: (line) => lines.push(line), info: (line) => lines.push(line) };
   const outage = new Outage(log, "thing.poll");

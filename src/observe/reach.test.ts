@@ -79,7 +79,7 @@ describe("reaching a server", () => {
     expect([attempts, said]).toEqual([1, []]);
   });
 
-  test("ends at once for a reason that waiting cannot change, for another Fault and for a bug", async () => {
+  test("ends at once for a reason that waiting cannot change, for another fault and for a bug", async () => {
     const { options } = setUp({ explain: () => ({ reason: "not trusted", isFinal: true }) });
     await expect(reach(options, () => Promise.reject(new Error("tls")))).rejects.toMatchObject({
       code: "store_unavailable",

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test("the thread reads the same Package as this one does", async () => {
+test("the reader's thread reads the same package as this thread", async () => {
   await using reader = open();
   const here = await readPackage(archive, at, DEFAULT_READ_OPTIONS);
   const there = await Promise.all([1, 2, 3].map(() => reader.read(archive, at, never)));

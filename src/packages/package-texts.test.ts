@@ -54,7 +54,7 @@ describe("the texts of a package", () => {
       expect(await findAsset(archive, absent)).toBeUndefined();
   });
 
-  test("the privacy notice is the file that the manifest names, the address, or PRIVACY.md", async () => {
+  test("the privacy notice is the file or address that the manifest names, or PRIVACY.md", async () => {
     expect(await readPrivacy(archive, "docs/privacy.md")).toMatchObject({ content: "We keep all." });
     for (const named of [undefined, "", "gone.md", 7])
       expect(await readPrivacy(archive, named)).toMatchObject({ path: "PRIVACY.md" });

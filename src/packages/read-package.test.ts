@@ -133,7 +133,7 @@ describe("a package of the real dialect", () => {
       expect.any(String),
       expect.anything(),
     ],
-  ])("with %s turned into %s is refused by field and value", async (from, to, field, value) => {
+  ])("with %s changed to %s is refused with field and value", async (from, to, field, value) => {
     await expect(read(manifest(from, to))).rejects.toMatchObject({
       code: "manifest_invalid",
       details: { file: "manifest.yaml", field, value, accepted: expect.any(String) },
@@ -144,7 +144,7 @@ describe("a package of the real dialect", () => {
     ["provider/echo.yaml", "manifest.yaml", "plugins.tools[0]"],
     ["tools/echo.yaml", "provider/echo.yaml", "tools[0]"],
     ["_assets/icon.svg", "manifest.yaml", "icon"],
-  ])("without %s is refused by the name of the missing file", async (missing, file, field) => {
+  ])("without %s is refused with the name of the missing file", async (missing, file, field) => {
     await expect(read(realFiles({ [missing]: undefined }))).rejects.toMatchObject({
       code: "manifest_invalid",
       message: expect.stringContaining(missing),
@@ -161,7 +161,7 @@ describe("a package of the real dialect", () => {
     });
   });
 
-  it("is refused where aliases multiply or lists nest without end", { timeout: 60_000 }, async () => {
+  it("is refused if aliases multiply or lists nest without end", { timeout: 60_000 }, async () => {
     let bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
     for (let level = 1; level < 9; level += 1) {
       bomb += `a${level}: &a${level} [${Array(10)
@@ -214,7 +214,7 @@ describe("the choice of dialect", () => {
     expect(await read(seedFiles({ ...mixed, dialect: "seed" }))).toMatchObject({ dialect: "seed" });
   });
 
-  it("reads the real manifest where both exist, if they name the same package", async () => {
+  it("reads the real manifest if both exist and name the same package", async () => {
     const seed = (version: string) => JSON.stringify({ author: "acme", name: "echo", version });
     expect(await read(realFiles({ "manifest.json": seed("0.0.1") }))).toMatchObject({ dialect: "real" });
     await expect(read(realFiles({ "manifest.json": seed("0.0.2") }))).rejects.toMatchObject({
@@ -263,14 +263,14 @@ describe("any manifest", { timeout: 60_000 }, () => {
     }
   }
 
-  it("of the seed dialect becomes a package or a named Fault", async () => {
+  it("of the seed dialect becomes a package or a named fault", async () => {
     await fc.assert(
       fc.asyncProperty(changes, (changed) => outcome(seedFiles(changed))),
       { numRuns: length({ short: 60, soak: 1200 }) },
     );
   });
 
-  it("of the real dialect becomes a package or a named Fault", async () => {
+  it("of the real dialect becomes a package or a named fault", async () => {
     const yaml = (changed: Record<string, unknown>) => {
       const base: Record<string, unknown> = {
         type: "plugin",
@@ -290,7 +290,7 @@ describe("any manifest", { timeout: 60_000 }, () => {
     );
   });
 
-  it("that is any text becomes a package or a named Fault", async () => {
+  it("of any text becomes a package or a named fault", async () => {
     const text = fc.array(
       fc.constantFrom(
         "a",

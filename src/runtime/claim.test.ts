@@ -9,7 +9,7 @@ const here = { dataFolder: "/srv/berth", database: "postgres:1/16384" };
 const never = new AbortController().signal;
 const anEngine = () => new MemoryEngine({ now: () => 0 });
 
-describe("an instance id on an Engine", () => {
+describe("an instance id on an engine", () => {
   it("is shared by all processes of one Berth", async () => {
     const engine = anEngine();
     const claim = () => claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
@@ -38,7 +38,7 @@ describe("an instance id on an Engine", () => {
     },
   );
 
-  it("can be taken over: its Containers are removed, and the old holder notices", async () => {
+  it("can be taken over: its containers are removed, and the old holder notices", async () => {
     const engine = anEngine();
     const copy = { ...here, dataFolder: "/srv/copy" };
     await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
@@ -52,7 +52,7 @@ describe("an instance id on an Engine", () => {
     expect(await promise).toMatchObject({ code: "instance_claimed" });
   });
 
-  it("is not lost to a mark without labels, which an Engine shows that has just started", async () => {
+  it("is not lost when an engine that has just started shows the mark without labels", async () => {
     const engine = anEngine();
     await claimInstance(engine, { instanceId: "abcd1234", holder: here }, never);
     const { promise: askedTwice, resolve } = Promise.withResolvers<void>();

@@ -54,7 +54,7 @@ test.each([
   "[fd00:ec2::254]",
   "[ff02::1]",
   ...Object.keys(INSIDE),
-])("nothing is asked of %s", async (host) => {
+])("no request is sent to %s", async (host) => {
   const client = createHttpClient({
     policy: createAddressPolicy({ allowed: [], lookup }),
     proxies: NO_PROXIES,
@@ -83,9 +83,9 @@ test.each([
   ["with white space before it", " https://a.example/x"],
   ["with a fragment", "https://a.example/x#y"],
   ["without a host", "https:///x"],
-  ["whose port is none", "https://a.example:99999/x"],
+  ["whose port is invalid", "https://a.example:99999/x"],
   ["of 3,000 characters", `https://a.example/${"x".repeat(3000)}`],
-])("a source is no URL %s", (_, url) => {
+])("a source refuses a URL %s", (_, url) => {
   expect(Source.safeParse({ type: "url", url, sha256: "a".repeat(64) }).success).toBe(false);
 });
 
@@ -100,7 +100,7 @@ test.each([
   ["asset", "../x"],
   ["asset", ".."],
   ["asset", "a\\b"],
-])("a release has no %s %j", (field, value) => {
+])("a release with the %s %j is refused", (field, value) => {
   const release = { type: "github", repo: "acme/echo", release: "v1", asset: "a.difypkg", [field]: value };
   expect(Source.safeParse(release).success).toBe(false);
 });

@@ -149,7 +149,7 @@ function overridden<T extends object>(of: T, changes: Partial<T>): T {
   });
 }
 
-test("a write lists nothing once the storage has been counted, and the count stays correct", async () => {
+test("a write lists no files once the storage has been counted, and the count stays correct", async () => {
   const listed: string[] = [];
   const { files, ...rest } = place();
   const list = (path: string, signal: AbortSignal) => {
@@ -194,7 +194,7 @@ test("a half-written value of a killed process uses no quota and cannot be read"
   expect(await createTenantStorage(place()).usedBytes(TENANT)).toBe(500);
 });
 
-test("a value of the layout with hashed names is found, counted, and moves when its key is read", async () => {
+test("a value of the layout with hashed names is found and counted, and is moved when its key is read", async () => {
   await keepFormer("sub/old", "ab");
   expect(await aProcess().serve(OWNER, { opt: "exist", key: "sub/old" })).toMatchObject({ data: true });
   await expect(aProcess().serve(OWNER, set("new", 999))).rejects.toMatchObject({ code: "storage_quota" });
@@ -205,7 +205,7 @@ test("a value of the layout with hashed names is found, counted, and moves when 
   expect(await readdir(join(folder, "storage"))).not.toContain(TENANT);
 });
 
-test("a value of that layout is gone once it is written again or deleted", async () => {
+test("a value of the layout with hashed names is removed when it is written again or deleted", async () => {
   for (const key of ["a", "b"]) await keepFormer(key, "old");
   await aProcess().serve(OWNER, { opt: "set", key: "a", value: "6162" });
   await aProcess().serve(OWNER, { opt: "del", key: "b" });
@@ -215,13 +215,13 @@ test("a value of that layout is gone once it is written again or deleted", async
   });
 });
 
-test("a value of that layout whose key conflicts with another is read in place", async () => {
+test("a value of the layout with hashed names whose key conflicts with another key is read in place", async () => {
   await keepFormer("a/b", "ab");
   await aProcess().serve(OWNER, set("a", 1));
   expect(await aProcess().serve(OWNER, { opt: "get", key: "a/b" })).toEqual({ data: "6162" });
 });
 
-test("removing a plugin's or a tenant's storage takes both layouts and the count, and no other tenant's", async () => {
+test("removing a plugin's or a tenant's storage removes both layouts and the count, and nothing of another tenant", async () => {
   const storage = createTenantStorage(place());
   const other = { ...OWNER, tenantId: "0b7d1a52-52a3-4d43-9b0e-0f2f4d1c2b3a" };
   for (const owner of [OWNER, other, { ...OWNER, pluginId: "acme/q" }])

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(parent, { recursive: true }));
 
-test("a missing folder is created, and one with contents stays as it is", async () => {
+test("a missing folder is created, and a folder with contents stays as it is", async () => {
   const folder = join(parent, "a", "b");
   await prepareDataFolder(folder);
   expect((await stat(folder)).isDirectory()).toBe(true);
@@ -19,7 +19,7 @@ test("a missing folder is created, and one with contents stays as it is", async 
   expect(await readdir(folder)).toEqual(["packages"]);
 });
 
-test("where no folder can be created, the refusal names the setting, the folder and the user", async () => {
+test("if no folder can be created, the refusal names the setting, the folder and the user", async () => {
   await writeFile(join(parent, "file"), "");
   const folder = join(parent, "file", "data");
   await expect(prepareDataFolder(folder)).rejects.toMatchObject({

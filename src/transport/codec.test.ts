@@ -35,7 +35,7 @@ test("no text and no bytes make the reader throw", () => {
 
 const deep = (levels: number) => `${"[".repeat(levels)}${"]".repeat(levels)}`;
 
-describe("a line that is no frame has its session, the wrong field, and what is accepted", () => {
+describe("a line that is not a frame is reported with its session, the wrong field and what is accepted", () => {
   test.each([
     [ofType("stream", "1").slice(0, -2), "the line", /^what is not JSON at character \d+$/],
     [ofType("stream", "NaN"), "the line", /^what is not JSON at character \d+$/],
@@ -83,7 +83,7 @@ describe("a line that is no frame has its session, the wrong field, and what is 
     );
   });
 
-  test("also if it names no session", () => {
+  test("even if it names no session", () => {
     expect(parseSessionLine('{"event":"session","session_id":7,"data":{"type":"end"}}')).toMatchObject({
       sessionId: undefined,
       breach: { field: "session_id" },
@@ -94,7 +94,7 @@ describe("a line that is no frame has its session, the wrong field, and what is 
     });
   });
 
-  test("also if its bytes are no text", () => {
+  test("even if its bytes are not UTF-8", () => {
     const line = Buffer.from(ofType("stream", '"\u00e4"'));
     expect(parseSessionBytes(line).frame).toMatchObject({ data: { text: '"\u00e4"' } });
     line[line.indexOf(0xc3) + 1] = 0x20;
@@ -120,7 +120,7 @@ test("an error's fields are texts and an object, and each may be missing", () =>
     });
 });
 
-test("a call's request stays text until somebody serves it", () => {
+test("a call's request stays text until it is served", () => {
   const line = ofType("invoke", '{"backwards_request_id":"1","type":"storage","request":{"n":1.0},"new":[]}');
   expect(parseSessionLine(line).frame).toEqual({
     type: "invoke",
@@ -142,7 +142,7 @@ test("an item stays on one line: a carriage return between tokens becomes a spac
   });
 });
 
-test("data of the greatest depth is read, and data that is too wide is passed on but not built", () => {
+test("data of the maximum depth is read, and data that is too wide is passed on but not parsed", () => {
   expect(parseSessionLine(ofType("stream", deep(FRAME_DEPTH_MAX))).frame?.type).toBe("stream");
   const { frame } = parseSessionLine(ofType("stream", `[${"[],".repeat(300_000)}1]`));
   if (frame?.type !== "stream") throw new Error("no item");

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ManualClock } from "../../test/harness/doubles/manual-clock.ts";
 import { Deadline } from "./deadline.ts";
 
-test("its signal aborts with its reason when the time has passed, not before", async () => {
+test("the signal of a deadline aborts with its reason when the time has passed, not before", async () => {
   const clock = new ManualClock();
   using deadline = new Deadline({ clock, ms: 1000, late: () => new Error("too slow") });
   await clock.advance(950);
@@ -13,7 +13,7 @@ test("its signal aborts with its reason when the time has passed, not before", a
   expect(deadline.signal.reason).toEqual(new Error("too slow"));
 });
 
-test("without a reason of its own it names the limit", async () => {
+test("a deadline without a reason of its own names the limit", async () => {
   const clock = new ManualClock();
   using deadline = new Deadline({ clock, ms: 100 });
   await clock.advance(100);
@@ -28,7 +28,7 @@ test("a given signal that aborts first gives the reason, and the deadline is not
   expect(deadline.isOver).toBe(false);
 });
 
-test("once disposed, it never aborts", async () => {
+test("a disposed deadline never aborts", async () => {
   const clock = new ManualClock();
   const deadline = new Deadline({ clock, ms: 100 });
   deadline[Symbol.dispose]();

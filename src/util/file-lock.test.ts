@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test("one holder at a time has the lock, and no file is left of it", async () => {
+test("one holder at a time has the lock, and no file is left afterwards", async () => {
   const path = join(folder, "a");
   let inside = 0;
   let most = 0;
@@ -42,7 +42,7 @@ test("the lock of a dead process is taken over once it is old, and a successor's
   expect(await readdir(folder)).toEqual(["c"]);
 });
 
-test("a living holder keeps it, however long its work takes", async () => {
+test("a living holder keeps the lock, however long its work takes", async () => {
   const path = join(folder, "d");
   const settings = { staleMs: 2_000, lookMs: 5 };
   const order: string[] = [];

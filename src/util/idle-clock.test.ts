@@ -6,7 +6,7 @@ afterEach(() => void vi.useRealTimers());
 
 const late = () => new Error("silent");
 
-test("its signal aborts with its reason after the time without a word, which each word begins anew", () => {
+test("the signal of an idle clock aborts with its reason after the time without activity, which activity restarts", () => {
   using clock = new IdleClock({ ms: 100, late });
   vi.advanceTimersByTime(90);
   clock.heard();
@@ -16,7 +16,7 @@ test("its signal aborts with its reason after the time without a word, which eac
   expect(clock.signal.reason).toEqual(new Error("silent"));
 });
 
-test("a word that comes too late starts no timer", () => {
+test("activity that comes too late starts no timer", () => {
   using clock = new IdleClock({ ms: 100, late });
   vi.advanceTimersByTime(100);
   clock.heard();
@@ -30,7 +30,7 @@ test("a given signal that aborts first gives the reason", () => {
   expect(clock.signal.reason).toEqual(new Error("enough"));
 });
 
-test("once disposed it is never late", () => {
+test("a disposed idle clock never aborts", () => {
   const clock = new IdleClock({ ms: 100, late });
   clock[Symbol.dispose]();
   vi.advanceTimersByTime(1000);

@@ -10,12 +10,12 @@ it.each([
   ["pert", "port", 1],
   ["host", "port", 2],
   ["kitten", "sitting", 3],
-])("from %j to %j it is %i, and as far back", (a, b, distance) => {
+])("the edit distance between %j and %j is %i in both directions", (a, b, distance) => {
   expect(editDistance(a, b)).toBe(distance);
   expect(editDistance(b, a)).toBe(distance);
 });
 
-it("names the nearest first, at most as many as asked for, and none that is far", () => {
+it("the nearest candidates come first, at most as many as requested, and none that is far away", () => {
   const candidates = ["posts", "host", "port", "sport", "database"];
   expect(nearest("prot", candidates, { max: 3, distanceMax: 2 })).toEqual(["port", "sport"]);
   expect(nearest("port", candidates, { max: 2, distanceMax: 9 })).toEqual(["port", "sport"]);

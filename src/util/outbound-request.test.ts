@@ -51,14 +51,14 @@ test("method, headers and body arrive, on a connection that ends with the answer
   });
 });
 
-test("an answer of any status is an answer, and a redirect is not followed", async () => {
+test("an answer of any status is returned, and a redirect is not followed", async () => {
   const url = await aServer((_request, response) => response.writeHead(302, { location: "/y" }).end());
   const answer = await sendRequest(to(url), never);
   answer.resume();
   expect(answer.statusCode).toBe(302);
 });
 
-test("given addresses are connected to instead of what the name means", async () => {
+test("given addresses are used instead of looking up the name", async () => {
   const url = new URL(await aServer((request, response) => response.end(request.headers.host)));
   const asked = to(`http://nowhere.invalid:${url.port}/x`, {
     addresses: [{ address: "127.0.0.1", family: 4 }],

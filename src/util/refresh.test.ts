@@ -13,7 +13,7 @@ function reads() {
   return { refresh, open, begun };
 }
 
-test("calls during a read share the next one, which begins when that read has ended", async () => {
+test("calls during a read share the next read, which begins when the current read has ended", async () => {
   const { refresh, open, begun } = reads();
   const first = refresh.run();
   await begun(1);
@@ -28,7 +28,7 @@ test("calls during a read share the next one, which begins when that read has en
   expect(open).toHaveLength(2);
 });
 
-test("a failed read fails its waiters only, and the next one runs", async () => {
+test("a failed read fails only its waiters, and the next read runs", async () => {
   const { refresh, open, begun } = reads();
   const first = refresh.run();
   await begun(1);
@@ -40,7 +40,7 @@ test("a failed read fails its waiters only, and the next one runs", async () => 
   await second;
 });
 
-test("it has settled when the current and the due read have ended, with or without an error", async () => {
+test("a refresh has settled when the current and the pending read have ended, with or without an error", async () => {
   const { refresh, open, begun } = reads();
   await refresh.settled();
   refresh.run().catch(() => undefined);

@@ -3,7 +3,7 @@ import { Semaphore } from "./semaphore.ts";
 
 const never = new AbortController().signal;
 
-test("no more than its size run at once, and the waiting start in the order of asking", async () => {
+test("a semaphore runs no more than its size at once, and starts the waiting work in the order of the calls", async () => {
   const semaphore = new Semaphore(2);
   const gates = [0, 1, 2, 3].map(() => Promise.withResolvers<void>());
   const started: number[] = [];

@@ -4,7 +4,7 @@ import { holdLock, leaveServing, serveUnit, type Unit } from "./serving.ts";
 
 const unit = (name: string): Unit => ({ kind: "task", fields: { name }, end: () => undefined });
 
-test("everything that a unit starts belongs to it, also later, and to no other unit", async () => {
+test("everything that a unit starts belongs to it, even later, and to no other unit", async () => {
   const seen = Promise.withResolvers<unknown>();
   serveUnit(unit("a"), () => setImmediate(() => seen.resolve(leaveServing().unit?.fields)));
   await serveUnit(unit("b"), () => turn());
@@ -12,7 +12,7 @@ test("everything that a unit starts belongs to it, also later, and to no other u
   expect(leaveServing()).toEqual({ unit: undefined, isUnderLock: false });
 });
 
-test("a lock counts for what began under it, as long as it is held", async () => {
+test("a lock applies to what began under it, as long as the lock is held", async () => {
   const looks: boolean[] = [];
   const gone = Promise.withResolvers<void>();
   const later = Promise.withResolvers<void>();

@@ -11,7 +11,7 @@ test("what a database refuses is replaced, and nothing else", () => {
   );
 });
 
-test("in JSON it is replaced in keys and texts at every depth", () => {
+test("in JSON, what a database refuses is replaced in keys and texts at every depth", () => {
   const value = { "k\0": ["a\ud800", { deep: "\0" }], kept: "\\u0000 \u{1f6a2}", n: 1, none: null };
   expect(JSON.parse(storableJson(value))).toEqual({
     "k\ufffd": ["a\ufffd", { deep: "\ufffd" }],

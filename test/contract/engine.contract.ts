@@ -56,7 +56,7 @@ export function engineContract(
       expect(info.apiVersion).toMatch(/^1\.\d+$/);
     });
 
-    test("a Container is found by id and by name, with its labels, in the phase it is in", async () => {
+    test("a container is found by id and by name, with its labels and its phase", async () => {
       const spec = subject.spec({ labels: { flavour: "mint" } });
       const id = await subject.engine.createContainer(spec, within());
       const image = await subject.engine.findImage(subject.image, within());
@@ -68,7 +68,7 @@ export function engineContract(
       expect(running?.startedAt).toBeInstanceOf(Date);
     });
 
-    test("what does not exist is undefined to find and not_found to start", async () => {
+    test("an unknown container or image is undefined in a look-up and not_found in a start or create", async () => {
       const nobody = subject.name("nobody");
       expect(await find(nobody)).toBeUndefined();
       expect(await subject.engine.findImage("no-such/image:here", within())).toBeUndefined();
@@ -82,7 +82,7 @@ export function engineContract(
       await expect(imageless).rejects.toMatchObject({ code: "not_found" });
     });
 
-    test("a taken name is a conflict, and the first holder is untouched", async () => {
+    test("a taken name is a conflict, and the first container is not changed", async () => {
       const spec = subject.spec();
       const id = await subject.engine.createContainer(spec, within());
       await expect(subject.engine.createContainer(spec, within())).rejects.toMatchObject({
@@ -106,7 +106,7 @@ export function engineContract(
       expect(await find(id)).toBeUndefined();
     });
 
-    test("a running container takes new limits and keeps running; a repetition changes nothing", async () => {
+    test("a running container takes new limits and keeps running, and repeating them changes nothing", async () => {
       const id = await run();
       const before = await find(id);
       const resources = { memoryBytes: 96 << 20, cpuMillis: 250, pidsMax: 33 };
@@ -118,20 +118,20 @@ export function engineContract(
       ).rejects.toMatchObject({ code: "not_found" });
     });
 
-    test("a killed Container no longer runs when the call resolves, and says 137", async () => {
+    test("a killed container no longer runs when the call resolves, and has exit code 137", async () => {
       const id = await run();
       await subject.engine.killContainer(id, within());
       expect(await find(id)).toMatchObject({ phase: "exited", exitCode: 137, oomKilled: false });
     });
 
-    test("a removal takes a running Container, also when two ask at once", async () => {
+    test("a removal removes a running container, even with two concurrent requests", async () => {
       const id = await run();
       const remove = () => subject.engine.removeContainer(id, within());
       await Promise.all([remove(), remove()]);
       expect(await find(id)).toBeUndefined();
     });
 
-    test("a list holds exactly what carries all labels, running or not, an empty value matching any", async () => {
+    test("a list holds exactly the containers with all labels, running or not, and an empty value matches any value", async () => {
       const list = async (labels: Record<string, string>) =>
         (await subject.engine.listContainers({ ...subject.labels, ...labels }, within()))
           .map(({ id }) => id)
@@ -145,7 +145,7 @@ export function engineContract(
       expect(await list({ shelf: "three" })).toEqual([]);
     });
 
-    test("events tell start and death with exit code, labels and time, of one's own Containers only", async () => {
+    test("events report start and death with exit code, labels and time, of the matching containers only", async () => {
       const since = new Date(Date.now() - 1);
       const seen = collect(
         subject.engine,
@@ -165,7 +165,7 @@ export function engineContract(
       expect(events[0]?.at.getTime()).toBeGreaterThanOrEqual(since.getTime());
     });
 
-    test("a subscription with since replays what happened before it, each event once", async () => {
+    test("a subscription with since replays earlier events, each event once", async () => {
       const since = new Date(Date.now() - 1);
       const id = await run({ labels: { replay: "yes" } });
       await subject.engine.killContainer(id, within());
@@ -197,7 +197,7 @@ export function engineContract(
       expect(await find(id)).toMatchObject({ phase: "exited", exitCode: 7, oomKilled: false });
     });
 
-    test("a death for memory is an oom event before die, and is kept in the state", async () => {
+    test("a death for lack of memory causes an oom event and is kept in the state", async () => {
       const since = new Date(Date.now() - 1);
       const id = await subject.runEnding({ oom: true });
       const events = await collect(subject.engine, subject.labels, since, died(id));
@@ -207,7 +207,7 @@ export function engineContract(
       expect(await find(id)).toMatchObject({ phase: "exited", oomKilled: true });
     });
 
-    test("an image is found by reference and id, listed by label, and removed twice", async () => {
+    test("an image is found by reference and id, listed by label, and not removed while it is in use", async () => {
       const { engine } = subject;
       const found = await engine.findImage(subject.image, within());
       expect(found?.tags).toContain(subject.image);
@@ -220,7 +220,7 @@ export function engineContract(
       await engine.removeContainer(user, within());
     });
 
-    test("a commit makes an image with exactly the labels it names", async () => {
+    test("a commit creates an image with exactly the labels of its spec", async () => {
       const id = await create({ labels: { leftover: "yes" } });
       const reference = `${subject.name("made")}:1`;
       const spec = {
@@ -290,7 +290,7 @@ export function engineContract(
       await expect(engine.saveImage(id, within())).rejects.toMatchObject({ code: "not_found" });
     });
 
-    test("a Container that never ran shows the files of its mounts, and not_found for others", async () => {
+    test("a container that never ran returns the files of its mounts, and not_found for other paths", async () => {
       const folder = await mkdtemp(join(tmpdir(), "berth-mount-"));
       try {
         await writeFile(join(folder, "seen"), "by the Engine");
@@ -304,7 +304,7 @@ export function engineContract(
       }
     });
 
-    test("concurrent creates make one network, a different one of the same name is a conflict, and removing it twice succeeds", async () => {
+    test("concurrent creates make one network, a different one of the same name is a conflict, and a second removal succeeds", async () => {
       const { engine, labels } = subject;
       const bridge = `bt${Math.random().toString(36).slice(2, 10)}`;
       const spec = { name: subject.name("net"), bridge, labels, betweenContainers: false };
@@ -318,7 +318,7 @@ export function engineContract(
       await engine.removeNetwork(spec.name, within());
     });
 
-    test("a mark keeps the labels of whoever set it first, until it is removed", async () => {
+    test("a mark keeps the labels of its first creator until it is removed", async () => {
       const { engine, labels } = subject;
       const name = subject.name("mark");
       expect(await engine.listMarks(labels, within())).toEqual([]);
@@ -337,7 +337,7 @@ export function engineContract(
       await engine.removeMark(name, within());
     });
 
-    test("a call that is aborted rejects with the signal's reason", async () => {
+    test("an aborted call rejects with the signal's reason", async () => {
       const reason = new Error("enough");
       await expect(subject.engine.findContainer("x", AbortSignal.abort(reason))).rejects.toBe(reason);
       await expect(subject.engine.createContainer(subject.spec(), AbortSignal.abort(reason))).rejects.toBe(

@@ -80,12 +80,12 @@ afterEach(async () => {
 const find = () => engine.findContainer(ID, within());
 const nextEvent = () => engine.events({}, {}, within())[Symbol.asyncIterator]().next();
 
-test("an Engine that is not there is engine_unavailable at once", async () => {
+test("an engine that does not exist is engine_unavailable at once", async () => {
   await close();
   await expect(find()).rejects.toMatchObject({ code: "engine_unavailable" });
 });
 
-test("an Engine older than API 1.41 is refused with both versions named", async () => {
+test("an engine with an API older than 1.41 is refused with both versions named", async () => {
   routes["GET /version"] = version("1.40", "1.12");
   await expect(find()).rejects.toMatchObject({
     code: "engine_refused",
@@ -93,7 +93,7 @@ test("an Engine older than API 1.41 is refused with both versions named", async 
   });
 });
 
-test("an Engine whose oldest API is newer than ours is refused with both versions named", async () => {
+test("an engine whose oldest API is newer than ours is refused with its version named", async () => {
   routes["GET /version"] = version("1.99", "1.90");
   await expect(find()).rejects.toMatchObject({
     code: "engine_refused",
@@ -101,7 +101,7 @@ test("an Engine whose oldest API is newer than ours is refused with both version
   });
 });
 
-test("the newest API that both sides know is spoken, whatever DOCKER_HOST says", async () => {
+test("the newest API that both sides support is used, whatever DOCKER_HOST names", async () => {
   vi.stubEnv("DOCKER_HOST", "tcp://127.0.0.1:1");
   try {
     routes["GET /version"] = version("1.52", "1.44");
@@ -141,7 +141,7 @@ test("a call that is cut after its headers fails at once", async () => {
   });
 });
 
-test("an abort in the middle of an answer rejects with its reason and closes the connection", async () => {
+test("an abort during an answer rejects with its reason and closes the connection", async () => {
   const stop = new AbortController();
   const closed = Promise.withResolvers<void>();
   routes[`GET /containers/${ID}/json`] = (_request, response) => {
@@ -152,7 +152,7 @@ test("an abort in the middle of an answer rejects with its reason and closes the
   await closed.promise;
 });
 
-test("an answer that is not JSON, or lacks what we rely on, is engine_refused", async () => {
+test("an answer that is not JSON or lacks required fields is engine_refused", async () => {
   routes[`GET /containers/${ID}/json`] = (_request, response) => {
     response.writeHead(200).end("<html>");
   };
@@ -161,7 +161,7 @@ test("an answer that is not JSON, or lacks what we rely on, is engine_refused", 
   await expect(find()).rejects.toMatchObject({ code: "engine_refused" });
 });
 
-test("a refusal carries the Engine's own words", async () => {
+test("a refusal contains the engine's own message", async () => {
   routes[`GET /containers/${ID}/json`] = json({ message: "disk on fire" }, 500);
   await expect(find()).rejects.toMatchObject({
     code: "engine_refused",
@@ -169,7 +169,7 @@ test("a refusal carries the Engine's own words", async () => {
   });
 });
 
-test("a lost create reply is engine_unavailable, and asking again tells of the conflict", async () => {
+test("a lost reply to a create is engine_unavailable, and another attempt reports the conflict", async () => {
   let made = false;
   routes["POST /containers/create"] = (request, response) => {
     request.resume();
@@ -182,7 +182,7 @@ test("a lost create reply is engine_unavailable, and asking again tells of the c
   await expect(engine.createContainer(spec, within())).rejects.toMatchObject({ code: "conflict" });
 });
 
-test("a create that is aborted while the Engine makes it leaves no Container: it is removed by its id", async () => {
+test("an aborted create leaves no container: it is removed by its id once the engine has made it", async () => {
   const reached = Promise.withResolvers<void>();
   const made = Promise.withResolvers<void>();
   routes["POST /containers/create"] = (request, response) => {
@@ -202,7 +202,7 @@ test("a create that is aborted while the Engine makes it leaves no Container: it
   expect(asked.at(-1)).toContain(`DELETE /v1.41/containers/${ID}`);
 });
 
-test("names that would leave their place in a path are refused before anything is asked", async () => {
+test("names that would change a request's path are refused before any request", async () => {
   for (const name of ["../images", "a/b", "a?force=1", "", "x".repeat(201), "a..b"]) {
     await expect(engine.findContainer(name, within())).rejects.toMatchObject({ code: "invalid_input" });
     await expect(engine.removeImage(`${name}?`, within())).rejects.toMatchObject({ code: "invalid_input" });
@@ -210,7 +210,7 @@ test("names that would leave their place in a path are refused before anything i
   expect(asked).toEqual([]);
 });
 
-test("a removal that is already under way is waited for", async () => {
+test("a removal waits for another removal in progress", async () => {
   let looks = 0;
   routes[`DELETE /containers/${ID}`] = json({ message: "in progress" }, 409);
   routes[`GET /containers/${ID}/json`] = (request, response) => {
@@ -234,7 +234,7 @@ test("a removal that is already under way is waited for", async () => {
 const event = (Action: string, timeNano: number) =>
   `${JSON.stringify({ Type: "container", Action, Actor: { ID, Attributes: { exitCode: "1", note: "é" } }, timeNano })}\n`;
 
-test("a stream of events that is cut throws engine_unavailable after what came, and since replays the rest", async () => {
+test("a cut event stream throws engine_unavailable after the events that arrived, and since replays the rest", async () => {
   routes["GET /events"] = (_request, response) => {
     response.writeHead(200).write(event("start", 1e18), () => response.destroy());
   };
@@ -268,7 +268,7 @@ test("events cut inside a line or a character arrive whole", async () => {
   expect(value).toMatchObject({ action: "die", exitCode: 1, labels: { note: "é" } });
 });
 
-test("an event line that is not JSON, or is endless, is engine_refused and no crash", async () => {
+test("an event line that is not JSON or never ends is engine_refused", async () => {
   for (const line of ["not json\n", "x".repeat(10_000)]) {
     routes["GET /events"] = (_request, response) => {
       response.writeHead(200).write(line);
@@ -277,7 +277,7 @@ test("an event line that is not JSON, or is endless, is engine_refused and no cr
   }
 });
 
-test("a log stream that is cut, or carries the Engine's own error, throws", async () => {
+test("a log stream that is cut or carries the engine's own error throws", async () => {
   const read = () => Array.fromAsync(engine.logs(ID, { follow: true }, within()));
   const frame = (type: number, text: string) => {
     const header = Buffer.alloc(8);
@@ -299,7 +299,7 @@ test("a log stream that is cut, or carries the Engine's own error, throws", asyn
   });
 });
 
-test("an exec whose stream is cut while it runs is engine_unavailable, and its Container is killed", async () => {
+test("an exec whose stream is cut while it runs is engine_unavailable, and its container is killed", async () => {
   let killed = false;
   routes[`POST /containers/${ID}/exec`] = json({ Id: ID }, 201);
   routes[`POST /exec/${ID}/start`] = (_request, response) => {
@@ -316,7 +316,7 @@ test("an exec whose stream is cut while it runs is engine_unavailable, and its C
   expect(killed).toBe(true);
 });
 
-test("what the vendor's client writes of a request for its debugging is short, however many are open", async () => {
+test("the debug text of the vendor's client for a request is short, however many requests are open", async () => {
   routes["GET /events"] = (_request, response) => response.writeHead(200).flushHeaders();
   const open = [nextEvent(), nextEvent(), nextEvent()].map((event) => event.catch(() => undefined));
   await expect.poll(() => asked.filter((request) => request.includes("/events"))).toHaveLength(3);
@@ -346,7 +346,7 @@ test("closing the engine ends its open calls and streams", async () => {
   await expect(find()).rejects.toMatchObject({ code: "engine_unavailable" });
 });
 
-test("a commit that is aborted while the Engine makes it leaves no image: what was made is removed by its id", async () => {
+test("an aborted commit leaves no image: it is removed by its id once the engine has made it", async () => {
   const reached = Promise.withResolvers<void>();
   const made = Promise.withResolvers<void>();
   routes["GET /containers/c1/json"] = json({

@@ -41,8 +41,8 @@ afterAll(async () => {
 
 const shell = (line: string) => t.shell(id, line, { user: "100123:100123" });
 
-describe("a limited Container", () => {
-  test("has its memory limit, and no swap beside it", async () => {
+describe("a limited container", () => {
+  test("has its memory limit and no swap", async () => {
     const v1 = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes";
     const v2 = "cat /sys/fs/cgroup/memory.max";
     expect(await shell(cgroup === "1" ? v1 : v2)).toBe(String(48 * MIB));
@@ -50,7 +50,7 @@ describe("a limited Container", () => {
     expect(body).toMatchObject({ HostConfig: { MemorySwap: 48 * MIB, Init: true, AutoRemove: false } });
   });
 
-  test("has half a CPU and its number of processes", async () => {
+  test("has half a CPU and its limit of processes", async () => {
     const [cpu, pids] =
       cgroup === "1"
         ? [
@@ -80,13 +80,13 @@ describe("a limited Container", () => {
     expect(await t.shell(id, "grep CapEff /proc/self/status")).toMatch(/0{16}/);
   });
 
-  test("cannot write its root, nor the host's folder, which it reads", async () => {
+  test("cannot write to its root or to the host's folder, which it can read", async () => {
     await expect(t.shell(id, "touch /data/x")).rejects.toThrow(/Read-only file system/);
     await expect(t.shell(id, "touch /run/berth/x")).rejects.toThrow(/Read-only file system/);
     expect(await shell("cat /run/berth/file")).toBe("from the host");
   });
 
-  test("has a /tmp of its size and number of files that runs nothing", async () => {
+  test("has a /tmp that is bounded in size and in files and that executes nothing", async () => {
     expect(await shell("grep ' /tmp ' /proc/mounts")).toMatch(/nosuid,nodev,noexec.*nr_inodes=64/);
     await expect(shell("dd if=/dev/zero of=/tmp/big bs=1M count=3")).rejects.toThrow(/No space left/);
     await shell("rm -f /tmp/big");
@@ -97,13 +97,13 @@ describe("a limited Container", () => {
     await shell("rm -f /tmp/sh");
   });
 
-  test("has a /dev/shm of its size", async () => {
+  test("has a /dev/shm that is bounded in size", async () => {
     await expect(shell("dd if=/dev/zero of=/dev/shm/big bs=1M count=5")).rejects.toThrow(/No space left/);
     expect(Number(await shell("stat -c %s /dev/shm/big"))).toBeLessThanOrEqual(4 * MIB);
     await shell("rm /dev/shm/big");
   });
 
-  test("runs as its user under an init that is not the command itself, without any of the host's environment", async () => {
+  test("runs as its user under a separate init, without the host's environment", async () => {
     expect(await shell("id -u; id -g")).toBe("100123\n100123");
     expect(await shell("tr '\\0' ' ' < /proc/1/cmdline")).toMatch(/init -- \/bin\/sleep 600/);
     expect((await shell("env | awk -F= '{print $1}'")).split("\n").sort()).toEqual(
@@ -111,12 +111,12 @@ describe("a limited Container", () => {
     );
   });
 
-  test("has no network but its own loop", async () => {
+  test("has no network except loopback", async () => {
     expect(await shell("ls /sys/class/net")).toBe("lo");
   });
 });
 
-test("limits that change while it runs are those that the kernel holds, without swap", async () => {
+test("the kernel applies limits that are changed while a container runs, without swap", async () => {
   const made = await t.run();
   const resources = { memoryBytes: 64 * MIB, cpuMillis: 250, pidsMax: 31 };
   await t.engine.updateContainer(made, resources, within());
@@ -135,12 +135,12 @@ test("limits that change while it runs are those that the kernel holds, without 
   expect(body).toMatchObject({ HostConfig: { MemorySwap: 64 * MIB }, State: { Running: true } });
 });
 
-test("a CPU limit above the machine's own CPUs is the machine's CPUs", async () => {
+test("a container with a CPU limit above the machine's own CPUs runs", async () => {
   const made = await t.run({ resources: { ...t.spec().resources, cpuMillis: 1_000_000 } });
   expect(await t.engine.findContainer(made, within())).toMatchObject({ phase: "running" });
 });
 
-test("a host folder that is not there is refused, and is not made", async () => {
+test("a host folder that does not exist is refused and not created", async () => {
   const hostPath = join(folder, "missing");
   const made = t.engine.createContainer(
     t.spec({ mounts: [{ hostPath, path: "/x", readOnly: true }] }),
@@ -149,7 +149,7 @@ test("a host folder that is not there is refused, and is not made", async () => 
   await expect(made).rejects.toMatchObject({ code: "engine_refused" });
 });
 
-test("a cgroup parent holds the Container", async () => {
+test("a container is placed under its cgroup parent", async () => {
   const resources = { ...t.spec().resources, cgroupParent: t.name("parent") };
   const made = await t.run({ resources });
   const { body } = await t.client.call({ method: "GET", path: `/containers/${made}/json` }, within());
@@ -159,7 +159,7 @@ test("a cgroup parent holds the Container", async () => {
   for await (const left of glob(`/sys/fs/cgroup/{,*/}${resources.cgroupParent}`)) await rmdir(left);
 });
 
-test("two Containers on a network without traffic between them cannot reach one another, with it they can", async () => {
+test("two containers reach each other only on a network that allows traffic between them", async () => {
   const reach = async (betweenContainers: boolean) => {
     const network = t.name("net");
     const bridge = `bt${t.labels["berth.test"]}${betweenContainers ? "y" : "n"}`;

@@ -26,7 +26,7 @@ async function raw(path: string): Promise<string> {
 }
 
 describe("exec", () => {
-  test("both output streams arrive as they come, each on its own, and the exit code is the process's", async () => {
+  test("both output streams arrive separately, and the exit code is that of the process", async () => {
     const id = await t.run();
     const out = { stdout: "", stderr: "" };
     const onOutput = (chunk: Buffer, stream: "stdout" | "stderr") => {
@@ -62,7 +62,7 @@ describe("exec", () => {
     expect(bytes).toBe(20_971_520);
   });
 
-  test("user, folder and environment are those of the spec, and the environment is in no inspect answer", async () => {
+  test("user, folder and environment are those of the spec, and no inspect answer shows the environment", async () => {
     const id = await t.run();
     const spec = sh("id -u; id -g; pwd; echo $INDEX", {
       user: "4000:5000",
@@ -78,7 +78,7 @@ describe("exec", () => {
     expect(await raw(`/containers/${id}/json`)).not.toContain(PASSWORD);
   });
 
-  test("an abort kills the Container and rejects with the signal's reason", async () => {
+  test("an abort kills the container and rejects with the signal's reason", async () => {
     const id = await t.run();
     const stop = new AbortController();
     const onOutput = () => stop.abort(new Error("cancelled by a test"));
@@ -87,7 +87,7 @@ describe("exec", () => {
     expect(await t.engine.findContainer(id, within())).toMatchObject({ phase: "exited", exitCode: 137 });
   });
 
-  test("a stopped Container refuses with conflict, an unknown one with not_found", async () => {
+  test("a stopped container refuses with conflict, and an unknown container with not_found", async () => {
     const id = await t.engine.createContainer(t.spec(), within());
     const options = { onOutput: () => undefined };
     await expect(t.engine.exec(id, sh("true"), options, within())).rejects.toMatchObject({
@@ -97,7 +97,7 @@ describe("exec", () => {
     await expect(nobody).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("a process killed from outside ends the exec with its code, and the Container lives", async () => {
+  test("a process killed from outside ends the exec with its code, and the container keeps running", async () => {
     const id = await t.run();
     const pid = Promise.withResolvers<string>();
     const onOutput = (chunk: Buffer) => pid.resolve(chunk.toString("utf8").trim());
@@ -108,7 +108,7 @@ describe("exec", () => {
   });
 });
 
-test("a Container that is killed under a process ends the exec, never leaving the caller waiting", async () => {
+test("a container that is killed during an exec ends the exec", async () => {
   const id = await t.run();
   const started = Promise.withResolvers<void>();
   const spec = sh("echo go; sleep 600");
@@ -147,7 +147,7 @@ describe("archives", () => {
     await expect(t.engine.putArchive(id, "/data", broken, within())).rejects.toThrow("the disk went away");
   });
 
-  test("a path or Container that is not there is not_found, a relative path is refused", async () => {
+  test("an unknown path is not_found, and a relative path is refused", async () => {
     const id = await t.engine.createContainer(t.spec(), within());
     const source = Readable.from([Buffer.alloc(1_024)]);
     await expect(t.engine.getArchive(id, "/no/such", within())).rejects.toMatchObject({ code: "not_found" });
@@ -170,7 +170,7 @@ describe("commit", () => {
     ...more,
   });
 
-  test("environment, command, folder and user are replaced; files stay; a secret of an exec is nowhere", async () => {
+  test("environment, command, folder and user are replaced, files stay, and no secret of an exec remains", async () => {
     const id = await t.run({ env: { PATH: "/bin", BUILD_ONLY: "leftover", HTTP_PROXY: "http://proxy" } });
     const run = sh("echo made > /data/made; test $INDEX", { env: { INDEX: PASSWORD, PATH: "/bin" } });
     expect(await t.engine.exec(id, run, { onOutput: () => undefined }, within())).toEqual({ exitCode: 0 });
@@ -193,7 +193,7 @@ describe("commit", () => {
     for (const gone of ["BUILD_ONLY", "HTTP_PROXY", "FROM_IMAGE", "MADE"]) expect(env).not.toContain(gone);
   });
 
-  test("the image's own entry point, environment and labels do not reach a Container", async () => {
+  test("the image's own entry point, environment and labels do not reach a container", async () => {
     const id = await t.run({ env: { PATH: "/bin", OWN: "yes" }, labels: { own: "yes" } });
     expect(await t.shell(id, "tr '\\0' '\\n' < /proc/1/environ 2>/dev/null || env")).not.toContain(
       "FROM_IMAGE",
@@ -201,7 +201,7 @@ describe("commit", () => {
     expect((await t.engine.findContainer(id, within()))?.labels).toEqual({ ...t.labels, own: "yes" });
   });
 
-  test("a wrong reference names the field and what is accepted", async () => {
+  test("a wrong reference is refused as invalid_input", async () => {
     const id = await t.engine.createContainer(t.spec(), within());
     for (const reference of ["NoCapitals:1", "no-tag", "../escape:1", "a b:1"]) {
       await expect(t.engine.commit(id, spec(reference), within())).rejects.toMatchObject({
@@ -221,7 +221,7 @@ describe("logs", () => {
     return await Array.fromAsync(t.engine.logs(id, { follow: false, ...options }, within()));
   }
 
-  test("lines of both streams come in order with their times, long and multi-byte ones whole", async () => {
+  test("lines of both streams come in order with their times, and long and multi-byte lines stay whole", async () => {
     const long = "é".repeat(20_000);
     const id = await t.run({
       command: [
@@ -243,7 +243,7 @@ describe("logs", () => {
     expect(times).toEqual([...times].sort((a, b) => a - b));
   });
 
-  test("lines around the size at which the Engine cuts stay apart and whole", async () => {
+  test("lines around the size at which the engine splits them stay separate and whole", async () => {
     const sizes = [16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 5];
     const line = sizes.map((size) => `head -c ${size} /dev/zero | tr '\\0' a; echo`).join("; ");
     const id = await t.run({ command: ["/bin/sh", "-c", line] });
@@ -251,7 +251,7 @@ describe("logs", () => {
     expect((await logs(id)).map(({ text }) => text.length)).toEqual(sizes);
   });
 
-  test("tail gives the last lines, since those from that time on", async () => {
+  test("tail returns the last lines, and since the lines from that time on", async () => {
     const id = await t.run({
       command: ["/bin/sh", "-c", "for i in 1 2 3 4 5; do echo $i; usleep 20000; done"],
     });
@@ -266,7 +266,7 @@ describe("logs", () => {
     ]);
   });
 
-  test("follow gives lines as they are written and ends with the Container", async () => {
+  test("follow returns lines as they are written and ends with the container", async () => {
     const line = "echo first; until [ -e /go ]; do usleep 20000; done; echo last";
     const id = await t.run({ command: ["/bin/sh", "-c", line] });
     const seen: string[] = [];
@@ -277,7 +277,7 @@ describe("logs", () => {
     expect(seen).toEqual(["first", "last"]);
   });
 
-  test("a follower that falls behind a Container's end still gets every line once", async () => {
+  test("a follower that falls behind a container's end still gets every line once", async () => {
     const line =
       "seq 1 150000 | awk '{print $1, \"a line of about sixty bytes, as a plugin would write one\"}'";
     const log = { bytesMax: 64 << 20, files: 3 };
@@ -298,7 +298,7 @@ describe("logs", () => {
     await expect(follow()).rejects.toThrow("enough");
   });
 
-  test("a flood that fills its files many times keeps the newest lines, at least one file of them", async () => {
+  test("a log that fills its files many times keeps the newest lines, at least one file of them", async () => {
     const log = { bytesMax: 64 << 10, files: 3 };
     const id = await t.run({ command: ["/bin/seq", "1", "60000"], log });
     await t.waitForEnd(id);
@@ -311,7 +311,7 @@ describe("logs", () => {
     expect(numbers).toEqual(numbers.map((_, index) => first + index));
   });
 
-  test("the log of an unknown Container is not_found", async () => {
+  test("the log of an unknown container is not_found", async () => {
     await expect(logs(t.name("nobody"))).rejects.toMatchObject({ code: "not_found" });
   });
 });

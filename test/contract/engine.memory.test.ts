@@ -38,7 +38,7 @@ engineContract(
   { processes: false },
 );
 
-test("a lost create reply leaves the Container to be found by its name", async () => {
+test("a container whose create reply was lost is found by its name", async () => {
   const { engine, spec } = open();
   const wanted = spec();
   engine.loseNextCreateReply();
@@ -49,7 +49,7 @@ test("a lost create reply leaves the Container to be found by its name", async (
   await expect(engine.createContainer(wanted, within())).rejects.toMatchObject({ code: "conflict" });
 });
 
-test("an Engine that goes away breaks open event streams and calls, and comes back with what ran", async () => {
+test("an engine that goes away ends open event streams and calls, and returns with its running containers", async () => {
   const { engine, spec } = open();
   const id = await engine.createContainer(spec(), within());
   await engine.startContainer(id, within());

@@ -47,7 +47,7 @@ describe.each([
   { name: "bucket", open: async () => (await openBucket()).files },
   { name: "bucket without a prefix", open: async () => (await openBucket({ prefix: "" })).files },
   {
-    name: "bucket in the place of a folder",
+    name: "bucket that replaces a folder",
     open: async () => withFormerFiles({ files: (await openBucket()).files, former: await folder() }),
   },
 ])("files in a $name", ({ open }) => {
@@ -56,7 +56,7 @@ describe.each([
     files = await open();
   });
 
-  it("are read as they were written, and the last one counts", async () => {
+  it("are read as they were written, and the last write counts", async () => {
     for (const value of ["first", "", "thé third"]) {
       await files.write("a/b c/d", Buffer.from(value));
       expect(await text(files, "a/b c/d")).toBe(value);
@@ -64,7 +64,7 @@ describe.each([
     }
   });
 
-  it("that do not exist read as nothing, also above and below an existing one", async () => {
+  it("that do not exist read as undefined, even above and below an existing file", async () => {
     await files.write("x/y", Buffer.from("1"));
     for (const path of ["x", "x/y/z", "x/no", "no/no"]) {
       expect([path, await files.read(path), await files.size(path)]).toEqual([path, undefined, undefined]);
@@ -76,7 +76,7 @@ describe.each([
     expect(await files.size("x")).toBe(31);
   });
 
-  it("are taken from a local file, whose later removal changes nothing", async () => {
+  it("are copied from a local file, and a later copy replaces them", async () => {
     const local = scope.use(await makeFolder("local")).path;
     await writeFile(join(local, "f"), "from there");
     for (let turn = 0; turn < 2; turn += 1) await files.writeFrom("copies/f", join(local, "f"));
@@ -98,7 +98,7 @@ describe.each([
   });
 });
 
-it("a folder's files are still found when a bucket has its place, until they are written anew or removed", async () => {
+it("files of a folder are found after a bucket replaces it, until they are written again or removed", async () => {
   const [{ files: inBucket }, former] = [await openBucket(), await folder()];
   for (const path of ["p/1", "p/2", "p/3"]) await former.write(path, Buffer.from("old"));
   const files = withFormerFiles({ files: inBucket, former });
@@ -116,7 +116,7 @@ it("a folder's files are still found when a bucket has its place, until they are
   ]);
 });
 
-it("archives of an earlier release's layout in a bucket are found, and move to where the daemon looks for them", async () => {
+it("archives in the earlier layout of a bucket are found, and are moved to where the daemon looks for them", async () => {
   const { bucket, packages, former } = await openBucket();
   const [first, second] = [anIdentifier(), anIdentifier()];
   for (const identifier of [first, second]) await keepText(former.store, identifier, identifier);
@@ -134,7 +134,7 @@ it("archives of an earlier release's layout in a bucket are found, and move to w
   expect(await readText(daemons, first)).toBe(first);
 });
 
-it("an archive that a daemon has put into the bucket is read as it is", async () => {
+it("an archive that a daemon put into the bucket is read unchanged", async () => {
   const { files, packages } = await openBucket({ prefix: "" });
   const identifier = anIdentifier();
   await files.write(`plugin_packages/${identifier}`, Buffer.from("the daemon's"));

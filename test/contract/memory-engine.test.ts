@@ -13,7 +13,7 @@ test("a planned failure happens once, for its operation only", async () => {
   expect(engine.count("list")).toBe(2);
 });
 
-test("an image built again takes the reference over", async () => {
+test("an image that is built again takes over the reference", async () => {
   const engine = new MemoryEngine({ now: () => 0 });
   const first = engine.addImage("a:1");
   const second = engine.addImage("a:1");

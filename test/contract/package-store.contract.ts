@@ -40,7 +40,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       await place?.[Symbol.asyncDispose]();
     });
 
-    it("opens the bytes that were kept, with their number", async () => {
+    it("opens the bytes that were kept, with their size", async () => {
       const identifier = anIdentifier();
       await keepText(store, identifier, "the bytes");
       await using opened = await store.open(identifier);
@@ -54,7 +54,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect(await readText(store, identifier)).toBe("first");
     });
 
-    it("keeps one and the same archive where two stores keep different ones at once", async () => {
+    it("keeps a single archive if two stores keep different ones concurrently", async () => {
       const identifier = anIdentifier();
       await using other = await place.open();
       const texts = ["one".repeat(1_000_000), "two".repeat(1_000_000)] as const;
@@ -96,7 +96,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect(left.filter((name) => kept.path.endsWith(name) || dropped.path.endsWith(name))).toEqual([]);
     });
 
-    it("lets an opened archive be read to its end while it is removed", async () => {
+    it("lets an open archive be read to its end while it is removed", async () => {
       const identifier = anIdentifier();
       await keepText(store, identifier, "still here");
       const opened = await store.open(identifier);
@@ -106,7 +106,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       await opened[Symbol.asyncDispose]();
     });
 
-    it("names the identifier that it does not have, before and after removing", async () => {
+    it("names an identifier that it does not have, before it is kept and after its removal", async () => {
       const identifier = anIdentifier();
       const missing = { code: "package_not_found", details: { field: "identifier", value: identifier } };
       await expect(store.open(identifier)).rejects.toMatchObject(missing);
@@ -116,7 +116,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       await expect(store.open(identifier)).rejects.toMatchObject(missing);
     });
 
-    it("takes new bytes after removing", async () => {
+    it("accepts new bytes after a removal", async () => {
       const identifier = anIdentifier();
       await keepText(store, identifier, "before");
       expect(await readText(store, identifier)).toBe("before");
@@ -125,7 +125,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       expect(await readText(store, identifier)).toBe("after");
     });
 
-    it("refuses names that are no identifiers", async () => {
+    it("refuses names that are not identifiers", async () => {
       await using staged = await store.stage();
       await writeFile(staged.path, "x");
       await expect(store.keep(staged, "../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });
@@ -133,7 +133,7 @@ export function packageStoreContract(name: string, makePlace: () => Promise<Pack
       await expect(store.remove("../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });
     });
 
-    it("lists what is kept, with its size and age, and nothing that was removed or only staged", async () => {
+    it("lists kept archives with size and age, and none that were removed or only staged", async () => {
       const [kept, removed] = [anIdentifier(), anIdentifier()];
       await keepText(store, kept, "twelve bytes");
       await keepText(store, removed, "x");

@@ -25,7 +25,7 @@ function versions(count: number): readonly Package[] {
   });
 }
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(DATABASES)("changes of an installation on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -83,7 +83,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
   const accept = (change: AcceptChange) => store.installations.acceptChange(change);
 
-  it("the same request returns the unfinished task; any other is refused with its id", async () => {
+  it("the same request returns the unfinished task, and any other request is refused with its id", async () => {
     const { id } = await installed();
     const input = { limits: { memoryBytes: 1, pidsMax: 2 } };
     const first = await accept({ id, kind: "limits", input });
@@ -97,7 +97,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       await expect(accept({ id, ...change })).rejects.toMatchObject({ code: "conflict", details });
   });
 
-  it("of two concurrent changes one is accepted, and the other is refused with its task", async () => {
+  it("of concurrent changes one is accepted, and the others are refused with its task", async () => {
     const { id, packages } = await installed();
     const changes: AcceptChange[] = [
       { id, kind: "restart" },
@@ -115,7 +115,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       });
   });
 
-  it("an idempotency key holds the first answer of a change", async () => {
+  it("an idempotency key returns the first answer to a change", async () => {
     const { id } = await installed();
     const idempotency = { holder: "a-key", key: crypto.randomUUID(), requestHash: "one" };
     const first = await accept({ id, kind: "restart", idempotency });
@@ -129,7 +129,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect((await accept({ id, kind: "restart" })).task.id).not.toBe(first.task.id);
   });
 
-  it("an upgrade moves it to its next Pool in one step, keeps what a rollback needs, and retires the Pool before", async () => {
+  it("an upgrade switches to the next pool in one step, keeps what a rollback needs, and retires the old pool", async () => {
     const { id, packages, poolKey, tenantId } = await installed();
     const identifier = packages[1]?.identifier ?? "";
     const upgrade = await accept({ id, kind: "upgrade", identifier });
@@ -152,7 +152,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.installations.find(id)).toMatchObject({ state: "ready", identifier, poolKey: next });
   });
 
-  it("an install of an installed package returns its task; during another change it is refused", async () => {
+  it("an install of an installed package returns its task, and is refused during another change", async () => {
     const { id, packages, tenantId, task } = await installed();
     const [first, second] = packages;
     if (first === undefined || second === undefined) throw new Error("no packages");
@@ -190,7 +190,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  it("an upload's upgrades are written with it: of older versions, of its tenant or of all, and where it was chosen", async () => {
+  it("an upload schedules upgrades of older versions: for its tenant, for all, or for tenants that chose them", async () => {
     const packages = versions(3);
     const [first, second, third] = packages;
     if (first === undefined || second === undefined || third === undefined) throw new Error("no packages");
@@ -219,7 +219,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     end: fc.constantFrom("ready", "failed", "cancelled", "open"),
   });
 
-  it("any sequence of changes leaves one task, one Pool and one truth", async () => {
+  it("any sequence of changes leaves at most one unfinished task, one pool in use and the right versions", async () => {
     const property = fc.asyncProperty(fc.array(Step, { minLength: 3, maxLength: 12 }), async (steps) => {
       const { id, packages, tenantId } = await installed(versions(3));
       const has: { identifier: string; previous: string | undefined } = {

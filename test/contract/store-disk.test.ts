@@ -5,13 +5,13 @@ import type { TenantId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { length } from "../harness/samples/lengths.ts";
-import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { aBundle, anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
 const LEASE_MS = 60_000;
 const ROUNDS = length({ short: 10, soak: 200 });
 const NEVER = { uploadDays: 0 };
 
-describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
+describe.each(DATABASES)("removals from disk on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -45,8 +45,8 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     await store.installations.publishReady(taskId, claimed?.attempt ?? 0);
   }
 
-  describe("of images", () => {
-    it("an unused one, once: its row is removed, and the next claim builds it again", async () => {
+  describe("images", () => {
+    it("an unused image is taken once, its row is removed, and the next claim builds it again", async () => {
       const key = await anImage("acme/none:1@a");
       expect((await imageOf(key)).heldBy).toEqual([]);
       const seen = await imageOf(key);
@@ -67,7 +67,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       });
     });
 
-    it("it stays when the engine refuses to remove it", async () => {
+    it("an image stays if the engine refuses to remove it", async () => {
       const key = await anImage("acme/none:1@a");
       await store.disk.images.keep(key, (await take(key)) ?? 0);
       expect(await store.images.claim(key, "package", "builder", LEASE_MS)).toMatchObject({
@@ -75,7 +75,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       });
     });
 
-    it("none that a pool, an installation or a task needs; the refusal names who", async () => {
+    it("an image that a pool, an installation or a task needs is kept, with its users named", async () => {
       const { pkg, task, installation } = await installed();
       const key = await anImage(pkg.identifier);
       expect((await imageOf(key)).heldBy).toEqual([`installation ${installation.id}`, `task ${task.id}`]);
@@ -103,7 +103,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(key)).toBeDefined();
     });
 
-    it("none that a rollback needs", async () => {
+    it("an image and a package that a rollback needs are kept", async () => {
       const { pkg, task, installation } = await installed();
       const key = await anImage(pkg.identifier);
       await end(task.id);
@@ -124,7 +124,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(pkg.identifier, { uploadDays: 0.000001 })).toBe(false);
     });
 
-    it("of several of one package, all but the newest", async () => {
+    it("all images of a package except the newest can be removed", async () => {
       const { pkg, task } = await installed();
       await end(task.id);
       const [older, newer] = [await anImage(pkg.identifier), await anImage(pkg.identifier)];
@@ -132,7 +132,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(older)).toBeDefined();
     });
 
-    it("no layer that another image or build is based on", async () => {
+    it("a layer that another image or build is based on is kept", async () => {
       const base = await anImage();
       const building = randomUUID();
       const claim = await store.images.claim(building, "package", "builder", LEASE_MS, {
@@ -148,7 +148,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(base)).toBeDefined();
     });
 
-    it("none that was used since it was examined", async () => {
+    it("an image that was used since it was examined is kept", async () => {
       const key = await anImage("acme/none:1@a");
       const seen = await imageOf(key);
       expect(await store.images.claim(key, "package", "builder", LEASE_MS)).toMatchObject({
@@ -158,7 +158,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(key)).toBeDefined();
     });
 
-    it("concurrent use and removal: one of them wins, never both", async () => {
+    it("of a concurrent use and removal of an image only one succeeds", async () => {
       for (let round = 0; round < ROUNDS; round += 1) {
         const key = await anImage("acme/none:1@a");
         const seen = await imageOf(key);
@@ -172,7 +172,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       }
     });
 
-    it("one whose removal was interrupted, by the next removal or the next build", async () => {
+    it("an interrupted removal is completed by the next removal or replaced by the next build", async () => {
       const [removed, rebuilt] = [await anImage("acme/a:1@a"), await anImage("acme/b:1@a")];
       for (const key of [removed, rebuilt])
         expect(await store.disk.images.take(await imageOf(key), "dead", 0)).toBeDefined();
@@ -184,7 +184,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await take(rebuilt)).toBeUndefined();
     });
 
-    it("one whose build failed, and none that is being built", async () => {
+    it("an image whose build failed can be removed, and an image that is being built cannot", async () => {
       const key = randomUUID();
       const claim = await store.images.claim(key, "package", "builder", LEASE_MS, {
         identifier: "acme/none:1@a",
@@ -195,8 +195,8 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     });
   });
 
-  describe("of packages", () => {
-    it("none that the operator or an existing tenant uploaded", async () => {
+  describe("packages", () => {
+    it("a package that the operator or an existing tenant uploaded is kept", async () => {
       const [mine, operators] = [aPackage(), aPackage()];
       const tenantId = aTenant();
       await store.packages.put(mine, { tenantId });
@@ -209,7 +209,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(kept.map(({ keptFor }) => keptFor)).toEqual([[`tenant ${tenantId}`], ["operator"]]);
     });
 
-    it("one that only a removed tenant had uploaded, with its rows", async () => {
+    it("a package that only a removed tenant uploaded is removed with its rows", async () => {
       const [gone, shared] = [aPackage(), aPackage()];
       const tenantId = aTenant();
       await store.packages.put(gone, { tenantId });
@@ -222,7 +222,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(gone.identifier, NEVER)).toBe(false);
     });
 
-    it("an upload older than the operator's bound, unless it is installed", async () => {
+    it("an upload older than the operator's bound is removed, unless it is installed", async () => {
       const { pkg } = await installed();
       const idle = aPackage();
       await store.packages.put(idle, {});
@@ -231,7 +231,19 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(await store.disk.packages.take(pkg.identifier, options)).toBe(false);
     });
 
-    it("concurrent install and removal: one of them wins, never both", async () => {
+    it("a package of a bundle is kept until the bundle is removed, and the bundle is named once", async () => {
+      const pkg = aPackage();
+      const bundle = aBundle([pkg.identifier]);
+      await store.bundles.put({ bundle, packages: [pkg] }, {});
+      const row = (await store.disk.packages.list()).find(({ identifier }) => identifier === pkg.identifier);
+      expect(row?.heldBy).toEqual([`bundle ${bundle.identifier}`]);
+      const options = { uploadDays: 0.000000001 };
+      expect(await store.disk.packages.take(pkg.identifier, options)).toBe(false);
+      await store.bundles.remove(bundle.identifier);
+      expect(await store.disk.packages.take(pkg.identifier, options)).toBe(true);
+    });
+
+    it("of a concurrent install and removal of a package only one succeeds", async () => {
       const outcomes = new Set<string>();
       for (let round = 0; round < ROUNDS; round += 1) {
         const pkg = aPackage();
@@ -257,11 +269,11 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     }
   });
 
-  describe("of tasks", () => {
+  describe("tasks", () => {
     const logOf = async (taskId: string, days = 0) =>
       (await store.disk.tasks.list(days)).find((task) => task.taskId === taskId);
 
-    it("the build log of a finished task, and nothing of a running one", async () => {
+    it("the build log of a finished task is removed, and that of a running task is kept", async () => {
       const { task } = await installed();
       const claimed = await store.tasks.claim(task.id, "worker", LEASE_MS);
       const attempt = claimed?.attempt ?? 0;
@@ -277,7 +289,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(events.map(({ type }) => type)).toEqual(["step", "step", "end"]);
     });
 
-    it("a task older than the operator's bound, but not the latest one of an installation", async () => {
+    it("a task older than the operator's bound is removed, unless it is the latest of an installation", async () => {
       const { task, installation } = await installed();
       await end(task.id);
       const days = 0.000001;
@@ -293,7 +305,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
   });
 
   describe("a lease by name", () => {
-    it("has one holder, ends when released or expired, and refuses whoever has lost it", async () => {
+    it("has one holder, ends when it is released or expired, and refuses a holder that has lost it", async () => {
       const name = randomUUID();
       const tried = await Promise.all(
         Array.from({ length: 6 }, (_, n) => store.leases.take(name, `h${n}`, LEASE_MS)),
@@ -312,8 +324,8 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
     });
   });
 
-  describe("what was asked about the disk", () => {
-    it("stays until it is answered once; a collection is an audit event", async () => {
+  describe("requests about the disk", () => {
+    it("are kept until they are answered once, and a collection is an audit event", async () => {
       const by = { keyId: "admin", keyName: "admin", requestId: "r" };
       const run = await store.disk.runs.ask("collect", by);
       expect((await store.disk.runs.listAsked()).map(({ id }) => id)).toContain(run.id);
@@ -327,7 +339,7 @@ describe.each(DATABASES)("what may be removed, on $name", ({ create }) => {
       expect(items).toMatchObject([{ subject: run.id, actor: by, result: "done" }]);
     });
 
-    it("keeps only the newest answers", async () => {
+    it("keep only the newest answers", async () => {
       const runs = [];
       for (let n = 0; n < 4; n += 1) runs.push(await store.disk.runs.ask("report"));
       for (const { id } of runs) await store.disk.runs.finish(id, { report: { areas: [] } }, 2);

@@ -8,7 +8,7 @@ import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-
 
 const POLICY: EgressPolicy = { mode: "list", allow: ["api.example.com:443", "10.0.0.0/8"] };
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(DATABASES)("network policies on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -53,13 +53,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect((await store.egress.list()).has(key)).toBe(false);
   });
 
-  it("a policy for a shared pool is refused", async () => {
+  it("a policy has no effect on a shared pool", async () => {
     const { id, key } = await installed(true);
     await store.egress.set(id, POLICY);
     expect((await store.egress.list()).has(key)).toBe(false);
   });
 
-  it("a policy of an installation that does not exist is refused", async () => {
+  it("a policy for an installation that does not exist is refused", async () => {
     const id = InstallationId.parse(crypto.randomUUID());
     await expect(store.egress.set(id, POLICY)).rejects.toMatchObject({ code: "installation_not_found" });
   });

@@ -7,7 +7,7 @@ import { silentLog } from "../../src/observe/log.ts";
 import type { Accepted } from "../../src/store/contracts/answers.ts";
 import type { Store } from "../../src/store/store.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 import { endpointContract } from "./store/endpoints.contract.ts";
 
 const WORKER = "worker-1";
@@ -25,19 +25,9 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
 
   async function installed(tenantId = aTenant(), pkg = aPackage()) {
     await store.packages.put(pkg, { tenantId });
-    const { pluginId, identifier, limitsAsked } = pkg;
-    const accepted = await store.installations.acceptInstall({
-      tenantId,
-      pluginId,
-      identifier,
-      limitsAsked,
-      limitsGranted: LIMITS,
-      source: "package",
-      meta: {},
-      warnings: [],
-    });
+    const accepted = await store.installations.acceptInstall(anInstall(pkg, tenantId));
     await store.installations.publishReady(accepted.task.id, await attemptOf(accepted));
-    return { tenantId, pluginId, pkg, id: accepted.installation.id };
+    return { tenantId, pluginId: pkg.pluginId, pkg, id: accepted.installation.id };
   }
   type Installed = Awaited<ReturnType<typeof installed>>;
 
@@ -58,7 +48,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
 
   endpointContract(() => ({ endpoints: store.endpoints, install: (tenantId) => installed(tenantId) }));
 
-  it("what another tenant asks for changes no counter", async () => {
+  it("a request of another tenant changes no counter", async () => {
     const plugin = await installed();
     const made = await setUp(plugin);
     const theirs = { ...made, tenantId: aTenant() };
@@ -67,7 +57,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(plugin)).toEqual([1, 1]);
   });
 
-  it("both counters follow every change; a repeated change counts once", async () => {
+  it("both counters follow every change, and a repeated change counts once", async () => {
     const plugin = await installed();
     const [one, two] = [await setUp(plugin), await setUp(plugin)];
     expect(await counters(plugin)).toEqual([2, 2]);
@@ -95,7 +85,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(plugin)).toEqual([10, 0]);
   });
 
-  it("uninstalling keeps them, a reinstall counts them anew, and no counter is ever negative", async () => {
+  it("an uninstall keeps endpoints, a reinstall counts them again, and no counter becomes negative", async () => {
     const plugin = await installed();
     const [one, two, three] = [await setUp(plugin), await setUp(plugin), await setUp(plugin)];
     await uninstall(plugin);
@@ -109,7 +99,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     expect(await counters(again)).toEqual([0, 0]);
   });
 
-  it("an uninstall with purge removes them, and so does the removal of the tenant", async () => {
+  it("an uninstall with purge removes endpoints, and so does the removal of the tenant", async () => {
     const plugin = await installed();
     const one = await setUp(plugin);
     await uninstall(plugin, true);
@@ -157,7 +147,7 @@ describe.each(DATABASES)("endpoints on $name", ({ create }) => {
     );
   });
 
-  it("rotating keys seals settings of older keys again, and leaves those that cannot be opened", async () => {
+  it("a rotation of keys reseals settings of older keys and leaves settings that cannot be opened", async () => {
     const [one, two, three] = ["1", "2", "3"].map((id) => `${id}:${Buffer.alloc(32, id).toString("base64")}`);
     const plugin = await installed();
     const field = { name: "key", type: "secret-input", isRequired: true, scope: undefined, options: [] };

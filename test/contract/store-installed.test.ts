@@ -1,14 +1,12 @@
 /** Lists of what a tenant has installed: filters, order and cursors, on both databases. */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type InstallationId, TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
-import { silentLog } from "../../src/observe/log.ts";
 import type { Page } from "../../src/store/contracts/answers.ts";
 import type { InstalledFilter } from "../../src/store/contracts/installed.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { anInstall } from "../harness/samples/tenant-rows.ts";
 
@@ -64,7 +62,7 @@ function aPackage({ name, kinds }: Row): Package {
   };
 }
 
-describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
+describe.each(DATABASES)("a tenant's installations on $name", ({ create }) => {
   let database: TestDatabase;
   let store: Store;
   const ids = new Map<string, InstallationId>();
@@ -98,16 +96,8 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
 
   /** States that otherwise only time and supervision bring about. */
   async function prepare(): Promise<void> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    const run = (text: string) => adapter.executeRaw(plainSql(text));
+    await using other = await connectAsOther(database);
+    const { run } = other;
     for (const { name, state, pool } of ROWS) {
       const key = pool === undefined ? "NULL" : `'${name}'`;
       await run(`UPDATE berth_installations SET state = '${state}', pool_key = ${key},
@@ -162,7 +152,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     [{ category: "tool", state: "failed" }, []],
   ];
 
-  it("is found by category, state, status, source, plugin and text, alone and together", async () => {
+  it("are found by category, state, status, source, plugin and text, alone and combined", async () => {
     for (const [filter, expected] of filters())
       expect({ filter, found: (await names(filter)).toSorted() }).toEqual({
         filter,
@@ -170,7 +160,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
       });
   });
 
-  it("is paged newest first, and rows of one microsecond are neither lost nor repeated under any filter", async () => {
+  it("are paged newest first, and rows of one microsecond are neither lost nor repeated under any filter", async () => {
     const order = await names({});
     expect(order.at(-1)).toBe("oldest");
     const byId = order.slice(0, -1).map((name) => ids.get(name) ?? "");
@@ -183,7 +173,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     }
   });
 
-  it("is each tenant's own", async () => {
+  it("are separate for each tenant", async () => {
     const page = { limit: 100, declarationBytesMax: BYTES };
     const { items } = await store.installed.list({ tenantId: OTHER }, page);
     expect(items.map(({ installation }) => installation.tenantId)).toEqual([OTHER, OTHER]);
@@ -197,7 +187,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     );
   });
 
-  it("comes with declarations in pages that end where they would be too much, and holds one all the same", async () => {
+  it("come with declarations in pages of bounded size, and each page holds at least one", async () => {
     const { items } = await store.installed.list(
       { tenantId: MINE },
       { limit: 3, declarationBytesMax: BYTES },
@@ -223,7 +213,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     expect(none.items.map(({ declaration }) => declaration)).toEqual([undefined, undefined, undefined]);
   });
 
-  it("offers providers of each kind with their part of the declaration, once it has been ready", async () => {
+  it("list the providers of each kind with their part of the declaration, once they have been ready", async () => {
     const read = (limit: number, kind?: Kinds[number]) =>
       all((cursor) =>
         store.installed.providers(
@@ -249,7 +239,7 @@ describe.each(DATABASES)("what a tenant has, on $name", ({ create }) => {
     expect(await store.installed.providerNames(MINE, "model")).toEqual(["acme/many/many-model"]);
   });
 
-  it("refuses a cursor that no list gave, or another one did", async () => {
+  it("refuse a cursor that no list returned, or that another list returned", async () => {
     const page = { limit: 1, declarationBytesMax: BYTES };
     const packages = await store.packages.list({}, { limit: 1 });
     const forged = (text: string) => Buffer.from(text).toString("base64url");

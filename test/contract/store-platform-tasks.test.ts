@@ -1,13 +1,11 @@
 /** The platform's install tasks: rows of the daemon's table, made from Berth's own work and written at its end. */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
 import type { BatchItem } from "../../src/domain/install-task.ts";
 import { newItem } from "../../src/domain/install-task.ts";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 import { platformTaskContract } from "./store/platform-tasks.contract.ts";
@@ -33,19 +31,11 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
 
   /** Asks as another program would: the embedded database has one opener, so the store is closed meanwhile. */
   async function ask(...statements: readonly string[]): Promise<unknown[][][]> {
-    const { databaseUrl, dataFolder } = database;
     await store[Symbol.asyncDispose]();
     const answers: unknown[][][] = [];
     {
-      await using connection = await openConnection({
-        databaseUrl,
-        dataFolder,
-        log: silentLog,
-        poolMax: 1,
-        statementTimeoutMs: 30_000,
-      });
-      const adapter = await new PrismaPg(connection.pool).connect();
-      for (const text of statements) answers.push((await adapter.queryRaw(plainSql(text))).rows);
+      await using other = await connectAsOther(database);
+      for (const text of statements) answers.push(await other.rows(text));
     }
     store = await database.open();
     return answers;
@@ -172,7 +162,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await store.platformTasks.find(tenantId, id)).toBeUndefined();
   });
 
-  it("improved 2: a task that has succeeded vanishes in time; one that has failed, or runs, stays", async () => {
+  it("improved 2: a successful task is removed after its time, and a failed or running task stays", async () => {
     const tenantId = aTenant();
     const [done, failed, running] = [
       await accept(tenantId, A),
@@ -200,7 +190,7 @@ describe.each(DATABASES)("the platform's tasks on $name", ({ create }) => {
     expect(await find(tenantId, running.task.id)).toMatchObject({ status: "running" });
   });
 
-  it("improved 2: what a daemon left unfinished ends as failed, once, and what it ended is shown as it is", async () => {
+  it("improved 2: tasks that a daemon left unfinished end as failed once, and finished tasks are shown unchanged", async () => {
     const tenantId = aTenant();
     const rows = ["running", "pending", "failed", "success"].map((status, place) => {
       const item = { plugin_unique_identifier: A, plugin_id: "acme/a", labels: { en_US: "A" }, icon: "i" };

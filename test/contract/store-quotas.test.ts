@@ -23,7 +23,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     return await store.installations.acceptInstall(anInstall(pkg, tenantId, { limitsGranted }));
   }
 
-  it("of installations holds under concurrent installs, and an uninstall makes room", async () => {
+  it("of installations hold under concurrent installs, for their own tenant only", async () => {
     const tenantId = aTenant();
     await store.tenants.setQuotas(tenantId, { ...NO_QUOTAS, installationsMax: 2 });
     const asked = await Promise.allSettled(Array.from({ length: 5 }, () => install(tenantId)));
@@ -51,7 +51,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     await install(tenantId);
   });
 
-  it("of memory refuses a start with its numbers, with and without a host budget", async () => {
+  it("of memory refuse a start with their numbers, with and without a host budget", async () => {
     const tenantId = aTenant();
     const key = randomBytes(8).toString("hex");
     await store.pools.ensure(aPool({ key, tenantId }));
@@ -75,7 +75,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
     await start(1024 * MIB);
   });
 
-  it("of disk counts plugin storage and uploads, and holds under concurrent writes", async () => {
+  it("of disk count plugin storage and uploads, and hold under concurrent writes", async () => {
     const tenantId = aTenant();
     const pkg = { ...aPackage(300) };
     await store.packages.put(pkg, { tenantId });
@@ -105,7 +105,7 @@ describe.each(DATABASES)("quotas on $name", ({ create }) => {
   });
 });
 
-describe.each(DATABASES)("quotas by default on $name", ({ create }) => {
+describe.each(DATABASES)("default quotas on $name", ({ create }) => {
   let store: Store;
   useStore(
     create,

@@ -16,7 +16,7 @@ const kept = { code: "plugin_crashed", message: KEPT, details: { logs: [KEPT], [
 const unwritable: FaultJson = { code: "start_crashed", message: "m", details: { size: 1n } };
 const bare = { code: "start_crashed", message: expect.stringContaining("could not be stored") };
 
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(DATABASES)("text that cannot be stored on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -51,8 +51,8 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
 
   it.each([
-    { name: "that no database takes is written with what can be told of it", cause, kept },
-    { name: "that cannot be written at all is written as its bare code", cause: unwritable, kept: bare },
+    { name: "with characters that no database stores is written with replacements", cause, kept },
+    { name: "that cannot be serialized is written as its code only", cause: unwritable, kept: bare },
   ])("a cause $name", async ({ cause: written, kept: read }) => {
     const { installation, id, attempt, key } = await aTask();
     await store.pools.setState(key, { state: "backoff", cause: written, nextStartAt: undefined });
@@ -81,7 +81,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect((await store.images.list()).find((image) => image.key === key)?.cause).toMatchObject(read);
   });
 
-  it("the end of a Runtime, a task's lines and what callers keep are written", async () => {
+  it("the end of a runtime, the lines of a task and the data of callers are written", async () => {
     const { installation, id, attempt, key } = await aTask();
     expect(installation).toMatchObject({ meta: { [KEPT]: KEPT }, warnings: [KEPT] });
     const runtime = RuntimeId.parse(crypto.randomUUID().replaceAll("-", "").slice(0, 10));
@@ -112,7 +112,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await store.installations.findByPlugin(aTenant(), TEXT)).toBeUndefined();
   });
 
-  it("a failing statement does not affect those beside it, and its connection stays usable", async () => {
+  it("a failing statement does not affect concurrent statements, and its connection stays usable", async () => {
     const pools = await Promise.all(Array.from({ length: 5 }, aPool));
     const wrong = TaskId.parse(crypto.randomUUID()).slice(1) as TaskId;
     const failed = () =>

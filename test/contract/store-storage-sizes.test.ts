@@ -6,7 +6,7 @@ import { DATABASES } from "../harness/rigs/stores.ts";
 const [tenantId, other] = [TenantId.parse(crypto.randomUUID()), TenantId.parse(crypto.randomUUID())];
 
 it.each(DATABASES)(
-  "what plugins keep is counted in the daemon's table, on $name",
+  "the size of plugin storage is counted in the daemon's table on $name",
   async ({ name, create }) => {
     await using database = await create();
     await using store = await database.open();

@@ -83,7 +83,7 @@ function aDaemon() {
   return { one, two, three, pkgs, ids, ours, elsewhere, left, rows };
 }
 
-describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
+describe.each(DATABASES)("a takeover on $name", ({ empty }) => {
   const daemon = aDaemon();
   const { pkgs, ids, one } = daemon;
   let database: TestDatabase;
@@ -118,7 +118,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     store = await database.open();
     return rows;
   }
-  it("gives each its installation once, however many processes start", async () => {
+  it("adopts each installation once, however many processes start", async () => {
     // an embedded database is one session: there they follow each other
     const sums = await Promise.all([adoptAll(), adoptAll(), adoptAll()]);
     const sum = (key: keyof (typeof sums)[number]) => sums.reduce((total, one) => total + one[key], 0);
@@ -149,7 +149,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     ]);
   });
 
-  it("skips and counts what runs elsewhere or belongs to nobody", async () => {
+  it("skips and counts installations that run elsewhere or have no tenant", async () => {
     for (const id of daemon.elsewhere) expect(await store.installations.find(id)).toBeUndefined();
     expect(await store.takeover.leftAlone()).toEqual({
       runtimes: { remote: 1, serverless: 1 },
@@ -158,7 +158,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     });
   });
 
-  it("becomes ready as any other install does", async () => {
+  it("makes an adopted installation ready as any other install does", async () => {
     await store.takeover.keepPackage(pkgs.published, GRANTED);
     for (let turn = 0; turn < 2; turn += 1) {
       const [next] = await store.takeover.releaseTasks({ neededMax: 1, othersMax: 1 });
@@ -176,7 +176,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     await store.installations.publishReady(taskId, claimed?.attempt ?? 0);
   }
 
-  it("hands nothing out by itself, then the needed before those that many Tenants have", async () => {
+  it("releases no task automatically, and releases needed tasks before those that many tenants have", async () => {
     const group = [pkgs.rare, pkgs.common, pkgs.last];
     const mine = group.map(({ identifier }) => identifier);
     const unread = await store.takeover.unread(100);
@@ -203,7 +203,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(await store.tasks.listClaimable(10)).toHaveLength(2);
   });
 
-  it("takes for needed what another task waits for", async () => {
+  it("treats a task that another task waits for as needed", async () => {
     const [rare] = (await store.tasks.list({ tenantId: one, installationId: ids.rare }, { limit: 1 })).items;
     const asked = await store.tasks.accept({ kind: "fetch", tenantId: one, input: {} });
     const waiting = await store.tasks.claim(asked.task.id, "worker", 60_000);
@@ -214,7 +214,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     ]);
   });
 
-  it("ends as failed what has no package, by a cause, and finds it again when that has come", async () => {
+  it("fails installations without a package with a cause, and finds them again when the package has arrived", async () => {
     const { identifier } = pkgs.lost;
     expect(await store.takeover.fail(identifier, CAUSE)).toBe(2);
     expect(await store.takeover.fail(identifier, CAUSE)).toBe(0);
@@ -233,7 +233,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(arrived).toMatchObject([{ identifier }, { identifier }]);
   });
 
-  it("leaves nothing behind when a waiting one is uninstalled", async () => {
+  it("leaves nothing behind when a waiting installation is uninstalled", async () => {
     const { total } = await store.takeover.progress();
     const { task } = await store.installations.acceptUninstall(ids.gone);
     const claimed = await store.tasks.claim(task.id, "worker", 60_000);
@@ -244,7 +244,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(await store.installations.isPublished(ids.gone)).toBe(false);
   });
 
-  it("mends counts that are wrong, negative or missing; of what became ready no row changes", async () => {
+  it("corrects counts that are wrong, negative or missing, and changes no row of an installation that became ready", async () => {
     const places = [...ids.wrong, ids.uncounted, ...ids.published].map((id) => `'${id}'`);
     const rows = await look(
       `SELECT i.source, i.meta, i.endpoints_setups::text, i.endpoints_active::text, p.refers::text, d.declaration,
@@ -266,7 +266,7 @@ describe.each(DATABASES)("taking over, on $name", ({ empty }) => {
     expect(await store.installations.find(ids.uncounted)).toMatchObject({ source: "package", meta: {} });
   });
 
-  it("ends tasks that a daemon left running, and none of Berth's", async () => {
+  it("ends tasks that a daemon left running, and no task of Berth", async () => {
     const ours = randomUUID();
     await look(
       `INSERT INTO berth_tasks (id, kind, tenant_id, state) VALUES ('${ours}', 'batch', '${one}', 'queued')`,

@@ -7,7 +7,7 @@ const LEASE_MS = 60_000;
 const LONG_MS = 3_600_000;
 const CAUSE = { code: "not_found", message: "There is none." } as const;
 
-describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => {
+describe.each(DATABASES)("tasks that wait for other tasks on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -31,7 +31,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
   const isClaimable = async (id: TaskId) =>
     (await store.tasks.listClaimable(1000)).some((task) => task.id === id);
 
-  it("cannot be claimed until what they wait for has ended", async () => {
+  it("cannot be claimed until the tasks that they wait for have ended", async () => {
     const waiter = await aTask();
     const child = await aTask(waiter);
     const attempt = await claim(waiter);
@@ -47,7 +47,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await store.tasks.waiters(child)).toEqual([]);
   });
 
-  it("can be claimed at once when what they wait for has ended, is gone, or was not named", async () => {
+  it("can be claimed at once if the other tasks have ended, are gone or were not named", async () => {
     const [waiter, ended] = [await aTask(), await aTask()];
     await end(ended);
     const gone = TaskId.parse(crypto.randomUUID());
@@ -55,7 +55,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(waiter)).toBe(true);
   });
 
-  it("are all freed by the end of a shared task, and by no other", async () => {
+  it("are all released by the end of a shared task, and by no other task", async () => {
     const [first, second, third] = [await aTask(), await aTask(), await aTask()];
     const [shared, other] = [await aTask(first), await aTask(third)];
     await wait(first, await claim(first), [shared]);
@@ -68,7 +68,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(third)).toBe(false);
   });
 
-  it("are freed by the first that fails, with others still under way", async () => {
+  it("are released by the first task that fails, while others are still running", async () => {
     const waiter = await aTask();
     const [failing, slow] = [await aTask(waiter), await aTask(waiter)];
     await wait(waiter, await claim(waiter), [failing, slow]);
@@ -82,7 +82,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     await expect.poll(() => isClaimable(waiter), { timeout: 10_000, interval: 20 }).toBe(true);
   });
 
-  it("never miss an end that happens while they start waiting", async () => {
+  it("never miss an end that happens while they start to wait", async () => {
     for (let round = 0; round < 20; round += 1) {
       const waiter = await aTask();
       const child = await aTask(waiter);
@@ -111,7 +111,7 @@ describe.each(DATABASES)("tasks that wait for tasks, on $name", ({ create }) => 
     expect(await isClaimable(waiter)).toBe(false);
   });
 
-  it("stop waiting when their end is requested; only one request is kept", async () => {
+  it("stop waiting when their end is requested, and only one request is kept", async () => {
     const waiter = await aTask();
     await wait(waiter, await claim(waiter), [await aTask(waiter)]);
     const asked = await store.tasks.cancel(waiter);

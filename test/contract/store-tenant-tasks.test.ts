@@ -14,7 +14,7 @@ function aFetch(changes: Partial<AcceptTask> = {}): AcceptTask {
   };
 }
 
-describe.each(DATABASES)("tasks without an installation, on $name", ({ create }) => {
+describe.each(DATABASES)("tasks without an installation on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -29,7 +29,7 @@ describe.each(DATABASES)("tasks without an installation, on $name", ({ create })
     });
   }
 
-  it("ten identical concurrent requests get one task, and a later one gets a new task", async () => {
+  it("are shared by ten identical concurrent requests, and a later request gets a new task", async () => {
     const request = aFetch();
     const answers = await Promise.all(Array.from({ length: 10 }, () => store.tasks.accept(request)));
     expect(new Set(answers.map(({ task }) => task.id)).size).toBe(1);
@@ -40,7 +40,7 @@ describe.each(DATABASES)("tasks without an installation, on $name", ({ create })
     expect(await store.tasks.accept(request)).toMatchObject({ created: true });
   });
 
-  it("is another task for another input, another kind or another Tenant", async () => {
+  it("differ for another input, another kind or another tenant", async () => {
     const request = aFetch();
     const others = [request, aFetch({ tenantId: request.tenantId, input: { other: 1 } }), aFetch()];
     const bundle = { ...request, kind: "bundle" as const };
@@ -49,7 +49,7 @@ describe.each(DATABASES)("tasks without an installation, on $name", ({ create })
     expect(new Set(answers.map(({ task }) => task.id)).size).toBe(4);
   });
 
-  it("answers an Idempotency-Key with the first answer, also after the task has ended", async () => {
+  it("answer an Idempotency-Key with the first answer, even after the task has ended", async () => {
     const idempotency = { holder: "key", key: crypto.randomUUID(), requestHash: "h" };
     const request = aFetch({ idempotency });
     const first = await store.tasks.accept(request);
@@ -59,7 +59,7 @@ describe.each(DATABASES)("tasks without an installation, on $name", ({ create })
     await expect(store.tasks.accept(other)).rejects.toMatchObject({ code: "idempotency_mismatch" });
   });
 
-  it("lists its subtasks oldest first, and is cancelled with the tenant's removal", async () => {
+  it("list their subtasks oldest first, and are cancelled by the removal of the tenant", async () => {
     const { task } = await store.tasks.accept(aFetch());
     const { tenantId } = task;
     const below = [];

@@ -62,7 +62,7 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     expect(await trustOf()).toEqual(first);
   });
 
-  it("a tenant's policy can be set, changed and removed, and goes with the tenant", async () => {
+  it("a tenant's policy can be set, changed and removed, and is removed with the tenant", async () => {
     const tenantId = aTenant();
     expect(await store.trust.policyOf(tenantId)).toBeUndefined();
     for (const policy of ["require", "off", undefined, "warn"] as const) {
@@ -79,7 +79,7 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     expect(await store.trust.policyOf(tenantId)).toBeUndefined();
   });
 
-  it("the same key, admission or signature again changes nothing and is no event", async () => {
+  it("adding the same key, admission or signature again changes nothing and causes no event", async () => {
     const key = { id: "a".repeat(64), name: "acme", pem: "pem" };
     const checksum = "c".repeat(64);
     const category: SignatureCategory = "partner";
@@ -124,7 +124,7 @@ describe.each(DATABASES)("trust on $name", ({ create }) => {
     expect([seen, rest.nextCursor]).toEqual([checksums.toReversed(), undefined]);
   });
 
-  it("a key that was revoked meanwhile changes nothing", async () => {
+  it("a request whose key was just revoked changes nothing", async () => {
     const { id } = await store.keys.create({
       name: "k",
       tenantId: undefined,

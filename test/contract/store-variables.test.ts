@@ -39,7 +39,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   }
   const aKey = () => crypto.randomUUID().replaceAll("-", "").slice(0, 16);
 
-  it("a change reaches the pool that serves and the one that follows, and a new pool has them from its start", async () => {
+  it("a change updates the current pool and the next one, and a new pool starts with the variables", async () => {
     const { id, ensure } = await installed();
     const [pool, next] = [aKey(), aKey()];
     expect(await store.variables.replace({ id, variables: PLAIN, expected: [], by: BY })).toBe(true);
@@ -53,7 +53,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     for (const key of [pool, next]) expect((await store.pools.find(key))?.variables).toEqual(variables);
   });
 
-  it("a shared pool gets none", async () => {
+  it("a shared pool gets no variables", async () => {
     const { id, ensure } = await installed();
     const key = aKey();
     await store.installations.setPool(id, key, []);
@@ -63,13 +63,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect((await ensure(key, true)).variables).toEqual([]);
   });
 
-  it("a change of other variables than those that are there changes nothing", async () => {
+  it("a change that expects other variables than the stored ones changes nothing", async () => {
     const { id } = await installed();
     expect(await store.variables.replace({ id, variables: [], expected: PLAIN, by: BY })).toBe(false);
     expect(await store.variables.get(id)).toEqual([]);
   });
 
-  it("secrets of other keys are listed with their owner, and one event is written for each change by somebody", async () => {
+  it("secrets of other keys are listed with their owner, and only a change by an actor writes an event", async () => {
     const { id, tenantId, pluginId } = await installed();
     const variables = sealedWith("old");
     await store.variables.replace({ id, variables, expected: [], by: BY });

@@ -17,7 +17,7 @@ import { type PoolSubject, poolContract } from "./store/pools.contract.ts";
 import { processContract } from "./store/processes.contract.ts";
 import { runtimeContract } from "./store/runtimes.contract.ts";
 
-describe("the rows that supervision is tested on", () => {
+describe("rows in memory for the tests of supervision", () => {
   const rows = new MemoryRows({ clock: systemClock });
   describe("pools", () => poolContract(() => poolSubject(rows)));
   describe("runtimes", () => runtimeContract(() => rows.runtimes));
@@ -36,7 +36,7 @@ describe("the rows that supervision is tested on", () => {
   });
 });
 
-describe("the rows that the HTTP server is tested on", () => {
+describe("rows in memory for the tests of the HTTP server", () => {
   const [keys, platformTasks] = [keyRowsIn([]), platformTaskRowsIn([])];
   const installed = new Set<string>();
   const endpoints = endpointRowsIn([], ({ tenantId, pluginId }) => installed.has(`${tenantId} ${pluginId}`));
@@ -53,7 +53,7 @@ describe("the rows that the HTTP server is tested on", () => {
     })));
 });
 
-describe("the rows that builds are tested on", () => {
+describe("rows in memory for the tests of builds", () => {
   const images = imageRowsInMemory();
   describe("images", () => imageContract(() => images));
 });

@@ -19,52 +19,21 @@ import {
 } from "../harness/clients/client.ts";
 import { type BerthProcess, makeDataFolder } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
+import { packKeeper } from "../harness/samples/keeper-plugin.ts";
 import { copyDatabase } from "../harness/servers/pg-dump.ts";
 
+const MIB = 1_048_576;
+
 /** Keeps a value in its storage, and reads it again. */
-const KEEPER = `import json
-import queue
-import sys
-import time
-import types
-
-import berth_protocol
-
-ANSWERS = queue.Queue()
-
-
-def requests(lines):
-    for raw in lines:
-        line = json.loads(raw)
-        if line["event"] == "backwards_response":
-            if line["data"]["event"] != "end":
-                ANSWERS.put(line["data"])
-        else:
-            yield raw
-
-
-def handle(session):
+const KEEPER = `def handle(session):
     if "seconds" in session.parameters:
         session.text("begun")
         time.sleep(session.parameters["seconds"])
         session.text("done")
         return
     request = {"opt": session.parameters["opt"], "key": "k", "value": "616265"}
-    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
-    session.text(json.dumps(ANSWERS.get(timeout=10)["data"]))
-
-
-if __name__ == "__main__":
-    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
-    berth_protocol.serve(handle)
+    session.text(json.dumps(keep(session, request)["data"]))
 `;
-
-const packKeeper = () =>
-  packPlugin("echo", {
-    "main.py": KEEPER,
-    "manifest.yaml": (text) =>
-      text.replace("permission: {}", "permission: {storage: {enabled: true, size: 1048576}}"),
-  });
 
 describe("a dump and a copied folder", () => {
   let site: Site;
@@ -89,7 +58,7 @@ describe("a dump and a copied folder", () => {
     site = await openSite({ database: "postgres" });
     copy = await makeDataFolder();
     berth = await site.start();
-    keeper = await packKeeper();
+    keeper = await packKeeper({ code: KEEPER, storageBytes: MIB });
     installed = await install(berth, keeper);
     await ask(berth, "set");
     for (const part of ["storage", "admin-key"]) {
@@ -106,7 +75,7 @@ describe("a dump and a copied folder", () => {
     await copy[Symbol.asyncDispose]();
   });
 
-  test("are refused beside the running original, which does not notice", async () => {
+  test("are refused while the original runs, and do not disturb it", async () => {
     const before = await site.containers();
     const { code, errors } = await site.run(["serve"], restored);
     expect(code).toBe(1);
@@ -120,7 +89,7 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("take the original's place with berth claim, and the original ends: what was installed comes up, with what it had kept", async () => {
+  test("replace the original after berth claim: the original exits, and the plugin answers with its stored data", async () => {
     const ended = berth.ended;
     const taken = await site.run(["claim", "--yes"], restored);
     expect(taken).toMatchObject({ code: 0 });
@@ -129,14 +98,14 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("may not fit each other: a package without its archive is a named cause, and its upload mends it", async () => {
+  test("may differ: an install of a package without its archive fails as package_not_found until it is uploaded again", async () => {
     const accepted = await accept(berth, late);
     const end = (await follow(berth, accepted)).at(-1);
     expect(end).toMatchObject({ state: "failed", cause: { code: "package_not_found" } });
     await install(berth, late, accepted.tenant);
   });
 
-  test("on an engine that has no image of it, an Installation is built anew by itself", async () => {
+  test("have their images built again automatically on an engine without them", async () => {
     await berth.kill("SIGKILL");
     for (const { id } of await site.containers())
       await site.engine.removeContainer(id, AbortSignal.timeout(30_000));
@@ -151,7 +120,7 @@ describe("a dump and a copied folder", () => {
     expect(await ask(berth, "get")).toEqual([expect.stringContaining("616265")]);
   });
 
-  test("a stop lets calls end, tells those that do not, and ends with exit code 0", async () => {
+  test("can be stopped: short calls end, longer calls fail as shutting_down, and the exit code is 0", async () => {
     const begin = async (seconds: number) => {
       const call = { tenant: installed.tenant, pluginId: keeper.pluginId, tool: "echo" };
       const events = streamTool(berth, { ...call, parameters: { seconds } });
@@ -166,7 +135,7 @@ describe("a dump and a copied folder", () => {
   });
 });
 
-test("an embedded Berth is backed up by copying its folder while it is stopped; during its drain delay it answers", async () => {
+test("an embedded Berth is restored from a copy of its folder made while it was stopped, and answers during its drain delay", async () => {
   await using site = await openSite({ database: "embedded" });
   await using copy = await makeDataFolder();
   const echo = await packPlugin("echo");

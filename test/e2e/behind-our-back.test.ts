@@ -79,7 +79,7 @@ async function forge(name: string, image: string, labels: Readonly<Record<string
   return id;
 }
 
-test("a container that somebody removes is told as that, counts as no crash, and another one serves", async () => {
+test("a container that somebody removes is reported as ended_outside, does not count as a crash, and is replaced", async () => {
   const [before] = await containers();
   if (before === undefined) throw new Error("it has no container");
   const open = callTool(berth, call({ messages: 100, delay_ms: 100 }));
@@ -96,7 +96,7 @@ test("a container that somebody removes is told as that, counts as no crash, and
   expect(ended).toMatchObject({ end: { cause: "ended_outside", action: { kind: "start_now" } } });
 });
 
-test("containers with our labels that are not ours take no call: one that claims a runtime of no row is removed, and one that claims a living one leaves that alone", async () => {
+test("foreign containers with Berth's labels get no calls: one for an unknown runtime is removed, a copy does no harm", async () => {
   const [ours] = await containers();
   if (ours === undefined) throw new Error("it has no container");
   const copy = await forge(`${ours.name}-copy`, ours.image, ours.labels);
@@ -116,7 +116,7 @@ test("containers with our labels that are not ours take no call: one that claims
   expect((await containers()).map(({ id }) => id)).toEqual([ours.id]);
 });
 
-test("a clock that is set forward and back an hour costs no call and no container, and installs go on", async () => {
+test("setting the clock forward and back an hour loses no call and no container, and installs continue", async () => {
   const before = (await containers()).map(({ id }) => id);
   const load = startLoad({
     urls: [berth.url],
@@ -138,7 +138,7 @@ test("a clock that is set forward and back an hour costs no call and no containe
   expect((await containers()).map(({ id }) => id)).toEqual(before);
 });
 
-test("a Berth that starts on a clock an hour behind that of the killed one waits for none of its leases", async () => {
+test("a Berth that starts on a clock an hour behind that of the killed process does not wait for its leases", async () => {
   const before = (await containers()).map(({ id }) => id);
   await setClock(HOUR_MS);
   const other = await install(berth, echo);

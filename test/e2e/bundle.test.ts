@@ -75,7 +75,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     (await berth.json<{ items: readonly unknown[] }>(200, "GET", `/v1/tenants/${tenant}/installations`))
       .items;
 
-  test("cancelled while it builds, it leaves no installation, no container and no build behind", async () => {
+  test("a bundle that is cancelled while it builds leaves no installation, no container and no build", async () => {
     const { tenant, taskId } = await accept(aTenant());
     await eventually(async () => ((await site.containers("build")).length > 0 ? true : undefined));
     await berth.json(202, "POST", `/v1/tenants/${tenant}/tasks/${taskId}/cancel`);
@@ -89,7 +89,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     await berth.json(202, "POST", `/v1/tenants/${tenant}/tasks/${taskId}/cancel`);
   });
 
-  test("killed while what it lists is built, it goes on, and both answer", async () => {
+  test("a bundle continues after Berth is killed during its builds, and both of its plugins answer", async () => {
     const { tenant, taskId } = await accept(aTenant());
     await eventually(async () => {
       const { children } = await get(tenant, taskId);

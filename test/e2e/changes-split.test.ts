@@ -69,7 +69,7 @@ function both(): readonly [BerthProcess, BerthProcess] {
   return [first, second];
 }
 
-test("under a steady load over two apis no call is lost to an upgrade, a rollback or other limits", async () => {
+test("under a steady load over two apis, an upgrade, a rollback and a change of limits lose no call", async () => {
   const [first, second] = both();
   const stream = Array.fromAsync(streamTool(second, call({ text: "long", messages: 40, delay_ms: 400 })));
   const load = startLoad({
@@ -80,7 +80,9 @@ test("under a steady load over two apis no call is lost to an upgrade, a rollbac
     expected: "aye",
   });
   await change(first, installed, "upgrade", { identifier: two.identifier });
-  expect([await ask(first), await ask(second)]).toEqual(["aye 0.0.2", "aye 0.0.2"]);
+  expect(await ask(first)).toBe("aye 0.0.2");
+  // The other api hears of it a moment later; the old version answers until then.
+  await eventually(async () => ((await ask(second)) === "aye 0.0.2" ? true : undefined));
   await change(second, installed, "rollback");
   await changeLimits(first, installed, { memory_bytes: 300 * MIB });
   const seen = load.done;
@@ -104,7 +106,7 @@ test("a plugin that an api keeps busy gets a second container from the worker", 
   expect((await stream).at(-1)).toMatchObject({ name: "end" });
 }, 300_000);
 
-test("a disabled one refuses calls at every api, and a change that its api accepted is done by whichever worker", async () => {
+test("a plugin disabled through one api refuses calls at the other, and answers again once the other api enables it", async () => {
   const [first, second] = both();
   expect(await ask(second)).toBe("aye 0.0.1");
   await change(first, installed, "disable");
@@ -117,7 +119,7 @@ test("a disabled one refuses calls at every api, and a change that its api accep
   expect(await ask(first)).toBe("aye 0.0.1");
 });
 
-test("an upgrade whose worker is killed in the middle is finished by the next, and the old one serves until then", async () => {
+test("an upgrade whose worker is killed is completed by the next worker, and the old version serves until then", async () => {
   const [first, second] = both();
   const accepted = await acceptChange(first, installed, "upgrade", { identifier: two.identifier });
   const events = followChange(first, installed, accepted);

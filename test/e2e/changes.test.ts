@@ -76,7 +76,7 @@ async function containersOf({ tenant }: AcceptedInstall) {
   return (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === tenant);
 }
 
-test("under a steady load and one long stream no call is lost to an upgrade, a rollback, other limits or a restart", async () => {
+test("under a steady load and one long stream, an upgrade, a rollback, new limits and a restart lose no call", async () => {
   const installed = await install(berth, one);
   const call = echo(installed.tenant);
   const stream = Array.fromAsync(streamTool(berth, echo(installed.tenant, { text: "long", ...STREAM })));
@@ -119,7 +119,7 @@ test("under a steady load and one long stream no call is lost to an upgrade, a r
 }, 600_000);
 
 describe("an upgrade", () => {
-  test("whose version does not start leaves the old one serving, says why, and leaves nothing of the new one", async () => {
+  test("to a version that does not start fails with the cause, keeps the old version serving, and leaves no new container", async () => {
     const installed = await install(berth, one);
     const accepted = await acceptChange(berth, installed, "upgrade", { identifier: broken.identifier });
     const events = await followChange(berth, installed, accepted);
@@ -136,7 +136,7 @@ describe("an upgrade", () => {
     await uninstall(berth, installed);
   });
 
-  test("to the same version again returns its task; another change meanwhile is refused with the task that holds it", async () => {
+  test("to the same version again returns the first task; another change meanwhile is refused and names that task", async () => {
     const installed = await install(berth, one);
     const body = { identifier: two.identifier };
     const first = await acceptChange(berth, installed, "upgrade", body);
@@ -153,7 +153,7 @@ describe("an upgrade", () => {
     await uninstall(berth, installed);
   });
 
-  test("of a disabled one stays disabled with the new version, which serves once it is enabled", async () => {
+  test("of a disabled installation leaves it disabled; the new version serves once it is enabled", async () => {
     const installed = await install(berth, one);
     await change(berth, installed, "disable");
     await change(berth, installed, "upgrade", { identifier: two.identifier });
@@ -167,7 +167,7 @@ describe("an upgrade", () => {
     await uninstall(berth, installed);
   });
 
-  test("of one that was given up ends that", async () => {
+  test("of an installation in crash_loop makes it ready again", async () => {
     const dying = await packEcho("0.0.1", {
       "manifest.yaml": (text) => text.replace(/^name: echo$/m, "name: dying"),
       "provider/echo.yaml": (text) => text.replace(/^ {2}name: echo$/m, "  name: dying"),
@@ -195,7 +195,7 @@ describe("an upgrade", () => {
   }, 120_000);
 });
 
-test("a rollback starts the former image at once, without resolving or building; a second one returns", async () => {
+test("a rollback starts the previous image at once, without resolving or building; a second rollback undoes the first", async () => {
   const installed = await install(berth, one);
   await change(berth, installed, "upgrade", { identifier: two.identifier });
   const took: number[] = [];
@@ -214,7 +214,7 @@ test("a rollback starts the former image at once, without resolving or building;
   for (const gone of [installed, fresh]) await uninstall(berth, gone);
 });
 
-test("a disabled one refuses calls at once and stops with its last; enabled, it is probed and serves again", async () => {
+test("a disabled installation refuses calls at once and stops after its last call; once enabled, it serves again", async () => {
   const installed = await install(berth, one);
   const long = Array.fromAsync(
     streamTool(berth, echo(installed.tenant, { text: "long", messages: 8, delay_ms: 250 })),
@@ -233,7 +233,7 @@ test("a disabled one refuses calls at once and stops with its last; enabled, it 
   await uninstall(berth, installed);
 });
 
-test("limits: what is wrong is named, what cannot start leaves the old one serving, what is chosen survives an upgrade", async () => {
+test("limits: a refusal names the field, a failed start keeps the old container, and chosen limits survive an upgrade", async () => {
   const heavy = await packEcho("0.1.0", {
     ...patient,
     "main.py": (text) => `BALLAST = b"x" * (220 << 20)\n${text}`,
@@ -286,7 +286,7 @@ test("limits: what is wrong is named, what cannot start leaves the old one servi
   await uninstall(berth, installed);
 }, 120_000);
 
-test("an uploaded version upgrades older ones by itself where that is asked for, or chosen; versions stand side by side", async () => {
+test("an upload upgrades older installations automatically if it or the tenant asks for that; others keep their version", async () => {
   const named = {
     "manifest.yaml": (text: string) => text.replace(/^name: echo$/m, "name: auto"),
     "provider/echo.yaml": (text: string) => text.replace(/^ {2}name: echo$/m, "  name: auto"),
@@ -329,7 +329,7 @@ interface Uploaded {
   readonly upgrades_waiting: number;
 }
 
-describe("what a plugin stored", () => {
+describe("the stored data of a plugin", () => {
   const memory = {
     "manifest.yaml": (text: string) =>
       text
@@ -338,7 +338,7 @@ describe("what a plugin stored", () => {
     "provider/echo.yaml": (text: string) => text.replace(/^ {2}name: echo$/m, "  name: keeps"),
   };
 
-  test("stays over an upgrade and an uninstall, and goes with a purge", async () => {
+  test("survives an upgrade and an uninstall, and is deleted by a purge", async () => {
     const [keeps, newer] = [await packEcho("0.0.1", memory), await packEcho("0.0.2", memory)];
     const tenant = aTenant();
     const folder = `${site.dataFolder}/storage/persistence/${tenant}/${keeps.pluginId}`;

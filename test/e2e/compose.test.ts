@@ -99,12 +99,12 @@ async function inImage(line: string): Promise<string> {
   return (await run("docker", options)).stdout.trim();
 }
 
-test("a plugin that was installed over the published port answers", async () => {
+test("a plugin installed through the published port answers", async () => {
   expect(await toolTexts(berth, call)).toEqual(["through the wall"]);
   expect(await plugins()).toMatchObject([{ phase: "running" }]);
 });
 
-test("neither api nor worker runs as root, and only the worker sees the engine", async () => {
+test("neither api nor worker runs as root, and only the worker has the engine's socket", async () => {
   for (const service of OURS) {
     expect(await project.exec(service, "id", "-u")).toBe("1000");
     const { Pid } = (await project.inspect(service)).State;
@@ -121,7 +121,7 @@ test("neither api nor worker runs as root, and only the worker sees the engine",
   await expect(project.exec("api", "ls", socket)).rejects.toThrow();
 });
 
-test("no secret stands in a container's description, a log or a command line", async () => {
+test("no secret appears in docker inspect, a log or a command line", async () => {
   const files = ["admin_key", "postgres_password", "redis_conf"];
   const secrets = await Promise.all(
     files.map(async (name) => (await project.secret(name)).split(" ").at(-1)),
@@ -137,7 +137,7 @@ test("no secret stands in a container's description, a log or a command line", a
   }
 });
 
-test("database and queue are reachable from nowhere but Berth's own network", async () => {
+test("the database and the queue are reachable only from Berth's own network", async () => {
   const networks = Object.entries(project.file.services).map(([name, service]) => [name, service.networks]);
   expect(Object.fromEntries(networks)).toEqual({
     api: ["inside", "outside"],
@@ -149,31 +149,31 @@ test("database and queue are reachable from nowhere but Berth's own network", as
   expect(Object.values(project.file.services).flatMap(({ ports }) => ports)).toHaveLength(1);
 });
 
-test("whatever Berth and its builds write belongs to Berth's own user", async () => {
+test("every file that Berth and its builds write belongs to Berth's own user", async () => {
   const found = await owners(project.dataFolder);
   expect(found.length).toBeGreaterThan(5);
   expect(found.filter(({ uid }) => uid !== 1000)).toEqual([]);
 });
 
-test("the worker says once that plugins weigh as much as Berth, and how the host changes it", async () => {
+test("the worker logs once that plugins have the same CPU weight as Berth, and how to change it on the host", async () => {
   const lines = (await project.logs("worker")).split("\n").filter((line) => line.includes("cgroup.weight"));
   expect(lines).toHaveLength(1);
   expect(lines[0]).toMatch(/Set it on the host: /);
 });
 
-test("Berth and its servers weigh ten times as much as a plugin where processors are full", async () => {
+test("Berth and its servers have ten times the CPU weight of a plugin", async () => {
   for (const service of ["api", "worker", "postgres", "redis"])
     expect((await project.inspect(service)).HostConfig.CpuShares, service).toBe(10_240);
 });
 
-test("a stop ends api and worker by themselves, and a start brings them back", async () => {
+test("api and worker exit with code 0 when they are stopped, and answer again when they are started", async () => {
   expect(await Promise.all(OURS.map((service) => project.stop(service)))).toEqual([0, 0]);
   await Promise.all(OURS.map((service) => project.start(service)));
   expect(await calledAgain()).toEqual(["through the wall"]);
 });
 
 test.for([...SERVICES.map((name) => ({ name, services: [name] })), { name: "all", services: SERVICES }])(
-  "a restart of $name leaves the plugin's container running, and calls go on",
+  "a restart of $name leaves the plugin's container running, and calls are answered again",
   async ({ services }) => {
     const [before] = await plugins();
     await project.restart(...services);
@@ -184,7 +184,7 @@ test.for([...SERVICES.map((name) => ({ name, services: [name] })), { name: "all"
   },
 );
 
-test("a worker whose data folder is at another path than the host's is refused with the remedy", async () => {
+test("a worker whose data folder has another path on the host refuses to start, and says why", async () => {
   const moved = "/data";
   const { exitCode, output } = await project.runToEnd("worker", (worker) => ({
     ...worker,
@@ -199,7 +199,7 @@ test("a worker whose data folder is at another path than the host's is refused w
   );
 });
 
-test("a data folder of root's is refused with the user, the folder and the command", async () => {
+test("a data folder owned by root is refused; the message names the user, the folder and the chown command", async () => {
   const folder = join(project.dataFolder, "../of-root");
   await mkdir(folder, { mode: 0o755 });
   const { exitCode, output } = await project.runToEnd("api", (api) => ({
@@ -213,7 +213,7 @@ test("a data folder of root's is refused with the user, the folder and the comma
   expect(output).toContain(`chown -R 1000:1000 ${folder}`);
 });
 
-test("the image holds what runs: no development package, no test, nothing of the context's secrets", async () => {
+test("the image contains no development package, no test and no secret of the build context", async () => {
   const found = (await inImage("cd /berth && find . -type f -o -type l && ls node_modules")).split("\n");
   expect(found).toContain("./src/main.ts");
   const { devDependencies } = JSON.parse(
@@ -226,7 +226,7 @@ test("the image holds what runs: no development package, no test, nothing of the
   expect(await inImage("find /berth ! -user 0 -o -perm /022 ! -type l | head -3")).toBe("");
 });
 
-test("the image adds less than 100 MB to its base, and says what it is", async () => {
+test("the image adds less than 100 MB to its base, and its labels name Berth", async () => {
   const inspect = async (image: string) => JSON.parse((await run("docker", ["inspect", image])).stdout)[0];
   const [made, from] = [await inspect(IMAGE), await inspect(base)];
   expect(made.Size - from.Size).toBeLessThan(100e6);
@@ -234,7 +234,7 @@ test("the image adds less than 100 MB to its base, and says what it is", async (
   expect(made.Config.Labels).toMatchObject({ "org.opencontainers.image.title": "Berth" });
 });
 
-test("a key of the file that the harness does not know is an error", async () => {
+test("a key in the compose file that the test harness does not know is an error", async () => {
   const text = await readFile(join(import.meta.dirname, "../../docker-compose.yml"), "utf8");
   const env = { BERTH_DATA: "/d", DOCKER_GID: "1" };
   expect(Object.keys(parseComposeFile(text, env).services)).toEqual(SERVICES);

@@ -68,7 +68,7 @@ const copy = () => join(root, "running", echo.identifier);
 const said = () =>
   berth.log.filter((line) => line["op"] === "config.read").map((line) => String(line["msg"]));
 
-test("what was installed before answers, and its archive stands in the daemon's layout", async () => {
+test("a plugin that was installed before answers, and its archive is stored in the daemon's layout", async () => {
   expect(await ask(first)).toEqual(["aye"]);
   expect((await readFile(join(root, "plugin_packages", echo.identifier))).equals(echo.bytes)).toBe(true);
   expect(existsSync(join(site.dataFolder, "packages"))).toBe(false);
@@ -79,7 +79,7 @@ test("what was installed before answers, and its archive stands in the daemon's 
   expect(icon).toMatch(/^[0-9a-f]{64}\.svg$/);
 });
 
-test("its key opens the daemon's routes, and the log says what is ignored and what is not supported yet", async () => {
+test("the daemon's key opens the daemon's routes, and the log names what is ignored and what is not supported yet", async () => {
   const answer = await fetch(`${berth.url}/plugin/${first.tenant}/management/list?page=1&page_size=10`, {
     headers: { "x-api-key": KEY },
   });
@@ -89,7 +89,7 @@ test("its key opens the daemon's routes, and the log says what is ignored and wh
   expect(said().filter((line) => line.startsWith("Not supported yet: remote debugging"))).toHaveLength(1);
 });
 
-test("the copy of an installed package goes with the last tenant that has it", async () => {
+test("the copy of an installed package is removed when the last tenant uninstalls it", async () => {
   const second = await install(berth, echo);
   await uninstall(berth, first);
   expect(await ask(second)).toEqual(["aye"]);

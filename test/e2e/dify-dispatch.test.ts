@@ -50,7 +50,7 @@ async function callTool(asked: Asked) {
   return eventsOf(await answer.text());
 }
 
-test("a plugin's messages arrive one by one, while it is still at work", async () => {
+test("a plugin's messages arrive one by one, while the plugin is still working", async () => {
   const { path, headers, body } = call({ parameters: { text: "a\u2028b", messages: 3, delay_ms: 300 } });
   const pieces: string[] = [];
   await new Promise<void>((resolve, reject) => {
@@ -74,7 +74,7 @@ test("a plugin's own error keeps its class and its text", async () => {
   expect(JSON.parse(message)).toMatchObject({ error_type: "ValueError", message: "no such luck" });
 });
 
-test("improved 5: a plugin that dies in a call is told at once, after what it had said", async () => {
+test("improved 5: a plugin that dies during a call is reported at once, after its earlier messages", async () => {
   const began = performance.now();
   const events = await callTool({ plugin: "dies-mid-stream", parameters: { exit_code: 7 } });
   expect(performance.now() - began).toBeLessThan(SOON_MS);
@@ -84,7 +84,7 @@ test("improved 5: a plugin that dies in a call is told at once, after what it ha
   expect(JSON.parse(message)).toMatchObject({ error_type: "ConnectionClosedError", args: { exitCode: 7 } });
 });
 
-test("an answer over the frame limit is told by name, and the plugin goes on", async () => {
+test("an answer over the frame limit is reported as frame_too_large, and the plugin answers the next call", async () => {
   const [told] = await callTool({ parameters: { bytes: 5 * 1024 * 1024 } });
   const { message } = toldBy(told ?? { code: 0, message: "{}", data: null });
   expect(JSON.parse(message)).toMatchObject({ error_type: "frame_too_large" });
@@ -93,7 +93,7 @@ test("an answer over the frame limit is told by name, and the plugin goes on", a
   ]);
 });
 
-test("what one tenant has is not there for another", async () => {
+test("a call for a plugin that only another tenant has installed returns 404", async () => {
   const { path, headers, body } = call({ tenant: aTenant() });
   const answer = await fetch(path, { method: "POST", headers, body });
   expect([answer.status, toldBy(JSON.parse(await answer.text()))]).toEqual([
@@ -102,7 +102,7 @@ test("what one tenant has is not there for another", async () => {
   ]);
 });
 
-test("500 slow streams at once: a call between them is answered, memory is bounded, and each is whole", async () => {
+test("during 500 slow streams another call is answered, memory stays bounded, and every stream is complete", async () => {
   await callTool({});
   const before = await rssBytes(berth);
   let peak = before;

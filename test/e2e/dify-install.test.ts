@@ -148,7 +148,7 @@ test("a package is uploaded, installed, called, upgraded, called, uninstalled an
   expect(await say(tenant)).toEqual(["aye 0.0.2"]);
 });
 
-test("improved 3: an uninstall does not wait for the calls that run", async () => {
+test("improved 3: an uninstall does not wait for running calls", async () => {
   const tenant = aTenant();
   await upload(tenant, one);
   await poll(tenant, await startInstall(tenant, one));
@@ -162,7 +162,7 @@ test("improved 3: an uninstall does not wait for the calls that run", async () =
   expect(await say(tenant)).toEqual(["aye 0.0.1"]);
 });
 
-test("an install that cannot be says why in its item's message, and stays until it is removed", async () => {
+test("a failed install gives the cause in its item's message, and stays listed until it is removed", async () => {
   const tenant = aTenant();
   const broken = await packPlugin("echo", {
     "manifest.yaml": (text) => text.replace(/^version: .*/m, "version: 0.0.3"),
@@ -179,7 +179,7 @@ test("an install that cannot be says why in its item's message, and stays until 
   expect(await ask("install/tasks?page=1&page_size=10", tenant)).toEqual([]);
 });
 
-test("a batch of three goes on after a kill: no item is lost", async () => {
+test("a batch of three installs continues after a kill, and no item is lost", async () => {
   const tenant = aTenant();
   const three = await Promise.all(
     ["a", "b", "c"].map((letter) =>

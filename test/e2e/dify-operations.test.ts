@@ -86,7 +86,7 @@ function seen(error: Json): Json {
   return JSON.parse(String(error["message"])) as Json;
 }
 
-describe("through the Dify door", () => {
+describe("through the Dify API", () => {
   test("there are 36 routes", () => expect(ROWS).toHaveLength(36));
 
   test.each(ROWS)(
@@ -115,7 +115,7 @@ describe("through the Dify door", () => {
     },
   );
 
-  test.each(STREAMED)("$path tells its caller each chunk as the daemon would", async (row) => {
+  test.each(STREAMED)("$path returns each chunk to its caller as the daemon would", async (row) => {
     const { sent, told } = chunksOf(row.dispatch.chunk);
     expect(await stream(row, { answer: sent })).toEqual(
       told.map((data) => ({ code: 0, message: "success", data })),
@@ -134,7 +134,7 @@ describe("through the Dify door", () => {
 
 describe("through /v1", () => {
   test.each(ROWS)(
-    "$action reaches the plugin, and its answer is told as the plugin wrote it",
+    "$action reaches the plugin, and the caller receives the plugin's answer unchanged",
     async (row) => {
       const { sent } = chunksOf(row.dispatch.chunk);
       const path = `/v1/tenants/${TENANT}/plugins/${pluginOf(row.type)}/invoke/${row.type}/${row.action}`;
@@ -158,7 +158,7 @@ const AGENT = { type: "agent_strategy", path: "agent_strategy/invoke" };
 const TOOL = { type: "tool", path: "tool/invoke" };
 const text = (value: string) => ({ type: "text", message: { text: value }, meta: null });
 
-test("improved 4: a file of an agent strategy is whole, the bytes of its last piece included", async () => {
+test("improved 4: a file of an agent strategy is complete, including the bytes of its last piece", async () => {
   const piece = (bytes: string, end: boolean) => ({
     type: "blob_chunk",
     message: { id: "f", sequence: 0, total_length: 6, blob: Buffer.from(bytes).toString("base64"), end },
@@ -172,7 +172,7 @@ test("improved 4: a file of an agent strategy is whole, the bytes of its last pi
   ]);
 });
 
-test("improved 4: the largest file of an agent strategy comes in one piece", async () => {
+test("improved 4: the largest file of an agent strategy arrives in one piece", async () => {
   const bytes = 15 * 1024 * 1024;
   const [event, ...rest] = await stream(AGENT, { file_bytes: bytes });
   const { message } = (event?.data ?? {}) as { message: { blob: string } };
@@ -212,7 +212,7 @@ test("improved 4: a caller that reads late gets every chunk of an agent strategy
   expect(numbers).toEqual(Array.from({ length: count }, (_, number) => number));
 });
 
-test("a chunk that is none of its kind ends the stream with JSON that says so; those before it are told", async () => {
+test("a chunk of an unknown type ends the stream with unmarshal_error, after the chunks before it", async () => {
   const [first, second, ...rest] = await stream(TOOL, {
     answer: [text("a"), { type: "nonsense" }, text("b")],
   });
@@ -224,7 +224,7 @@ test("a chunk that is none of its kind ends the stream with JSON that says so; t
   expect(rest).toEqual([]);
 });
 
-test("improved 5: a plugin that dies in the middle of a call is told as an error that clients know", async () => {
+test("improved 5: a plugin that dies during a call is reported as ConnectionClosedError, which clients know", async () => {
   const [first, second, ...rest] = await stream(TOOL, { answer: [text("a")], exit_code: 7 });
   expect(first?.data).toEqual(text("a"));
   expect(innerOf(second)).toMatchObject({

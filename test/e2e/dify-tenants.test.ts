@@ -258,7 +258,7 @@ async function viewOf(tenant: string, hook: string): Promise<object> {
   return { lists, answer: eventsOf(await answer.text()), hooked: hooked.status };
 }
 
-test("no route shows or changes what is another tenant's", async () => {
+test("no route shows or changes anything of another tenant", async () => {
   const before = await viewOf(MINE, mine.hook);
   const secrets = [...Object.values(mine), NAME, MINE];
   for (const route of TENANT_ROUTES) {
@@ -274,7 +274,7 @@ test("no route shows or changes what is another tenant's", async () => {
   expect(await viewOf(MINE, mine.hook)).toEqual(before);
 });
 
-test("a call for another tenant's plugin is as if it were not installed, whatever version is named", async () => {
+test("a call for another tenant's plugin is answered as if it were not installed, with or without a version", async () => {
   for (const route of TENANT_ROUTES.filter((one) => one.includes("/dispatch/"))) {
     const { path, ...asked } = requestOf(route, THEIRS, mine);
     const answer = await send(route, path, asked);
@@ -335,7 +335,7 @@ function expectFieldNamed(message: string): void {
     expect(line).toMatch(new RegExp(`${RULE.source}|${STORABLE.source}`));
 }
 
-test("no body is an error of the server, and what is refused names its fields", {
+test("no request body causes a server error, and every refusal names its fields", {
   timeout: 600_000,
 }, async () => {
   const posts = TENANT_ROUTES.filter((route) => {
@@ -365,7 +365,7 @@ test("no body is an error of the server, and what is refused names its fields", 
   );
 });
 
-test("no query is an error of the server, and what is refused names its fields", {
+test("no query causes a server error, and every refusal names its fields", {
   timeout: 600_000,
 }, async () => {
   const gets = TENANT_ROUTES.filter((route) => route.startsWith("GET ") && !/asset|readme/.test(route));

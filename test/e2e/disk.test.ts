@@ -89,7 +89,7 @@ async function round(tenant: string): Promise<void> {
   await eventually(async () => (await site.rows("SELECT 1 FROM berth_pools")).length === 0 || undefined);
 }
 
-test("after rounds of install, upgrade and uninstall everything is as it was at the start", async () => {
+test("after rounds of install, upgrade and uninstall, a collection leaves everything as it was at the start", async () => {
   const tenant = aTenant();
   await round(tenant);
   await collect();
@@ -104,7 +104,7 @@ test("after rounds of install, upgrade and uninstall everything is as it was at 
   expect(Math.abs(after.bytes - before.bytes)).toBeLessThanOrEqual(before.bytes * 0.05);
 }, 900_000);
 
-test("a dry run takes nothing and says exactly what the real one then takes", async () => {
+test("a dry run removes nothing and lists exactly what the real collection then removes", async () => {
   const installed = await install(berth, one);
   const used = await report();
   const images = areaOf(used, "images");
@@ -136,8 +136,8 @@ test("a dry run takes nothing and says exactly what the real one then takes", as
   expect(await berth.json(200, "GET", `/v1/disk/gc/${done.id}`)).toEqual(done);
 }, 120_000);
 
-describe("a collection at the same time", () => {
-  test("takes no image of a package that is being installed", async () => {
+describe("a concurrent collection", () => {
+  test("removes no image of a package that is being installed", async () => {
     for (let n = 0; n < RACES; n += 1) {
       // The image is there, and nothing needs it, until the install comes.
       const tenant = aTenant();
@@ -148,7 +148,7 @@ describe("a collection at the same time", () => {
     }
   }, 600_000);
 
-  test("takes nothing that a rollback needs: it neither builds nor fetches", async () => {
+  test("removes no image that a rollback needs, so the rollback does not build", async () => {
     const installed = await install(berth, one);
     await change(installed, "upgrade", { identifier: two.identifier });
     for (let n = 0; n < RACES; n += 1) {
@@ -159,7 +159,7 @@ describe("a collection at the same time", () => {
     await uninstall(berth, installed);
   }, 600_000);
 
-  test("takes no archive of a package whose upload comes at the same moment", async () => {
+  test("removes no archive of a package that is being uploaded", async () => {
     const stray = await packVersion("echo", "3.0.0");
     const [author = "", file = ""] = stray.identifier.split("/");
     const path = join(site.dataFolder, "storage/plugin_packages", author, file);
@@ -178,7 +178,7 @@ describe("a collection at the same time", () => {
   }, 600_000);
 });
 
-test("an archive without a record goes, and a damaged one is replaced by the next upload", async () => {
+test("an archive without a record is removed, and a damaged archive is replaced by the next upload", async () => {
   const kept = await packVersion("echo", "4.0.0");
   const path = (identifier: string) => join(site.dataFolder, "storage/plugin_packages", identifier);
   const unknown = `acme/nobody:1.0.0@${createHash("sha256").update("nobody").digest("hex")}`;
@@ -196,7 +196,7 @@ test("an archive without a record goes, and a damaged one is replaced by the nex
   ]);
 }, 120_000);
 
-test("an image that somebody else uses is left, and named", async () => {
+test("an image that a foreign container uses is kept, and named in the report", async () => {
   const installed = await install(berth, one);
   const [image] = await site.images();
   await uninstall(berth, installed);

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => site[Symbol.asyncDispose]());
 
-test("the first start reports which limits hold, serves meanwhile, and does not look again", async () => {
+test("the first start checks which limits hold while it serves, and the next start does not check again", async () => {
   const berth = await site.start();
   const first = await eventually(async () => {
     const report = await berth.json<Report>(200, "GET", "/v1/doctor");
@@ -29,7 +29,7 @@ test("the first start reports which limits hold, serves meanwhile, and does not 
   expect(await again.json<Report>(200, "GET", "/v1/doctor")).toEqual(first);
 });
 
-test("the command prints a line a check, or JSON, and its exit code says whether all hold", async () => {
+test("berth doctor prints one line per check, or JSON, and exits with code 0 when all limits hold", async () => {
   const { code, output } = await site.run(["doctor"]);
   expect(output).toMatch(/^engine: /);
   expect(output).toMatch(/^OK +memory +killed at \d+ MiB, allowed 72 MiB of memory$/m);
@@ -45,7 +45,7 @@ test("the command prints a line a check, or JSON, and its exit code says whether
   expect(connected.code).toBe(0);
 });
 
-test("what a command left that was killed is removed by the next one, and by the start of Berth", async () => {
+test("what a killed berth doctor leaves behind is removed by the next berth doctor, and by a start of Berth", async () => {
   await using place = await openSite({ env: { BERTH_EGRESS: "open" } });
   const doctors = async () => {
     const marks = await place.engine.listMarks({ "berth.kind": "doctor" }, AbortSignal.timeout(60_000));

@@ -141,7 +141,7 @@ describe("by default", () => {
   });
   afterAll(() => berth[Symbol.asyncDispose]());
 
-  test("a plugin reaches the outside and what the operator allows, and nothing else of the host, of a sibling, or link-local", async () => {
+  test("a plugin reaches the outside and what the operator allows, but no other host port, sibling or link-local address", async () => {
     const ofHost = [gateway(instanceOf(berth)), ...hostAddresses()];
     const refused = [
       ...ofHost.map((address) => `${address}:${closed?.port}`),
@@ -165,7 +165,7 @@ describe("by default", () => {
     });
   });
 
-  test("an Installation has a network of its own choice: what it lists, which opens nothing of the host, and the default again", async () => {
+  test("an installation can choose its own list, which opens nothing on the host, and return to the default", async () => {
     const path = `/v1/tenants/${mine?.tenant}/installations/${mine?.installationId}/egress`;
     const allow = [`${outside.address}:${outside.port}`, `${host}:${closed?.port}`];
     const chosen = { mode: "list", allow };
@@ -192,7 +192,7 @@ describe("by default", () => {
     plugin = await moved(`berth-${instanceOf(berth)}`, sibling);
   });
 
-  test("the rules stay while Berth is away and when their guard is killed, and come back where they are flushed", async () => {
+  test("the rules stay when Berth stops and when their guard is killed, and are restored after somebody flushes them", async () => {
     const instance = instanceOf(berth);
     const targets = [`${host}:${allowed?.port}`, `${host}:${closed?.port}`];
     const expected = { [targets[0] ?? ""]: "open", [targets[1] ?? ""]: "ECONNREFUSED" };
@@ -231,7 +231,7 @@ describe("with a list", () => {
   });
   afterAll(() => berth[Symbol.asyncDispose]());
 
-  test("a plugin reaches what is listed, by name or address, and is told no other name; each refusal is logged and counted", async () => {
+  test("a plugin reaches only what is listed, by name or address, and refusals are logged and counted", async () => {
     const refused = [
       `${outside.address}:${outside.port + 1}`,
       `host.docker.internal:${closed?.port}`,
@@ -259,14 +259,14 @@ describe("with a list", () => {
 });
 
 describe("with other settings", () => {
-  test("Containers move to a chosen subnet one after the other", async () => {
+  test("containers move to the subnet that the operator chooses", async () => {
     const subnet = `10.${200 + (process.pid % 50)}.${Math.floor(Math.random() * 256)}.0/24`;
     await using berth = await site.start({ BERTH_EGRESS_SUBNET: subnet });
     const one = await moved(networkSpec(instanceOf(berth), { subnet }).name);
     expect(addressOf(one)).toMatch(new RegExp(`^${subnet.split(".").slice(0, 3).join("[.]")}[.]`));
   });
 
-  test("and to none where plugins may reach nothing", async () => {
+  test("containers have no network if plugins may reach nothing", async () => {
     await using _berth = await site.start({ BERTH_EGRESS: "none" });
     const target = `${outside.address}:${outside.port}`;
     expect(await connectFrom(site.engine, await moved("none"), [target])).toEqual({

@@ -239,7 +239,7 @@ test("the log of a build streams while it runs", async () => {
   expect(index.requests.some((path) => path.endsWith("live-1.0-py3-none-any.whl"))).toBe(true);
 });
 
-test("whoever waits for another's build learns why that one failed", async () => {
+test("an install that waits for the build of another install fails with the same cause", async () => {
   const plugin = await asking("shared");
   await upload(berth, plugin);
   const both = await Promise.all([accept(berth, plugin), accept(berth, plugin)]);
@@ -258,8 +258,8 @@ test("whoever waits for another's build learns why that one failed", async () =>
   expect(said.filter((message) => message === "installing the dependencies")).toHaveLength(1);
 });
 
-describe("a lock that names the public host of its files", () => {
-  test("is installed from the mirror, the only one that is asked, with the lock's hashes", async () => {
+describe("a lock file that names a public host", () => {
+  test("is installed from the mirror, with the hashes of the lock file", async () => {
     const hash = index.hashes.get("locked-1.0-py3-none-any.whl") ?? "";
     const asked = index.requests.length;
     await install(berth, await locking(hash));
@@ -268,7 +268,7 @@ describe("a lock that names the public host of its files", () => {
     );
   });
 
-  test("fails where the mirror has another file of that name", async () => {
+  test("fails if the mirror has another file of that name", async () => {
     const { cause } = await failInstall(berth, await locking("1".repeat(64)));
     expect(cause).toMatchObject({ code: "dependency_hash_mismatch", details: { value: "locked==1.0" } });
     expect(JSON.stringify(cause.details?.["log"])).toContain("1".repeat(64));
@@ -309,7 +309,7 @@ requires-dist = [{ name = "locked", specifier = "==1.0" }]
   });
 }
 
-describe("a cancelled install ends at once and leaves nothing,", () => {
+describe("an install ends at once and leaves nothing behind when it is cancelled", () => {
   const MOMENTS: readonly {
     readonly moment: string;
     readonly plugin: () => Promise<PackedPlugin>;

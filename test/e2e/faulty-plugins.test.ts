@@ -38,7 +38,7 @@ afterAll(() => site[Symbol.asyncDispose]());
 const askEcho = (parameters: Readonly<Record<string, unknown>> = { text: "aye" }) =>
   toolTexts(berth, { tenant: echo.tenant, pluginId: "berth-tests/echo", tool: "echo", parameters });
 
-describe("a plugin that dies in the middle of a call", () => {
+describe("a plugin that dies during a call", () => {
   const diesOf = (tenant: string, parameters: Readonly<Record<string, unknown>>) => ({
     tenant,
     pluginId: "berth-tests/dies-mid-stream",
@@ -52,8 +52,8 @@ describe("a plugin that dies in the middle of a call", () => {
     ["by an exit", { exit_code: 7 }, { exitCode: 7, oom: false }],
     ["by a signal", { signal: 11 }, { signal: "SIGSEGV", oom: false }],
     // What a real package asks for is advice below the floor: it dies of the floor's 256 MB.
-    ["for memory", { allocate_mb: 2000 }, { oom: true }],
-  ])("%s tells its caller how, and the next call is answered at once", async (_name, parameters, details) => {
+    ["for lack of memory", { allocate_mb: 2000 }, { oom: true }],
+  ])("%s reports the cause, and the next call is answered at once", async (_name, parameters, details) => {
     const { tenant } = await installIt();
     const events = await callTool(berth, diesOf(tenant, parameters));
     expect(events[0]).toMatchObject({ name: "item", data: { message: { text: "part" } } });
@@ -63,7 +63,7 @@ describe("a plugin that dies in the middle of a call", () => {
     expect(performance.now() - endedAt).toBeLessThan(SOON_MS);
   });
 
-  test("has its caller told at once", async () => {
+  test("fails the call at once", async () => {
     const { tenant } = await installIt();
     await survives(tenant);
     const began = performance.now();
@@ -72,7 +72,7 @@ describe("a plugin that dies in the middle of a call", () => {
     expect(errorOf(events).code).toBe("plugin_crashed");
   });
 
-  test("again and again is started no more, and says in which state it is", async () => {
+  test("again and again is not started any more, and is reported as crash_loop", async () => {
     const installed = await installIt();
     const call = diesOf(installed.tenant, {});
     const answer = await eventually(async () => {
@@ -96,7 +96,7 @@ describe("a plugin that dies in the middle of a call", () => {
   });
 });
 
-test("a message over the frame limit fails that call only, and at once", async () => {
+test("a message over the frame limit fails only its own call, and at once", async () => {
   const sibling = askEcho({ text: "still here", messages: 5, delay_ms: 300 });
   const began = performance.now();
   const events = await callTool(berth, {
@@ -136,7 +136,7 @@ test("a client that stops reading delays no other call to the same plugin", asyn
 });
 
 test.each([{ stderr: false }, { stderr: true }])(
-  "a flood of output ($stderr) does not hold its call up, nor a sibling's",
+  "a flood of output (stderr: $stderr) delays neither its own call nor the calls of another plugin",
   async ({ stderr }) => {
     const { tenant } = await install(berth, await packPlugin("floods-stdout"));
     const call = {
@@ -154,7 +154,7 @@ test.each([{ stderr: false }, { stderr: true }])(
   },
 );
 
-test("a plugin that crashes at its import fails its task with the traceback, and leaves no Container", async () => {
+test("a plugin that crashes at its import fails its task with the traceback, and leaves no container", async () => {
   const plugin = await packPlugin("crash-at-import");
   const failed = await failInstall(berth, plugin);
   expect(failed.cause).toMatchObject({ code: "start_crashed", details: { exitCode: 1, oom: false } });
@@ -170,14 +170,14 @@ test("a plugin that crashes at its import fails its task with the traceback, and
   expect([refused.status, errorCode(await refused.json())]).toEqual([503, "plugin_not_ready"]);
 });
 
-test("a plugin that never gets ready fails its task when its start clock has run out, and leaves no Container", async () => {
+test("a plugin that never becomes ready fails its task as start_timeout, and leaves no container", async () => {
   const failed = await failInstall(berth, await packPlugin("never-ready"));
   expect(failed.cause).toMatchObject({ code: "start_timeout" });
   expect(JSON.stringify(failed.cause)).toContain("10000");
   expect(await containersOf(failed.tenant)).toEqual([]);
 });
 
-test("a plugin that is killed with its Container from outside is started again", async () => {
+test("a plugin whose container is killed from outside is started again", async () => {
   const [container] = await containersOf(echo.tenant);
   await site.engine.killContainer(container?.id ?? "", AbortSignal.timeout(30_000));
   await eventually(async () => {

@@ -63,7 +63,7 @@ async function expectAlive(): Promise<void> {
   expect(await ask()).toEqual(["aye"]);
 }
 
-test("a full disk of packages refuses an upload as `disk_full`, and takes it when there is room", async () => {
+test("an upload to a full disk of packages is refused as `disk_full`, and accepted when there is room", async () => {
   const plugin = await packVersion("echo", "2.0.0");
   {
     await using _full = await fill("storage");
@@ -75,7 +75,7 @@ test("a full disk of packages refuses an upload as `disk_full`, and takes it whe
   await upload(berth, plugin);
 });
 
-test("a full disk of sockets holds up starts as `disk_full`, ends no plugin, and what waited goes on when there is room", async () => {
+test("a full disk of sockets delays starts as `disk_full` and ends no plugin; the starts continue when there is room", async () => {
   let accepted: AcceptedInstall;
   {
     await using _full = await fill("run");
@@ -91,7 +91,7 @@ test("a full disk of sockets holds up starts as `disk_full`, ends no plugin, and
   expect(await ask(accepted.tenant)).toEqual(["aye"]);
 });
 
-test("a full disk of the embedded Redis costs no call; what was accepted waits, and goes on when there is room", async () => {
+test("a full disk of the embedded Redis fails no call; accepted installs wait, and continue when there is room", async () => {
   let accepted: AcceptedInstall;
   {
     await using _full = await fill("redis");
@@ -115,7 +115,7 @@ test("a full disk of the embedded Redis costs no call; what was accepted waits, 
   await eventually(async () => ((await ready()) === 200 ? true : undefined));
 });
 
-test("a full disk of logs costs no call, is told once, and lines are written again when there is room", async () => {
+test("a full disk of logs fails no call and is logged once; lines are written again when there is room", async () => {
   const said = (ok: boolean) => () =>
     berth.log.filter((line) => line["op"] === "runtime.logs" && line["ok"] === ok);
   const failed = said(false);
@@ -138,7 +138,7 @@ test("a full disk of logs costs no call, is told once, and lines are written aga
   expect(failed()).toHaveLength(1);
 });
 
-test("a full disk of transfers refuses an export as `disk_full`, and leaves nothing of it", async () => {
+test("an export to a full disk of transfers is refused as `disk_full`, and leaves no partial file", async () => {
   const path = `/v1/exports/${echo.identifier}`;
   {
     const folder = join(site.dataFolder, "transfers");
@@ -156,7 +156,7 @@ test("a full disk of transfers refuses an export as `disk_full`, and leaves noth
   await answer.body?.cancel();
 });
 
-test("a Berth that starts on a full disk of sockets adopts its plugins all the same", async () => {
+test("a Berth that starts with a full disk of sockets still adopts its plugins", async () => {
   const before = (await site.containers()).map(({ id }) => id).toSorted();
   await berth.kill("SIGKILL");
   {

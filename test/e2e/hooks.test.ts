@@ -46,7 +46,7 @@ afterAll(() => site?.[Symbol.asyncDispose]());
 const ask = (path: string, more: Omit<HookRequest, "port" | "path"> = {}) =>
   callHook({ port: Number(new URL(berth.url).port), path: `/e/${hook.hookId}${path}`, ...more });
 
-test("the plugin gets the endpoint's settings, opened, and its id; its status and headers come back", async () => {
+test("a plugin receives the endpoint's id and decrypted settings; the caller receives the plugin's status and headers", async () => {
   const answer = await ask("/settings", { method: "POST" });
   expect(answer).toMatchObject({ status: 201, headers: { "content-type": "application/json" } });
   expect(JSON.parse(answer.body)).toEqual({
@@ -56,7 +56,7 @@ test("the plugin gets the endpoint's settings, opened, and its id; its status an
   });
 });
 
-test("a request arrives as raw HTTP/1.1, and every piece of a fast stream comes back in order", async () => {
+test("a request reaches the plugin as raw HTTP/1.1, and every piece of a fast stream returns in order", async () => {
   const headers = {
     "x-b": "2",
     "x-a": "1",
@@ -79,7 +79,7 @@ test("a request arrives as raw HTTP/1.1, and every piece of a fast stream comes 
   expect(streamed.body).toBe(Array.from({ length: count }, (_, n) => `${n};`).join(""));
 });
 
-test("a body of just the bound arrives whole, one byte more is refused", async () => {
+test("a body of exactly the limit arrives complete, and one byte more returns 413", async () => {
   const fits = await ask("/size", { method: "POST", body: Buffer.alloc(10 * MIB, "x") });
   expect(fits.status).toBe(200);
   expect(Number(fits.body)).toBeGreaterThan(10 * MIB);
@@ -89,17 +89,17 @@ test("a body of just the bound arrives whole, one byte more is refused", async (
 });
 
 describe("a plugin that", () => {
-  test("fails is 500 with its own words", async () => {
+  test("fails returns 500 with its own error message", async () => {
     const found = errorOf(await ask("/fail"));
     expect(found).toMatchObject({ status: 500, type: "PluginDaemonInternalServerError" });
     expect(JSON.parse(found.message)).toMatchObject({ error_type: "ValueError", message: "no such luck" });
   });
 
-  test("says a length that is too long is cut", async () => {
+  test("announces too long a content length has its response aborted", async () => {
     await expect(ask("/short")).rejects.toThrow("aborted");
   });
 
-  test("dies before its first byte is an error, after it a cut; the next request finds it started anew", async () => {
+  test("dies before its first byte returns 502, and after it an aborted response; the next request is answered", async () => {
     expect(await ask("/die")).toMatchObject({ status: 502 });
     expect(await ask("/version")).toMatchObject({ status: 200, body: "aye 0.0.1" });
     await expect(ask("/die-late")).rejects.toThrow("aborted");
@@ -107,7 +107,7 @@ describe("a plugin that", () => {
   });
 });
 
-test("500 requests at once: none is 500, and memory is bounded", async () => {
+test("500 requests at once all return 200, and memory stays bounded", async () => {
   await ask("/version");
   const before = await rssBytes(berth);
   const count = 500;
@@ -132,7 +132,7 @@ test("500 requests at once: none is 500, and memory is bounded", async () => {
   );
 }, 300_000);
 
-test("hooks stay up through an upgrade and a rollback: no request is lost", async () => {
+test("an upgrade and a rollback lose no request to a hook", async () => {
   const version = "0.0.2";
   const next = await packPlugin("hook-echo", {
     "manifest.yaml": (text) => text.replace(/^version: .*/m, `version: ${version}`),
@@ -162,7 +162,7 @@ test("hooks stay up through an upgrade and a rollback: no request is lost", asyn
   });
 }, 300_000);
 
-test("a trigger takes the same raw request over both doors, and says a raw response for its caller", async () => {
+test("a trigger receives the same raw request through both APIs, and returns a raw response", async () => {
   const trigger = await packPlugin("hook-echo", {
     "manifest.yaml": (text) =>
       text

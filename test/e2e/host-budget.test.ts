@@ -34,7 +34,7 @@ const ask = () => ({
   parameters: { text: "aye" },
 });
 
-test("a second plugin, for which there is no room, is refused with the arithmetic", async () => {
+test("a second plugin that does not fit into the memory is refused as host_full, with the numbers", async () => {
   const { cause } = await failInstall(berth, echo);
   expect(cause).toMatchObject({
     code: "host_full",
@@ -43,13 +43,13 @@ test("a second plugin, for which there is no room, is refused with the arithmeti
   expect(await site.containers()).toHaveLength(1);
 });
 
-test("once the first has gone there is room for another", async () => {
+test("a plugin fits again once the first plugin is uninstalled", async () => {
   await uninstall(berth, first);
   first = await install(berth, echo);
   expect(await toolTexts(berth, ask())).toEqual(["aye"]);
 });
 
-test("under a smaller budget calls of what has to be started hear why it is not", async () => {
+test("under a smaller budget, a call to a stopped plugin is refused with the cause host_full", async () => {
   await berth.kill("SIGTERM");
   for (const { id } of await site.containers())
     await site.engine.killContainer(id, AbortSignal.timeout(60_000));

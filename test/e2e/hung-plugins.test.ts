@@ -55,8 +55,8 @@ const endsOf = async (installed: AcceptedInstall) =>
 describe("a plugin that hangs", () => {
   test.each([
     ["because its process is stopped", "stop", /process is stopped/],
-    ["because it says nothing any more", "block", /no heartbeat for/],
-  ])("%s is replaced, and its call hears that and not to try again", async (_what, how, why) => {
+    ["because it sends no heartbeat any more", "block", /no heartbeat for/],
+  ])("%s is replaced, and its call fails as plugin_unhealthy", async (_what, how, why) => {
     const installed = await installIt();
     const failed = errorOf(await callTool(berth, hang(installed.tenant, { how })));
     expect(failed).toMatchObject({
@@ -69,7 +69,7 @@ describe("a plugin that hangs", () => {
     expect(end?.message).toMatch(why);
   });
 
-  test("without a call is replaced too", async () => {
+  test("is also replaced when it has no call", async () => {
     const installed = await installIt();
     expect(await toolTexts(berth, hang(installed.tenant, { how: "block", after_s: 0.5 }))).toEqual(["well"]);
     const end = await eventually(async () => (await endsOf(installed))[0]);
@@ -78,7 +78,7 @@ describe("a plugin that hangs", () => {
   });
 });
 
-describe("nobody is replaced", () => {
+describe("no plugin is replaced", () => {
   // the full length is for the clocks that operators have
   beforeAll(async () => {
     await berth[Symbol.asyncDispose]();
@@ -92,7 +92,7 @@ describe("nobody is replaced", () => {
   };
   const endsOfAll = async (all: readonly AcceptedInstall[]) => (await Promise.all(all.map(endsOf))).flat();
 
-  test(`by a Berth that stood still for ${SECONDS} s`, { timeout: 600_000 }, async () => {
+  test(`by a Berth that was stopped for ${SECONDS} s`, { timeout: 600_000 }, async () => {
     const all = await installAll();
     process.kill(berth.pid, "SIGSTOP");
     await delay(SECONDS * 1000);

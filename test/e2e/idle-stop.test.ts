@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { eventually, historyOf, install, packPlugin, toolTexts } from "../harness/clients/client.ts";
 import { openSite } from "../harness/rigs/site.ts";
 
-test("a stopped plugin is started once for 50 calls that come at once, and answers all of them", async () => {
+test("a stopped plugin is started once for 50 simultaneous calls, and answers all of them", async () => {
   await using site = await openSite({ env: { BERTH_IDLE_STOP_SECONDS: "1" } });
   await using berth = await site.start();
   const installed = await install(berth, await packPlugin("echo"));
@@ -23,7 +23,7 @@ test("a stopped plugin is started once for 50 calls that come at once, and answe
   expect(await historyOf(berth, installed)).toHaveLength(2);
 });
 
-test("a plugin that does not heed its stop is killed when its time is over", async () => {
+test("a plugin that ignores its stop signal is killed after the time limit", async () => {
   await using site = await openSite({ env: { BERTH_IDLE_STOP_SECONDS: "1", BERTH_STOP_SECONDS_MAX: "1" } });
   await using berth = await site.start();
   const installed = await install(berth, await packPlugin("ignores-sigterm"));

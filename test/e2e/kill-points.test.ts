@@ -35,7 +35,7 @@ function pointOf<T>(points: readonly T[], round: number): T | undefined {
   return ROUNDS.length === 1 ? points[SEED % points.length] : points[round];
 }
 
-test("there are 50 points", () => {
+test("there are 50 kill points", () => {
   expect(Object.values(KILL_POINTS).flat()).toHaveLength(50);
 });
 
@@ -163,7 +163,7 @@ describe("a Berth that is killed", () => {
       await upload(berth, newer);
     });
 
-    test("during an install: the next one ends it", async () => {
+    test("during an install completes it after the next start", async () => {
       await endAcrossKill(pointOf(KILL_POINTS.install, round), async () => {
         installed = await accept(berth, older, tenant);
         return installed.taskId;
@@ -171,7 +171,7 @@ describe("a Berth that is killed", () => {
       expect(await ask(tenant)).toEqual(["aye"]);
     });
 
-    test("during a call: the plugin answers the next one", async () => {
+    test("during a call lets the plugin answer the next call after the next start", async () => {
       const items = pointOf(KILL_POINTS.call, round);
       if (items === undefined) return;
       const parameters = { text: "slow", messages: 20, delay_ms: 100 };
@@ -185,14 +185,14 @@ describe("a Berth that is killed", () => {
       await expectAgreement();
     });
 
-    test("during an upgrade: the next one ends it", async () => {
+    test("during an upgrade completes it after the next start", async () => {
       await endAcrossKill(pointOf(KILL_POINTS.upgrade, round), () =>
         change("POST", "/upgrade", { identifier: newer.identifier }),
       );
       expect(await ask(tenant)).toEqual(["aye"]);
     });
 
-    test("during an uninstall: the next one ends it, and nothing is left", async () => {
+    test("during an uninstall completes it after the next start, and leaves nothing behind", async () => {
       await endAcrossKill(pointOf(KILL_POINTS.uninstall, round), () => change("DELETE", ""));
       // The task may have ended before the kill, and the container goes at the next start.
       const mine = async () =>

@@ -59,7 +59,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   }
 
   test.each(STEPS)(
-    "killed at the step %s of an install it resumes, with one image and one Container",
+    "Berth, killed at the step %s of an install, resumes it with one image and one container",
     async (step) => {
       const plugin = await packVersion("echo", `1.0.${STEPS.indexOf(step)}`);
       await upload(berth, plugin);
@@ -76,7 +76,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     },
   );
 
-  test("killed in the middle of a build it leaves no build Container behind", async () => {
+  test("Berth, killed during a build, leaves no build container behind", async () => {
     const plugin = await packVersion("echo", "1.1.0");
     await upload(berth, plugin);
     const images = (await site.images()).length;
@@ -87,7 +87,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     await expectOneOfEach(accepted, images);
   });
 
-  test("plugins run on while Berth is gone, and the next one has their answers from the same Containers", async () => {
+  test("plugins keep running while Berth is down, and answer from the same containers after its next start", async () => {
     const { tenant } = await install(berth, echo);
     const before = await site.containers();
     await berth.kill("SIGKILL");
@@ -98,7 +98,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(ids(await site.containers())).toEqual(ids(before));
   });
 
-  test("killed in the middle of a call it leaves a plugin that answers the next one right", async () => {
+  test("Berth, killed during a call, leaves a plugin that answers the next call correctly", async () => {
     const { tenant } = await install(berth, echo);
     const parameters = { text: "slow", messages: 50, delay_ms: 200 };
     const call = streamTool(berth, { tenant, pluginId: echo.pluginId, tool: "echo", parameters });
@@ -108,7 +108,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(await ask(tenant)).toEqual(["aye"]);
   });
 
-  test("a second Berth on the same data folder refuses, and names the first one's pid", async () => {
+  test("a second Berth on the same data folder refuses to start, and names the pid of the first", async () => {
     const { code, errors } = await site.run(["serve"]);
     expect(errors).toContain(`${site.dataFolder} is in use by the process ${berth.pid}.`);
     expect(code).toBe(1);

@@ -35,7 +35,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   const ask = (tenant: string, parameters: object = { text: "aye" }, plugin = echo) =>
     toolTexts(berth, { tenant, pluginId: plugin.pluginId, tool: "echo", parameters: { ...parameters } });
 
-  test("an Installation answers from a Container of its own, and is gone after its uninstall; the image stays", async () => {
+  test("an installation answers from its own container; an uninstall removes both and keeps the image", async () => {
     const installed = await install(berth, echo);
     expect(await ask(installed.tenant, { text: "aye", messages: 3 })).toEqual(["aye", "aye", "aye"]);
     const mine = (await site.containers()).filter(
@@ -57,7 +57,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(await berth.json(200, "GET", path)).toMatchObject({ items: [] });
   });
 
-  test("asking twice is one Installation and one task; an Idempotency-Key holds its answer, and no other body", async () => {
+  test("two equal requests create one installation and one task; an Idempotency-Key with another body is refused", async () => {
     const tenant = aTenant();
     const path = `/v1/tenants/${tenant}/installations`;
     const body = { identifier: echo.identifier };
@@ -78,7 +78,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect((await berth.json<Answer>(202, "POST", path, { body })).task.id).toBe(first.task.id);
   });
 
-  test("ten tenants who ask at once share one build and have ten Containers", async () => {
+  test("ten tenants that install at once share one build and get ten containers", async () => {
     const plugin = await packVersion("echo", "1.0.0");
     await upload(berth, plugin);
     const before = { images: await site.images(), containers: await site.containers() };
@@ -100,7 +100,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(await site.containers()).toHaveLength(before.containers.length);
   });
 
-  test("a second tenant of a built Package waits for no build", async () => {
+  test("a second tenant that installs a built package does not wait for a build", async () => {
     await install(berth, echo);
     const second = await accept(berth, echo);
     const events = await follow(berth, second);
@@ -109,7 +109,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(said.map(({ message }) => message)).toEqual(["the image was there already"]);
   });
 
-  test("what a plugin prints outside the protocol stands in its Installation's log, and nobody else's", async () => {
+  test("what a plugin prints outside the protocol appears only in the log of its own installation", async () => {
     const [one, other] = [await install(berth, echo), await install(berth, echo)];
     const mark = `stray-${randomUUID()}`;
     expect(await ask(one.tenant, { text: "aye", print: mark, stderr: `${mark}-err` })).toEqual(["aye"]);
@@ -124,7 +124,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect((await logsOf(other)).filter(({ text }) => text.includes(mark))).toEqual([]);
   });
 
-  test("a log that is followed brings lines as they are printed", async () => {
+  test("a followed log returns lines as they are printed", async () => {
     const { tenant, installationId } = await install(berth, echo);
     const mark = `followed-${randomUUID()}`;
     const stop = new AbortController();
@@ -140,7 +140,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     await expect(lines.next()).rejects.toThrow(/abort/i);
   });
 
-  test("a tenant's key opens its own tenant only, until it is revoked", async () => {
+  test("a tenant's key gives access only to its own tenant, until it is revoked", async () => {
     const installed = await install(berth, echo);
     const [mine, theirs] = [installed.tenant, aTenant()];
     const made = await berth.json<{ id: string; key: string }>(201, "POST", "/v1/keys", {
@@ -164,7 +164,7 @@ describe.each(SITES)("on $database", ({ database }) => {
   });
 
   if (database === "postgres") {
-    test("the daemon's tables tell of an Installation while it is there", async () => {
+    test("the daemon's tables contain an installation until it is uninstalled", async () => {
       const plugin = await packVersion("echo", "2.0.0");
       const installed = await install(berth, plugin);
       const { tenant } = installed;
@@ -187,7 +187,7 @@ describe.each(SITES)("on $database", ({ database }) => {
     });
   }
 
-  test("serve ends with 0 on SIGTERM, plugins run on, and the next one answers from the same Containers", async () => {
+  test("serve exits with code 0 on SIGTERM; plugins keep running, and the next serve answers from the same containers", async () => {
     const { tenant } = await install(berth, echo);
     const before = await site.containers();
     expect(await berth.kill("SIGTERM")).toEqual({ code: 0, signal: null });

@@ -85,7 +85,7 @@ async function held(id: string) {
   return { memory, pids, cpus: (quota ?? 0) / (period ?? 1) };
 }
 
-test("CPU, processes and more memory are given to the container that runs, and an open call goes on", async () => {
+test("new limits for CPU and processes and more memory apply to the running container, and an open call continues", async () => {
   const before = await container();
   const seen: unknown[] = [];
   const stream = (async () => {
@@ -104,7 +104,7 @@ test("CPU, processes and more memory are given to the container that runs, and a
   expect(await container()).toBe(before);
 });
 
-test("limits on calls change no container", async () => {
+test("limits on calls leave the container unchanged", async () => {
   const before = await container();
   const changed = await change({ concurrency_max: 3, timeout_ms: 20_000 });
   const calls = { concurrency_max: "next_call", timeout_ms: "next_call" };
@@ -113,7 +113,7 @@ test("limits on calls change no container", async () => {
   expect(await container()).toBe(before);
 });
 
-test("after a restart of Berth the changed container is adopted, and changed again as it runs", async () => {
+test("after a restart of Berth the changed container is adopted, and its limits can change again while it runs", async () => {
   const before = await container();
   await berth.kill("SIGTERM");
   berth = await site.start();
@@ -125,7 +125,7 @@ test("after a restart of Berth the changed container is adopted, and changed aga
   expect(runs.filter(({ ended_at }) => ended_at === null)).toHaveLength(1);
 });
 
-test("less memory comes with a new container, and no call fails", async () => {
+test("a lower memory limit replaces the container, and no call fails", async () => {
   const before = await container();
   const load = startLoad({
     urls: [berth.url],
@@ -144,7 +144,7 @@ test("less memory comes with a new container, and no call fails", async () => {
   expect(await held(after)).toEqual({ memory: 200 * MIB + STORAGE + SPARE, pids: 65, cpus: 1 });
 });
 
-test("more memory than the host has room for is refused with the arithmetic, and nothing changes", async () => {
+test("more memory than the host has is refused as host_full with the numbers, and changes nothing", async () => {
   const before = await container();
   const { plan, applied, end } = await change({ memory_bytes: 990 * MIB });
   expect({ plan, applied }).toEqual({ plan: { memory_bytes: "live" }, applied: null });

@@ -30,7 +30,7 @@ const MIB = 1 << 20;
 const TEXT = "every plugin has its berth";
 const WORDS = ["every", " plugin", " has", " its", " berth"];
 
-test("a real package is uploaded, installed step by step with times, and answers as a stream", async () => {
+test("a real package is uploaded, installed in steps with times, and answers as a stream", async () => {
   const plugin = await packPlugin("examples/stream-text");
   const uploaded = await upload(berth, plugin);
   expect(uploaded).toMatchObject({
@@ -72,7 +72,7 @@ test("a real package is uploaded, installed step by step with times, and answers
   expect(answered.at(-1)).toEqual({ name: "end", data: { items: 6 } });
 });
 
-test("an item is there long before the plugin has said everything", async () => {
+test("an item arrives long before the plugin has finished its answer", async () => {
   const plugin = await packPlugin("examples/stream-text");
   const { tenant } = await install(berth, plugin);
   const parameters = { text: "first second", delay_ms: 30_000 };
@@ -85,7 +85,7 @@ test("an item is there long before the plugin has said everything", async () => 
   expect(performance.now() - began).toBeLessThan(SOON_MS);
 });
 
-test("a seed package runs letter for letter, and its stored archive is the one that was uploaded", async () => {
+test("a seed package runs unmodified, and a second upload finds its stored archive", async () => {
   const plugin = await packPlugin("examples/seed-echo");
   const uploaded = await upload(berth, plugin);
   expect(uploaded).toMatchObject({
@@ -127,7 +127,7 @@ describe("a model", () => {
   const llm = { user_id: "u", provider: "tiny-model", model_type: "llm", model: "parrot", credentials: {} };
   const prompt_messages = [{ role: "user", content: "land ahoy" }];
 
-  test("a language model streams its words through the short form", async () => {
+  test("streams the words of a language model through the short form", async () => {
     const path = `/v1/tenants/${installed.tenant}/plugins/${plugin.pluginId}/invoke_llm`;
     const body = { ...llm, prompt_messages, model_parameters: {}, stream: true };
     const events = await Array.fromAsync(berth.events(path, { method: "POST", body }));
@@ -139,7 +139,7 @@ describe("a model", () => {
     expect(events.at(-1)).toEqual({ name: "end", data: { items: 4 } });
   });
 
-  test("an embedding is asked for through the long form", async () => {
+  test("returns embeddings through the long form", async () => {
     const path = `/v1/tenants/${installed.tenant}/plugins/${plugin.pluginId}/invoke/model/invoke_text_embedding`;
     const body = { ...llm, model_type: "text-embedding", model: "letters", texts: ["ab", ""] };
     const { items } = await berth.json<{ items: { embeddings: number[][] }[] }>(200, "POST", path, { body });

@@ -68,14 +68,14 @@ const offlineImages = () =>
     .split("\n")
     .filter((line) => line.includes("/plugin ") || line.startsWith("<none>"));
 
-test("a package that has no image yet is not exported, and the answer says what to do", async () => {
+test("an export of a package that has no image yet is refused and says to install it once", async () => {
   await berth.json(201, "POST", "/v1/packages", { body: plugin.bytes });
   const { code, errors } = await exportIt(file);
   expect([code, errors]).toEqual([1, expect.stringContaining("install it once")]);
   await expect(stat(file)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
-test("an installed package is one file", async () => {
+test("an installed package is exported as one file", async () => {
   const installed = await install(berth, plugin);
   expect(await toolTexts(berth, { ...installed, pluginId: plugin.pluginId, tool: "echo" })).toEqual([
     "carried over",
@@ -96,7 +96,7 @@ test("an installed package is one file", async () => {
 describe("on a host with no route", () => {
   beforeAll(() => host.serve());
 
-  test("an export is refused while its signature is by nobody who is trusted, and nothing of it stays", async () => {
+  test("an import is refused while its signer is not trusted, and leaves nothing behind", async () => {
     const { code, errors } = await host.run(["import", file]);
     expect([code, errors]).toEqual([1, expect.stringContaining("berth trust add")]);
     expect(offlineImages()).toEqual([]);
@@ -104,7 +104,7 @@ describe("on a host with no route", () => {
     expect(items).toEqual([]);
   });
 
-  test("a changed byte anywhere, a cut file and a foreign one are refused, and nothing of them stays", async () => {
+  test("a changed, a truncated and a foreign file are refused, and leave nothing behind", async () => {
     const key = join(site.dataFolder, "signer.pem");
     await writeFile(key, SIGNER.publicKey);
     expect(await host.run(["trust", "add", key])).toMatchObject({ code: 0 });
@@ -124,7 +124,7 @@ describe("on a host with no route", () => {
     expect(offlineImages()).toEqual([]);
   });
 
-  test("it is imported, installed and called, with its signature required; no packet leaves", async () => {
+  test("the export is imported, installed and called with its signature required, and no packet leaves the host", async () => {
     const imported = await host.run(["import", file]);
     expect(imported).toMatchObject({ code: 0, errors: "" });
     expect(imported.output).toContain(plugin.identifier);
@@ -154,7 +154,7 @@ describe("on a host with no route", () => {
     expect(await host.network()).toEqual({ interfaces: ["lo"], routes: [], withoutRoute: 0 });
   });
 
-  test("the same file again changes nothing", async () => {
+  test("a second import of the same file changes nothing", async () => {
     const before = offlineImages();
     expect(before).toHaveLength(1);
     expect(await host.run(["import", file])).toMatchObject({ code: 0 });
@@ -168,7 +168,7 @@ async function flip(path: string, at: number): Promise<void> {
   await handle.write(Buffer.from([(buffer[0] ?? 0) ^ 0xff]), 0, 1, at);
 }
 
-test("where Berth is split, the commands work beside the worker, and the api says where", async () => {
+test("in a split Berth, export and import work beside the worker, and the api refuses an export as engine_elsewhere", async () => {
   await using redis = await makeRedisServer();
   await redis.start();
   await using split = await openSite({

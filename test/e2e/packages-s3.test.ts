@@ -54,7 +54,7 @@ const objectOf = ({ identifier }: PackedPlugin) =>
 /** What may be deleted at any time. */
 const forgetFetched = () => rm(join(site.dataFolder, "packages-s3"), { recursive: true });
 
-test("what was uploaded before a bucket was set is copied there and can be installed", async () => {
+test("a package that was uploaded before a bucket was set is copied there and can be installed", async () => {
   berth = await site.start();
   await upload(berth, echo);
   await berth.kill("SIGTERM");
@@ -68,7 +68,7 @@ test("what was uploaded before a bucket was set is copied there and can be insta
   expect(await berth.json(200, "GET", "/health/ready")).toMatchObject({ parts: { packages: { ok: true } } });
 });
 
-test("an upload goes to the bucket, and installs for a second tenant after the data folder has lost its copy", async () => {
+test("an upload is stored in the bucket, and a second tenant can install it after the data folder loses its copy", async () => {
   const plugin = await packVersion("echo", "2.0.0");
   const first = await install(berth, plugin);
   expect(await ask(first.tenant, plugin)).toEqual(["aye"]);
@@ -81,7 +81,7 @@ test("an upload goes to the bucket, and installs for a second tenant after the d
   expect(await ask((await install(berth, plugin)).tenant, plugin)).toEqual(["aye"]);
 });
 
-test("while the bucket is away calls go on, an upload is refused by name, an install waits and ends ready", async () => {
+test("while the bucket is unreachable, calls are answered, uploads are refused, and installs wait until it is back", async () => {
   const later = await packVersion("echo", "3.0.0");
   await rm(join(site.dataFolder, "storage/plugin_packages"), { recursive: true });
   await forgetFetched();
@@ -118,7 +118,7 @@ test("while the bucket is away calls go on, an upload is refused by name, an ins
   await upload(berth, later);
 });
 
-test("a wrong secret is a start error that names bucket, endpoint and cause, and shows neither", async () => {
+test("a wrong secret fails the start; the error names bucket, endpoint and cause, and does not show the secret", async () => {
   await berth.kill("SIGTERM");
   const { BERTH_S3_SECRET_ACCESS_KEY_FILE: _, ...rest } = env;
   const ended = await site.run(["serve"], { ...rest, BERTH_S3_SECRET_ACCESS_KEY: "hunter2-is-wrong" });

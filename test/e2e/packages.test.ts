@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => site[Symbol.asyncDispose]());
 
-describe("a seed package that offers something of four kinds", () => {
+describe("a seed package that offers four kinds", () => {
   async function ask(operation: string, body: Record<string, unknown>): Promise<readonly unknown[]> {
     const path = `/v1/tenants/${installed.tenant}/plugins/${plugin.pluginId}/invoke/${operation}`;
     const { items } = await berth.json<{ items: unknown[] }>(200, "POST", path, {
@@ -77,7 +77,7 @@ describe("a seed package that offers something of four kinds", () => {
 describe("a package", () => {
   const path = (what: string) => `/v1/packages/${plugin.identifier}${what}`;
 
-  test("is shown with its category, the platform that it wants, and a warning where there is an older one", async () => {
+  test("is shown with its category, the platform version that it needs, and a warning if the platform is older", async () => {
     const shown = await berth.json<{ warnings: string[] }>(200, "GET", path(""));
     expect(shown).toMatchObject({ category: "tool", minimum_dify_version: "99.0.0" });
     expect(shown.warnings).toContainEqual(expect.stringMatching(/99\.0\.0.*1\.9\.0/));
@@ -89,7 +89,7 @@ describe("a package", () => {
     expect(installation.warnings).toContainEqual(expect.stringMatching(/99\.0\.0.*1\.9\.0/));
   });
 
-  test("shows its README in the asked language, and keeps all in one row each", async () => {
+  test("shows its README in the requested language, and keeps one row per language", async () => {
     const languages = ["en_US", "zh_Hans"];
     for (let round = 0; round < 2; round += 1) {
       const asked = await Promise.all(
@@ -117,7 +117,7 @@ describe("a package", () => {
     });
   });
 
-  test("serves its icon by the name in the declaration, in a way that runs nothing", async () => {
+  test("serves its icon by the name in the declaration, with a content security policy that sandboxes it", async () => {
     const plain = await packPlugin("echo");
     await berth.json(201, "POST", "/v1/packages", { body: plain.bytes });
     const { declaration } = await berth.json<{ declaration: { icon: string } }>(
@@ -139,7 +139,7 @@ describe("a package", () => {
   });
 });
 
-test("a bundle over the API answers its list in order, with the declarations of what came along", async () => {
+test("a bundle that is uploaded over the API returns its dependencies in order, with the manifests of its packages", async () => {
   const echo = await packPlugin("echo", { "main.py": (text) => `${text}\n# bundled\n` });
   const sum = echo.identifier.slice(-64);
   const manifest = {

@@ -2,11 +2,8 @@
  * What the platform reads in the database after real installs, and what it is answered over the API: the rows of one
  * plugin join, and both tell the same.
  */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import {
   aTenant,
   eventually,
@@ -17,6 +14,7 @@ import {
   uninstall,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { ON_POSTGRES, openSite, type Site } from "../harness/rigs/site.ts";
 import { file, type SourceServer, startSourceServer } from "../harness/servers/source-server.ts";
 
@@ -130,7 +128,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     return { ...error, status: answer.status };
   };
 
-  test("an Installation shows the platform's fields beside its own, in the list and by itself", async () => {
+  test("an installation shows the platform's fields beside its own, in a list and when it is requested alone", async () => {
     const { items } = await list(mine);
     expect(items.map(({ plugin_id }) => plugin_id)).toEqual([parrot.pluginId, echo.pluginId]);
     for (const [item, { identifier, pluginId }] of [
@@ -160,7 +158,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(light.items.map(({ declaration }) => declaration)).toEqual([null, null]);
   });
 
-  test("its endpoint takes calls; one that was stopped for want of them is installed, and runs at the next", async () => {
+  test("an installation that is stopped when idle has the status installed, and running after a call to its endpoint", async () => {
     const status = async () => (await list(mine, "?category=tool")).items[0]?.status;
     await eventually(async () => ((await status()) === "installed" ? true : undefined));
     expect((await list(mine, "?status=installed&category=tool")).items).toHaveLength(1);
@@ -183,7 +181,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  test("lists are filtered and paged; a filter with an unknown value names those that there are", async () => {
+  test("lists are filtered and paged; an unknown filter value is refused with the accepted values", async () => {
     const found = async (query: string) => (await list(mine, query)).items.map(({ plugin_id }) => plugin_id);
     expect(await found("?category=model&state=ready&source=package")).toEqual([parrot.pluginId]);
     expect(await found(`?plugin_id=${echo.pluginId}`)).toEqual([echo.pluginId]);
@@ -208,7 +206,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect((await refusal(of(mine, "installations?text=%00"))).status).toBe(400);
   });
 
-  test("the tools of a provider are had by its name in three parts; two parts are answered with it", async () => {
+  test("the tools of a provider are listed by its three-part name; a two-part name is refused with the full name", async () => {
     const full = `${echo.pluginId}/echo`;
     const { items } = await berth.json<List<Entity>>(200, "GET", of(mine, "providers?kind=tool"));
     expect(items).toMatchObject([
@@ -244,7 +242,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(await refusal(of(mine, "tools"))).toMatchObject({ status: 400, details: { field: "provider" } });
   });
 
-  test("a tenant's key asks about its own tenant, and finds nothing of another's", async () => {
+  test("a tenant's key reads its own tenant, and nothing of another tenant", async () => {
     const { key } = await berth.json<{ key: string }>(201, "POST", "/v1/keys", {
       body: { name: "other", tenant_id: other },
     });
@@ -266,7 +264,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  test("the three tables join on plugin and version, name the declaration's provider, and go with the last uninstall", async () => {
+  test("the three tables join on plugin and version, name the provider, and are empty after the last uninstall", async () => {
     const shown = [...(await list(mine)).items, ...(await list(other)).items];
     await berth.kill("SIGTERM");
     const [rows = [], models] = await ask(
@@ -307,21 +305,9 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   /** As another program reads it, with Berth gone: the embedded database has one opener. */
   async function ask(...statements: readonly string[]): Promise<Readonly<Record<string, unknown>>[][]> {
     const { dataFolder, env } = site;
-    await using connection = await openConnection({
-      databaseUrl: env["DATABASE_URL"],
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
+    await using other = await connectAsOther({ databaseUrl: env["DATABASE_URL"], dataFolder });
     const answers: Record<string, unknown>[][] = [];
-    for (const sql of statements) {
-      const { columnNames, rows } = await adapter.queryRaw(plainSql(sql));
-      answers.push(
-        rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]]))),
-      );
-    }
+    for (const sql of statements) answers.push(await other.records(sql));
     return answers;
   }
 });

@@ -114,8 +114,8 @@ function replaced(old: string): Promise<string> {
   });
 }
 
-describe("the authorities of the operator", () => {
-  test("are missed by every client of a plugin where they are not set", async () => {
+describe("the operator's certificate authorities", () => {
+  test("are trusted by no client in a plugin while they are not set", async () => {
     await using berth = await site.start();
     ({ tenant } = await install(berth, fetches));
     expect(await fetchWith(berth, direct(first))).toEqual(
@@ -123,7 +123,7 @@ describe("the authorities of the operator", () => {
     );
   });
 
-  test("reach an installed plugin with the next start, and every client trusts them", async () => {
+  test("are trusted by every client in an installed plugin after the next start", async () => {
     const old = await replaced("");
     await writeBundle(first?.authority);
     await using berth = await site.start({ BERTH_CA_BUNDLE: bundle });
@@ -131,7 +131,7 @@ describe("the authorities of the operator", () => {
     expect(await fetchWith(berth, direct(first))).toEqual(ofAll("fetched"));
   });
 
-  test("are trusted in the next version of the plugin too, and others once the file holds them", async () => {
+  test("are also trusted in the next version of the plugin, as are authorities that the file contains later", async () => {
     await writeBundle(second?.authority, first?.authority);
     await using berth = await site.start({ BERTH_CA_BUNDLE: bundle });
     const next = await install(berth, await packVersion("fetches", "0.0.2"));
@@ -147,7 +147,7 @@ describe("the authorities of the operator", () => {
     return CLIENTS.every((client) => found[client] === "fetched") ? found : undefined;
   }
 
-  test("that are none stop the start, which names the setting, the file and what is accepted", async () => {
+  test("that cannot be read fail the start, which names the setting, the file and what is accepted", async () => {
     const { code, errors } = await site.run(["serve"], { BERTH_CA_BUNDLE: site.dataFolder });
     expect(code).toBe(1);
     expect(errors).toContain(
@@ -156,7 +156,7 @@ describe("the authorities of the operator", () => {
   });
 });
 
-describe("the proxies of the operator", () => {
+describe("the operator's proxies", () => {
   const proxies = () => ({
     http_proxy: proxy.url,
     https_proxy: proxy.url,
@@ -164,7 +164,7 @@ describe("the proxies of the operator", () => {
     BERTH_LOG_LEVEL: "debug",
   });
 
-  test("carry what builds and plugins ask for, but for NO_PROXY, and nothing of Berth's own", async () => {
+  test("carry the requests of builds and plugins, except to NO_PROXY hosts, and no request of Berth itself", async () => {
     const certificate = await first?.authority.issue(["DNS:mirror.example"]);
     if (certificate === undefined) throw new Error("no certificate");
     await using mirror = await startWheelIndex(
@@ -218,7 +218,7 @@ describe("the proxies of the operator", () => {
     expect(await filesWith(site.dataFolder, ["BEGIN CERTIFICATE"])).toContain(bundle);
   });
 
-  test("are not for Berth itself, so a Node that would use them for it is refused", async () => {
+  test("are not used by Berth itself, so a start with NODE_USE_ENV_PROXY is refused", async () => {
     const { code, errors } = await site.run(["serve"], { ...proxies(), NODE_USE_ENV_PROXY: "1" });
     expect(code).toBe(1);
     expect(errors).toContain("Node would send Berth's own traffic through the proxy");

@@ -6,36 +6,17 @@ import {
   eventually,
   install,
   type PackedPlugin,
-  packPlugin,
   streamTool,
   toolTexts,
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
+import { packKeeper } from "../harness/samples/keeper-plugin.ts";
 
 const MIB = 1_048_576;
 
 /** Keeps so many bytes under a key and says what it was answered; or waits, until another call ends that. */
-const KEEPER = `import json
-import queue
-import sys
-import threading
-import types
-
-import berth_protocol
-
-ANSWERS = queue.Queue()
-RELEASED = threading.Event()
-
-
-def requests(lines):
-    for raw in lines:
-        line = json.loads(raw)
-        if line["event"] == "backwards_response":
-            if line["data"]["event"] != "end":
-                ANSWERS.put(line["data"])
-        else:
-            yield raw
+const KEEPER = `RELEASED = threading.Event()
 
 
 def handle(session):
@@ -48,13 +29,7 @@ def handle(session):
         RELEASED.set()
         return
     request = {"opt": "set", "key": ask["key"], "value": "00" * ask["bytes"]}
-    session.send("invoke", {"type": "storage", "backwards_request_id": "1", "request": request})
-    session.text(json.dumps(ANSWERS.get(timeout=10)))
-
-
-if __name__ == "__main__":
-    sys.stdin = types.SimpleNamespace(buffer=requests(sys.stdin.buffer))
-    berth_protocol.serve(handle)
+    session.text(json.dumps(keep(session, request)))
 `;
 
 let site: Site;
@@ -72,11 +47,7 @@ beforeAll(async () => {
     },
   });
   berth = await site.start();
-  keeper = await packPlugin("echo", {
-    "main.py": KEEPER,
-    "manifest.yaml": (text) =>
-      text.replace("permission: {}", `permission: {storage: {enabled: true, size: ${8 * MIB}}}`),
-  });
+  keeper = await packKeeper({ code: KEEPER, storageBytes: 8 * MIB });
   installed = await install(berth, keeper);
 });
 afterAll(() => site?.[Symbol.asyncDispose]());
@@ -92,7 +63,7 @@ const quotas = () => `/v1/tenants/${installed.tenant}/quotas`;
 const setQuotas = (changes: object) =>
   berth.json(200, "PUT", quotas(), { body: { installations: null, memory_bytes: null, ...changes } });
 
-test("the settings hold for a tenant of which nothing was said, and are shown beside what it has", async () => {
+test("the settings apply to a tenant without quotas of its own, and are shown beside its usage", async () => {
   expect(await berth.json(200, "GET", quotas())).toEqual({
     quotas: { installations: null, memory_bytes: null, disk_bytes: null, calls: null },
     in_force: { installations: 1, memory_bytes: 1000 * MIB, disk_bytes: MIB, calls: 1 },
@@ -100,7 +71,7 @@ test("the settings hold for a tenant of which nothing was said, and are shown be
   });
 });
 
-test("more than a tenant's plugins may keep is refused to the plugin, and fits under a quota of its own", async () => {
+test("a plugin's data over the disk quota is refused, and fits once the tenant has a higher quota", async () => {
   expect(await keep("a", 600_000)).toContain("ok");
   const refused = await keep("b", 600_000);
   expect(refused).toContain(`disk quota is ${MIB} bytes`);
@@ -114,7 +85,7 @@ test("more than a tenant's plugins may keep is refused to the plugin, and fits u
   });
 });
 
-test("more calls at once than a tenant may have are refused with both numbers, until it may have more", async () => {
+test("simultaneous calls over the quota are refused with both numbers, until the quota is raised", async () => {
   const seen: unknown[] = [];
   const open = (async () => {
     for await (const { name } of streamTool(berth, call({ wait: true }))) seen.push(name);

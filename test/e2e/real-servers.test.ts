@@ -111,7 +111,7 @@ async function connections(): Promise<{ postgres: number; redis: number }> {
   };
 }
 
-test("a start that is told to try once ends with which server, where and why, and shows no password", async () => {
+test("a start that tries only once fails with the server, its address and the cause, and shows no password", async () => {
   const { code, errors, output } = await site.run(["serve"], { BERTH_START_WAIT_SECONDS: "0" });
   expect(code).toBe(1);
   expect(errors).toMatch(
@@ -125,7 +125,7 @@ test("a start that is told to try once ends with which server, where and why, an
   expect(`${errors}${output}`).not.toContain(SECRET);
 });
 
-test("a start that still waits ends well when it is told to stop", async () => {
+test("a start that is still waiting exits with code 0 on SIGTERM", async () => {
   const child = spawn(process.execPath, [BERTH_MAIN, "serve"], {
     env: { ...inherited(), BERTH_PORT: "0", ...site.env },
     stdio: "ignore",
@@ -136,7 +136,7 @@ test("a start that still waits ends well when it is told to stop", async () => {
   expect(await ended).toEqual([0, null]);
 });
 
-test("a start waits for servers and an Engine that come later, says once why, and serves", async () => {
+test("a start waits for servers and an engine that come later, logs each cause once, and serves", async () => {
   const starting = site.start();
   await Promise.all([knockAt(postgres.port), knockAt(redis.port)]);
   await redis.start();
@@ -159,7 +159,7 @@ test("a start waits for servers and an Engine that come later, says once why, an
   expect(await ask()).toEqual(["aye"]);
 });
 
-test("1,000 calls at once, among them many requests of control, stay within the pool and the fixed number of connections to Redis", async () => {
+test("1,000 simultaneous calls and 300 API requests stay within the database pool and four connections to Redis", async () => {
   const most = { postgres: 0, redis: 0 };
   let isOver = false;
   const watching = (async () => {
@@ -182,7 +182,7 @@ test("1,000 calls at once, among them many requests of control, stay within the 
   expect(most.redis).toBe(4);
 });
 
-test("servers that crash and come back cost no call, and what was accepted goes on", async () => {
+test("servers that crash and come back fail no call, and accepted installs continue", async () => {
   let isOver = false;
   const outcomes = { ok: 0, failed: [] as string[] };
   const callers = Array.from({ length: 8 }, async () => {

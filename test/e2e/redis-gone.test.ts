@@ -35,7 +35,7 @@ async function redisPid(): Promise<number> {
   return pid;
 }
 
-test("while Redis stands still an install is accepted, calls are answered, and the install goes on afterwards", async () => {
+test("while Redis hangs, installs are accepted and calls are answered; the installs continue afterwards", async () => {
   const pid = await redisPid();
   process.kill(pid, "SIGSTOP");
   let accepted: AcceptedInstall[];
@@ -67,7 +67,7 @@ test("while Redis stands still an install is accepted, calls are answered, and t
   }
 });
 
-test("a Redis that was killed is started again, once, and installs go on", async () => {
+test("a Redis that was killed is started again once, and installs continue", async () => {
   const killed = await redisPid();
   process.kill(killed, "SIGKILL");
   const accepted = await accept(berth, echo);

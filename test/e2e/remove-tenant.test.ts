@@ -91,7 +91,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     (await site.containers()).filter(({ labels }) => labels["berth.tenant"] === owner);
   const list = async <T>(from: string) => (await berth.json<{ items: readonly T[] }>(200, "GET", from)).items;
 
-  test("a tenant's own key sees what it has and uses", async () => {
+  test("a tenant's own key shows what the tenant has and uses", async () => {
     expect(await berth.json(200, "GET", path, { key: keys.tenant })).toMatchObject({
       packages_uploaded: 2,
       keys: 1,
@@ -101,7 +101,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  test("a removal shuts the tenant at once and, killed on the way, goes on to its end", async () => {
+  test("a removal closes the tenant at once, and is completed after Berth is killed during it", async () => {
     const { task } = await berth.json<{ task: TaskJson }>(202, "DELETE", path);
     expect((await berth.request("GET", path, { key: keys.tenant })).status).toBe(401);
     const body = { identifier: plugins[0].identifier };
@@ -132,7 +132,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     ]);
   });
 
-  test("its Containers, storage, logs, installations and keys are gone", async () => {
+  test("the containers, storage, logs, installations and keys of a removed tenant are gone", async () => {
     expect(await containersOf(tenant)).toEqual([]);
     expect(await hasFile(join(site.dataFolder, "storage/persistence", tenant))).toBe(false);
     expect((await readdir(join(site.dataFolder, "logs"))).length).toBe(logFolders - 2);
@@ -143,7 +143,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(await list("/v1/tenants")).toMatchObject([{ id: neighbour }]);
   });
 
-  test("its neighbour has the same Container, its storage, its key and its answers", async () => {
+  test("another tenant keeps its container, its storage and its key, and its plugin answers", async () => {
     expect((await containersOf(neighbour)).map(({ id }) => id)).toEqual(neighbours);
     expect(await hasFile(join(site.dataFolder, "storage/persistence", neighbour, plugins[0].pluginId))).toBe(
       true,
@@ -157,7 +157,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     await keep(neighbour, plugins[0]);
   });
 
-  test("it may come back as new, with nothing of what it had", async () => {
+  test("a removed tenant can install again, without any of its former data", async () => {
     await install(berth, plugins[0], tenant);
     expect(await berth.json(200, "GET", path)).toMatchObject({
       keys: 0,

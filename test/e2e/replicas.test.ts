@@ -47,7 +47,7 @@ const ready = (count: number, of = installed) =>
   });
 const place = async (id: string, name: string) => await writeFile(join(site.dataFolder, "run", id, name), "");
 
-test("a plugin that tenants share has as many as the operator's setting says, from its install on", async () => {
+test("a plugin that tenants share has as many containers as the operator's setting, from its install on", async () => {
   const echo = await install(berth, await packPlugin("echo"));
   expect(await ready(2, echo)).toHaveLength(2);
   await eventually(async () => {
@@ -56,7 +56,7 @@ test("a plugin that tenants share has as many as the operator's setting says, fr
   });
 });
 
-test("what is wrong in the numbers is said with the field, its value and what is accepted", async () => {
+test("a wrong number of replicas is refused with the field, its value and what is accepted", async () => {
   const refusals: [object, object][] = [
     [
       { replicas_min: 0 },
@@ -83,7 +83,7 @@ test("what is wrong in the numbers is said with the field, its value and what is
   });
 });
 
-test("a plugin that is busy gets a second container, which answers the next call; a killed Berth loses neither", async () => {
+test("a busy plugin gets a second container, which answers the next call; both survive a kill of Berth", async () => {
   const [first] = await live();
   await changeLimits(berth, installed, { replicas_max: 2 });
   const held = toolTexts(berth, work({ until: "go" })).catch(() => "lost with Berth");
@@ -109,7 +109,7 @@ test("a plugin that is busy gets a second container, which answers the next call
   expect(answers).toContain(answered);
 });
 
-test("the smallest number is there at once, and an upgrade with two running loses no call", async () => {
+test("an upgrade with two running containers loses no call, and ends with two", async () => {
   await changeLimits(berth, installed, { replicas_min: 2 });
   const newer = await packVersion("one-at-a-time", "0.0.2");
   await berth.json(201, "POST", "/v1/packages", { body: newer.bytes });
@@ -128,7 +128,7 @@ test("the smallest number is there at once, and an upgrade with two running lose
   await ready(2);
 });
 
-test("the end of one container fails no call in the other, and another takes its place", async () => {
+test("the end of one container fails no call in the other, and the container is replaced", async () => {
   const [first, second] = await ready(2);
   const held = toolTexts(berth, work({ until: "go" }));
   // the held call is in one of the two; this one is in the other
@@ -143,7 +143,7 @@ test("the end of one container fails no call in the other, and another takes its
   expect(await held).not.toEqual([other]);
 });
 
-test("after a quiet time the plugin has as few as it may have, and the history says so", async () => {
+test("after a quiet time a plugin keeps only its minimum of containers, and the history reports scaled_in", async () => {
   const before = await ready(2);
   await berth.kill("SIGTERM");
   berth = await site.start({ BERTH_REPLICA_QUIET_SECONDS: "1" });

@@ -80,7 +80,7 @@ describe.each([
   { server: "PostgreSQL", part: "database", code: "store_unavailable" },
   { server: "Redis", part: "queue", code: "queue_unavailable" },
 ])("while $server is cut off", ({ server, part, code }) => {
-  test("calls are answered by the same container, refusals name it, and what was accepted goes on afterwards", async () => {
+  test("calls are answered by the same container, refusals name the server, and accepted installs continue afterwards", async () => {
     const relay = relays.get(server);
     if (relay === undefined) throw new Error(`nothing stands before ${server}`);
     const before = await containers();

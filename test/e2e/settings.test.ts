@@ -24,7 +24,7 @@ afterAll(() => site[Symbol.asyncDispose]());
 const ask = (berth: BerthProcess, tenant: string) =>
   toolTexts(berth, { tenant, pluginId: echo.pluginId, tool: "echo", parameters: { text: tenant } });
 
-test("up --once shows the main job, ends with 0 and leaves nothing running; a second time it finds its image", async () => {
+test("up --once shows the main job, exits with code 0 and leaves nothing running; a second run finds its image", async () => {
   await using place = await openSite({ database: "embedded" });
   // The log tells which containers would be its own.
   const first = await place.run(["up", "--once"], { BERTH_LOG_LEVEL: "debug" });
@@ -52,7 +52,7 @@ test("up --once shows the main job, ends with 0 and leaves nothing running; a se
   expect(await place.containers()).toEqual([]);
 });
 
-test("where isolation is shared, two tenants share one Container until the last one leaves, and only the operator reads its log", async () => {
+test("with shared isolation, two tenants share a container until the last uninstall; only the operator reads its log", async () => {
   await using berth = await site.start({ BERTH_ISOLATION: "shared" });
   const [one, other] = [await install(berth, echo), await install(berth, echo)];
   const shared = async () =>
@@ -90,7 +90,7 @@ test("a plugin without calls is stopped after the idle time, and started by the 
   expect(second?.id).not.toBe(first?.id);
 });
 
-test("a Python that no image has is a warning by default, and refused where it must be exact", async () => {
+test("a Python version that no image has causes a warning by default, and a refusal if the version must be exact", async () => {
   const old = await packPlugin("echo", {
     "manifest.yaml": (text) => text.replace('version: "3.12"', 'version: "3.5"'),
   });
@@ -110,7 +110,7 @@ test("a Python that no image has is a warning by default, and refused where it m
   });
 });
 
-test("wrong settings stop the start, and all of them are named at once", async () => {
+test("wrong settings fail the start, and all of them are named at once", async () => {
   const { code, errors } = await site.run(["serve"], {
     BERTH_PORT: "many",
     BERTH_ISOLATION: "none",

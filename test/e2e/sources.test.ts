@@ -94,7 +94,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
   /** Folders of downloads that are under way. */
   const downloads = () => readdir(join(site.dataFolder, "fetches")).catch(() => []);
 
-  test("a package of the marketplace is fetched by a task, installed by one below it, and fetched once for all tenants", async () => {
+  test("a package of the marketplace is fetched by a task, installed by a child task, and fetched once for all tenants", async () => {
     server.on(MARKETPLACE, file(plugin.bytes));
     const tenant = aTenant();
     const before = server.count(MARKETPLACE);
@@ -147,7 +147,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(await downloads()).toEqual([]);
   });
 
-  test("a private release's asset is fetched with the token; the Installation says of which release it is", async () => {
+  test("the asset of a private release is fetched with the token, and the installation shows its release", async () => {
     const release = { type: "github", repo: "acme/echo", release: "v3.1.0", asset: "echo.difypkg" };
     server.on(
       "/api/v3/repos/acme/echo/releases/tags/v3.1.0",
@@ -168,7 +168,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  test("a worker that is killed in the middle of a download leaves its bytes to the next one", async () => {
+  test("a download continues from its last byte after Berth is killed during it", async () => {
     const [etag, half] = ['"one"', Math.floor(plugin.bytes.length / 2)];
     secure.on("/echo", file(plugin.bytes, { etag, hangAfter: half }), file(plugin.bytes, { etag }));
     const tenant = aTenant();
@@ -190,7 +190,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(await downloads()).toEqual([]);
   });
 
-  test("failures that pass are tried again and say so; a rate limit waits as long as it was told", async () => {
+  test("transient failures are retried and reported; a rate limit waits for its retry-after time", async () => {
     const { identifier } = await packVersion("echo", "9.9.9");
     const limited = status(429, { "retry-after": "1" });
     const refused = status(403);
@@ -204,7 +204,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(delays[0]).toBeGreaterThan(500);
   });
 
-  test("what is not what was asked for is refused, kept by nobody and left nowhere", async () => {
+  test("a download that is not the requested package is refused and leaves nothing behind", async () => {
     const [asked, given] = [await packVersion("echo", "4.0.0"), await packVersion("echo", "4.0.1")];
     server.on(MARKETPLACE, file(given.bytes));
     const tenant = aTenant();
@@ -225,7 +225,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(await downloads()).toEqual([]);
   });
 
-  test("a redirect into the operator's network fails by name", async () => {
+  test("a redirect into the operator's network fails as source_address_refused", async () => {
     server.on(MARKETPLACE, redirect("http://169.254.169.254/latest/meta-data"));
     const other = await packVersion("echo", "4.1.0");
     expect((await failing(aTenant(), market(other))).cause).toMatchObject({
@@ -234,7 +234,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  test("whoever knows the identifier of another tenant's own package does not get it from here", async () => {
+  test("a tenant that knows the identifier of another tenant's own package cannot install it", async () => {
     const own = await packVersion("echo", "4.2.0");
     await upload(berth, own);
     const tenant = aTenant();
@@ -244,7 +244,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     expect(end).toMatchObject({ state: "failed", cause: { code: "source_not_found" } });
   });
 
-  test("an Idempotency-Key holds the first answer, also once the package is here", async () => {
+  test("an Idempotency-Key returns the first answer even when the package is stored, and refuses another body", async () => {
     const tenant = aTenant();
     server.on(MARKETPLACE, file(plugin.bytes));
     const headers = { "idempotency-key": randomUUID() };
@@ -266,13 +266,13 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     [{ source: { type: "url", url: "http://a.example/", sha256: "0".repeat(64) } }, "source.url"],
     [{ source: { type: "url", url: "https://a.example/", sha256: "0" } }, "source.sha256"],
     [{ source: { type: "url", url: "https://a.example/", sha256: "0".repeat(64), more: 1 } }, "source.more"],
-  ])("%j is refused by its field %s", async (body, field) => {
+  ])("%j is refused with the field %s", async (body, field) => {
     const answer = await berth.request("POST", path(aTenant()), { body });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ error: { code: "invalid_input", details: { field } } });
   });
 
-  test("no token and no signature of an address is in the log", () => {
+  test("no token and no signature of a URL appears in the log", () => {
     const text = JSON.stringify(berth.log);
     expect(text).toContain("task.fetch");
     for (const secret of SECRETS) expect(text).not.toContain(secret);

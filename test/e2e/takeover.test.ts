@@ -152,7 +152,7 @@ describe("a daemon's database and folder", () => {
     }
   }
 
-  test("is listed whole at once, and again after a kill in the midst of it", async () => {
+  test("are listed completely at once, and again after a kill", async () => {
     await expectAllListed();
     expect(lines("takeover.adopt")).toMatchObject([{ installations: had.length, countsMended: 0 }]);
     expect(await progress()).toMatchObject({ total: had.length });
@@ -162,7 +162,7 @@ describe("a daemon's database and folder", () => {
     expect(lines("takeover.adopt")).toEqual([]);
   });
 
-  test("answers a call to the last one in the queue before it builds the others", async () => {
+  test("let the last plugin in the queue answer a call before the others are built", async () => {
     expect(await ask(three, plugins.zebra, "first")).toEqual(["first"]);
     await berth.kill("SIGKILL");
     berth = await site.start();
@@ -172,7 +172,7 @@ describe("a daemon's database and folder", () => {
     expect(await endedAt(plugins.zebra.identifier)).toBeLessThan(await endedAt(plugins.middle.identifier));
   });
 
-  test("is ready at the end: one image for each package, and the daemon's rows as they were", async () => {
+  test("become ready with one image for each package, and leave the daemon's rows unchanged", async () => {
     await eventually(async () => ((await progress()).ready === had.length - 1 ? true : undefined));
     for (const tenant of [one, two, three])
       expect(await ask(tenant, plugins.common, tenant)).toEqual([tenant]);
@@ -182,7 +182,7 @@ describe("a daemon's database and folder", () => {
     expect(tasks).toEqual([{ status: "failed" }]);
   });
 
-  test("says what is missing of one whose package is spoilt, and installs it once that was uploaded", async () => {
+  test("report a damaged package as package_damaged, and have it installed once it is uploaded", async () => {
     const lost = had.find(({ plugin }) => plugin === plugins.lost);
     const installation = { tenant: two, taskId: "", installationId: lost?.id ?? "" };
     expect(await getInstallation(berth, installation)).toMatchObject({
@@ -199,7 +199,7 @@ describe("a daemon's database and folder", () => {
     expect(await daemonRows()).toEqual(before);
   });
 
-  test("is not taken over again by the next start", async () => {
+  test("are not taken over again by the next start", async () => {
     const count = () => site.rows("SELECT count(*)::int AS n FROM berth_tasks");
     const [tasks, images] = [await count(), await site.images()];
     await berth.kill("SIGTERM");

@@ -83,7 +83,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
       ...([200, "GET", `/v1/tenants/${tenant}/installations/${installationId}`] as const),
     );
 
-  test("an unsigned package is refused where the policy is require, told what would help, and not kept", async () => {
+  test("an unsigned package is refused under the policy require with the commands that would help, and is not stored", async () => {
     const { status, error } = await send(echo);
     expect([status, error?.code]).toEqual([422, "signature_required"]);
     expect(error?.details).toMatchObject({
@@ -97,7 +97,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect(items).toEqual([]);
   });
 
-  test("one command trusts a key; what it signed is installed, and its Installation says so", async () => {
+  test("one command trusts a key; a package signed with it is installed, and its installation is shown as verified", async () => {
     const file = join(site.dataFolder, "acme.public.pem");
     await writeFile(file, SIGNER.publicKey);
     expect(await run("trust", "add", file)).toMatchObject({
@@ -117,7 +117,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect(warnings.join()).not.toContain("signed");
   });
 
-  test("a wrong signature is refused under warn and require, and let in under off alone", async () => {
+  test("a wrong signature is refused under warn and require, and accepted only under off", async () => {
     const wrong = await wronglySigned(next);
     for (const policy of ["warn", "require"]) {
       const tenant = aTenant();
@@ -138,7 +138,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect([unsigned.status, unsigned.trust]).toMatchObject([200, { verdict: "verified" }]);
   });
 
-  test("one package is admitted by its digest while the policy stays require, until it is no more", async () => {
+  test("one package is admitted by its digest under the policy require, until the admission is removed", async () => {
     const admitted = await run("trust", "admit", next.identifier, "--note", "read by hand");
     expect(admitted).toMatchObject({ code: 0, output: `admitted: ${checksumOf(next)}\n` });
     expect((await run("trust", "list")).output).toContain(`admission  ${checksumOf(next)}  read by hand\n`);
@@ -152,14 +152,14 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect((await send(next)).error?.code).toBe("signature_required");
   });
 
-  test("the author langgenius needs the category of that name", async () => {
+  test("a package of the author langgenius needs a signature of the category langgenius", async () => {
     const { error } = await send(await signed(vendor, "community"));
     expect(error).toMatchObject({ code: "signature_required", details: { category: "langgenius" } });
     const { status, trust } = await send(await signed(vendor, "langgenius"));
     expect([status, trust]).toMatchObject([201, { verdict: "verified", category: "langgenius" }]);
   });
 
-  test("a tenant whose policy is warn is warned on the package, in the task and on the Installation", async () => {
+  test("a tenant with the policy warn gets the warning on the package, in the task and on the installation", async () => {
     const tenant = aTenant();
     expect((await run("trust", "policy", tenant, "warn")).output).toBe(`${tenant}: warn\n`);
     const key = await keyOf(tenant);
@@ -187,7 +187,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect((await setPolicy(tenant, null)).policy).toBe("require");
   });
 
-  test("a signature that comes later is kept beside the first bytes, and what was refused is installed by it", async () => {
+  test("a signature that is uploaded later is kept beside the first bytes, and lets a refused package be installed", async () => {
     const tenant = aTenant();
     const refused = await accept(berth, later, tenant);
     expect((await follow(berth, refused)).at(-1)).toMatchObject({
@@ -206,7 +206,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     expect((await trustOf(again)).trust).toMatchObject({ verdict: "verified", key_id: SIGNER_KEY.id });
   });
 
-  test("tenants read what is trusted and change none of it; an operator needs the scope", async () => {
+  test("tenants can read what is trusted but not change it; an operator needs the scope trust:write", async () => {
     const tenant = aTenant();
     const key = await keyOf(tenant);
     for (const path of ["/v1/trust", "/v1/trust/keys", "/v1/trust/admissions", `/v1/tenants/${tenant}/trust`])
@@ -221,7 +221,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     await berth.json(200, "DELETE", `/v1/trust/admissions/${body.checksum}`, { key: allowed });
   });
 
-  test("what is installed outlives the trust in its key; what comes after is decided anew", async () => {
+  test("an installation keeps running after the trust in its key is removed, and a new install is refused", async () => {
     expect(await run("trust", "remove", SIGNER_KEY.id.slice(0, 8))).toMatchObject({ code: 0 });
     const { tenant } = first;
     expect(
@@ -235,7 +235,7 @@ describe.each(ON_POSTGRES)("trust on $database", ({ database }) => {
     });
   });
 
-  test("every change of trust is an event of the audit, with its key", async () => {
+  test("every change of trust is recorded as an audit event with its subject", async () => {
     const { items } = await berth.json<{ items: { kind: string; subject: string; key_id: string }[] }>(
       ...([200, "GET", "/v1/events?limit=200"] as const),
     );

@@ -50,7 +50,7 @@ afterAll(async () => {
   await marketplace?.[Symbol.asyncDispose]();
 });
 
-test("one ends the request that it was thrown for, with 500, and nobody else's", async () => {
+test("an uncaught exception ends its own request with 500, and no other request", async () => {
   const before = exceptions().length;
   const [hit, text] = await Promise.all([plant("exception"), ask()]);
   expect({ status: hit.status, body: await hit.json() }).toMatchObject({
@@ -63,7 +63,7 @@ test("one ends the request that it was thrown for, with 500, and nobody else's",
     .toEqual([expect.objectContaining({ unit: "request", path: "/v1/keys", verdict: "unit_ends" })]);
 });
 
-test("one ends the task that it was thrown for, and nobody else's", async () => {
+test("an uncaught exception ends its own task, and the next call is answered", async () => {
   marketplace.on("/planted-fault/api/v1/plugins/download", silence);
   const before = exceptions().length;
   const { tenant } = echo;
@@ -79,7 +79,7 @@ test("one ends the task that it was thrown for, and nobody else's", async () => 
   expect(await ask()).toEqual(["aye"]);
 });
 
-test("one out of the database driver ends the process, and the next start adopts what ran", async () => {
+test("an uncaught exception in the database driver ends the process, and the next start adopts the running container", async () => {
   const [running] = await site.containers();
   const { ended } = berth;
   await plant("driver").catch(() => undefined);
@@ -93,7 +93,7 @@ test("one out of the database driver ends the process, and the next start adopts
   expect((await site.containers()).map(({ id }) => id)).toEqual([running?.id]);
 });
 
-test("too many within a minute end the process", async () => {
+test("too many uncaught exceptions within a minute end the process", async () => {
   const { ended } = berth;
   for (let n = 0; n < 6; n += 1) await plant("exception").catch(() => undefined);
   expect((await ended).code).toBe(1);

@@ -55,7 +55,7 @@ describe.each(SHAPES)("$shape", ({ open }) => {
   });
   afterAll(() => scope.close());
 
-  test("a plugin that says them at its start fails its install, and a neighbour's goes on", async () => {
+  test("a plugin that prints unstorable bytes at its start fails its install, and another install succeeds", async () => {
     const words = `${LAST_WORDS}os._exit(3)\n`;
     const [failed, neighbour] = await Promise.all([
       packPlugin("crash-at-import", { "main.py": words }).then((plugin) => failInstall(door, plugin)),
@@ -73,7 +73,7 @@ describe.each(SHAPES)("$shape", ({ open }) => {
     expect(left.filter(({ labels }) => labels["berth.tenant"] === failed.tenant)).toEqual([]);
   });
 
-  test("a plugin that says them when it dies in calls is given up for its crashes", async () => {
+  test("a plugin that prints unstorable bytes when it dies during calls is reported as crash_loop", async () => {
     const plugin = await packPlugin("dies-mid-stream", {
       "main.py": (text) =>
         text.replace(

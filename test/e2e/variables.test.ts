@@ -57,7 +57,7 @@ test("a plugin has the operator's time zone, and writable places for what librar
   });
 });
 
-test("a tenant's variables reach a new container, and a secret nobody else", async () => {
+test("a new container gets the tenant's variables, and no answer, row, event or log line contains the secret", async () => {
   const shown = {
     REGION: { value: "eu", secret: false },
     TOKEN: { secret: true },
@@ -87,7 +87,7 @@ test("a tenant's variables reach a new container, and a secret nobody else", asy
   );
 });
 
-test("an upgrade keeps them, a secret that is named without a value too, and the first container has them", async () => {
+test("an upgrade keeps the variables, also a secret that was sent without its value, and its first container has them", async () => {
   if (next === undefined) throw new Error("it is not packed");
   await upload(berth, next);
   await set({ TOKEN: { secret: true }, REGION: { value: "us" } });
@@ -95,7 +95,7 @@ test("an upgrade keeps them, a secret that is named without a value too, and the
   expect(await environment()).toMatchObject({ REGION: "us", TOKEN: SECRET, TZ: "Asia/Tokyo" });
 });
 
-test("a plugin that needs a variable installs once it is set, and serves on where a later change ends its start", async () => {
+test("a plugin that needs a variable can be installed after it is set, and keeps serving when a later change makes its start fail", async () => {
   const plugin = await packEcho("0.0.3", {
     "main.py": (text) =>
       text.replace("import berth_protocol", 'import berth_protocol\n\nos.environ["NEEDED"]'),

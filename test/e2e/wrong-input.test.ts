@@ -38,7 +38,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     return { status: response.status, ...error };
   }
 
-  describe("an upload is refused, and nothing of it is kept, that", () => {
+  describe("an upload is refused and not stored if it", () => {
     test.each<[string, () => Uint8Array, RefusalMatch]>([
       ["is not a zip", () => Buffer.from("not a zip at all"), { status: 400, code: "package_not_zip" }],
       ["is empty", () => Buffer.alloc(0), { status: 400, code: "package_not_zip" }],
@@ -66,7 +66,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
         },
       ],
       [
-        "names a tool whose YAML it does not hold",
+        "names a tool whose YAML file is missing",
         () => seedZip({ plugins: { tools: ["my_tool", "absent"] } }),
         {
           status: 400,
@@ -75,7 +75,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
         },
       ],
       [
-        "climbs out of its folder",
+        "contains a path outside its folder",
         () => zipOf({ "manifest.yaml": "version: 0.0.1", "../evil": "x" }),
         { status: 400, code: "package_unsafe" },
       ],
@@ -90,7 +90,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       expect(await kept()).toEqual(before);
     });
 
-    test("comes under a wrong content type", async () => {
+    test("has a wrong content type", async () => {
       const headers = { "content-type": "text/html" };
       expect(await refused("POST", "/v1/packages", { body: "<p>", headers })).toMatchObject({
         status: 415,
@@ -100,7 +100,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     });
   });
 
-  describe("an install fails with its cause, and leaves its task only, of a package that", () => {
+  describe("an install fails with its cause, and leaves only its task, if the package", () => {
     async function fails(plugin: PackedPlugin) {
       const images = (await site.images()).map(({ id }) => id).sort();
       const failed = await failInstall(berth, plugin);
@@ -132,7 +132,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       expect(JSON.stringify(cause.details?.["logs"])).toContain("a_module_that_nobody_ships");
     });
 
-    test("never gets ready", async () => {
+    test("never becomes ready", async () => {
       expect((await fails(await packPlugin("never-ready"))).cause).toMatchObject({ code: "start_timeout" });
     });
   });
@@ -143,7 +143,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       `/v1/tenants/${tenant}/plugins/${plugin}/invoke_tool`;
     const call = { user_id: "u", provider: "echo", tool_name: "echo", tool_parameters: {} };
 
-    test("for a tenant that is no UUID", async () => {
+    test("for a tenant that is not a UUID", async () => {
       const details = { field: "tenant", value: "acme", accepted: "a UUID" };
       for (const refusal of [
         await refused("POST", installations("acme"), { body: { identifier: "a/b:1.0.0@0" } }),
@@ -153,7 +153,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       }
     });
 
-    test("for a package that was not uploaded, without a trace of the tenant", async () => {
+    test("for a package that was not uploaded, and leaves no task and no installation", async () => {
       const tenant = aTenant();
       const identifier = `nobody/nothing:1.0.0@${"0".repeat(64)}`;
       expect(await refused("POST", installations(tenant), { body: { identifier } })).toMatchObject({
@@ -176,7 +176,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       expect(accepted).toContain("echo");
     });
 
-    test("for JSON that is none", async () => {
+    test("for invalid JSON", async () => {
       const headers = { "content-type": "application/json" };
       for (const path of [installations(echo.tenant), invoke()]) {
         expect(await refused("POST", path, { body: '{"user_id": ', headers })).toMatchObject({
@@ -208,7 +208,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       }
     });
 
-    test("for a wrong key, and for none", async () => {
+    test("for a wrong key and for a missing key", async () => {
       for (const authorization of ["Bearer wrong", ""]) {
         for (const path of [installations(echo.tenant), invoke()]) {
           const refusal = await refused("POST", path, { body: call, headers: { authorization } });

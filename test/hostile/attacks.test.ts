@@ -58,14 +58,14 @@ function answered({ times }: Load, afterMs: number): boolean {
   return times.filter(({ beganMs }) => beganMs >= afterMs).length >= 3;
 }
 
-test.each(ATTACKS)("$name hurts nobody but the attacker, which serves again", async (one) => {
+test.each(ATTACKS)("$name harms only the attacker, which serves again", async (one) => {
   await beside(async () => {
     await one.run(attackerOf(one), hostile);
     await servesAgain(hostile.berth, attackerOf(one));
   });
 });
 
-test("all attackers at once hurt nobody but themselves, and serve again", {
+test("all attackers at once harm only themselves, and serve again", {
   timeout: ALL_MS_MAX,
 }, async () => {
   // What one attacker has to do it does in turn. How its calls end is said above: here another end may come first.
@@ -81,7 +81,7 @@ test("all attackers at once hurt nobody but themselves, and serve again", {
   });
 });
 
-test("when the attackers are gone nothing of them is left", async () => {
+test("the attackers leave nothing behind when they are uninstalled", async () => {
   const { site, berth, sibling } = hostile;
   const ids = (await site.containers())
     .filter(({ labels }) => labels["berth.tenant"] !== sibling.tenant)

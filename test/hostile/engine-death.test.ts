@@ -22,7 +22,7 @@ import { openSite, type Site } from "../harness/rigs/site.ts";
 const PLUGIN_ID = "berth-tests/echo";
 
 describe.each([{ liveRestore: true }, { liveRestore: false }])(
-  "an Engine with live-restore $liveRestore",
+  "an engine with live-restore $liveRestore",
   ({ liveRestore }) => {
     const scope = new Scope();
     let own: OwnEngine;
@@ -59,7 +59,7 @@ describe.each([{ liveRestore: true }, { liveRestore: false }])(
       });
 
     test.each(["SIGTERM", "SIGKILL"] as const)(
-      "that ends by %s while an install is accepted: the install is done when it is back, and plugins serve",
+      "that ends by %s: an accepted install is completed after its restart, and plugins answer again",
       async (signal) => {
         const [before] = await containers();
         const built = await images();

@@ -17,7 +17,7 @@ import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { makeOwnEngine } from "../harness/rigs/own-engine.ts";
 import { openSite } from "../harness/rigs/site.ts";
 
-test("an Engine that maps users to others is refused at the start, which names what to change", async () => {
+test("an engine with userns-remap fails the start, and the error names what to change", async () => {
   await using scope = new Scope();
   const own = scope.use(await makeOwnEngine({ remapUsersTo: 400_000 }));
   const site = scope.use(await openSite({ env: { BERTH_ENGINE_SOCKET: own.socketPath } }));
@@ -26,7 +26,7 @@ test("an Engine that maps users to others is refused at the start, which names w
   expect(code).toBe(1);
 });
 
-test("an Engine whose address pool is used up is refused at the start, which names BERTH_EGRESS_SUBNET", async () => {
+test("an engine whose address pool is exhausted fails the start, and the error names BERTH_EGRESS_SUBNET", async () => {
   await using scope = new Scope();
   const own = scope.use(await makeOwnEngine({ addressPool: "10.213.0.0/29" }));
   const taken = networkSpec(randomBytes(4).toString("hex"), {});
@@ -40,7 +40,7 @@ test("an Engine whose address pool is used up is refused at the start, which nam
   expect(code).toBe(1);
 });
 
-test("a plugin that finds no free address on the plugins' network is told BERTH_EGRESS_SUBNET, and starts when one is free", async () => {
+test("a start that finds no free address names BERTH_EGRESS_SUBNET, is retried, and succeeds once an address is free", async () => {
   await using scope = new Scope();
   // Two addresses: the gateway's, and one more.
   const own = scope.use(await makeOwnEngine({ addressPool: "10.213.0.0/30" }));

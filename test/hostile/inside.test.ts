@@ -49,7 +49,7 @@ beforeAll(async () => {
 });
 afterAll(() => scope.close());
 
-test("it is not root, can become nobody else, and shares no namespace with the host or with a neighbour", async () => {
+test("a plugin is not root, cannot become another user, and shares no namespace with the host or with a neighbour", async () => {
   const [mine, theirs] = [await look(attacker, "identity"), await look(neighbour, "identity")];
   for (const seen of [mine, theirs]) {
     expect(seen).toMatchObject({
@@ -69,12 +69,12 @@ test("it is not root, can become nobody else, and shares no namespace with the h
   }
 });
 
-test("it can write to its scratch disk and to what its processes share, and to nothing else", async () => {
+test("a plugin can write only to its scratch disk and to what its processes share", async () => {
   const { writable } = await look(attacker, "writable");
   expect(writable).toEqual(["/dev/mqueue", "/dev/shm", "/tmp"]);
 });
 
-test("its processes come after Berth's where processors are full", async () => {
+test("the processes of a plugin have a lower priority than those of Berth", async () => {
   const plugins = await processesIn((await hostile.site.containers()).map(({ id }) => id));
   expect(plugins.length).toBeGreaterThanOrEqual(4);
   for (const pid of plugins) expect(getPriority(pid)).toBe(0);
@@ -85,7 +85,7 @@ test("its processes come after Berth's where processors are full", async () => {
   expect(group.trim()).toMatch(/^$|^\/autogroup-\d+ nice -5$/);
 });
 
-test("none of what Berth, its operator and its neighbours keep secret can be read", async () => {
+test("a plugin can read no secret of Berth, of the operator or of its neighbours", async () => {
   const { tenant, pluginId, tool, parameters } = neighbour.call("tell_session", { seconds: 60 });
   const call = { tenant, pluginId, tool, parameters: { ...parameters, password: secret(13) } };
   const open = streamTool(hostile.berth, call);
@@ -95,7 +95,7 @@ test("none of what Berth, its operator and its neighbours keep secret can be rea
   expect(found).toEqual(["/tmp/own", "environ"]);
 });
 
-test("it sees no process, socket or shared memory but its own, and signals nobody", async () => {
+test("a plugin sees only its own processes, sockets and shared memory, and can signal no other process", async () => {
   const { site, berth } = hostile;
   const containers = await site.containers();
   const redis = join(site.dataFolder, "redis/redis.sock");

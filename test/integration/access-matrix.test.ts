@@ -176,7 +176,7 @@ async function send(route: RouteRow, authorization: string | undefined) {
   return { status: answer.status, error: body.error };
 }
 
-test("every route is in the table with the access that it is meant to have, and nothing is served beside it", () => {
+test("the table lists every route with its intended access, and no other route is served", () => {
   expect(routes.length).toBeGreaterThan(Object.keys(MEANT).length);
   for (const route of routes)
     expect({ [nameOf(route)]: route.access }).toEqual({ [nameOf(route)]: meant(route) });
@@ -193,7 +193,7 @@ test("every route is in the table with the access that it is meant to have, and 
   }
 });
 
-describe("no caller is let in", () => {
+describe("every route refuses a request", () => {
   async function expectStranger(authorization: string | undefined): Promise<Set<string>> {
     const messages = new Set<string>();
     const asked = door.memory.calls.length;
@@ -218,7 +218,7 @@ describe("no caller is let in", () => {
     },
   );
 
-  test("with a wrong, revoked or expired key, and the answer does not say which", async () => {
+  test("with a wrong, revoked or expired key, and the answer does not say which it is", async () => {
     const revoked = await door.keyring.create({ name: "revoked", tenantId: TENANT });
     await door.keyring.revoke(revoked.record.id);
     const expired = "berth_expired0000000000000000000000000";
@@ -246,8 +246,8 @@ describe.each<Sender>([
   "other tenant",
   "operator without",
   "tenant without",
-])("the key of: %s", (sender) => {
-  test("opens the routes it should, and is refused elsewhere with what is missing", async () => {
+])("a caller with the key of: %s", (sender) => {
+  test("is admitted to the routes meant for it and gets 403 on the others, with a missing scope named", async () => {
     for (const route of routes) {
       const access = meant(route) ?? "admin";
       const { status, error } = await send(route, `Bearer ${await keyOf(sender, access)}`);

@@ -19,7 +19,7 @@ const STRIDE = length({ short: 16, soak: 1 });
 const by = BERTH_ITSELF;
 const PAGE = { page: 1, pageSize: 10 };
 
-describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a batch on $name", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let tenantId: TenantId;
@@ -55,7 +55,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     return [task?.status, ...(task?.items ?? []).map(({ status, message }) => `${status}: ${message}`)];
   }
 
-  test("brings each item that can be brought, and says of the others why not", async () => {
+  test("installs each item that can be installed and reports why the others cannot", async () => {
     const identifiers = [await upload(0), await upload(1), await upload(2)];
     needs.broken.add(plugin(1));
     const id = await accept(...identifiers);
@@ -80,7 +80,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     ]);
   });
 
-  test("has nothing to do for what is there in any version, and does not touch that beside another item", async () => {
+  test("creates no task for plugins that are installed in any version, and leaves them unchanged beside other items", async () => {
     const [old, next, other] = [await upload(0), await upload(0, "2.0.0"), await upload(1)];
     await needs.install(tenantId, old);
     await needs.drain();
@@ -93,7 +93,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await rig.store.tasks.children(id)).toHaveLength(1);
   });
 
-  test("asked for again in another version brings what had failed in the first", async () => {
+  test("installs a second version of a plugin whose first version failed to install", async () => {
     const [first, second] = [await upload(0), await upload(0, "2.0.0")];
     needs.broken.add(plugin(0));
     await accept(first);
@@ -110,7 +110,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     });
   });
 
-  test("joins an install of the same that is under way, and waits for one of another version", async () => {
+  test("joins a running install of the same package and waits for an install of another version", async () => {
     const [old, next, other] = [await upload(0), await upload(0, "2.0.0"), await upload(1)];
     await needs.install(tenantId, old);
     const joined = await needs.install(tenantId, other);
@@ -122,7 +122,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await needs.task(joined.task.id)).toMatchObject({ state: "ready", parentId: undefined });
   });
 
-  test("installs again what is being uninstalled, once that is done", async () => {
+  test("reinstalls a plugin that is being uninstalled once the uninstall is done", async () => {
     const identifier = await upload(0);
     const { installation } = await needs.install(tenantId, identifier);
     await needs.drain();
@@ -139,7 +139,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(found.id).not.toBe(installation.id);
   });
 
-  test("of an upgrade moves what is installed, with the words of the platform in its rows", async () => {
+  test("for an upgrade replaces the installed version and stores the platform's source and meta", async () => {
     const [old, next] = [await upload(0), await upload(0, "2.0.0")];
     const { installation } = await needs.install(tenantId, old);
     await needs.drain();
@@ -164,7 +164,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await needs.installed(tenantId, plugin(0))).toMatchObject({ identifier: old, source: "github" });
   });
 
-  test("of an upgrade that cannot be leaves the old version and says why", async () => {
+  test("for an upgrade that fails keeps the old version and reports the cause", async () => {
     const [old, next] = [await upload(0), await upload(0, "2.0.0")];
     await needs.install(tenantId, old);
     await needs.drain();
@@ -180,7 +180,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await needs.installed(tenantId, plugin(0))).toMatchObject({ identifier: old, state: "ready" });
   });
 
-  test("of an upgrade waits for another change of the same plugin", async () => {
+  test("for an upgrade waits for another change of the same plugin", async () => {
     const [old, next] = [await upload(0), await upload(0, "2.0.0")];
     const { installation } = await needs.install(tenantId, old);
     await needs.drain();
@@ -195,7 +195,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect(await shown(id)).toEqual(["success", "success: upgraded"]);
   });
 
-  test("that is cancelled keeps what has come, and ends what has not", async () => {
+  test("that is cancelled keeps the installed items and cancels the others", async () => {
     const identifiers = [await upload(0), await upload(1)];
     const id = await accept(...identifiers);
     const second = await needs.drainUntil(plugin(1));
@@ -207,7 +207,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
     expect((await shown(id))[0]).toBe("failed");
   });
 
-  test("is under way for nobody but its own tenant", async () => {
+  test("is visible to its own tenant only and installs for that tenant only", async () => {
     const id = await accept(await upload(0));
     const other = aTenant();
     expect(await rig.store.platformTasks.find(other, id)).toBeUndefined();
@@ -246,7 +246,7 @@ describe.each(ON_POSTGRES)("a batch, on $name,", ({ create }) => {
       return { id, calls: mortal.calls };
     }
 
-    test("comes to the same end: no item is lost, none is installed twice", async () => {
+    test("reaches the same result: no item is lost and none is installed twice", async () => {
       const identifiers = [await upload(0), await upload(1), await upload(2)];
       const check = async ({ id }: { readonly id: TaskId }) => {
         expect(await shown(id)).toEqual([

@@ -94,13 +94,13 @@ describe("an image", () => {
     expect(await buildContainers()).toEqual([]);
   });
 
-  test("of a package without dependencies is made without a network", async () => {
+  test("of a package without dependencies is built without a network", async () => {
     const image = await rig.build({ settings: { network: "there-is-no-such-network" } });
     expect(image.built).toBe(true);
     expect(await runIn(rig.engine, image.imageRef, ["/opt/venv/bin/python", "/plugin/main.py"])).toBe("here");
   });
 
-  test("is built once for ten who ask at once, and then never again", async () => {
+  test("is built once for ten concurrent requests and never again", async () => {
     const checksum = "ten".padEnd(64, "0");
     const asked = await Promise.all(Array.from({ length: 10 }, () => rig.build({ checksum })));
     expect(asked.filter(({ built }) => built)).toHaveLength(1);
@@ -108,7 +108,7 @@ describe("an image", () => {
     expect((await rig.build({ checksum })).built).toBe(false);
   });
 
-  test("that the Engine has lost is built again", async () => {
+  test("that is missing from the engine is built again", async () => {
     const checksum = "lost".padEnd(64, "0");
     const { imageRef } = await rig.build({ checksum });
     await rig.engine.removeImage(imageRef, AbortSignal.timeout(10_000));
@@ -127,7 +127,7 @@ describe("an image", () => {
   });
 });
 
-test("an SDK that reads its input in small pieces gets whole lines, also of 4 MB", async () => {
+test("an SDK that reads its input in small pieces receives a line of 4 MB as a whole", async () => {
   const sdk: TestWheel = {
     name: "dify_plugin",
     version: "0.1.0",
@@ -169,7 +169,7 @@ for piece in pieces(): print(len(piece), piece[-5:])
   expect(ran.split("\n")).toEqual(["4000003 b'xx\\xc3\\xa9\\n'", "4 b'half'"]);
 });
 
-test("a wheel's .pth file runs in no build, and an index password leaves no trace", async () => {
+test("a build runs no .pth file of a wheel and leaves no trace of the index password", async () => {
   await using index = await startWheelIndex([SPY]);
   const from = rig.lines.length;
   const image = await rig.build({
@@ -221,7 +221,7 @@ describe("a build fails with", () => {
     expect(await buildContainers()).toEqual([]);
   });
 
-  test("index_unreachable where nobody answers, without the password", async () => {
+  test("index_unreachable, without the password, if the index does not answer", async () => {
     const url = "http://berth:very-secret@127.0.0.1:9/simple";
     const error: unknown = await rig
       .build({ requirements: "plain>=0.1\n", settings: { index: { ...rig.settings.index, url } } })
@@ -230,14 +230,14 @@ describe("a build fails with", () => {
     expect(JSON.stringify(error)).not.toContain("very-secret");
   });
 
-  test("source_build_refused, naming a requirement that brings its own source", async () => {
+  test("source_build_refused, naming a requirement that points at source code", async () => {
     await expect(rig.build({ requirements: "x @ git+https://example.org/x\n" })).rejects.toMatchObject({
       code: "source_build_refused",
       details: { value: expect.stringContaining("git+https") },
     });
   });
 
-  test("build_out_of_memory where the kernel killed it for memory", async () => {
+  test("build_out_of_memory if the kernel kills it for lack of memory", async () => {
     await using index = await startWheelIndex([PLAIN]);
     const limits = { ...rig.settings.limits, memoryBytes: 8 << 20 };
     const settings = { limits, index: { ...rig.settings.index, url: index.url } };
@@ -247,7 +247,7 @@ describe("a build fails with", () => {
     expect(await buildContainers()).toEqual([]);
   });
 
-  test("build_no_progress where a download stands still", async () => {
+  test("build_no_progress if a download stalls", async () => {
     await using index = await startWheelIndex([{ ...PLAIN, name: "stalled" }], { stallDownloads: true });
     const limits = { ...rig.settings.limits, noProgressMs: 3_000 };
     const settings = { limits, index: { ...rig.settings.index, url: index.url } };
@@ -257,7 +257,7 @@ describe("a build fails with", () => {
     expect(await buildContainers()).toEqual([]);
   });
 
-  test("build_timeout past the total clock, whatever moves", async () => {
+  test("build_timeout once its total time is over", async () => {
     await using index = await startWheelIndex([{ ...PLAIN, name: "stalled" }], { stallDownloads: true });
     const limits = { ...rig.settings.limits, totalMs: 2_000 };
     const settings = { limits, index: { ...rig.settings.index, url: index.url } };
@@ -268,7 +268,7 @@ describe("a build fails with", () => {
   });
 });
 
-test("a build that is killed leaves no Container, and the next one makes the image", async () => {
+test("a build that is killed leaves no container, and the next build creates the image", async () => {
   await using index = await startWheelIndex([PLAIN]);
   const settings = { index: { ...rig.settings.index, url: index.url } };
   const input = { checksum: "killed".padEnd(64, "0"), requirements: "plain>=1\n", settings };

@@ -78,7 +78,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
 
   test.each<[string, (sums: { one: string; two: string }) => BundleParts, object]>([
     [
-      "names a file that it does not hold",
+      "names a file that it does not contain",
       () => ({ dependencies: [packaged("absent")] }),
       {
         code: "manifest_invalid",
@@ -86,7 +86,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
       },
     ],
     [
-      "holds another package than its checksum says",
+      "holds a package whose checksum differs from the listed one",
       ({ one: sum }) => ({ dependencies: [marketplace, packaged(sum)], assets: { [sum]: two } }),
       {
         code: "manifest_invalid",
@@ -94,7 +94,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
       },
     ],
     [
-      "holds a good package and then what is none",
+      "holds a good package and then a file that is not a package",
       ({ one: sum }) => ({
         dependencies: [packaged(sum), packaged("b")],
         assets: { [sum]: one, b: Buffer.from("text") },
@@ -102,7 +102,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
       { code: "package_not_zip" },
     ],
     [
-      "holds a good package and then one that is larger than a package may be",
+      "holds a good package and then one over the size limit of packages",
       ({ one: sum }) => ({
         dependencies: [packaged(sum), packaged("b")],
         assets: { [sum]: one, b: Buffer.alloc(6_000_000) },
@@ -110,7 +110,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
       { code: "package_too_large" },
     ],
     [
-      "asks for a version that is none",
+      "asks for an invalid version",
       () => ({ dependencies: [{ type: "marketplace", value: { marketplace_pattern: "acme/far:latest" } }] }),
       { code: "manifest_invalid", details: { value: "acme/far:latest" } },
     ],
@@ -120,27 +120,27 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
       { code: "manifest_invalid" },
     ],
     [
-      "asks for something of a kind that nobody knows",
+      "asks for a dependency of an unknown type",
       () => ({ dependencies: [{ type: "ftp", value: {} }] }),
       { code: "manifest_invalid", details: { field: "dependencies[0].type", value: "ftp" } },
     ],
     [
-      "has no list",
+      "has no list of dependencies",
       () => ({ dependencies: [], manifest: { dependencies: null } }),
       { code: "manifest_invalid", details: { field: "dependencies" } },
     ],
     [
-      "lists more than anybody installs at once",
+      "lists more dependencies than one install may have",
       () => ({ dependencies: Array(201).fill(marketplace) }),
       { code: "manifest_invalid" },
     ],
     [
-      "is a plugin",
+      "has the type of a plugin",
       () => ({ dependencies: [], manifest: { type: "plugin" } }),
       { code: "manifest_invalid", details: { field: "type", value: "plugin" } },
     ],
     [
-      "has an author that no identifier takes",
+      "has an author that is not allowed in an identifier",
       () => ({ dependencies: [], manifest: { author: "Acme Inc" } }),
       { code: "manifest_invalid", details: { field: "author" } },
     ],
@@ -149,24 +149,24 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
   });
 
   test.each([
-    ["no archive", () => Buffer.from("text"), "package_not_zip"],
+    ["not an archive", () => Buffer.from("text"), "package_not_zip"],
     ["an archive without a manifest", () => zipOf({ "README.md": "" }), "manifest_missing"],
     [
-      "an archive that climbs out of its folder",
+      "an archive with a path outside of its folder",
       () => zipOf({ "manifest.yaml": "", "../x": "" }),
       "package_unsafe",
     ],
-    ["larger than a bundle may be", () => Buffer.alloc(10_000_001), "payload_too_large"],
-  ])("what is %s is refused as a bundle too", async (_name, bytes, code) => {
+    ["larger than the limit for bundles", () => Buffer.alloc(10_000_001), "payload_too_large"],
+  ])("an upload that is %s is refused as a bundle", async (_name, bytes, code) => {
     expect(await refused(bytes())).toMatchObject({ code });
   });
 
-  test("where signatures are required, one unsigned package refuses the bundle", async () => {
+  test("a bundle with one unsigned package is refused if signatures are required", async () => {
     const bytes = bundleOf({ dependencies: [packaged(sums.one)], assets: { [sums.one]: one } });
     expect(await refused(bytes, { policy: "require" })).toMatchObject({ code: "signature_required" });
   });
 
-  test("rows that cannot be written take all archives with them, but those of packages that were there", async () => {
+  test("a failed write of the rows removes all new archives and keeps those of packages that existed before", async () => {
     await using intake = await openIntake(database);
     const known = await intake.uploads.receive(inPieces(packed("known")), { tenantId }, never);
     const sum = known.stored.checksum;
@@ -189,7 +189,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
     expect(archive.bytes).toBe(known.stored.bytes);
   });
 
-  test("an archive that cannot be kept takes those before it back", async () => {
+  test("a failed write of one archive removes the archives that were written before it", async () => {
     const bytes = bundleOf({
       dependencies: [packaged(sums.one), packaged(sums.two)],
       assets: { [sums.one]: one, [sums.two]: two },
@@ -255,7 +255,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
     expect(await intake.store.bundles.isVisibleTo(stored.identifier, tenantId)).toBe(true);
   });
 
-  test("is removed for all who uploaded it, but not while it is being installed; its packages stay", async () => {
+  test("a bundle is removed for all who uploaded it, but not while it is being installed, and its packages stay", async () => {
     await using intake = await openIntake(database);
     const bytes = bundleOf({
       dependencies: [packaged(sums.one)],

@@ -16,7 +16,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 /** Every so many calls one is a death; all of them take minutes. */
 const STRIDE = length({ short: 20, soak: 1 });
 
-describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("a worker on $name that dies at any moment", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   let packages: { readonly base: string; readonly top: string };
@@ -76,7 +76,7 @@ describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ cre
       });
   }
 
-  test("leaves an install that its successor brings to its end, and nothing is installed twice", async () => {
+  test("leaves an install that its successor completes, with nothing installed twice", async () => {
     await eachDeath([], async ({ task, tenantId }) => {
       expect(task).toMatchObject({ state: "ready" });
       expect(await needs.has(tenantId)).toEqual({ [plugins.base]: "ready", [plugins.top]: "ready" });
@@ -88,7 +88,7 @@ describe.each(ON_POSTGRES)("a worker that dies at any moment, on $name,", ({ cre
     });
   });
 
-  test("leaves a failure that its successor undoes to the end", async () => {
+  test("leaves a failed install that its successor undoes completely", async () => {
     await eachDeath([plugins.top], async ({ task, tenantId }) => {
       expect(task).toMatchObject({ state: "failed", cause: { code: "start_crashed" } });
       expect(await needs.has(tenantId)).toEqual({ [plugins.top]: "failed" });

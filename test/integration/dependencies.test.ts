@@ -25,7 +25,7 @@ function names() {
 
 const market = (name: string, version: string) => ({ type: "marketplace", value: `acme/${name}:${version}` });
 
-describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("plugins with dependencies on $name", ({ create }) => {
   let rig: InstallRig;
   let needs: NeedsRig;
   useInstallRig(create, (opened) => {
@@ -38,7 +38,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
   const uninstall = (tenantId: ReturnType<typeof aTenant>, pluginId: string, force = false) =>
     needs.installed(tenantId, pluginId).then(({ id }) => needs.worker.requests.uninstall(id, { force }));
 
-  test("are installed after what they need, each by a task below the one that needs it", async () => {
+  test("are installed after their dependencies, each of which gets a child task", async () => {
     const { base, mid, top, id } = names();
     const needed = await needs.upload(base);
     await needs.upload(mid, [needed]);
@@ -60,7 +60,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(progressOf(await rig.events(task.id)).join()).toContain("installing the dependency");
   });
 
-  test("use what is installed and fits as it is, and the newest of what is uploaded and fits", async () => {
+  test("use an installed dependency if it fits, else the newest uploaded version that fits", async () => {
     const { base, mid, top, id } = names();
     const installed = await needs.upload(base, [], { version: "1.1.0" });
     await needs.upload(base, [], { version: "1.2.0" });
@@ -76,7 +76,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect((await needs.installed(tenantId, id(mid))).identifier).toContain(":1.10.0@");
   });
 
-  test("get one version that fits all who need it, though the newest would fit one of them", async () => {
+  test("get the dependency version that fits all of them, even if a newer version fits one of them", async () => {
     const { base, mid, top, id } = names();
     for (const version of ["1.0.0", "1.5.0", "2.0.0"]) await needs.upload(base, [], { version });
     await needs.upload(mid, [market(base, "1.0.0-2.0.0")]);
@@ -88,7 +88,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect((await needs.installed(tenantId, id(base))).identifier).toContain(":1.5.0@");
   });
 
-  test("fail with all that is missing at once, theirs too, before anything is made", async () => {
+  test("fail with all missing dependencies, direct and indirect, before anything is installed", async () => {
     const { base, mid, top, id } = names();
     const checksum = "c".repeat(64);
     const absent = `acme/absent:1.0.0@${checksum}`;
@@ -109,7 +109,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await rig.store.tasks.children(task.id)).toEqual([]);
   });
 
-  test("fail by name where another version is installed, and leave it as it is", async () => {
+  test("fail with the conflict named if another version is installed, and leave that version unchanged", async () => {
     const { base, top, id } = names();
     const tenantId = aTenant();
     const installed = await needs.upload(base);
@@ -125,7 +125,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(base)]: "ready", [id(top)]: "failed" });
   });
 
-  test("fail with the way round where they need each other, through however many packages", async () => {
+  test("fail with the path of the cycle if they need each other through several packages", async () => {
     const { base, mid, top, id } = names();
     await needs.upload(base, [market(top, "1.x.x")]);
     await needs.upload(mid, [market(base, "1.x.x")]);
@@ -139,7 +139,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(top)]: "failed" });
   });
 
-  test("fail with the cause of what they need, and what was made for them is gone", async () => {
+  test("fail with the cause of a failed dependency, and the dependencies installed for them are removed", async () => {
     const { base, mid, other, top, id } = names();
     const broken = await needs.upload(mid, [await needs.upload(base)]);
     const wanted = [await needs.upload(other), broken];
@@ -168,7 +168,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.task(again.task.id)).toMatchObject({ state: "ready" });
   });
 
-  test("that fail themselves take along what was made for them, and nothing that was there", async () => {
+  test("remove the dependencies installed for them when they fail, and keep those that existed before", async () => {
     const { base, mid, top, id } = names();
     const [kept, made] = [await needs.upload(base), await needs.upload(mid)];
     const tenantId = aTenant();
@@ -181,7 +181,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(base)]: "ready", [id(top)]: "failed" });
   });
 
-  test("share what they need: it is installed once, and the one that fails does not take it from the other", async () => {
+  test("share a dependency that is installed once and stays for one of them when the other fails", async () => {
     const { base, mid, top, id } = names();
     const shared = await needs.upload(base);
     const [failing, fine] = [await needs.upload(mid, [shared]), await needs.upload(top, [shared])];
@@ -200,7 +200,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await rig.store.tasks.children(two.task.id)).toEqual([]);
   });
 
-  test("that both fail take the shared one along with the last of them", async () => {
+  test("remove a shared dependency when the last of them fails", async () => {
     const { base, mid, top, id } = names();
     const shared = await needs.upload(base);
     for (const name of [mid, top]) needs.broken.add(id(name));
@@ -210,7 +210,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(mid)]: "failed", [id(top)]: "failed" });
   });
 
-  test("keep what somebody asked for by itself meanwhile", async () => {
+  test("keep a dependency after a failure if somebody has requested it directly in the meantime", async () => {
     const { base, top, id } = names();
     const needed = await needs.upload(base);
     needs.broken.add(id(top));
@@ -223,7 +223,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(base)]: "ready", [id(top)]: "failed" });
   });
 
-  test("are all there after a bundle, and none of them after one that failed", async () => {
+  test("are all installed by a bundle, and all removed if the bundle fails", async () => {
     const { base, mid, top, id } = names();
     const needed = await needs.upload(base);
     const bundle = await needs.bundle([await needs.upload(mid, [needed]), await needs.upload(top)]);
@@ -252,7 +252,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await rig.store.tasks.children(second.task.id)).toHaveLength(2);
   });
 
-  test("cannot be left without what they need but by force; both have their names in the refusal", async () => {
+  test("block the uninstall of their dependency with all of their names, unless it is forced", async () => {
     const { base, mid, top, id } = names();
     const needed = await needs.upload(base);
     const tenantId = aTenant();
@@ -271,7 +271,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(top)]: "ready" });
   });
 
-  test("go with their Tenant, in whatever order they need each other", async () => {
+  test("are removed with their tenant, whatever the order of their dependencies", async () => {
     const { base, mid, top, id } = names();
     const needed = await needs.upload(mid, [await needs.upload(base)]);
     const tenantId = aTenant();
@@ -284,7 +284,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({});
   });
 
-  test("that are cancelled leave nothing of themselves and of what was made for them", async () => {
+  test("are removed when they are cancelled, together with the dependencies installed for them", async () => {
     const { base, mid, top, id } = names();
     const needed = await needs.upload(mid, [await needs.upload(base)]);
     const tenantId = aTenant();
@@ -298,7 +298,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(below.filter(({ kind }) => kind === "install")).toMatchObject([{ state: "cancelled" }]);
   });
 
-  test("fail where the install of what they need was cancelled", async () => {
+  test("fail if the install of a dependency is cancelled", async () => {
     const { base, top, id } = names();
     const tenantId = aTenant();
     const { task } = await needs.install(tenantId, await needs.upload(top, [await needs.upload(base)]));
@@ -312,7 +312,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({ [id(top)]: "failed" });
   });
 
-  test("that are uninstalled while they wait take along what was made for them", async () => {
+  test("remove the dependencies installed for them when they are uninstalled while waiting", async () => {
     const { base, top, id } = names();
     const tenantId = aTenant();
     await needs.install(tenantId, await needs.upload(top, [await needs.upload(base)]));
@@ -322,7 +322,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect(await needs.has(tenantId)).toEqual({});
   });
 
-  test("that are needed go on only to versions that fit, but by force", async () => {
+  test("that others need are upgraded only to versions that fit, unless the upgrade is forced", async () => {
     const { base, top, id } = names();
     const [first, fine, beyond] = [
       await needs.upload(base),
@@ -351,7 +351,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     expect((await upgrade(beyond, true)).created).toBe(true);
   });
 
-  test("fetch what they need from where it is named to the last letter, and take it along when they fail", async () => {
+  test("fetch a dependency from an exactly named release, and remove it again when they fail", async () => {
     const { base, top, id } = names();
     const stored = await needs.upload(base);
     const sources: Sources = {
@@ -382,7 +382,7 @@ describe.each(ON_POSTGRES)("plugins that need plugins, on $name,", ({ create }) 
     await expect(uninstall(tenantId, id(base))).rejects.toMatchObject({ code: "dependency_in_use" });
   });
 
-  test("see only what their Tenant may see, where its own key asked", async () => {
+  test("find only the packages visible to their tenant if the tenant's key asked for the install", async () => {
     const { base, top, id } = names();
     const needed = await needs.upload(base);
     const tenantId = aTenant();

@@ -22,8 +22,8 @@ async function seenBy(path: string, body: unknown) {
   return { status: answer.status, answer: await answer.text(), line: seen[0]?.line, data: seen[0]?.data };
 }
 
-describe("what the plugin is sent", () => {
-  test("must be identical 8: whatever may be null is taken, and every member is there with its zero", async () => {
+describe("the request that the plugin receives", () => {
+  test("must be identical 8: nullable members are accepted, and every member is present with its zero value", async () => {
     const nulls = { conversation_id: null, message_id: null, app_id: null, endpoint_id: null, context: null };
     const { line } = await seenBy("llm/invoke", {
       ...nulls,
@@ -48,7 +48,7 @@ describe("what the plugin is sent", () => {
     });
   });
 
-  test("must be identical 8: numbers that are null are zero", async () => {
+  test("must be identical 8: numbers that are null become zero", async () => {
     const asked = { provider: "echo", model: "m", model_type: "rerank", query: "q", docs: ["", "b"] };
     const { data } = await seenBy("rerank/invoke", {
       data: { ...asked, score_threshold: null, top_n: null },
@@ -107,7 +107,7 @@ describe("what the plugin is sent", () => {
     ["no content", { role: "user" }, "Content"],
     ["content of another type", { role: "user", content: 5 }, "Content"],
     ["no role", { content: "a" }, "Role"],
-  ])("a prompt message with %s is refused by name", async (_, message, field) => {
+  ])("a prompt message with %s is refused with the name of the field", async (_, message, field) => {
     const door = await openTestDoor();
     const told = await refusalOf(
       await dispatch(door, "llm/invoke", { data: { ...LLM, prompt_messages: [message] } }),
@@ -118,7 +118,7 @@ describe("what the plugin is sent", () => {
     });
   });
 
-  test("names match in any case; members of another type and unknown ones are ignored", async () => {
+  test("member names match in any case; unknown members and members of a wrong type are ignored", async () => {
     const { line, data } = await seenBy("tool/invoke", {
       USER_ID: "u",
       app_id: 5,
@@ -138,7 +138,7 @@ describe("what the plugin is sent", () => {
     });
   });
 
-  test("the tenant of the path is the one that the plugin gets", async () => {
+  test("the plugin receives the tenant of the path, not the tenant of the body", async () => {
     const asked = { provider: "echo", model: "m", model_type: "tts", content_text: "a", voice: "v" };
     const body = { tenant_id: OTHER_TENANT, data: { ...asked, tenant_id: OTHER_TENANT } };
     expect((await seenBy("tts/invoke", body)).data).toMatchObject({ tenant_id: TENANT });
@@ -151,21 +151,21 @@ describe("what the plugin is sent", () => {
     ["application/json; charset=utf-8", 200],
     ["text/plain", 400],
     ["application/x-www-form-urlencoded", 400],
-  ])("a body is JSON where it is said to be: %s", async (type, status) => {
+  ])("a body is read as JSON only if its content type says so: %s", async (type, status) => {
     const door = await openTestDoor();
     const answer = await dispatch(door, "tool/invoke", TOOL, { headers: { "content-type": type } });
     expect(answer.status).toBe(status);
   });
 
   test.each(["", "[]", "null", '{"data":', "5"])(
-    "a body that is no object has no fields: %s",
+    "a body that is not an object is refused as a bad request: %s",
     async (body) => {
       const told = await refusalOf(await dispatch(await openTestDoor(), "tool/invoke", body));
       expect(told).toMatchObject({ status: 400, type: "PluginDaemonBadRequestError" });
     },
   );
 
-  test("no malformed body of any route is an error of the server", async () => {
+  test("a malformed body is answered with 400 on every route", async () => {
     const door = await openTestDoor();
     const paths = DISPATCHED.map(({ dispatch }) => dispatch.path);
     const wrong = [null, 5, "x", [], {}, { data: null }, { data: [1] }, { data: { provider: {}, texts: 5 } }];

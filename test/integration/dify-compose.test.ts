@@ -57,11 +57,11 @@ const overrideText = () => readFile(join(EXAMPLE, "docker-compose.override.yml")
 const environment = () => ({ ...base.plugin_daemon.environment, ...override.plugin_daemon.environment });
 
 describe("the compose example for a Dify deployment", () => {
-  it("names services of Dify's own file, and nothing that is not there", () => {
+  it("names only services that Dify's own file has", () => {
     expect(Object.keys(override).filter((name) => !(name in base))).toEqual([]);
   });
 
-  it("gives Berth an environment that it starts with, and means by it what the daemon did", () => {
+  it("gives Berth a valid environment with the same meaning as for the daemon", () => {
     const { settings, warnings } = readConfig(environment(), []);
     expect(settings).toMatchObject({
       BERTH_HOST: "0.0.0.0",
@@ -79,7 +79,7 @@ describe("the compose example for a Dify deployment", () => {
     expect(warnings).toHaveLength(1);
   });
 
-  it("refuses the key that Dify's file has, until there is one of one's own", async () => {
+  it("makes Berth refuse the published key of Dify's file until it is replaced", async () => {
     const env = { ...values, PLUGIN_DAEMON_KEY: "" };
     const { plugin_daemon } = Base.parse(filledCompose(await readFile(DIFYS, "utf8"), env)).services;
     expect(() => readConfig({ ...environment(), ...plugin_daemon.environment }, [])).toThrow(
@@ -87,7 +87,7 @@ describe("the compose example for a Dify deployment", () => {
     );
   });
 
-  it("mounts the data folder and the engine's socket under the paths that they have on the host", () => {
+  it("mounts the data folder and the engine's socket under the same paths as on the host", () => {
     const { settings, dataFolder } = readConfig(environment(), []);
     const binds = override.plugin_daemon.volumes;
     expect(binds.map(({ source }) => source)).toEqual([dataFolder, settings.BERTH_ENGINE_SOCKET]);
@@ -96,14 +96,14 @@ describe("the compose example for a Dify deployment", () => {
     expect(dataFolder.length).toBeLessThanOrEqual(70);
   });
 
-  it("keeps the daemon's volume where its storage is", () => {
+  it("mounts the daemon's volume where Berth's storage is", () => {
     const { settings } = readConfig(environment(), []);
     expect(base.plugin_daemon.volumes.map((volume) => volume.split(":")[1])).toContain(
       settings.BERTH_STORAGE,
     );
   });
 
-  it("lets plugins fetch Dify's files, from an address of the host and past a proxy", () => {
+  it("lets plugins fetch Dify's files from an address of the host, without the proxy", () => {
     const url = new URL(override.api.environment["INTERNAL_FILES_URL"] ?? "");
     expect(override.worker.environment).toEqual(override.api.environment);
     expect(readConfig(environment(), []).settings.NO_PROXY.split(",")).toContain(url.hostname);
@@ -111,7 +111,7 @@ describe("the compose example for a Dify deployment", () => {
     expect(readConfig(environment(), []).settings.BERTH_EGRESS_ALLOW).toEqual(destinationOf(url));
   });
 
-  it("has no variable without a value in .env.example, and none there that nobody reads", async () => {
+  it("has every required variable in .env.example, and no variable there that is not used", async () => {
     const text = await overrideText();
     const asked = [...text.matchAll(/\$\{(\w+):\?/g)].map(([, name]) => name);
     const optional = [...text.matchAll(/\$\{(\w+):-/g)].map(([, name]) => name);
@@ -120,7 +120,7 @@ describe("the compose example for a Dify deployment", () => {
     expect(named.filter((name) => ![...asked, ...optional, "PLUGIN_DAEMON_KEY"].includes(name))).toEqual([]);
   });
 
-  it("gives plugins longer to end than they are granted", () => {
+  it("gives the container more time to stop than Berth grants its plugins", () => {
     const { settings } = readConfig(environment(), []);
     expect(Number.parseInt(override.plugin_daemon.stop_grace_period, 10)).toBeGreaterThan(
       2 * settings.BERTH_STOP_SECONDS_MAX,

@@ -16,8 +16,8 @@ function held() {
   return { session: promise, script: resolve };
 }
 
-describe("checks, in the daemon's order", () => {
-  test("must be identical 1: an error is a JSON text inside of the envelope, its keys in order", async () => {
+describe("checks in the daemon's order", () => {
+  test("must be identical 1: an error is a JSON text inside the envelope, with its keys in order", async () => {
     const door = await openTestDoor();
     const answer = await dispatch(door, "tool/invoke", TOOL, { headers: { "x-api-key": "wrong" } });
     expect(answer.status).toBe(401);
@@ -50,7 +50,7 @@ describe("checks, in the daemon's order", () => {
     });
   });
 
-  test("a tenant that is no UUID is an error of the server", async () => {
+  test("a tenant that is not a UUID is answered with status 500", async () => {
     const answer = await dispatch(await openTestDoor(), "tool/invoke", {}, { tenant: "x" });
     expect(await refusalOf(answer)).toMatchObject({
       status: 500,
@@ -61,20 +61,23 @@ describe("checks, in the daemon's order", () => {
   });
 
   test.each([
-    ["one that nobody has", TENANT, "berth/nothing"],
+    ["one that no tenant has", TENANT, "berth/nothing"],
     ["another tenant's", OTHER_TENANT, "berth/echo"],
-    ["one whose name is none", TENANT, "a plugin"],
-  ])("must be identical 2: a plugin that the tenant does not have is 404, %s", async (_, tenant, plugin) => {
-    const answer = await dispatch(await openTestDoor(), "tool/invoke", {}, { tenant, plugin });
-    expect(await refusalOf(answer)).toEqual({
-      status: 404,
-      code: -404,
-      type: "PluginNotFoundError",
-      message: "plugin not found",
-    });
-  });
+    ["one with an invalid name", TENANT, "a plugin"],
+  ])(
+    "must be identical 2: a plugin that the tenant does not have is answered with 404: %s",
+    async (_, tenant, plugin) => {
+      const answer = await dispatch(await openTestDoor(), "tool/invoke", {}, { tenant, plugin });
+      expect(await refusalOf(answer)).toEqual({
+        status: 404,
+        code: -404,
+        type: "PluginNotFoundError",
+        message: "plugin not found",
+      });
+    },
+  );
 
-  test("must be identical 2: one that does not run yet is 404 and -500, in the words of a passing state", async () => {
+  test("must be identical 2: a plugin that does not run yet is reported as a temporary state, with 404 and -500", async () => {
     const door = await openTestDoor();
     door.memory.installations[0] = anInstallation({ state: "installing" });
     await door.invoker.refresh();
@@ -83,7 +86,7 @@ describe("checks, in the daemon's order", () => {
     expect(told.message).toMatch(/^no available node, plugin runtime not found: berth\/echo is installing/);
   });
 
-  test("a plugin without a runtime within the start timeout is refused in the same words", async () => {
+  test("a plugin without a runtime within the start timeout is reported as the same temporary state", async () => {
     const door = await openTestDoor({ settings: { startTimeoutMs: 20 } });
     door.runtime.isReady = false;
     const told = await refusalOf(await dispatch(door, "tool/invoke", TOOL));
@@ -96,7 +99,7 @@ describe("checks, in the daemon's order", () => {
   test.each([
     ["disabled", { desired: "disabled" }, "berth/echo is disabled."],
     ["failed", { state: "failed" }, "berth/echo is failed."],
-  ] as const)("one that is %s is not told as a passing state", async (_, changes, reason) => {
+  ] as const)("a plugin that is %s is not reported as a temporary state", async (_, changes, reason) => {
     const door = await openTestDoor();
     door.memory.installations[0] = anInstallation(changes);
     await door.invoker.refresh();
@@ -157,7 +160,7 @@ describe("checks, in the daemon's order", () => {
     });
   });
 
-  test("a body over the bound is 413", async () => {
+  test("a body over the bound is answered with 413", async () => {
     const told = await refusalOf(
       await dispatch(await openTestDoor(), "tool/invoke", "x".repeat(1024 * 1024 + 1)),
     );
@@ -170,7 +173,7 @@ describe("calls that name a version", () => {
   const call = (door: Door, body: unknown, identifier?: string) =>
     ask(door, V2, body, { headers: { "x-plugin-unique-identifier": identifier } });
 
-  test("are answered where the tenant of the body runs just that", async () => {
+  test("are answered if the tenant of the body runs that version", async () => {
     const door = await openTestDoor();
     const answer = await call(door, { ...TOOL, tenant_id: TENANT }, IDENTIFIER);
     expect([answer.status, eventsOf(await answer.text()).length]).toEqual([200, 1]);
@@ -179,7 +182,7 @@ describe("calls that name a version", () => {
   test.each([
     [undefined, "PluginDaemonBadRequestError", "X-Plugin-Unique-Identifier header is required"],
     ["berth/echo", "PluginUniqueIdentifierError", "plugin_unique_identifier is not valid: berth/echo"],
-  ])("need an identifier: %s", async (identifier, type, message) => {
+  ])("are refused without a valid identifier: %s", async (identifier, type, message) => {
     const told = await refusalOf(await call(await openTestDoor(), {}, identifier));
     expect(told).toEqual({ status: 400, code: -400, type, message });
   });
@@ -188,7 +191,7 @@ describe("calls that name a version", () => {
     ["another tenant", OTHER_TENANT, IDENTIFIER],
     ["another version", TENANT, IDENTIFIER.replace("0.0.1", "0.0.2")],
     ["another plugin", TENANT, IDENTIFIER.replace("echo", "other")],
-  ])("find nothing that runs for %s", async (_, tenant, identifier) => {
+  ])("find no running plugin for %s", async (_, tenant, identifier) => {
     const told = await refusalOf(
       await call(await openTestDoor(), { ...TOOL, tenant_id: tenant }, identifier),
     );
@@ -199,7 +202,7 @@ describe("calls that name a version", () => {
   test.each([
     [undefined, "required"],
     ["x", "uuid"],
-  ])("need a tenant in the body: %s", async (tenant, tag) => {
+  ])("are refused without a valid tenant in the body: %s", async (tenant, tag) => {
     const told = await refusalOf(
       await call(await openTestDoor(), { ...TOOL, tenant_id: tenant }, IDENTIFIER),
     );
@@ -209,7 +212,7 @@ describe("calls that name a version", () => {
     });
   });
 
-  test("do not poll", async () => {
+  test("have no polling route", async () => {
     const answer = await ask(await openTestDoor(), "/v2/invoke/dispatch/model/polling/start", {});
     expect([answer.status, await answer.text()]).toEqual([
       404,
@@ -224,7 +227,7 @@ describe("paths", () => {
     ["POST", "/plugin/x/dispatch/endpoint/invoke"],
     ["POST", "/plugin/x"],
     ["POST", "/v2/none"],
-  ])("%s %s is none, in the daemon's words", async (method, path) => {
+  ])("%s %s is answered with 404 in the daemon's words", async (method, path) => {
     const answer = await ask(await openTestDoor(), path, undefined, { method });
     expect([answer.status, await answer.text()]).toEqual([
       404,
@@ -240,13 +243,13 @@ describe("paths", () => {
       `/plugin/${TENANT}/dispatch/tool/invoke?a=b`,
     ],
     ["GET", "/v2/invoke/extract/", 301, "/v2/invoke/extract"],
-  ])("%s %s is one slash away: %d", async (method, path, status, location) => {
+  ])("%s %s is redirected to the path without the slash: %d", async (method, path, status, location) => {
     const answer = await ask(await openTestDoor(), path, undefined, { method });
     expect([answer.status, answer.headers.get("location")]).toEqual([status, location]);
   });
 });
 
-describe("what is not Berth's", () => {
+describe("features that Berth does not have", () => {
   const admin = { headers: { "x-admin-api-key": DIFY_ADMIN_KEY } };
   const identifier = { plugin_unique_identifier: IDENTIFIER };
 
@@ -254,13 +257,13 @@ describe("what is not Berth's", () => {
     ["POST", `/plugin/${TENANT}/debugging/key`, 200, "remote debugging is not available"],
     ["POST", "/backwards-invocation/transaction", 404, "no plugin runs on a serverless platform here"],
     ["GET", "/debug/pprof/heap", 404, "there are no Go profiles here"],
-  ])("%s %s is one refusal that says so", async (method, path, status, message) => {
+  ])("%s %s is refused with an explanation", async (method, path, status, message) => {
     const told = await refusalOf(await ask(await openTestDoor(), path, undefined, { method }));
     expect(told).toMatchObject({ status, type: "PluginDaemonBadRequestError" });
     expect(told.message).toContain(message);
   });
 
-  test("a serverless plugin is not installed again", async () => {
+  test("a reinstall of a serverless plugin is answered with an error event", async () => {
     const door = await openTestDoor();
     const answer = await ask(door, "/admin/plugin/serverless/reinstall", identifier, admin);
     expect([answer.headers.get("content-type"), await answer.text()]).toEqual([
@@ -271,7 +274,7 @@ describe("what is not Berth's", () => {
     expect((await ask(door, "/admin/plugin/serverless/reinstall", wrong, admin)).status).toBe(400);
   });
 
-  test("a serverless plugin is not moved", async () => {
+  test("a switch of a serverless plugin's endpoint is refused", async () => {
     const body = { ...identifier, function_name: "f", function_url: "u" };
     const answer = await ask(await openTestDoor(), "/admin/plugin/serverless/switch-endpoint", body, admin);
     expect(await refusalOf(answer)).toMatchObject({
@@ -281,7 +284,7 @@ describe("what is not Berth's", () => {
     });
   });
 
-  test("the operator's routes want the operator's key, and are none without one", async () => {
+  test("the operator's routes require the operator's key and do not exist if none is configured", async () => {
     const path = "/admin/plugin/serverless/reinstall";
     expect((await ask(await openTestDoor(), path, identifier)).status).toBe(401);
     const keyless = await openTestDoor({ settings: { dify: { key: DIFY_KEY, adminKey: undefined } } });

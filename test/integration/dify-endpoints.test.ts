@@ -35,7 +35,7 @@ const INTERNAL = "PluginDaemonInternalServerError";
 const NOT_FOUND = "PluginDaemonNotFoundError";
 
 describe("an endpoint's life", () => {
-  test("must be identical 9: it is set up, listed with masked settings, switched, changed and removed", async () => {
+  test("must be identical 9: it is set up, listed with masked settings, disabled, enabled and removed", async () => {
     const { door, setup, get, post, list } = await aDoor();
     expect(await setup()).toEqual(OK);
     expect(door.memory.endpoints[0]?.settings).toEqual({ api_key: "platform:terces-gnol-a", mode: "fast" });
@@ -69,7 +69,7 @@ describe("an endpoint's life", () => {
     expect(await list()).toEqual([]);
   });
 
-  test("a secret that comes back masked stays, another one replaces it, and the platform's cache is cleared", async () => {
+  test("a secret that comes back masked stays, a new value replaces it, and the platform's cache is cleared", async () => {
     const { setup, post, list, first } = await aDoor();
     await setup();
     const { id, settings } = await first();
@@ -102,7 +102,7 @@ describe("an endpoint's life", () => {
     expect(api.asked).toEqual([]);
   });
 
-  test("no line of the log holds a secret", async () => {
+  test("the log contains no secret", async () => {
     const { door, setup } = await aDoor();
     await setup();
     api.answer = (response) => response.writeHead(500).end("no");
@@ -120,7 +120,7 @@ describe("setup", () => {
       refused(-404, "PluginNotFoundError", "plugin not found"),
     ],
     [
-      "settings that miss a field",
+      "settings without a required field",
       { settings: {} },
       refused(-400, BAD, "failed to validate settings: missing required setting: api_key"),
     ],
@@ -130,12 +130,12 @@ describe("setup", () => {
       refused(-400, BAD, "failed to validate settings: missing required setting: api_key"),
     ],
     [
-      "a choice that there is not",
+      "an unknown choice",
       { settings: { api_key: "k", mode: "slow" } },
       refused(-400, BAD, "failed to validate settings: setting mode is not a valid option"),
     ],
     [
-      "an identifier that is none",
+      "an invalid identifier",
       { plugin_unique_identifier: "x" },
       refused(
         -400,
@@ -150,17 +150,17 @@ describe("setup", () => {
       refused(-400, BAD, expect.stringMatching(/'UserID'.*'required'.*'Name'.*'required'/s), 400),
     ],
     [
-      "a name that no column holds",
+      "a name that is too long",
       { name: "n".repeat(128) },
       refused(-500, INTERNAL, expect.stringContaining("failed to setup endpoint: name")),
     ],
-  ])("%s is refused in the daemon's words, and leaves nothing", async (_name, changes, answer) => {
+  ])("%s is refused in the daemon's words, and no endpoint is stored", async (_name, changes, answer) => {
     const { door, setup } = await aDoor();
     expect(await setup(changes)).toEqual(answer);
     expect(door.memory.endpoints).toEqual([]);
   });
 
-  test("a plugin without permission, or without endpoints, is refused as such", async () => {
+  test("a plugin without the endpoint permission or without endpoints is refused with that reason", async () => {
     const { door, setup } = await aDoor();
     install(door, hooksPackage(door, { name: "mute", declaration: { resource: { permission: {} } } }));
     install(door, hooksPackage(door, { name: "bare", declaration: { endpoint: null } }));
@@ -173,7 +173,7 @@ describe("setup", () => {
     );
   });
 
-  test("improved 1: one whose settings could not be encrypted is not left behind", async () => {
+  test("improved 1: an endpoint whose settings cannot be encrypted is not stored", async () => {
     const { door, setup } = await aDoor();
     api.answer = (response) => response.writeHead(500).end("no");
     const why = "request failed with status code: 500 and respond with: no";
@@ -217,12 +217,12 @@ describe("update, remove, enable and disable", () => {
       {},
       refused(-400, BAD, expect.stringContaining("'EndpointID' failed on the 'required' tag"), 400),
     ],
-  ])("%s of what is not there is refused: %j", async (route, body, answer) => {
+  ])("%s of an endpoint that does not exist is refused: %j", async (route, body, answer) => {
     const { post } = await aDoor();
     expect(await post(route, body)).toEqual(answer);
   });
 
-  test("another tenant's endpoint is as if it did not exist", async () => {
+  test("an endpoint of another tenant is treated as if it did not exist", async () => {
     const { door, setup, post, first, list } = await aDoor();
     await setup();
     install(door, hooksPackage(door), OTHER_TENANT);
@@ -238,7 +238,7 @@ describe("update, remove, enable and disable", () => {
     expect(door.memory.endpoints).toEqual(before);
   });
 
-  test("each failure of an update says which part of the work it was", async () => {
+  test("a failed update names the step that failed", async () => {
     const { door, setup, post, first } = await aDoor();
     await setup();
     const { id } = await first();
@@ -265,7 +265,7 @@ describe("update, remove, enable and disable", () => {
 });
 
 describe("lists", () => {
-  test("improved 1: of a plugin that is not installed any more, the endpoint is shown without settings", async () => {
+  test("improved 1: the endpoint of a plugin that is no longer installed is listed without settings", async () => {
     const { door, setup, list, get } = await aDoor();
     await setup();
     door.memory.installations.length = 0;
@@ -278,7 +278,7 @@ describe("lists", () => {
     expect(await list("list/plugin?plugin_id=acme/none&page=1&page_size=10")).toEqual([]);
   });
 
-  test("one that cannot be read spoils no list: its secrets are left out", async () => {
+  test("an endpoint whose secrets cannot be read is listed without them and does not break the list", async () => {
     const { door, setup, list } = await aDoor();
     await setup({ name: "whole" });
     await setup({ name: "broken" });
@@ -292,7 +292,7 @@ describe("lists", () => {
     ]);
   });
 
-  test("a platform that does not answer is told as such, not as endpoints without secrets", async () => {
+  test("a platform that does not answer is reported as an error, not as endpoints without secrets", async () => {
     const { setup, get } = await aDoor();
     await setup();
     api.answer = (response) => response.writeHead(503).end("later");
@@ -303,7 +303,7 @@ describe("lists", () => {
       );
   });
 
-  test("a plugin that lost its endpoints, or has none in its list, spoils no list either", async () => {
+  test("a plugin whose declaration has no endpoints any more does not break a list either", async () => {
     const { door, setup, list } = await aDoor();
     await setup();
     door.memory.packages[1] = hooksPackage(door, { declaration: { endpoint: null } });
@@ -313,7 +313,7 @@ describe("lists", () => {
     expect(await list()).toHaveLength(1);
   });
 
-  test("a page has its bounds, as the daemon has them", async () => {
+  test("a page has the same bounds as in the daemon", async () => {
     const { setup, get, list } = await aDoor();
     for (const name of ["a", "b", "c"]) await setup({ name });
     expect((await list("list?page=2&page_size=2")).map(({ name }) => name)).toEqual(["a"]);

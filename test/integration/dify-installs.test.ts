@@ -73,7 +73,7 @@ async function taskOf(identifiers: readonly string[] = [OTHER]): Promise<string>
 }
 
 describe("must be identical 6: install/identifiers", () => {
-  test("has nothing to do where the tenant has all of them, in whatever version: the task's id is empty", async () => {
+  test("creates no task and answers an empty task id if the tenant has every plugin in any version", async () => {
     const nothing = done({ all_installed: true, task_id: "" });
     expect(await ask("install/identifiers", installing([IDENTIFIER]))).toEqual(nothing);
     expect(await ask("install/identifiers", installing([NEXT]))).toEqual(nothing);
@@ -81,7 +81,7 @@ describe("must be identical 6: install/identifiers", () => {
     expect(door.memory.installTasks).toEqual([]);
   });
 
-  test("answers the task of a batch at once, which shows each item as its declaration says", async () => {
+  test("answers at once with a task that shows each item with the labels and icons of its declaration", async () => {
     const asked = installing([OTHER, IDENTIFIER], { metas: [{ a: 1 }, null], source: "my own" });
     const { data } = await ask("install/identifiers", asked);
     expect(data).toEqual({ all_installed: false, task_id: expect.stringMatching(/^[0-9a-f-]{36}$/) });
@@ -112,7 +112,7 @@ describe("must be identical 6: install/identifiers", () => {
     expect(await ask("install/tasks?page=2&page_size=256")).toEqual(done([]));
   });
 
-  test("makes one item of what is asked for twice", async () => {
+  test("creates one item for an identifier that is given twice", async () => {
     const asked = installing([OTHER, OTHER], { metas: [{ k: ["x"] }, { n: "\\u0000" }] });
     expect((await ask("install/identifiers", { ...asked, source: "s" })).code).toBe(0);
     expect(door.memory.installTasks[0]?.items).toMatchObject([{ identifier: OTHER, source: "s" }]);
@@ -122,12 +122,15 @@ describe("must be identical 6: install/identifiers", () => {
     ["source", { ...installing([OTHER]), source: "s\u0000" }],
     ["metas", installing([OTHER], { metas: [{ k: ["\ud800x"] }] })],
     ["metas", installing([OTHER], { metas: [{ "k\u0000": 1 }] })],
-  ])("is refused, before there is a task, where %s holds text that no row holds", async (field, body) => {
-    expect(await ask("install/identifiers", body)).toEqual(bad(expect.stringContaining(field), 400));
-    expect(door.memory.installTasks).toEqual([]);
-  });
+  ])(
+    "refuses the request, before a task is created, if %s holds text that cannot be stored",
+    async (field, body) => {
+      expect(await ask("install/identifiers", body)).toEqual(bad(expect.stringContaining(field), 400));
+      expect(door.memory.installTasks).toEqual([]);
+    },
+  );
 
-  test("is refused as a whole, and before there is a task, where one was never uploaded", async () => {
+  test("refuses the whole request, before a task is created, if one package was never uploaded", async () => {
     const missing = internal("plugin not found\nfailed to get plugin declaration");
     expect(await ask("install/identifiers", installing([OTHER, NEXT.replace("echo", "gone")]))).toEqual(
       missing,
@@ -147,12 +150,12 @@ describe("must be identical 6: install/identifiers", () => {
       bad(expect.stringContaining("'Source' failed on the 'required'"), 400),
     ],
     [
-      "65 of them",
+      "65 identifiers",
       installing(Array.from({ length: 65 }, () => OTHER)),
       bad(expect.stringContaining("failed on the 'max'"), 400),
     ],
     [
-      "a malformed one",
+      "a malformed identifier",
       installing([OTHER, "x"]),
       bad(expect.stringContaining("failed on the 'plugin_unique_identifier'"), 400),
     ],
@@ -167,7 +170,7 @@ describe("must be identical 6: install/identifiers", () => {
       bad("the number of metas must be equal to the number of plugin unique identifiers"),
     ],
     [
-      "a source that no column holds",
+      "a source that is too long",
       installing([OTHER], { source: "s".repeat(64) }),
       bad(expect.stringContaining("at most 63 characters")),
     ],
@@ -179,7 +182,7 @@ describe("must be identical 6: install/identifiers", () => {
 });
 
 describe("install/upgrade", () => {
-  test("answers a task with one item, also for a package that was never uploaded: that fails the item", async () => {
+  test("answers with a task of one item, even for a package that was never uploaded", async () => {
     const { data } = await ask("install/upgrade", upgrading(IDENTIFIER, NEXT, { meta: null }));
     expect(data).toMatchObject({ all_installed: false });
     const { task_id: id } = data as { task_id: string };
@@ -192,7 +195,7 @@ describe("install/upgrade", () => {
   const long = `berth/${"e".repeat(240)}:0.0.1@${"a".repeat(64)}`;
   const refusals: readonly (readonly [string, object, object, tenant?: string])[] = [
     [
-      "the same",
+      "the same identifier",
       upgrading(IDENTIFIER, IDENTIFIER),
       bad("original and new plugin unique identifier are the same"),
     ],
@@ -203,18 +206,18 @@ describe("install/upgrade", () => {
       refused("PluginDaemonNotFoundError", -404, "plugin installation not found for this tenant"),
     ],
     [
-      "another tenant's",
+      "an installation of another tenant",
       upgrading(IDENTIFIER, NEXT),
       refused("PluginDaemonNotFoundError", -404, "plugin installation not found for this tenant"),
       OTHER_TENANT,
     ],
     [
-      "an identifier that no column holds",
+      "an identifier that is too long",
       upgrading(long, long.replace("0.0.1", "0.0.2")),
       bad(expect.stringContaining("at most 255 characters")),
     ],
     [
-      "a malformed one",
+      "a malformed identifier",
       upgrading(IDENTIFIER, "echo"),
       bad(
         expect.stringContaining("'NewPluginUniqueIdentifier' failed on the 'plugin_unique_identifier'"),
@@ -246,7 +249,7 @@ describe("install/tasks", () => {
     expect(await ask(`install/tasks?${query}`)).toEqual(bad(expect.stringContaining("failed on the"), 400));
   });
 
-  test("has no task of another tenant, of nobody, and of no UUID", async () => {
+  test("finds no task of another tenant, for an unknown id, or for an id that is not a UUID", async () => {
     const id = await taskOf();
     expect(await ask(`install/tasks/${id}`, undefined, OTHER_TENANT)).toEqual(internal("record not found"));
     expect(await ask(`install/tasks/${UNKNOWN}`)).toEqual(internal("record not found"));
@@ -256,7 +259,7 @@ describe("install/tasks", () => {
     expect(await ask("install/tasks?page=1&page_size=1", undefined, OTHER_TENANT)).toEqual(done([]));
   });
 
-  test("is rid of a task by its id, whoever asks for whatever", async () => {
+  test("deletes a task by its id, and answers true for unknown tasks and tasks of other tenants", async () => {
     const id = await taskOf();
     expect(await ask(`install/tasks/${id}/delete`, {}, OTHER_TENANT)).toEqual(done(true));
     expect(await ask(`install/tasks/${UNKNOWN}/delete`, {})).toEqual(done(true));
@@ -265,7 +268,7 @@ describe("install/tasks", () => {
     expect(await ask(`install/tasks/${id}`)).toEqual(internal("record not found"));
   });
 
-  test("is rid of all tasks of one tenant at once", async () => {
+  test("deletes all tasks of one tenant at once", async () => {
     await taskOf();
     expect(await ask("install/tasks/delete_all", {}, OTHER_TENANT)).toEqual(done(true));
     expect(door.memory.installTasks).toHaveLength(1);
@@ -273,7 +276,7 @@ describe("install/tasks", () => {
     expect(door.memory.installTasks).toEqual([]);
   });
 
-  test("is rid of an item by the rest of the path, as it is and with its signs written out", async () => {
+  test("deletes an item by the rest of the path, plain or percent-encoded", async () => {
     const id = await taskOf([OTHER, IDENTIFIER]);
     const items = () => door.memory.installTasks[0]?.items.map(({ identifier }) => identifier);
     expect(await ask(`install/tasks/${id}/delete/${OTHER}`, {}, OTHER_TENANT)).toEqual(done(true));
@@ -293,7 +296,7 @@ describe("install/tasks", () => {
 describe("improved 3: uninstall", () => {
   const id = () => door.memory.installations[0]?.id ?? "";
 
-  test("is true for what the tenant has, for what it has not, and for another tenant's, which stays", async () => {
+  test("answers true for the tenant's own installation, for an unknown one, and for another tenant's, which stays", async () => {
     expect(await ask("uninstall", { plugin_installation_id: id() }, OTHER_TENANT)).toEqual(done(true));
     expect(await ask("uninstall", { plugin_installation_id: UNKNOWN })).toEqual(done(true));
     expect(door.uninstalled).toEqual([]);
@@ -301,7 +304,7 @@ describe("improved 3: uninstall", () => {
     expect(door.uninstalled).toEqual([{ id: id(), force: true }]);
   });
 
-  test("refuses no id, and what is no UUID", async () => {
+  test("refuses a missing id and an id that is not a UUID", async () => {
     expect(await ask("uninstall", {})).toEqual(bad(expect.stringContaining("'PluginInstallationID'"), 400));
     expect(await ask("uninstall", { plugin_installation_id: "x" })).toEqual(
       internal('invalid input syntax for type uuid: "x"'),

@@ -1,17 +1,15 @@
 /** What a platform that knows the daemon asks about what is installed, without an engine. */
+
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { TenantId } from "../../src/domain/ids.ts";
-import { silentLog } from "../../src/observe/log.ts";
 import { packFolder } from "../../src/packages/archive/pack.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { openShelf, publish, type Shelf } from "../harness/rigs/dify-shelf.ts";
 import { inPieces } from "../harness/rigs/intake.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { ON_POSTGRES, type TestDatabase } from "../harness/rigs/stores.ts";
 import * as models from "../harness/samples/dify-models.ts";
 import { LIMITS } from "../harness/samples/tenant-rows.ts";
@@ -94,16 +92,8 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
 
   /** What time, and hands in the database, would bring about. */
   async function damage(): Promise<void> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    const run = (text: string) => adapter.executeRaw(plainSql(text));
+    await using other = await connectAsOther(database);
+    const { run } = other;
     const declaration = (name: string) =>
       `UPDATE plugin_declarations SET declaration`.concat(
         name === "half"
@@ -129,7 +119,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     return model.parse(data);
   }
 
-  test("a list holds all that is published, each item with all fields that clients need, and says how many there are", async () => {
+  test("a list holds all published plugins with all fields that clients need, and gives their total number", async () => {
     const { list, total } = await read("list?page=1&page_size=256&response_type=paged", models.PluginList);
     expect(total).toBe(KINDS.length + DAMAGED.length);
     expect(identifiersOf(list).toSorted()).toEqual([...KINDS, ...DAMAGED].map(of).toSorted());
@@ -142,7 +132,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     }
   });
 
-  test("pages of one have neither gaps nor repetitions, though all rows are of the same microsecond", async () => {
+  test("pages of one item have no gaps or repetitions, even if all rows have the same timestamp", async () => {
     const all = await read("list?page=1&page_size=256", models.PluginList);
     const seen: string[] = [];
     for (let page = 1; page <= all.total; page += 1) {
@@ -155,7 +145,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect((await read("list?page=9007199254740991&page_size=256", models.PluginList)).list).toEqual([]);
   });
 
-  test("improved 8: one broken declaration never fails a list, and its plugin stays in sight", async () => {
+  test("improved 8: a broken declaration never fails a list, and its plugin stays visible", async () => {
     const { list } = await read("list?page=1&page_size=256", models.PluginList);
     const shown = new Map(list.map((item) => [item.plugin_id, item.declaration]));
     expect(shown.get("acme/broken")).toMatchObject({ name: "broken", version: "0.0.1", tags: [] });
@@ -184,7 +174,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect((await shelf.post(management("installation/fetch/batch"), empty)).data).toEqual([]);
   });
 
-  test("an upgrade under way shows what serves, and an install under way shows nothing", async () => {
+  test("a running upgrade shows the version that serves, and a running install shows nothing", async () => {
     const { list } = await read("list?page=1&page_size=256", models.PluginList);
     expect(identifiersOf(list)).toContain(of("broken"));
     expect(identifiersOf(list)).not.toContain(of("newer"));
@@ -195,7 +185,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
   });
 
   test.each(["tool", "model", "extension", "agent-strategy", "datasource", "trigger"])(
-    "ids of the category %s are those of its plugins, each once",
+    "the category %s lists the id of each of its plugins once",
     async (category) => {
       const { plugin_ids: ids } = await read(`installation/ids?category=${category}`, models.PluginIds);
       const wanted = KINDS.filter((kind) => kind === category || (KIND_OF[kind] ?? kind) === category).map(
@@ -244,7 +234,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect(answer.error).toContain(name);
   });
 
-  test("a batch answers those that there are, with their declarations, and is bounded", async () => {
+  test("a batch returns the plugins that are installed, with their declarations, and is bounded", async () => {
     const plugin_ids = [pluginIdOf("model"), "acme/half", "acme/theirs", "acme/coming", "nobody/knows"];
     const { data } = await shelf.post(management("installation/fetch/batch"), { plugin_ids });
     const rows = models.Batch.parse(data);
@@ -258,7 +248,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect(await shelf.post(management("installation/fetch/batch"), {})).toMatchObject({ status: 400 });
   });
 
-  test("what is missing is told with the version that is there, in the order of the question", async () => {
+  test("missing packages are listed in the order of the request, with the version that is installed", async () => {
     const asked = [of("theirs"), of("model"), of("newer"), of("coming")];
     const { data } = await shelf.post(management("installation/missing"), {
       plugin_unique_identifiers: asked,
@@ -281,7 +271,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     ["datasources", "datasource", "datasource"],
     ["triggers", "trigger", "trigger"],
   ] as const)(
-    "%s are shown as clients need them, and one of them alone likewise",
+    "%s have the fields that clients need, in a list and for a single provider",
     async (plural, singular, name) => {
       const rows = await read(`${plural}?page=1&page_size=256`, models.PROVIDERS[plural].array());
       const row = rows.find((one) => one.plugin_unique_identifier === of(name));
@@ -302,7 +292,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     },
   );
 
-  test("tools exist by plugin and provider, in the order of the question", async () => {
+  test("the existence of tools is answered by plugin and provider, in the order of the request", async () => {
     const provider_ids = [
       { plugin_id: "acme/half", provider_name: "echo" },
       { plugin_id: "acme/half", provider_name: "nobody" },
@@ -318,7 +308,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect(refused.error).toContain("ProviderName");
   });
 
-  test("bindings name the installation of each provider of models", async () => {
+  test("bindings name the installation of each model provider", async () => {
     const [binding, ...more] = await read("models/bindings", models.Bindings);
     expect(more).toEqual([]);
     const installed = await shelf.store.platform.findInstallation(MINE, pluginIdOf("model"));
@@ -329,7 +319,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     });
   });
 
-  test("another tenant's plugins are as if they did not exist, on every route", async () => {
+  test("another tenant's plugins are treated as if they did not exist, on every route", async () => {
     const theirs = await read("list?page=1&page_size=256", models.PluginList, OTHER);
     expect(identifiersOf(theirs.list).toSorted()).toEqual([of("model"), of("theirs")].toSorted());
     expect(theirs.list.every((item) => item.tenant_id === OTHER)).toBe(true);
@@ -359,7 +349,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect(category.list).toEqual([]);
   });
 
-  test("an id of a row is found for its own tenant alone, and what is no id is none", async () => {
+  test("the id of an installation is found for its own tenant only, and an invalid id is not found", async () => {
     const { platform } = shelf.store;
     const [first] = await platform.listInstallations(MINE, { page: 1, pageSize: 1 });
     const id = first?.id ?? "";
@@ -368,7 +358,7 @@ describe.each(ON_POSTGRES)("look-ups of a platform on $name", ({ create }) => {
     expect(await platform.findInstallationById(MINE, "nonsense")).toBeUndefined();
   });
 
-  test("a tenant that is no UUID is the database's refusal, in an envelope", async () => {
+  test("a tenant that is not a UUID is answered with the database's refusal in an envelope", async () => {
     const answer = await shelf.get(management("list?page=1&page_size=1", "nobody"));
     expect(answer).toMatchObject({ status: 200, code: -500 });
     expect(answer.error).toMatch(/^PluginDaemonInternalServerError: invalid input syntax for type uuid/);

@@ -77,7 +77,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     return models.Decoded.parse(data);
   }
 
-  test("an uploaded package is answered with its declaration, its icons by their ids, and the same again", async () => {
+  test("an uploaded package is answered with its declaration and icon ids, and a second upload with the same", async () => {
     const first = await uploaded(packed("echo"));
     expect(first.unique_identifier).toMatch(/^acme\/echo:0\.0\.1@[0-9a-f]{64}$/);
     expect(first.manifest).toMatchObject({ name: "echo", icon: ICON_ID, verified: false });
@@ -87,7 +87,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(models.DeclarationModel.parse(data)).toEqual(first.manifest);
   });
 
-  test("must be identical 2: what is wrong with an upload is 200 with an error envelope; nothing is left of it", async () => {
+  test("must be identical 2: an invalid upload is answered with 200 and an error envelope, and nothing of it is stored", async () => {
     const before = await shelf.intake.left();
     const large = Buffer.alloc(5_000_001);
     const huge = zipOf({ ...realFiles(), "large.bin": Buffer.alloc(5_000_001) });
@@ -120,7 +120,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await shelf.intake.left()).toEqual(before);
   });
 
-  test("a file over its limit is answered, though whoever sends it sends to its end first", async () => {
+  test("a file over its limit is answered, even if the client sends all of it before it reads the answer", async () => {
     const { url } = await shelf.door.listen();
     const large = formOf(["dify_pkg", Buffer.alloc(12_000_000)]);
     const { headers, ...sent } = await sentForm(large);
@@ -135,12 +135,12 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     });
   });
 
-  test("only the text true asks for a signature", async () => {
+  test("only the value true requires a signature", async () => {
     for (const given of ["True", "1", "", "yes"])
       await uploaded(packed("asked"), ["verify_signature", given]);
   });
 
-  test("what is no form, and a form that ends in its middle, are refused", async () => {
+  test("a body that is not a form and a form that is cut off are refused", async () => {
     const send = async (type: string, body: string) => {
       const answer = await shelf.raw(PACKAGE, { method: "POST", headers: { "content-type": type }, body });
       return `${answer.status} ${await answer.text()}`;
@@ -152,7 +152,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await send("multipart/form-data; boundary=b", "")).toMatch(/^200 .*(multipart: |no such file)/);
   });
 
-  test("a bundle is answered as a list in its own order, its packages kept", async () => {
+  test("a bundle is answered as a list in its own order, and its packages are stored", async () => {
     const [one, two] = [packed("one"), packed("two")];
     const bundle = bundleOf(
       [
@@ -181,7 +181,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await shelf.get(about("fetch/manifest", identifier))).toMatchObject({ code: 0 });
   });
 
-  test("improved 9: inside bundles too an author is no UUID, and a package unpacks to no more than alone", async () => {
+  test("improved 9: a package in a bundle is refused for a UUID author or its unpacked size, as it is alone", async () => {
     const before = await shelf.intake.left();
     const huge = zipOf({ ...realFiles(), "large.bin": Buffer.alloc(5_000_001) });
     const refusals: readonly (readonly [Buffer, number, RegExp])[] = [
@@ -208,7 +208,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await shelf.intake.left()).toEqual(before);
   });
 
-  test("improved 9: the vendor's name is the vendor's, in a bundle and in a package that comes alone", async () => {
+  test("improved 9: an unsigned package in the vendor's name is refused, in a bundle and alone", async () => {
     const blocked = /^PluginDaemonBadRequestError: installation is blocked: .*ENFORCE_LANGGENIUS/;
     const vendors = by("langgenius");
     expect((await shelf.upload(PACKAGE, formOf(["dify_pkg", vendors]))).error).toMatch(blocked);
@@ -216,7 +216,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect((await shelf.upload(BUNDLE, formOf(["dify_bundle", bundle]))).error).toMatch(blocked);
   });
 
-  test("decoding tells the same, but for icons, which go by their names in the package; a JSON body is read too", async () => {
+  test("decoding returns the same as the upload, except that icons keep their names in the package", async () => {
     const { unique_identifier: identifier, manifest } = await uploaded(packed("decoded"));
     const { data } = await shelf.get(about("decode/from_identifier", identifier));
     const decoded = models.Decoded.parse(data);
@@ -236,7 +236,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect((await shelf.get("/v2/invoke/extract")).status).toBe(400);
   });
 
-  test("improved 8: decoding reads a JSON body as well, which older platforms send", async () => {
+  test("improved 8: decoding also reads a JSON body, which older platforms send", async () => {
     const { unique_identifier: identifier } = await uploaded(packed("older"));
     const { url } = await shelf.door.listen();
     const body = JSON.stringify({ plugin_unique_identifier: identifier });
@@ -246,7 +246,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     });
   });
 
-  test("a manifest is there while its row is; an upload of what is kept brings the row back", async () => {
+  test("a manifest is found as long as its row exists, and another upload of the package restores the row", async () => {
     const { unique_identifier: identifier } = await uploaded(packed("comes-and-goes"));
     const is = async (route: string) => (await shelf.get(about(route, identifier))).data;
     expect(await is("fetch/identifier")).toBe(false);
@@ -264,7 +264,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     expect(await is("fetch/manifest")).toMatchObject({ name: "comes-and-goes" });
   });
 
-  test("a readme is told in the asked language, else in English, else in any", async () => {
+  test("a readme is returned in the requested language, else in English, else in any language", async () => {
     const { unique_identifier: both } = await uploaded(
       packed("readable", { "README.md": "# Hello", "readme/README_ja_JP.md": "# こんにちは" }),
     );
@@ -291,7 +291,7 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
     );
   });
 
-  test("improved 10: an asset is its bytes, and one that is not there an answer without any", async () => {
+  test("improved 10: an asset is answered with its bytes, and a missing asset with an empty body", async () => {
     const { unique_identifier: identifier } = await uploaded(packed("shown"));
     const bytes = async (path: string) => {
       const answer = await shelf.raw(`/plugin/${TENANT}/${path}`);
@@ -324,12 +324,12 @@ describe.each(ON_POSTGRES)("packages of a platform on $name", ({ create }) => {
  * What a signature covers and what an identifier is made of has vectors of its own, in `signature.test.ts`,
  * `checksum.test.ts` and `package-ref.test.ts` of `src`.
  */
-describe("signatures of packages that a platform brings", () => {
+describe("signatures of packages that a platform uploads", () => {
   const plain: PackedPlugin = { identifier: "", pluginId: "langgenius/echo", bytes: by("langgenius") };
 
   const key = { ...SIGNER_KEY, name: "signer", origin: "settings", createdAt: undefined } as const;
 
-  test("must be identical 7: one that a trusted key signed says whom it is from, and any other is refused", async () => {
+  test("must be identical 7: a package signed by a trusted key is reported with its category, and others are refused", async () => {
     await using database = await DATABASES[0].create();
     await using shelf = await openShelf(database, {
       trust: { keys: [key], missingCategory: "langgenius" },

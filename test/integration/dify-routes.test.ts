@@ -16,19 +16,19 @@ const REFUSED = {
 };
 
 describe("the routes of the daemon", () => {
-  test("none is missing", async () => {
+  test("are all served", async () => {
     await using door = await openDoor();
     const served = new Set(door.app.dify.table.map(plain));
     expect(DIFY_ROUTES.filter((route) => !served.has(route))).toEqual([]);
   });
 
-  test("none is there that it has not, but for profiles, which are refused by name", async () => {
+  test("are the only ones served, except for metrics and profiles", async () => {
     await using door = await openDoor();
     const known = new Set([...DIFY_ROUTES, "GET /metrics", "GET /debug/pprof/*"]);
     expect(door.app.dify.table.map(plain).filter((route) => !known.has(route))).toEqual([]);
   });
 
-  test("all that act for a tenant want the platform's key before they look at anything", async () => {
+  test("require the platform's key before anything else if they act for a tenant", async () => {
     await using door = await openDoor();
     const { url } = await door.listen();
     const guarded = door.app.dify.table.filter(({ path }) => /^\/(plugin|v2)\//.test(path));
@@ -43,7 +43,7 @@ describe("the routes of the daemon", () => {
     }
   });
 
-  test("without a key there are none, and the answer names the setting that opens them", async () => {
+  test("do not exist without a configured key, and the answer names the setting that opens them", async () => {
     await using door = await openDoor({ settings: { dify: { key: undefined, adminKey: undefined } } });
     const answer = await door.ask("GET", `/plugin/${TENANT}/management/list`);
     expect(answer.status).toBe(404);

@@ -22,7 +22,7 @@ function held() {
 }
 
 describe("streams", () => {
-  test("must be identical 3: one envelope a line and nothing else", async () => {
+  test("must be identical 3: each line holds one envelope and nothing else", async () => {
     const door = await openTestDoor({
       script: (session) => {
         session.item(MESSAGE);
@@ -37,7 +37,7 @@ describe("streams", () => {
     expect(await answer.text()).toBe(event("x") + event("y"));
   });
 
-  test("must be identical 3: no header is sent before the first event, and each event as it comes", async () => {
+  test("must be identical 3: no header is sent before the first event, and each event is sent as it comes", async () => {
     const { session, script } = held();
     const door = await openTestDoor({
       settings: { pingMs: 5 },
@@ -57,7 +57,7 @@ describe("streams", () => {
     await raw.until("\r\n0\r\n\r\n");
   });
 
-  test("must be identical 3: a plugin that ends without a chunk is an empty 200 with its length", async () => {
+  test("must be identical 3: a plugin that ends without a chunk is answered with an empty 200 and its length", async () => {
     const answer = await dispatch(
       await openTestDoor({ script: (session) => session.end() }),
       "tool/invoke",
@@ -70,7 +70,7 @@ describe("streams", () => {
     ]);
   });
 
-  test("must be identical 4: characters that end a line somewhere are escaped, in chunks and in errors", async () => {
+  test("must be identical 4: Unicode line separators are escaped, in chunks and in errors", async () => {
     const text = "a\u0085b\u2028c\u2029d\n\r";
     const door = await openTestDoor({
       script: (session) => {
@@ -85,7 +85,7 @@ describe("streams", () => {
     expect(JSON.parse(error === undefined ? "" : toldBy(error).message)).toMatchObject({ message: text });
   });
 
-  test("must be identical 1: a plugin's own error is one event after its chunks, its class and args unchanged", async () => {
+  test("must be identical 1: a plugin's own error is one event after its chunks, with its class and args unchanged", async () => {
     const error = { error_type: "InvokeRateLimitError", message: "slow down", args: { after: 5 } };
     const door = await openTestDoor({
       script: (session) => {
@@ -104,7 +104,7 @@ describe("streams", () => {
     ]);
   });
 
-  test("a call beyond its deadline ends as killed by timeout", async () => {
+  test("a call beyond its deadline ends with the error killed by timeout", async () => {
     const door = await openTestDoor({ limits: { timeoutMs: 20 }, script: () => undefined });
     const answer = await dispatch(door, "tool/invoke", TOOL);
     expect(answer.status).toBe(200);
@@ -118,23 +118,26 @@ describe("streams", () => {
     ["link_lost", "ConnectionClosedError"],
     ["plugin_protocol", "plugin_protocol"],
     ["frame_too_large", "frame_too_large"],
-  ] as const)("improved 5: a plugin that is lost in a call ends it at once, %s", async (code, errorType) => {
-    const lost = new Fault(code, "It went away.", { details: { exit: 9 } });
-    const door = await openTestDoor({
-      script: (session) => {
-        session.item(MESSAGE);
-        session.lost(lost);
-      },
-    });
-    const [, last] = eventsOf(await (await dispatch(door, "tool/invoke", TOOL)).text());
-    const { type, message } = toldBy(last as Envelope);
-    expect(type).toBe("PluginInvokeError");
-    expect(JSON.parse(message)).toEqual({
-      args: { exit: 9 },
-      error_type: errorType,
-      message: "It went away.",
-    });
-  });
+  ] as const)(
+    "improved 5: a plugin that is lost during a call ends the call at once: %s",
+    async (code, errorType) => {
+      const lost = new Fault(code, "It went away.", { details: { exit: 9 } });
+      const door = await openTestDoor({
+        script: (session) => {
+          session.item(MESSAGE);
+          session.lost(lost);
+        },
+      });
+      const [, last] = eventsOf(await (await dispatch(door, "tool/invoke", TOOL)).text());
+      const { type, message } = toldBy(last as Envelope);
+      expect(type).toBe("PluginInvokeError");
+      expect(JSON.parse(message)).toEqual({
+        args: { exit: 9 },
+        error_type: errorType,
+        message: "It went away.",
+      });
+    },
+  );
 
   test("improved 6: an incomplete or oversized error still reaches the caller", async () => {
     const many = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`a${n}`, n]));
@@ -152,7 +155,7 @@ describe("streams", () => {
     }
   });
 
-  test("improved 5: a caller that reads too slowly gets an error in JSON after what it was sent", async () => {
+  test("improved 5: a caller that reads too slowly gets a JSON error after the events that it was sent", async () => {
     const door = await openTestDoor({
       settings: { callerBufferBytesMax: 1000 },
       script: (session) => {
@@ -189,7 +192,7 @@ describe("streams", () => {
     expect(eventsOf(await (await stays).text()).length).toBe(1);
   });
 
-  test("an answer that no client can read ends as an error, and nothing follows it", async () => {
+  test("an item that no client can read ends the stream with an error, and nothing follows it", async () => {
     const door = await openTestDoor({
       script: (session) => {
         session.item({ type: "no such type" });
@@ -208,7 +211,7 @@ describe("polled calls", () => {
   const START = { data: LLM };
   const RUNNING = { status: "running", plugin_state: { id: 1 } };
 
-  test("are answered with one document, the last of several results", async () => {
+  test("are answered with one document: the last of several results", async () => {
     const door = await openTestDoor({
       script: (session) => {
         session.item(RUNNING);
@@ -243,7 +246,7 @@ describe("polled calls", () => {
     expect(JSON.parse(told.message)).toMatchObject({ message: "no polling result received from plugin" });
   });
 
-  test("have the same gates and rules", async () => {
+  test("pass the same checks as other calls", async () => {
     const door = await openTestDoor();
     const absent = await dispatch(door, "model/polling/check", {}, { plugin: "berth/nothing" });
     expect(absent.status).toBe(404);

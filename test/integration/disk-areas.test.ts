@@ -94,7 +94,7 @@ describe.each([
     });
   });
 
-  it("without a record go, and those that are somebody's upload stay whatever the budget", async () => {
+  it("without a record are removed, and archives of an upload stay whatever the budget", async () => {
     const [kept, stray] = [aPackage(), aPackage()];
     for (const { identifier } of [kept, stray]) await keep(packages, identifier);
     await store.packages.put(kept, {});
@@ -108,7 +108,7 @@ describe.each([
     expect(await packages.has(kept.identifier)).toBe(true);
   });
 
-  it("that only a daemon's records name stay, until those are gone", async () => {
+  it("that only the records of an earlier daemon name are kept", async () => {
     const pkg = aPackage();
     await keep(packages, pkg.identifier);
     await store.packages.put(pkg, {});
@@ -118,7 +118,7 @@ describe.each([
     expect(plan(area, found, { isAsked: true }).map((it) => it.found.key)).not.toContain(pkg.identifier);
   });
 
-  it("that an upload is about to record are left, and are there afterwards", async () => {
+  it("that an upload is about to record are kept", async () => {
     const pkg = aPackage();
     await keep(packages, pkg.identifier);
     const found = one(await area.survey(never), pkg.identifier);
@@ -156,7 +156,7 @@ describe("the wheel cache", () => {
     return join("archive-v0", name);
   }
 
-  it("loses wheels in the order of their last use, and keeps its index", async () => {
+  it("removes wheels in the order of their last use and keeps its index", async () => {
     await mkdir(join(cache(), "simple-v28"), { recursive: true });
     await writeFile(join(cache(), "simple-v28", "six.rkyv"), "index");
     const newer = await aWheel("newer", new Date(2_000_000));
@@ -170,7 +170,7 @@ describe("the wheel cache", () => {
     expect(await readdir(cache())).toContain("simple-v28");
   });
 
-  it("is left alone while a build is at work with it, and builds are told while it is being emptied", async () => {
+  it("is kept while a build uses it, and is leased while it is being emptied", async () => {
     const key = crypto.randomUUID();
     const claim = await store.images.claim(key, "dependencies", "builder", 60_000);
     let worked = 0;
@@ -188,7 +188,7 @@ describe("the wheel cache", () => {
   });
 });
 
-it("folders of builds and downloads go when nobody is at them any more, and no sooner", async () => {
+it("leftover folders of builds, downloads and uploads are removed, but only when they are no longer in use", async () => {
   const [builds, fetches, uploads] = ["builds", "fetches", "uploads"].map((name) => join(folder, name));
   if (builds === undefined || fetches === undefined || uploads === undefined) throw new Error("no folder");
   const key = crypto.randomUUID();
@@ -222,7 +222,7 @@ it("folders of builds and downloads go when nobody is at them any more, and no s
   for (const path of kept) expect((await stat(path)).isDirectory()).toBe(true);
 });
 
-it("logs of pools that are gone go with their runtimes' history, those of live runtimes stay", async () => {
+it("logs of removed pools are removed with their runtimes' history, and logs of live runtimes stay", async () => {
   const [gone, there] = ["00000000000000aa", "00000000000000bb"];
   const [dead, live] = [RuntimeId.parse("deadaaaaaa"), RuntimeId.parse("liveaaaaaa")];
   for (const [pool, id] of [
@@ -245,7 +245,7 @@ it("logs of pools that are gone go with their runtimes' history, those of live r
   expect(await area.take(one(found, `${there}/${live}`), never)).toBe("it is needed again");
 });
 
-it("an image whose removal broke off goes with the next pass, and one that a build left without a record too", async () => {
+it("an image whose removal was interrupted is removed by the next pass, and so is an image without a record", async () => {
   const engine = new MemoryEngine({ now: () => Date.now() });
   const labels = { "berth.instance": store.instanceId, "berth.kind": "image" };
   const area = createImageArea({

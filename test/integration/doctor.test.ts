@@ -52,7 +52,7 @@ function statuses(checks: readonly DoctorCheck[]): Record<string, string> {
   return Object.fromEntries(checks.map(({ name, status }) => [name, status]));
 }
 
-test("every limit of the profile holds, and nothing is left of the look", async () => {
+test("every limit of the profile holds, and the examination leaves nothing behind", async () => {
   const { checks } = await examine(await deps(engine), within(120_000));
   expect(statuses(checks)).toEqual({
     memory: "ok",
@@ -71,7 +71,7 @@ test("every limit of the profile holds, and nothing is left of the look", async 
   expect(await readdir(dataFolder)).toEqual([]);
 });
 
-test("an Engine that gives more than it is asked for is told check by check, with what to do", async () => {
+test("an engine that grants more than requested is reported check by check, with advice", async () => {
   const generous = lax((spec) => ({
     ...spec,
     user: "0:0",
@@ -104,7 +104,7 @@ test("an Engine that gives more than it is asked for is told check by check, wit
   for (const { status, advice } of checks) expect(advice === undefined).toBe(status === "ok");
 });
 
-test("a start looks once for each Engine and profile, and says in the log what does not hold", async () => {
+test("a start examines each engine and profile once and logs what does not hold", async () => {
   const lines: object[] = [];
   const log = { ...silentLog, warn: (fields: object) => void lines.push(fields) };
   let made = 0;
@@ -126,7 +126,7 @@ test("a start looks once for each Engine and profile, and says in the log what d
   expect(made).toBe(2);
 });
 
-test("without a runtime image it says which command makes one, and writes nothing", async () => {
+test("without a runtime image the examination logs image_missing and writes no report", async () => {
   const lines: { err?: unknown }[] = [];
   const log = { ...silentLog, warn: (fields: object) => void lines.push(fields) };
   await rm(join(dataFolder, "doctor.json"));

@@ -54,13 +54,13 @@ function portOf(names: ChildProcess): Promise<number> {
   });
 }
 
-test("a listed name is looked up, and its address is learnt before it is told", async () => {
+test("a listed name is resolved, and its address is learned before the answer is sent", async () => {
   expect(await resolver.resolve4("API.example.com")).toEqual(["203.0.113.7"]);
   expect(told).toContainEqual({ name: "api.example.com", addresses: ["203.0.113.7"] });
   expect(await resolver.resolve4("a.b.wide.example")).toEqual(["203.0.113.7"]);
 });
 
-test("another name does not exist, is never asked for outside, and is counted", async () => {
+test("an unlisted name is not found, is never sent to the outside server, and is reported as refused", async () => {
   const before = asked.length;
   for (const name of ["com", "xapi.example.com", "wide.example", "secret-in-a-name.evil.example"])
     await expect(resolver.resolve4(name)).rejects.toMatchObject({ code: "ENOTFOUND" });
@@ -68,11 +68,11 @@ test("another name does not exist, is never asked for outside, and is counted", 
   await eventually(async () => told.find(({ refused }) => refused === "secret-in-a-name.evil.example"));
 });
 
-test("a listed name has no address of IPv6, which the plugins' network does not carry", async () => {
+test("a listed name has no IPv6 address, because the plugins' network does not carry IPv6", async () => {
   await expect(resolver.resolve6("api.example.com")).rejects.toMatchObject({ code: "ENODATA" });
 });
 
-test("packets that are no questions end nothing", async () => {
+test("packets that are not queries do not stop the server", async () => {
   const [server = ""] = resolver.getServers();
   const socket = createSocket("udp4");
   const port = Number(server.split(":")[1]);

@@ -16,12 +16,13 @@ import { eventually } from "../harness/clients/client.ts";
 import { testEngine } from "../harness/rigs/build.ts";
 import { connectFrom } from "../harness/rigs/connect-matrix.ts";
 import { aContainerSpec, within } from "../harness/rigs/test-engine.ts";
+import { OPEN_EGRESS } from "../harness/samples/egress-settings.ts";
 
 /** Longer than what happens here, so that one report holds it all. */
 const REPORT_MS = 15_000;
 const POOL = aPool({ lease: { holder: "a-worker", attempt: 1, expiresAt: new Date(Date.now() + 600_000) } });
 
-test("a plugin is told of its own refusals, and of none of the probe that had its address before", async () => {
+test("a plugin's refusals are logged under its name, without those of the probe that had its address before", async () => {
   await using scope = new Scope();
   const lines: object[] = [];
   const engine = scope.use(testEngine());
@@ -38,15 +39,7 @@ test("a plugin is told of its own refusals, and of none of the probe that had it
       log: { ...silentLog, warn: (fields) => void lines.push(fields) },
       store: { pools: { list: async () => [POOL] }, egress: { list: async () => new Map() } },
       programFolder: join(import.meta.dirname, "../../runtime-images/python/egress"),
-      settings: {
-        mode: "open",
-        allow: [],
-        proxies: [],
-        indexes: [],
-        hosts: {},
-        subnet: undefined,
-        reportMs: REPORT_MS,
-      },
+      settings: { ...OPEN_EGRESS, reportMs: REPORT_MS },
       everyMs: 60_000,
       pollMs: 60_000,
     }),

@@ -29,7 +29,7 @@ async function openDatabase(scope: Scope) {
   return { database, pool, workers };
 }
 
-test("the event loop goes on while a statement takes its time", async () => {
+test("the event loop keeps running during a long statement", async () => {
   await using scope = new Scope();
   const { pool } = await openDatabase(scope);
   let isAnswered = false;
@@ -42,7 +42,7 @@ test("the event loop goes on while a statement takes its time", async () => {
   expect(turns).toBeGreaterThan(100);
 });
 
-test("a thread that ends fails what it was asked; the next one has all that was committed", async () => {
+test("the end of the thread fails its running statement, and the next thread has all committed rows", async () => {
   await using scope = new Scope();
   const { pool, workers } = await openDatabase(scope);
   await pool.query("CREATE TABLE kept (n int)");
@@ -59,7 +59,7 @@ test("a thread that ends fails what it was asked; the next one has all that was 
   expect(workers).toHaveLength(2);
 });
 
-test("several that find the thread ended share one new one", async () => {
+test("concurrent callers that find the thread ended share one new thread", async () => {
   await using scope = new Scope();
   const { database, workers } = await openDatabase(scope);
   await workers[0]?.terminate();
@@ -68,6 +68,6 @@ test("several that find the thread ended share one new one", async () => {
   expect(workers).toHaveLength(2);
 });
 
-test("a folder that holds no database that PGlite can open is refused with its words", async () => {
+test("a folder that PGlite cannot open is refused with PGlite's own error", async () => {
   await expect(EmbeddedDatabase.open("/proc/none/pglite")).rejects.toThrow(/ENOENT|no such file/i);
 });

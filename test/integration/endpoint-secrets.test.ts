@@ -62,7 +62,7 @@ async function failureOf(work: Promise<unknown>) {
   return { code: error.code, why: error.context["why"], message: error.message };
 }
 
-test("settings are encrypted by one request, in the words that the platform expects, and decrypted by another", async () => {
+test("settings are encrypted by one request in the platform's format and decrypted by another", async () => {
   const sealed = await secretsOf().seal(OWNER, SETTINGS, never);
   expect(sealed).toEqual({ key: "platform:terc3s", url: SETTINGS.url });
   expect(api.asked).toHaveLength(1);
@@ -87,7 +87,7 @@ test("settings are encrypted by one request, in the words that the platform expe
   expect(api.asked.map(({ body }) => JSON.parse(body).opt)).toEqual(["encrypt", "decrypt", "clear"]);
 });
 
-test("must be identical 9: without a secret among the fields the encrypt call is skipped", async () => {
+test("must be identical 9: the encrypt call is skipped if no field is a secret", async () => {
   const [, url] = FIELDS;
   const owner = { ...OWNER, fields: url === undefined ? [] : [url] };
   const secrets = secretsOf();
@@ -97,7 +97,7 @@ test("must be identical 9: without a secret among the fields the encrypt call is
   expect(api.asked).toEqual([]);
 });
 
-test("what Berth sealed before there was a platform opens without it", async () => {
+test("settings that Berth sealed before a platform was configured are opened without the platform", async () => {
   const sealed = await testSecrets.seal(OWNER, SETTINGS, never);
   expect(await secretsOf().open(OWNER, sealed, never)).toEqual(SETTINGS);
   expect(api.asked).toEqual([]);
@@ -105,13 +105,13 @@ test("what Berth sealed before there was a platform opens without it", async () 
 
 test.each<[string, { status?: number; text: string }, string, string]>([
   [
-    "another status",
+    "status 500",
     { status: 500, text: "Internal" },
     "platform_unavailable",
     "request failed with status code: 500 and respond with: Internal",
   ],
   [
-    "404, as for a wrong key",
+    "status 404, as for a wrong key",
     { status: 404, text: "{}" },
     "platform_unavailable",
     "request failed with status code: 404 and respond with: {}",
@@ -130,11 +130,16 @@ test.each<[string, { status?: number; text: string }, string, string]>([
   ],
   ["no data", { text: '{"data":null,"error":""}' }, "platform_refused", "data is nil"],
   ["no settings", { text: '{"data":{},"error":""}' }, "platform_refused", "data is nil"],
-  ["what is no JSON", { text: "<html>" }, "platform_unavailable", "the answer is no JSON object"],
-  ["JSON that is no object", { text: "[]" }, "platform_unavailable", "the answer is no JSON object"],
-  ["too much", { text: " ".repeat(20_000) }, "platform_unavailable", "an answer of more than 10000 bytes"],
+  ["text that is not JSON", { text: "<html>" }, "platform_unavailable", "the answer is no JSON object"],
+  ["JSON that is not an object", { text: "[]" }, "platform_unavailable", "the answer is no JSON object"],
+  [
+    "too many bytes",
+    { text: " ".repeat(20_000) },
+    "platform_unavailable",
+    "an answer of more than 10000 bytes",
+  ],
 ])(
-  "an answer with %s has a name, is asked for once, and shows the public nothing of itself",
+  "an answer with %s is reported with its cause, is not retried, and is not shown to the public",
   async (_name, given, code, why) => {
     api.answer = (response) => {
       response.statusCode = given.status ?? 200;
@@ -148,7 +153,7 @@ test.each<[string, { status?: number; text: string }, string, string]>([
   },
 );
 
-test("an answer that breaks off, and a server that refuses connections, are named", async () => {
+test("an answer that breaks off and a refused connection are reported as platform_unavailable", async () => {
   api.answer = (response) => {
     response.writeHead(200, { "content-length": "100" });
     response.write("{", () => response.destroy());
@@ -167,7 +172,7 @@ test("an answer that breaks off, and a server that refuses connections, are name
   expect(failure.message).not.toContain(String(port));
 });
 
-test("a server that is slow to answer, or to end its answer, is given up in time", async () => {
+test("a server that is slow to answer or to finish its answer is given up in time", async () => {
   api.answer = () => undefined;
   const slow = { code: "platform_unavailable", why: "no answer within 200 ms" };
   expect(await failureOf(secretsOf({ timeoutMs: 200 }).seal(OWNER, SETTINGS, never))).toMatchObject(slow);
@@ -175,7 +180,7 @@ test("a server that is slow to answer, or to end its answer, is given up in time
   expect(await failureOf(secretsOf({ timeoutMs: 200 }).open(OWNER, SETTINGS, never))).toMatchObject(slow);
 });
 
-test("a server that never says a word of TLS is given up when the time of a connection is over", async () => {
+test("a server that never answers the TLS handshake is given up after the connection timeout", async () => {
   await using mute = await muteServer();
   const settings = { url: `https://127.0.0.1:${mute.port}`, connectTimeoutMs: 200 };
   expect(await failureOf(secretsOf(settings).seal(OWNER, SETTINGS, never))).toMatchObject({
@@ -184,7 +189,7 @@ test("a server that never says a word of TLS is given up when the time of a conn
   });
 });
 
-test("a caller who leaves ends the request", async () => {
+test("a caller that leaves ends the request", async () => {
   const left = new AbortController();
   const gone = Promise.withResolvers<void>();
   api.answer = (response) => {

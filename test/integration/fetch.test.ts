@@ -62,7 +62,7 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     return { requests: { ...requests, install } };
   };
 
-  test("gives its place back while the install runs, and ends with it", async () => {
+  test("releases its worker while the install runs and ends when the install ends", async () => {
     const plugin = await packVersion("echo", "5.0.0");
     const sources = sourcesOf(plugin);
     const worker = rig.worker({ sources });
@@ -106,7 +106,7 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     },
   );
 
-  test("whose worker dies in the download begins with its bytes, in a folder that the dead one does not write to", async () => {
+  test("whose worker dies during the download resumes from its bytes, in a folder of its own", async () => {
     const plugin = await packVersion("echo", "5.2.0");
     let dead = "";
     const dying: Sources = {
@@ -138,7 +138,7 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     expect(await downloads()).toEqual([]);
   });
 
-  test("whose install fails fails by its cause, and says which task that was", async () => {
+  test("whose install fails reports the cause and the task of the install", async () => {
     const plugin = await packVersion("echo", "5.3.0");
     const worker = rig.worker({ sources: sourcesOf(plugin) });
     worker.keeper.failure = new Fault("start_crashed", "The plugin ended while starting.");
@@ -158,7 +158,7 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     });
   });
 
-  test("that is cancelled in the download ends so, and leaves nothing of it", async () => {
+  test("that is cancelled during the download ends as cancelled and leaves no files", async () => {
     const plugin = await packVersion("echo", "5.4.0");
     const begun = Promise.withResolvers<void>();
     const sources: Sources = {
@@ -179,7 +179,7 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     expect(await downloads()).toEqual([]);
   });
 
-  test("waits as long as the source asks before its next try, and gives up after so many", async () => {
+  test("waits as long as the source asks before a retry, and gives up after the last retry", async () => {
     const plugin = await packVersion("echo", "5.5.0");
     const retryAt = new Date(Date.now() + 3_600_000).toISOString();
     const limited = new Fault("source_rate_limited", "Later.", { details: { retry_at: retryAt } });

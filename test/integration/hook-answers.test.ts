@@ -12,7 +12,7 @@ const events = (door: HookDoor, op: string) => door.logged.filter((line) => line
 const served = (door: HookDoor) => events(door, "hook.serve");
 
 describe("improved 4: every piece of an answer is delivered, in order", () => {
-  test("pieces that come at once, the end right behind them", async () => {
+  test("if many pieces and the end come at once", async () => {
     const words = Array.from({ length: 300 }, (_, n) => `piece ${n};`);
     const door = await openHookDoor({
       script(session) {
@@ -27,7 +27,7 @@ describe("improved 4: every piece of an answer is delivered, in order", () => {
     expect(answer.headers["content-length"]).toBe(String(words.join("").length));
   });
 
-  test("a piece is there before the next one is", async () => {
+  test("with each piece delivered before the next one is sent", async () => {
     let session: FakeSession | undefined;
     const script = (it: FakeSession) => {
       session = it;
@@ -58,7 +58,7 @@ describe("the plugin's status and headers", () => {
     return await callHook({ ...door, method });
   };
 
-  test("no message at all is 200 without a body", async () => {
+  test("an answer without any message has status 200 and no body", async () => {
     expect(await ask([])).toMatchObject({ status: 200, body: "", headers: { "content-length": "0" } });
   });
 
@@ -67,7 +67,7 @@ describe("the plugin's status and headers", () => {
     expect(answer).toMatchObject({ status: 302, body: "", headers: { location: "https://a.example/" } });
   });
 
-  test("cookies are kept apart", async () => {
+  test("cookies stay separate headers", async () => {
     const answer = await ask([
       { headers: { "Set-Cookie": "a=1" } },
       { headers: { "Set-Cookie": "b=2" }, result: "" },
@@ -79,7 +79,7 @@ describe("the plugin's status and headers", () => {
     ["HEAD", 200],
     ["GET", 204],
     ["GET", 304],
-  ])("%s and %i have no body, whatever it sends", async (method, status) => {
+  ])("%s and %i have no body, whatever the plugin sends", async (method, status) => {
     const answer = await ask([{ status, result: hex("a body") }, { result: hex(" and more") }], method);
     expect(answer).toMatchObject({ status, body: "" });
     expect(answer.headers["content-length"]).toBeUndefined();
@@ -99,7 +99,7 @@ describe("the plugin's status and headers", () => {
     expect(answer).toMatchObject({ status: 200, body: "hello", headers: { "content-length": "5" } });
   });
 
-  test("a body longer than its length is cut there: nothing of it reads as the next answer", async () => {
+  test("a body longer than its length is cut at the length, and the rest is not read as the next answer", async () => {
     const forged = "helloHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
     const door = await openHookDoor({
       script(session) {
@@ -114,7 +114,7 @@ describe("the plugin's status and headers", () => {
     expect(served(door)[0]).toMatchObject({ ok: false, code: "plugin_protocol", bytes_out: 5 });
   });
 
-  test("a body shorter than its length ends with a reset, not as complete", async () => {
+  test("a body shorter than its length ends with a reset, not as a complete answer", async () => {
     await expect(ask([{ headers: { "Content-Length": "50" }, result: hex("hello") }])).rejects.toThrow(
       "aborted",
     );
@@ -134,7 +134,7 @@ describe("the plugin's status and headers", () => {
     expect(answer.headers["transfer-encoding"]).toBeUndefined();
   });
 
-  test("a piece that cannot be read is an error before the body, a cut after it", async () => {
+  test("a piece that cannot be read causes an error before the body and a reset after it", async () => {
     expect(errorOf(await ask([{ status: "ok" }]))).toMatchObject({ status: 500, ...INTERNAL });
     await expect(ask([{ result: hex("hello") }, { result: "zz" }])).rejects.toThrow("aborted");
   });
@@ -143,7 +143,7 @@ describe("the plugin's status and headers", () => {
 describe("a plugin that fails", () => {
   const boom = { error_type: "ValueError", message: "boom", args: { a: 1 } };
 
-  test("before the first byte: 500 with the plugin's own error", async () => {
+  test("before the first byte is answered with 500 and its own error", async () => {
     const door = await openHookDoor({
       script(session) {
         session.item({ status: 200, headers: { "X-A": "1" } });
@@ -157,7 +157,7 @@ describe("a plugin that fails", () => {
   });
 
   test.each(["HTTP/1.1", "HTTP/1.0"])(
-    "after it: what came before is delivered and the cut can be told, over %s",
+    "after the first byte leaves its earlier pieces and a cut that the caller can detect, over %s",
     async (version) => {
       const door = await openHookDoor({
         script(session) {
@@ -182,7 +182,7 @@ describe("a plugin that fails", () => {
     },
   );
 
-  test("that takes too long: 504 before the first byte, a reset after it", async () => {
+  test("by taking too long is answered with 504 before the first byte and with a reset after it", async () => {
     const limits = { timeoutMs: 200 };
     const silent = await openHookDoor({ limits, script: () => undefined });
     expect(errorOf(await callHook(silent))).toEqual({

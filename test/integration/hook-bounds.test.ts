@@ -15,7 +15,7 @@ describe("bounds of a caller", () => {
   const post = (more: string, body = "") => `POST /e/${HOOK}/ HTTP/1.1\r\nHost: h\r\n${more}\r\n${body}`;
   const KB = 1024;
 
-  test("improved 7: a body over the bound is 413 before it is sent", async () => {
+  test("improved 7: a body over the bound is refused with 413 before it is sent", async () => {
     const { port } = await openHookDoor({ settings: { hookBodyBytesMax: 10 * KB } });
     const client = new RawClient(port).say(post(`Content-Length: ${10 * KB + 1}\r\n`));
     await client.heard((text) => text.includes("}"));
@@ -23,7 +23,7 @@ describe("bounds of a caller", () => {
     expect(client.text).toContain("PluginDaemonBadRequestError");
   });
 
-  test("improved 7: a body without length is 413 as soon as it exceeds the bound, and the plugin never sees it", async () => {
+  test("improved 7: a body without a length is refused with 413 at the bound, and never reaches the plugin", async () => {
     const door = await openHookDoor({ settings: { hookBodyBytesMax: 10 * KB } });
     const client = new RawClient(door.port).say(post("Transfer-Encoding: chunked\r\n"));
     const chunk = `${(4 * KB).toString(16)}\r\n${"x".repeat(4 * KB)}\r\n`;
@@ -53,14 +53,14 @@ describe("bounds of a caller", () => {
     expect(door.runtime.sessions.size).toBe(0);
   });
 
-  test("headers have a number and a size", async () => {
+  test("the number and the size of headers are bounded", async () => {
     const { port } = await openHookDoor();
     const many = new RawClient(port).say(post("A: b\r\n".repeat(101)));
     const large = new RawClient(port).say(post(`A: ${"b".repeat(20_000)}\r\n`));
     expect([(await lastOf(many)).status, (await lastOf(large)).status]).toEqual([431, 431]);
   });
 
-  test("all bodies in progress share a bound: one beyond it is refused, and the room is freed again", async () => {
+  test("all bodies in progress share a bound: a body beyond it is refused, and the space is freed again", async () => {
     const door = await openHookDoor({ settings: { hookBodyBytesMax: 10 * KB, hookBodiesBytesMax: 12 * KB } });
     const first = new RawClient(door.port).say(post(`Content-Length: ${8 * KB}\r\n`, "x".repeat(7 * KB)));
     await until(() => door.received() === 1);
@@ -73,7 +73,7 @@ describe("bounds of a caller", () => {
     });
   });
 
-  test("a caller that does not read loses its own answer at the bound, and no other's", async () => {
+  test("a caller that does not read loses its own answer at the bound, and no other caller does", async () => {
     const MB = 1024 * KB;
     let slow: FakeSession | undefined;
     const door = await openHookDoor({
@@ -134,7 +134,7 @@ describe("bounds of a caller", () => {
     await until(() => door.invoker.openSessions === 0);
   });
 
-  test("500 at once: each is answered, none with 500", async () => {
+  test("500 concurrent callers are each answered with 200", async () => {
     const held: FakeSession[] = [];
     const door = await openHookDoor({
       limits: { concurrencyMax: 1000 },

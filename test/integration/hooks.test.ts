@@ -24,21 +24,21 @@ const events = (door: HookDoor, op: string) => door.logged.filter((line) => line
 
 const served = (door: HookDoor) => events(door, "hook.serve");
 
-describe("a request that reaches no plugin is answered as by the daemon", () => {
-  test("an unknown hook", async () => {
+describe("a request that reaches no plugin gets the daemon's answer", () => {
+  test("an unknown hook is answered with 404", async () => {
     const { port } = await openHookDoor();
     const answer = await callHook({ port, path: "/e/nobodys123456789/x" });
     expect(errorOf(answer)).toEqual({ status: 404, ...BAD, message: "endpoint not found" });
   });
 
-  test("a plugin that is not installed any more", async () => {
+  test("the hook of a plugin that is no longer installed is answered with 404", async () => {
     const { port } = await openHookDoor({}, { pluginId: "berth/gone" });
     const answer = await callHook({ port });
     expect(errorOf(answer)).toEqual({ status: 404, ...BAD, message: "plugin installation not found" });
   });
 
   test.each([{ state: "failed" as const }, { desired: "disabled" as const }])(
-    "a plugin that does not run: %j, before the endpoint is looked at",
+    "a plugin that does not run is reported as unavailable before the endpoint is checked: %j",
     async (changes) => {
       const door = await openHookDoor({}, { enabled: false });
       door.memory.installations[0] = anInstallation(changes);
@@ -51,7 +51,7 @@ describe("a request that reaches no plugin is answered as by the daemon", () => 
     },
   );
 
-  test("an endpoint that is disabled", async () => {
+  test("a disabled endpoint is answered with 404", async () => {
     const { port } = await openHookDoor({}, { enabled: false });
     const found = errorOf(await callHook({ port }));
     const type = "PluginDaemonNotFoundError";
@@ -65,13 +65,13 @@ describe("a request that reaches no plugin is answered as by the daemon", () => 
     });
   });
 
-  test("a plugin that has no endpoints any more", async () => {
+  test("a plugin that has no endpoints any more is reported as not found", async () => {
     const { port } = await openHookDoor({ declaration: {} });
     const found = errorOf(await callHook({ port }));
     expect(found).toMatchObject({ status: 404, type: "PluginNotFoundError", message: "plugin not found" });
   });
 
-  test("an escape that cannot be read", async () => {
+  test("an invalid escape in the path is answered with 400", async () => {
     const { port } = await openHookDoor();
     expect(errorOf(await callHook({ port, path: `/e/${HOOK}/%zz` }))).toMatchObject({
       status: 400,
@@ -96,13 +96,13 @@ describe("a request that reaches no plugin is answered as by the daemon", () => 
     ["GET", 301],
     ["HEAD", 307],
     ["POST", 307],
-  ])("%s to the bare hook id is sent on to the one with a slash", async (method, status) => {
+  ])("%s to the bare hook id is redirected to the path with a slash", async (method, status) => {
     const { port } = await openHookDoor();
     const answer = await callHook({ port, method, path: `/e/${HOOK}?a=1` });
     expect(answer).toMatchObject({ status, body: "", headers: { location: `/e/${HOOK}/?a=1` } });
   });
 
-  test("where hooks are off there is no route, and the rest is there", async () => {
+  test("disabled hooks have no route, and the other routes are served", async () => {
     const { port } = await openHookDoor({ settings: { hookBodyBytesMax: undefined } });
     expect(await callHook({ port })).toMatchObject({
       status: 404,
@@ -111,7 +111,7 @@ describe("a request that reaches no plugin is answered as by the daemon", () => 
     expect(await callHook({ port, path: "/health/check" })).toMatchObject({ status: 200 });
   });
 
-  test("they are there where the door of platforms is closed", async () => {
+  test("hooks are served even if the routes for platforms are disabled", async () => {
     const { port } = await openHookDoor({ settings: { dify: { key: undefined, adminKey: undefined } } });
     expect(await callHook({ port })).toMatchObject({ status: 200, body: "hello" });
     expect(await callHook({ port, method: "PATCH" })).toMatchObject({ status: 404 });
@@ -155,7 +155,7 @@ test.each(["GET", "POST", "PUT", "DELETE", "OPTIONS"])(
   },
 );
 
-test("each request is one wide event without the hook id, the path and its content", async () => {
+test("each request is logged as one wide event without the hook id, the path and its content", async () => {
   const door = await openHookDoor();
   await callHook({ ...door, method: "POST", path: `/e/${HOOK}/secret-path?token=secret`, body: "secret" });
   await callHook({ ...door, path: "/e/nobodys-secret/x" });
@@ -174,7 +174,7 @@ test("each request is one wide event without the hook id, the path and its conte
 });
 
 describe("health and metrics", () => {
-  test("/health/check is always 200 and says how busy the process is", async () => {
+  test("/health/check always answers 200 and reports how busy the process is", async () => {
     let session: FakeSession | undefined;
     const script = (it: FakeSession) => {
       session = it;
@@ -197,22 +197,25 @@ describe("health and metrics", () => {
     await running;
   });
 
-  test.each(["/metrics", "/metrics/"])("%s tells of calls and hooks, and names nobody", async (path) => {
-    const door = await openHookDoor();
-    await callHook(door);
-    await until(() => served(door).length === 1);
-    const { status, headers, body } = await callHook({ ...door, path });
-    expect([status, headers["content-type"]]).toEqual([
-      200,
-      expect.stringMatching(/^text\/plain; version=0.0.4/),
-    ]);
-    expect(body).toContain('berth_hooks_total{status="200",code="ok"} 1');
-    expect(body).toContain('berth_calls_total{type="endpoint",action="invoke_endpoint",code="ok"} 1');
-    expect(body).toContain("berth_http_requests_open 1");
-    expect(body).not.toMatch(/berth\/echo|6f1a1c1e/);
-  });
+  test.each(["/metrics", "/metrics/"])(
+    "%s reports calls and hooks, and names no plugin or tenant",
+    async (path) => {
+      const door = await openHookDoor();
+      await callHook(door);
+      await until(() => served(door).length === 1);
+      const { status, headers, body } = await callHook({ ...door, path });
+      expect([status, headers["content-type"]]).toEqual([
+        200,
+        expect.stringMatching(/^text\/plain; version=0.0.4/),
+      ]);
+      expect(body).toContain('berth_hooks_total{status="200",code="ok"} 1');
+      expect(body).toContain('berth_calls_total{type="endpoint",action="invoke_endpoint",code="ok"} 1');
+      expect(body).toContain("berth_http_requests_open 1");
+      expect(body).not.toMatch(/berth\/echo|6f1a1c1e/);
+    },
+  );
 
-  test("a process without an API serves its metrics too, and none when they are off", async () => {
+  test("a process without an API serves its metrics too, unless they are off", async () => {
     const settings = { jsonBytesMax: 1024, healthTimeoutMs: 100, answerTimeoutMs: 1000 };
     const processes = { apis: 1, workers: 1 };
     const ask = async (metrics: Metrics | undefined, path: string) => {

@@ -43,7 +43,7 @@ test("a plugin's storage keeps values per tenant, within the quota of its manife
   await (await asked).text();
 });
 
-test("a plugin calls another tool of its tenant; an unknown or forbidden one is an error", async () => {
+test("a plugin can call another tool of its tenant, and a forbidden or unavailable call is an error", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script });
   const asked = invokeTool(door);

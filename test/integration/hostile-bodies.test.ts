@@ -51,7 +51,7 @@ const REFUSED: readonly [name: string, body: string, says: RegExp][] = [
     /nests 8001 levels/,
   ],
   ["with half a surrogate pair", '{"user_id":"a\\ud800"}', /user_id holds half a surrogate pair/],
-  ["with half of one in a name", '{"a":{"\\udfff":1}}', /a holds half a surrogate pair/],
+  ["with half a surrogate pair in a name", '{"a":{"\\udfff":1}}', /a holds half a surrogate pair/],
 ];
 /** And those whose texts go into rows. */
 const UNSTORABLE: typeof REFUSED = [
@@ -63,13 +63,16 @@ const TWICE: typeof REFUSED = [["that names a field twice", '{"x":1,"y":2,"x":3}
 
 /** Neither refused nor accepted as such: they must change nothing and break nothing. */
 const ODD: readonly [name: string, body: string][] = [
-  ["of a prototype", '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}'],
-  ["of names that every object has", '{"toString":1,"hasOwnProperty":1,"valueOf":{"__proto__":null}}'],
-  ["of nothing", ""],
+  ["that sets a prototype", '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}'],
+  [
+    "with member names that every object has",
+    '{"toString":1,"hasOwnProperty":1,"valueOf":{"__proto__":null}}',
+  ],
+  ["that is empty", ""],
   ["that is null", "null"],
   ["that is a list", "[]"],
   ["that is a number of 400 digits", "9".repeat(400)],
-  ["nested as deep as is accepted", deep(JSON_DEPTH_MAX)],
+  ["nested to the accepted depth", deep(JSON_DEPTH_MAX)],
 ];
 
 /** Each route of `/v1` that takes JSON, by the document. */
@@ -120,7 +123,7 @@ describe("a body of /v1", () => {
     }
   });
 
-  test.each(UNSTORABLE)("%s is refused by every route whose texts are kept", async (_, body, says) => {
+  test.each(UNSTORABLE)("%s is refused by every route that stores text", async (_, body, says) => {
     const routes = (await jsonRoutes()).filter(([, path]) => !path.includes("/invoke"));
     expect(routes.length).toBeGreaterThan(8);
     for (const [method, path] of routes) {
@@ -129,7 +132,7 @@ describe("a body of /v1", () => {
     }
   });
 
-  test.each(ODD)("%s is answered by every route, and changes nothing of it", async (_, body) => {
+  test.each(ODD)("%s is answered by every route and pollutes no prototype", async (_, body) => {
     for (const [method, path] of await jsonRoutes()) {
       const { status, text } = await told(method, path, body);
       expect({ path, status: Math.floor(status / 100) }).toEqual({ path, status: 4 });
@@ -139,7 +142,7 @@ describe("a body of /v1", () => {
   });
 });
 
-describe("a body of the daemon's door", () => {
+describe("a body of the daemon's routes", () => {
   test.each(REFUSED)("%s is refused by every route in the daemon's words", async (_, body, says) => {
     expect(difyRoutes().length).toBeGreaterThan(85);
     for (const path of difyRoutes()) {
@@ -149,14 +152,14 @@ describe("a body of the daemon's door", () => {
     }
   });
 
-  test.each(UNSTORABLE)("%s is refused by every route whose texts are kept", async (_, body, says) => {
+  test.each(UNSTORABLE)("%s is refused by every route that stores text", async (_, body, says) => {
     for (const path of difyRoutes().filter((one) => !one.includes("/dispatch/"))) {
       const { status, text } = await told("POST", path, body);
       expect({ path, status, text }).toMatchObject({ path, status: 400, text: expect.stringMatching(says) });
     }
   });
 
-  test.each(ODD)("%s is answered by every route, and changes nothing of it", async (_, body) => {
+  test.each(ODD)("%s is answered by every route and pollutes no prototype", async (_, body) => {
     for (const path of difyRoutes()) {
       const { status, text } = await told("POST", path, body);
       expect({ path, isAnswered: status < 500 || text.includes("PluginDaemonBadRequestError") }).toEqual({
@@ -172,7 +175,7 @@ describe("a body of the daemon's door", () => {
 describe("U+0000 and half a surrogate pair in an address", () => {
   const bad = ["%00", "a%00b", "%ED%A0%80", "%ed%bf%bf"];
 
-  test("are refused in every place of every path of /v1", async () => {
+  test("are refused in every path parameter of /v1", async () => {
     let tried = 0;
     for (const { method, path } of door.app.routes.table) {
       const places = path.match(/\{\w+\}/g) ?? [];
@@ -190,7 +193,7 @@ describe("U+0000 and half a surrogate pair in an address", () => {
     expect(tried).toBeGreaterThan(100);
   });
 
-  test("are refused in every place of every path of the daemon's door, in its words", async () => {
+  test("are refused in every path parameter of the daemon's routes, in its words", async () => {
     let tried = 0;
     for (const { method, path } of door.app.dify.table) {
       const places = path.match(/:\w+(\{[^}]*\})?/g) ?? [];
@@ -204,7 +207,7 @@ describe("U+0000 and half a surrogate pair in an address", () => {
     expect(tried).toBeGreaterThan(80);
   });
 
-  test("are refused in every query, by the name of the parameter", async () => {
+  test("are refused in every query, with the parameter named", async () => {
     for (const { method, path } of door.app.routes.table) {
       const { status, text } = await told(method.toUpperCase(), `${filled(path)}?limit=5&cursor=a%00b`);
       expect({ path, status, text }).toMatchObject({
@@ -223,7 +226,7 @@ describe("U+0000 and half a surrogate pair in an address", () => {
     }
   });
 
-  test("are the plugin's own below the address of a hook", async () => {
+  test("are not refused below the address of a hook", async () => {
     const { status, text } = await told("GET", "/e/nobody/a%00b?c=%00");
     expect({ status, text }).toMatchObject({
       status: 404,

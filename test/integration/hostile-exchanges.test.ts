@@ -70,7 +70,7 @@ describe("request bodies", () => {
     expect(served(door, "/v1/keys")).toEqual([]);
   });
 
-  test("a compressed body is not unpacked: it is no JSON", async () => {
+  test("a compressed body is refused as invalid JSON", async () => {
     const { answers } = await heard(
       POST(`Content-Encoding: gzip\r\nContent-Length: 4\r\n${END}`, "\x1f\x8b\x08\x00"),
     );
@@ -85,7 +85,7 @@ describe("request bodies", () => {
   });
 });
 
-test("an exception in a handler is a 500 with the request's id, is logged with it, and ends nothing else", async () => {
+test("an exception in a handler is answered with 500 and the request's id, is logged with it, and ends nothing else", async () => {
   const broken = { list: () => Promise.reject(new TypeError("a mistake of ours")) };
   const door = await openRawDoor({
     parts: {
@@ -108,7 +108,7 @@ test("an exception in a handler is a 500 with the request's id, is logged with i
   expect(after?.status).toBe(200);
 });
 
-test("a client that resets its connection in whatever state ends nothing but that", async () => {
+test("a client that resets its connection in any state ends only that connection", async () => {
   const door = await openRawDoor();
   const starts = [
     "CONNECT d:443 HTTP/1.1\r\nHost: d\r\n\r\n",
@@ -138,7 +138,7 @@ test.each<[string, () => Response | Promise<Response>]>([
     },
   ],
   ["rejects", () => Promise.reject(new TypeError("a mistake of ours"))],
-])("an exception that no route catches is a 500 and is logged, where the app %s", async (_, fetch) => {
+])("an exception that no route catches is answered with 500 and logged if the app %s", async (_, fetch) => {
   const door = await openRawDoor();
   Object.assign(door.app, { fetch });
   const [answer] = await new RawClient(door.port).say(GET("/health")).end();

@@ -9,12 +9,12 @@ import { ADMIN_KEY, DIFY_KEY } from "../harness/samples/callers.ts";
 
 const BAD: readonly [name: string, bytes: string, code: string][] = [
   [
-    "a length beside chunks",
+    "a length before chunks",
     POST(`Content-Length: 6\r\nTransfer-Encoding: chunked\r\n`, `0\r\n\r\n${SMUGGLED}`),
     "malformed_request",
   ],
   [
-    "chunks beside a length",
+    "chunks before a length",
     POST(`Transfer-Encoding: chunked\r\nContent-Length: 6\r\n`, `0\r\n\r\n${SMUGGLED}`),
     "malformed_request",
   ],
@@ -30,7 +30,7 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
   ],
   ["a list of lengths", POST(`Content-Length: 2, 2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
   ["a length with a sign", POST(`Content-Length: +2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
-  ["a length below nought", POST(`Content-Length: -2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
+  ["a negative length", POST(`Content-Length: -2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
   ["a length in hex", POST(`Content-Length: 0x2\r\n`, `{}${SMUGGLED}`), "malformed_request"],
   [
     "a length of more than 64 bits",
@@ -38,7 +38,7 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
     "malformed_request",
   ],
   ["an empty length", POST(`Content-Length:\r\n`, SMUGGLED), "malformed_request"],
-  ["an encoding that is none", POST(`Transfer-Encoding: xchunked\r\n`, chunked(CALL)), "malformed_request"],
+  ["an unknown encoding", POST(`Transfer-Encoding: xchunked\r\n`, chunked(CALL)), "malformed_request"],
   [
     "an encoding after chunks",
     POST(`Transfer-Encoding: chunked, gzip\r\n`, chunked(CALL)),
@@ -86,7 +86,7 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
     "malformed_request",
   ],
   [
-    "a chunk longer than it says",
+    "a chunk longer than its size",
     POST("Transfer-Encoding: chunked\r\n", `1\r\n{}\r\n0\r\n\r\n`),
     "malformed_request",
   ],
@@ -101,12 +101,12 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
     "malformed_request",
   ],
   [
-    "extensions of chunks without end",
+    "endless chunk extensions",
     POST("Transfer-Encoding: chunked\r\n", `2;${"a".repeat(20_000)}\r\n{}\r\n0\r\n\r\n`),
     "payload_too_large",
   ],
   [
-    "a trailer that is no header",
+    "a trailer that is not a header",
     POST("Transfer-Encoding: chunked\r\n", `2\r\n{}\r\n0\r\nnot a header\r\n\r\n`),
     "malformed_request",
   ],
@@ -125,11 +125,11 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
   ["a space in the path", "GET /health /x HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
   ["a tab after the method", "GET\t/health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
   ["no version", "GET /health\r\nHost: d\r\n\r\n", "malformed_request"],
-  ["a version of its own", "GET /health HTTP/1.2\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["an unknown version", "GET /health HTTP/1.2\r\nHost: d\r\n\r\n", "malformed_request"],
   ["the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "malformed_request"],
-  ["a method that is none", "GETX /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
-  ["a method in small letters", "get /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
-  ["TLS where there is none", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "malformed_request"],
+  ["an unknown method", "GETX /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a method in lower case", "get /health HTTP/1.1\r\nHost: d\r\n\r\n", "malformed_request"],
+  ["a TLS handshake on a plain port", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "malformed_request"],
   ["a target that is a URL", `GET http://d/v1/keys HTTP/1.1\r\nHost: d\r\n${AUTH}\r\n`, "malformed_request"],
   [
     "a target that is a URL of another host",
@@ -144,13 +144,13 @@ const BAD: readonly [name: string, bytes: string, code: string][] = [
   ["two Hosts that agree", "GET /health HTTP/1.1\r\nHost: d\r\nhost: d\r\n\r\n", "malformed_request"],
   ["an upgrade to TLS", GET("/health", "Upgrade: TLS/1.0\r\nConnection: Upgrade\r\n"), "malformed_request"],
   [
-    "an upgrade to what it does not know",
+    "an upgrade to an unknown protocol",
     GET("/health", "Connection: Upgrade\r\nUpgrade: nothing\r\n"),
     "malformed_request",
   ],
 ];
 
-describe("is refused, its connection is closed, and what follows is not read as a request", () => {
+describe("a malformed request is refused, its connection is closed, and what follows is not read as a request", () => {
   test.each(BAD)("%s", async (_, bytes, code) => {
     const { answers, door } = await heard(bytes);
     expect(answers.map((answer) => answer.code)).toEqual([code]);
@@ -213,24 +213,24 @@ const LIES: readonly [name: string, more: string, status: number][] = [
   ["two keys, the first of which is right", `${AUTH}Authorization: Bearer wrong\r\n`, 400],
   ["two keys, the second of which is right", `Authorization: Bearer wrong\r\n${AUTH}`, 400],
   ["a key of another scheme", `Authorization: Basic ${ADMIN_KEY}\r\n`, 401],
-  ["a key with more behind it", `Authorization: Bearer ${ADMIN_KEY} x\r\n`, 401],
-  ["a key in bytes that are no ASCII", `Authorization: Bearer ${ADMIN_KEY}\xe9\r\n`, 401],
+  ["a key followed by another word", `Authorization: Bearer ${ADMIN_KEY} x\r\n`, 401],
+  ["a key with bytes outside of ASCII", `Authorization: Bearer ${ADMIN_KEY}\xe9\r\n`, 401],
   ["a key of 10,000 characters", `Authorization: Bearer ${"k".repeat(10_000)}\r\n`, 401],
   ["a key in a cookie", `Cookie: Authorization=Bearer ${ADMIN_KEY}\r\n`, 401],
   ["the platform's key", `X-Api-Key: ${DIFY_KEY}\r\n`, 401],
   [
-    "the word of a proxy that the caller is near",
+    "proxy headers that name a local caller",
     "X-Forwarded-For: 127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\n",
     401,
   ],
   [
-    "the word of a proxy for another path",
+    "proxy headers for another path",
     "X-Original-URL: /health\r\nX-Rewrite-URL: /health\r\nX-Forwarded-Prefix: /health\r\n",
     401,
   ],
-  ["the word of a proxy for another host", "X-Forwarded-Host: localhost\r\nX-Host: localhost\r\n", 401],
+  ["proxy headers for another host", "X-Forwarded-Host: localhost\r\nX-Host: localhost\r\n", 401],
   [
-    "the word of a proxy for another user",
+    "proxy headers for another user",
     "X-Forwarded-User: admin\r\nRemote-User: admin\r\nX-Remote-User: admin\r\n",
     401,
   ],
@@ -254,7 +254,7 @@ test("host and scheme from proxy headers appear in no address that Berth answers
   }
 });
 
-test("a request id that no log line can hold is replaced", async () => {
+test("a request id that does not fit a log line is replaced", async () => {
   for (const id of ['a"b', "a b", "x".repeat(129), "\xe9", "$(x)", "../x"]) {
     const { answers } = await heard(GET("/health", `X-Request-Id: ${id}\r\n`));
     expect(answers[0]?.status).toBe(200);

@@ -22,11 +22,11 @@ const post = (path: string, body: string, more = "") =>
 
 const refusals = (door: Door) => door.logged.filter(({ op }) => op === "http.refused");
 
-describe("what is not HTTP/1.1 is refused in the one error shape, and closed", async () => {
+describe("a malformed or oversized request is refused in the common error format", async () => {
   const cases: readonly [name: string, bytes: string, status: number, code: string][] = [
     ["no HTTP at all", "hello\r\n\r\n", 400, "malformed_request"],
     [
-      "a length that is no number",
+      "a length that is not a number",
       `POST ${INVOKE} HTTP/1.1\r\nHost: d\r\nContent-Length: 1x\r\n\r\n`,
       400,
       "malformed_request",
@@ -44,13 +44,13 @@ describe("what is not HTTP/1.1 is refused in the one error shape, and closed", a
       "malformed_request",
     ],
     [
-      "chunks that are not last",
+      "chunked before another encoding",
       `POST ${INVOKE} HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked, identity\r\n\r\n`,
       400,
       "malformed_request",
     ],
     [
-      "a chunk size that is no number",
+      "a chunk size that is not a number",
       `POST ${INVOKE} HTTP/1.1\r\nHost: d\r\n${AUTH}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n`,
       400,
       "malformed_request",
@@ -65,7 +65,7 @@ describe("what is not HTTP/1.1 is refused in the one error shape, and closed", a
     ["a space before the colon", "GET /health HTTP/1.1\r\nHost : d\r\n\r\n", 400, "malformed_request"],
     ["no Host", "GET /health HTTP/1.1\r\n\r\n", 400, "malformed_request"],
     ["two Hosts", "GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "malformed_request"],
-    ["a Host that is none", "GET /health HTTP/1.1\r\nHost: a b/c\r\n\r\n", 400, "malformed_request"],
+    ["an invalid Host", "GET /health HTTP/1.1\r\nHost: a b/c\r\n\r\n", 400, "malformed_request"],
     ["HTTP/1.0 without a Host", "GET /health HTTP/1.0\r\n\r\n", 400, "malformed_request"],
     ["another version", "GET /health HTTP/2.0\r\nHost: d\r\n\r\n", 400, "malformed_request"],
     ["an absolute URI", "GET http://elsewhere/health HTTP/1.1\r\nHost: d\r\n\r\n", 400, "malformed_request"],
@@ -89,7 +89,7 @@ describe("what is not HTTP/1.1 is refused in the one error shape, and closed", a
       "headers_too_large",
     ],
     [
-      "a hundred and one headers",
+      "101 headers",
       `GET /health HTTP/1.1\r\nHost: d\r\n${"A: b\r\n".repeat(100)}\r\n`,
       431,
       "headers_too_large",
@@ -116,7 +116,7 @@ describe("what is not HTTP/1.1 is refused in the one error shape, and closed", a
   });
 });
 
-test("HTTP/1.0 with a Host is served and closed, and an upgrade to HTTP/2 is not heard", async () => {
+test("HTTP/1.0 with a Host is served and closed, and an upgrade to HTTP/2 is ignored", async () => {
   const door = await aDoor();
   const old = await lastOf(new RawClient(door.port).say("GET /health HTTP/1.0\r\nHost: d\r\n\r\n"));
   expect(old.status).toBe(200);
@@ -125,7 +125,7 @@ test("HTTP/1.0 with a Host is served and closed, and an upgrade to HTTP/2 is not
   expect((await lastOf(new RawClient(door.port).say(get("/health", upgrade)))).status).toBe(200);
 });
 
-test("the log tells of a thousand refused connections in a few lines, and counts them all", async () => {
+test("a thousand refused connections are all counted in a few log lines", async () => {
   const door = await aDoor();
   for (let at = 0; at < 10; at++) {
     const clients = Array.from({ length: 100 }, () => new RawClient(door.port).say("rubbish\r\n\r\n"));
@@ -141,7 +141,7 @@ test("the log tells of a thousand refused connections in a few lines, and counts
 });
 
 describe("slow clients", () => {
-  test("headers that are not there in time are answered with 408", async () => {
+  test("headers that do not arrive in time are answered with 408", async () => {
     const door = await aDoor({ serve: { headersTimeoutMs: 200 } });
     const silent = new RawClient(door.port);
     const half = new RawClient(door.port).say("GET /health HTTP/1.1\r\nHost:");
@@ -158,7 +158,7 @@ describe("slow clients", () => {
     ["call", INVOKE, "application/json"],
     ["control route", LIST, "application/json"],
     ["upload", "/v1/packages", "application/octet-stream"],
-  ])("a %s whose body does not begin, or trickles, is answered with 408", async (_name, path, type) => {
+  ])("a %s whose body does not begin or trickles is answered with 408", async (_name, path, type) => {
     const door = await aDoor({ serve: slowBody });
     const silent = new RawClient(door.port).say(head(path, type));
     const trickling = new RawClient(door.port).say(head(path, type));
@@ -169,7 +169,7 @@ describe("slow clients", () => {
     }
   });
 
-  test("a body that comes steadily is over when the whole of it takes too long", async () => {
+  test("a steady body that takes too long in total is answered with 408", async () => {
     const door = await aDoor({ serve: { requestTimeoutMs: 400 } });
     const client = new RawClient(door.port).say(head(INVOKE, "application/json"));
     const steady = setInterval(() => client.say("a".repeat(100)), 20);
@@ -177,7 +177,7 @@ describe("slow clients", () => {
     expect(await lastOf(client)).toMatchObject({ status: 408, code: "request_timeout" });
   });
 
-  test("five hundred of them delay no other caller", async () => {
+  test("five hundred slow clients do not delay other callers", async () => {
     const door = await aDoor({ serve: { headersTimeoutMs: 3000, ...slowBody, bodyWindowMs: 3000 } });
     const slow = Array.from({ length: 500 }, (_, at) =>
       new RawClient(door.port).say(at % 2 === 0 ? "GET /hea" : head(INVOKE, "application/json")),
@@ -204,14 +204,14 @@ describe("slow clients", () => {
 });
 
 describe("connections", () => {
-  test("an idle one is closed after the idle timeout", async () => {
+  test("an idle connection is closed after the idle timeout", async () => {
     const door = await aDoor({ serve: { keepAliveTimeoutMs: 100 } });
     const [answer, ...more] = await new RawClient(door.port).say(get("/health")).end();
     expect(answer).toMatchObject({ status: 200 });
     expect(more).toEqual([]);
   });
 
-  test("beyond the bound the longest idle one is closed, and without an idle one the new one gets 503", async () => {
+  test("over the bound the longest idle connection is closed, or the new one gets 503 if none is idle", async () => {
     const held: { end: () => void }[] = [];
     const door = await aDoor({ serve: { connectionsMax: 3 }, script: (session) => void held.push(session) });
     const first = new RawClient(door.port).say(get("/health"));
@@ -231,7 +231,7 @@ describe("connections", () => {
     for (const call of calls) await call.heard((text) => text.includes("items"));
   });
 
-  test("a stranger who holds every connection open without a request shuts nobody out", async () => {
+  test("a client that holds every connection open without a request does not block other clients", async () => {
     const door = await aDoor({ serve: { connectionsMax: 5 } });
     const held = Array.from({ length: 20 }, (_, at) => {
       const client = new RawClient(door.port);
@@ -244,7 +244,7 @@ describe("connections", () => {
     expect(held.filter(({ text }) => text !== "")).toEqual([]);
   });
 
-  test("a connection serves its maximum of requests, and the last answer says close", async () => {
+  test("a connection serves its maximum of requests, and the last answer closes it", async () => {
     const door = await aDoor({ serve: { requestsPerConnectionMax: 3 } });
     const client = new RawClient(door.port);
     for (let at = 1; at <= 3; at++) {
@@ -256,7 +256,7 @@ describe("connections", () => {
     expect(answers.map(({ headers }) => headers.includes("connection: close"))).toEqual([false, false, true]);
   });
 
-  test("pipelined requests are answered in order; too many at once end the connection with a named refusal", async () => {
+  test("pipelined requests are answered in order, and too many at once end the connection with 429", async () => {
     const held: { end: () => void }[] = [];
     const door = await aDoor({ serve: { pipelinedMax: 3 }, script: (session) => void held.push(session) });
     const inOrder = await new RawClient(door.port)
@@ -273,7 +273,7 @@ describe("connections", () => {
     expect(held).toHaveLength(3);
   });
 
-  test("a stranger with one connection keeps no more requests at work than its bound, however many it sends", async () => {
+  test("a client with one connection runs no more requests than its bound, however many it sends", async () => {
     let begun = 0;
     const database = () => {
       begun++;
@@ -288,7 +288,7 @@ describe("connections", () => {
 });
 
 describe("callers that do not read", () => {
-  test("a call's answer that is not read is cut, and no more than its bound is kept for it", async () => {
+  test("the answer of a call that is not read is cut, and no more than its bound is buffered", async () => {
     const text = "x".repeat(8 * 1024 * 1024);
     const door = await aDoor({
       script: (session) => {
@@ -307,7 +307,7 @@ describe("callers that do not read", () => {
     expect(client.text.length).toBeLessThan(text.length);
   });
 
-  test("a control stream that is not read takes nothing more from its source, and is cut", async () => {
+  test("a control stream that is not read stops its source and is cut", async () => {
     let lines = 0;
     const door = await aDoor({
       serve: { stallTimeoutMs: 300 },
@@ -328,7 +328,7 @@ describe("callers that do not read", () => {
   });
 });
 
-describe("a part that hangs", () => {
+describe("while the database hangs", () => {
   /** The database is silent until the test is over. */
   function hang(door: Door): void {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -336,7 +336,7 @@ describe("a part that hangs", () => {
     onTestFinished(() => resolve());
   }
 
-  test("a control route answers 504 in time, and its work is aborted", async () => {
+  test("a control route answers 504 in time", async () => {
     const door = await aDoor({ settings: { answerTimeoutMs: 100 } });
     hang(door);
     const answer = await lastOf(new RawClient(door.port).say(get(LIST, "Connection: close\r\n")));

@@ -21,7 +21,7 @@ const errorOf = async (answer: Response) =>
 
 const installations = `/v1/tenants/${TENANT}/installations`;
 
-test("a request without a key, or with a wrong one, is 401 in the one error shape", async () => {
+test("a request without a key or with a wrong key is answered with 401 in the common error format", async () => {
   const door = await openTestDoor();
   for (const key of ["", "berth_wrong", `${ADMIN_KEY}x`]) {
     const answer = await door.ask("GET", "/v1/packages", { key });
@@ -32,7 +32,7 @@ test("a request without a key, or with a wrong one, is 401 in the one error shap
   }
 });
 
-test("a request id that fits a log line comes back, another is replaced", async () => {
+test("a request id that fits a log line is returned, and any other is replaced", async () => {
   const door = await openTestDoor();
   const kept = await door.ask("GET", "/v1/packages", { headers: { "x-request-id": "mine-1" } });
   expect(kept.headers.get("x-request-id")).toBe("mine-1");
@@ -40,7 +40,7 @@ test("a request id that fits a log line comes back, another is replaced", async 
   expect(replaced.headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
 });
 
-test("a tenant's key opens its own tenant and no other, and not the keys", async () => {
+test("a tenant's key opens its own tenant, but no other tenant and not the keys", async () => {
   const door = await openTestDoor();
   const key = await tenantKey(door);
   expect((await door.ask("GET", installations, { key })).status).toBe(200);
@@ -56,7 +56,7 @@ test("a tenant's key opens its own tenant and no other, and not the keys", async
   }
 });
 
-test("a key is shown once, found by its hash, and opens nothing after it was revoked", async () => {
+test("a key is shown once, stored without its text, and refused after it is revoked", async () => {
   const door = await openTestDoor();
   const made = await door.ask("POST", "/v1/keys", { body: { name: "ci", tenant_id: TENANT.toUpperCase() } });
   expect(made.status).toBe(201);
@@ -71,7 +71,7 @@ test("a key is shown once, found by its hash, and opens nothing after it was rev
   expect((await door.ask("DELETE", "/v1/keys/none")).status).toBe(404);
 });
 
-test("a tenant that is no UUID is 400 with field, value and what is accepted", async () => {
+test("a tenant that is not a UUID is answered with 400 and with the field, the value and what is accepted", async () => {
   const door = await openTestDoor();
   const answer = await door.ask("GET", "/v1/tenants/acme/installations");
   expect(answer.status).toBe(400);
@@ -81,7 +81,7 @@ test("a tenant that is no UUID is 400 with field, value and what is accepted", a
   });
 });
 
-test("an unknown key of a body or a query is refused by name", async () => {
+test("an unknown field of a body or a query is refused with its name", async () => {
   const door = await openTestDoor();
   const body = await door.ask("POST", installations, { body: { identifier: IDENTIFIER, colour: "red" } });
   expect((await errorOf(body)).error.details).toMatchObject({ field: "colour", value: "red" });
@@ -90,7 +90,7 @@ test("an unknown key of a body or a query is refused by name", async () => {
   expect((await errorOf(query)).error.details).toMatchObject({ field: "colour" });
 });
 
-test("malformed JSON, a wrong content type and a body over the limit are 400, 415 and 413", async () => {
+test("malformed JSON, a wrong content type and a body over the limit are answered with 400, 415 and 413", async () => {
   const door = await openTestDoor();
   const broken = await door.ask("POST", installations, { body: "{" });
   expect([broken.status, (await errorOf(broken)).error.code]).toEqual([400, "invalid_json"]);
@@ -109,7 +109,7 @@ test("malformed JSON, a wrong content type and a body over the limit are 400, 41
   expect([large.status, (await errorOf(large)).error.code]).toEqual([413, "payload_too_large"]);
 });
 
-test("an upload is 201 with declaration, dialect, warnings and limits, 200 when it was there, 400 when it is no zip", async () => {
+test("an upload is answered with 201 and the package's details, with 200 if it exists, and with 400 if it is not a zip", async () => {
   const door = await openTestDoor();
   const headers = { "content-type": "application/octet-stream" };
   const created = await door.ask("POST", "/v1/packages", { body: "some bytes", headers });
@@ -126,7 +126,7 @@ test("an upload is 201 with declaration, dialect, warnings and limits, 200 when 
   expect((await door.ask("POST", "/v1/packages", { body: {} })).status).toBe(415);
 });
 
-test("a package is read by its identifier, slashes plain or encoded; one that a tenant may not see is 404", async () => {
+test("a package is found by its plain or encoded identifier, and is 404 for a tenant that may not see it", async () => {
   const door = await openTestDoor();
   for (const path of [IDENTIFIER, encodeURIComponent(IDENTIFIER)]) {
     const answer = await door.ask("GET", `/v1/packages/${path}`);
@@ -139,7 +139,7 @@ test("a package is read by its identifier, slashes plain or encoded; one that a 
   expect(await (await door.ask("GET", "/v1/packages")).json()).toMatchObject({ next_cursor: null });
 });
 
-test("an install is 202 with the task's location; an unknown identifier is 404", async () => {
+test("an install is answered with 202 and the task's location, and an unknown identifier with 404", async () => {
   const door = await openTestDoor();
   const answer = await door.ask("POST", installations, {
     body: { identifier: IDENTIFIER },
@@ -160,7 +160,7 @@ test("an install is 202 with the task's location; an unknown identifier is 404",
   expect((await errorOf(bad)).error.details).toMatchObject({ field: "Idempotency-Key" });
 });
 
-test("an installation shows state, limits asked and granted, and its last task; another tenant's is 404", async () => {
+test("an installation shows its state, its limits and its last task, and is 404 for another tenant", async () => {
   const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
@@ -181,7 +181,7 @@ test("an installation shows state, limits asked and granted, and its last task; 
   ]);
 });
 
-test("a task's events come with ids, go on after Last-Event-ID, and are one document on request", async () => {
+test("a task's events have ids, continue after Last-Event-ID, and come as one document on request", async () => {
   const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
@@ -213,7 +213,7 @@ test("a task's events come with ids, go on after Last-Event-ID, and are one docu
   expect((await door.ask("GET", `/v1/tenants/${OTHER_TENANT}/tasks/${task.id}/events`)).status).toBe(404);
 });
 
-test("a log is read as a document or followed as events; in a shared pool only the operator may", async () => {
+test("a log is read as a document or followed as events, and in a shared pool by the operator only", async () => {
   const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
@@ -231,7 +231,7 @@ test("a log is read as a document or followed as events; in a shared pool only t
   expect((await door.ask("GET", path)).status).toBe(200);
 });
 
-test("the history of a plugin's containers tells how each ended; lines of a shared one only to the operator", async () => {
+test("the history of containers reports how each ended, with the lines of a shared one for the operator only", async () => {
   const door = await openTestDoor();
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("the harness has one");
@@ -251,14 +251,14 @@ test("the history of a plugin's containers tells how each ended; lines of a shar
   expect((await door.ask("GET", `${path}?limit=501`)).status).toBe(400);
 });
 
-test("an unknown path is 404, a known one with another method 405 with what is allowed", async () => {
+test("an unknown path is answered with 404, and a wrong method with 405 and the allowed methods", async () => {
   const door = await openTestDoor();
   expect((await door.ask("GET", "/v2/packages")).status).toBe(404);
   const answer = await door.ask("DELETE", "/v1/packages");
   expect([answer.status, answer.headers.get("allow")]).toEqual([405, "POST, GET"]);
 });
 
-test("health needs no key; readiness names each part and is 503 when one is away", async () => {
+test("health needs no key, and readiness names each part and answers 503 if one is unavailable", async () => {
   const door = await openTestDoor();
   expect((await door.ask("GET", "/health", { key: "" })).status).toBe(200);
   expect(await (await door.ask("GET", "/health/ready", { key: "" })).json()).toEqual({
@@ -270,7 +270,7 @@ test("health needs no key; readiness names each part and is 503 when one is away
   expect((await door.ask("GET", "/health/ready", { key: "" })).status).toBe(503);
 });
 
-test("the OpenAPI document is 3.1, lists every route and operation, and every fault code", async () => {
+test("the OpenAPI document is version 3.1 and lists every route, operation and fault code", async () => {
   const door = await openTestDoor();
   const document = (await (await door.ask("GET", "/openapi.json", { key: "" })).json()) as {
     openapi: string;
@@ -345,7 +345,7 @@ test("the OpenAPI document is 3.1, lists every route and operation, and every fa
   }
 });
 
-test("each control request is one wide event without its key", async () => {
+test("each control request is logged as one wide event without its key", async () => {
   const door = await openTestDoor();
   await door.ask("GET", installations);
   const events = door.logged.filter(({ op }) => op === "http.request");

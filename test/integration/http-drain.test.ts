@@ -47,7 +47,7 @@ async function openCall({
   return caller;
 }
 
-test("a call and an upload that are under way end by themselves, and the stop waits for them", async () => {
+test("a running call and a running upload complete, and the stop waits for them", async () => {
   const parts = await aDoor({ drainMs: 10_000 });
   const caller = await openCall(parts);
   const upload = parts
@@ -86,7 +86,7 @@ test("calls, documents and other requests that do not end in time get an error b
   }
 });
 
-test("a stream of a control route ends at once with shutting_down, so that its reader asks elsewhere", async () => {
+test("the stream of a control route ends at once with shutting_down", async () => {
   const { door, client, stop } = await aDoor({ drainMs: 10_000 });
   const [installation] = door.memory.installations;
   if (installation === undefined) throw new Error("no installation");
@@ -97,7 +97,7 @@ test("a stream of a control route ends at once with shutting_down, so that its r
   expect(reader.text).toMatch(/event: error\ndata: {"error":{"code":"shutting_down"/);
 });
 
-test("during the drain delay it is not ready but serves old and new connections, each answer the last of its own", async () => {
+test("during the drain delay readiness fails, and old and new connections get one last answer each", async () => {
   const { door, client, stop } = await aDoor({ drainDelayMs: 500 });
   const old = client().say(get("/health"));
   await old.heard((text) => text.includes("ok"));
@@ -113,7 +113,7 @@ test("during the drain delay it is not ready but serves old and new connections,
   await expect(fetch((await door.listen()).url)).rejects.toThrow();
 });
 
-test("a request over an idle connection during the stop is answered; an idle connection is ended, not reset", async () => {
+test("a request over an idle connection during the stop is answered, and an idle connection ends without a reset", async () => {
   const { client, stop } = await aDoor({ idleLingerMs: 300, drainMs: 5000 });
   const [busy, halfSaid, idle] = [client(), client(), client()];
   for (const it of [busy, halfSaid, idle]) {
@@ -133,7 +133,7 @@ test("a request over an idle connection during the stop is answered; an idle con
   await stopped;
 });
 
-test("a connection that is idle when it stops listening is answered once more while it lingers", async () => {
+test("a connection that is idle when listening stops is answered once more while it lingers", async () => {
   const { door, client, stop } = await aDoor({ idleLingerMs: 1000, drainMs: 5000 });
   const idle = client().say(get("/health"));
   await idle.heard((text) => text.includes("ok"));
@@ -150,7 +150,7 @@ test("a connection that is idle when it stops listening is answered once more wh
   await stopped;
 });
 
-test("clients that ask without a pause, on connections of their own, lose no request when it stops", async () => {
+test("clients that send requests without a pause on their own connections lose no request during the stop", async () => {
   const { client, stop } = await aDoor({ idleLingerMs: 300, drainMs: 5000 });
   const clients = Array.from({ length: 50 }, () => client());
   const asked = clients.map(async (it) => {

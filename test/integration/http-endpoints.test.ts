@@ -95,7 +95,7 @@ test("an endpoint can be renamed, changed with its masked secret, enabled, disab
   ]);
 });
 
-test("an invalid field is named with its value and what is accepted; secrets are not shown", async () => {
+test("an invalid field is named with its value and what is accepted, and secrets are not shown", async () => {
   const door = await aDoor();
   const missing = { field: "settings.api_key", value: null, accepted: "a value of type secret-input" };
   expect(await errorOf(await setUp(door, { settings: {} }))).toEqual([400, "invalid_input", missing]);
@@ -128,7 +128,7 @@ test("an invalid field is named with its value and what is accepted; secrets are
   expect(door.memory.endpoints).toEqual([]);
 });
 
-test("another tenant's is as if it were not there", async () => {
+test("another tenant's endpoint is treated as if it did not exist", async () => {
   const door = await aDoor();
   const { id } = await made(door);
   const before = structuredClone(door.memory.endpoints);
@@ -148,7 +148,7 @@ test("another tenant's is as if it were not there", async () => {
   expect(door.memory.endpoints).toEqual(before);
 });
 
-test("of two concurrent changes, a masked secret is not taken for a new one", async () => {
+test("a change with a masked secret keeps the new secret of a concurrent change", async () => {
   const door = await aDoor();
   const { id, settings } = await made(door);
   const { endpoints } = door.memory.store;

@@ -49,7 +49,7 @@ test.each([
   [{ name: "x", expires_at: "tomorrow" }, "expires_at"],
   [{ name: "x", expires_at: "2020-01-01T00:00:00Z" }, "expires_at"],
   [{ name: "" }, "name"],
-])("the key %j is refused by the name of its wrong field", async (body, field) => {
+])("the key %j is refused with its invalid field named", async (body, field) => {
   const door = await openTestDoor();
   const answer = await door.ask("POST", "/v1/keys", { body });
   expect([answer.status, await errorOf(answer)]).toMatchObject([
@@ -58,7 +58,7 @@ test.each([
   expect(door.memory.keys).toEqual([]);
 });
 
-test("forbidden names the scope that is missing and those that the key has", async () => {
+test("a forbidden request names the missing scope and the scopes of the key", async () => {
   const door = await openTestDoor();
   const { key } = await door.keyring.create({ name: "k", tenantId: TENANT, scopes: ["read", "invoke"] });
   const answer = await door.ask("POST", `/v1/tenants/${TENANT}/installations`, {
@@ -76,7 +76,7 @@ test("forbidden names the scope that is missing and those that the key has", asy
   });
 });
 
-test("tenants are listed, and one is shown with its counts and usage; an unknown one is 404", async () => {
+test("tenants are listed and shown with counts and usage, and an unknown tenant is answered with 404", async () => {
   const door = await openTestDoor();
   const tenant = {
     id: TENANT,
@@ -94,7 +94,7 @@ test("tenants are listed, and one is shown with its counts and usage; an unknown
   expect([unknown.status, (await errorOf(unknown)).code]).toEqual([404, "not_found"]);
 });
 
-test("a removal is 202 with the task's location, and the tenant's keys are invalid from then on", async () => {
+test("a removal is answered with 202 and the task's location, and the tenant's keys are invalid at once", async () => {
   const door = await openTestDoor();
   const { key, record } = await door.keyring.create({ name: "k", tenantId: TENANT });
   // what the accepting transaction does; the door must look at once, and not at its next poll

@@ -50,7 +50,7 @@ class DeafQueue extends LocalQueue {
   }
 }
 
-describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
+describe.each(ON_POSTGRES)("installs in trouble on $name", ({ create }) => {
   let rig: InstallRig;
   useInstallRig(create, (opened) => {
     rig = opened;
@@ -63,7 +63,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
       asTenant: false,
     });
 
-  test("an index password is in no task event, log line or image of an install with a wheel", async () => {
+  test("an index password appears in no task event, log line or image of an install with a wheel", async () => {
     await using index = await startWheelIndex([PLAIN]);
     const settings = buildSettings(rig.folder);
     let logged = "";
@@ -97,7 +97,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
     expect(JSON.stringify([events, inspected, images]) + logged).not.toContain(index.password);
   });
 
-  test("a package for another Python than the operator's images have fails where only the exact one may serve", async () => {
+  test("a package for another Python version than the images have fails if only the exact version is allowed", async () => {
     const worker = rig.worker({ settings: { ...buildSettings(rig.folder), python: "exact" } });
     const { task } = await anInstall(worker);
     await worker.run(task.id);
@@ -110,7 +110,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
     });
   });
 
-  test("an archive that was changed on disk is package_damaged, and nothing is built of it", async () => {
+  test("an archive that was changed on disk fails as package_damaged, and nothing is built from it", async () => {
     const identifier = await rig.upload();
     await appendFile((await rig.packages.open(identifier)).path, "changed");
     const worker = rig.worker();
@@ -123,7 +123,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
     expect(progressOf(await rig.events(task.id))).toEqual([]);
   });
 
-  test("the task of a dead worker is taken over when its lease is over, with the Container it left", async () => {
+  test("the task of a dead worker is taken over with its container when its lease expires", async () => {
     const stuck = stuckEngine(rig.engine);
     // Dead as others see it: it renews nothing, goes on with nothing and clears nothing away.
     const clock = { ...systemClock, sleep: (_ms: number, signal: AbortSignal) => aborted(signal) };
@@ -147,7 +147,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
     expect(await rig.store.tasks.find(task.id)).toMatchObject({ state: "ready" });
   });
 
-  test("an uninstall during a build cancels it, and leaves neither Container nor Installation", async () => {
+  test("an uninstall during a build cancels the build and leaves neither container nor installation", async () => {
     const { engine, reached } = stuckEngine(rig.engine);
     const worker = rig.worker({ engine });
     const { task, installation } = await anInstall(worker);
@@ -164,7 +164,7 @@ describe.each(ON_POSTGRES)("in trouble, on $name,", ({ create }) => {
     expect(await rig.containers()).toEqual([]);
   });
 
-  test("what could not be handed to the queue is accepted, and handed over when the queue is back", async () => {
+  test("an install is accepted while the queue is unavailable, and its job is enqueued when the queue is back", async () => {
     const queue = new DeafQueue();
     const { task } = await anInstall(rig.worker({ queue }));
     expect(queue.jobs).toEqual([]);

@@ -13,7 +13,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     rig = opened;
   });
 
-  test("walks its steps to ready, and a second tenant's builds nothing", async () => {
+  test("passes its steps to ready, and a second tenant's install builds nothing", async () => {
     const identifier = await rig.upload({ warnings: ["manifest.json: something was left out"] });
     const { run, requests, queue, keeper } = rig.worker();
     const first = await requests.install({ tenantId: aTenant(), identifier, asTenant: false });
@@ -44,7 +44,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect(new Set(keeper.started).size).toBe(2);
   });
 
-  test("of ten tenants at once is one build and ten Pools", async () => {
+  test("by ten tenants at once needs one build and ten pools", async () => {
     const identifier = await rig.upload();
     const { run, requests, keeper } = rig.worker();
     const accepted = await Promise.all(
@@ -61,7 +61,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect(new Set(keeper.started).size).toBe(10);
   });
 
-  test("of two tenants is one Pool where the operator shares it, with the operator's limits", async () => {
+  test("by two tenants uses one pool with the operator's limits if the operator shares it", async () => {
     const identifier = await rig.upload();
     const sharedLimits = { memoryBytes: 300 << 20, storageBytes: 8 << 20, cpuMillis: 700 } as const;
     const limits = {
@@ -86,7 +86,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
   });
 
   test.each<TaskStep>(["fetching", "verifying", "resolving", "building", "starting"])(
-    "whose worker ends in the step %s goes on to ready on another one",
+    "whose worker ends in the step %s is completed by another worker",
     async (step) => {
       const identifier = await rig.upload();
       const queue = new LocalQueue();
@@ -105,7 +105,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     },
   );
 
-  test("whose start fails for good fails with its cause, and its Pool is wanted no more", async () => {
+  test("whose start fails permanently fails with its cause, and its pool is no longer wanted", async () => {
     const identifier = await rig.upload();
     const { run, requests, keeper } = rig.worker();
     keeper.failure = new Fault("start_crashed", "it crashed", { details: { log: ["Traceback"] } });
@@ -123,7 +123,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect((await rig.store.pools.find(keeper.started[0] ?? ""))?.wanted).toBe(false);
   });
 
-  test("whose cause may pass is tried again, then given up", async () => {
+  test("that fails with a temporary cause is retried and then given up", async () => {
     const identifier = await rig.upload();
     const { run, requests, keeper } = rig.worker();
     keeper.failure = new Fault("engine_unavailable", "away");
@@ -140,7 +140,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect(await rig.store.tasks.find(task.id)).toMatchObject({ state: "failed" });
   });
 
-  test("that waits is cancelled by an uninstall, which leaves no Installation", async () => {
+  test("that is waiting is cancelled by an uninstall, which leaves no installation", async () => {
     const identifier = await rig.upload();
     const { run, requests } = rig.worker();
     const install = await requests.install({ tenantId: aTenant(), identifier, asTenant: false });
@@ -150,7 +150,7 @@ describe.each(ON_POSTGRES)("an install on $name", ({ create }) => {
     expect(await rig.store.installations.find(install.installation.id)).toBeUndefined();
   });
 
-  test("of a package that was not uploaded, or that the tenant may not see, is not found", async () => {
+  test("of a package that the tenant may not see fails as package_not_found", async () => {
     const identifier = await rig.upload();
     const { requests } = rig.worker();
     const request = { tenantId: aTenant(), identifier, asTenant: true };

@@ -12,7 +12,7 @@ import { openTestDoor } from "../harness/rigs/test-door.ts";
 import { ADMIN_KEY } from "../harness/samples/callers.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
-test("beyond concurrency and queue a call is busy at once, with both numbers; a freed place goes to the next", async () => {
+test("a call over concurrency and queue is refused as busy with both numbers, and a freed place goes to the next call", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script, limits: { concurrencyMax: 1 }, settings: { queueMax: 1 } });
   const running = invokeTool(door);
@@ -44,7 +44,7 @@ test("the deadline bounds the wait in the queue", async () => {
   await running;
 });
 
-test("a caller's time-out ends the caller's stream only; the session keeps its place until the plugin ends", async () => {
+test("a caller's timeout ends only the caller's stream, and the session keeps its place until the plugin ends", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script, limits: { concurrencyMax: 1 } });
   const asked = invokeTool(door, TOOL_CALL, { headers: { "x-timeout-ms": "50" } });
@@ -60,7 +60,7 @@ test("a caller's time-out ends the caller's stream only; the session keeps its p
   expect(door.runtime.retired).toEqual([]);
 });
 
-test("a caller cannot lengthen the granted deadline; past it and the grace the Runtime is retired", async () => {
+test("a caller cannot extend the granted deadline, and a session past deadline and grace retires its runtime", async () => {
   const { script } = heldSessions();
   const door = await openTestDoor({ script, limits: { timeoutMs: 50 }, settings: { overrunGraceMs: 50 } });
   const events = parseEvents(await (await invokeTool(door, { ...TOOL_CALL, timeout_ms: 999_999 })).text());
@@ -73,7 +73,7 @@ test("a caller cannot lengthen the granted deadline; past it and the grace the R
   expect(door.invoker.openSessions).toBe(0);
 });
 
-test("a silent plugin hits the idle timeout, one that sends does not", async () => {
+test("a silent plugin hits the idle timeout, and a plugin that sends does not", async () => {
   const door = await openTestDoor({
     settings: { idleTimeoutMs: 100 },
     script: (session) => {
@@ -89,7 +89,7 @@ test("a silent plugin hits the idle timeout, one that sends does not", async () 
   expect(events.at(-1)).toMatchObject({ data: { error: { details: { clock: "idle", limitMs: 100 } } } });
 });
 
-test("without a ready runtime a call is plugin_not_ready with its state, at once or after the start timeout", async () => {
+test("a call without a ready runtime fails as plugin_not_ready with the state, at once or after the start timeout", async () => {
   const door = await openTestDoor({ settings: { startTimeoutMs: 50 } });
   door.runtime.isReady = false;
   const slow = await invokeTool(door);
@@ -102,7 +102,7 @@ test("without a ready runtime a call is plugin_not_ready with its state, at once
   expect((await errorOf(await invokeTool(door))).error.details).toMatchObject({ state: "crash_loop" });
 });
 
-test("a call waits for a Runtime that is starting", async () => {
+test("a call waits for a runtime that is starting", async () => {
   const door = await openTestDoor();
   door.runtime.isReady = false;
   const asked = invokeTool(door);
@@ -164,13 +164,13 @@ test("a client that stops reading loses its own call and delays no other", async
   await once(deaf, "close");
 });
 
-test("an answer too large for one document has an error code of its own", async () => {
+test("an answer that is too large for one document has its own error code", async () => {
   const door = await openTestDoor({ settings: { documentBytesMax: 10 } });
   const answer = await invokeTool(door, TOOL_CALL, AS_DOCUMENT);
   expect([answer.status, (await errorOf(answer)).error.code]).toEqual([502, "answer_too_large"]);
 });
 
-test("closing the invoker refuses new calls, and ends open ones after the drain with shutting_down", async () => {
+test("a closing invoker refuses new calls and ends open calls with shutting_down after the drain", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script, settings: { drainMs: 50 } });
   const asked = invokeTool(door);

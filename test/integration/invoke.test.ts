@@ -55,7 +55,7 @@ test("with Accept: application/json the answer is one document", async () => {
   expect(await answer.json()).toMatchObject({ items: [{ type: "text", message: { text: '{"n":1}' } }] });
 });
 
-test("the plugin gets the caller's JSON untouched, all envelope keys, and what the SDK wants present", async () => {
+test("the plugin receives the caller's JSON unchanged, all envelope keys, and the fields that the SDK requires", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script });
   const { url } = await door.listen();
@@ -151,7 +151,7 @@ test.each([
     expect.arrayContaining(["invoke_tool"]),
   ],
   [
-    "a kind not offered",
+    "a kind that the plugin does not offer",
     `${PLUGIN_PATH}/invoke/endpoint/invoke_endpoint`,
     { raw_http_request: "" },
     404,
@@ -175,7 +175,7 @@ test.each([
     "a value of type string",
   ],
   [
-    "a tenant that is no UUID",
+    "a tenant that is not a UUID",
     "/v1/tenants/x/plugins/berth/echo/invoke_tool",
     TOOL_CALL,
     400,
@@ -190,7 +190,7 @@ test.each([
   expect((await errorOf(answer)).error).toMatchObject({ code, details: { accepted } });
 });
 
-test("malformed JSON, wrong content type, a body over the limit, no key and another tenant's key have codes of their own", async () => {
+test("malformed JSON, a wrong content type, a body over the limit, no key and another tenant's key have their own codes", async () => {
   const door = await openTestDoor();
   const codes = [];
   const foreign = await door.keyring.create({ name: "x", tenantId: OTHER_TENANT });
@@ -213,7 +213,7 @@ test("malformed JSON, wrong content type, a body over the limit, no key and anot
   ]);
 });
 
-test("a call of a known plugin asks the Store nothing", async () => {
+test("a call of a known plugin does not query the store", async () => {
   const door = await openTestDoor();
   await (await invokeTool(door)).text();
   door.memory.calls.length = 0;
@@ -221,7 +221,7 @@ test("a call of a known plugin asks the Store nothing", async () => {
   expect(door.memory.calls).toEqual([]);
 });
 
-test("a plugin that was installed a moment ago is found without waiting for the poll", async () => {
+test("a plugin that was just installed is found without waiting for the poll", async () => {
   const door = await openTestDoor();
   const [old] = door.memory.installations.splice(0);
   door.memory.installations.push(anInstallation({ tenantId: OTHER_TENANT }));
@@ -230,7 +230,7 @@ test("a plugin that was installed a moment ago is found without waiting for the 
   expect((await post(door, path)).status).toBe(200);
 });
 
-test("a plugin's own error is data: class, message and args", async () => {
+test("a plugin's own error is returned with its class, message and args", async () => {
   const door = await openTestDoor({
     script: (session) => {
       session.item({ n: 1 });
@@ -249,7 +249,7 @@ test("a plugin's own error is data: class, message and args", async () => {
   expect((await invokeTool(door, TOOL_CALL, AS_DOCUMENT)).status).toBe(502);
 });
 
-test("a plugin that dies in mid-call is plugin_crashed with exit and OOM flag at once", async () => {
+test("a plugin that dies during a call is reported at once as plugin_crashed with exit code and OOM flag", async () => {
   const { script, first } = heldSessions();
   const door = await openTestDoor({ script });
   const asked = invokeTool(door);
@@ -289,7 +289,7 @@ test("each state of an installation has its own answer", async () => {
   ]);
 });
 
-test("each call is one wide event with ids and times, and no request line beside it", async () => {
+test("each call is logged as one wide event with ids and times, without another request line", async () => {
   const door = await openTestDoor();
   await (await invokeTool(door, TOOL_CALL, { headers: { "x-request-id": "r7" } })).text();
   expect(door.logged).toMatchObject([

@@ -37,7 +37,7 @@ async function read(lines: Interface, until: (line: Line) => boolean): Promise<L
   return seen;
 }
 
-test("a reader that has gone costs the log's lines and nothing else", async () => {
+test("a reader that closes the log loses its lines, and Berth is not affected", async () => {
   const child = start(0);
   await once(child, "message");
   child.stdout.destroy();
@@ -47,7 +47,7 @@ test("a reader that has gone costs the log's lines and nothing else", async () =
   expect(code).toBe(0);
 });
 
-test("a reader that stopped reading does not stop Berth, and is told how many lines it missed", async () => {
+test("a reader that stops reading does not block Berth, and gets the number of lines that were dropped", async () => {
   const child = start(LINES);
   // it logs on, and answers, while nobody reads
   await once(child, "message");

@@ -53,11 +53,11 @@ const BROKEN = [
   ["600,000 nested lists as data", `{"type":"stream","data":${deep(600_000)}}`],
   ...inBothSizes("8,000 nested lists in a message", `{"type":"stream","data":{"message":${deep(8000)}}}`),
   ...inBothSizes(
-    "an error whose message is no text",
+    "an error whose message is not text",
     '{"type":"error","data":{"message":{"toString":1,"valueOf":1}}}',
   ),
   ...inBothSizes(
-    "an error whose type is no text",
+    "an error whose type is not text",
     '{"type":"error","data":{"error_type":{"toString":1},"message":"m"}}',
   ),
   ...inBothSizes(
@@ -65,33 +65,30 @@ const BROKEN = [
     `{"type":"error","data":{"message":"m","args":{"a":${deep(8000)}}}}`,
   ),
   ...inBothSizes(
-    "a call to the host whose type is no text",
+    "a call to the host whose type is not text",
     '{"type":"invoke","data":{"backwards_request_id":"1","type":{"toString":1,"valueOf":1},"request":{}}}',
   ),
   ...inBothSizes("a type that is half a surrogate pair", '{"type":"\\ud83d","data":{}}'),
 ] as const;
 
-test.each(CALLERS)(
-  "each broken message ends its own call by its name, and nothing else: %s",
-  async (kind) => {
-    const { door, plugin, answer } = await aRig();
-    for (const [name, inner] of BROKEN) {
-      answer(({ sessionId }) => {
-        plugin.frame(sessionId, inner);
-        plugin.frame(sessionId, END);
-      });
-      const { text, ends } = await callAs(kind, door);
-      expect({ name, ends }).toEqual({ name, ends: 1 });
-      expect({ name, text }).toEqual({ name, text: expect.stringContaining("broke the protocol") });
-    }
-    answer(answerWell);
-    expect((await callAs(kind, door)).text).toContain("fine");
-    expect([plugin.link.openSessions, door.invoker.openSessions]).toEqual([0, 0]);
-    expect(plugin.notices).toHaveLength(BROKEN.length);
-  },
-);
+test.each(CALLERS)("a broken message ends only its own call, as a protocol error: %s", async (kind) => {
+  const { door, plugin, answer } = await aRig();
+  for (const [name, inner] of BROKEN) {
+    answer(({ sessionId }) => {
+      plugin.frame(sessionId, inner);
+      plugin.frame(sessionId, END);
+    });
+    const { text, ends } = await callAs(kind, door);
+    expect({ name, ends }).toEqual({ name, ends: 1 });
+    expect({ name, text }).toEqual({ name, text: expect.stringContaining("broke the protocol") });
+  }
+  answer(answerWell);
+  expect((await callAs(kind, door)).text).toContain("fine");
+  expect([plugin.link.openSessions, door.invoker.openSessions]).toEqual([0, 0]);
+  expect(plugin.notices).toHaveLength(BROKEN.length);
+});
 
-test("a half line, bytes that are no text and another's id harm nobody", async () => {
+test("a half line, bytes that are not UTF-8 and another session's id affect no other call", async () => {
   const { door, plugin, answer } = await aRig();
   let first: string | undefined;
   const waiting = Promise.withResolvers<void>();
@@ -122,7 +119,7 @@ test("a half line, bytes that are no text and another's id harm nobody", async (
   expect((await long).text).toMatch(/event: end\ndata: \{"items":1\}/);
 });
 
-describe("what a plugin yields arrives as it was", () => {
+describe("an item of a plugin arrives unchanged as", () => {
   const NUMBERS =
     '{"id": 653247040368672769,"huge":1000000000000000000000000000000,"one":1.0,"neg":-9223372036854775808,"exp":1e300,"sur":"a\\ud83d","nul":"\\u0000"}';
 
@@ -142,7 +139,7 @@ describe("what a plugin yields arrives as it was", () => {
 });
 
 test.each(["v1 events", "v1 document"] as const)(
-  "small and large items arrive whole and in the order in which they were said: %s",
+  "small and large items arrive whole and in the order in which they were sent: %s",
   async (kind) => {
     const { door, plugin, answer } = await aRig();
     const items = ['"one"', `"${"é\u{1f6a2}".repeat(MB / 4)}"`, '"three"', '"four"', `"${"y".repeat(MB)}"`];
@@ -160,7 +157,7 @@ test.each(["v1 events", "v1 document"] as const)(
   },
 );
 
-test("lists without end pass on as text, and are not built for those who would have to build them", async () => {
+test("very long lists pass through as text, and are refused where they would have to be parsed", async () => {
   const { door, plugin, answer } = await aRig();
   const say = (wide: string) =>
     answer(({ sessionId }) => {
@@ -176,7 +173,7 @@ test("lists without end pass on as text, and are not built for those who would h
     expect((await callAs(kind, door)).text).toMatch(/lists, objects and members; accepted: at most 200000/);
 });
 
-test("a client that reads nothing delays nobody, and loses its own call only", async () => {
+test("a client that reads nothing delays no other client and loses only its own call", async () => {
   const { door, plugin, answer } = await aRig();
   const item = `{"type":"stream","data":"${"x".repeat(100_000)}"}`;
   const flood = async (sessionId: string) => {

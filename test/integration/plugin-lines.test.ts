@@ -91,7 +91,7 @@ async function callSibling(sibling: RawPlugin): Promise<number[]> {
   return await promise;
 }
 
-test("each caller hears one end, the sibling everything, and nothing stays behind", async () => {
+test("each caller gets exactly one end, the sibling plugin loses nothing, and no session or frame is left", async () => {
   const { door, plugin, sibling, largeFrameBytes, asked } = await aRig();
   const property = fc.asyncProperty(anyLines, async (lines) => {
     const asking = asked(CALLERS.length);

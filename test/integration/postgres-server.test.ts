@@ -103,7 +103,7 @@ function heard(): { log: Log; lines: Record<string, unknown>[] } {
 }
 
 describe("TLS and passwords", () => {
-  test("a password of awkward characters passes, encrypted, on a certificate of the URL's own authority", async () => {
+  test("a password with special characters is sent over TLS to a server of the URL's own authority", async () => {
     await using store = await open();
     await store.ping();
     const [connection] = await connections();
@@ -121,7 +121,7 @@ describe("TLS and passwords", () => {
     });
   });
 
-  test("verify-ca looks at the authority and not at the host name, no-verify at neither", async () => {
+  test("verify-ca checks the authority but not the host name, and no-verify checks neither", async () => {
     await expect(open({ host: "127.0.0.1" })).rejects.toMatchObject({
       message: expect.stringContaining("certificate is for another host name"),
     });
@@ -158,9 +158,9 @@ describe("TLS and passwords", () => {
   });
 });
 
-describe("a start that cannot use the server says which, where and why", () => {
+describe("a failed start names the server, its address and the cause if", () => {
   const cases: readonly [string, () => Where, string][] = [
-    ["nobody listens", () => ({ port: unused }), "connection refused"],
+    ["nothing listens", () => ({ port: unused }), "connection refused"],
     ["the host is unknown", () => ({ host: "no-such-host.invalid" }), "unknown host"],
     ["the password is wrong", () => ({ password: "nonsense" }), "wrong password, or no such role"],
     ["the database is missing", () => ({ database: "nowhere" }), "there is no such database"],
@@ -188,13 +188,13 @@ describe("a start that cannot use the server says which, where and why", () => {
     expect(JSON.stringify([failure?.message, String(failure?.cause)])).not.toContain("p@ss");
   });
 
-  test("a server that accepts and says nothing", async () => {
+  test("the server accepts connections but never answers", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.port }, () => Buffer.alloc(0));
     await relay.open();
     await expect(open({ port: relay.port }, { statementTimeoutMs: 300 })).rejects.toThrow("timed out");
   });
 
-  test("a server that is too old: both versions", async () => {
+  test("the server is too old, with both versions", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.port }, (chunk) =>
       Buffer.from(chunk.toString("latin1").replace(/1[4-9](00\d\d)/, "13$1"), "latin1"),
     );
@@ -209,7 +209,7 @@ describe("a start that cannot use the server says which, where and why", () => {
     });
   });
 
-  test("a role that may not make tables", async () => {
+  test("the role may not create tables", async () => {
     await server.query("CREATE DATABASE theirs");
     await server.query("REVOKE CREATE ON SCHEMA public FROM PUBLIC", "theirs");
     await expect(open({ database: "theirs" }, { startWaitMs: 60_000 })).rejects.toMatchObject({
@@ -220,7 +220,7 @@ describe("a start that cannot use the server says which, where and why", () => {
 });
 
 describe("a start that waits", () => {
-  test("opens when server, role and database come later, and logs each reason once", async () => {
+  test("opens when server, role and database appear later, and logs each reason once", async () => {
     await using late = await makePostgresServer({ certificate: await authority.issue(["DNS:localhost"]) });
     const { log, lines } = heard();
     const opening = open({ port: late.port, user: "later", database: "later" }, { log, startWaitMs: 60_000 });
@@ -237,7 +237,7 @@ describe("a start that waits", () => {
     expect(logged("answers")).toMatchObject([{ op: "store.connect", ok: true }]);
   });
 
-  test("gives up when its time is over, with the last reason, and at once for what waiting does not mend", async () => {
+  test("gives up with the last reason when its time is over, and at once if waiting cannot help", async () => {
     const port = await freePort();
     await expect(open({ port }, { startWaitMs: 500 })).rejects.toThrow(
       /connection refused \(ECONNREFUSED\)\. Gave up after 0\.5 s/,
@@ -249,7 +249,7 @@ describe("a start that waits", () => {
     expect(lines).toEqual([]);
   });
 
-  test("ends at once when it is told to stop", async () => {
+  test("ends at once when it is aborted", async () => {
     const stop = new AbortController();
     const { log, lines } = heard();
     const opening = open({ port: await freePort() }, { log, startWaitMs: 60_000, signal: stop.signal });
@@ -264,7 +264,7 @@ describe("the pool", () => {
     await vi.waitFor(async () => expect(await connections()).toEqual([]), SOON_MS);
   });
 
-  test("its size is all that a process opens, migrations included", async () => {
+  test("limits all connections of a process to its size, migrations included", async () => {
     await server.query("CREATE DATABASE bound OWNER berth");
     await using count = countConnections();
     await using store = await open({ database: "bound" }, { statementTimeoutMs: 30_000 });
@@ -273,7 +273,7 @@ describe("the pool", () => {
     expect(count.most()).toBeGreaterThan(1);
   });
 
-  test("who waits too long for a connection is told so", async () => {
+  test("refuses callers that wait too long for a connection, and names that reason", async () => {
     await using store = await open({}, { statementTimeoutMs: 3000, acquireTimeoutMs: 1000 });
     const lock = server.query("BEGIN; LOCK TABLE berth_images; SELECT pg_sleep(4); COMMIT", "berth");
     await vi.waitFor(async () => {
@@ -293,7 +293,7 @@ describe("the pool", () => {
     await store.ping();
   });
 
-  test("a connection that is dropped without a word is given up in a bounded time and replaced", async () => {
+  test("gives up and replaces a silent connection in a bounded time", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.port });
     await relay.open();
     await using store = await open({ port: relay.port }, { statementTimeoutMs: 500 });
@@ -305,7 +305,7 @@ describe("the pool", () => {
     await store.ping();
   });
 
-  test("comes back by itself after its backends were ended and after the server crashed", async () => {
+  test("recovers automatically after its backends were ended and after the server crashed", async () => {
     const { log, lines } = heard();
     await using store = await open({}, { log });
     await Promise.all(Array.from({ length: 20 }, () => store.ping()));

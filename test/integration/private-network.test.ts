@@ -113,8 +113,8 @@ async function foundInFolder(folder: string, texts: readonly string[]): Promise<
   return [...found];
 }
 
-describe("a build with two indexes that want passwords, a private authority and a proxy that wants one", () => {
-  test("succeeds, and all that it fetches comes through the proxy", async () => {
+describe("a build with two password-protected indexes, a private authority and a proxy with a password", () => {
+  test("succeeds, fetches everything through the proxy and leaves no secret behind", async () => {
     const image = await rig.build({
       requirements: "inner==1.0\nouter==1.0\n",
       settings: await settingsWith({}),
@@ -141,7 +141,7 @@ describe("a build with two indexes that want passwords, a private authority and 
     expect([...inspected, ...rig.lines].join("\n")).not.toMatch(/_PROXY|UV_|index@corp|extra-user/i);
   });
 
-  test("asks hosts of NO_PROXY directly", async () => {
+  test("connects to the hosts of NO_PROXY directly", async () => {
     const before = proxy.asked.length;
     await rig.build({
       requirements: "inner>=1.0\n",
@@ -156,13 +156,13 @@ describe("a build with two indexes that want passwords, a private authority and 
 
   test.each([
     ["index_refused", "the authority is not trusted", () => ({ caBundle: undefined })],
-    ["name_not_resolved", "the proxy is not known", () => ({ proxies: NO_PROXIES })],
+    ["name_not_resolved", "no proxy is configured", () => ({ proxies: NO_PROXIES })],
     [
       "index_refused",
-      "the proxy wants another password",
+      "the proxy requires another password",
       () => ({ proxies: { ...NO_PROXIES, https: proxy.url.replace("@", "-old@") } }),
     ],
-  ])("is %s where %s, and says so without a secret", async (code, _why, changes) => {
+  ])("fails with %s if %s, without a secret in the error", async (code, _why, changes) => {
     const from = rig.lines.length;
     const failure: unknown = await rig
       .build({ requirements: "inner>=0.1\n", settings: await settingsWith(changes()) })
@@ -173,21 +173,24 @@ describe("a build with two indexes that want passwords, a private authority and 
 
   test.each([
     ["index_refused", "a wrong password", { password: "wrong" }],
-    ["dependency_unresolvable", "a package that is not there", {}],
-  ])("is %s with %s, and says so without a secret", async (code, _why, changes: { password?: string }) => {
-    const from = rig.lines.length;
-    const url = new URL(byName(mirror));
-    if (changes.password !== undefined)
-      url.password = `${encodeURIComponent(INDEX.password)}-${changes.password}`;
-    const failure: unknown = await rig
-      .build({
-        requirements: `${changes.password === undefined ? "not-there" : "inner>=0.2"}\n`,
-        settings: await settingsWith({ url: url.href, extraUrls: [] }),
-      })
-      .catch((error: unknown) => error);
-    expect(failure).toMatchObject({ code });
-    const said = [JSON.stringify(failure), String(failure), ...rig.lines.slice(from)].join("\n");
-    expectNoSecret(said);
-    expect(said).not.toContain("index@corp");
-  });
+    ["dependency_unresolvable", "a package that does not exist", {}],
+  ])(
+    "fails with %s for %s, without a secret in the error",
+    async (code, _why, changes: { password?: string }) => {
+      const from = rig.lines.length;
+      const url = new URL(byName(mirror));
+      if (changes.password !== undefined)
+        url.password = `${encodeURIComponent(INDEX.password)}-${changes.password}`;
+      const failure: unknown = await rig
+        .build({
+          requirements: `${changes.password === undefined ? "not-there" : "inner>=0.2"}\n`,
+          settings: await settingsWith({ url: url.href, extraUrls: [] }),
+        })
+        .catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code });
+      const said = [JSON.stringify(failure), String(failure), ...rig.lines.slice(from)].join("\n");
+      expectNoSecret(said);
+      expect(said).not.toContain("index@corp");
+    },
+  );
 });

@@ -43,7 +43,7 @@ describe("the queue", () => {
     expect(await promise).toEqual({ taskId: taskId(1), attempt: 0 });
   });
 
-  test("a job that has not finished swallows the same one, and a later attempt of its task passes", async () => {
+  test("an unfinished job absorbs its duplicates, and a later attempt of its task passes", async () => {
     await using queue = openQueue("dedupe01");
     const seen: number[] = [];
     const begun = Promise.withResolvers<void>();
@@ -99,7 +99,7 @@ describe("the queue", () => {
     }
   });
 
-  test("a topic that nobody listens to any more is subscribed no longer, one that somebody does is", async () => {
+  test("a topic is unsubscribed when its last listener leaves, and not earlier", async () => {
     await using queue = openQueue("channels");
     const channels = async () => await listed("berth-channels-*");
     const heard: string[] = [];
@@ -140,7 +140,7 @@ async function listed(pattern: string): Promise<readonly string[]> {
 }
 
 describe("a queue whose Redis is gone", () => {
-  test("refuses a job in time, and delivers again after the server was started again", async () => {
+  test("refuses a job in time, and delivers again after the server is restarted", async () => {
     const own = await startRedisChild({
       folder: join(folder, "second"),
       log: silentLog,
@@ -174,7 +174,7 @@ describe("a queue whose Redis is gone", () => {
 });
 
 describe("the embedded Redis", () => {
-  test("keeps what it was given over a restart", async () => {
+  test("keeps its jobs over a restart", async () => {
     const at = join(folder, "kept");
     const options = { folder: at, log: silentLog, startTimeoutMs: 10_000 };
     const first = await startRedisChild(options);
@@ -202,7 +202,7 @@ describe("the embedded Redis", () => {
     expect(await promise).toBe(taskId(20));
   });
 
-  test("ends with its Berth, also when that is killed", async () => {
+  test("ends with its Berth process, even if that is killed", async () => {
     const at = join(folder, "orphan");
     const script = `
       import { startRedisChild } from ${JSON.stringify(join(import.meta.dirname, "../../src/queue/bullmq/redis-child.ts"))};
@@ -222,7 +222,7 @@ describe("the embedded Redis", () => {
     expect(next.pid).not.toBe(pid);
   });
 
-  test("a server that still answers in our folder is adopted, not doubled", async () => {
+  test("is adopted instead of started twice if a server already answers in the folder", async () => {
     await using other = await startRedisChild({
       folder: join(folder, "adopted"),
       log: silentLog,
@@ -238,7 +238,7 @@ describe("the embedded Redis", () => {
     await adopter[Symbol.asyncDispose]();
   });
 
-  test("a socket path that no address can hold is refused with its length", async () => {
+  test("refuses a socket path that is too long for an address", async () => {
     const long = join(folder, "x".repeat(120));
     await expect(
       startRedisChild({ folder: long, log: silentLog, startTimeoutMs: 1000 }),

@@ -98,7 +98,7 @@ function listening(): { log: Log; lines: Record<string, unknown>[] } {
 }
 
 describe("TLS, users and databases", () => {
-  test("jobs and messages pass over TLS, as a user with a password of awkward characters, in the database of the URL", async () => {
+  test("jobs and messages pass over TLS, as a user with special characters in the password, in the URL's database", async () => {
     await using queue = await openQueue(`rediss://berth:${SECRET}@localhost:${server.port}/3`);
     const { passes } = await follow(queue);
     await passes(5000);
@@ -110,14 +110,14 @@ describe("TLS, users and databases", () => {
     expect(ours.every((line) => line.includes("user=berth") && line.includes("db=3"))).toBe(true);
   });
 
-  test("a process that only hands jobs over has two connections", async () => {
+  test("a process that only enqueues jobs has two connections", async () => {
     await using queue = await openQueue(`unix://berth:${SECRET}@${server.socketPath}?db=1`);
     await vi.waitFor(() => queue.enqueue("task.run", nextTask()), SOON_MS);
     const clients = String(await server.ask("CLIENT", "LIST"));
     expect(clients.split("\n").filter((line) => line.includes("name=berth-serve-0001"))).toHaveLength(2);
   });
 
-  test("sslrootcert in the URL is trusted, alone", async () => {
+  test("only the authority of sslrootcert in the URL is trusted", async () => {
     await using other = await makeAuthority();
     const url = `rediss://berth:${SECRET}@localhost:${server.port}`;
     await reachUrl(`${url}?sslrootcert=${authority.caFile}`, { caBundleFile: undefined });
@@ -142,14 +142,14 @@ describe("TLS, users and databases", () => {
   });
 });
 
-describe("a start that cannot use the server says which, where and why", () => {
+describe("a failed start names the server, its address and the cause if", () => {
   let unused: number;
   beforeAll(async () => {
     unused = await freePort();
   });
 
   const cases: readonly [string, () => string, RegExp][] = [
-    ["nobody listens", () => `redis://localhost:${unused}`, /connection refused/],
+    ["nothing listens", () => `redis://localhost:${unused}`, /connection refused/],
     ["the host is unknown", () => "redis://no-such-host.invalid", /unknown host/],
     [
       "the password is wrong",
@@ -163,7 +163,7 @@ describe("a start that cannot use the server says which, where and why", () => {
       /out of range/,
     ],
     [
-      "the certificate is another's",
+      "the certificate is for another host",
       () => `rediss://berth:${SECRET}@127.0.0.1:${server.port}`,
       /another host name/,
     ],
@@ -177,7 +177,7 @@ describe("a start that cannot use the server says which, where and why", () => {
       () => `rediss://berth:${SECRET}@localhost:${server.plainPort}`,
       /it may have no TLS there/,
     ],
-    ["there is no such socket", () => "unix:///no/such/redis.sock", /there is no such socket/],
+    ["the socket does not exist", () => "unix:///no/such/redis.sock", /there is no such socket/],
   ];
   test.each(cases)("%s", async (_name, url, why) => {
     const failure = await reachUrl(url()).then(
@@ -189,7 +189,7 @@ describe("a start that cannot use the server says which, where and why", () => {
     expect(JSON.stringify([failure?.message, String(failure?.cause)])).not.toContain("p@ss");
   });
 
-  test("a server that is too old: both versions", async () => {
+  test("the server is too old, with both versions", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.plainPort }, (chunk) =>
       Buffer.from(chunk.toString("latin1").replace(/redis_version:\d/, "redis_version:5"), "latin1"),
     );
@@ -202,7 +202,7 @@ describe("a start that cannot use the server says which, where and why", () => {
     });
   });
 
-  test("a server that evicts keys: the setting to change; one that begins to is warned of", async () => {
+  test("the server evicts keys, with the setting to change, and a later change is logged as a warning", async () => {
     const url = `redis://berth:${SECRET}@localhost:${server.plainPort}`;
     const { log, lines } = listening();
     await using queue = await openQueue(url, { log });
@@ -247,7 +247,7 @@ describe("a server that is away", () => {
     );
   });
 
-  test("comes back by itself when the network cuts every connection, or drops them without a word", async () => {
+  test("is reached again automatically after the network cuts every connection or silently drops it", async () => {
     await using relay = new Relay({ host: "127.0.0.1", port: server.plainPort });
     await relay.open();
     await using queue = await openQueue(`redis://berth:${SECRET}@localhost:${relay.port}`, {
@@ -265,7 +265,7 @@ describe("a server that is away", () => {
 });
 
 describe("Sentinels", () => {
-  test("the server is found by them, and everything follows a failover", async () => {
+  test("find the server, and the queue follows a failover", async () => {
     const certificate = await authority.issue(["IP:127.0.0.1", "DNS:localhost"]);
     const tls = { certificate, caFile: authority.caFile };
     const data = [

@@ -56,7 +56,7 @@ async function childrenOf(pid: number | undefined): Promise<string> {
   return (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim();
 }
 
-test("a runner with a key gets in, the key is gone before the plugin starts, and calls are answered", async () => {
+test("a runner with a key is admitted, the key is removed before the plugin starts, and calls are answered", async () => {
   const keyed = await aKeyedFolder();
   const { link, seen, notices } = await openKeyedLink(keyed);
   await startKeyed(keyed);
@@ -66,7 +66,7 @@ test("a runner with a key gets in, the key is gone before the plugin starts, and
   expect(notices).toEqual([]);
 });
 
-test("the plugin does not start while its key can be read, and starts at the host's word that it is gone", async () => {
+test("the plugin does not start while its key can be read, and starts when the host reports that the key is gone", async () => {
   const keyed = await aKeyedFolder();
   const listening = listenRaw(keyed.folder, "raw");
   const runner = await startKeyed(keyed);
@@ -83,7 +83,7 @@ test("the plugin does not start while its key can be read, and starts at the hos
   await expect.poll(() => childrenOf(runner.process.pid), { timeout: 20_000 }).not.toBe("");
 });
 
-test("a runner that waits for its key to go ends at SIGTERM, and says so", async () => {
+test("a runner that waits for the removal of its key ends at SIGTERM and reports its exit", async () => {
   const keyed = await aKeyedFolder();
   const listening = listenRaw(keyed.folder, "raw");
   const runner = await startKeyed(keyed);
@@ -94,7 +94,7 @@ test("a runner that waits for its key to go ends at SIGTERM, and says so", async
   expect(host.controlLines().at(-1)).toContain('"op":"exit"');
 });
 
-test("a runner that is started a second time says that its key is gone", async () => {
+test("a runner that is started a second time reports that its key is gone", async () => {
   const keyed = await aKeyedFolder();
   await keyed.key.retire();
   const runner = await startKeyed(keyed);
@@ -107,15 +107,15 @@ const ZEROS = "0".repeat(64);
 test.each([
   ["no proof", '{"hello":"data"}\n', "no proof of the key"],
   ["a wrong proof", `{"hello":"control","ready":true,"count":1,"proof":"${ZEROS}"}\n`, "no proof of the key"],
-  ["a proof that is none", '{"hello":"data","count":1,"proof":"\\ud800"}\n', "not a hello"],
-  ["a count that is none", `{"hello":"data","count":1e999,"proof":"${ZEROS}"}\n`, "not a hello"],
+  ["an invalid proof", '{"hello":"data","count":1,"proof":"\\ud800"}\n', "not a hello"],
+  ["an invalid count", `{"hello":"data","count":1e999,"proof":"${ZEROS}"}\n`, "not a hello"],
   ["garbage", "GET / HTTP/1.1\r\n\r\n", "not a hello"],
-  ["bytes that are no text", Buffer.from([0xff, 0x00, 0xfe, 0x0a]), "not a hello"],
+  ["bytes that are not text", Buffer.from([0xff, 0x00, 0xfe, 0x0a]), "not a hello"],
   ["a hello without an end", "x".repeat(5_000), "not a hello"],
   ["half a hello", '{"hello":"data","count":1', "no pair of connections in time"],
   ["nothing", "", "no pair of connections in time"],
 ])(
-  "whoever says %s is shut out, with one notice, and the runner gets in afterwards",
+  "a client that sends %s is refused with one notice, and the runner is admitted afterwards",
   async (_what, text, why) => {
     const keyed = await aKeyedFolder();
     const { seen, notices } = await openKeyedLink(keyed, 200);
@@ -161,7 +161,7 @@ async function aListener(refusedWindowMs = 1_000) {
   return { runnerListener, path, pairs, notices, hello: await hellosOf(keyed) };
 }
 
-test("a hello is taken once: said again it lets nobody in, and one for another process's socket never does", async () => {
+test("a hello is accepted only once, and a hello for another process's socket is never accepted", async () => {
   const { runnerListener, path, pairs, notices, hello } = await aListener();
   const first = await Promise.all([dial(path, hello("data", 1)), dial(path, hello("control", 2))]);
   await expect.poll(() => pairs.length).toBe(1);
@@ -175,7 +175,7 @@ test("a hello is taken once: said again it lets nobody in, and one for another p
   await expect.poll(() => pairs.length).toBe(2);
 });
 
-test("connections that are held open without a word keep nobody out, and are bounded", async () => {
+test("silent open connections do not keep the runner out, and their number is bounded", async () => {
   const { path, pairs, hello } = await aListener();
   const held: Socket[] = [];
   // One after the other: more at once than the kernel queues for a process are turned away by it.
@@ -187,7 +187,7 @@ test("connections that are held open without a word keep nobody out, and are bou
   await expect.poll(closed, { timeout: 5_000 }).toBe(12);
 });
 
-test("a runner that lost one of its connections dials both again and takes the place of what it had", async () => {
+test("a runner that lost one of its connections dials both again and replaces the old ones", async () => {
   const { path, pairs, hello } = await aListener();
   const stale = await dial(path, hello("data", 1));
   await expect.poll(() => stale.readyState).toBe("open");
@@ -197,7 +197,7 @@ test("a runner that lost one of its connections dials both again and takes the p
   await expect.poll(() => pairs.length).toBe(1);
 });
 
-test("who keeps dialling without the key is cut off after 32 connections until the window ends, with one notice", async () => {
+test("a client that keeps dialing without the key is blocked after 32 connections until the window ends, with one notice", async () => {
   const { path, pairs, notices, hello } = await aListener(3_000);
   for (let count = 0; count < 32; count++) await once(await dial(path, "no\n"), "close");
   // The door is shut: its socket is gone until the window is over.
@@ -208,7 +208,7 @@ test("who keeps dialling without the key is cut off after 32 connections until t
   await expect.poll(() => pairs.length).toBe(1);
 });
 
-test("control messages out of bounds are counted once a second, thousands of them, and what comes behind them is read", async () => {
+test("thousands of invalid control messages are counted once a second, and the messages after them are read", async () => {
   const keyed = await aKeyedFolder();
   const { link, seen, notices } = await openKeyedLink(keyed);
   const [hello, path] = [await hellosOf(keyed), join(keyed.folder, "h-one.sock")];

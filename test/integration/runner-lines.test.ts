@@ -45,7 +45,7 @@ async function peakBytes(pid: number | undefined): Promise<number> {
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
 }
 
-test("a session whose message was too large does not end well behind it", async () => {
+test("a session whose message is too large sends nothing more to the host", async () => {
   const { host, ask, linesOf, ended } = await startEcho(["--frame-bytes-max", String(MB)]);
   ask("large", { bytes: 2 * MB });
   const refused = () => host.controlLines().some((line) => line.includes('"op":"frame_too_large"'));
@@ -58,7 +58,7 @@ test("a session whose message was too large does not end well behind it", async 
 });
 
 test.each([1, 2])(
-  "generated lines of seed %i neither end the runner nor lose a line of a sibling, in bounded memory",
+  "generated lines of seed %i neither end the runner nor lose a sibling's line, and memory stays bounded",
   async (seed) => {
     const { runner, ask, linesOf, ended, pong } = await startEcho([
       ...["--frame-bytes-max", String(4 * MB)],
@@ -86,7 +86,7 @@ test.each([
   ["no data", '{"event":"session","session_id":"odd","data":null}'],
   ["a thousand beginnings", `${'{"event":"session",'.repeat(1000)}"session_id":"odd"`],
   ["a depth of 8,000", `{"event":"session","session_id":"odd","data":${"[".repeat(8000)}`],
-])("a session's line with %s is passed on to the host that judges it", async (_what, line) => {
+])("a session's line with %s is passed on unchanged to the host", async (_what, line) => {
   const { ask, linesOf, ended } = await startEcho();
   ask("odd", { raw: `${line}\n` });
   await ended("odd");
@@ -95,7 +95,7 @@ test.each([
   );
 });
 
-test("a frame whose keys stand in another order arrives at any size", async () => {
+test("a frame with its keys in another order arrives at any size", async () => {
   const { ask, linesOf, ended } = await startEcho();
   for (const bytes of [10, 300_000, 5 * MB]) ask(`late-${bytes}`, { bytes, late_key: true });
   for (const bytes of [10, 300_000, 5 * MB]) {
@@ -105,7 +105,7 @@ test("a frame whose keys stand in another order arrives at any size", async () =
   }
 });
 
-test("what a host sends reaches the plugin however deep it is nested, and a bad control line ends nothing", async () => {
+test("neither a deeply nested message of the host nor a bad control line ends the runner", async () => {
   const { host, ask, ended, pong } = await startEcho();
   ask("deep", { raw: "" });
   const nested = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
@@ -118,7 +118,7 @@ test("what a host sends reaches the plugin however deep it is nested, and a bad 
   expect(await pong()).toMatchObject({ alive: true });
 });
 
-test("an answer to a plugin opens no session again", async () => {
+test("an answer to a plugin does not reopen its session", async () => {
   const { host, ask, ended, pong } = await startEcho();
   const about = '"conversation_id":null,"message_id":null,"app_id":null,"endpoint_id":null,"context":null';
   host.data.write(`{"session_id":"over",${about},"event":"backwards_response","data":{}}\n`);
@@ -127,7 +127,7 @@ test("an answer to a plugin opens no session again", async () => {
   expect(await pong()).toMatchObject({ open_sessions: 0 });
 });
 
-test.each([35, 40, 9])("a plugin that ends by signal %i is reported with it", async (signal) => {
+test.each([35, 40, 9])("a plugin that ends by signal %i is reported with that signal", async (signal) => {
   const { host, ask } = await startEcho();
   ask("dying", { kill_self: signal });
   await expect.poll(() => host.controlLines().at(-1), { timeout: 20_000 }).toContain('"op":"exit"');
@@ -136,7 +136,7 @@ test.each([35, 40, 9])("a plugin that ends by signal %i is reported with it", as
   );
 });
 
-test("a plugin that leaves its process group is ended with the Container all the same", async () => {
+test("a plugin that leaves its process group still ends with the container", async () => {
   const { host, runner, ask, ended } = await startEcho(["--grace-ms", "100"]);
   ask("leaving", { leave_group: true });
   await ended("leaving");

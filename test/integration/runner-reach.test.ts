@@ -153,7 +153,7 @@ async function run(link: RuntimeLink, code: string): Promise<Record<string, stri
 
 const quietly = { onLog: () => undefined };
 
-test("a plugin reads nothing of its runner: no memory, no environment, no descriptor, no key", async () => {
+test("a plugin cannot read its runner's memory, environment, descriptors or key", async () => {
   const { start, dataFolder } = await aWorld();
   const { keeper, directory } = await start();
   const { id } = await keeper.ensureReady(KEY, quietly, within());
@@ -177,7 +177,7 @@ test("a plugin reads nothing of its runner: no memory, no environment, no descri
   expect((await readdir(join(dataFolder, "run"))).sort()).toEqual([id, `${id}.key`]);
 });
 
-test("a plugin that stops its runner and dials in its place gets no link; it is ended, and the next one serves", async () => {
+test("a plugin that stops its runner and dials in its place gets no link, is ended and is replaced", async () => {
   const { start, rows, logged } = await aWorld();
   // The first process is not to find out and end it.
   const first = await start(undefined, { healthMs: 600_000 });
@@ -204,7 +204,7 @@ test("a plugin that stops its runner and dials in its place gets no link; it is 
   expect(rows.runtimesOf().find(({ id }) => id === stopped.id)?.state).toBe("ended");
 });
 
-test("a Runtime whose runner stands still holds up neither its drain nor the next one", async () => {
+test("a runtime whose runner is stopped blocks neither its drain nor its successor", async () => {
   const { start, rows } = await aWorld();
   const clocks = { healthMs: 600_000, drainMs: 600_000, retireMs: 600_000 };
   const { keeper, directory } = await start(undefined, clocks);
@@ -221,7 +221,7 @@ test("a Runtime whose runner stands still holds up neither its drain nor the nex
   expect(next.id).not.toBe(stopped.id);
 });
 
-test("a plugin that kills its runner is gone with it, and the next one serves", async () => {
+test("a plugin that kills its runner ends with it, and a new runtime serves", async () => {
   const { start, rows } = await aWorld();
   const { keeper, directory } = await start();
   const first = await keeper.ensureReady(KEY, quietly, within());
@@ -233,7 +233,7 @@ test("a plugin that kills its runner is gone with it, and the next one serves", 
   expect(rows.runtimesOf().at(-1)).toMatchObject({ id: first.id, state: "ended" });
 });
 
-test("a worker that dies before the first hello leaves a runner that waits, and the next worker lets it start", async () => {
+test("a worker that dies before the first hello leaves a waiting runner, which the next worker lets start", async () => {
   const { start, rows, dataFolder } = await aWorld();
   const elsewhere = await mkdtemp(join(tmpdir(), "b-"));
   onTestFinished(() => rm(elsewhere, { recursive: true, force: true }));
@@ -257,7 +257,7 @@ test("a worker that dies before the first hello leaves a runner that waits, and 
   expect((await readdir(folder)).sort()).toEqual(["runner.py"]);
 });
 
-test("a second process with a socket in the same folder has its own link, before and after the first one goes", async () => {
+test("a second process with a socket in the same folder has its own link, before and after the first process stops", async () => {
   const { start } = await aWorld();
   const [one, two] = [await start(), await start()];
   await one.keeper.ensureReady(KEY, quietly, within());

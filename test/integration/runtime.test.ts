@@ -1,163 +1,22 @@
-import { randomBytes } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { isFault } from "../../src/domain/fault.ts";
-import type { SessionFrame } from "../../src/domain/frame.ts";
-import { formatLabelFilter } from "../../src/engine/labels.ts";
-import { silentLog } from "../../src/observe/log.ts";
-import type { ReachableRuntime } from "../../src/runtime/runtimes.ts";
-import { createSocketTransport } from "../../src/transport/socket/socket-transport.ts";
-import { systemClock } from "../../src/util/clock.ts";
 import { aPool } from "../harness/builders/a-pool.ts";
-import { LocalQueue } from "../harness/doubles/local-queue.ts";
-import { MemoryRows } from "../harness/doubles/memory-rows.ts";
-import { makePluginImage } from "../harness/rigs/plugin-image.ts";
-import {
-  type RuntimeParts,
-  type RuntimePartsOptions,
-  startRuntimeParts,
-} from "../harness/rigs/runtime-parts.ts";
-import { openTestEngine, type TestEngine, within } from "../harness/rigs/test-engine.ts";
+import { ask, runnerOf, runtimeWorlds } from "../harness/rigs/runtime-world.ts";
+import { within } from "../harness/rigs/test-engine.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
 const MIB = 1 << 20;
 const KEY = aPool().key;
-const FIXTURE = `
-import os, resource, sys
-import berth_protocol
-def handle(session):
-    ask = session.parameters
-    if "say" in ask:
-        print(ask["say"], file=sys.stderr, flush=True)
-    if "exit" in ask:
-        os._exit(ask["exit"])
-    if "eat" in ask:
-        hoard = []
-        while True:
-            hoard.append(bytearray(os.urandom(1) * 1048576))
-    if "eval" in ask:
-        session.json({"value": eval(ask["eval"], {"os": os, "resource": resource, "open": open})})
-berth_protocol.serve(handle)
-`;
-
-let docker: TestEngine;
-let image: string;
-
-beforeAll(async () => {
-  docker = await openTestEngine();
-  image = await makePluginImage(docker.engine, {
-    name: docker.name("fixture"),
-    labels: docker.labels,
-    files: {
-      main: FIXTURE,
-      crash_at_import: 'import nothing_of_that_name\nprint("never said")\n',
-      never_ready: "import time\nprint('thinking', flush=True)\ntime.sleep(600)\n",
-    },
-  });
-});
-afterAll(() => docker?.[Symbol.asyncDispose]());
-
-/** One instance with its own rows, data folder and network; `start` begins a Berth process on it, as often as wanted. */
-class World implements AsyncDisposable {
-  readonly rows = new MemoryRows({ clock: systemClock, instanceId: randomBytes(4).toString("hex") });
-  readonly queue = new LocalQueue();
-  readonly dataFolder: string;
-  readonly #running = new Set<RuntimeParts>();
-
-  constructor(dataFolder: string) {
-    this.dataFolder = dataFolder;
-  }
-
-  async start(options: Partial<RuntimePartsOptions> = {}): Promise<RuntimeParts> {
-    const holder = options.holder ?? randomBytes(4).toString("hex");
-    const transport = createSocketTransport({ processId: holder, log: silentLog, settleMs: SOON_MS });
-    const parts = await startRuntimeParts({
-      store: this.rows,
-      engine: docker.engine,
-      queue: this.queue,
-      dataFolder: this.dataFolder,
-      transport,
-      holder,
-      ...options,
-    });
-    const stop = parts[Symbol.asyncDispose].bind(parts);
-    const running: RuntimeParts = {
-      ...parts,
-      [Symbol.asyncDispose]: async () => {
-        if (!this.#running.delete(running)) return;
-        await stop();
-        await transport[Symbol.asyncDispose]();
-      },
-    };
-    this.#running.add(running);
-    return running;
-  }
-
-  containers() {
-    return docker.engine.listContainers(formatLabelFilter({ instance: this.rows.instanceId }), within());
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const parts of [...this.#running]) await parts[Symbol.asyncDispose]();
-    for (const { id } of await this.containers()) await docker.engine.removeContainer(id, within());
-    await docker.engine.removeNetwork(`berth-${this.rows.instanceId}`, within());
-    await rm(this.dataFolder, { recursive: true, force: true });
-  }
-}
-
-const worlds: World[] = [];
-async function aWorld(): Promise<World> {
-  const world = new World(await mkdtemp(join(tmpdir(), "b-")));
-  worlds.push(world);
-  return world;
-}
-afterEach(async () => {
-  for (const world of worlds.splice(0)) await world[Symbol.asyncDispose]();
-});
-
-/** Resolves with the value that the plugin answered, rejects with the Fault that ended the session. */
-function ask({ link }: ReachableRuntime, parameters: Record<string, unknown>): Promise<unknown> {
-  const sessionId = randomBytes(8).toString("hex");
-  const line = JSON.stringify({
-    session_id: sessionId,
-    conversation_id: null,
-    message_id: null,
-    app_id: null,
-    endpoint_id: null,
-    context: {},
-    event: "request",
-    data: { tool_parameters: parameters },
-  });
-  return new Promise((resolve, reject) => {
-    let value: unknown;
-    const onFrame = (frame: SessionFrame) => {
-      if (frame.type === "stream") value = JSON.parse(frame.data.text).message.json_object.value;
-      if (frame.type === "error") reject(new Error(JSON.stringify(frame.error)));
-      if (frame.type === "end") resolve(value);
-    };
-    link.openSession(sessionId, line, { onFrame, onLost: reject });
-  });
-}
-
-/** The runner's process, as the machine of the engine counts it. */
-async function runnerOf(containerId: string): Promise<number> {
-  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
-    const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
-    const [command = "", ...rest] = (await read("cmdline")).split("\0");
-    if (!command.endsWith("python3") || !rest.some((word) => word.endsWith("runner.py"))) continue;
-    if ((await read("cgroup")).includes(containerId)) return Number(pid);
-  }
-  throw new Error(`no runner in ${containerId}`);
-}
-
 const quietly = { onLog: () => undefined };
 
+const aWorld = runtimeWorlds();
+
 describe("a launch", () => {
-  it("makes a small plugin ready, under the names and labels of its row", async () => {
+  it("makes a small plugin ready, with the names and labels of its row", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start();
     const record = await keeper.ensureReady(KEY, quietly, within());
     expect(directory.pick(KEY)?.id).toBe(record.id);
@@ -171,9 +30,9 @@ describe("a launch", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("puts the limits in force inside the Container", async () => {
+  it("enforces the limits inside the container", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start({
       profile: { extraEnv: { OF_THE_OPERATOR: "yes", HF_HOME: "/models" } },
     });
@@ -208,7 +67,7 @@ describe("a launch", () => {
 
   it("runs a plugin that the operator names on a copy of its files, where it may write within its storage", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start({ profile: { writablePlugins: [aPool().pluginId] } });
     await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
@@ -222,9 +81,9 @@ describe("a launch", () => {
     await expect(see('open("/plugin/beside.txt", "w")')).rejects.toThrow("Read-only file system");
   });
 
-  it("tells a crash at import with its traceback and leaves no Container and no folder", async () => {
+  it("reports a crash at import with its traceback and leaves no container and no folder", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image, runner: { entrypoint: "crash_at_import" } });
+    world.rows.addPool({ imageRef: world.image, runner: { entrypoint: "crash_at_import" } });
     const { keeper } = await world.start();
     const fault = await keeper.ensureReady(KEY, quietly, within()).catch((error: unknown) => error);
     if (!isFault(fault, "start_crashed")) throw fault;
@@ -241,9 +100,9 @@ describe("a launch", () => {
     expect(world.rows.pool().state).toBe("idle");
   });
 
-  it("gives up on a plugin that never gets ready, with what it said", async () => {
+  it("gives up on a plugin that never becomes ready, and reports its output", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image, runner: { entrypoint: "never_ready" } });
+    world.rows.addPool({ imageRef: world.image, runner: { entrypoint: "never_ready" } });
     const { keeper } = await world.start({ launch: { startTimeoutMs: 1_500 } });
     const fault = await keeper.ensureReady(KEY, quietly, within()).catch((error: unknown) => error);
     if (!isFault(fault, "start_timeout")) throw fault;
@@ -253,10 +112,10 @@ describe("a launch", () => {
   });
 });
 
-describe("a Runtime that dies", () => {
-  it("is replaced at once, and its caller has the exit code", async () => {
+describe("a runtime that dies", () => {
+  it("is replaced at once, and its caller gets the exit code", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start();
     const first = await keeper.ensureReady(KEY, quietly, within());
     const began = performance.now();
@@ -275,9 +134,9 @@ describe("a Runtime that dies", () => {
     });
   });
 
-  it("is told apart where it ran out of memory", async () => {
+  it("is reported as out of memory if that was the cause", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start();
     const first = await keeper.ensureReady(KEY, quietly, within());
     const fault = await ask(await directory.wait(KEY, within()), { eat: true }).catch(
@@ -288,14 +147,14 @@ describe("a Runtime that dies", () => {
     expect(world.rows.runtimesOf()[1]).toMatchObject({ id: first.id, end: { reason: "oom", oom: true } });
   });
 
-  it("is noticed where its whole Container was killed from outside", async () => {
+  it("is replaced if its whole container is killed from outside", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start();
     const first = await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
     const lost = ask(runtime, { eval: '__import__("time").sleep(60)' }).catch((error: unknown) => error);
-    await docker.engine.killContainer(first.containerId ?? "", within());
+    await world.engine.killContainer(first.containerId ?? "", within());
     expect(await lost).toMatchObject({ code: "plugin_crashed" });
     expect((await directory.wait(KEY, within())).id).not.toBe(first.id);
   });
@@ -308,9 +167,9 @@ describe("a Runtime that dies", () => {
     healthPatienceMs: 20_000,
   };
 
-  it("is replaced where its process is stopped, and its caller hears that it hung", async () => {
+  it("is replaced if its process is stopped, and its caller gets plugin_unhealthy", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start({ supervision });
     const first = await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
@@ -327,9 +186,9 @@ describe("a Runtime that dies", () => {
     });
   });
 
-  it("is replaced where its runner is stopped: no other process answers in its place", async () => {
+  it("is replaced if its runner is stopped, because no other process answers for it", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory } = await world.start({ supervision });
     const first = await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
@@ -341,9 +200,9 @@ describe("a Runtime that dies", () => {
     expect(await world.containers()).toHaveLength(1);
   });
 
-  it("leaves its log behind, readable beside that of its successor", async () => {
+  it("leaves its log, which can be read together with its successor's", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper, directory, logs } = await world.start();
     const first = await keeper.ensureReady(KEY, quietly, within());
     await ask(await directory.wait(KEY, within()), { say: "last words", exit: 1 }).catch(() => undefined);
@@ -359,9 +218,9 @@ describe("a Runtime that dies", () => {
 });
 
 describe("a restarted worker", () => {
-  it("adopts the running Container and restarts nothing; its log has each line once", async () => {
+  it("adopts the running container without a restart, and its log has each line once", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const before = await world.start();
     const record = await before.keeper.ensureReady(KEY, quietly, within());
     await ask(await before.directory.wait(KEY, within()), { say: "line one" });
@@ -380,13 +239,13 @@ describe("a restarted worker", () => {
     expect(world.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("finds what died meanwhile, tells its cause and replaces it", async () => {
+  it("finds a container that has died in the meantime, records the cause and replaces it", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const before = await world.start();
     const record = await before.keeper.ensureReady(KEY, quietly, within());
     await before[Symbol.asyncDispose]();
-    await docker.engine.killContainer(record.containerId ?? "", within());
+    await world.engine.killContainer(record.containerId ?? "", within());
     const after = await world.start();
     const runtime = await after.directory.wait(KEY, within());
     expect(runtime.id).not.toBe(record.id);
@@ -395,9 +254,9 @@ describe("a restarted worker", () => {
 });
 
 describe("two keepers", () => {
-  it("share one Container: one holds the lease, both reach it over links of their own", async () => {
+  it("share one container: one keeper holds the lease, and both reach it over their own links", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const one = await world.start({ holder: "one" });
     const record = await one.keeper.ensureReady(KEY, quietly, within());
     const two = await world.start({ holder: "two" });
@@ -410,9 +269,9 @@ describe("two keepers", () => {
 });
 
 describe("the end", () => {
-  it("of a Pool that nobody uses takes Container, folder, logs and row with it", async () => {
+  it("of an unused pool removes its container, folder, logs and row", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const { keeper } = await world.start();
     await keeper.ensureReady(KEY, quietly, within());
     await keeper.removeIfUnused(KEY, within());
@@ -422,9 +281,9 @@ describe("the end", () => {
     expect(world.rows.poolRows.size).toBe(0);
   });
 
-  it("of everything leaves nothing running, and the next worker starts what ran", async () => {
+  it("of all pools leaves nothing running, and the next worker starts them again", async () => {
     const world = await aWorld();
-    world.rows.addPool({ imageRef: image });
+    world.rows.addPool({ imageRef: world.image });
     const before = await world.start();
     await before.keeper.ensureReady(KEY, quietly, within());
     await before.keeper.shutdownAll(within());

@@ -62,7 +62,7 @@ async function left(): Promise<readonly string[]> {
   return [...containers.map(({ name }) => name), ...images.flatMap(({ tags }) => tags), ...files].sort();
 }
 
-test("a folder that the Engine sees passes, for several processes at once, and nothing is left of it", async () => {
+test("a folder that the engine sees passes for several processes at once, and the checks leave nothing behind", async () => {
   await Promise.all([check(watched()), check(watched()), check(watched())]);
   expect(made.size).toBe(6);
   expect(await left()).toEqual([]);
@@ -79,7 +79,7 @@ test("another folder under the same path is refused with the setting, the path a
   expect(await left()).toEqual([]);
 });
 
-test("a path that the Engine does not have is refused as such", async () => {
+test("a path that the engine does not have is refused with that reason", async () => {
   await expect(check(watched(`/nowhere-${randomUUID()}`))).rejects.toMatchObject({
     code: "config_invalid",
     message: expect.stringContaining(`${dataFolder}, but the Docker Engine sees no such folder.`),
@@ -87,7 +87,7 @@ test("a path that the Engine does not have is refused as such", async () => {
   expect(await left()).toEqual([]);
 });
 
-test("what a killed check left is removed by the next one, what is younger is another's", async () => {
+test("the leftovers of a killed check are removed by a later check, and younger files are kept", async () => {
   const labels = { "berth.check": randomUUID().replaceAll("-", "") };
   const reference = `berth-check:${labels["berth.check"]}`;
   await engine.importImage({ reference, labels }, Readable.from([Buffer.alloc(1024)]), within());

@@ -31,7 +31,7 @@ async function run(...command: string[]) {
   return await endOf(child);
 }
 
-test("a pair is made once, and a package signed with it is verified by its public key alone", async () => {
+test("a key pair is created only once, and its public key alone verifies a package signed with it", async () => {
   const made = await run("keygen", "acme");
   const { id } = parsePublicKey(await readFile(join(folder, "acme.public.pem"), "utf8"), "key");
   expect(made).toMatchObject({ code: 0, output: expect.stringContaining(`${id}\nacme.private.pem`) });
@@ -68,7 +68,7 @@ test("a pair is made once, and a package signed with it is verified by its publi
   });
 });
 
-test("a category makes another package of it, and says so", async () => {
+test("a category changes the identifier of the package, and the command reports that", async () => {
   await writeFile(join(folder, "key.pem"), SIGNER.privateKey);
   const signed = [
     "sign",
@@ -89,7 +89,7 @@ test("a category makes another package of it, and says so", async () => {
   });
 });
 
-test("what cannot be signed or verified ends with 1 and says why", async () => {
+test("a command that cannot sign or verify exits with 1 and reports the reason", async () => {
   await writeFile(join(folder, "wrong.difypkg"), (await wronglySigned(echo)).bytes);
   const cases = [
     [["sign", "echo.difypkg"], /--key is missing; accepted: .*berth keygen makes one/],

@@ -3,30 +3,13 @@ import { randomBytes } from "node:crypto";
 import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import type { Source } from "../../src/domain/source.ts";
-import {
-  BYTES,
-  fetchFrom,
-  MARKET,
-  MARKETPLACE,
-  RELEASE,
-  RELEASE_PATH,
-  type SourceRig,
-  anUrl as urlOf,
-  useSources,
-} from "../harness/rigs/sources.ts";
+import { BYTES, MARKET, MARKETPLACE, RELEASE, RELEASE_PATH, useSources } from "../harness/rigs/sources.ts";
 import { file, json, sha256, silence, status } from "../harness/servers/source-server.ts";
 
-let rig: SourceRig;
-useSources((opened) => {
-  rig = opened;
-});
-const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
-  fetchFrom(rig, source, options);
-const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
+const { rig, fetching, anUrl } = useSources();
 
 describe("a download that breaks off", () => {
-  test("continues where it was, under the same entity tag", async () => {
+  test("continues where it stopped, under the same entity tag", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 100_000 }), file(BYTES, { etag }));
     const { bytes, asked, notes, progress } = await fetching(MARKET);
@@ -41,7 +24,7 @@ describe("a download that breaks off", () => {
     );
   });
 
-  test("may break off at every connection, as long as each one brings bytes", async () => {
+  test("may break off at every connection, as long as each connection brings bytes", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 50_000 }));
     const { bytes, asked } = await fetching(MARKET);
@@ -57,18 +40,18 @@ describe("a download that breaks off", () => {
       file(BYTES, { etag: '"b"' }),
     ],
     [
-      "does not say how long it is",
+      "does not report the length",
       file(BYTES, { isChunked: true, cutAfter: 9 }),
       file(BYTES, { isChunked: true }),
     ],
-  ])("begins anew where the server %s", async (_why, first, second) => {
+  ])("starts again if the server %s", async (_why, first, second) => {
     rig.server.on(MARKETPLACE, first, second);
     const { bytes, asked } = await fetching(MARKET);
     expect(bytes?.equals(BYTES)).toBe(true);
     expect(asked).toHaveLength(2);
   });
 
-  test("starts again when the server continues at another offset", async () => {
+  test("starts again if the server continues at another offset", async () => {
     const wrong = status(206, { "content-range": "bytes 5-9/10", "content-length": "5" }, "wrong");
     for (const answer of [wrong, status(416)]) {
       rig.server.on(
@@ -84,7 +67,7 @@ describe("a download that breaks off", () => {
     }
   });
 
-  test("or comes in pieces is put together", async () => {
+  test("or arrives in pieces is assembled", async () => {
     const etag = '"one"';
     rig.server.on(MARKETPLACE, file(BYTES, { etag, cutAfter: 100_000 }), (request, response) => {
       const from = Number(/\d+/.exec(request.headers.range ?? "")?.[0]);
@@ -144,7 +127,7 @@ describe("a digest", () => {
     expect(notes).toEqual([expect.stringContaining("damaged")]);
   });
 
-  test("of the API's own list counts as well", async () => {
+  test("of the API's list of assets is checked as well", async () => {
     const digest = `sha256:${"0".repeat(64)}`;
     rig.server.on(RELEASE_PATH, json({ assets: [{ id: 7, name: "echo 1.difypkg", digest }] }));
     rig.server.on("/api/repos/acme/echo/releases/assets/7", file(BYTES));
@@ -161,7 +144,7 @@ describe("an answer of", () => {
     [403, "source_forbidden", "BERTH_MARKETPLACE_TOKEN"],
     [400, "source_unusable", "400"],
     [204, "source_unusable", "204"],
-  ])("%d is %s, at once", async (code, fault, says) => {
+  ])("%d fails at once with %s", async (code, fault, says) => {
     rig.server.on(MARKETPLACE, status(code));
     const { error, asked } = await fetching(MARKET);
     expect(error).toMatchObject({ code: fault, message: expect.stringContaining(says) });
@@ -169,7 +152,7 @@ describe("an answer of", () => {
     expect(await readdir(rig.folder)).toEqual([]);
   });
 
-  test("503 is tried again, and source_unreachable when it stays", async () => {
+  test("503 is retried, and fails with source_unreachable if it persists", async () => {
     rig.server.on(MARKETPLACE, status(503), status(500), file(BYTES));
     expect((await fetching(MARKET)).bytes?.equals(BYTES)).toBe(true);
     await rm(join(rig.folder, "origin.json"));
@@ -185,7 +168,7 @@ describe("an answer of", () => {
     [403, { "retry-after": "90" }, 90],
     [429, { "retry-after": new Date(Date.now() + 120_000).toUTCString() }, 120],
     [429, {}, 60],
-  ])("%d with %j is a rate limit that says until when", async (code, headers, seconds) => {
+  ])("%d with %j is a rate limit with the time of the next try", async (code, headers, seconds) => {
     rig.server.on(MARKETPLACE, status(code, headers));
     const { error, asked } = await fetching(MARKET);
     expect(error).toMatchObject({ code: "source_rate_limited", details: { retry_at: expect.any(String) } });
@@ -196,10 +179,10 @@ describe("an answer of", () => {
   });
 });
 
-describe("a bound of a download:", () => {
+describe("the bounds of a download", () => {
   test.each([
     ["by its length, before a byte is written", {}, 0],
-    ["while it comes, and no more than the limit is written", { isChunked: true }, 200_000],
+    ["while it arrives, and no more than the limit is written", { isChunked: true }, 200_000],
   ])("a file that is too large is refused %s", async (_when, options, bytesWritten) => {
     rig.server.on(MARKETPLACE, file(BYTES, options));
     const { error } = await fetching(MARKET, { bytesMax: 200_000 });
@@ -238,7 +221,7 @@ describe("a bound of a download:", () => {
     expect(error).toMatchObject({ code: "source_timeout", details: { clock: "total" } });
   });
 
-  test("an abort ends it with the caller's reason", async () => {
+  test("an abort ends the download with the caller's reason", async () => {
     rig.server.on(MARKETPLACE, silence);
     const giving = new AbortController();
     const asked = rig.server.count(MARKETPLACE);

@@ -4,18 +4,14 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { NO_PROXIES } from "../../src/domain/proxy.ts";
-import type { Source } from "../../src/domain/source.ts";
 import {
   BYTES,
-  fetchFrom,
   IDENTIFIER,
   MARKET,
   MARKETPLACE,
   PUBLIC_PATH,
   RELEASE,
   RELEASE_PATH,
-  type SourceRig,
-  anUrl as urlOf,
   useSources,
 } from "../harness/rigs/sources.ts";
 import { makeAuthority } from "../harness/servers/authority.ts";
@@ -23,16 +19,10 @@ import { startRecordingProxy } from "../harness/servers/recording-proxy.ts";
 import { file, json, redirect, startSourceServer, status } from "../harness/servers/source-server.ts";
 import { bridgeAddress } from "../harness/servers/wheel-index.ts";
 
-let rig: SourceRig;
-useSources((opened) => {
-  rig = opened;
-});
-const fetching = (source: Source, options?: Parameters<typeof fetchFrom>[2]) =>
-  fetchFrom(rig, source, options);
-const anUrl = (path: string, bytes?: Uint8Array) => urlOf(rig, path, bytes);
+const { rig, fetching, anUrl } = useSources();
 
-describe("the address of", () => {
-  test("a marketplace's package contains its identifier, and the token is sent", async () => {
+describe("the address of a source", () => {
+  test("contains the identifier of a marketplace's package, and the token is sent", async () => {
     rig.server.on(MARKETPLACE, file(BYTES));
     const { bytes, asked, progress } = await fetching(MARKET, {
       marketplace: { url: rig.server.url, token: "market-token" },
@@ -47,7 +37,7 @@ describe("the address of", () => {
     expect(progress.at(-1)).toEqual({ done: BYTES.length, total: BYTES.length });
   });
 
-  test("a public release's asset is its page's, and the API is not asked", async () => {
+  test("of a public release is the page of the asset, and the API is not asked", async () => {
     rig.server.on(PUBLIC_PATH, redirect("/storage/echo"));
     rig.server.on("/storage/echo", file(BYTES));
     const { bytes, asked } = await fetching(RELEASE);
@@ -55,7 +45,7 @@ describe("the address of", () => {
     expect(asked.map(({ path }) => path)).toEqual([PUBLIC_PATH, "/storage/echo"]);
   });
 
-  test("a private release's asset is the API's, and whoever stores the file never sees the token", async () => {
+  test("of a private release comes from the API, and the host that stores the file never sees the token", async () => {
     await using storage = await startSourceServer();
     rig.server.on(
       RELEASE_PATH,
@@ -81,7 +71,7 @@ describe("the address of", () => {
     expect(storage.asked[0]?.headers.authorization).toBeUndefined();
   });
 
-  test("a missing asset of a private release is refused with the list of its assets", async () => {
+  test("of a missing asset is refused with the list of the release's assets", async () => {
     rig.server.on(RELEASE_PATH, json({ assets: [{ id: 6, name: "other.difypkg" }] }));
     const github = { url: rig.server.url, apiUrl: `${rig.server.url}/api`, token: "github-token" };
     const { error } = await fetching(RELEASE, { github });
@@ -91,7 +81,7 @@ describe("the address of", () => {
     });
   });
 
-  test("a URL is the URL, without any token; its query is in no message", async () => {
+  test("of a URL is the URL itself, without a token, and its query appears in no message", async () => {
     rig.secure.on("/echo", status(404));
     const { error } = await fetching(anUrl("/echo"), {
       github: { url: rig.secure.url, apiUrl: rig.secure.url, token: "github-token" },
@@ -131,7 +121,7 @@ describe("a redirect", () => {
     expect(asked).toHaveLength(4);
   });
 
-  test("from https to http, to nowhere, or with a password in it, is not followed", async () => {
+  test("from https to http, to nowhere, or with a password is not followed", async () => {
     for (const to of [
       `${rig.server.url}/echo`,
       "http://",
@@ -147,7 +137,7 @@ describe("a redirect", () => {
   });
 });
 
-test("a name that resolves differently the second time is connected to the address that was checked", async () => {
+test("a name that resolves differently the second time is contacted at the address that was checked", async () => {
   await using inside = await startSourceServer({ host: "127.0.0.2" });
   rig.server.on(MARKETPLACE, file(BYTES));
   const answers = ["127.0.0.1", "127.0.0.2"];
@@ -191,8 +181,8 @@ describe("a server", () => {
   });
 });
 
-describe("through the operator's proxy", () => {
-  test("both kinds of addresses are reached, names are the proxy's, and what NO_PROXY names is not", async () => {
+describe("the operator's proxy", () => {
+  test("carries http and https and resolves their names, except for hosts of NO_PROXY", async () => {
     const password = randomUUID();
     await using proxy = await startRecordingProxy(password);
     const certificate = await rig.authority.issue(["DNS:market.example"]);
@@ -225,7 +215,7 @@ describe("through the operator's proxy", () => {
     expect(proxy.asked).toHaveLength(2);
   });
 
-  test("an address that is known not to be public is refused too", async () => {
+  test("does not reach an address that is known not to be public", async () => {
     await using proxy = await startRecordingProxy(randomUUID());
     const proxies = { http: proxy.url, https: proxy.url, bypass: "" };
     const lookup = () => Promise.resolve([{ address: "10.0.0.5", family: 4 }]);
@@ -236,7 +226,7 @@ describe("through the operator's proxy", () => {
     expect(proxy.asked).toEqual([]);
   });
 
-  test("a proxy that refuses is source_unreachable, without its password", async () => {
+  test("that refuses is reported as source_unreachable, without its password", async () => {
     await using proxy = await startRecordingProxy("right");
     const proxies = { ...NO_PROXIES, https: proxy.url.replace(":right@", ":hush@") };
     const marketplace = { url: "https://market.example", token: undefined };

@@ -9,7 +9,7 @@ import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { createDatabase } from "../harness/servers/shared-postgres.ts";
 
-test("transactions that cross each other both end well, each once", async () => {
+test("transactions that deadlock both complete exactly once", async () => {
   await using scope = new Scope();
   const databaseUrl = await createDatabase();
   scope.use(

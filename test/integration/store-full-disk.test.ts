@@ -40,7 +40,7 @@ async function expectKept(store: Store, kept: readonly string[]): Promise<void> 
   for (const identifier of kept) expect((await store.packages.find(identifier))?.identifier).toBe(identifier);
 }
 
-test("an embedded database whose disk is full refuses what needs room, and keeps what it has said to keep", async () => {
+test("an embedded database on a full disk refuses writes and keeps all that it has acknowledged", async () => {
   await using scope = new Scope();
   const folder = scope.use(await makeFolder("full")).path;
   const disk = scope.use(await mountSmallDisk(folder, { mib: 128 }));
@@ -56,7 +56,7 @@ test("an embedded database whose disk is full refuses what needs room, and keeps
   await expectKept(again, kept);
 });
 
-test("a PostgreSQL whose disk is full refuses what needs room, and keeps what it has said to keep", async () => {
+test("PostgreSQL on a full disk refuses writes and keeps all that it has acknowledged", async () => {
   await using scope = new Scope();
   const folder = scope.use(await makeFolder("pgfull")).path;
   // The server's user is not ours.

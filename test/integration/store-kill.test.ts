@@ -25,7 +25,7 @@ async function acknowledge(child: ChildProcess, lines: string[], count: number):
 }
 
 describe("the embedded database", () => {
-  it("refuses a second opener with the first one's pid, and loses no acknowledged row when that is killed", async () => {
+  it("refuses a second opener with the first one's pid, and loses no acknowledged row when the first is killed", async () => {
     await using folder = await makeFolder("kill");
     const known = new Set<string>();
     for (let round = 0; round < length({ short: 2, soak: 20 }); round += 1) {
@@ -49,7 +49,7 @@ describe("the embedded database", () => {
     }
   }, 600_000);
 
-  it("gives a folder's lock to one of many starters, and to the next one when it is given back", async () => {
+  it("gives the lock of a folder to one of many starters, and to the next one after its release", async () => {
     await using folder = await makeFolder("lock");
     const starts = await Promise.allSettled(Array.from({ length: 8 }, () => lockDataFolder(folder.path)));
     const won = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));

@@ -1,11 +1,8 @@
 import { readFile } from "node:fs/promises";
-import { PrismaPg } from "@prisma/adapter-pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { type Catalogue, readCatalogue } from "../../src/store/prisma/migration/catalogue.ts";
 import { readMigrations } from "../../src/store/prisma/migration/migrations.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { CATALOGUES, daemonTables } from "../harness/samples/daemon-database.ts";
 
@@ -27,20 +24,12 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
 
   /** Runs statements as some other program would, before Berth has ever seen the database. */
   async function prepare(...statements: readonly string[]): Promise<Catalogue> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 2,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
-    for (const sql of statements) await adapter.executeRaw(plainSql(sql));
-    return await readCatalogue(adapter);
+    await using other = await connectAsOther(database);
+    for (const sql of statements) await other.run(sql);
+    return await readCatalogue(other.adapter);
   }
 
-  it("make the daemon's tables as its own migration makes them, to the last index", async () => {
+  it("create the daemon's tables exactly as its own migration does, including every index", async () => {
     const store = await database.open();
     await store[Symbol.asyncDispose]();
     const { columns, rules } = await prepare();
@@ -51,7 +40,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
     expect(daemons(rules)).toEqual(expected.rules);
   });
 
-  it("adopt a database that the daemon made, with its rows, and start again on it", async () => {
+  it("adopt a database that the daemon created, with its rows, and start on it again", async () => {
     const [daemon] = await readMigrations();
     const id = crypto.randomUUID();
     await prepare(
@@ -69,7 +58,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   });
 
   it.each(CATALOGUES)(
-    "leave the %s tables of a daemon as they were, so that its own migration has nothing to do",
+    "leave the %s tables of a daemon unchanged, so that its own migration has nothing to do",
     async (age) => {
       const before = await prepare(...(await daemonTables(age)));
       const store = await database.open();
@@ -83,7 +72,7 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
     },
   );
 
-  it("make packages of an earlier release known by their label, and trip over no declaration", async () => {
+  it("make packages of an earlier release searchable by label, and skip declarations that cannot be read", async () => {
     const declarations: readonly (readonly [object, string | null])[] = [
       [{ label: { en_US: "Big Clock" }, description: { de_DE: "ZEIGT" } }, "acme/p0\nbig clock\nzeigt"],
       [{ label: "plain", description: { en_US: "Words" } }, "acme/p1\nwords"],
@@ -130,8 +119,8 @@ describe.each(DATABASES)("migrations on $name", ({ empty }) => {
   });
 });
 
-describe("migrations on postgres alone", () => {
-  it("leave several starters at once with one history and one instance id", async () => {
+describe("migrations on PostgreSQL alone", () => {
+  it("give several concurrent starters one history and one instance id", async () => {
     await using database = await DATABASES[1].empty();
     const stores = await Promise.all(Array.from({ length: 4 }, () => database.open()));
     expect(new Set(stores.map(({ instanceId }) => instanceId)).size).toBe(1);

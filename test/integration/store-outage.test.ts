@@ -69,7 +69,7 @@ describe("a PostgreSQL that goes away", () => {
   });
   afterAll(() => scope.close());
 
-  test("is `store_unavailable` while it is gone, and serves again when it is back", async () => {
+  test("is reported as store_unavailable while it is gone, and serves again when it is back", async () => {
     await store.ping();
     await relay.cut();
     await expect(store.ping()).rejects.toMatchObject({ code: "store_unavailable" });
@@ -79,7 +79,7 @@ describe("a PostgreSQL that goes away", () => {
     expect(await store.keys.list()).toEqual([]);
   });
 
-  test("is `store_unavailable` in time when it accepts connections and says nothing", async () => {
+  test("is reported as store_unavailable in time if it accepts connections but never answers", async () => {
     await relay.cut();
     relay.silent = true;
     await relay.open();

@@ -1,14 +1,12 @@
 /** The tables that the platform reads: what each change of an installation makes of their rows. */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { InstallationId, TaskId, type TenantId } from "../../src/domain/ids.ts";
 import type { Package } from "../../src/domain/package.ts";
 import type { TaskKind } from "../../src/domain/task.ts";
-import { silentLog } from "../../src/observe/log.ts";
 import type { Published } from "../../src/store/contracts/installations.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import type { Store } from "../../src/store/store.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { anInstall, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
 
@@ -48,17 +46,9 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
 
   /** As another program would: the embedded database has one opener, so Berth's store is closed by then. */
   async function ask(...statements: readonly string[]): Promise<unknown[][][]> {
-    const { databaseUrl, dataFolder } = database;
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
+    await using other = await connectAsOther(database);
     const answers: unknown[][][] = [];
-    for (const text of statements) answers.push((await adapter.queryRaw(plainSql(text))).rows);
+    for (const text of statements) answers.push(await other.rows(text));
     return answers;
   }
 
@@ -121,7 +111,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     );
   }
 
-  it("count references per identifier, exist per kind while installed, and go with the last reference", async () => {
+  it("count references per identifier, exist per provider kind while installed, and are removed with the last reference", async () => {
     const tenants = [aTenant(), aTenant()] as const;
     const all = aPackage("all", "1.0.0", [
       { kind: "tool", name: "t" },
@@ -154,7 +144,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     await expectNothingLeft();
   });
 
-  it("of a package without tools are none in the table of tools", async () => {
+  it("of a package without tools do not appear in the table of tools", async () => {
     const tenant = aTenant();
     const only = aPackage("only", "1.0.0", [{ kind: "model", name: "m" }]);
     const ids = await install(only, [tenant]);
@@ -248,7 +238,7 @@ describe.each(DATABASES)("the daemon's rows on $name", ({ create }) => {
     await expectNothingLeft();
   });
 
-  it("name an address as the platform can, which knows no such source", async () => {
+  it("show a package from a URL with the source package, because the platform knows no such source", async () => {
     const tenant = aTenant();
     const source = { source: "url", meta: { url: "https://plugins.example/p", sha256: "a" } };
     const ids = await install(aPackage("far", "1.0.0", []), [tenant], source);

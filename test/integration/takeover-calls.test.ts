@@ -50,7 +50,7 @@ const platform = () =>
     { plugin: "berth/later" },
   );
 
-test("answer over /v1 at their deadline that the plugin is building, and its position", async () => {
+test("a call over /v1 reports at its deadline that the plugin is building, and its place", async () => {
   await open({ timeoutMs: 50 });
   const answer = await native();
   expect(await answer.json()).toMatchObject({
@@ -59,7 +59,7 @@ test("answer over /v1 at their deadline that the plugin is building, and its pos
   expect(answer.status).toBe(503);
 });
 
-test("answer the platform in words that it takes for a temporary state", async () => {
+test("a call of the platform reports the build at its deadline as a temporary state", async () => {
   await open({ timeoutMs: 50 });
   const answer = await platform();
   const text = await answer.text();
@@ -68,7 +68,7 @@ test("answer the platform in words that it takes for a temporary state", async (
   expect(answer.status).toBe(404);
 });
 
-test("are answered as soon as it is ready", async () => {
+test("calls are answered as soon as the plugin is ready", async () => {
   await open({ timeoutMs: 60_000 });
   const calls = [native(), platform()];
   await waiting(2);
@@ -78,7 +78,7 @@ test("are answered as soon as it is ready", async () => {
     expect([(await call).status, await (await call).text()]).toEqual([200, expect.stringContaining("text")]);
 });
 
-test("are refused as soon as it has failed, with the cause", async () => {
+test("calls are refused with the cause as soon as the plugin has failed", async () => {
   await open({ timeoutMs: 60_000 });
   const [first, second] = [native(), platform()];
   await waiting(2);

@@ -13,7 +13,7 @@ const TOOL = { user_id: "u", data: { provider: "echo", tool: "say", tool_paramet
 const BODY = { user_id: "u", provider: "echo", tool_name: "say", tool_parameters: { n: 1 } };
 const QUOTA = { quota: "calls", max: 2, used: 2, asked: 1 };
 
-test("beyond a Tenant's calls every door refuses with both numbers, and lets in what follows an end", async () => {
+test("over a tenant's quota of calls every route refuses with both numbers, until a call ends", async () => {
   const sessions: FakeSession[] = [];
   const door = await openHookDoor({ script: (session) => void sessions.push(session) });
   door.memory.quotas.set(TENANT, { ...NO_QUOTAS, callsMax: 2 });

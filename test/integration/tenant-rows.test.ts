@@ -1,20 +1,18 @@
 /** Tenants on the rows of an earlier release, and while others write them. */
-import { PrismaPg } from "@prisma/adapter-pg";
+
 import { Client } from "pg";
 import { describe, expect, test } from "vitest";
 import type { Actor } from "../../src/domain/audit.ts";
 import { SCOPES } from "../../src/domain/scope.ts";
-import { silentLog } from "../../src/observe/log.ts";
-import { openConnection } from "../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../src/store/prisma/client/database.ts";
 import { eventually } from "../harness/clients/client.ts";
+import { connectAsOther } from "../harness/rigs/other-program.ts";
 import { DATABASES, type TestDatabase } from "../harness/rigs/stores.ts";
 import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
 
-describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create }) => {
-  test("its tenants are there, and its keys may do all but manage", async () => {
+describe.each(DATABASES)("rows of an earlier release on $name", ({ create }) => {
+  test("list their tenants, and give their keys every scope", async () => {
     await using database = await create();
     const [keyed, uploading] = [aTenant(), aTenant()];
     {
@@ -33,27 +31,20 @@ describe.each(DATABASES)("on the rows of an earlier release on $name", ({ create
   });
 
   /** As if this release's migration had not run yet. */
-  async function makeEarlier({ databaseUrl, dataFolder }: TestDatabase): Promise<void> {
-    await using connection = await openConnection({
-      databaseUrl,
-      dataFolder,
-      log: silentLog,
-      poolMax: 1,
-      statementTimeoutMs: 30_000,
-    });
-    const adapter = await new PrismaPg(connection.pool).connect();
+  async function makeEarlier(database: TestDatabase): Promise<void> {
+    await using other = await connectAsOther(database);
     for (const sql of [
       "DROP TABLE berth_tenants, berth_events",
       "ALTER TABLE berth_keys DROP COLUMN scopes, DROP COLUMN expires_at, DROP COLUMN last_used_at",
       "DROP INDEX berth_keys_tenant_id_idx, berth_keys_created_at_id_idx, berth_pools_tenant_id_idx",
       "DELETE FROM _prisma_migrations WHERE migration_name = '20261122000001_tenants_keys_audit'",
     ])
-      await adapter.executeRaw(plainSql(sql));
+      await other.run(sql);
   }
 });
 
 describe("on a server with many connections", () => {
-  test("a removal waits for an install that is being accepted, and takes it along", async () => {
+  test("a removal waits for an install that is being accepted, and removes it too", async () => {
     await using database = await DATABASES[1].create();
     await using store = await database.open();
     const tenantId = aTenant();

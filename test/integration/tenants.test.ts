@@ -11,7 +11,7 @@ import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-
 
 const LEASE_MS = 60_000;
 const BY: Actor = { keyId: "admin", keyName: "admin", requestId: "request-1" };
-describe.each(DATABASES)("on $name", ({ create }) => {
+describe.each(DATABASES)("keys, tenants and events on $name", ({ create }) => {
   let store: Store;
   useStore(create, (opened) => {
     store = opened;
@@ -98,7 +98,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  test("running Runtimes count for the tenant whose own pool they are in", async () => {
+  test("a running runtime counts for the tenant that owns its pool", async () => {
     const tenantId = aTenant();
     const { installation } = await ready(tenantId);
     const { RuntimeId } = await import("../../src/domain/ids.ts");
@@ -148,7 +148,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(new Set(seen.map(({ id }) => id)).size).toBe(seen.length);
   });
 
-  test("a removal revokes, marks and cancels as it is accepted, and refuses what would add to the tenant", async () => {
+  test("an accepted removal revokes keys, marks installations, cancels tasks, and refuses additions to the tenant", async () => {
     const [tenantId, other] = [aTenant(), aTenant()];
     const [key, foreign] = [await aKey(tenantId), await aKey(other)];
     const { installation } = await ready(tenantId);
@@ -192,7 +192,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     return pkg;
   }
 
-  test("at its end only the audit of the tenant is left; it can be created again", async () => {
+  test("a finished removal leaves only the audit of the tenant, and the tenant can be created again", async () => {
     const [tenantId, other] = [aTenant(), aTenant()];
     const key = await aKey(tenantId);
     const shared = aPackage();
@@ -265,7 +265,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  test("ten removals and ten installs at once: one task, and no installation that outlives it", async () => {
+  test("ten concurrent removals and ten installs give one task, and no installation outlives it", async () => {
     const tenantId = aTenant();
     const packages = await Promise.all(Array.from({ length: 10 }, () => put(tenantId)));
     const [installs, removals] = await Promise.all([
@@ -323,7 +323,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     expect(await kindsOf(tenantId)).toEqual([]);
   });
 
-  test("a refused request leaves no event and no tenant, also when its key was revoked meanwhile", async () => {
+  test("a request whose key was just revoked is refused, and leaves no event and no tenant", async () => {
     const tenantId = aTenant();
     const key = await aKey(undefined);
     await store.keys.revoke(key.id, BY);

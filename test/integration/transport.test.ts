@@ -33,7 +33,7 @@ test("a call streams its messages in order and ends once", async () => {
   expect(watched.events.slice(0, 2)).toEqual(["up", "ready"]);
 });
 
-test("a host killed in the middle of a 5 MB request leaves nothing behind: the next call is right", async () => {
+test("a host killed during a 5 MB request leaves nothing of it behind, and the next call is answered correctly", async () => {
   const folder = await makeFolder();
   const runner = await run("echo", folder);
   const host = spawn(
@@ -52,7 +52,7 @@ test("a host killed in the middle of a 5 MB request leaves nothing behind: the n
   expect(runner.stdout()).not.toContain("bad line");
 });
 
-test("two hosts at once each get their own sessions and no other", async () => {
+test("two concurrent hosts each get only their own sessions", async () => {
   const { link: one, folder } = await started("echo");
   const second = await openLink(makeTransport({ processId: "two" }), folder);
   await second.seen("ready");
@@ -63,7 +63,7 @@ test("two hosts at once each get their own sessions and no other", async () => {
   expect(await Promise.all(calls)).toEqual(calls.map((_, index) => Array(3).fill(`n${index}`)));
 });
 
-test("a host that leaves in mid-call and returns finds the plugin ready and hears nothing of the old call", async () => {
+test("a host that leaves during a call and returns finds the plugin ready and gets nothing of the old call", async () => {
   const { link, folder } = await started("echo");
   const first = Promise.withResolvers<void>();
   const cut = callTool(link, { messages: 40, delay_ms: 5 }, { onFrame: () => first.resolve() });
@@ -75,7 +75,7 @@ test("a host that leaves in mid-call and returns finds the plugin ready and hear
   expect(texts(await callTool(again.link, { text: "back" }))).toEqual(["back"]);
 });
 
-test("a host that stops reading loses only its own sessions, and learns which", async () => {
+test("a host that stops reading loses only its own sessions and gets their ids", async () => {
   const { link, folder } = await started("echo", {
     args: ["--buffer-bytes", String(MB), "--stall-ms", "200"],
   });
@@ -88,7 +88,7 @@ test("a host that stops reading loses only its own sessions, and learns which", 
   await expect.poll(told, { timeout: 20_000 }).toContain('{"op":"dropped","session_ids":["stuck"]');
 });
 
-test("a plugin that does not read its requests fills a bounded buffer, then is busy", async () => {
+test("a plugin that does not read its requests fills a bounded buffer, and more requests are refused as busy", async () => {
   const folder = await makeFolder();
   const { link, seen } = await openLink(makeTransport({ outgoingBytesMax: MB }), folder, {
     frameBytesMax: MB,
@@ -107,7 +107,7 @@ test("a plugin that does not read its requests fills a bounded buffer, then is b
 });
 
 test.each([{ stderr: false }, { stderr: true }])(
-  "a flood of the log (stderr: $stderr) holds up neither the plugin nor its answers, and says what was dropped",
+  "a flood of the log (stderr: $stderr) delays neither the plugin nor its answers, and the dropped bytes are counted",
   async ({ stderr }) => {
     const args = ["--noise-bytes-per-second", "65536", "--noise-burst-bytes", String(MB)];
     const { link, runner } = await started("floods-stdout", { args });
@@ -124,19 +124,22 @@ test.each([{ stderr: false }, { stderr: true }])(
 test.each([
   { ask: { exit_code: 7 }, details: { exitCode: 7, signal: null, oom: false } },
   { ask: { signal: 9 }, details: { exitCode: null, signal: "SIGKILL", oom: false } },
-])("a plugin that dies in mid-stream is named at once with its cause: $details", async ({ ask, details }) => {
-  const { link, watched } = await started("dies-mid-stream");
-  const first = Promise.withResolvers<number>();
-  const dying = callTool(link, ask, { onFrame: () => first.resolve(performance.now()) });
-  const at = await first.promise;
-  const outcome = await dying;
-  expect(performance.now() - at).toBeLessThan(SOON_MS);
-  expect(texts(outcome)).toEqual(["part"]);
-  expect(outcome.lost).toMatchObject({ code: "plugin_crashed", details });
-  await watched.seen("down");
-  expect(watched.events).toEqual(["up", "ready", "exit", "down"]);
-  expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
-});
+])(
+  "a plugin that dies during a stream is reported at once with its cause: $details",
+  async ({ ask, details }) => {
+    const { link, watched } = await started("dies-mid-stream");
+    const first = Promise.withResolvers<number>();
+    const dying = callTool(link, ask, { onFrame: () => first.resolve(performance.now()) });
+    const at = await first.promise;
+    const outcome = await dying;
+    expect(performance.now() - at).toBeLessThan(SOON_MS);
+    expect(texts(outcome)).toEqual(["part"]);
+    expect(outcome.lost).toMatchObject({ code: "plugin_crashed", details });
+    await watched.seen("down");
+    expect(watched.events).toEqual(["up", "ready", "exit", "down"]);
+    expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
+  },
+);
 
 test("the plugin's last messages arrive before its death is reported", async () => {
   const { link } = await started("dies-mid-stream");
@@ -145,7 +148,7 @@ test("the plugin's last messages arrive before its death is reported", async () 
   expect(texts(outcome)).toHaveLength(500);
 });
 
-test("a kill for memory is recognised by the cgroup's counter", async () => {
+test("a kill for lack of memory is recognized by the counter of the cgroup", async () => {
   const folder = await makeFolder();
   const counter = join(folder, "memory.events");
   await writeFile(counter, "low 0\noom 3\noom_kill 3\n");
@@ -232,7 +235,7 @@ test("two messages of nearly the frame limit in one answer arrive", async () => 
   expect(texts(outcome).map((text) => text.length)).toEqual([15 * MB, 15 * MB]);
 });
 
-test("prints, log events, stderr and a print without its newline go to the log, the answer to the caller", async () => {
+test("prints, log events, stderr and a print without its newline go to the log, and the answer to the caller", async () => {
   const { link, runner } = await started("echo");
   const ask = { text: "answer", print: "a print", log: "a log", stderr: "an error line", raw: "glued" };
   expect(texts(await callTool(link, ask))).toEqual(["answer"]);
@@ -240,7 +243,7 @@ test("prints, log events, stderr and a print without its newline go to the log, 
   await expect.poll(runner.stderr).toContain("an error line\n");
 });
 
-test("a message that is not of the protocol ends its session as plugin_protocol", async () => {
+test("a message that is not part of the protocol ends its session with plugin_protocol", async () => {
   const { link, watched } = await started("echo");
   const raw = '{"event":"session","session_id":"odd","data":{"type":"whatever","data":{}}}\n';
   expect((await callTool(link, { raw }, { id: "odd" })).lost?.code).toBe("plugin_protocol");
@@ -254,7 +257,7 @@ test("a plugin's line that imitates the runner's is ignored", async () => {
   await expect.poll(runner.stdout).toContain(raw);
 });
 
-test("SIGTERM is forwarded; after the grace the whole group is killed and the exit reported", async () => {
+test("SIGTERM is forwarded, and after the grace period the whole group is killed and its exit reported", async () => {
   const { watched, runner } = await started("ignores-sigterm", { args: ["--grace-ms", "300"] });
   const group = await pluginPid(runner);
   expect(await groupMembers(group)).toBe(2);
@@ -265,7 +268,7 @@ test("SIGTERM is forwarded; after the grace the whole group is killed and the ex
   await expect.poll(() => groupMembers(group)).toBe(0);
 });
 
-test("a plugin that takes SIGTERM ends at once, with its own cause", async () => {
+test("a plugin that handles SIGTERM ends at once, with its own cause", async () => {
   const { watched, runner } = await started("echo", { args: ["--grace-ms", "60000"] });
   runner.process.kill("SIGTERM");
   expect(await runner.exited).toEqual({ code: 143, signal: null });
@@ -296,7 +299,7 @@ test("a plugin is ready at its first heartbeat and not before", async () => {
   expect((await watched.link.ping(AbortSignal.timeout(5_000))).residentBytes).toBeGreaterThan(MB);
 });
 
-test("a ping of a runner that stands still ends at its time limit or its signal", async () => {
+test("a ping of a stopped runner ends at its time limit or by its signal", async () => {
   const { link, runner } = await started("echo", { transport: { pingTimeoutMs: 200 } });
   runner.process.kill("SIGSTOP");
   await expect(link.ping(new AbortController().signal)).rejects.toMatchObject({ code: "link_lost" });
@@ -304,7 +307,7 @@ test("a ping of a runner that stands still ends at its time limit or its signal"
   runner.process.kill("SIGCONT");
 });
 
-test("while a link is up nobody else can connect; a connection without a hello is closed", async () => {
+test("while a link is up no other client can connect, and a connection without a hello is closed", async () => {
   const folder = await makeFolder();
   const watched = await openLink(makeTransport({ helloTimeoutMs: 100 }), folder);
   const path = join(folder, "h-one.sock");
@@ -317,7 +320,7 @@ test("while a link is up nobody else can connect; a connection without a hello i
   await expect(access(path)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
-test("a socket path that the kernel cannot hold is refused by its length", async () => {
+test("a socket path that is too long for the kernel is refused with the accepted length", async () => {
   const folder = `/tmp/${"x".repeat(120)}`;
   const opening = openLink(makeTransport(), folder);
   await expect(opening).rejects.toMatchObject({ code: "socket_path_too_long", details: { accepted: 107 } });

@@ -34,7 +34,7 @@ describe.each(ON_POSTGRES)("uploads on $name", ({ create }) => {
     expect(await intake.left()).toEqual(before);
   });
 
-  test("an archive whose row cannot be written is taken back", async () => {
+  test("an archive whose row cannot be written is removed again", async () => {
     await using intake = await openIntake(database, {
       store: (store) => ({
         ...store,
@@ -46,7 +46,7 @@ describe.each(ON_POSTGRES)("uploads on $name", ({ create }) => {
     expect(await intake.left()).toEqual(before);
   });
 
-  test("an archive that a daemon left is nobody's to take back, and is replaced where it is spoilt", async () => {
+  test("an archive that an earlier daemon left survives a failed upload, and is replaced if it is damaged", async () => {
     await using spoilt = await openIntake(database, {
       store: (store) => ({
         ...store,
@@ -66,7 +66,7 @@ describe.each(ON_POSTGRES)("uploads on $name", ({ create }) => {
     await spoilt.packages.remove(identifier);
   });
 
-  test("the same bytes twice are one package, each uploading tenant sees it", async () => {
+  test("two uploads of the same bytes are one package, which each uploading tenant sees", async () => {
     await using intake = await openIntake(database);
     const first = await intake.uploads.receive(inPieces(archive), { tenantId }, never);
     const second = await intake.uploads.receive(inPieces(archive), {}, never);

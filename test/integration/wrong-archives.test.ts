@@ -29,7 +29,7 @@ function aliasBomb(): string {
 
 const CASES: readonly (readonly [string, () => Buffer, string])[] = [
   [
-    "is a zip bomb by its directory",
+    "is a zip bomb according to its directory",
     () => beside({ name: "big", content: Buffer.alloc(3_000_000) }),
     "package_too_large",
   ],
@@ -53,10 +53,18 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
     () => beside({ name: "x.py", content: "x", localMethod: 0 }),
     "package_unsafe",
   ],
-  ["climbs out of its folder", () => beside({ name: "../../etc/passwd", content: "x" }), "package_unsafe"],
+  [
+    "has a path outside of its folder",
+    () => beside({ name: "../../etc/passwd", content: "x" }),
+    "package_unsafe",
+  ],
   ["has an absolute path", () => beside({ name: "/etc/passwd", content: "x" }), "package_unsafe"],
-  ["has a link", () => beside({ name: "link", content: "/etc/passwd", mode: 0o120777 }), "package_unsafe"],
-  ["has one name twice", () => beside({ name: "main.py", content: "x" }), "package_unsafe"],
+  [
+    "has a symbolic link",
+    () => beside({ name: "link", content: "/etc/passwd", mode: 0o120777 }),
+    "package_unsafe",
+  ],
+  ["has two files of one name", () => beside({ name: "main.py", content: "x" }), "package_unsafe"],
   ["has two manifests of one name", () => beside({ name: "manifest.yaml", content: "x" }), "package_unsafe"],
   [
     "has more than 10,000 entries",
@@ -68,26 +76,26 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
     "package_too_large",
   ],
   ["has backslashes in a path", () => beside({ name: "tools\\..\\x.py" }), "package_unsafe"],
-  ["ends in the middle", () => zipOf(good).subarray(0, -30), "package_not_zip"],
+  ["is cut off at its end", () => zipOf(good).subarray(0, -30), "package_not_zip"],
   [
     "lacks a piece in its middle",
     () => Buffer.concat([zipOf(good).subarray(0, 200), zipOf(good).subarray(260)]),
     "package_not_zip",
   ],
   [
-    "has a file against its check sum",
+    "has a file that does not match its checksum",
     () => beside({ name: "x.py", content: "x", crc: 1 }),
     "package_unsafe",
   ],
   ["has aliases that multiply", () => withTool(aliasBomb()), "manifest_invalid"],
-  ["nests without end", () => withTool("[".repeat(20_000)), "manifest_invalid"],
+  ["nests values 20,000 levels deep", () => withTool("[".repeat(20_000)), "manifest_invalid"],
   [
-    "nests deeper than anybody reads",
+    "nests values deeper than the limit",
     () => withTool(`output_schema: { a: ${"[".repeat(200)}${"]".repeat(200)} }`),
     "manifest_invalid",
   ],
-  ["is of no plugin, but a bundle", () => manifest("type: plugin", "type: bundle"), "manifest_invalid"],
-  ["is for no machine that there is", () => manifest("arch: [amd64]", "arch: [pdp11]"), "arch_not_supported"],
+  ["is a bundle instead of a plugin", () => manifest("type: plugin", "type: bundle"), "manifest_invalid"],
+  ["is for an unknown architecture", () => manifest("arch: [amd64]", "arch: [pdp11]"), "arch_not_supported"],
   [
     "has two manifests that disagree",
     () =>
@@ -98,7 +106,7 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
   ],
   ["has no manifest", () => zipOf({ "main.py": "" }), "manifest_missing"],
   [
-    "has a provider that no column holds",
+    "has a provider with a name that is too long",
     () =>
       zipOf(
         realFiles({
@@ -128,7 +136,7 @@ const CASES: readonly (readonly [string, () => Buffer, string])[] = [
   ["is larger than allowed", () => Buffer.alloc(BYTES_MAX + 1), "payload_too_large"],
 ];
 
-describe.each(ON_POSTGRES)("on $name", ({ create }) => {
+describe.each(ON_POSTGRES)("wrong archives on $name", ({ create }) => {
   const scope = new Scope();
   let intake: TestIntake;
   let before: Awaited<ReturnType<TestIntake["left"]>>;
@@ -148,7 +156,7 @@ describe.each(ON_POSTGRES)("on $name", ({ create }) => {
     expect(await intake.left()).toEqual(before);
   });
 
-  test("keys that no reader knows are in no declaration, and a manifest of the seed dialect is told of them", async () => {
+  test("unknown keys appear in no declaration, and a manifest of the seed dialect gets warnings about them", async () => {
     const odd = manifest("author: acme", "author: acme\nverified: true\nodd: { deep: [1] }");
     const real = await intake.uploads.receive(inPieces(odd), {}, never);
     expect(Object.keys(real.stored.declaration)).not.toContain("odd");

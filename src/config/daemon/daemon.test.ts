@@ -85,11 +85,11 @@ function urlOf(text: string | undefined) {
 }
 
 describe("the names of dify-plugin-daemon", () => {
-  it("are all known, and no others", () => {
+  it("are all known, and no other names are", () => {
     expect(Object.keys(DAEMON_NAMES).toSorted()).toEqual(NAMES_OF_THE_DAEMON.toSorted());
   });
 
-  it("mean nothing where SERVER_KEY is not set", () => {
+  it("are ignored if SERVER_KEY is not set", () => {
     const { settings, notes, warnings } = readConfig(
       { ...DATABASE, DB_TYPE: "mysql", PLATFORM: "serverless", SERVER_PORT: "1", PLUGIN_STORAGE_TYPE: "gcs" },
       [],
@@ -103,7 +103,7 @@ describe("the names of dify-plugin-daemon", () => {
     expect([...notes, ...warnings]).toEqual([]);
   });
 
-  it("of which none but the key is set have the daemon's defaults", () => {
+  it("have the daemon's defaults if only the key is set", () => {
     expect(settingsOf({})).toMatchObject({
       BERTH_DIFY_KEY: KEY.SERVER_KEY,
       BERTH_HOST: "0.0.0.0",
@@ -177,12 +177,12 @@ describe("the names of dify-plugin-daemon", () => {
     expect(settingsOf(env)).toMatchObject(expected);
   });
 
-  it("of a key for /admin count only where the routes are wanted", () => {
+  it("of the key for /admin count only if the routes are enabled", () => {
     expect(settingsOf({ ADMIN_API_KEY: "k" }).BERTH_DIFY_ADMIN_KEY).toBeUndefined();
     expect(problemsOf({ ...KEY, ADMIN_API_ENABLED: "true" })).toContain("ADMIN_API_KEY is not set");
   });
 
-  it("of the database make its URL, whatever the password holds", () => {
+  it("of the database form its URL, whatever the password contains", () => {
     const password = "p@ss:w/rd?#% +é";
     const url = settingsOf({ ...DATABASE, DB_PASSWORD: password, DB_PORT: "5433", DB_SSL_MODE: "require" });
     expect(urlOf(url.DATABASE_URL)).toMatchObject({
@@ -200,7 +200,7 @@ describe("the names of dify-plugin-daemon", () => {
     expect([socket.hosts, socket.params.get("host")]).toEqual([[], "/run/postgresql"]);
   });
 
-  it("of Redis make its URL: alone, with TLS, behind Sentinels", () => {
+  it("of Redis form its URL: a single server, with TLS, behind Sentinels", () => {
     const plain = settingsOf({ REDIS_HOST: "redis", REDIS_PASSWORD: "p:@/", REDIS_DB: "3" });
     expect(urlOf(plain.REDIS_URL)).toMatchObject({
       scheme: "redis",
@@ -241,7 +241,7 @@ describe("the names of dify-plugin-daemon", () => {
     });
   });
 
-  it("of a bucket count where it is the storage, and the server is found without its URL at the vendor", () => {
+  it("of a bucket count only if it is the storage, and the endpoint defaults to that of AWS", () => {
     const names = {
       PLUGIN_STORAGE_OSS_BUCKET: "plugins",
       AWS_REGION: "eu-west-1",
@@ -268,7 +268,7 @@ describe("the names of dify-plugin-daemon", () => {
     expect(settingsOf({ ...own, PLUGIN_STORAGE_LOCAL_ROOT: "/app/storage" }).BERTH_STORAGE).toBeUndefined();
   });
 
-  it("give way to Berth's own, and one line says so", () => {
+  it("are overridden by Berth's own, and one line says so for each", () => {
     const env = { ...DATABASE, SERVER_PORT: "1", BERTH_PORT: "2", DATABASE_URL: "postgresql://own/own" };
     expect(settingsOf(env)).toMatchObject({ BERTH_PORT: 2, DATABASE_URL: "postgresql://own/own" });
     expect(notesOf(env)).toEqual([
@@ -288,7 +288,7 @@ describe("the names of dify-plugin-daemon", () => {
     ]);
   });
 
-  it("that wait get one warning, which names them", () => {
+  it("that are not supported yet get one warning, which names them", () => {
     const env = { PLUGIN_REMOTE_INSTALLING_PORT: "5003", DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT: "1" };
     const { warnings } = readConfig({ ...KEY, ...env }, []);
     expect(warnings).toHaveLength(1);
@@ -322,11 +322,11 @@ describe("the names of dify-plugin-daemon", () => {
     [{ FORCE_VERIFYING_SIGNATURE: "sure" }, 'FORCE_VERIFYING_SIGNATURE is "sure"; accepted: true, false'],
     [{ PLUGIN_INSTALLED_PATH: "a", PLUGIN_MEDIA_CACHE_PATH: "a/b" }, "overlap"],
     [{ PLUGIN_PACKAGE_CACHE_PATH: "../x" }, "PLUGIN_PACKAGE_CACHE_PATH (which is BERTH_STORAGE_PACKAGES)"],
-  ])("%j refuse to start, and the daemon's name is named", (env, text) => {
+  ])("%j stop the start, and the problem contains the daemon's name", (env, text) => {
     expect(problemsOf({ ...KEY, ...env })).toContain(text);
   });
 
-  it("of secrets may name files instead", async () => {
+  it("of secrets may point to files instead", async () => {
     const folder = await mkdtemp(join(tmpdir(), "berth-names-"));
     await writeFile(join(folder, "key"), "from-a-file\n");
     const { settings } = readConfig(
@@ -347,9 +347,9 @@ describe("the names of dify-plugin-daemon", () => {
   });
 });
 
-describe("a key that everybody knows", () => {
+describe("a publicly known key", () => {
   it.each(["SERVER_KEY", "BERTH_DIFY_KEY"])(
-    "refuses to start in %s, unless it is accepted by name",
+    "is refused in %s unless a setting accepts it explicitly",
     (name) => {
       for (const key of PUBLISHED_KEYS) {
         expect(problemsOf({ [name]: key })).toContain("BERTH_DIFY_KEY_DEFAULT=accept");
@@ -361,6 +361,6 @@ describe("a key that everybody knows", () => {
   );
 });
 
-it("has the marketplace's key at hand, which reads as one", () => {
+it("the built-in key of the marketplace is a valid key", () => {
   expect(marketplaceKey()).toMatchObject({ name: "dify-marketplace", id: expect.stringMatching(/^\S+$/) });
 });

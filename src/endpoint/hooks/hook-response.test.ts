@@ -19,7 +19,7 @@ describe("status and headers", () => {
     });
   });
 
-  test("they count up to the piece with the first body, that piece included", () => {
+  test("they are read from all pieces up to the first with a body, including that piece", () => {
     const head = headOf(
       { status: 201, headers: { A: "1" } },
       { status: 202, headers: { B: "2" }, result: hex("x") },
@@ -29,7 +29,7 @@ describe("status and headers", () => {
     expect(head.headers.map(([name]) => name)).toEqual(["A", "B", "Content-Type"]);
   });
 
-  test("the first header of a name counts, whatever its case, but all cookies", () => {
+  test("the first header of each name is kept, whatever its case, and all cookies are kept", () => {
     const { headers } = headOf(
       { headers: { "X-A": "1", "set-cookie": "a=1" } },
       { headers: { "x-a": "2", "Set-Cookie": "b=2" } },
@@ -50,7 +50,7 @@ describe("status and headers", () => {
     expect(headOf({ status: given }).status).toBe(sent);
   });
 
-  test("headers of the connection and invalid names are left out", () => {
+  test("connection headers and headers with invalid names are left out", () => {
     const { headers } = headOf({
       headers: {
         Connection: "close",
@@ -68,7 +68,7 @@ describe("status and headers", () => {
     expect(headers).toEqual([["X-Kept", "1"]]);
   });
 
-  test("a value never ends a line, and is sent as UTF-8", () => {
+  test("a header value contains no line end, and is sent as UTF-8", () => {
     const { headers } = headOf({ headers: { "X-A": "1\r\nSet-Cookie: forged", "X-B": "ä\u0000" } });
     expect(headers).toEqual([
       ["X-A", "1  Set-Cookie: forged"],
@@ -76,7 +76,7 @@ describe("status and headers", () => {
     ]);
   });
 
-  test("a length is used where it is valid", () => {
+  test("a content length is used only if it is valid", () => {
     expect(headOf({ headers: { "content-length": "12" } }).length).toBe(12);
     expect(
       ["-1", "1 2", "0x1", "", "1e3"].map((it) => headOf({ headers: { "Content-Length": it } }).length),

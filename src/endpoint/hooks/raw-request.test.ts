@@ -42,7 +42,7 @@ describe("must be identical 9: the raw request of a hook is the daemon's, byte b
   );
 });
 
-test("an address that ends with the hook id redirects to the one with a slash and the same query", () => {
+test("an address that ends with the hook id redirects to the address with a slash and the same query", () => {
   const address = parseHookAddress(`/e/${HOOK}?a=1`);
   expect(address).toMatchObject({ hookId: HOOK, path: "" });
   if (typeof address === "object") expect(withSlash(address)).toBe(`/e/${HOOK}/?a=1`);
@@ -50,7 +50,7 @@ test("an address that ends with the hook id redirects to the one with a slash an
   if (typeof forged === "object") expect(withSlash(forged)).toBe("/e/%0D%0ASet-Cookie:%20a/");
 });
 
-test("an address of no hook and a malformed one are distinguished", () => {
+test("an address of no hook is distinguished from a malformed address", () => {
   expect(["/e/", "/e", "/x/y", "/e//x"].map(parseHookAddress)).toEqual([
     undefined,
     undefined,
@@ -85,7 +85,7 @@ const escaped = (text: string) =>
   [...text].map((character) => `%${character.charCodeAt(0).toString(16).padStart(2, "0")}`).join("");
 
 describe("for any request", () => {
-  test("the raw one reads back as the same method, path, query, headers and body", () => {
+  test("the raw request reads back as the same method, path, query, headers and body", () => {
     fc.assert(
       fc.property(asked, ({ method, path, query, headers, host, body }) => {
         const pairs = query.map(([key, value]) => `${escaped(key)}=${escaped(value)}`).join("&");
@@ -116,7 +116,7 @@ describe("for any request", () => {
     );
   });
 
-  test("names of hosts and hooks, forwarded headers and versions write no line of their own", () => {
+  test("host names, hook ids, forwarded headers and versions cannot add a header line", () => {
     const anything = fc.record({ host: bytes, original: bytes, url: bytes, agent: bytes, proto: bytes });
     fc.assert(
       fc.property(

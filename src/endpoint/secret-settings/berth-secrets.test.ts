@@ -50,7 +50,7 @@ test("the same secret never gives the same text twice", async () => {
 test.each<[string, SettingsOwner]>([
   ["another tenant", { ...OWNER, tenantId: TenantId.parse("6f1a1c1e-0000-4000-8000-000000000002") }],
   ["another endpoint", { ...OWNER, endpointId: EndpointId.parse("6f1a1c1e-0000-7000-8000-00000000000b") }],
-])("a secret of %s cannot be decrypted elsewhere", async (_name, owner) => {
+])("a secret cannot be decrypted for %s", async (_name, owner) => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   await expect(secretsOf(FIRST).open(owner, sealed, never)).rejects.toMatchObject({
     code: "secret_unreadable",
@@ -78,7 +78,7 @@ test("keys rotate: the first one encrypts, all decrypt, and re-encrypted secrets
   expect(await secretsOf(SECOND).open(OWNER, anew, never)).toEqual(SETTINGS);
 });
 
-test("a secret whose key is missing names the key, and no value", async () => {
+test("the refusal of a secret whose key is missing names the key, and no value", async () => {
   const sealed = await secretsOf(FIRST).seal(OWNER, SETTINGS, never);
   const refused = await secretsOf(SECOND)
     .open(OWNER, sealed, never)
@@ -95,7 +95,7 @@ test("another key with the same id is distinguished from a missing one", async (
   );
 });
 
-test("without a platform, its encrypted secrets are refused with the settings that help, and plain values stay", async () => {
+test("without a platform, secrets that it encrypted are refused with the settings that help, and plain values stay", async () => {
   const secrets = withoutPlatform(secretsOf(FIRST));
   const hybrid = Buffer.concat([Buffer.from("HYBRID:"), randomBytes(300)]).toString("base64");
   for (const key of [hybrid, randomBytes(256).toString("base64")])

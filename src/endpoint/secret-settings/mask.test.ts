@@ -28,7 +28,7 @@ test("a value that is not a secret, or not a text, is shown unchanged", () => {
   expect(maskSettings(settings, FIELDS)).toEqual(settings);
 });
 
-test("a secret sent back masked is unchanged, also where its bytes are cut within a character", () => {
+test("a secret that is sent back masked stays unchanged, even if its bytes are cut within a character", () => {
   for (const secret of ["s3cret-value", "short", "日本語の秘密", "x日本語"]) {
     const shown = maskSettings({ key: secret, url: "u" }, FIELDS);
     expect(unmaskSettings({ ...shown, url: "v" }, { key: secret, url: "u" }, FIELDS)).toEqual({
@@ -38,7 +38,7 @@ test("a secret sent back masked is unchanged, also where its bytes are cut withi
   }
 });
 
-test("another value replaces the secret, and a text is never taken for a mask", () => {
+test("another value replaces the secret, and a setting that is not secret is never taken for a mask", () => {
   const current = { key: "s3cret-value", url: "a longer text" };
   expect(unmaskSettings({ key: "new", url: "a *********xt" }, current, FIELDS)).toEqual({
     key: "new",

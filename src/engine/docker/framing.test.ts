@@ -22,7 +22,7 @@ const sizes = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLengt
 const caps = { frameBytesMax: 1_000 };
 
 describe("demultiplex", () => {
-  test("every frame comes out whole and in order, however the bytes were cut", async () => {
+  test("every frame comes out complete and in order, however the bytes were cut", async () => {
     const frames = fc.array(fc.tuple(fc.constantFrom(1, 2), fc.uint8Array({ maxLength: 60 })), {
       maxLength: 40,
     });
@@ -65,7 +65,7 @@ describe("demultiplex", () => {
     expect(closed).toBe(true);
   });
 
-  test("the Engine's own error, an unknown type and a frame over the cap are engine_refused", async () => {
+  test("the engine's own error, an unknown type and a frame over the cap are engine_refused", async () => {
     for (const bytes of [
       frame(3, Buffer.from("no space")),
       frame(7, Buffer.from("x")),
@@ -86,7 +86,7 @@ describe("demultiplex", () => {
 });
 
 describe("readNdjson", () => {
-  test("every value comes out in order, however the bytes were cut, also the last line without its end", async () => {
+  test("every value comes out in order, however the bytes were cut, even if the last line has no line end", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.jsonValue(), { maxLength: 20 }), sizes, async (sent, cuts) => {
         const lines = sent.map((value) => JSON.stringify(value));

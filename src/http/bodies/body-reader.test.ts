@@ -21,7 +21,7 @@ const call = (parameters: string, more = "") =>
   );
 const wide = (values: number) => `[${"[],".repeat(values)}1.0]`;
 
-test("a large body is read for an operation as the routes have it, functions and all", async () => {
+test("a large body is read for an operation that contains functions, as those of the routes do", async () => {
   const operation = indexOperations()(TOOL.type, TOOL.action);
   if (operation === undefined) throw new Error("there is no such operation");
   const body = call(`"${"x".repeat(100_000)}"`);
@@ -29,7 +29,7 @@ test("a large body is read for an operation as the routes have it, functions and
   expect((await aReader().readFields(operation, body, ONE)).text === text).toBe(true);
 });
 
-test("from a large body Berth gets the fields that it reads, and the unchanged text", async () => {
+test("a large body is read into the fields that Berth uses and its unchanged text", async () => {
   const body = call(wide(300_000), ',"context":{"n":1.50}');
   const text = body.toString();
   const reader = aReader();
@@ -59,7 +59,7 @@ test("the event loop keeps running while a large body is read", async () => {
   expect(turns).toBeGreaterThan(20);
 });
 
-test("what breaks a rule in a large body is refused as in a small one", async () => {
+test("a large body that breaks a rule is refused like a small body", async () => {
   const reader = aReader();
   const large = `"${"x".repeat(100_000)}"`;
   for (const parameters of ["1", large]) {
@@ -83,7 +83,7 @@ test("what breaks a rule in a large body is refused as in a small one", async ()
   await expect(refused).rejects.toMatchObject({ details: { accepted: "at most 1000000 values in a body" } });
 });
 
-test("a large body of the daemon's door becomes what its plugin gets, or the daemon's refusal", async () => {
+test("a large body of a daemon route becomes the plugin's input, or the daemon's refusal", async () => {
   const reader = aReader();
   const asked = { ...TOOL, contentType: "application/json", tenantId: ONE };
   const data = `{"provider":"p","tool":"t","tool_parameters":${`{"x":${wide(50_000)}}`}}`;
@@ -117,7 +117,7 @@ test("each tenant has a bound and all together have one; a refusal names the num
   expect(await reader.readFields(TOOL, large(), ONE)).toMatchObject({ fields: { provider: "p" } });
 });
 
-test("bodies under way when the process stops are refused", async () => {
+test("bodies that are being read when the process stops are refused", async () => {
   const reader = aReader();
   const reads = [1, 2, 3].map(() => reader.readFields(TOOL, call(wide(100_000)), ONE));
   reader[Symbol.dispose]();

@@ -39,7 +39,7 @@ function* large(mib: number, end = "\r\n--b--\r\n") {
 }
 
 describe("forms with a file", () => {
-  test("the file's bytes arrive unchanged, and every field is known at their end, wherever it stood", async () => {
+  test("the file's bytes arrive unchanged, and at their end every field is known, wherever it was in the form", async () => {
     const pieces = [
       `${part("first")}1\r\n`,
       `${part("file", "a")}by`,
@@ -54,7 +54,7 @@ describe("forms with a file", () => {
     ]);
   });
 
-  test("other files are skipped, and only the first of the name counts", async () => {
+  test("other files are skipped, and only the first file of the name is read", async () => {
     const pieces = [
       `${part("other", "x")}${"x".repeat(200_000)}\r\n`,
       `${part("file", "a")}a\r\n${part("file", "b")}${"b".repeat(200_000)}\r\n--b--\r\n`,
@@ -64,7 +64,7 @@ describe("forms with a file", () => {
     expect(Buffer.concat(content).toString()).toBe("a");
   });
 
-  test("no more is read than its reader has consumed", async () => {
+  test("the request is read only as fast as the file is consumed", async () => {
     const { request, seen } = sent(large(64));
     const form = await openFormFile(request, "file", refusals);
     for (let turns = 0; turns < 100; turns += 1) await turn();
@@ -74,7 +74,7 @@ describe("forms with a file", () => {
     expect(bytes).toBe(64 * MIB);
   });
 
-  test("a reader that stops early abandons the rest", async () => {
+  test("the rest of the request is cancelled if the reader stops early", async () => {
     const { request, seen } = sent(large(64));
     const form = await openFormFile(request, "file", refusals);
     for await (const _ of form.content) break;
@@ -93,7 +93,7 @@ describe("forms with a file", () => {
     ["no file", [`${part("other", "a")}text\r\n--b--\r\n`]],
     ["broken", ["nonsense"]],
     ["broken", [part("file")]],
-  ])("%s: %j", async (message, pieces) => {
+  ])("a wrong form is refused with the message %s: %j", async (message, pieces) => {
     await expect(openFormFile(sent(pieces).request, "file", refusals)).rejects.toThrow(message);
   });
 });

@@ -29,23 +29,23 @@ const post = (body: string, type?: string): RequestInit => ({
 });
 const FULL = { page: 3, name: "a", on: true, tags: ["x", "y"] };
 
-test("a GET is bound from its query, where a list's name stands more than once", async () => {
+test("a GET is bound from its query, in which a list repeats its name", async () => {
   expect(await bound("/in?page=3&name=a&on=true&tags=x&tags=y")).toEqual(FULL);
   expect(await bound("/in?page=3&tags=x")).toEqual({ page: 3, name: "", on: false, tags: ["x"] });
 });
 
 test.each(["application/json", "application/json; charset=utf-8", "Application/JSON"])(
-  "a body that is said to be JSON is read as such: %s",
+  "a body with a JSON content type is read as JSON: %s",
   async (type) => expect(await bound("/in", post(JSON.stringify(FULL), type))).toEqual(FULL),
 );
 
-test("a form is read as a form", async () => {
+test("a body with a form content type is read as a form", async () => {
   const body = "page=3&name=a&on=1&tags=x&tags=y";
   expect(await bound("/in", post(body, "application/x-www-form-urlencoded"))).toEqual(FULL);
 });
 
 test.each([undefined, "text/plain", "application/xml"])(
-  "a body of any other type is as if it were empty: %s",
+  "a body of any other type is treated as empty: %s",
   async (type) => {
     const told = await bound("/in", post(JSON.stringify(FULL), type));
     expect(told).toEqual({
@@ -55,18 +55,18 @@ test.each([undefined, "text/plain", "application/xml"])(
   },
 );
 
-test("numbers are texts in a query, and are not in JSON", async () => {
+test("a number may be a text in a query, but not in JSON", async () => {
   expect(await bound("/in?page=3")).toMatchObject({ page: 3 });
   const told = await bound("/in", post('{"page":"3"}', "application/json"));
   expect(told).toMatchObject({ code: "invalid_input" });
 });
 
-test("path parameters win", async () => {
+test("path parameters override query and body", async () => {
   expect(await bound("/4/in?page=3")).toMatchObject({ page: 4 });
   expect(await bound("/4/in", post('{"page":3}', "application/json"))).toMatchObject({ page: 4 });
 });
 
-test.each(["", "{", "[]", "null", '"x"'])("JSON that is no object has no fields: %s", async (body) => {
+test.each(["", "{", "[]", "null", '"x"'])("JSON that is not an object has no fields: %s", async (body) => {
   expect(await bound("/in", post(body, "application/json"))).toMatchObject({ code: "invalid_input" });
 });
 
@@ -80,7 +80,7 @@ test("a field of another type is skipped and the others are kept", async () => {
   });
 });
 
-test("a body over the bound is refused as that", async () => {
+test("a body over the bound is refused with payload_too_large", async () => {
   expect(await bound("/in", post("x".repeat(1001), "application/json"))).toMatchObject({
     code: "payload_too_large",
   });

@@ -12,7 +12,7 @@ const keys = (area: Parameters<typeof plan>[0], things: readonly Found[], isAske
   plan(area, things, { isAsked }).map((planned) => planned.found.key);
 
 describe("a collection", () => {
-  it("removes nothing within the budget, and everything unneeded where it was requested", () => {
+  it("removes nothing within the budget, and everything unneeded if requested", () => {
     const things = [found("a"), found("b", { bytes: 40 })];
     expect(keys(AREA, things)).toEqual([]);
     expect(keys(AREA, things, true)).toEqual(["a", "b"]);
@@ -39,7 +39,7 @@ describe("a collection", () => {
     ]);
   });
 
-  it("removes upper things before those below, and keeps what a needed one builds on", () => {
+  it("removes an item before the items that it builds on, and keeps what a needed item builds on", () => {
     const below = found("below", { above: ["above"] });
     const above = found("above", { usedAt: new Date(9) });
     expect(keys(AREA, [below, above])).toEqual(["above"]);
@@ -54,7 +54,7 @@ describe("a collection", () => {
     });
   });
 
-  it("keeps these rules for any set of things", () => {
+  it("follows these rules for any set of items", () => {
     const things = fc.uniqueArray(
       fc.record({
         key: fc.string({ minLength: 1, maxLength: 3 }),

@@ -60,7 +60,7 @@ async function copies(): Promise<readonly string[]> {
 
 const compare = () => new InstalledCopyPasses(deps).run(never);
 
-it("a package stands among the installed ones exactly while some tenant has it, with its icons", async () => {
+it("a package is in the installed folder, with its icons, exactly while some tenant has it installed", async () => {
   for (const identifier of [first, second]) await keep(identifier);
   installed = [first];
   await compare();
@@ -76,7 +76,7 @@ it("a package stands among the installed ones exactly while some tenant has it, 
   expect(await packages.has(first)).toBe(true);
 });
 
-it("a copy outlives the removal of its package, and damage to one leaves the other", async () => {
+it("a copy stays after the removal of its package, even when no tenant has it installed any more", async () => {
   await keep(first);
   installed = [first];
   await compare();
@@ -88,7 +88,7 @@ it("a copy outlives the removal of its package, and damage to one leaves the oth
   expect(await copies()).toEqual([first]);
 });
 
-it("what is no package stays, and what has no archive is named once and keeps nobody waiting", async () => {
+it("a file that is not a package stays, and a missing archive is logged once and delays no other package", async () => {
   await mkdir(join(root, "plugin/acme"), { recursive: true });
   await writeFile(join(root, "plugin/acme/notes.txt"), "mine");
   await keep(second);
@@ -99,7 +99,7 @@ it("what is no package stays, and what has no archive is named once and keeps no
   expect(lines.filter(({ code }) => code === "package_not_found")).toHaveLength(1);
 });
 
-it("a worker that has looked at older rows corrects what it did", async () => {
+it("a worker that acted on outdated rows corrects the result", async () => {
   await keep(first);
   installed = [first];
   const { open } = { open: packages.open.bind(packages) };
@@ -115,7 +115,7 @@ it("a worker that has looked at older rows corrects what it did", async () => {
   expect(await copies()).toEqual([]);
 });
 
-it("it looks at the start, when it is told, and once more at the end", async () => {
+it("rows and copies are compared at the start, on request, and once more at the end", async () => {
   await keep(first);
   await keep(second);
   installed = [first];
@@ -129,7 +129,7 @@ it("it looks at the start, when it is told, and once more at the end", async () 
   expect(await copies()).toEqual([second]);
 });
 
-it("icons that a daemon has kept stay as they are", async () => {
+it("icons that a daemon has stored stay as they are", async () => {
   await keep(first);
   const path = join(root, "assets", ICON);
   await mkdir(dirname(path), { recursive: true });

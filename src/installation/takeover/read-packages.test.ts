@@ -83,7 +83,7 @@ function shelf(
 }
 
 describe("packages that an earlier daemon kept", () => {
-  test("are admitted where signatures are required and theirs is not trusted, and not admitted otherwise", async () => {
+  test("are admitted only if signatures are required and their signature is not trusted", async () => {
     const archives = { "a/signed:1@1": "a/signed:1@1", "a/unsigned:1@1": "a/unsigned:1@1" };
     const strict = shelf(archives, { policy: "require", signed: "a/signed:1@1" });
     expect(await readPackages(strict.deps, 9, NEVER)).toBe(2);
@@ -93,7 +93,7 @@ describe("packages that an earlier daemon kept", () => {
     expect(lenient.admitted).toEqual([]);
   });
 
-  test("are read until none is left; missing ones and those of another identifier fail with their cause", async () => {
+  test("are read until none is left; a missing package and another identifier are failures with their cause", async () => {
     const { deps, kept, failed } = shelf({
       "a/good:1@1": "a/good:1@1",
       "a/gone:1@1": new Fault("package_not_found", "not here"),
@@ -113,14 +113,14 @@ describe("packages that an earlier daemon kept", () => {
     ]);
   });
 
-  test("do not fail while their storage cannot be reached", async () => {
+  test("do not fail while their storage is unreachable", async () => {
     const away = new Fault("package_store_unavailable", "away");
     const { deps, kept, failed } = shelf({ "a/good:1@1": away });
     await expect(readPackages(deps, 2, NEVER)).rejects.toBe(away);
     expect([kept, failed]).toEqual([[], []]);
   });
 
-  test("and that no tenant has installed become packages; missing ones fail no installation", async () => {
+  test("that no tenant has installed are read too; a missing package fails no installation", async () => {
     const { deps, kept, failed } = shelf({
       "a/good:1@1": "a/good:1@1",
       "a/gone:1@1": new Fault("package_not_found", "not here"),

@@ -8,7 +8,7 @@ import type { Store } from "../../store/store.ts";
 import { systemClock } from "../../util/clock.ts";
 import { startSweeper } from "./sweeper.ts";
 
-test("a task that stays unclaimed is enqueued under another name, at growing intervals", async () => {
+test("a task that stays unclaimed is enqueued again under another name, at growing intervals", async () => {
   const waits = [0, 4_999, 5_000, 9_999, 10_000, 39_999, 40_000];
   const id = TaskId.parse(crypto.randomUUID());
   const found = waits.map((waitedMs) => ({ id, kind: "install" as const, attempt: 3, waitedMs }));

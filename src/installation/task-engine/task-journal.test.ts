@@ -26,7 +26,7 @@ test("events are written together and in order", async () => {
   ]);
 });
 
-test("a long line is cut, and a log past its bytes ends with one line that says so", async () => {
+test("a long line is cut, and a log over its byte limit ends with one line that says so", async () => {
   const { made, writes } = journal(30);
   made.log("0123456789ABC");
   for (let line = 0; line < 100; line += 1) made.log("more");
@@ -37,7 +37,7 @@ test("a long line is cut, and a log past its bytes ends with one line that says 
   expect(texts.length).toBeLessThan(8);
 });
 
-test("the next flush throws what a write threw", async () => {
+test("a flush throws the error of a failed write", async () => {
   const write = () => Promise.reject(new Fault("lease_lost", "gone"));
   const made = new TaskJournal("building", { write, batchMs: 60_000, logBytesMax: 10, lineCharsMax: 10 });
   made.log("x");

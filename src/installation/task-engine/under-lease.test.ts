@@ -17,7 +17,7 @@ test("work whose lease another holder took is aborted with lease_lost", async ()
   });
 });
 
-test("work goes on while the Store is away for less than the lease", async () => {
+test("work continues while the store is unavailable for less than the lease", async () => {
   let asked = 0;
   const { promise, resolve } = Promise.withResolvers<string>();
   const renew = async () => {
@@ -28,7 +28,7 @@ test("work goes on while the Store is away for less than the lease", async () =>
   expect(await underLease({ clock: systemClock, leaseMs: 3_000, renew }, never, () => promise)).toBe("done");
 });
 
-test("work ends when the Store is away and the clock was set back: the lease may have expired", async () => {
+test("work ends when the store is unavailable and the clock was set back: the lease may have expired", async () => {
   const clock = new ManualClock();
   const renew = () => Promise.reject(new Fault("store_unavailable", "away"));
   const working = underLease({ clock, leaseMs: 30_000, renew }, never, aborted).catch(
@@ -39,7 +39,7 @@ test("work ends when the Store is away and the clock was set back: the lease may
   expect(await working).toMatchObject({ code: "lease_lost" });
 });
 
-test("work ends when the Store is away for longer than the lease", async () => {
+test("work ends when the store is unavailable for longer than the lease", async () => {
   const renew = () => Promise.reject(new Fault("store_unavailable", "away"));
   await expect(underLease({ clock: systemClock, leaseMs: 30, renew }, never, aborted)).rejects.toMatchObject({
     code: "lease_lost",

@@ -118,12 +118,12 @@ describe("under the policies off, warn and require", () => {
       ["admitted", "signature_wrong", "signature_wrong"],
     ],
     [
-      "signed where no key is trusted",
+      "signed while no key is trusted",
       { signed: "right", keys: [] },
       ["unjudged", "unjudged!", "signature_required"],
     ],
     [
-      "signed where no key is trusted, and admitted",
+      "signed while no key is trusted, and admitted",
       { signed: "right", keys: [], admitted: true },
       ["admitted", "admitted", "admitted"],
     ],
@@ -140,22 +140,22 @@ describe("under the policies off, warn and require", () => {
     ],
     ["no category", {}, ["category_missing", "category_missing!", "signature_required"]],
     [
-      "an unknown one",
+      "an unknown category",
       { record: "unknown", settings: { missingCategory: "langgenius" } },
       ["category_missing", "category_missing!", "signature_required"],
     ],
     [
-      "no category, where that counts as its own",
+      "no category, if that counts as langgenius",
       { settings: { missingCategory: "langgenius" } },
       ["verified", "verified", "verified"],
     ],
     [
-      "no category, where nobody asks",
+      "no category, if categories are not checked",
       { settings: { isVendorChecked: false } },
       ["verified", "verified", "verified"],
     ],
     ["no category, and admitted", { admitted: true }, ["admitted", "admitted", "admitted"]],
-  ])("one of langgenius, in any case, with %s", async (_what, situation, expected) => {
+  ])("a package of langgenius, in upper or lower case, with %s", async (_what, situation, expected) => {
     for (const author of ["langgenius", "LangGenius"])
       expect(await outcomes({ ...situation, author, signed: "right" })).toEqual(expected);
   });
@@ -172,7 +172,7 @@ describe("the policy", () => {
     ["require", undefined, true, "require", "instance"],
     ["off", "require", true, "require", "tenant"],
   ])(
-    "of the instance %s, the tenant %s, verifySignature %s is %s",
+    "for the instance %s, the tenant %s and verifySignature %s is %s",
     async (policy, ofTenant, asked, holds, from) => {
       const base = {
         policy,
@@ -185,13 +185,13 @@ describe("the policy", () => {
     },
   );
 
-  test("of a tenant says nothing about the operator's own uploads", async () => {
+  test("of a tenant does not apply to the operator's own uploads", async () => {
     const asked = { ofTenant: "require", policy: "off", request: { tenantId: undefined } } as const;
     expect(await outcome(asked)).toBe("unsigned");
   });
 });
 
-describe("what is stored", () => {
+describe("a stored package", () => {
   const later: StoredSignature = {
     identifier: IDENTIFIER,
     keyId: KEY.id,
@@ -219,15 +219,15 @@ describe("what is stored", () => {
     ["over one file twice", { entries: ["main.py", "main.py"] }],
     ["over other files", { entries: ["main.py", "other.py"] }],
     ["of another package", { identifier: `acme/other:1.0.0@${CHECKSUM}` }],
-  ])("is not verified by one %s", async (_what, changes) => {
+  ])("is not verified by a signature %s", async (_what, changes) => {
     expect(await outcome({ ...required, stored: [{ ...later, ...changes }] })).toBe("signature_required");
   });
 
-  test("is not verified any more once its key is trusted no longer", async () => {
+  test("is no longer verified once its key is no longer trusted", async () => {
     expect(await outcome({ ...required, stored: [later], keys: [OTHER] })).toBe("signature_required");
   });
 
-  test("with a wrong signature is let in by its admission: that is about the contents", async () => {
+  test("with a wrong signature is accepted if its contents are admitted", async () => {
     expect(await outcome({ ...required, signed: "wrong" })).toBe("signature_wrong");
     expect(await outcome({ ...required, signed: "wrong", admitted: true })).toBe("admitted");
   });
@@ -276,7 +276,7 @@ describe("a refusal", () => {
     });
   });
 
-  test("of a wrong signature names who could have made it, and how to trust another", async () => {
+  test("of a wrong signature names the trusted keys and the command that adds a key", async () => {
     await expect(decide({ signed: "wrong" })).rejects.toMatchObject({
       message: expect.stringMatching(/acme.*`berth trust add PUBLIC-KEY\.pem`/),
       details: { keys: [{ id: KEY.id, name: "acme" }], commands: ["berth trust add PUBLIC-KEY.pem"] },
@@ -284,7 +284,7 @@ describe("a refusal", () => {
   });
 });
 
-test("keys of the settings count beside those that were added, once each", async () => {
+test("keys of the settings are trusted in addition to the added keys, once each", async () => {
   const ofSettings = { ...KEY, name: "from a file", origin: "settings" } as const;
   const { trust } = trustIn({ keys: [KEY, OTHER], settings: { keys: [ofSettings] } });
   expect((await trust.trustedKeys()).map(({ name }) => name)).toEqual(["from a file", "other"]);
@@ -308,10 +308,10 @@ describe("a signature that comes with an archive", () => {
   });
 
   test.each<[string, Situation]>([
-    ["none", {}],
-    ["a wrong one", { signed: "wrong" }],
-    ["one of a stranger", { signed: "right", keys: [OTHER] }],
-  ])("is not kept where it is %s", async (_what, situation) => {
+    ["missing", {}],
+    ["wrong", { signed: "wrong" }],
+    ["made with an untrusted key", { signed: "right", keys: [OTHER] }],
+  ])("is not kept if it is %s", async (_what, situation) => {
     const { trust, added } = trustIn(situation);
     await trust.keepSignature(pkg(situation));
     expect(added).toEqual([]);

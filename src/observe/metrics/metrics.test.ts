@@ -45,7 +45,7 @@ test("a gauge is read when metrics are requested", async () => {
   expect(await metrics.text()).toContain("berth_open 7");
 });
 
-test("a gauge of plugins has the plugins of that moment", async () => {
+test("a gauge of plugins has only the current plugins", async () => {
   const metrics = createMetrics({ ofProcess: false });
   let serving = new Map([
     ["ann/mail", 2],

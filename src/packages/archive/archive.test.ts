@@ -31,7 +31,7 @@ async function refusal(entries: readonly RawEntry[]): Promise<unknown> {
   }
 }
 
-describe("archives", { timeout: 60_000 }, () => {
+describe("the archive reader", { timeout: 60_000 }, () => {
   it("reads stored and deflated entries in the archive's order", async () => {
     await using archive = await open(
       rawZip([
@@ -96,11 +96,11 @@ describe("archives", { timeout: 60_000 }, () => {
     ["text", Buffer.from("this is no archive")],
     ["nothing", Buffer.alloc(0)],
     ["half of a zip", rawZip([{ name: "a", content: "x".repeat(99) }]).subarray(0, 40)],
-  ])("says of %s that it is no zip", async (_name, bytes) => {
+  ])("reports that %s is not a zip", async (_name, bytes) => {
     await expect(open(bytes)).rejects.toMatchObject({ code: "package_not_zip" });
   });
 
-  it("answers a zip with any byte changed with its contents or a named Fault", async () => {
+  it("returns the contents of a zip with changed bytes, or a named fault", async () => {
     const good = rawZip([
       { name: "a/b.txt", content: "hello" },
       { name: "c", content: "x".repeat(50), method: 0 },
@@ -125,7 +125,7 @@ describe("archives", { timeout: 60_000 }, () => {
 });
 
 describe("archive paths", { timeout: 60_000 }, () => {
-  it("are refused with a named Fault or stay below the folder they are put in", () => {
+  it("are refused with a named fault, or stay below the folder that they are extracted to", () => {
     const awkward = fc.stringMatching(/^[a.\\/:~ ]{0,12}$/);
     fc.assert(
       fc.property(fc.oneof(awkward, fc.string({ unit: "binary" })), (name) => {
@@ -143,7 +143,7 @@ describe("archive paths", { timeout: 60_000 }, () => {
     );
   });
 
-  it("that clash are refused by the entry's name", () => {
+  it("that clash are refused with the entry's name", () => {
     expect(() => checkPathsDistinct(["a/B", "A/b"])).toThrow(/"A\/b".*"a\/B"/);
   });
 });

@@ -28,7 +28,7 @@ describe("the checksum", () => {
     );
   });
 
-  it("of nothing is that of no bytes", async () => {
+  it("of no files is the checksum of no bytes", async () => {
     expect(await checksum({})).toBe("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   });
 

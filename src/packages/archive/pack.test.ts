@@ -46,7 +46,7 @@ describe("packing a folder", () => {
     );
   });
 
-  it("refuses a manifest that names an ignored file, and leaves nothing behind", async () => {
+  it("refuses a manifest that names an ignored file, and writes no archive", async () => {
     await using folder = await temporaryFolder();
     await write(folder.path, { ...realFiles(), ".difyignore": "tools/*.yaml\n" });
     const before = await readdir(folder.path);
@@ -57,7 +57,7 @@ describe("packing a folder", () => {
     expect(await readdir(folder.path)).toEqual(before);
   });
 
-  it("refuses what is no folder", async () => {
+  it("refuses a path that is not a folder", async () => {
     await expect(packFolder({ folder: "/nowhere/at/all" })).rejects.toMatchObject({
       code: "invalid_input",
       details: { field: "folder" },

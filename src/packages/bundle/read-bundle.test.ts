@@ -17,7 +17,7 @@ const MANIFEST = {
   dependencies: [{ type: "package", value: { path: "a" } }],
 };
 
-test("any manifest of a bundle becomes a bundle or a named Fault", { timeout: 60_000 }, async () => {
+test("any manifest of a bundle becomes a bundle or a named fault", { timeout: 60_000 }, async () => {
   const scalar = fc.oneof(
     fc.string(),
     fc.integer(),

@@ -44,7 +44,7 @@ async function readModel(changes: Record<string, string> = {}) {
 }
 
 describe("the declaration of a model provider", () => {
-  it("has every key, templates filled in, prices as texts", async () => {
+  it("has every key, with templates filled in and prices as texts", async () => {
     const { declaration, providers } = await readModel();
     const icon = "21acddfae829fa1f96934f4c3e956931144de514f302edb95e8323e6c84d844b.svg";
     expect(providers).toEqual([{ kind: "model", name: "parrot" }]);
@@ -122,7 +122,7 @@ describe("the declaration of a model provider", () => {
     });
   });
 
-  it("refuses an unknown template by file, field and value", async () => {
+  it("is refused with file, field and value if it names an unknown template", async () => {
     const model = MODEL.replace("use_template: temperature", "use_template: warmth");
     await expect(readModel({ "models/llm/b.yaml": model })).rejects.toMatchObject({
       code: "manifest_invalid",
@@ -147,7 +147,7 @@ describe("file patterns", () => {
   });
 });
 
-describe("scalars of their own kind", () => {
+describe("prices and moments", () => {
   it.each([
     ["0.0010", "0.001"],
     ["1e-6", "0.000001"],

@@ -6,7 +6,7 @@ import { openDiskPackages } from "./disk-packages.ts";
 
 const identifier = `acme/echo:1.0.0@${"ab".repeat(32)}`;
 
-describe("packages on disk", () => {
+describe("the package store on disk", () => {
   it("keeps the first bytes under an identifier and opens them", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
@@ -58,7 +58,7 @@ describe("packages on disk", () => {
     await expect(packages.open(identifier)).rejects.toMatchObject(missing);
   });
 
-  it("makes no path of anything but an identifier", async () => {
+  it("refuses to open anything but an identifier", async () => {
     await using folder = await temporaryFolder();
     const packages = await openDiskPackages({ folder: folder.path, stagedAgeMaxMs: 1000 });
     await expect(packages.open("../../etc/passwd")).rejects.toMatchObject({ code: "invalid_input" });

@@ -23,7 +23,7 @@ async function aFormerFolder() {
   return { former, folder, log, lines, keep, [Symbol.asyncDispose]: () => base[Symbol.asyncDispose]() };
 }
 
-it("moves every archive to where the daemon looks for it, and leaves other files", async () => {
+it("every archive is moved to where the daemon looks for it, and other files stay", async () => {
   await using place = await aFormerFolder();
   await moveFormerArchives(place);
   expect(await listDiskPackages(place.folder)).toEqual(identifiers);
@@ -32,7 +32,7 @@ it("moves every archive to where the daemon looks for it, and leaves other files
   expect(place.lines).toMatchObject([{ op: "packages.move", ok: true, moved: 3 }]);
 });
 
-it("finishes the moves of a killed start, and keeps what is in the new place", async () => {
+it("the moves of a killed start are finished, and what is in the new place stays", async () => {
   await using place = await aFormerFolder();
   await place.keep(join(place.folder, first), first);
   await place.keep(join(place.folder, second), "newer");
@@ -43,7 +43,7 @@ it("finishes the moves of a killed start, and keeps what is in the new place", a
   expect(await listDiskPackages(place.folder)).toEqual(identifiers);
 });
 
-it("does nothing where there is no former folder, and creates none", async () => {
+it("without a former folder nothing happens, and no folder is created", async () => {
   await using place = await aFormerFolder();
   const former = join(dirname(place.former), "never");
   await moveFormerArchives({ ...place, former });
@@ -51,7 +51,7 @@ it("does nothing where there is no former folder, and creates none", async () =>
   expect(place.lines).toEqual([]);
 });
 
-it("opens archives that a daemon has stored, with the rights that it gave them", async () => {
+it("archives that a daemon has stored can be opened with the rights that it gave them", async () => {
   await using base = await temporaryFolder();
   const path = join(base.path, first);
   await mkdir(dirname(path), { recursive: true });

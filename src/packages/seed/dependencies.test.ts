@@ -55,7 +55,7 @@ test.each([
   ["dependencies[0].value", [{ type: "package", value: "acme/base:1.0.0" }]],
   ["dependencies[0].value", [{ type: "github" }]],
   ["dependencies", Array.from({ length: 201 }, () => IDENTIFIER)],
-])("%s is named where it is none", (field, written) => {
+])("an invalid dependency list is refused with the field %s", (field, written) => {
   expect(() => read(written)).toThrow(
     expect.objectContaining({ code: "manifest_invalid", details: expect.objectContaining({ field }) }),
   );

@@ -71,7 +71,7 @@ describe("a package of the seed dialect", () => {
     });
   });
 
-  it("has in its image what the SDK requires, and keeps what was written", async () => {
+  it("has the files that the SDK requires in its image, and keeps its own files", async () => {
     const { pkg, image, folders, requirements } = await build(seedFiles());
     expect(pkg).toMatchObject({
       dialect: "seed",
@@ -129,7 +129,7 @@ describe("a package of the seed dialect", () => {
     [{ plugins: { models: ["m"] } }, { "models/m.py": "" }, "models/m.yaml", "plugins.models[0]"],
     [{}, { "icon.svg": undefined }, "icon.svg", "icon"],
   ])(
-    "without a file that it names is refused by that file (%j, %j)",
+    "without a file that it names is refused with the name of that file (%j, %j)",
     async (manifest, changes, missing, field) => {
       await expect(build(seedFiles(manifest, changes))).rejects.toMatchObject({
         code: "manifest_invalid",
@@ -158,13 +158,13 @@ describe("a package of the seed dialect", () => {
     },
   );
 
-  it("with a category that does not follow from its entries is refused by both", async () => {
+  it("with a category that does not match its entries is refused with both categories", async () => {
     await expect(build(seedFiles({ category: "model" }))).rejects.toMatchObject({
       details: { field: "category", value: "model", accepted: expect.stringMatching(/^tool/) },
     });
   });
 
-  it("may offer several kinds", async () => {
+  it("may offer several kinds of providers", async () => {
     const { pkg } = await build(
       seedFiles(
         { plugins: { tools: ["my_tool"], endpoints: ["hello"] } },

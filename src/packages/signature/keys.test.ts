@@ -9,7 +9,7 @@ import { generateKeyPair, parsePrivateKey, parsePublicKey } from "./keys.ts";
 const spki = (pem: string) => createPublicKey(pem).export({ type: "spki", format: "pem" }).toString();
 
 describe("a public key", () => {
-  test("has one id and one spelling in either of its forms: the SHA-256 of its DER", () => {
+  test("has the same id, the SHA-256 of its DER, and the same spelling in both of its forms", () => {
     const key = parsePublicKey(SIGNER.publicKey, "key");
     expect(parsePublicKey(`\n${spki(SIGNER.publicKey)}\n`, "key")).toEqual(key);
     expect(key.pem).toBe(SIGNER.publicKey);
@@ -32,7 +32,7 @@ describe("a public key", () => {
     expect(() => parsePublicKey(pem, "public_key")).toThrow(/^public_key is .*2048 bits or more/);
   });
 
-  test("is never derived from a private one, which is not shown either", () => {
+  test("is never derived from a private key, which is not shown either", () => {
     const parse = () => parsePublicKey(SIGNER.privateKey, "public_key");
     expect(parse).toThrow(/a private key \(not shown\)/);
     expect(parse).not.toThrow(SIGNER.privateKey.slice(40, 80));
@@ -59,7 +59,7 @@ test("a new pair is RSA of 4096 bits in the form that other tools read", async (
 });
 
 describe("files of trusted keys", () => {
-  test("are one file, or each .pem of a folder, once per key, named after their file", async () => {
+  test("are one file or each .pem of a folder; each key is read once and named after its file", async () => {
     await using folder = await temporaryFolder();
     const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
     const other = pair.publicKey.export({ type: "spki", format: "pem" }).toString();
@@ -79,7 +79,7 @@ describe("files of trusted keys", () => {
     });
   });
 
-  test("that cannot be used stop the start by name", async () => {
+  test("that cannot be used stop the start with the file's name", async () => {
     await using folder = await temporaryFolder();
     await folder.file("good.pem", Buffer.from(SIGNER.publicKey));
     const bad = await folder.file("bad.pem", Buffer.from("no key"));

@@ -170,7 +170,7 @@ describe("signing", () => {
     expect([kept.evidence.record, signerOf(kept.evidence)]).toEqual(["partner", "signer"]);
   });
 
-  test("in place replaces the file, and what cannot be signed leaves it as it was", async () => {
+  test("in place replaces the file, and a failure leaves the file unchanged", async () => {
     const file = await folder.file("place.difypkg", zipOf(FILES));
     const request = {
       file,
@@ -204,7 +204,7 @@ describe("a signature", () => {
     expect(findSigner(signature, entries.slice(1), [signer])).toBeUndefined();
   });
 
-  test("does not depend on compression and modes, but on the order", async () => {
+  test("depends on the order of the files, but not on compression or modes", async () => {
     const { comment, evidence } = await look(await sign(zipOf(FILES)));
     const packed = (names: readonly (keyof typeof FILES)[], method: number, mode: number) =>
       withComment(rawZip(names.map((name) => ({ name, content: FILES[name], method, mode }))), comment);
@@ -218,7 +218,7 @@ describe("a signature", () => {
     expect(signerOf(sorted.evidence)).toBeUndefined();
   });
 
-  test("does not cover names: the checksum does", async () => {
+  test("does not cover file names, but the checksum does", async () => {
     const signed = await look(await sign(zipOf(FILES)));
     const swapped = zipOf({ "a.txt": FILES["b.txt"], "b.txt": FILES["a.txt"], "main.py": "" });
     const seen = await look(await folder.file("swapped.difypkg", withComment(swapped, signed.comment)));

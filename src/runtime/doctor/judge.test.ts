@@ -90,7 +90,7 @@ it("answers unknown if a busy machine gave the processes less than the quota, or
   expect(judge({ pids: { started: "many" } })).toMatchObject([{ name: "pids", status: "unknown" }]);
 });
 
-it("takes a kill of the whole Container for memory as a limit that holds, and any other end as unknown", () => {
+it("takes a kill of the whole container for memory as a limit that holds, and any other end as unknown", () => {
   expect(judge({ memory: undefined })).toEqual([]);
   expect(judge({ memory: undefined }, false)).toMatchObject([{ name: "memory", status: "unknown" }]);
 });

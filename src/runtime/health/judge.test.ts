@@ -35,12 +35,12 @@ class World {
   }
 }
 
-describe("on a host with time for all", () => {
-  test("the third miss in a row replaces", () => {
+describe("on a host that is not under pressure", () => {
+  test("the third miss in a row replaces the runtime", () => {
     expect(new World(["a"]).kinds("a", 3)).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("an answer starts the count again", () => {
+  test("an answer resets the count", () => {
     const world = new World(["a"]);
     world.kinds("a", 2);
     world.judge.answered("a");
@@ -48,7 +48,7 @@ describe("on a host with time for all", () => {
   });
 });
 
-describe("a miss waits", () => {
+describe("a miss does not replace the runtime", () => {
   test("while the host is under pressure, and counts afterwards", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
@@ -57,7 +57,7 @@ describe("a miss waits", () => {
     expect(world.kinds("a", 3)).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("for all of them while many fail together", () => {
+  test("while many runtimes fail together", () => {
     const ids = Array.from({ length: 30 }, (_, index) => `plugin-${index}`);
     const world = new World(ids);
     const verdicts = Array.from({ length: 10 }, () =>
@@ -66,14 +66,14 @@ describe("a miss waits", () => {
     expect(verdicts.flat()).not.toContain("replace");
   });
 
-  test("for another excuse of the Runtime, which it names", () => {
+  test("while the runtime has another excuse, which the verdict names", () => {
     expect(new World(["a"]).miss("a", { excuse: "its runner did not run" })).toEqual({
       verdict: "wait",
       why: "its runner did not run",
     });
   });
 
-  test("while too many were replaced within a minute, and no longer", () => {
+  test("while too many runtimes were replaced within a minute, and no longer", () => {
     const ids = Array.from({ length: 40 }, (_, index) => `plugin-${index}`);
     const world = new World(ids, { missesMax: 1 });
     const at = world.now;
@@ -96,7 +96,7 @@ describe("whatever the host does", () => {
     expect(verdicts).toEqual(["miss", "miss", "replace"]);
   });
 
-  test("silence longer than the patience replaces", () => {
+  test("silence longer than the patience replaces the runtime", () => {
     const world = new World(["a"]);
     world.strain = "the host is busy";
     expect(world.kinds("a", 100)).not.toContain("replace");

@@ -107,6 +107,6 @@ test.each([
     LAX,
     /^CN=lax has no keyUsage or no critical basicConstraints: Python 3\.13 and newer refuse what it signs\.$/,
   ],
-])("a certificate that programs do not accept as an authority is a warning", async (pem, warning) => {
+])("a certificate that programs do not accept as an authority causes a warning", async (pem, warning) => {
   expect((await bundleOf(pem)).warnings).toEqual([expect.stringMatching(warning)]);
 });

@@ -18,7 +18,7 @@ test.each([
   await rm(root, { recursive: true });
 });
 
-test("the warning on a host where the weight may not be written says what to write", async () => {
+test("the warning on a host that does not let the weight be written says what to write", async () => {
   const said: unknown[] = [];
   const log = { ...silentLog, warn: (fields: object, text?: string) => said.push([fields, text]) };
   const root = join(tmpdir(), "no-such-cgroup");

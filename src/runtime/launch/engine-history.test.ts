@@ -13,11 +13,11 @@ const event = (action: EngineEvent["action"], signal?: number): EngineEvent => (
 
 describe("an end that Berth did not ask for", () => {
   test.each([
-    ["was told to end", event("kill", 15), "ended_outside"],
+    ["was asked to end", event("kill", 15), "ended_outside"],
     ["was removed", event("destroy"), "ended_outside"],
-    ["was only told to read its settings", event("kill", 1), undefined],
+    ["was only asked to read its settings", event("kill", 1), undefined],
     ["died", event("die"), undefined],
-  ])("of a Container that %s", (_what, told, reason) => {
+  ])("of a container that %s", (_what, told, reason) => {
     const clock = new ManualClock();
     const engineHistory = new EngineHistory(clock);
     engineHistory.note(told);
@@ -25,7 +25,7 @@ describe("an end that Berth did not ask for", () => {
     expect(engineHistory.explain("another", clock.now(), undefined)).toBeUndefined();
   });
 
-  test("around the time in which the Engine was away counts as its restart", async () => {
+  test("around the time in which the engine was unavailable counts as a restart of the engine", async () => {
     const clock = new ManualClock();
     const engineHistory = new EngineHistory(clock);
     const crashedBefore = clock.now();

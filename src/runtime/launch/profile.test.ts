@@ -20,14 +20,14 @@ const spec = (changes: Partial<ProfileSettings> = {}, pool = aPool()) =>
   containerSpec(pool, { identity, settings: { ...PROFILE_DEFAULTS, ...changes } });
 
 describe("the profile", () => {
-  it("grants the plugin's memory on top of its tmpfs, and an own user", () => {
+  it("grants the plugin's memory on top of its tmpfs, and a user of its own", () => {
     const { resources, tmpfs, user } = spec();
     expect(resources).toMatchObject({ memoryBytes: (64 + 16 + 16) * MIB, shmBytes: 16 * MIB, pidsMax: 64 });
     expect(tmpfs).toEqual([{ path: "/tmp", bytes: 16 * MIB, inodes: 4096, exec: false }]);
     expect(user).toBe("100007:100007");
   });
 
-  it("has no capability, no writable root and no host path except the Runtime's, read-only", () => {
+  it("has no capability, no writable root and no host path except the runtime's, read-only", () => {
     expect(spec()).toMatchObject({
       capabilities: [],
       readOnlyRoot: true,
@@ -84,7 +84,7 @@ describe("the profile", () => {
     expect(Object.keys(env).filter((name) => /INDEX/.test(name))).toEqual([]);
   });
 
-  it("has a hash that changes with settings and with limits that need another Container, but not with generations", () => {
+  it("has a hash that changes with settings and with limits that need another container, but not with generations", () => {
     const options = { instanceId: "abcd1234", settings: PROFILE_DEFAULTS };
     const hash = profileHash(aPool(), options);
     const hashWith = (limits: Partial<Limits>) =>
@@ -97,7 +97,7 @@ describe("the profile", () => {
     );
   });
 
-  it("has the tenant's variables over its own, except those that the protocol needs", () => {
+  it("overrides its own variables with the tenant's, except those that the protocol needs", () => {
     const pool = aPool({ variables: [{ name: "TOKEN", sealed: "berth:1:…", version: "v1" }] });
     const { env } = spec(
       { timeZone: "UTC", openVariables: () => ({ TOKEN: "plain", TZ: "Asia/Tokyo", HOME: "/" }) },
@@ -139,7 +139,7 @@ describe("names", () => {
     }
   });
 
-  it("the two kinds share a subnet, and another subnet is another network", () => {
+  it("the two kinds share a subnet, and another subnet gives another network", () => {
     const of = (kind: "open" | "list", subnet: string) => networkSpec("abcd1234", { kind, subnet });
     expect(of("open", "10.9.0.0/20").subnet).toBe("10.9.0.0/21");
     expect(of("list", "10.9.0.0/20").subnet).toBe("10.9.8.0/21");
@@ -147,7 +147,7 @@ describe("names", () => {
     expect(of("open", "10.8.0.0/20").name).not.toBe(of("open", "10.9.0.0/20").name);
   });
 
-  it("names servers and hosts only if there are some, so that a Berth without any replaces no Container", () => {
+  it("names servers and hosts only if there are any, so that a Berth without any replaces no container", () => {
     expect(spec()).not.toHaveProperty("dns");
     expect(spec()).not.toHaveProperty("hosts");
     expect(spec({ network: "list", listDns: "10.9.8.1", hosts: { ollama: "10.0.0.5" } })).toMatchObject({
@@ -157,7 +157,7 @@ describe("names", () => {
     });
   });
 
-  it("a Pool's key differs between Tenants, and is the same for all if they share", () => {
+  it("a pool's key differs between tenants, and is the same for all if they share the pool", () => {
     const tenant = TenantId.parse("22222222-2222-4222-8222-222222222222");
     expect(poolKey("image", undefined)).toMatch(/^[0-9a-f]{16}$/);
     expect(poolKey("image", tenant)).not.toBe(poolKey("image", undefined));

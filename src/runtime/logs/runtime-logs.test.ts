@@ -76,8 +76,8 @@ test("a full disk fails the next write and the flush, and leaves no unhandled re
   await expect(file.write("another\n")).rejects.toMatchObject({ code: "ENOSPC" });
 });
 
-describe("a Runtime's log", () => {
-  it("resumes after a restart with no line twice and none lost, even equal ones and those out of order", async () => {
+describe("a runtime's log", () => {
+  it("resumes after a restart without repeating or losing a line, even equal and out-of-order lines", async () => {
     const before = [line(0, "a"), line(5, "same"), line(5, "same"), line(9, "b")];
     await follow(before);
     await follow([...before.slice(0, 3), line(7, "late"), ...before.slice(3), line(9, "b"), line(12, "c")]);
@@ -112,7 +112,7 @@ describe("a Runtime's log", () => {
     expect(await read({ tail: 0 })).toEqual([]);
   });
 
-  it("is written again without loss when its disk has room, and the outage is logged once", async () => {
+  it("is written again without loss when its disk has room again, and the outage is logged once", async () => {
     const folder = logFolder(dataFolder, POOL);
     const path = logFile(folder, ID);
     // A folder in the file's place can be written no more than a full disk.

@@ -35,7 +35,7 @@ function world() {
 }
 
 describe("the processes that share a database", () => {
-  it("are counted by their role, one with both roles as both", async () => {
+  it("are counted by role; a process with both roles counts for both", async () => {
     const { clock, join } = world();
     await using first = await join("a", "api");
     expect([first.apis, first.workers]).toEqual([1, 0]);
@@ -45,7 +45,7 @@ describe("the processes that share a database", () => {
     expect([first.apis, first.workers]).toEqual([2, 2]);
   });
 
-  it("notice one that left within a poll, and one that was killed when its row has expired", async () => {
+  it("notice a process that left within a poll, and a killed process when its row has expired", async () => {
     const { clock, rows, join } = world();
     await using first = await join("a", "api");
     const second = await join("b", "api");
@@ -62,7 +62,7 @@ describe("the processes that share a database", () => {
     expect(changes).toBe(3);
   });
 
-  it("keep their number while the database is away, and until all could renew their rows", async () => {
+  it("keep their count while the database is unavailable, and until all have renewed their rows", async () => {
     const { clock, state, join } = world();
     await using first = await join("a", "api");
     await using second = await join("b", "api");

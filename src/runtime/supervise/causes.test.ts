@@ -16,8 +16,8 @@ const ended = (world: KeeperWorld, id: string) =>
 const isReady = (world: KeeperWorld, generation: number) => () =>
   world.rows.pool().state === "ready" && world.current.generation >= generation;
 
-describe("an end of a Container from outside", () => {
-  it("is named as that and never causes a crash loop", async () => {
+describe("an end of a container from outside", () => {
+  it("is reported as such and never causes a crash loop", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     for (let time = 0; time < 4; time += 1) {
@@ -31,7 +31,7 @@ describe("an end of a Container from outside", () => {
     }
   });
 
-  it("is named as the Engine's if that was away", async () => {
+  it("is reported as an engine restart if the engine was unavailable", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 1 });
     const { id, generation, containerId = "" } = world.current;
@@ -43,7 +43,7 @@ describe("an end of a Container from outside", () => {
     expect(ended(world, id)).toMatchObject({ reason: "engine_restarted", exitCode: 137 });
   });
 
-  it("interrupts a start, which is tried again and does not count", async () => {
+  it("interrupts a start, which is retried and does not count as a crash", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     world.becomesReady = false;
@@ -58,7 +58,7 @@ describe("an end of a Container from outside", () => {
     expect(ended(world, id)).toMatchObject({ reason: "start_interrupted", action: { kind: "start_later" } });
   });
 
-  it("is not confused with a plugin that ends by itself", async () => {
+  it("is not confused with a plugin that exits on its own", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 2 });
     const { id } = world.current;
@@ -72,8 +72,8 @@ describe("an end of a Container from outside", () => {
   });
 });
 
-describe("starts that fail for a reason that may pass", () => {
-  it("back off, so that they do not write a row a second", async () => {
+describe("starts that fail for a temporary reason", () => {
+  it("back off, so that they do not write a row every second", async () => {
     const world = await aWorld();
     await world.ready();
     for (let time = 0; time < 60; time += 1) {
@@ -87,7 +87,7 @@ describe("starts that fail for a reason that may pass", () => {
     expect(world.rows.pool()).toMatchObject({ state: "backoff", cause: { code: "engine_unavailable" } });
   });
 
-  it("come at once if the clock was set back an hour while the Pool backed off", async () => {
+  it("happen at once if the clock was set back an hour while the pool backed off", async () => {
     const world = await aWorld();
     world.rows.addPool();
     const nextStartAt = new Date(world.clock.now() + 3_600_000);
@@ -122,8 +122,8 @@ describe("starts that fail for a reason that may pass", () => {
   });
 });
 
-describe("a foreign Container with our labels", () => {
-  it("ends nothing of ours when it runs out of memory", async () => {
+describe("a foreign container with our labels", () => {
+  it("ends none of our runtimes when it runs out of memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id, containerId = "" } = world.current;
@@ -137,7 +137,7 @@ describe("a foreign Container with our labels", () => {
 });
 
 describe("recovery", () => {
-  it("finds what runs, however many starts have failed since", async () => {
+  it("finds the running runtime, however many starts have failed since", async () => {
     const world = await aWorld();
     const before = await world.ready();
     const { id } = world.current;
@@ -158,8 +158,8 @@ describe("recovery", () => {
   });
 });
 
-describe("a removal that the Engine refuses", () => {
-  it("is left to the sweeper, and the Pool can start again", async () => {
+describe("a removal that the engine refuses", () => {
+  it("is left to the sweeper, and the pool can start again", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.failNext("stop", refused());
@@ -183,7 +183,7 @@ describe("a removal that the Engine refuses", () => {
     await world.clock.until(isReady(world, 2), 10_000);
   });
 
-  it("by not answering makes nobody wait", async () => {
+  it("or does not answer blocks no caller", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.engine.unavailable(true);
@@ -228,7 +228,7 @@ describe("a caller that waits for a start", () => {
     letGo();
   });
 
-  it("keeps its own deadline although the database does not answer", async () => {
+  it("keeps its own deadline even if the database does not answer", async () => {
     const world = await aWorld();
     const { directory } = await world.start();
     world.rows.pools.find = () => new Promise(() => undefined);

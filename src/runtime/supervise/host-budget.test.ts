@@ -18,7 +18,7 @@ describe("a start that the host has no room for", () => {
     return world.rows.runtimes.create(other, { memoryBytes: bytes, budgetBytes: undefined });
   };
 
-  it("fails calls with the arithmetic, counts as no crash, and succeeds once there is room", async () => {
+  it("fails calls with the arithmetic, does not count as a crash, and succeeds once there is room", async () => {
     const world = await aWorld();
     world.rows.addPool({ state: "starting" });
     const other = await reserved(world, 60 * MIB);

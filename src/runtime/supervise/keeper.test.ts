@@ -11,7 +11,7 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("a Runtime that was asked to stop", () => {
+describe("a runtime that was asked to stop", () => {
   it("is logged as stopped and not as a failure", async () => {
     const world = await aWorld();
     const lines: { op?: unknown; ok?: unknown; reason?: unknown }[] = [];
@@ -24,7 +24,7 @@ describe("a Runtime that was asked to stop", () => {
   });
 });
 
-describe("a Pool", () => {
+describe("a pool", () => {
   it("drains and stops when it is not desired any more, and a call does not start it", async () => {
     const world = await aWorld();
     const { directory } = await world.ready();
@@ -44,7 +44,7 @@ describe("a Pool", () => {
     expect((await woken).id).toBe(world.current.id);
   });
 
-  it("starts another Runtime for a retired one before the old one's sessions end", async () => {
+  it("starts another runtime for a retired one before the old one's sessions end", async () => {
     const world = await aWorld();
     const { directory } = await world.ready();
     const { id } = world.current;
@@ -59,7 +59,7 @@ describe("a Pool", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("does not wait for the sessions of a retired Runtime that does not answer", async () => {
+  it("does not wait for the sessions of a retired runtime that does not answer", async () => {
     const world = await aWorld();
     const { directory } = await world.ready({ retireMs: 600_000 });
     const { id } = world.current;
@@ -100,7 +100,7 @@ describe("a Pool", () => {
     expect(world.engine.count("start")).toBe(1);
   });
 
-  it("leaves no Container when its first start is cancelled", async () => {
+  it("leaves no container when its first start is cancelled", async () => {
     const world = await aWorld();
     world.rows.addPool();
     world.becomesReady = false;
@@ -115,8 +115,8 @@ describe("a Pool", () => {
   });
 });
 
-describe("a Pool that retires", () => {
-  it("is removed with its Container and its row once nothing needs it", async () => {
+describe("a pool that retires", () => {
+  it("is removed with its container and its row once nothing needs it", async () => {
     const world = await aWorld();
     await world.ready();
     world.rows.changePool(KEY, { wanted: false, retiring: true });
@@ -124,7 +124,7 @@ describe("a Pool that retires", () => {
     expect(await world.engine.listContainers({}, never)).toEqual([]);
   });
 
-  it("stays when an install comes to need it meanwhile", async () => {
+  it("stays if an install needs it again in the meantime", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     world.rows.changePool(KEY, { wanted: false, retiring: true });
@@ -137,8 +137,8 @@ describe("a Pool that retires", () => {
   });
 });
 
-describe("what an Engine does rarely", () => {
-  it("a create whose answer was lost leaves one Container, not two", async () => {
+describe("rare behavior of an engine", () => {
+  it("a create whose answer was lost leaves one container, not two", async () => {
     const world = await aWorld();
     world.rows.addPool();
     const { keeper } = await world.start();
@@ -164,7 +164,7 @@ describe("orphans", () => {
       .map(({ name }) => name)
       .filter((name) => !name.startsWith("berth-"));
 
-  it("are removed after the grace period; Containers of builds stay", async () => {
+  it("are removed after the grace period; containers of builds stay", async () => {
     const world = await aWorld();
     await world.ready();
     await orphan(world);
@@ -175,7 +175,7 @@ describe("orphans", () => {
     expect(world.rows.pool().state).toBe("ready");
   });
 
-  it("stay while the Store does not answer", async () => {
+  it("stay while the store does not answer", async () => {
     const world = await aWorld();
     await world.ready();
     await orphan(world);

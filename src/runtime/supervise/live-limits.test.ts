@@ -25,7 +25,7 @@ async function change(world: KeeperWorld, limits: Limits, { keeper } = world.run
 }
 
 describe("limits that change", () => {
-  it("are changed in the running Container: CPU, processes and more memory", async () => {
+  it("take effect in the running container: CPU, processes and more memory", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -40,7 +40,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("need another Container if the memory is less, or the Engine refuses", async () => {
+  it("need another container if the memory is less or the engine refuses", async () => {
     const world = await aWorld();
     await world.ready();
     const first = world.current.id;
@@ -73,35 +73,32 @@ describe("limits that change", () => {
   });
 
   it.each([
-    ["did nothing", 0],
-    ["had done it", 36],
-  ])(
-    "that nobody asks for any more are not reserved on, where the Engine did not answer and %s",
-    async (_, more) => {
-      const world = await aWorld();
-      await world.ready();
-      const { id, containerId = "" } = world.current;
-      const limits = limitsWith({ memoryBytes: 100 * MIB });
-      world.engine.failNext("update", new Fault("engine_unavailable", "no answer"));
-      const gone = new AbortController();
-      const changed = world.running.keeper.replace(KEY, { limits }, gone.signal).catch(() => undefined);
-      await world.clock.until(() => world.engine.count("update") === 1);
-      // The answer alone was lost.
-      const granted = { memoryBytes: (96 + more) * MIB, cpuMillis: 1_000, pidsMax: 64 };
-      await world.engine.updateContainer(containerId, granted, never);
-      gone.abort(new Error("nobody waits"));
-      await changed;
-      expect(reservedBy(world)).toBe(132 * MIB);
-      await world.clock.until(() => world.rows.pool().nextLimits === undefined);
-      await world.clock.until(() => more === 0 || world.rows.runtimeRows.get(id)?.state === "ended");
-      await world.clock.until(() => reservedBy(world) === 96 * MIB);
-      expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
-      // What it was given all the same is more than it may have: another container takes over.
-      expect(world.current.id === id).toBe(more === 0);
-    },
-  );
+    ["changed nothing", 0],
+    ["had made the change", 36],
+  ])("do not stay reserved after the request ended, if the engine did not answer and %s", async (_, more) => {
+    const world = await aWorld();
+    await world.ready();
+    const { id, containerId = "" } = world.current;
+    const limits = limitsWith({ memoryBytes: 100 * MIB });
+    world.engine.failNext("update", new Fault("engine_unavailable", "no answer"));
+    const gone = new AbortController();
+    const changed = world.running.keeper.replace(KEY, { limits }, gone.signal).catch(() => undefined);
+    await world.clock.until(() => world.engine.count("update") === 1);
+    // The answer alone was lost.
+    const granted = { memoryBytes: (96 + more) * MIB, cpuMillis: 1_000, pidsMax: 64 };
+    await world.engine.updateContainer(containerId, granted, never);
+    gone.abort(new Error("nobody waits"));
+    await changed;
+    expect(reservedBy(world)).toBe(132 * MIB);
+    await world.clock.until(() => world.rows.pool().nextLimits === undefined);
+    await world.clock.until(() => more === 0 || world.rows.runtimeRows.get(id)?.state === "ended");
+    await world.clock.until(() => reservedBy(world) === 96 * MIB);
+    expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
+    // What it was given all the same is more than it may have: another container takes over.
+    expect(world.current.id === id).toBe(more === 0);
+  });
 
-  it("do not stay reserved if the Store was away when they were refused", async () => {
+  it("do not stay reserved if the store was unavailable when they were refused", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -124,7 +121,7 @@ describe("limits that change", () => {
     failing.mockRestore();
   });
 
-  it("that a keeper died with are what the next one gives, once", async () => {
+  it("that a keeper left unapplied when it died are applied once by the next keeper", async () => {
     const world = await aWorld();
     const first = await world.ready();
     const { id, containerId = "" } = world.current;
@@ -140,7 +137,7 @@ describe("limits that change", () => {
     expect(world.engine.count("update")).toBe(1);
   });
 
-  it("that were granted after the request ended get another Container, and do not stay reserved", async () => {
+  it("that were granted after the request ended lead to another container, and do not stay reserved", async () => {
     const world = await aWorld();
     const first = await world.ready();
     const { id, containerId = "" } = world.current;
@@ -156,7 +153,7 @@ describe("limits that change", () => {
     expect(await grantedTo(world)).toMatchObject({ memoryBytes: 96 * MIB });
   });
 
-  it("name which of several Containers the Engine did not change, and a new one replaces it", async () => {
+  it("replace only the one of several containers that the engine did not change", async () => {
     const world = await aWorld();
     const replicas = { replicasMin: 2, replicasMax: 2 };
     await world.ready({ sharedReplicas: { min: 2, max: 2 } });
@@ -173,7 +170,7 @@ describe("limits that change", () => {
     expect(replacedSince(one as RuntimeRecord[], since)).toBe("some");
   });
 
-  it("are changed in all of several Containers, or in none", async () => {
+  it("are changed in all of several containers, or in no container", async () => {
     const world = await aWorld();
     const replicas = { replicasMin: 2, replicasMax: 2 };
     await world.ready({ sharedReplicas: { min: 2, max: 2 } }, { launch: { hostMemoryBytes: 250 * MIB } });

@@ -94,8 +94,8 @@ afterEach(async () => {
   }
 });
 
-describe("a worker that does not hold a Pool's lease", () => {
-  it("makes the holder start it, and resolves with the Runtime that serves then", async () => {
+describe("a worker that does not hold a pool's lease", () => {
+  it("makes the holder start the pool, and gets the runtime that serves then", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -108,7 +108,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("gets the cause of a start that failed at the holder, and the Pool stays idle afterwards", async () => {
+  it("gets the cause of a start that failed at the holder, and the pool stays idle afterwards", async () => {
     const workers = await someWorkers();
     workers.rows.addPool();
     const first = await workers.start("first");
@@ -128,7 +128,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("makes the holder start a Pool in a crash loop", async () => {
+  it("makes the holder start a pool in a crash loop", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -142,7 +142,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     });
   });
 
-  it("gets its answer from the next holder if the first one has gone", async () => {
+  it("gets its answer from the next holder if the first holder has gone", async () => {
     const workers = await someWorkers();
     const first = await workers.start("first");
     workers.rows.addPool({
@@ -153,7 +153,7 @@ describe("a worker that does not hold a Pool's lease", () => {
     expect(workers.holder).toBe("first");
   });
 
-  it("makes the holder remove a Pool, but not one that an install needs again", async () => {
+  it("makes the holder remove a pool, but not one that an install needs again", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -200,7 +200,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toHaveLength(1);
   });
 
-  it("that is taken over corrects the row of an adopted Runtime by its Container", async () => {
+  it("that is taken over makes the new holder correct the row of an adopted runtime by its container", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -214,7 +214,7 @@ describe("a lease", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: record.id, containerId: record.containerId }]);
   });
 
-  it("that expired while its holder was suspended is not used by it", async () => {
+  it("that expired while its holder was suspended is not used by that holder", async () => {
     const { workers, runtime } = await oneKept();
     giveLeaseAway(workers);
     await workers.clock.advance(LEASE_MS);
@@ -224,8 +224,8 @@ describe("a lease", () => {
   });
 });
 
-describe("a lease of a holder whose clock was set back since", () => {
-  it("is claimed again, and not used if another one has it", async () => {
+describe("a lease of a holder whose clock was set back", () => {
+  it("is claimed again, and not used if another worker has claimed it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     giveLeaseAway(workers);
@@ -234,7 +234,7 @@ describe("a lease of a holder whose clock was set back since", () => {
     expect(workers.rows.runtimesOf()).toMatchObject([{ id: runtime?.id, state: "ready" }]);
   });
 
-  it("stays with it if nobody else claims it", async () => {
+  it("stays with that holder if no other worker claims it", async () => {
     const { workers, runtime } = await oneKept();
     workers.clock.setBack(3_600_000);
     workers.engine.crash(runtime?.containerId ?? "", { exitCode: 1 });
@@ -245,7 +245,7 @@ describe("a lease of a holder whose clock was set back since", () => {
 });
 
 describe("logs", () => {
-  it("lose no line and repeat none when the holder changes", async () => {
+  it("neither lose nor repeat a line when the holder changes", async () => {
     const workers = await someWorkers();
     const [first, second] = await workers.two();
     workers.rows.addPool();
@@ -276,7 +276,7 @@ describe("logs", () => {
 });
 
 describe("sockets of processes", () => {
-  it("are removed from a Runtime's folder when their process has been dead for the grace period", async () => {
+  it("are removed from a runtime's folder when their process has been dead for the grace period", async () => {
     const workers = await someWorkers();
     await workers.rows.processes.announce({ id: "alive", role: "api", host: "h", pid: 1 }, 60_000);
     const first = await workers.start("first");

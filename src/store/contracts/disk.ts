@@ -74,7 +74,7 @@ export interface ImageDisk {
 export interface PackageUse {
   readonly identifier: string;
   readonly createdAt: Date;
-  /** Installations, rollbacks, pools and tasks that need it. */
+  /** Installations, rollbacks, bundles, pools, upgrades that are due and tasks that need it, each once. */
   readonly heldBy: readonly string[];
   /** Tenants that uploaded it; `operator` where one did. */
   readonly keptFor: readonly string[];

@@ -90,7 +90,7 @@ test.each(["end", "stream"] as const)(
   },
 );
 
-test("a listener that throws at its loss too gets nothing more, and the others get theirs", () => {
+test("a listener that also throws when its session is lost gets nothing more, and other listeners are notified", () => {
   const thrown: unknown[] = [];
   const sessions = new Sessions((_, error) => thrown.push(error));
   const heard: string[] = [];

@@ -1,19 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { parsesJson } from "../../../test/support/parses-json.ts";
 import { JsonCursor } from "./json-cursor.ts";
 
 function isJson(text: string, depthMax = 64): boolean {
   const cursor = new JsonCursor(text, depthMax);
   return cursor.skip() && cursor.isAtEnd();
-}
-
-function parses(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** JSON with pieces cut out, doubled or put in: most of it is JSON no longer, and just so. */
@@ -31,10 +23,10 @@ const nearlyJson = fc
     }, text),
   );
 
-test("it accepts exactly what JSON.parse accepts", () => {
+test("the cursor accepts exactly what JSON.parse accepts", () => {
   fc.assert(
     fc.property(nearlyJson, (text) => {
-      expect(isJson(text)).toBe(parses(text));
+      expect(isJson(text)).toBe(parsesJson(text));
     }),
     { numRuns: 500 },
   );
@@ -69,11 +61,11 @@ test.each([
     "]",
     "\u00a01",
   ],
-])("%j is JSON for it where it is for JSON.parse", (text) => {
-  expect(isJson(text)).toBe(parses(text));
+])("the cursor accepts or refuses %j as JSON.parse does", (text) => {
+  expect(isJson(text)).toBe(parsesJson(text));
 });
 
-test("it reports what is nested too deep, and does not recurse further", () => {
+test("the cursor reports JSON that is nested too deep, and does not recurse further", () => {
   expect(isJson(`${"[".repeat(64)}${"]".repeat(64)}`)).toBe(true);
   const cursor = new JsonCursor('{"a":'.repeat(1_000_000), 64);
   expect(cursor.skip()).toBe(false);
@@ -81,13 +73,13 @@ test("it reports what is nested too deep, and does not recurse further", () => {
   expect(cursor.at).toBeLessThan(64 * 6);
 });
 
-test("it counts what a reader would have to create", () => {
+test("the cursor counts the values that a reader would have to create", () => {
   const cursor = new JsonCursor('{"a":[[],{}],"b":1}', 64);
   cursor.skip();
   expect(cursor.nodes).toBe(6);
 });
 
-test("a name counts by its value, however it is written", () => {
+test("the cursor reports a name by its value, however it is written", () => {
   const names: string[] = [];
   const cursor = new JsonCursor('{"\\u0061":1,"b":{"c":2}}', 64);
   cursor.object((name) => {

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { parsesJson } from "../../../test/support/parses-json.ts";
 import { type JsonMember, type JsonText, scanJson } from "./json-scan.ts";
 
 const scan = (text: string | Buffer, depthMax = 10) => scanJson(Buffer.from(text), { depthMax });
@@ -8,15 +9,6 @@ function fits(text: string): JsonText {
   const found = scan(text);
   if (!found.ok) throw new Error(`${text}: ${found.why}`);
   return found;
-}
-
-function parses(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Texts that are nearly JSON: what was JSON, with a few characters taken out, put in or changed. */
@@ -29,12 +21,12 @@ const nearlyJson = fc
     changes.reduce((now, [at, put]) => now.slice(0, at) + put + now.slice(at + (at % 2)), text),
   );
 
-describe("what is JSON", () => {
-  test("is what JSON.parse accepts, whatever the text", () => {
+describe("the JSON scanner", () => {
+  test("accepts exactly what JSON.parse accepts", () => {
     fc.assert(
       fc.property(fc.oneof(nearlyJson, fc.string(), fc.json()), (text) => {
         const isWritable = Buffer.from(text).toString() === text;
-        if (isWritable) expect({ text, ok: scan(text, 50).ok }).toEqual({ text, ok: parses(text) });
+        if (isWritable) expect({ text, ok: scan(text, 50).ok }).toEqual({ text, ok: parsesJson(text) });
       }),
       { numRuns: 1000 },
     );
@@ -75,22 +67,22 @@ describe("what is JSON", () => {
       '"\\u12"',
     ],
     ...['"\t"', '"\n"', '["a]', "\ufeff{}", "{,}", "[,]", '{"a":1 "b":2}'],
-  ])("is not %j", (text) => {
-    expect({ ok: scan(text).ok, parses: parses(text) }).toEqual({ ok: false, parses: false });
+  ])("refuses %j", (text) => {
+    expect({ ok: scan(text).ok, parses: parsesJson(text) }).toEqual({ ok: false, parses: false });
   });
 
-  test("does not include bytes that are not UTF-8", () => {
+  test("refuses bytes that are not UTF-8", () => {
     expect(scan(Buffer.from([0x22, 0xff, 0x22]))).toMatchObject({ ok: false, why: "utf8" });
     expect(scan(Buffer.from([0x22, 0xed, 0xa0, 0x80, 0x22]))).toMatchObject({ ok: false, why: "utf8" });
   });
 
-  test("names the wrong byte and its path", () => {
+  test("reports the wrong byte and its path", () => {
     expect(scan('{"a":[1,{"b":tru}]}')).toMatchObject({ why: "syntax", offset: 16, path: ["a", 1, "b"] });
   });
 });
 
 describe("depth", () => {
-  test("is counted from the outermost", () => {
+  test("is counted from the outermost value", () => {
     expect([fits("1").depth, fits("[]").depth, fits('{"a":[{}],"b":[]}').depth]).toEqual([0, 1, 3]);
   });
 
@@ -121,7 +113,7 @@ describe("texts that cannot be stored", () => {
     ['"a\\u0000"', []],
     ['{"a":[1,"\\u0000"]}', ["a", 1]],
     ['{"a":{"b\\u0000":1}}', ["a"]],
-  ])("U+0000 in %s", (text, path) => expect(fits(text).nulAt).toEqual(path));
+  ])("include U+0000 in %s", (text, path) => expect(fits(text).nulAt).toEqual(path));
 
   test.each<[string, (string | number)[]]>([
     ['{"a":"\\ud800"}', ["a"]],
@@ -129,9 +121,9 @@ describe("texts that cannot be stored", () => {
     ['[0,"\\ud83dx"]', [1]],
     ['[0,"\\ud83d\\n"]', [1]],
     ['[0,"\\uDE00"]', [1]],
-  ])("half a surrogate pair in %s", (text, path) => expect(fits(text).loneSurrogateAt).toEqual(path));
+  ])("include half a surrogate pair in %s", (text, path) => expect(fits(text).loneSurrogateAt).toEqual(path));
 
-  test.each(['"\\ud83d\\ude00"', '"\\\\u0000"', '"\\\\ud800"', '"😀"'])("none in %s", (text) => {
+  test.each(['"\\ud83d\\ude00"', '"\\\\u0000"', '"\\\\ud800"', '"😀"'])("are not found in %s", (text) => {
     expect(fits(text)).toMatchObject({ nulAt: undefined, loneSurrogateAt: undefined });
   });
 
@@ -155,13 +147,15 @@ test.each<[string, boolean]>([
   ...(["1.0", "-0", "1e3", "1E5", "9007199254740993", "0.10", "1e400", "0.1000000000000000055"] as const).map(
     (text): [string, boolean] => [text, true],
   ),
-])("%s would be written otherwise: %s", (text, is) => expect(fits(`[${text}]`).isRewritten).toBe(is));
+])("whether JSON.stringify would rewrite %s: %s", (text, is) =>
+  expect(fits(`[${text}]`).isRewritten).toBe(is),
+);
 
 test("an object whose names JavaScript would reorder is reported", () => {
   expect([fits('{"b":1,"1":2}').isRewritten, fits('{"b":1,"a1":2}').isRewritten]).toEqual([true, false]);
 });
 
-test("the members of the outermost object are reported in order with their places, also repeated names", () => {
+test("the members of the outermost object are reported in order with their places, even if names repeat", () => {
   const text = ' { "a" : [1, {"x":2}] ,"é\\n":"b}" , "a":3}';
   const bytes = Buffer.from(text);
   const members: JsonMember[] = [];

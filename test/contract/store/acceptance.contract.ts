@@ -7,7 +7,7 @@ import { accepting, anInstall, aPackage, CAUSE } from "./accepting.ts";
 export function acceptanceContract(store: () => Store): void {
   const { accepted, claimed } = accepting(store);
 
-  it("gives ten concurrent requests one Installation and one task", async () => {
+  it("gives ten concurrent requests one installation and one task", async () => {
     const pkg = aPackage();
     const tenantId = aTenant();
     await store().packages.put(pkg, { tenantId });
@@ -19,7 +19,7 @@ export function acceptanceContract(store: () => Store): void {
     expect(answers.filter(({ created }) => created)).toHaveLength(1);
   });
 
-  it("refuses another version of what is installed", async () => {
+  it("refuses another version of an installed plugin", async () => {
     const { installation } = await accepted();
     const other = { ...aPackage(), pluginId: installation.pluginId };
     await expect(
@@ -27,7 +27,7 @@ export function acceptanceContract(store: () => Store): void {
     ).rejects.toMatchObject({ code: "conflict", details: { accepted: installation.identifier } });
   });
 
-  it("gives a failed Installation a new task", async () => {
+  it("gives a failed installation a new task", async () => {
     const pkg = aPackage();
     const first = await accepted(pkg);
     const end = { state: "failed", cause: CAUSE, markInstallation: true } as const;
@@ -46,7 +46,7 @@ export function acceptanceContract(store: () => Store): void {
     expect((await store().tasks.latestOf(first.installation.id))?.id).toBe(second.task.id);
   });
 
-  it("replays the first answer to an idempotency key and refuses another request with it", async () => {
+  it("returns the first answer to an idempotency key and refuses another request with it", async () => {
     const pkg = aPackage();
     const tenantId = aTenant();
     await store().packages.put(pkg, { tenantId });
@@ -77,7 +77,7 @@ export function acceptanceContract(store: () => Store): void {
     expect(await store().installations.acceptInstall(request)).toMatchObject({ created: true });
   });
 
-  it("cancels an install in flight when its uninstall is accepted, and answers a repetition with the same task", async () => {
+  it("cancels a running install when its uninstall is accepted, and answers a repeated uninstall with the same task", async () => {
     const install = await accepted();
     const attempt = await claimed(install);
     const [first, second] = [

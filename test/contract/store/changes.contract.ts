@@ -22,7 +22,7 @@ export function changeContract(store: () => Store): void {
     expect(after.items.map(({ id }) => id)).not.toContain(asked.installation.id);
   });
 
-  it("writes times by the database's clock, in whatever zone the server runs", async () => {
+  it("writes times by the database's clock, whatever the time zone of the server", async () => {
     const { at } = await store().installations.changedSince(undefined);
     expect(Math.abs(at.getTime() - Date.now())).toBeLessThan(60_000);
     const { stored } = await store().packages.put(aPackage(), {});

@@ -35,7 +35,7 @@ export function endpointContract(subject: () => EndpointSubject): void {
     expect((await setUp(plugin)).hookId).not.toBe(made.hookId);
   });
 
-  it("another tenant's is as if it were not there", async () => {
+  it("another tenant's endpoint is treated as if it did not exist", async () => {
     const plugin = await subject().install(aTenant());
     const made = await setUp(plugin);
     const theirs = { ...made, tenantId: aTenant() };
@@ -57,7 +57,7 @@ export function endpointContract(subject: () => EndpointSubject): void {
     expect((await endpoints().find(made))?.name).toBe("new");
   });
 
-  it("lists are newest first, by number and by cursor, of a tenant or of one of its plugins", async () => {
+  it("lists are newest first, by page number and by cursor, for a tenant or for one of its plugins", async () => {
     const plugin = await subject().install(aTenant());
     const other = await subject().install(plugin.tenantId);
     const made: EndpointRecord[] = [];

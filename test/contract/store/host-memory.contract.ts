@@ -29,7 +29,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
     return subject().runtimes.create(row, reservation);
   };
 
-  it("is reserved by living runtimes, refused with its numbers when exceeded, and released by an end", async () => {
+  it("is reserved by live runtimes, refused with its numbers when exceeded, and released when a runtime ends", async () => {
     const tenant = aTenant();
     const [mine, others] = [await poolOf(tenant), await poolOf(aTenant())];
     const asked = await Promise.allSettled(
@@ -60,7 +60,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
       await subject().runtimes.end(id, { reason: "stopped" });
   });
 
-  it("counts a Runtime of an earlier release by its Pool's limits, and nothing where there is no budget", async () => {
+  it("is counted by the pool's limits for a runtime of an earlier release, and is unlimited without a budget", async () => {
     const key = await poolOf(aTenant());
     for (let started = 0; started < 3; started++) await start(key);
     await expect(start(key, BUDGET)).rejects.toMatchObject({ details: { reservedBytes: 288 * MIB } });
@@ -69,7 +69,7 @@ export function hostMemoryContract(subject: () => HostMemorySubject): void {
       await subject().runtimes.end(id, { reason: "stopped" });
   });
 
-  it("is checked again when a running one gets more, and released when it gets less", async () => {
+  it("is checked again when a running runtime gets more, and released when it gets less", async () => {
     const tenant = aTenant();
     const key = await poolOf(tenant);
     const [first, second] = [await start(key, BUDGET), await start(key, BUDGET)];

@@ -45,7 +45,7 @@ export function imageContract(images: () => Store["images"]): void {
     });
   });
 
-  it("gives the build to another when its lease was written before the clock was set back", async () => {
+  it("gives the build to another worker if its lease was written before the clock was set back", async () => {
     const key = crypto.randomUUID();
     await images().claim(key, "package", "dead", AHEAD_MS);
     expect(await images().claim(key, "package", "next", LEASE_MS)).toEqual({
@@ -72,7 +72,7 @@ export function imageContract(images: () => Store["images"]): void {
     for (const write of late) await expect(write()).rejects.toMatchObject({ code: "lease_lost" });
   });
 
-  it("tells those who waited for a build why it failed, and lets anybody else build again", async () => {
+  it("reports the cause of a failed build to those who waited for it, and lets others build again", async () => {
     const key = crypto.randomUUID();
     await images().claim(key, "package", "worker-1", LEASE_MS);
     await images().fail(key, 1, CAUSE);

@@ -44,7 +44,7 @@ export function keyContract(keys: () => Store["keys"]): void {
     ]);
   });
 
-  it("keys are paged newest first with revoked ones; the list of valid keys leaves those out", async () => {
+  it("keys are paged newest first with revoked keys, which the list of valid keys leaves out", async () => {
     const tenantId = aTenant();
     const made: string[] = [];
     for (let n = 0; n < 5; n += 1) made.unshift((await aKey(tenantId)).id);

@@ -4,7 +4,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { AHEAD_MS, LEASE_MS } from "./accepting.ts";
 
 export function leaseContract(leases: () => Store["leases"]): void {
-  it("gives a lease to another when it was written before the clock was set back", async () => {
+  it("gives a lease to another holder if it was written before the clock was set back", async () => {
     const lease = crypto.randomUUID();
     expect(await leases().take(lease, "dead", AHEAD_MS)).toBe(true);
     expect(await leases().isTaken(lease)).toBe(false);

@@ -5,7 +5,7 @@ import { aTenant } from "../../harness/samples/tenant-rows.ts";
 import { anInstall, aPackage } from "./accepting.ts";
 
 export function packageContract(store: () => Store): void {
-  it("keeps the declaration's key order and says whether a package is new", async () => {
+  it("keeps the declaration's key order and reports whether a package is new", async () => {
     const pkg = aPackage();
     expect(await store().packages.put(pkg, {})).toMatchObject({ created: true });
     const again = await store().packages.put(pkg, {});
@@ -13,7 +13,7 @@ export function packageContract(store: () => Store): void {
     expect(Object.keys(again.stored.declaration)).toEqual(["zebra", "ant"]);
   });
 
-  it("shows a Tenant what it uploaded or installed, and nothing else", async () => {
+  it("shows a tenant only the packages that it uploaded or installed", async () => {
     const [mine, other] = [aTenant(), aTenant()];
     const pkg = aPackage();
     await store().packages.put(pkg, { tenantId: other });
@@ -24,7 +24,7 @@ export function packageContract(store: () => Store): void {
     expect((await store().packages.list({ tenantId: other }, { limit: 10 })).items).toHaveLength(1);
   });
 
-  it("pages newest first and loses or repeats nothing", async () => {
+  it("pages newest first without losing or repeating a package", async () => {
     const tenantId = aTenant();
     const written: string[] = [];
     for (let n = 0; n < 7; n += 1) {
@@ -45,7 +45,7 @@ export function packageContract(store: () => Store): void {
     expect(seen).toEqual(written);
   });
 
-  it("refuses a cursor that it never gave", async () => {
+  it("refuses a cursor that it never returned", async () => {
     await expect(store().packages.list({}, { limit: 1, cursor: "nonsense" })).rejects.toMatchObject({
       code: "invalid_input",
       details: { field: "cursor", value: "nonsense" },

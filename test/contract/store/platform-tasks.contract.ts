@@ -27,7 +27,7 @@ export function platformTaskContract(tasks: () => PlatformTasks): void {
   const itemsOf = async (tenantId: TenantId, id: TaskId) =>
     (await tasks().find(tenantId, id))?.items.map(({ identifier }) => identifier);
 
-  it("a batch has its row under the id of its task, twice where it is asked for twice", async () => {
+  it("a batch has its row under the id of its task, and a second request gets a row of its own", async () => {
     const tenantId = aTenant();
     const [one, two] = [await accept(tenantId, A, B), await accept(tenantId, A, B)];
     expect(one).not.toBe(two);
@@ -40,7 +40,7 @@ export function platformTaskContract(tasks: () => PlatformTasks): void {
     expect(await tasks().list(tenantId, { page: 9_000_000_000_000_000, pageSize: 256 })).toEqual([]);
   });
 
-  it("a task is removed by its tenant only, and as often as asked", async () => {
+  it("a task is removed by its tenant only, and a repeated removal succeeds", async () => {
     const tenantId = aTenant();
     const id = await accept(tenantId, A);
     await tasks().remove(aTenant(), id);

@@ -28,7 +28,7 @@ export function poolContract(subject: () => PoolSubject): void {
     wanted: true,
   });
 
-  it("gives each Pool a uid of its own that stays", async () => {
+  it("gives each pool its own uid, which stays the same", async () => {
     const keys = Array.from({ length: 4 }, () => crypto.randomUUID());
     const made = await Promise.all([...keys, ...keys].map((key) => pools().ensure(pool(key))));
     expect(new Set(made.map(({ uidOffset }) => uidOffset)).size).toBe(4);
@@ -39,7 +39,7 @@ export function poolContract(subject: () => PoolSubject): void {
     });
   });
 
-  it("lets the holder renew its lease, keeps others out, and hands over when it is released", async () => {
+  it("lets the holder renew its lease, refuses other workers, and hands the lease over when it is released", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     const holder = `worker-${key}`;
@@ -53,7 +53,7 @@ export function poolContract(subject: () => PoolSubject): void {
     });
   });
 
-  it("names the pools that a holder releases, and no other's", async () => {
+  it("names the pools that a holder releases, and no others", async () => {
     const [mine, others] = [crypto.randomUUID(), crypto.randomUUID()];
     for (const key of [mine, others]) await pools().ensure(pool(key));
     await pools().claim(mine, `worker-${mine}`, LEASE_MS);
@@ -75,7 +75,7 @@ export function poolContract(subject: () => PoolSubject): void {
     await expect(pools().askStart("none")).rejects.toMatchObject({ code: "not_found" });
   });
 
-  it("cancels a requested removal when somebody needs the pool again", async () => {
+  it("cancels a requested removal if the pool is needed again", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     await pools().askRemoval(key, true);
@@ -86,7 +86,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect((await pools().ensure(pool(key))).removalAsked).toBe(false);
   });
 
-  it("gives the lease to another when it was written before the clock was set back", async () => {
+  it("gives the lease to another worker if it was written before the clock was set back", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     expect((await pools().claim(key, "dead", AHEAD_MS))?.lease?.attempt).toBe(1);
@@ -94,7 +94,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().claim(key, "third", LEASE_MS)).toBeUndefined();
   });
 
-  it("puts limits in force with the answer that the pool serves, and forgets them when it does not", async () => {
+  it("applies new limits when the pool is reported as serving, and drops them if the start fails", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     const limits = { ...LIMITS, pidsMax: 7 };
@@ -109,7 +109,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().find(key)).toMatchObject({ limits: { pidsMax: 8 }, nextLimits: undefined });
   });
 
-  it("asks for a runtime newer than all there are, until the start fails or is withdrawn", async () => {
+  it("requires a runtime newer than all others, until the start fails or is withdrawn", async () => {
     const key = crypto.randomUUID();
     await pools().ensure(pool(key));
     const id = RuntimeId.parse(key.replaceAll("-", "").slice(0, 10));
@@ -143,7 +143,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().unwantUnused(key)).toBe(false);
   });
 
-  it("stops being desired when every installation that points to it is disabled", async () => {
+  it("stops wanting a pool when every installation that points to it is disabled", async () => {
     const key = crypto.randomUUID();
     const user = await subject().use(key);
     await pools().ensure(pool(key));
@@ -155,7 +155,7 @@ export function poolContract(subject: () => PoolSubject): void {
     expect(await pools().unwantUnused(key)).toBe(false);
   });
 
-  it("refuses to change a pool that does not exist; answers and withdrawals for it are ignored", async () => {
+  it("refuses to change a pool that does not exist, and ignores answers and withdrawals for it", async () => {
     const key = crypto.randomUUID();
     const idle = { state: "idle", cause: undefined, nextStartAt: undefined } as const;
     const changes = [

@@ -4,7 +4,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { AHEAD_MS, LEASE_MS } from "./accepting.ts";
 
 export function processContract(processes: () => Store["processes"]): void {
-  it("counts a process as live until its time has run out or it leaves", async () => {
+  it("counts a process as live until its time expires or it leaves", async () => {
     const [id, short, gone] = Array.from({ length: 3 }, () => crypto.randomUUID().slice(0, 8));
     const live = async () => (await processes().listLive()).map((process) => process.id);
     const self = { role: "api", host: "h", pid: 7 } as const;
@@ -21,7 +21,7 @@ export function processContract(processes: () => Store["processes"]): void {
     expect(Math.abs((found?.startedAt.getTime() ?? 0) - Date.now())).toBeLessThan(60_000);
   });
 
-  it("does not count a process whose end was written before the clock was set back", async () => {
+  it("does not count a process whose expiry was written before the clock was set back", async () => {
     const [dead, next] = [crypto.randomUUID().slice(0, 8), crypto.randomUUID().slice(0, 8)];
     const self = { role: "serve", host: "h", pid: 1 } as const;
     await processes().announce({ ...self, id: dead }, AHEAD_MS);

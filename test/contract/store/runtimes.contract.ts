@@ -5,7 +5,7 @@ import type { Store } from "../../../src/store/store.ts";
 import { aTenant } from "../../harness/samples/tenant-rows.ts";
 
 export function runtimeContract(runtimes: () => Store["runtimes"]): void {
-  it("keeps the first end of a Runtime and counts generations past ended ones", async () => {
+  it("keeps the first end of a runtime and continues its generations after it", async () => {
     const poolKey = crypto.randomUUID();
     const id = crypto.randomUUID().replaceAll("-", "").slice(0, 10);
     const runtimeId = RuntimeId.parse(id);

@@ -6,7 +6,7 @@ import { accepting, LEASE_MS } from "./accepting.ts";
 export function taskContract(store: () => Store): void {
   const { accepted, claimed } = accepting(store);
 
-  it("lets one of many claim a task", async () => {
+  it("lets only one of many workers claim a task", async () => {
     const { task } = await accepted();
     const taken = await Promise.all(
       Array.from({ length: 8 }, (_, n) => store().tasks.claim(task.id, `worker-${n}`, LEASE_MS)),
@@ -14,7 +14,7 @@ export function taskContract(store: () => Store): void {
     expect(taken.filter((claim) => claim !== undefined)).toHaveLength(1);
   });
 
-  it("hands over a task whose lease has run out, and refuses later writes of the first holder", async () => {
+  it("hands over a task whose lease has expired, and refuses later writes of the first holder", async () => {
     const { task } = await accepted();
     const stale = await store().tasks.claim(task.id, "worker-1", 0);
     const next = await store().tasks.claim(task.id, "worker-2", LEASE_MS);
@@ -28,7 +28,7 @@ export function taskContract(store: () => Store): void {
     expect((await store().tasks.find(task.id))?.state).toBe("queued");
   });
 
-  it("hands over a task whose lease was written by a clock that has been set back since", async () => {
+  it("hands over a task whose lease was written before the clock was set back", async () => {
     const { task } = await accepted();
     const ahead = await store().tasks.claim(task.id, "worker-1", 3_600_000);
     expect((await store().tasks.listClaimable(10_000)).map(({ id }) => id)).toContain(task.id);
@@ -51,7 +51,7 @@ export function taskContract(store: () => Store): void {
     expect(await store().tasks.claim(other.task.id, "worker-2", LEASE_MS)).toMatchObject({ attempt: 2 });
   });
 
-  it("numbers events from 1 without a gap, also when they are written at once", async () => {
+  it("numbers events from 1 without a gap, even when they are written concurrently", async () => {
     const asked = await accepted();
     const attempt = await claimed(asked);
     await Promise.all(

@@ -2,9 +2,7 @@
  * Packages that need each other, one worker with one place, and a keeper that can be told which plugin does not start:
  * what dependencies are tested with. Their images are there already, so nothing is built.
  */
-import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
-import type { Bundle } from "../../../src/domain/bundle.ts";
 import { Fault } from "../../../src/domain/fault.ts";
 import type { TaskId, TenantId } from "../../../src/domain/ids.ts";
 import type { Installation } from "../../../src/domain/installation.ts";
@@ -18,6 +16,7 @@ import type { Accepted } from "../../../src/store/contracts/answers.ts";
 import type { StoredPackage } from "../../../src/store/contracts/packages.ts";
 import { seedFiles, zipOf } from "../../support/test-zip.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
+import { aBundle } from "../samples/tenant-rows.ts";
 import { buildSettings } from "./build.ts";
 import type { InstallRig, TestWorker, WorkerOptions } from "./installer.ts";
 
@@ -125,23 +124,6 @@ async function bundle({ store }: InstallRig, identifiers: readonly string[]): Pr
     const pkg = await store.packages.find(identifier);
     if (pkg !== undefined) packages.push(pkg);
   }
-  const [author, name, version, checksum] = [
-    "acme",
-    `bundle_${randomUUID().slice(0, 8)}`,
-    "1.0.0",
-    "b".repeat(64),
-  ];
-  const made: Bundle = {
-    identifier: `${author}/${name}:${version}@${checksum}`,
-    author,
-    name,
-    version,
-    checksum,
-    bytes: 1,
-    manifest: { name },
-    warnings: [],
-    dependencies: identifiers.map((identifier) => ({ type: "package", identifier })),
-  };
-  const { stored } = await store.bundles.put({ bundle: made, packages }, {});
+  const { stored } = await store.bundles.put({ bundle: aBundle(identifiers), packages }, {});
   return stored.identifier;
 }

@@ -26,7 +26,7 @@ export const RELEASE: Source = {
 export const PUBLIC_PATH = "/acme/echo/releases/download/v1.0.0%2Fbeta/echo%201.difypkg";
 export const RELEASE_PATH = "/api/repos/acme/echo/releases/tags/v1.0.0%2Fbeta";
 
-export interface SourceRig {
+interface SourceRig {
   readonly server: SourceServer;
   /** With a certificate of the authority. */
   readonly secure: SourceServer;
@@ -35,29 +35,57 @@ export interface SourceRig {
   readonly folder: string;
 }
 
-/** Servers for the tests of one file; `opened` is called before each test. */
-export function useSources(opened: (rig: SourceRig) => void): void {
+/** Servers for the tests of one file; what is answered may be used in them. */
+export function useSources() {
   const scope = new Scope();
-  let servers: Omit<SourceRig, "folder">;
+  let authority: Authority;
+  let server: SourceServer;
+  let secure: SourceServer;
+  let folder: string;
   beforeAll(async () => {
-    const authority = scope.use(await makeAuthority());
-    const server = scope.use(await startSourceServer());
+    authority = scope.use(await makeAuthority());
+    server = scope.use(await startSourceServer());
     const certificate = await authority.issue(["IP:127.0.0.1"]);
-    servers = { authority, server, secure: scope.use(await startSourceServer({ certificate })) };
+    secure = scope.use(await startSourceServer({ certificate }));
   });
   afterAll(() => scope.close());
   beforeEach(async () => {
-    const folder = await mkdtemp(join(tmpdir(), "berth-fetch-"));
-    opened({ ...servers, folder });
+    folder = await mkdtemp(join(tmpdir(), "berth-fetch-"));
     return () => rm(folder, { recursive: true });
   });
+  const rig: SourceRig = {
+    get server() {
+      return server;
+    },
+    get secure() {
+      return secure;
+    },
+    get authority() {
+      return authority;
+    },
+    get folder() {
+      return folder;
+    },
+  };
+  return {
+    rig,
+    fetching: (source: Source, options?: FetchOptions) => fetchFrom(rig, source, options),
+    /** Of the server with a certificate; its query must appear in no message. */
+    anUrl: (path: string, bytes: Uint8Array = BYTES): Source => ({
+      type: "url",
+      url: `${secure.url}${path}?signature=hush`,
+      sha256: sha256(bytes),
+    }),
+  };
 }
 
+type FetchOptions = Partial<SourceSettings> & { lookup?: SourcesDeps["lookup"]; signal?: AbortSignal };
+
 /** With short timeouts; the test's own servers are the only private addresses that may be reached. */
-export async function fetchFrom(
+async function fetchFrom(
   { server, secure, authority, folder }: SourceRig,
   source: Source,
-  options: Partial<SourceSettings> & { lookup?: SourcesDeps["lookup"]; signal?: AbortSignal } = {},
+  options: FetchOptions = {},
 ) {
   const { lookup, signal = AbortSignal.timeout(30_000), ...changes } = options;
   const notes: string[] = [];
@@ -95,10 +123,3 @@ export async function fetchFrom(
   );
   return { ...outcome, notes, progress, asked: server.asked.slice(before) };
 }
-
-/** Of the server with a certificate; its query must appear in no message. */
-export const anUrl = ({ secure }: SourceRig, path: string, bytes: Uint8Array = BYTES): Source => ({
-  type: "url",
-  url: `${secure.url}${path}?signature=hush`,
-  sha256: sha256(bytes),
-});

@@ -1,10 +1,8 @@
 /** Databases as dify-plugin-daemon leaves them: its tables, of today or of an earlier release, with rows. */
+
 import { randomUUID } from "node:crypto";
-import { PrismaPg } from "@prisma/adapter-pg";
-import { silentLog } from "../../../src/observe/log.ts";
-import { openConnection } from "../../../src/store/prisma/client/connection.ts";
-import { plainSql } from "../../../src/store/prisma/client/database.ts";
 import { readMigrations } from "../../../src/store/prisma/migration/migrations.ts";
+import { connectAsOther } from "../rigs/other-program.ts";
 import type { TestDatabase } from "../rigs/stores.ts";
 
 export const CATALOGUES = ["current", "older"] as const;
@@ -114,20 +112,11 @@ export function installTaskRow(
 
 /** Runs statements as some other program would, while no store has the database open; answers the rows of the last. */
 export async function speak(
-  { databaseUrl, dataFolder }: Pick<TestDatabase, "databaseUrl" | "dataFolder">,
+  database: Pick<TestDatabase, "databaseUrl" | "dataFolder">,
   statements: readonly string[],
 ): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  await using connection = await openConnection({
-    databaseUrl,
-    dataFolder,
-    log: silentLog,
-    poolMax: 2,
-    statementTimeoutMs: 30_000,
-  });
-  const adapter = await new PrismaPg(connection.pool).connect();
-  for (const sql of statements.slice(0, -1)) await adapter.executeRaw(plainSql(sql));
+  await using other = await connectAsOther(database);
+  for (const sql of statements.slice(0, -1)) await other.run(sql);
   const last = statements.at(-1);
-  if (last === undefined) return [];
-  const { columnNames, rows } = await adapter.queryRaw(plainSql(last));
-  return rows.map((row) => Object.fromEntries(columnNames.map((name, place) => [name, row[place]])));
+  return last === undefined ? [] : await other.records(last);
 }

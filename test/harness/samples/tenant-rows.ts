@@ -1,4 +1,5 @@
-/** What tests of tenants' rows need: a tenant, a package, limits, a request to install. */
+/** What tests of tenants' rows need: a tenant, a package, a bundle, limits, a request to install. */
+import type { Bundle } from "../../../src/domain/bundle.ts";
 import { TenantId } from "../../../src/domain/ids.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
 import type { Package } from "../../../src/domain/package.ts";
@@ -36,6 +37,23 @@ export function aPackage(bytes = 10): Package {
     providers: [{ kind: "tool", name: "t" }],
     runner: { language: "python", version: "3.12", entrypoint: "main", arch: ["amd64"] },
     limitsAsked: { memoryIsHard: false },
+  };
+}
+
+/** A bundle of these packages. */
+export function aBundle(identifiers: readonly string[]): Bundle {
+  const name = `bundle_${crypto.randomUUID().slice(0, 8)}`;
+  const checksum = "b".repeat(64);
+  return {
+    identifier: `acme/${name}:1.0.0@${checksum}`,
+    author: "acme",
+    name,
+    version: "1.0.0",
+    checksum,
+    bytes: 1,
+    manifest: { name },
+    warnings: [],
+    dependencies: identifiers.map((identifier) => ({ type: "package", identifier })),
   };
 }
 

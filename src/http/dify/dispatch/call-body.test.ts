@@ -26,7 +26,7 @@ describe.each(DISPATCHED.map((operation) => [operation.dispatch.path, operation]
     const shape = callShape(operation);
     const names = Object.keys(shape.zero.data);
 
-    test("any body is either refused by the names of its fields, or has everything that the plugin reads", () => {
+    test("any body is either refused with the names of its fields, or has everything that the plugin reads", () => {
       const property = fc.property(bodies(names), (given) => {
         const body = Buffer.from(JSON.stringify(given));
         const asked = { body, contentType: "application/json", tenantId: TENANT };

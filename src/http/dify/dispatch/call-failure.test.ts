@@ -18,7 +18,7 @@ describe("a call that never reached the plugin", () => {
     expect(refusedCall(fault("plugin_not_ready", { state }))).toMatchObject({ status, message });
   });
 
-  test("is reported as passing only where the same request may succeed later", () => {
+  test("is reported as temporary only if the same request may succeed later", () => {
     for (const code of CODES) {
       const told = refusedCall(fault(code));
       if (!FAULTS[code].passing)
@@ -26,7 +26,7 @@ describe("a call that never reached the plugin", () => {
     }
   });
 
-  test("was larger than a frame", () => {
+  test("is reported as a failed write if it was larger than a frame", () => {
     expect(refusedCall(fault("frame_too_large"))).toEqual({
       type: "PluginDaemonInternalServerError",
       message: "Why.\nfailed to write request",
@@ -34,24 +34,24 @@ describe("a call that never reached the plugin", () => {
     });
   });
 
-  test("names a version that the tenant does not run", () => {
+  test("is reported with its version if the tenant does not have that version", () => {
     expect(refusedVersion(fault("installation_not_found"), "a/b:1.0.0@c")).toMatchObject({
       status: 404,
       message: "no available node, plugin runtime not found: the tenant does not have a/b:1.0.0@c.",
     });
   });
 
-  test.each(["idle", "start"])("ran out of its time by the %s clock, and says so", (clock) => {
+  test.each(["idle", "start"])("is reported as killed by timeout if the %s clock ran out", (clock) => {
     expect(refusedCall(fault("plugin_timeout", { clock })).message).toBe("killed by timeout: Why.");
   });
 });
 
 describe("a call that broke", () => {
-  test("is always an event of a stream that began with 200", () => {
+  test("is always reported as an event of a stream that began with 200", () => {
     for (const code of CODES) expect(brokenCall(fault(code)).status).toBeUndefined();
   });
 
-  test("has a JSON object with class and message inside of every PluginInvokeError", () => {
+  test("has a JSON object with class and message inside every PluginInvokeError", () => {
     for (const code of CODES) {
       const { type, message } = brokenCall(fault(code, { error_type: "E" }));
       if (type !== "PluginInvokeError") continue;

@@ -11,20 +11,23 @@ describe("identifiers", () => {
   test.each([
     [IDENTIFIER, { author: "acme", name: "echo", version: "1.2.3", checksum: "a".repeat(64) }],
     [`echo:1.2.3@${"b".repeat(32)}`, { author: undefined, name: "echo", version: "1.2.3" }],
-  ])("%s is read in its parts", (identifier, said) => {
+  ])("%s is split into its parts", (identifier, said) => {
     expect(identifierParts(identifier)).toMatchObject(said);
   });
 
-  test.each(["", "acme/echo", "acme/echo:1.2.3", "a/b/c:1@a", ":1.2.3@a"])("%j is none", (text) => {
-    expect(identifierParts(text)).toBeUndefined();
-  });
+  test.each(["", "acme/echo", "acme/echo:1.2.3", "a/b/c:1@a", ":1.2.3@a"])(
+    "%j is not an identifier",
+    (text) => {
+      expect(identifierParts(text)).toBeUndefined();
+    },
+  );
 });
 
 describe("declarations", () => {
   const shown = (stored: Record<string, unknown> | undefined) =>
     readableDeclaration(stored, parts, new Date(0));
 
-  test("without one, the identifier fills in what clients need", () => {
+  test("a missing declaration is filled in from the identifier", () => {
     expect(DeclarationModel.parse(shown(undefined))).toMatchObject({
       author: "acme",
       name: "echo",
@@ -37,7 +40,7 @@ describe("declarations", () => {
     });
   });
 
-  test("valid members stay unchanged, unknown ones too", () => {
+  test("valid members stay unchanged, and so do unknown members", () => {
     const whole = {
       ...shown(undefined),
       label: { en_US: "Echo", ja_JP: "エコー" },

@@ -30,7 +30,7 @@ function brokenBy<T>(shape: Shape<T>, value: unknown): string[] {
   return broken.map((line) => /'(\S+)' Error:.* '(\S+)' tag$/.exec(line)?.slice(1).join(" ") ?? line);
 }
 
-describe("a value of another type, null, or none, is the type's zero", () => {
+describe("a value of another type, null or a missing value becomes the type's zero", () => {
   test.each([
     ["text", text, "a", ""],
     ["optionalText", optionalText, "a", null],
@@ -78,7 +78,7 @@ describe("a form's texts", () => {
     [flag, "", false],
     [list(text), "a", ["a"]],
     [list(text), ["a", "b"], ["a", "b"]],
-  ] as const)("%# are read for what they mean", (shape: Shape<unknown>, given, meant) => {
+  ] as const)("are converted to the type of the field (%#)", (shape: Shape<unknown>, given, meant) => {
     expect(readForm(shape, given)).toEqual(meant);
   });
 });
@@ -93,11 +93,11 @@ describe("a struct", () => {
     expect(JSON.stringify(shape.zero)).toBe('{"page":0,"plugin_id":""}');
   });
 
-  test("finds its members in any case; the exact name wins", () => {
+  test("finds its members in upper and lower case; the exact name wins", () => {
     expect(read(shape, { Page: 3, PLUGIN_ID: "x", plugin_id: "y" })).toEqual({ page: 3, plugin_id: "y" });
   });
 
-  test("has what may be left out where it is not the zero", () => {
+  test("leaves out an optional member that is the zero", () => {
     expect(read(shape, { extra: "" })).not.toHaveProperty("extra");
     expect(read(shape, { extra: "a" })).toHaveProperty("extra", "a");
   });
@@ -107,7 +107,7 @@ describe("a struct", () => {
     expect(read(inherited, {})).toEqual({ constructor: null, toString: "" });
   });
 
-  test("says where in it a value is of another type", () => {
+  test("reports the path of a value of another type", () => {
     const seen: string[] = [];
     const at = new Reading({ onMismatch: (path, expected) => void seen.push(`${path}: ${expected}`) });
     struct({ a: field(list(struct({ b: field(text) }))), c: field(whole) }).read(
@@ -130,7 +130,7 @@ describe("rules", () => {
     state: needed(map, min(1)),
   });
 
-  test("name every field that breaks one, by its first broken rule, in order", () => {
+  test("name every field that breaks a rule, with its first broken rule, in order", () => {
     expect(brokenBy(shape, { page_size: 500, mode: "c", tags: ["ab", "x"], maybe: {}, state: {} })).toEqual([
       "PageSize max",
       "PluginID required",
@@ -154,7 +154,7 @@ describe("rules", () => {
     expect([brokenBy(shape, {}), brokenBy(shape, { mode: "b" })]).toEqual([[], ["Mode oneof"]]);
   });
 
-  test("are written as the daemon's validator does", () => {
+  test("are reported in the words of the daemon's validator", () => {
     const broken: string[] = [];
     shape.check?.({ ...shape.zero, page_size: 500 }, "", broken);
     expect(broken[0]).toBe("Key: 'PageSize' Error:Field validation for 'PageSize' failed on the 'max' tag");

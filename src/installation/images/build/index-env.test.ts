@@ -27,7 +27,7 @@ describe("the redactor", () => {
     ["encoded as a form", "p%2Fa%2Bb%3A%25+c%22"],
     ["inside JSON", String.raw`p/a+b:% c\"`],
     ["as a header", Buffer.from('user:p/a+b:% c"').toString("base64")],
-  ])("knows a password with special characters %s", (_form, shown) => {
+  ])("removes a password with special characters %s", (_form, shown) => {
     const redact = redactorOf("https://user:p%2fa+b%3A%25 c%22@index.example/simple");
     expect(redact(`before ${shown} after`)).toBe("before **** after");
   });

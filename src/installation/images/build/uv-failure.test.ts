@@ -47,7 +47,7 @@ test.each([
   [90, "six @ git+https://example.org/six\n", "source_build_refused", "six @ git+https://example.org/six"],
   [91, "error: bad lock", "build_failed", undefined],
   [3, "something else", "build_failed", undefined],
-])("exit code %i is told from its output", (exitCode, output, code, value) => {
+])("a failure with exit code %i is classified by its output", (exitCode, output, code, value) => {
   const fault = uvFailure({ exitCode, output }, { diskBytes: 32 << 20 });
   expect([fault.code, fault.details.value]).toEqual([code, value]);
 });

@@ -12,7 +12,7 @@ describe("a health check", () => {
   const answer = { alive: true, heartbeatAgeMs: 0, residentBytes: 0, oomKills: 0, openSessions: 0 };
   const silence = () => Promise.reject(new Error("silence"));
 
-  it("that fails is shown at once; three failures a second apart replace the Runtime", async () => {
+  it("that fails is shown at once; three failures a second apart replace the runtime", async () => {
     const world = await aWorld();
     await world.ready();
     const { id } = world.current;
@@ -23,7 +23,7 @@ describe("a health check", () => {
     await world.clock.until(() => world.current.id !== id && world.rows.pool().state === "ready");
   });
 
-  it("that ends a Runtime gives its calls the reason before the kill", async () => {
+  it("that ends a runtime gives its calls the reason before the kill", async () => {
     const world = await aWorld();
     await world.ready({ crashesMax: 1 });
     const { id } = world.current;

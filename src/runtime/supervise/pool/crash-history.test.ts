@@ -17,7 +17,7 @@ describe("CrashHistory", () => {
     ]);
   });
 
-  it("starts the delay from the beginning after a Runtime that was healthy long enough", () => {
+  it("starts the delay from the beginning after a runtime that was healthy long enough", () => {
     const crashes = history();
     crashes.note({ at: 0, healthyForMs: 0 });
     crashes.note({ at: 1000, healthyForMs: 59_999 });
@@ -33,7 +33,7 @@ describe("CrashHistory", () => {
     expect(last).toEqual({ verdict: "wait", delayMs: 60_000 });
   });
 
-  it("counts crashes of healthy Runtimes towards the window too", () => {
+  it("counts crashes of healthy runtimes towards the window too", () => {
     const crashes = history();
     const verdicts = [0, 1, 2, 3, 4].map((n) => crashes.note({ at: n * 61_000, healthyForMs: 61_000 }));
     expect(verdicts.at(-1)).toEqual({ verdict: "give_up", crashes: 5 });

@@ -17,8 +17,8 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("a Pool that is to have two Runtimes", () => {
-  it("continues with the other when one ends, and starts that one again in its slot", async () => {
+describe("a pool with two desired runtimes", () => {
+  it("continues with the other when one runtime ends, and starts a new runtime in its slot", async () => {
     const world = await aWorld();
     const { directory } = await startTwo(world);
     const installation = anInstallation(world);
@@ -56,7 +56,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await world.clock.until(() => world.rows.pool().state === "crash_loop");
   });
 
-  it("is in a crash loop although another one was starting each time", async () => {
+  it("is in a crash loop even if another runtime was starting each time", async () => {
     const world = await aWorld();
     await startTwo(world);
     world.becomesReady = false;
@@ -85,7 +85,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(await world.engine.listContainers({}, never)).toEqual([]);
   });
 
-  it("does not count starts that never become ready against the one that serves", async () => {
+  it("does not count starts that never become ready against the runtime that serves", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready({ sharedReplicas: { min: 1, max: 1 } });
     await keeper[Symbol.asyncDispose]();
@@ -103,7 +103,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(world.rows.runtimeRows.get(first.id)?.end?.action).toEqual({ kind: "start_now" });
   });
 
-  it("replaces each Runtime on request, one after the other", async () => {
+  it("replaces each runtime on request, one after the other", async () => {
     const world = await aWorld();
     const { keeper } = await startTwo(world);
     const before = servingPair(world).map(({ id }) => id);
@@ -118,7 +118,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(servingSlots(world)).toEqual([0, 1]);
   });
 
-  it("replaces each Runtime when the operator's settings changed", async () => {
+  it("replaces each runtime when the operator's settings changed", async () => {
     const world = await aWorld();
     const { keeper } = await startTwo(world);
     const before = servingPair(world).map(({ id }) => id);
@@ -135,7 +135,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await world.clock.until(() => liveRuntimes(world).length === 2);
   });
 
-  it("stops all Runtimes when no calls come, and starts with the first call", async () => {
+  it("stops all runtimes when no calls come, and starts again with the first call", async () => {
     const world = await aWorld();
     const { directory } = await startTwo(world, { idleStopMs: 10_000 });
     await world.clock.until(() => liveRuntimes(world).length === 0, 20_000);
@@ -146,7 +146,7 @@ describe("a Pool that is to have two Runtimes", () => {
     await woken;
   });
 
-  it("starts another Runtime in the slot of a retired one", async () => {
+  it("starts another runtime in the slot of a retired one", async () => {
     const world = await aWorld();
     const { directory } = await startTwo(world);
     const [first, second] = servingPair(world);

@@ -20,7 +20,7 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("a Pool that is to have two Runtimes", () => {
+describe("a pool with two desired runtimes", () => {
   it("serves with the first, starts the second at once, and sends each call to the one with fewer open calls", async () => {
     const world = await aWorld();
     const { directory } = await startTwo(world);
@@ -39,7 +39,7 @@ describe("a Pool that is to have two Runtimes", () => {
     expect(world.engine.count("create")).toBe(2);
   });
 
-  it("takes the number from its own limits if one Tenant has it; another number replaces no Container", async () => {
+  it("takes the number from its own limits if it belongs to one tenant; another number replaces no container", async () => {
     const world = await aWorld();
     const tenantId = TenantId.parse("22222222-2222-4222-8222-222222222222");
     const { keeper } = await world.ready({}, {}, { tenantId });
@@ -142,7 +142,7 @@ describe("a Pool that is to have two Runtimes", () => {
     );
   });
 
-  it("is adopted whole by the next keeper, with a start in progress", async () => {
+  it("is adopted completely by the next keeper, with a start in progress", async () => {
     const world = await aWorld();
     const { keeper } = await startTwo(world);
     const before = liveRuntimes(world).map(({ id }) => id);

@@ -14,7 +14,7 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("a Pool that may have two Runtimes", () => {
+describe("a pool that may have two runtimes", () => {
   const UP_TO_TWO = {
     sharedReplicas: { min: 1, max: 2 },
     scaling: { busyCalls: 1, busyMs: 5_000, quietMs: 60_000, lookMs: 1_000 },
@@ -36,7 +36,7 @@ describe("a Pool that may have two Runtimes", () => {
     return parts;
   }
 
-  it("gets and loses the second in time, although the clock is set back an hour meanwhile", async () => {
+  it("gets and loses the second in time, even if the clock is set back an hour in between", async () => {
     const world = await aWorld();
     await world.ready(UP_TO_TWO);
     report(world, world.current, 1);
@@ -98,7 +98,7 @@ describe("a Pool that may have two Runtimes", () => {
     await world.clock.until(() => liveRuntimes(world).length === 1, 60_000);
   });
 
-  it("does not scale by a Runtime that does not answer", async () => {
+  it("does not scale because of a runtime that does not answer", async () => {
     const world = await aWorld();
     await world.ready({ ...UP_TO_TWO, healthMs: 3_600_000 });
     linkOf(world, world.current).openSessions = 1;
@@ -107,7 +107,7 @@ describe("a Pool that may have two Runtimes", () => {
     expect(world.engine.count("create")).toBe(1);
   });
 
-  it("starts no second that had no room once the load has gone", async () => {
+  it("does not start a second that had no room after the load has gone", async () => {
     const world = await aWorld();
     await world.ready(UP_TO_TWO, { launch: { hostMemoryBytes: 100 << 20 } });
     report(world, world.current, 1);

@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
-describe("a Runtime that ends by itself", () => {
+describe("a runtime that exits on its own", () => {
   it("is restarted at once, then after 1, 2 and 4 s, and is in a crash loop after the fifth end in 10 minutes", async () => {
     const world = await aWorld();
     const { keeper, directory } = await world.ready();

@@ -10,7 +10,7 @@ const never = new AbortController().signal;
 const aWorld = keeperWorlds(afterEach);
 
 describe("a changed spec", () => {
-  it("replaces one Pool at a time; the old Container serves until the new one is ready", async () => {
+  it("replaces one pool at a time; the old container serves until the new one is ready", async () => {
     const world = await aWorld();
     const before = await world.ready();
     const other = "fedcba9876543210";
@@ -38,11 +38,11 @@ describe("a changed spec", () => {
   });
 });
 
-describe("a replacement that is asked for", () => {
+describe("a requested replacement", () => {
   const limits = { ...aPool().limits, storageBytes: 8 << 20 };
   const live = (world: KeeperWorld) => world.rows.runtimesOf().filter(({ state }) => state !== "ended");
 
-  it("takes over with its limits once it is ready; the old one serves until then", async () => {
+  it("takes over with its limits once it is ready; the old container serves until then", async () => {
     const world = await aWorld();
     const { keeper, directory } = await world.ready();
     world.becomesReady = false;
@@ -57,7 +57,7 @@ describe("a replacement that is asked for", () => {
     expect(directory.pick(KEY)?.id).toBe(world.current.id);
   });
 
-  it("makes a new Container even without other limits", async () => {
+  it("creates a new container even without other limits", async () => {
     const world = await aWorld();
     const { keeper } = await world.ready();
     const [before] = live(world);
@@ -67,7 +67,7 @@ describe("a replacement that is asked for", () => {
     expect(world.current.generation).toBe(2);
   });
 
-  it("rejects with the failure of its start, and the old one serves on unchanged", async () => {
+  it("rejects with the failure of its start, and the old container continues to serve unchanged", async () => {
     const world = await aWorld();
     const { keeper, directory } = await world.ready();
     const [before] = live(world);
@@ -95,7 +95,7 @@ describe("a replacement that is asked for", () => {
     expect(live(world)).toHaveLength(1);
   });
 
-  it("leaves one Container when its keeper died during it", async () => {
+  it("leaves one container when its keeper died during it", async () => {
     const world = await aWorld();
     const first = await world.ready();
     await first[Symbol.asyncDispose]();

@@ -15,8 +15,8 @@ function verdicts(looks: readonly (readonly number[])[], wanted = Math.max(1, lo
 const times = (count: number, ...openCalls: number[]) => Array.from({ length: count }, () => openCalls);
 const same = (count: number) => Array<string>(count).fill("same");
 
-describe("one Runtime more", () => {
-  it("comes when all were busy in every sample for the time of the rule", () => {
+describe("a scale-out by one runtime", () => {
+  it("happens when all runtimes were busy in every sample for the time of the rule", () => {
     expect(verdicts(times(4, 2))).toEqual([...same(3), "more"]);
     expect(verdicts(times(4, 5, 2))).toEqual([...same(3), "more"]);
   });
@@ -25,31 +25,31 @@ describe("one Runtime more", () => {
     ["one of them had fewer calls", times(6, 9, 1)],
     ["one sample was less busy, which starts the time again", [...times(3, 2), [1], ...times(3, 2)]],
     ["none serves", times(6)],
-  ])("does not come if %s", (_why, looks) => {
+  ])("does not happen if %s", (_why, looks) => {
     expect(verdicts(looks)).toEqual(same(looks.length));
   });
 
-  it("does not come while a desired Runtime does not serve yet", () => {
+  it("does not happen while a desired runtime does not serve yet", () => {
     expect(verdicts(times(6, 9), 2)).toEqual(same(6));
   });
 });
 
-describe("one Runtime less", () => {
-  it("comes when one fewer would not have been busy in any sample", () => {
+describe("a scale-in by one runtime", () => {
+  it("happens when one runtime fewer would not have been busy in any sample", () => {
     expect(verdicts(times(11, 1, 0))).toEqual([...same(10), "less"]);
     expect(verdicts(times(11, 3, 0, 0))).toEqual([...same(10), "less"]);
   });
 
-  it("does not come if the calls would keep the others busy", () => {
+  it("does not happen if the calls would keep the others busy", () => {
     expect(verdicts(times(20, 1, 1))).toEqual(same(20));
     expect(verdicts(times(20, 2, 1, 1))).toEqual(same(20));
   });
 
-  it("comes also if a desired Runtime could not be started", () => {
+  it("also happens if a desired runtime could not be started", () => {
     expect(verdicts(times(11, 0), 2)).toEqual([...same(10), "less"]);
   });
 
-  it("is never the only one", () => {
+  it("never removes the only runtime", () => {
     expect(verdicts(times(20, 0))).toEqual(same(20));
   });
 

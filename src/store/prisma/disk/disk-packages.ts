@@ -16,8 +16,6 @@ const HOLDERS = Prisma.sql`(
   UNION ALL
   SELECT 'pool ' || q.key FROM berth_pools q WHERE q.identifier = p.identifier
   UNION ALL
-  SELECT 'bundle ' || b.bundle FROM berth_bundle_packages b WHERE b.identifier = p.identifier
-  UNION ALL
   SELECT 'upgrade of ' || u.installation_id FROM berth_upgrades_due u WHERE u.identifier = p.identifier
   UNION ALL
   SELECT 'task ' || t.id FROM berth_tasks t WHERE t.finished_at IS NULL

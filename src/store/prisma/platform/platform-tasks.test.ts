@@ -24,10 +24,10 @@ function aDatabase(left: readonly rows.InstallTask[]) {
   return client as unknown as Parameters<typeof shown>[0];
 }
 
-test("a batch that ends between the reads of its row and of its works shows its end", async () => {
+test("a batch that ends between the reads of its row and of its work shows its end", async () => {
   expect(await shown(aDatabase([aRow("success")]), [aRow("running")])).toMatchObject([{ status: "success" }]);
 });
 
-test("a batch that is removed between them shows what was read", async () => {
+test("a batch that is removed between the two reads shows what was read", async () => {
   expect(await shown(aDatabase([]), [aRow("running")])).toMatchObject([{ status: "running" }]);
 });

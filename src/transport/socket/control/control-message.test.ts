@@ -28,7 +28,7 @@ const NUL = '"a\\u0000b"';
 test.each([
   ["a NUL in a session's id", `{"op":"frame_too_large","session_id":${NUL},"bytes":1}`],
   ["a NUL in a signal", `{"op":"exit","exit_code":null,"signal":${NUL},"oom":false}`],
-  ["a signal that is none", '{"op":"exit","exit_code":null,"signal":"rm -rf","oom":false}'],
+  ["an invalid signal", '{"op":"exit","exit_code":null,"signal":"rm -rf","oom":false}'],
   ["half a surrogate pair", '{"op":"frame_too_large","session_id":"\\ud800","bytes":1}'],
   ["a line end", '{"op":"dropped","session_ids":["a\\nb"],"lines":1,"bytes":1}'],
   ["a long id", `{"op":"frame_too_large","session_id":"${"x".repeat(257)}","bytes":1}`],
@@ -39,11 +39,11 @@ test.each([
   ],
   ["a negative number", JSON.stringify({ ...pong, open_sessions: -1 })],
   ["a fraction", JSON.stringify({ ...pong, open_sessions: 0.5 })],
-  ["an exit code that is none", '{"op":"exit","exit_code":256,"signal":null,"oom":false}'],
+  ["an invalid exit code", '{"op":"exit","exit_code":256,"signal":null,"oom":false}'],
   ["a notice of another kind", `{"op":"notice","kind":${NUL}}`],
   ["an op that is no text", '{"op":["ready"]}'],
-  ["no JSON", "ready"],
-  ["nothing", ""],
+  ["text that is not JSON", "ready"],
+  ["an empty line", ""],
   ["a deep nest", "[".repeat(100_000)],
 ])("%s is refused", (_what, text) => {
   expect(parseControlMessage(text)).toBe("refused");

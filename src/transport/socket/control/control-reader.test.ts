@@ -36,7 +36,7 @@ async function write(text: string): Promise<void> {
   await vi.advanceTimersByTimeAsync(0);
 }
 
-it("delivers every message, however many come before it, a thousand a second", async () => {
+it("delivers every message, however many come before it, at a thousand a second", async () => {
   await write(NOTICE.repeat(2 * PER_SECOND + 1) + LOST + EXIT);
   expect(taken).toHaveLength(PER_SECOND);
   await vi.advanceTimersByTimeAsync(1_000);
@@ -47,7 +47,7 @@ it("delivers every message, however many come before it, a thousand a second", a
   expect(delays).toBe(2);
 });
 
-it("reads nothing while messages wait, so that a flooding runner waits itself, and continues afterwards", async () => {
+it("reads nothing while messages wait, so that a flooding runner has to wait, and continues afterwards", async () => {
   await write(NOTICE.repeat(PER_SECOND + 1));
   expect(socket.isPaused()).toBe(true);
   await write(EXIT);

@@ -37,7 +37,7 @@ const line = fc
   .string({ unit: "grapheme", maxLength: 12 })
   .filter((text) => !/[\n]/.test(text) && text !== "");
 
-test("lines and announced frames come out whole and in order, wherever the bytes are cut", () => {
+test("lines and announced frames come out complete and in order, wherever the bytes are cut", () => {
   fc.assert(
     fc.property(
       fc.array(fc.tuple(line, fc.boolean()), { maxLength: 12 }),
@@ -57,7 +57,7 @@ test("lines and announced frames come out whole and in order, wherever the bytes
   );
 });
 
-test("nothing is read while a frame waits for room, and what came meanwhile follows in order", async () => {
+test("nothing is read while a frame waits for room, and what arrived in the meantime follows in order", async () => {
   const room = Promise.withResolvers<boolean>();
   const { reader, seen, pauses } = reading({ onAnnounced: () => room.promise });
   reader.push(Buffer.from(`before\n${announced("large")}after\n`));
@@ -108,10 +108,10 @@ test("an exception after a wait is reported, and not lost", async () => {
   await expect.poll(() => thrown).toEqual([failure]);
 });
 
-describe("a link has its time in each turn of the event loop", () => {
+describe("a link has a limited time in each turn of the event loop", () => {
   const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
-  test("what is left when it is over follows in the next turn, in order", async () => {
+  test("what is left when the time is over follows in the next turn, in order", async () => {
     const ends = [false, true, false, true];
     const { reader, seen, pauses } = reading({ turn: { isOver: () => ends.shift() ?? false } });
     reader.push(Buffer.from("one\ntwo\nthree\nfo"));
@@ -151,7 +151,7 @@ describe("a link has its time in each turn of the event loop", () => {
     expect(thrown).toEqual([failure]);
   });
 
-  test("it is over when its time has passed, and starts again in the next turn", async () => {
+  test("the time is over after its limit, and starts again in the next turn", async () => {
     vi.spyOn(performance, "now").mockReturnValueOnce(10).mockReturnValueOnce(11.9).mockReturnValueOnce(12);
     const turn = new Turn(2);
     expect([turn.isOver(), turn.isOver(), turn.isOver()]).toEqual([false, false, true]);

@@ -79,13 +79,13 @@ test("room that nobody releases is released after a time", async () => {
   expect(frames.heldBytes).toBe(10);
 });
 
-test("the thread reads a frame, and reports what is wrong with a line that is none", async () => {
+test("the thread reads a frame, and reports what is wrong with a line that is not a frame", async () => {
   await using frames = large();
   expect(await frames.read(lineOf('{"é":1.0}'))).toMatchObject(item('{"é":1.0}'));
   expect(await frames.read(lineOf("{x"))).toMatchObject({ sessionId: "a", frame: undefined });
 });
 
-test("data 600,000 levels deep ends its own call, and the thread goes on", async () => {
+test("data 600,000 levels deep ends its own call, and the thread continues", async () => {
   await using frames = large();
   const deep = frames.read(lineOf("[".repeat(600_000)));
   const good = frames.read(lineOf("1"));
@@ -104,7 +104,7 @@ const MORTAL = `
   });
 `;
 
-test.each(["die", "throw"])("a thread that a frame ends (%s) fails no other frame", async (how) => {
+test.each(["die", "throw"])("a thread that a frame crashes (%s) fails no other frame", async (how) => {
   await using frames = large({ startWorker: () => new Worker(MORTAL, { eval: true }) });
   const reads = [how, "good", "good"].map((data) => frames.read(lineOf(`"${data}"`)));
   const outcomes = await Promise.allSettled(reads);

@@ -34,14 +34,14 @@ test("improved 4: pieces of a file become one blob, and the bytes of the last pi
   });
 });
 
-test("improved 4: a file of another stream is another file", () => {
+test("improved 4: a file with the same id in another stream is another file", () => {
   CHUNKS.agent_message.open().read(piece("a", "one"));
   expect(CHUNKS.agent_message.open().read(piece("a", "two", { end: true }))).toMatchObject({
     message: { blob: Buffer.from("two").toString("base64") },
   });
 });
 
-test("messages of an agent strategy that are not pieces pass at once, also between pieces", () => {
+test("messages of an agent strategy that are not pieces pass at once, even between pieces", () => {
   const reader = CHUNKS.agent_message.open();
   reader.read(piece("a", "one"));
   const text = { type: "text", message: { text: "x" }, meta: null };
@@ -66,21 +66,21 @@ test.each([
   expect(() => CHUNKS.agent_message.open().read(chunk)).toThrow(refusal(why));
 });
 
-test("improved 4: a file of more than 15 MiB is refused, whatever it claimed", () => {
+test("improved 4: a file of more than 15 MiB is refused, whatever size it claimed", () => {
   const reader = CHUNKS.agent_message.open();
   const full = piece("a", Buffer.alloc(LARGEST_PIECE), { total: 1 });
   for (let bytes = 0; bytes < LARGEST_FILE; bytes += LARGEST_PIECE) reader.read(full);
   expect(() => reader.read(piece("a", "x"))).toThrow(refusal("file is too large"));
 });
 
-test("improved 7: what a file claims to be takes no memory", () => {
+test("improved 7: the size that a file claims takes no memory", () => {
   const before = process.memoryUsage().arrayBuffers;
   const reader = CHUNKS.agent_message.open();
   reader.read(piece("a", "x", { total: 2 ** 40 }));
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(LARGEST_FILE);
 });
 
-test("files that begin and never end are bounded", () => {
+test("the number of files that begin and never end is bounded", () => {
   const reader = CHUNKS.agent_message.open();
   const begin = () => {
     for (let file = 0; file <= 64; file += 1) reader.read(piece(String(file), ""));
@@ -88,7 +88,7 @@ test("files that begin and never end are bounded", () => {
   expect(begin).toThrow(refusal("too many files"));
 });
 
-test("maps of the plugin's own keep the order of their keys", () => {
+test("maps from the plugin keep the order of their keys", () => {
   const message = { z: 1, a: { y: 2, b: 3 } };
   expect(JSON.stringify(CHUNKS.message.open().read({ meta: null, message, type: "json", own: 1 }))).toBe(
     JSON.stringify({ type: "json", message, meta: null }),

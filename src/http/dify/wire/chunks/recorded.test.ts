@@ -26,7 +26,7 @@ describe.each(KINDS)("chunks that the daemon was asked about: %s", (kind) => {
     expect(read).toEqual(refused.map(({ name }) => ({ name, ...wanted })));
   });
 
-  it("the rest is what the daemon makes of it, with lists that are never null", () => {
+  it("every other chunk is converted as the daemon converts it, with lists that are never null", () => {
     expect(taken.length).toBeGreaterThan(0);
     const read = taken.map(({ name, input }) => ({ name, answer: asSent(readChunk(kind, input)) }));
     expect(read).toEqual(taken.map(({ name, answer }) => ({ name, answer: withLists(answer, kind) })));
