@@ -1084,7 +1084,8 @@ def run_on_copy(folder):
         shutil.copytree(".", folder, symlinks=True, dirs_exist_ok=True)
         os.chdir(folder)
     except OSError as error:
-        fail(f"the files of the package cannot be copied to {folder}; its storage may be too small: {error}")
+        # Of many files the error names each.
+        fail(f"the package cannot be copied to {folder}; its storage may be too small: {str(error)[:300]}")
 
 
 def main():

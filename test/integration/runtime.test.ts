@@ -81,6 +81,17 @@ describe("a launch", () => {
     await expect(see('open("/plugin/beside.txt", "w")')).rejects.toThrow("Read-only file system");
   });
 
+  it("reports that such a copy does not fit into the storage of the plugin", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: world.image, limits: { ...aPool().limits, storageBytes: 4096 } });
+    const { keeper } = await world.start({ profile: { writablePlugins: ["*"] } });
+    const fault = await keeper.ensureReady(KEY, quietly, within()).catch((error: unknown) => error);
+    if (!isFault(fault, "start_crashed")) throw fault;
+    expect(String(fault.details["logs"])).toContain(
+      "cannot be copied to /tmp/plugin; its storage may be too small",
+    );
+  });
+
   it("reports a crash at import with its traceback and leaves no container and no folder", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: world.image, runner: { entrypoint: "crash_at_import" } });
