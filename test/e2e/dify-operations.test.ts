@@ -212,9 +212,9 @@ test("improved 4: a caller that reads late gets every chunk of an agent strategy
   expect(numbers).toEqual(Array.from({ length: count }, (_, number) => number));
 });
 
-test("a chunk of an unknown type ends the stream with unmarshal_error, after the chunks before it", async () => {
+test("a chunk that no client can read ends the stream with unmarshal_error, after the chunks before it", async () => {
   const [first, second, ...rest] = await stream(TOOL, {
-    answer: [text("a"), { type: "nonsense" }, text("b")],
+    answer: [text("a"), { type: "text", message: "nonsense" }, text("b")],
   });
   expect(first?.data).toEqual(text("a"));
   expect(innerOf(second)).toMatchObject({

@@ -195,7 +195,7 @@ describe("streams", () => {
   test("an item that no client can read ends the stream with an error, and nothing follows it", async () => {
     const door = await openTestDoor({
       script: (session) => {
-        session.item({ type: "no such type" });
+        session.item({ ...MESSAGE, message: "no object" });
         session.item(MESSAGE);
         session.end();
       },
@@ -204,6 +204,34 @@ describe("streams", () => {
     const told = events.map(toldBy);
     expect(told.map(({ type }) => type)).toEqual(["PluginInvokeError"]);
     expect(JSON.parse(told[0]?.message ?? "")).toMatchObject({ error_type: "unmarshal_error" });
+  });
+
+  test("messages of unknown types reach the caller unchanged, and the log has one line per plugin", async () => {
+    const newer = [
+      { type: "hologram", message: ["depth", 3], more: true },
+      { type: "smell", message: null },
+    ];
+    const door = await openTestDoor({
+      script: (session) => {
+        for (const message of [...newer, MESSAGE]) session.item(message);
+        session.end();
+      },
+    });
+    for (let call = 0; call < 2; call += 1) {
+      const events = eventsOf(await (await dispatch(door, "tool/invoke", TOOL)).text());
+      expect(events.map(({ code, data }) => ({ code, data }))).toEqual(
+        [...newer, { ...MESSAGE, meta: null }].map((data) => ({ code: 0, data })),
+      );
+    }
+    expect(door.logged.filter(({ op }) => op === "message.unknown_type")).toEqual([
+      {
+        op: "message.unknown_type",
+        plugin: "berth/echo",
+        tenant_id: TENANT,
+        request_id: expect.any(String),
+        message_type: "hologram",
+      },
+    ]);
   });
 });
 

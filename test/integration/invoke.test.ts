@@ -49,6 +49,23 @@ test("an item reaches the caller while the plugin still works", async () => {
   expect((await reader?.read())?.value).toBe('event: end\ndata: {"items":1}\n\n');
 });
 
+test("the caller gets messages of any type unchanged, and the plugin gets a date range as sent", async () => {
+  const sent = [
+    { type: "ui", message: { protocol: "a2ui", protocol_version: "v0.9.1", messages: [{}] } },
+    { type: "hologram", message: ["depth", 3], more: null },
+  ];
+  const range = { start: "2026-01-01", end: "2026-01-31" };
+  const door = await openTestDoor({
+    script: (session) => {
+      for (const message of [...sent, session.data["tool_parameters"]]) session.item(message);
+      session.end();
+    },
+  });
+  const asked = { ...TOOL_CALL, credential_type: "passkey", tool_parameters: { range } };
+  const answer = await invokeTool(door, asked, AS_DOCUMENT);
+  expect(await answer.json()).toMatchObject({ items: [...sent, { range }] });
+});
+
 test("with Accept: application/json the answer is one document", async () => {
   const door = await openTestDoor();
   const answer = await invokeTool(door, TOOL_CALL, AS_DOCUMENT);

@@ -13,7 +13,10 @@ export const TOOL_OPERATIONS: readonly Operation[] = [
     ...NAMED,
     fields: {
       ...toolName,
-      credential_type: z.enum(["api-key", "oauth2", "unauthorized"]).optional(),
+      credential_type: z
+        .string()
+        .optional()
+        .describe("api-key, oauth2, unauthorized, or another that the plugin's SDK knows."),
       tool_parameters: bag.optional(),
     },
     defaults: { tool_parameters: {} },

@@ -7,7 +7,6 @@ import type { Log } from "../../observe/log.ts";
 import { type Archive, type ArchiveLimits, openArchive } from "../../packages/archive/archive.ts";
 import type { ListedDependency } from "../../packages/bundle/listed-dependency.ts";
 import type { ReadBundle } from "../../packages/bundle/read-bundle.ts";
-import { manifestInvalid } from "../../packages/manifest-fault.ts";
 import type { PackageReader } from "../../packages/package-reader.ts";
 import type { PackageStore, StagedFile } from "../../packages/package-store.ts";
 import type { ReadPackage, ReadPackageOptions } from "../../packages/read-package.ts";
@@ -121,6 +120,7 @@ async function receive(
   const bundle: Bundle = {
     ...read,
     dependencies: read.dependencies.map((listed) => identify(listed, unpacked)),
+    warnings: [...read.warnings, ...pathWarnings(read, unpacked)],
   };
   const uploaded = await keeper.keep(
     kept.map(({ staged, pkg }) => ({ staged, identifier: pkg.identifier })),
@@ -138,13 +138,12 @@ async function unpack(
   const { read, path, stage, signal } = from;
   await using archive = await openArchive(path, settings.archives);
   const unpacked = new Map<string, Unpacked>();
-  for (const [index, listed] of read.dependencies.entries()) {
+  for (const listed of read.dependencies) {
     if (listed.type !== "package" || unpacked.has(listed.path)) continue;
     const staged = await stage();
     try {
       await copyEntry(archive, `_assets/${listed.path}`, { staged, limits: settings.archives, signal });
       const pkg = await reader.read(staged.path, new Date(clock.now()), signal);
-      checkPath(listed.path, pkg, `dependencies[${index}].value.path`);
       unpacked.set(listed.path, { staged, pkg });
     } catch (error) {
       throw inPackage(listed.path, error);
@@ -173,14 +172,17 @@ async function copyEntry(
   });
 }
 
-/** A bundle may name a package by its checksum; throws where the file has another checksum. */
-function checkPath(path: string, { checksum, identifier }: ReadPackage, field: string): void {
-  if (path === checksum || !/^[0-9a-f]{64}$/.test(path)) return;
-  throw manifestInvalid({
-    file: "manifest.yaml",
-    field,
-    value: path,
-    accepted: `${checksum}, the checksum of ${identifier}`,
+/**
+ * A bundle names a file as it likes. A name of 64 hex digits looks like the checksum of its package; one that is not is
+ * accepted, with a warning.
+ */
+function pathWarnings({ dependencies }: ReadBundle, unpacked: ReadonlyMap<string, Unpacked>): string[] {
+  return dependencies.flatMap((listed, index) => {
+    const pkg = listed.type === "package" ? unpacked.get(listed.path)?.pkg : undefined;
+    if (listed.type !== "package" || pkg === undefined) return [];
+    if (listed.path === pkg.checksum || !/^[0-9a-f]{64}$/.test(listed.path)) return [];
+    const field = `dependencies[${index}].value.path`;
+    return [`manifest.yaml: ${field}: is ${listed.path}, which is not the checksum of ${pkg.identifier}`];
   });
 }
 

@@ -122,12 +122,23 @@ describe("the declaration of a model provider", () => {
     });
   });
 
-  it("is refused with file, field and value if it names an unknown template", async () => {
+  it("is refused with file, field and value if a rule names an unknown template and no type", async () => {
     const model = MODEL.replace("use_template: temperature", "use_template: warmth");
     await expect(readModel({ "models/llm/b.yaml": model })).rejects.toMatchObject({
       code: "manifest_invalid",
       details: { file: "models/llm/b.yaml", field: "parameter_rules[0].use_template", value: "warmth" },
     });
+  });
+
+  it("keeps an unknown template with a warning if the rule has a type", async () => {
+    const model = MODEL.replace("use_template: temperature", "use_template: warmth, type: float");
+    const { declaration, warnings } = await readModel({ "models/llm/b.yaml": model });
+    expect(JSON.stringify(declaration)).toContain('"use_template":"warmth"');
+    expect(warnings).toContainEqual(
+      expect.stringMatching(
+        /^models\/llm\/b\.yaml: parameter_rules\[0\]\.use_template: is "warmth"; expected one of temp/,
+      ),
+    );
   });
 });
 

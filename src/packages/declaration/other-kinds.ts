@@ -1,5 +1,6 @@
 import type { Json, JsonObject, Source } from "../yaml-source.ts";
 import { type Reading, readItems } from "./items.ts";
+import { DATASOURCE_TYPES, EVENT_TYPES, STRATEGY_TYPES } from "./parameter-types.ts";
 import {
   autoGenerate,
   IDENTITY_NAME,
@@ -53,7 +54,7 @@ const strategy: Reader<JsonObject> = struct({
       name: text({ needed: true, charsMax: 1023 }),
       label: i18n({ needed: true }),
       help: i18n({ needed: false }),
-      type: text({ needed: true }),
+      type: text({ needed: true, oneOf: STRATEGY_TYPES }),
       auto_generate: optional(autoGenerate),
       template: optional(template),
       scope: optional(text({ charsMax: 1024 })),
@@ -89,7 +90,7 @@ const datasource: Reader<JsonObject> = struct({
     struct({
       name: text({ needed: true, charsMax: 1023 }),
       label: i18n({ needed: true }),
-      type: text({ needed: true }),
+      type: text({ needed: true, oneOf: DATASOURCE_TYPES }),
       scope: optional(text({ charsMax: 1024 })),
       required: flag,
       auto_generate: optional(autoGenerate),
@@ -130,7 +131,7 @@ export async function readDatasourceProvider(at: Source, reading: Reading): Prom
 const eventParameter: Reader<JsonObject> = struct({
   name: text({ needed: true }),
   label: i18n({ needed: true }),
-  type: text({ needed: true }),
+  type: text({ needed: true, oneOf: EVENT_TYPES }),
   auto_generate: omitted(autoGenerate),
   template: omitted(template),
   scope: omitted(text()),

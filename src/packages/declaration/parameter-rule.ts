@@ -27,7 +27,10 @@ export function parameterRule(at: Source): JsonObject {
   const named = at.get("use_template").text ?? "";
   const template = Object.hasOwn(RULE_TEMPLATES, named) ? RULE_TEMPLATES[named] : undefined;
   if (named !== "" && template === undefined) {
-    throw at.get("use_template").refuse(`one of ${Object.keys(RULE_TEMPLATES).join(", ")}`);
+    const known = Object.keys(RULE_TEMPLATES).join(", ");
+    // without a type the platform cannot read the whole provider
+    if (rule["type"] === null) throw at.get("use_template").refuse(`one of ${known}, or a type beside it`);
+    at.get("use_template").warn(`is ${JSON.stringify(named)}; expected one of ${known}`);
   }
   if (named === "" && rule["type"] === null) at.get("type").warn("is missing");
   const fill = (key: keyof RuleTemplate): Json => rule[key] ?? template?.[key] ?? null;

@@ -1,5 +1,6 @@
 import type { JsonObject, Source } from "../yaml-source.ts";
 import { type Reading, readItems, warnMissingSource } from "./items.ts";
+import { TOOL_TYPES } from "./parameter-types.ts";
 import {
   autoGenerate,
   itemIdentity,
@@ -12,30 +13,11 @@ import {
 } from "./provider-config.ts";
 import { any, flag, i18n, integer, list, number, optional, type Reader, struct, text } from "./readers.ts";
 
-const PARAMETER_TYPES = [
-  "string",
-  "number",
-  "boolean",
-  "select",
-  "secret-input",
-  "file",
-  "files",
-  "app-selector",
-  "model-selector",
-  "any",
-  "dynamic-select",
-  "array",
-  "object",
-  "checkbox",
-  "date",
-  "date-range",
-];
-
 const parameter: Reader<JsonObject> = struct({
   name: text({ needed: true, charsMax: 1023 }),
   label: i18n({ needed: true }),
   human_description: i18n({ needed: true }),
-  type: text({ needed: true, oneOf: PARAMETER_TYPES }),
+  type: text({ needed: true, oneOf: TOOL_TYPES }),
   scope: optional(text({ charsMax: 1024 })),
   form: text({ needed: true, oneOf: ["schema", "form", "llm"] }),
   llm_description: text(),

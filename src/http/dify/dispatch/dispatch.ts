@@ -23,6 +23,7 @@ import { DISPATCHED, type Dispatched } from "../wire/operations/dispatched.ts";
 import type { PreparedCall } from "./call-body.ts";
 import { refusedCall, refusedVersion } from "./call-failure.ts";
 import { PolledCaller, StreamCaller } from "./callers.ts";
+import { type UnknownTypeLog, unknownTypeLog } from "./unknown-types.ts";
 
 export interface DispatchDeps {
   readonly invoker: Pick<Invoker, "invoke" | "admit">;
@@ -31,9 +32,10 @@ export interface DispatchDeps {
 }
 
 export function addDispatch(door: DifyDoor, deps: DispatchDeps): void {
+  const reportType = unknownTypeLog(door.options.log);
   for (const operation of DISPATCHED) {
     const { path, isPolled } = operation.dispatch;
-    const call = { door, deps, operation };
+    const call = { door, deps, operation, reportType };
     add(call, `/plugin/:tenant_id/dispatch/${path}`, callOfInstalled);
     if (isPolled !== true) add(call, `/v2/invoke/dispatch/${path}`, callOfVersion);
   }
@@ -43,6 +45,7 @@ interface Route {
   readonly door: DifyDoor;
   readonly deps: DispatchDeps;
   readonly operation: Dispatched;
+  readonly reportType: UnknownTypeLog;
 }
 
 interface Exchange {
@@ -170,16 +173,18 @@ async function admitted(
 }
 
 function start(
-  { deps, operation }: Route,
-  { outgoing, requestId: id }: Exchange,
+  { deps, operation, reportType }: Route,
+  { outgoing, requestId }: Exchange,
   call: Pick<InvocationRequest, "tenantId" | "pluginId" | "content">,
 ): void {
   // a caller that left while it waited needs no answer
   if (outgoing.destroyed) return;
   const { chunk, isPolled } = operation.dispatch;
-  const options = { response: outgoing, requestId: id, chunks: CHUNKS[chunk].open() };
+  const request = { ...call, operation, requestId };
+  const chunks = CHUNKS[chunk].open((type) => reportType(request, type));
+  const options = { response: outgoing, requestId, chunks };
   const sink = isPolled === true ? new PolledCaller(options) : new StreamCaller(options);
-  const invocation = deps.invoker.invoke({ ...call, operation, requestId: id }, sink);
+  const invocation = deps.invoker.invoke(request, sink);
   // after the end this does nothing
   outgoing.on("close", () => invocation.detach());
 }

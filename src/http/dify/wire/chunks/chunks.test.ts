@@ -28,6 +28,13 @@ test.each(KINDS)("whatever a plugin answers for %s is a chunk, or an error that 
   );
 });
 
+test.each(["date-range", "hologram"])("a tool can describe a parameter of type %s at run time", (type) => {
+  const parameter = { name: "when", label: { en_US: "When" }, type, form: "llm" };
+  expect(CHUNKS.runtime_parameters.open().read({ parameters: [parameter] })).toMatchObject({
+    parameters: [{ name: "when", type }],
+  });
+});
+
 const UNREADABLE = { error_type: "unmarshal_error", message: expect.any(String) };
 
 function outcomeOf(kind: ChunkKind, value: unknown): unknown {

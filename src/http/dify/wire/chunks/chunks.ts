@@ -1,6 +1,6 @@
 /** Answers of plugins as clients of the Dify door expect them: one reader per kind of chunk. */
 import { LLM_CHUNK, TOKEN_COUNT } from "./llm.ts";
-import { agentMessages, MESSAGE } from "./messages.ts";
+import { agentMessages, messages } from "./messages.ts";
 import {
   CREDENTIALS_VERDICT,
   EMBEDDINGS,
@@ -28,7 +28,7 @@ import {
 import { type ChunkKindRow, each } from "./reader.ts";
 
 export const CHUNKS = {
-  message: each(MESSAGE),
+  message: messages,
   agent_message: agentMessages,
   verdict: each(VERDICT),
   credentials_verdict: each(CREDENTIALS_VERDICT),

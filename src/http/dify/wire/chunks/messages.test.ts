@@ -94,3 +94,35 @@ test("maps from the plugin keep the order of their keys", () => {
     JSON.stringify({ type: "json", message, meta: null }),
   );
 });
+
+const SURFACE = {
+  protocol: "a2ui",
+  protocol_version: "v0.9.1",
+  messages: [{ version: "v0.9.1", createSurface: { surfaceId: "s", catalogId: "c" } }],
+  fallback: "a form",
+};
+
+test.each(["message", "agent_message"] as const)("a %s of type ui passes like any other message", (kind) => {
+  const unknown: string[] = [];
+  const reader = CHUNKS[kind].open((type) => unknown.push(type));
+  expect(reader.read({ type: "ui", message: SURFACE })).toEqual({ type: "ui", message: SURFACE, meta: null });
+  expect(unknown).toEqual([]);
+});
+
+test.each(["message", "agent_message"] as const)(
+  "a %s of an unknown type passes unchanged and is reported",
+  (kind) => {
+    const unknown: string[] = [];
+    const reader = CHUNKS[kind].open((type) => unknown.push(type));
+    const newer = { meta: { a: 1 }, type: "hologram", message: ["depth", 3], more: null };
+    expect(JSON.stringify(reader.read(newer))).toBe(JSON.stringify(newer));
+    expect(unknown).toEqual(["hologram"]);
+  },
+);
+
+test.each([{ message: {} }, { type: "", message: {} }, { type: 5, message: {} }, { type: null }])(
+  "a message without a type is refused: %j",
+  (chunk) => {
+    expect(() => CHUNKS.message.open().read(chunk)).toThrow(refusal("ype"));
+  },
+);

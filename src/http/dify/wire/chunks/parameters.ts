@@ -17,11 +17,6 @@ import {
 } from "../shape.ts";
 import { listOrEmpty } from "./values.ts";
 
-const PARAMETER_TYPES = [
-  ...["string", "number", "boolean", "select", "secret-input", "file", "files", "app-selector"],
-  ...["model-selector", "any", "dynamic-select", "array", "object", "checkbox", "date", "date-range"],
-];
-
 /** A text in up to four languages; empty ones are left out, except English. */
 export const I18N = struct({
   en_US: needed(text, max(1023)),
@@ -36,7 +31,7 @@ const PARAMETER = struct({
   name: needed(text, max(1023)),
   label: field(I18N),
   human_description: field(I18N),
-  type: needed(text, oneOf(PARAMETER_TYPES)),
+  type: needed(text),
   scope: field(optionalText),
   form: needed(text, oneOf(["schema", "form", "llm"])),
   llm_description: field(text),
@@ -51,6 +46,7 @@ const PARAMETER = struct({
   options: field(list(OPTION)),
 });
 
+/** The rules of single parameters are not checked, as in the daemon: types and forms that Berth does not know pass. */
 export const RUNTIME_PARAMETERS = struct({ parameters: field(listOrEmpty(PARAMETER, { dives: false })) });
 
 export const OPTIONS = struct({ options: field(listOrEmpty(OPTION)) });

@@ -10,8 +10,11 @@ export interface ChunkReader {
 }
 
 export interface ChunkKindRow {
-  /** For one call: a reader may remember earlier items. */
-  open(): ChunkReader;
+  /**
+   * For one call: a reader may remember earlier items. `onUnknownType` is called for each message whose type Berth does
+   * not know and passes on unchanged.
+   */
+  open(onUnknownType?: (type: string) => void): ChunkReader;
 }
 
 /** Each item on its own: unknown members are dropped, missing ones become their type's zero. */
