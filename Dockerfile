@@ -42,6 +42,7 @@ COPY --from=build /berth/node_modules node_modules
 COPY --from=build /berth/src/store/prisma/generated src/store/prisma/generated
 COPY package.json LICENSE ./
 COPY prisma prisma
-COPY runtime-images/python/runner.py runtime-images/python/probe.py runtime-images/python/
+COPY runtime-images/python/runner.py runtime-images/python/probe.py runtime-images/python/whole_lines.py \
+    runtime-images/python/
 COPY runtime-images/python/egress runtime-images/python/egress
 COPY src src

@@ -68,6 +68,20 @@ ANSWER_LINE = re.compile(
     + rb'\s*,\s*"event"\s*:\s*"backwards_response"'
 )
 
+# Where common libraries keep caches and settings: the rest of the file system is read-only, and some of them write
+# beside their code otherwise. What the image or the operator sets is kept.
+WRITABLE_PLACES = {
+    "XDG_CACHE_HOME": "/tmp/.cache",
+    "XDG_CONFIG_HOME": "/tmp/.config",
+    "XDG_DATA_HOME": "/tmp/.local/share",
+    "HF_HOME": "/tmp/.cache/huggingface",
+    "TORCH_HOME": "/tmp/.cache/torch",
+    "MPLCONFIGDIR": "/tmp/.config/matplotlib",
+    "NUMBA_CACHE_DIR": "/tmp/.cache/numba",
+    "NLTK_DATA": "/tmp/nltk_data",
+    "TIKTOKEN_CACHE_DIR": "/tmp/.cache/tiktoken",
+}
+
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -79,7 +93,7 @@ def encode(message):
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-TEXT_OPTIONS = ("folder", "cwd", "oom-file", "key-file")
+TEXT_OPTIONS = ("folder", "cwd", "copy-to", "oom-file", "key-file")
 
 
 class Options:
@@ -89,6 +103,8 @@ class Options:
         values = {
             "folder": "/run/berth",
             "cwd": "",
+            # A folder for a copy of the working directory, on which the plugin runs instead.
+            "copy-to": "",
             "frame-bytes-max": "16777216",
             "buffer-bytes": "8388608",
             "grace-ms": "5000",
@@ -119,6 +135,7 @@ class Options:
             fail(f"an option is not a whole number: {error}")
         self.folder = values["folder"]
         self.cwd = values["cwd"]
+        self.copy_to = values["copy-to"]
         self.oom_file = values["oom-file"]
         self.key_file = values["key-file"]
         self.frame_bytes_max = number["frame-bytes-max"]
@@ -346,7 +363,7 @@ class Runner:
             self.pid = os.posix_spawnp(
                 self.options.command[0],
                 self.options.command,
-                os.environ | {"INSTALL_METHOD": "local"},
+                WRITABLE_PLACES | os.environ | {"INSTALL_METHOD": "local"},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout, 1),
@@ -1077,6 +1094,18 @@ def take_key(path):
         fail(f"{path}: {error.strerror}; a Container can be started only once, because its key is removed then")
 
 
+def run_on_copy(folder):
+    """Lets the plugin write beside its code, within the bound of the file system that holds the copy."""
+    import shutil
+
+    try:
+        shutil.copytree(".", folder, symlinks=True, dirs_exist_ok=True)
+        os.chdir(folder)
+    except OSError as error:
+        # Of many files the error names each.
+        fail(f"the package cannot be copied to {folder}; its storage may be too small: {str(error)[:300]}")
+
+
 def main():
     if os.getpid() == 1:
         fail("must not be PID 1, because the plugin would end itself; run the Container with an init")
@@ -1086,6 +1115,8 @@ def main():
             os.chdir(options.cwd)
         except OSError as error:
             fail(f"{options.cwd}: {os.strerror(error.errno or errno.EIO)}")
+    if options.copy_to:
+        run_on_copy(options.copy_to)
     key = take_key(options.key_file) if options.key_file else None
     os._exit(Runner(options, key).run())
 

@@ -9,6 +9,7 @@ import { createBuildPriority } from "../installation/takeover/build-priority.ts"
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
+import { createPluginVariables, resealVariables } from "../installation/variables.ts";
 import { createHostCalls, type HostCalls } from "../invocation/host-calls/host-calls.ts";
 import { createLocalHostCalls } from "../invocation/host-calls/local/local-host-calls.ts";
 import { createPlatformHostCalls } from "../invocation/host-calls/platform/platform-host-calls.ts";
@@ -30,6 +31,7 @@ import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
 import { openInnerApi } from "./platform.ts";
+import { openSecretKeys } from "./secret-keys.ts";
 import {
   directorySettings,
   egressSettings,
@@ -120,9 +122,13 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
+  const keys = await openSecretKeys(base);
+  const resealing = resealVariables({ store, keys, log }, scope.signal);
+  scope.add(() => resealing);
   const app = createHttpApp({
     ...createIntake(base),
-    ...(await openEndpoints(base, invoker)),
+    ...(await openEndpoints(base, { invoker, keys })),
+    variables: createPluginVariables({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

@@ -53,7 +53,15 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     caBundle,
     proxies: proxies(s),
+    writablePlugins: list(s.BERTH_WRITABLE_PLUGINS),
+    timeZone: s.BERTH_PLUGIN_TIME_ZONE ?? hostTimeZone(),
   };
+}
+
+/** By `TZ`, else by the machine's `/etc/localtime`; undefined where these name none. */
+function hostTimeZone(): string | undefined {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return timeZone === "Etc/Unknown" ? undefined : timeZone;
 }
 
 /** Proxies and indexes that the operator has configured are reachable without being listed in the egress settings. */

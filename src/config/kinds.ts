@@ -166,6 +166,20 @@ function isHttpUrl(url: string): boolean {
   return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
 }
 
+/** A name of the time zone database. */
+export function timeZone(about: string) {
+  return matching(isTimeZone, "a name of the time zone database (`Europe/Berlin`, `UTC`)", about);
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return /^[A-Za-z]/.test(name);
+  } catch {
+    return false;
+  }
+}
+
 export function matching(test: (value: string) => boolean, accepted: string, about: string) {
   const parse = z.string().refine(test) as z.ZodType<string, string>;
   return { parse, accepted, default: undefined, about };

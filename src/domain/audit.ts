@@ -17,6 +17,7 @@ export type AuditKind =
   | `installation.${InstallationTask["kind"]}`
   | "installation.adopt"
   | "installation.egress"
+  | "installation.variables"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"

@@ -4,7 +4,7 @@ import type { Dependencies } from "./build/requirements.ts";
 import type { IndexSettings } from "./build/settings.ts";
 
 /** Raise it with every change of what a build makes of the same input. */
-export const BUILDER_VERSION = "2";
+export const BUILDER_VERSION = "3";
 
 /** Parts of both keys beside the package: another value of any of these is another image. */
 export interface BuildBase {

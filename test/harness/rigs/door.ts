@@ -13,6 +13,7 @@ import type { HttpAppOptions } from "../../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../../src/http/server/serve.ts";
 import { createBatches } from "../../../src/installation/batch/batches.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
+import { createPluginVariables } from "../../../src/installation/variables.ts";
 import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
 import { createHostCalls } from "../../../src/invocation/host-calls/host-calls.ts";
 import { createLocalHostCalls } from "../../../src/invocation/host-calls/local/local-host-calls.ts";
@@ -36,7 +37,7 @@ import { emptyDisk } from "../doubles/empty-disk.ts";
 import { echoParameters, FakeRuntime, type Script } from "../doubles/fake-runtime.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 import { noChanges } from "../doubles/no-changes.ts";
-import { testSecrets } from "../doubles/secrets.ts";
+import { testKeys, testSecrets } from "../doubles/secrets.ts";
 import { silentPubSub } from "../doubles/silent-pub-sub.ts";
 import { storagePlaceIn } from "../doubles/storage.ts";
 import { testTrust } from "../doubles/trust.ts";
@@ -207,6 +208,7 @@ function httpAppOptions(
     decoder: { decode: (identifier) => Promise.reject(packageNotUploaded(identifier)) },
     assets: { find: () => Promise.resolve(undefined) },
     changes: noChanges(),
+    variables: createPluginVariables({ store, keys: testKeys }),
     batches: createBatches({ store, queue: new LocalQueue(), log }),
     disk: emptyDisk,
     trust: testTrust(store),
