@@ -33,6 +33,8 @@ const adapters = [
   "packages/s3",
   "storage/disk",
   "storage/s3",
+  "invocation/host-calls/local",
+  "invocation/host-calls/platform",
 ].join("|");
 const contracts = [
   "engine/[^/]+[.]ts",
@@ -78,10 +80,15 @@ module.exports = {
     only("queue", words, "A queue hands jobs to handlers; it does not know what they do."),
     only("runtime", [...words, ...contracts], "Supervision stands on the contracts."),
     only("egress", [...words, ...contracts, "runtime/"], "The network of plugins stands on supervision."),
-    only("invocation", [...words, ...contracts, "runtime/"], "Invocation stands on supervision."),
+    only("platform", words, "The client of the platform's inner API knows domain, util and observe."),
+    only(
+      "invocation",
+      [...words, ...contracts, "runtime/", "platform/"],
+      "Invocation stands on supervision.",
+    ),
     only(
       "endpoint",
-      [...words, ...contracts, "runtime/", "invocation/"],
+      [...words, ...contracts, "runtime/", "invocation/", "platform/"],
       "Use cases stand on supervision and invocation.",
     ),
     only(

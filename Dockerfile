@@ -42,7 +42,8 @@ COPY --from=build /berth/node_modules node_modules
 COPY --from=build /berth/src/store/prisma/generated src/store/prisma/generated
 COPY package.json LICENSE ./
 COPY prisma prisma
-COPY runtime-images/python/runner.py runtime-images/python/probe.py runtime-images/python/
+COPY runtime-images/python/runner.py runtime-images/python/probe.py runtime-images/python/whole_lines.py \
+    runtime-images/python/
 COPY runtime-images/python-build/index.py runtime-images/python-build/backend.py runtime-images/python-build/
 COPY runtime-images/python/egress runtime-images/python/egress
 COPY src src

@@ -25,6 +25,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "sources-looks-down": ["sources/p28.ts", "../store/store.ts"],
   "runtime-looks-down": ["runtime/p10.ts", "../invocation/invoke.ts"],
   "egress-looks-down": ["egress/p30.ts", "../invocation/invoke.ts"],
+  "platform-looks-down": ["platform/p37.ts", "../store/store.ts"],
   "invocation-looks-down": ["invocation/p11.ts", "../installation/install.ts"],
   "endpoint-looks-down": ["endpoint/p12.ts", "../installation/install.ts"],
   "installation-looks-down": ["installation/p13.ts", "../http/door.ts"],

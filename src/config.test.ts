@@ -54,6 +54,32 @@ describe("readConfig", () => {
   });
 });
 
+describe("the server of plugins' calls back", () => {
+  const inner = { BERTH_DIFY_INNER_URL: "http://api:5001", BERTH_DIFY_INNER_KEY: "k" };
+
+  test("is chosen for all types, and for single ones", () => {
+    expect(readConfig({}).settings.BERTH_HOST_CALLS).toEqual({ types: {} });
+    expect(
+      readConfig({ ...inner, BERTH_HOST_CALLS: "local,llm=platform" }).settings.BERTH_HOST_CALLS,
+    ).toEqual({
+      all: "local",
+      types: { llm: "platform" },
+    });
+  });
+
+  test.each([
+    [{ BERTH_HOST_CALLS: "sing=local" }, /BERTH_HOST_CALLS is "sing=local"; accepted: `platform` or `local`/],
+    [{ ...inner, BERTH_HOST_CALLS: "storage=platform" }, /types: tool, llm, llm_structured_output/],
+    [
+      { BERTH_HOST_CALLS: "llm=local,tool=platform,app=platform" },
+      /BERTH_HOST_CALLS sends tool, app to the platform, and BERTH_DIFY_INNER_URL is not set; accepted: local/,
+    ],
+    [{ BERTH_HOST_CALLS: "platform" }, /BERTH_HOST_CALLS sends calls to the platform/],
+  ])("%o is refused", (env, problem) => {
+    expect(() => readConfig(env)).toThrow(problem);
+  });
+});
+
 describe("the bucket of packages", () => {
   const bucket = { BERTH_S3_BUCKET: "packages", BERTH_S3_ENDPOINT: "https://s3.example:9000" };
 

@@ -58,6 +58,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
   problems.push(
     ...unknownNames(env),
     ...pairProblems(values),
+    ...hostCallProblems(values),
     ...replicaProblems(values),
     ...publishedKeyProblems(values),
     ...storageProblems(values),
@@ -134,6 +135,19 @@ function pairProblems(values: ReadonlyMap<string, unknown>): string[] {
   return needs
     .filter(([name, other]) => values.has(name) && !values.has(other))
     .map(([name, other]) => `${name} is set without ${other}; accepted: both or neither`);
+}
+
+function hostCallProblems(values: ReadonlyMap<string, unknown>): string[] {
+  const places = values.get("BERTH_HOST_CALLS" satisfies SettingName) as
+    | Settings["BERTH_HOST_CALLS"]
+    | undefined;
+  const { all, types } = places ?? { types: {} };
+  const named = Object.entries(types).filter(([, place]) => place === "platform");
+  const sent = [...(all === "platform" ? ["calls"] : []), ...named.map(([type]) => type)];
+  if (sent.length === 0 || values.has("BERTH_DIFY_INNER_URL" satisfies SettingName)) return [];
+  return [
+    `BERTH_HOST_CALLS sends ${sent.join(", ")} to the platform, and BERTH_DIFY_INNER_URL is not set; accepted: local, or both BERTH_DIFY_INNER_URL and BERTH_DIFY_INNER_KEY`,
+  ];
 }
 
 /** The settings as the log may show them. */

@@ -49,6 +49,8 @@ GLUED_TRIES = 4
 SESSIONS_MAX = 65_536
 # Most session ids in one `dropped` message.
 DROPPED_IDS_MAX = 256
+# How often a host is told of requests for sessions that are not open.
+FOREIGN_CALLS_S = 1.0
 # A host whose socket file is gone for so long is forgotten, with its sessions.
 FORGET_HOST_S = 30.0
 PR_SET_DUMPABLE = 4
@@ -66,6 +68,20 @@ ANSWER_LINE = re.compile(
     + rb'\s*,\s*"event"\s*:\s*"backwards_response"'
 )
 
+# Where common libraries keep caches and settings: the rest of the file system is read-only, and some of them write
+# beside their code otherwise. What the image or the operator sets is kept.
+WRITABLE_PLACES = {
+    "XDG_CACHE_HOME": "/tmp/.cache",
+    "XDG_CONFIG_HOME": "/tmp/.config",
+    "XDG_DATA_HOME": "/tmp/.local/share",
+    "HF_HOME": "/tmp/.cache/huggingface",
+    "TORCH_HOME": "/tmp/.cache/torch",
+    "MPLCONFIGDIR": "/tmp/.config/matplotlib",
+    "NUMBA_CACHE_DIR": "/tmp/.cache/numba",
+    "NLTK_DATA": "/tmp/nltk_data",
+    "TIKTOKEN_CACHE_DIR": "/tmp/.cache/tiktoken",
+}
+
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
 
@@ -77,7 +93,7 @@ def encode(message):
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
-TEXT_OPTIONS = ("folder", "cwd", "oom-file", "key-file")
+TEXT_OPTIONS = ("folder", "cwd", "copy-to", "oom-file", "key-file")
 
 
 class Options:
@@ -87,6 +103,8 @@ class Options:
         values = {
             "folder": "/run/berth",
             "cwd": "",
+            # A folder for a copy of the working directory, on which the plugin runs instead.
+            "copy-to": "",
             "frame-bytes-max": "16777216",
             "buffer-bytes": "8388608",
             "grace-ms": "5000",
@@ -117,6 +135,7 @@ class Options:
             fail(f"an option is not a whole number: {error}")
         self.folder = values["folder"]
         self.cwd = values["cwd"]
+        self.copy_to = values["copy-to"]
         self.oom_file = values["oom-file"]
         self.key_file = values["key-file"]
         self.frame_bytes_max = number["frame-bytes-max"]
@@ -322,6 +341,8 @@ class Runner:
         self.discarded_head = b""
         self.discarded_tail = b""
         self.first_object = True
+        self.foreign_calls = 0
+        self.foreign_told_at = -FOREIGN_CALLS_S
         self.heartbeat_at = None
         self.kill_at = None
         self.status = None
@@ -342,7 +363,7 @@ class Runner:
             self.pid = os.posix_spawnp(
                 self.options.command[0],
                 self.options.command,
-                os.environ | {"INSTALL_METHOD": "local"},
+                WRITABLE_PLACES | os.environ | {"INSTALL_METHOD": "local"},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout, 1),
@@ -508,6 +529,8 @@ class Runner:
                 kind = match[2]
             host = sessions.get(session_id)
             if host is None:
+                if kind == b"invoke":
+                    self.on_foreign_call()
                 continue
             if len(line) > self.options.frame_bytes_max:
                 self.too_large(session_id, len(line))
@@ -522,6 +545,17 @@ class Runner:
             batch.append((session_id, framed(session_id, line)))
         if batch:
             self.deliver(target, batch)
+
+    def on_foreign_call(self):
+        """A request to a host for a session that is not open: nobody answers it, and one host learns of it."""
+        self.foreign_calls += 1
+        at = now()
+        host = next((host for host in self.hosts.values() if host.control is not None), None)
+        if host is None or at < self.foreign_told_at + FOREIGN_CALLS_S:
+            return
+        self.tell(host, {"op": "notice", "kind": "foreign_call", "count": self.foreign_calls})
+        self.foreign_calls = 0
+        self.foreign_told_at = at
 
     def take_other(self, line):
         """For a line that is no session line in the usual form: (line, session id, kind) if it is one all the same.
@@ -552,8 +586,9 @@ class Runner:
         if event == "session":
             session_id = message.get("session_id")
             if isinstance(session_id, str):
-                ends = isinstance(data, dict) and data.get("type") == "end"
-                return text, session_id.encode(errors="replace"), b"end" if ends else b""
+                kind = data.get("type") if isinstance(data, dict) else None
+                kind = kind.encode() if kind in ("end", "invoke") else b""
+                return text, session_id.encode(errors="replace"), kind
         elif event == "heartbeat":
             self.on_heartbeat()
             return None
@@ -1059,6 +1094,18 @@ def take_key(path):
         fail(f"{path}: {error.strerror}; a Container can be started only once, because its key is removed then")
 
 
+def run_on_copy(folder):
+    """Lets the plugin write beside its code, within the bound of the file system that holds the copy."""
+    import shutil
+
+    try:
+        shutil.copytree(".", folder, symlinks=True, dirs_exist_ok=True)
+        os.chdir(folder)
+    except OSError as error:
+        # Of many files the error names each.
+        fail(f"the package cannot be copied to {folder}; its storage may be too small: {str(error)[:300]}")
+
+
 def main():
     if os.getpid() == 1:
         fail("must not be PID 1, because the plugin would end itself; run the Container with an init")
@@ -1068,6 +1115,8 @@ def main():
             os.chdir(options.cwd)
         except OSError as error:
             fail(f"{options.cwd}: {os.strerror(error.errno or errno.EIO)}")
+    if options.copy_to:
+        run_on_copy(options.copy_to)
     key = take_key(options.key_file) if options.key_file else None
     os._exit(Runner(options, key).run())
 

@@ -1,9 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { HOST_CALL_BOUNDS } from "../../src/app/settings.ts";
 import { DAEMON_NAMES } from "../../src/config/daemon/names.ts";
 import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
+import { HOST_CALL_TYPES } from "../../src/domain/host-call.ts";
 import { withDaemonSettings } from "./daemon-settings.ts";
 import { GENERATED } from "./generated.ts";
+import { withHostCalls } from "./host-calls.ts";
 import { settingsPage } from "./settings-page.ts";
 
 test.each(Object.entries(GENERATED))(
@@ -29,4 +32,22 @@ test("the page of the daemon's settings keeps its text and has a row for each na
   expect(page.match(/^[|] `\w+` [|]/gm)).toHaveLength(Object.keys(DAEMON_NAMES).length);
   expect(page).toContain("| `SERVER_HOST` | `BERTH_HOST`; default `0.0.0.0` |");
   expect(page).toContain("| `UV_PATH` | ignored: the runtime image has its own uv |");
+});
+
+test("the page of calls back keeps its text and has a row for each type", () => {
+  const page = withHostCalls("# Calls back\n\n## Types\n\nold rows\n");
+  expect(page).toMatch(/^# Calls back\n\n## Types\n/);
+  expect(page).not.toContain("old rows");
+  expect(page.match(/^[|] `\w+` [|]/gm)).toHaveLength(HOST_CALL_TYPES.length);
+  expect(page).toContain(
+    "| `llm` | `resource.permission.model.enabled and .llm` | `invoke/llm` | `invoke_llm` of a plugin | items |",
+  );
+  expect(page).toContain("| `upload_file` | nothing | `upload/file/request` | an error | one |");
+});
+
+test("the page of calls back has the bounds that hold", async () => {
+  const page = await readFile(new URL("../../docs/host-calls.md", import.meta.url), "utf8");
+  const { openMax, depthMax } = HOST_CALL_BOUNDS;
+  expect(page).toContain(`A session can have ${openMax} calls back open at once.`);
+  expect(page).toContain(`call each other at most ${depthMax} levels deep.`);
 });

@@ -1,8 +1,10 @@
 import { withDaemonSettings } from "./daemon-settings.ts";
+import { withHostCalls } from "./host-calls.ts";
 import { settingsPage } from "./settings-page.ts";
 
 /** Generated pages: from a page's current text to its new text. */
 export const GENERATED: Readonly<Record<string, (page: string) => string>> = {
   "docs/reference/settings.md": settingsPage,
   "docs/dify-settings.md": withDaemonSettings,
+  "docs/host-calls.md": withHostCalls,
 };

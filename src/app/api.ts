@@ -9,7 +9,10 @@ import { createBuildPriority } from "../installation/takeover/build-priority.ts"
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
 import { createTenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
-import { createHostCalls } from "../invocation/host-calls.ts";
+import { createPluginVariables, resealVariables } from "../installation/variables.ts";
+import { createHostCalls, type HostCalls } from "../invocation/host-calls/host-calls.ts";
+import { createLocalHostCalls } from "../invocation/host-calls/local/local-host-calls.ts";
+import { createPlatformHostCalls } from "../invocation/host-calls/platform/platform-host-calls.ts";
 import { openInstallationDirectory } from "../invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../invocation/invoke.ts";
 import { readOrMakeAdminKey } from "../keys/admin-key.ts";
@@ -27,9 +30,12 @@ import type { Base } from "./base.ts";
 import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
+import { openInnerApi } from "./platform.ts";
+import { openSecretKeys } from "./secret-keys.ts";
 import {
   directorySettings,
   egressSettings,
+  HOST_CALL_BOUNDS,
   httpSettings,
   invokerSettings,
   serveSettings,
@@ -58,31 +64,39 @@ export async function startInvoker(base: Base, runtimes: RuntimeDirectory): Prom
       settings: { directoryPollMs: config.settings.BERTH_POLL_SECONDS * 1000, queueMax: 100 },
     }),
   );
-  const hostCalls = createHostCalls({
-    storage: createHostStorage({
-      place: storagePlace(base),
-      log,
-      settings: {
-        bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
-        keysMax: 10_000,
-        // Writing to a bucket may take several attempts.
-        lockStaleMs: config.settings.BERTH_S3_BUCKET === undefined ? 10_000 : 60_000,
-      },
-    }),
-    log,
-    settings: { openMax: 100, depthMax: 4 },
-  });
   return scope.use(
     createInvoker({
       installations,
       runtimes,
-      hostCalls,
+      hostCalls: await openHostCalls(base),
       log,
       settings: invokerSettings(config),
       clock: systemClock,
       buildPriority: createBuildPriority({ store, queue }),
     }),
   );
+}
+
+/** Plugins' calls back, to the platform where it is configured, else to Berth. */
+async function openHostCalls(base: Base): Promise<HostCalls> {
+  const { config, log } = base;
+  const innerApi = await openInnerApi(base);
+  const storage = createHostStorage({
+    place: storagePlace(base),
+    log,
+    settings: {
+      bytesMax: config.settings.BERTH_PLUGIN_STORE_MB_MAX * 1_048_576,
+      keysMax: 10_000,
+      // Writing to a bucket may take several attempts.
+      lockStaleMs: config.settings.BERTH_S3_BUCKET === undefined ? 10_000 : 60_000,
+    },
+  });
+  return createHostCalls({
+    local: createLocalHostCalls({ storage, settings: HOST_CALL_BOUNDS }),
+    platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
+    log,
+    settings: { ...HOST_CALL_BOUNDS, places: config.settings.BERTH_HOST_CALLS },
+  });
 }
 
 export interface DoorParts {
@@ -108,9 +122,13 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
+  const keys = await openSecretKeys(base);
+  const resealing = resealVariables({ store, keys, log }, scope.signal);
+  scope.add(() => resealing);
   const app = createHttpApp({
     ...createIntake(base),
-    ...(await openEndpoints(base, invoker)),
+    ...(await openEndpoints(base, { invoker, keys })),
+    variables: createPluginVariables({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

@@ -1,16 +1,15 @@
 import { type EndpointDirectory, openEndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import { createEndpoints, type Endpoints } from "../endpoint/endpoints.ts";
 import { createBerthSecrets } from "../endpoint/secret-settings/berth-secrets.ts";
-import { createInnerApi } from "../endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets, withoutPlatform } from "../endpoint/secret-settings/platform-secrets.ts";
 import { resealAll } from "../endpoint/secret-settings/reseal.ts";
-import { parseSecretKeys, readOrMakeSecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
+import type { SecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
 import type { SecretKeeper } from "../endpoint/secret-settings/secrets.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import { systemClock } from "../util/clock.ts";
-import { openTlsContext } from "../util/tls-context.ts";
 import type { Base } from "./base.ts";
-import { endpointDirectorySettings, innerApiSettings } from "./settings.ts";
+import { openInnerApi } from "./platform.ts";
+import { endpointDirectorySettings } from "./settings.ts";
 
 export interface OpenEndpoints {
   readonly endpoints: Endpoints;
@@ -18,9 +17,12 @@ export interface OpenEndpoints {
 }
 
 /** Endpoints, with their secrets held by the platform where it is configured, else by Berth. */
-export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">): Promise<OpenEndpoints> {
+export async function openEndpoints(
+  base: Base,
+  { invoker, keys }: { readonly invoker: Pick<Invoker, "find">; readonly keys: SecretKeys },
+): Promise<OpenEndpoints> {
   const { config, log, scope, store, queue } = base;
-  const secrets = await openSecrets(base);
+  const secrets = await openSecrets(base, keys);
   const directory = scope.use(
     await openEndpointDirectory({
       store,
@@ -35,20 +37,14 @@ export async function openEndpoints(base: Base, invoker: Pick<Invoker, "find">):
   return { endpoints: createEndpoints({ store, secrets, directory }), endpointDirectory: directory };
 }
 
-async function openSecrets({ config, log, scope, store }: Base): Promise<SecretKeeper> {
-  const { settings, dataFolder } = config;
-  const given = settings.BERTH_SECRET_KEYS;
-  const keys =
-    given === undefined
-      ? await readOrMakeSecretKeys(dataFolder)
-      : parseSecretKeys(given, "BERTH_SECRET_KEYS");
+async function openSecrets(base: Base, keys: SecretKeys): Promise<SecretKeeper> {
+  const { log, scope, store } = base;
   const berth = createBerthSecrets({ keys });
-  const inner = innerApiSettings(config);
-  if (inner === undefined) {
+  const innerApi = await openInnerApi(base);
+  if (innerApi === undefined) {
     const resealing = resealAll({ store, keys, log }, scope.signal);
     scope.add(() => resealing);
     return withoutPlatform(berth);
   }
-  const trust = await openTlsContext({ caBundleFile: settings.BERTH_CA_BUNDLE });
-  return createPlatformSecrets({ innerApi: createInnerApi({ ...inner, trust }), berth });
+  return createPlatformSecrets({ innerApi, berth });
 }

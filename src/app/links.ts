@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { createRuntimeFolders, type RuntimeFolders } from "../runtime/launch/runtime-folders.ts";
+import { createForeignCallAudit } from "../runtime/reach/foreign-call-audit.ts";
 import { RuntimeLinks } from "../runtime/reach/runtime-links.ts";
 import { createSocketTransport } from "../transport/socket/socket-transport.ts";
+import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
 import { profileSettings, requestBytesMax } from "./settings.ts";
 
@@ -14,7 +16,7 @@ export interface Links {
 }
 
 /** This process's sockets to runtimes: an api calls over them, a worker checks health over them, `serve` does both. */
-export function createLinks({ config, log, scope, processId, caBundle }: Base): Links {
+export function createLinks({ config, log, scope, processId, caBundle, store }: Base): Links {
   const { frameBytesMax } = profileSettings(config, caBundle);
   const folders = createRuntimeFolders({
     dataFolder: config.dataFolder,
@@ -22,6 +24,13 @@ export function createLinks({ config, log, scope, processId, caBundle }: Base): 
     caBundle,
   });
   const transport = scope.use(createSocketTransport({ processId, log }));
-  const deps = { transport, folders, frameBytesMax, requestBytesMax: requestBytesMax(config), log };
-  return { folders, links: scope.use(new RuntimeLinks(deps)) };
+  const links = new RuntimeLinks({
+    transport,
+    folders,
+    frameBytesMax,
+    requestBytesMax: requestBytesMax(config),
+    onForeignCall: createForeignCallAudit({ store, clock: systemClock, log }),
+    log,
+  });
+  return { folders, links: scope.use(links) };
 }

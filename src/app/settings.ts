@@ -9,7 +9,6 @@ import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
 import type { EgressSettings } from "../egress/settings.ts";
 import type { EndpointDirectorySettings } from "../endpoint/endpoint-directory.ts";
-import type { InnerApiSettings } from "../endpoint/secret-settings/inner-api.ts";
 import type { EngineInfo } from "../engine/engine.ts";
 import type { HttpAppSettings } from "../http/options.ts";
 import type { ServeSettings } from "../http/server/serve.ts";
@@ -27,6 +26,7 @@ import type { ExportBounds } from "../installation/transfer/read-export.ts";
 import type { TrustSettings } from "../installation/trust/trust.ts";
 import type { InvokerSettings } from "../invocation/invoke.ts";
 import { DEFAULT_READ_OPTIONS, type ReadPackageOptions } from "../packages/read-package.ts";
+import type { InnerApiSettings } from "../platform/inner-api.ts";
 import type { CaBundle } from "../runtime/launch/ca-bundle.ts";
 import {
   DIRECTORY_DEFAULTS,
@@ -53,7 +53,15 @@ export function profileSettings({ settings: s }: Config, caBundle: CaBundle | un
     graceMs: s.BERTH_STOP_SECONDS_MAX * SECOND,
     caBundle,
     proxies: proxies(s),
+    writablePlugins: list(s.BERTH_WRITABLE_PLUGINS),
+    timeZone: s.BERTH_PLUGIN_TIME_ZONE ?? hostTimeZone(),
   };
+}
+
+/** By `TZ`, else by the machine's `/etc/localtime`; undefined where these name none. */
+function hostTimeZone(): string | undefined {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  return timeZone === "Etc/Unknown" ? undefined : timeZone;
 }
 
 /** Proxies and indexes that the operator has configured are reachable without being listed in the egress settings. */
@@ -290,9 +298,13 @@ export function invokerSettings({ settings: s }: Config): InvokerSettings {
   };
 }
 
-/** A hook's body goes to the plugin as hex, with a little text beside it. */
+/** Calls back that one session has open at once, and how deep plugins of a tenant can call each other. */
+export const HOST_CALL_BOUNDS = { openMax: 100, depthMax: 4 };
+
+/** A hook's body goes to the plugin as hex; it and an item from the inner API have a little text beside them. */
 export function requestBytesMax({ settings: s }: Config): number {
-  return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1) * MIB;
+  const itemMb = s.BERTH_DIFY_INNER_URL === undefined ? 0 : s.BERTH_DIFY_INNER_FRAME_MB_MAX;
+  return Math.max(s.BERTH_PLUGIN_FRAME_MB_MAX, 2 * s.BERTH_HOOK_BODY_MB_MAX + 1, itemMb + 1) * MIB;
 }
 
 export function httpSettings({ settings: s }: Config, version: string): HttpAppSettings {
@@ -336,6 +348,7 @@ export function innerApiSettings({ settings: s }: Config): Omit<InnerApiSettings
     connectTimeoutMs: s.BERTH_DIFY_INNER_CONNECT_SECONDS_MAX * SECOND,
     timeoutMs: s.BERTH_DIFY_INNER_SECONDS_MAX * SECOND,
     answerBytesMax: 16 * MIB,
+    itemBytesMax: s.BERTH_DIFY_INNER_FRAME_MB_MAX * MIB,
   };
 }
 

@@ -15,6 +15,7 @@ import { createStepTable } from "../installation/steps/step-table.ts";
 import type { StepTable } from "../installation/task-engine/steps.ts";
 import { startSweeper } from "../installation/task-engine/sweeper.ts";
 import { createTaskHandler } from "../installation/task-engine/task-runner.ts";
+import { openVariables } from "../installation/variables.ts";
 import type { Log } from "../observe/log.ts";
 import { reach } from "../observe/reach.ts";
 import { claimInstance, type InstanceHolder, watchClaim } from "../runtime/claim.ts";
@@ -33,6 +34,7 @@ import { openTlsContext } from "../util/tls-context.ts";
 import type { Base, StartParts } from "./base.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
+import { openSecretKeys } from "./secret-keys.ts";
 import {
   archiveSettings,
   buildSettings,
@@ -186,6 +188,7 @@ export async function startSupervision(
   ending: Ending,
 ): Promise<RunningPoolKeeper> {
   const { config, log, scope, store, queue, processId, caBundle } = base;
+  const keys = await openSecretKeys(base);
   const clock = systemClock;
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);
@@ -205,7 +208,12 @@ export async function startSupervision(
     queue,
     clock,
     log,
-    profile: { ...profileSettings(config, caBundle), cgroupParent, ...network.profile },
+    profile: {
+      ...profileSettings(config, caBundle),
+      cgroupParent,
+      ...network.profile,
+      openVariables: (pool) => openVariables(keys, pool),
+    },
     onImageMissing: createRebuild({
       store,
       log,

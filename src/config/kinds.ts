@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
+import { HOST_CALL_PLACES_ACCEPTED, type HostCallPlaces, parseHostCallPlaces } from "../domain/host-call.ts";
 
 export interface Setting<T> {
   readonly parse: z.ZodType<T, string>;
@@ -93,6 +94,16 @@ export function destinations(about: string) {
   return { parse, accepted: `${DESTINATION_ACCEPTED}, comma-separated`, default: "", about };
 }
 
+/** Who serves plugins' calls back; `parseHostCallPlaces` decides what is accepted. */
+export function hostCallPlaces(about: string) {
+  const parse = z.string().transform((given, context) => {
+    const places = parseHostCallPlaces(given);
+    if (places === undefined) context.addIssue({ code: "custom" });
+    return places ?? { types: {} };
+  }) as z.ZodType<HostCallPlaces, string>;
+  return { parse, accepted: HOST_CALL_PLACES_ACCEPTED, default: "", about };
+}
+
 /** Maps names to addresses. */
 export function hosts(about: string) {
   const parse = z
@@ -153,6 +164,20 @@ export function indexUrls(about: string) {
 /** Refuses white space, which would split one URL in two in the installer's environment. */
 function isHttpUrl(url: string): boolean {
   return /^https?:\/\/\S+$/i.test(url) && URL.canParse(url);
+}
+
+/** A name of the time zone database. */
+export function timeZone(about: string) {
+  return matching(isTimeZone, "a name of the time zone database (`Europe/Berlin`, `UTC`)", about);
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    return /^[A-Za-z]/.test(name);
+  } catch {
+    return false;
+  }
 }
 
 export function matching(test: (value: string) => boolean, accepted: string, about: string) {

@@ -17,6 +17,7 @@ export type AuditKind =
   | `installation.${InstallationTask["kind"]}`
   | "installation.adopt"
   | "installation.egress"
+  | "installation.variables"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"
@@ -33,13 +34,17 @@ export type AuditKind =
   | "admission.remove"
   | "signature_policy.set"
   | "signature.add"
+  | "runtime.foreign_call"
   | "endpoint.create"
   | "endpoint.update"
   | "endpoint.enable"
   | "endpoint.disable"
   | "endpoint.remove";
 
-/** One accepted change. Its row is written in the same transaction: nothing is accepted without an event. */
+/**
+ * One accepted change, whose row is written in the same transaction: nothing is accepted without an event. Or something
+ * that a plugin tried and was refused.
+ */
 export interface AuditEvent {
   readonly id: string;
   readonly at: Date;
@@ -50,7 +55,7 @@ export interface AuditEvent {
   readonly taskId: TaskId | undefined;
   /** What was changed: a package's identifier, a key's id, a tenant. */
   readonly subject: string;
-  /** `done`; for the work of a task `accepted`, then the task's end (`ready`, `failed`, `cancelled`). */
+  /** `done`; `refused` for what a plugin tried; for the work of a task `accepted`, then the task's end (`ready`, `failed`, `cancelled`). */
   readonly result: string;
 }
 

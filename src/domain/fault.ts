@@ -119,7 +119,7 @@ export const FAULTS = {
   permission_denied: { status: 403, retry: false, backOff: false, passing: false, log: "info" },
   storage_quota: { status: 413, retry: false, backOff: false, passing: false, log: "info" },
 
-  // the settings of an endpoint
+  // the platform: settings of endpoints, and calls back
   platform_unavailable: { status: 502, retry: true, backOff: true, passing: true, log: "warn" },
   platform_refused: { status: 502, retry: false, backOff: false, passing: false, log: "warn" },
   secret_unreadable: { status: 500, retry: false, backOff: false, passing: false, log: "error" },

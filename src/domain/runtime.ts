@@ -1,6 +1,7 @@
 import type { FaultJson } from "./fault.ts";
 import type { RuntimeId, TenantId } from "./ids.ts";
 import type { Limits } from "./limits.ts";
+import type { PluginVariable } from "./variables.ts";
 
 /** The runtimes that serve one image for one tenant, or for all tenants where `tenantId` is undefined. */
 export interface Pool {
@@ -14,6 +15,8 @@ export interface Pool {
   readonly imageRef: string;
   readonly runner: { readonly entrypoint: string };
   readonly limits: Limits;
+  /** Of the installation that it serves; none in a shared pool. */
+  readonly variables: readonly PluginVariable[];
   /** Unique in the database: user and group id of its containers are 100000 + this number. */
   readonly uidOffset: number;
   /** False: no runtime is desired, because nothing installed needs it or it is disabled. */

@@ -30,6 +30,7 @@ import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
 import { addRemoveInstallation } from "./routes/installations/remove.ts";
 import { addInstallationRuntimes } from "./routes/installations/runtimes.ts";
+import { addInstallationVariables } from "./routes/installations/variables.ts";
 import { addInvoke } from "./routes/invocations/invoke.ts";
 import { addCreateKey, addListKeys, addRevokeKey } from "./routes/keys/keys.ts";
 import { addPackageAsset } from "./routes/packages/asset.ts";
@@ -186,6 +187,7 @@ function addNative(
   addRemoveTenant(routes, options);
   addTenantSettings(routes, options);
   addInstallationEgress(routes, options);
+  addInstallationVariables(routes, options);
   addTenantQuotas(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);

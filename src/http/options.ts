@@ -14,6 +14,7 @@ import type { InstallationChanges } from "../installation/requests/installation-
 import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import type { Trust } from "../installation/trust/trust.ts";
+import type { PluginVariables } from "../installation/variables.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
@@ -55,6 +56,7 @@ export interface HttpAppOptions {
   readonly assets: PackageAssets;
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
+  readonly variables: PluginVariables;
   readonly batches: Batches;
   readonly tenants: Tenants;
   readonly disk: DiskCare;

@@ -17,7 +17,7 @@ function aTable(old: number) {
     table.old -= removed;
     return removed;
   };
-  const events = { purge, list: async () => ({ items: [], nextCursor: undefined }) };
+  const events = { purge };
   return { table, store: { events } };
 }
 

@@ -5,7 +5,7 @@ import type { Clock } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 
 export interface EventRetentionOptions {
-  readonly store: Pick<Store, "events">;
+  readonly store: { readonly events: Pick<Store["events"], "purge"> };
   readonly clock: Clock;
   readonly log: Log;
   /** Days after which audit events are removed; 0: never. */

@@ -13,7 +13,7 @@ import { Deadline } from "../util/deadline.ts";
 import { waitOrAbort } from "../util/wait.ts";
 import type { BuildPriority } from "./build-priority.ts";
 import { BuildWaits } from "./build-waits.ts";
-import type { HostCalls } from "./host-calls.ts";
+import type { HostCalls } from "./host-calls/host-calls.ts";
 import type { InstallationDirectory, InstalledPlugin } from "./installation-directory.ts";
 import { formatRequestLine } from "./request-line.ts";
 import { Session, type SessionSettings } from "./session.ts";

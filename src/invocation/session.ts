@@ -6,7 +6,8 @@
  * plugin's `end`, with the loss of the runtime, or when the granted deadline and the grace period have passed; only
  * that last one retires the runtime.
  *
- * Three clocks: `start` (the wait for a ready runtime), `idle` (the plugin's silence), `total` (from arrival).
+ * Three clocks: `start` (the wait for a ready runtime), `idle` (the plugin's silence), `total` (from arrival). The idle
+ * clock stands still while the plugin waits for a call back.
  */
 import { Fault, isFault, toFault } from "../domain/fault.ts";
 import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
@@ -18,9 +19,12 @@ import type { SessionListener } from "../transport/transport.ts";
 import { systemClock } from "../util/clock.ts";
 import { Deadline } from "../util/deadline.ts";
 import { waitOrAbort } from "../util/wait.ts";
-import type { HostCallContext, HostCalls } from "./host-calls.ts";
+import type { HostCallContext } from "./host-calls/contract.ts";
+import type { HostCalls } from "./host-calls/host-calls.ts";
+import { OpenHostCalls } from "./host-calls/open-host-calls.ts";
 import type { InstalledPlugin } from "./installation-directory.ts";
 import { userOf } from "./request-line.ts";
+import { sessionLine } from "./session-line.ts";
 
 /** How long to wait for the state of a plugin that was not ready in time. */
 const STATUS_WAIT_MS = 1_000;
@@ -74,6 +78,7 @@ export class Session implements SessionListener {
   #stopWaiting: (() => void) | undefined;
   #runtime: ReachableRuntime | undefined;
   #controller: AbortController | undefined;
+  #hostCalls: OpenHostCalls | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDueAt = Number.POSITIVE_INFINITY;
   #enteredAt: number | undefined;
@@ -275,7 +280,9 @@ export class Session implements SessionListener {
     const totalAt = this.#startedAt + this.#totalMs;
     if (this.#callerEndedAt !== undefined) return this.#startedAt + this.#grantedMs + overrunGraceMs;
     if (this.#phase === "starting") return Math.min(totalAt, (this.#enteredAt ?? 0) + startTimeoutMs);
-    return this.#phase === "open" ? Math.min(totalAt, this.#lastEventAt + idleTimeoutMs) : totalAt;
+    const waitsForHost = this.#hostCalls !== undefined && this.#hostCalls.size > 0;
+    if (this.#phase !== "open" || waitsForHost) return totalAt;
+    return Math.min(totalAt, this.#lastEventAt + idleTimeoutMs);
   }
 
   #onTimer(): void {
@@ -297,8 +304,10 @@ export class Session implements SessionListener {
   }
 
   #timedOut(clock: "idle" | "total", limitMs: number, sentence: string): void {
-    const fault = new Fault("plugin_timeout", `${sentence} (${clock} clock).`, {
-      details: { clock, limitMs },
+    const waitsFor = this.#hostCalls?.describe() ?? [];
+    const waits = waitsFor.length === 0 ? "" : `; the plugin waited for ${waitsFor.slice(0, 3).join("; ")}`;
+    const fault = new Fault("plugin_timeout", `${sentence} (${clock} clock)${waits}.`, {
+      details: { clock, limitMs, ...(waitsFor.length > 0 && { waitsFor }) },
     });
     if (this.#phase === "open") this.#endCaller({ ok: false, fault });
     else this.#leave({ ok: false, fault });
@@ -336,6 +345,11 @@ export class Session implements SessionListener {
   #hostCallContext(): HostCallContext {
     const { request, plugin, depth, id } = this.#input;
     this.#controller ??= new AbortController();
+    this.#hostCalls ??= new OpenHostCalls(() => {
+      this.#lastEventAt = performance.now();
+      this.#arm();
+    });
+    const { signal } = this.#controller;
     return {
       tenantId: request.tenantId,
       catalog: plugin.catalog,
@@ -345,48 +359,38 @@ export class Session implements SessionListener {
       sessionId: id,
       depth,
       remainingMs: Math.max(1, Math.floor(this.#startedAt + this.#grantedMs - performance.now())),
-      signal: this.#controller.signal,
-      send: (line) => this.#send(line),
+      open: this.#hostCalls,
+      signal,
+      send: (line) => this.#send(line, signal),
     };
   }
 
   /** Drops an answer for a session that has ended or a link that is down. */
-  #send(line: string): void {
-    if (this.#phase !== "open" || this.#runtime === undefined) return;
+  #send(line: string, signal: AbortSignal): Promise<void> | undefined {
+    if (this.#phase !== "open" || this.#runtime === undefined) return undefined;
     this.#lastEventAt = performance.now();
     try {
-      this.#runtime.link.send(line);
+      return this.#runtime.link.send(line, signal)?.catch(() => undefined);
     } catch (error) {
       // link_lost also reaches `onLost`; an answer that is too large must not leave the plugin waiting
       if (toFault(error).code === "frame_too_large") throw error;
+      return undefined;
     }
   }
 
   #log(): void {
-    const { request, plugin, id, depth } = this.#input;
-    const now = performance.now();
-    const ms = (from: number, to: number) => Math.round((to - from) * 100) / 100;
-    const endedAt = this.#callerEndedAt ?? now;
-    this.#deps.log.info({
-      op: "invocation.invoke",
-      ok: this.#outcome.ok,
-      code: this.#outcome.code,
-      duration_ms: ms(this.#startedAt, endedAt),
-      queue_ms: ms(this.#startedAt, this.#enteredAt ?? endedAt),
-      first_event_ms: this.#firstEventAt === undefined ? undefined : ms(this.#startedAt, this.#firstEventAt),
-      session_ms: now - endedAt > 1 ? ms(this.#startedAt, now) : undefined,
-      items: this.#items,
-      bytes: this.#bytes,
-      type: request.operation.type,
-      action: request.operation.action,
-      request_id: request.requestId,
-      session_id: id,
-      tenant_id: request.tenantId,
-      plugin: plugin.catalog.identifier,
-      installation_id: plugin.installation.id,
-      runtime_id: this.#runtime?.id,
-      depth: depth === 0 ? undefined : depth,
-    });
+    this.#deps.log.info(
+      sessionLine(this.#input, {
+        startedAt: this.#startedAt,
+        enteredAt: this.#enteredAt,
+        firstEventAt: this.#firstEventAt,
+        callerEndedAt: this.#callerEndedAt,
+        outcome: this.#outcome,
+        items: this.#items,
+        bytes: this.#bytes,
+        runtimeId: this.#runtime?.id,
+      }),
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 /** The operator's settings about runtimes, grouped by the part that reads them. Periods are milliseconds, sizes bytes. */
 import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
+import type { Pool } from "../domain/runtime.ts";
 import type { CaBundle } from "./launch/ca-bundle.ts";
 
 /** For the profile of plugin containers. */
@@ -28,7 +29,15 @@ export interface ProfileSettings {
   /** Mounted into plugins as `/run/berth/ca.pem`. */
   readonly caBundle: CaBundle | undefined;
   readonly proxies: Proxies;
+  /** `TZ` of plugins; undefined: that of their image. */
+  readonly timeZone: string | undefined;
+  /** `author/name` of plugins that run on a copy of their files in `/tmp`; `*`: all. */
+  readonly writablePlugins: readonly string[];
   readonly extraEnv: Readonly<Record<string, string>>;
+  /** A pool's variables in plain text. Throws `secret_unreadable`. */
+  readonly openVariables: (
+    pool: Pick<Pool, "tenantId" | "pluginId" | "variables">,
+  ) => Readonly<Record<string, string>>;
 }
 
 export interface LaunchSettings {
@@ -135,7 +144,10 @@ export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
   graceMs: 5_000,
   caBundle: undefined,
   proxies: NO_PROXIES,
+  timeZone: undefined,
+  writablePlugins: [],
   extraEnv: {},
+  openVariables: () => ({}),
 });
 
 export const LAUNCH_DEFAULTS: LaunchSettings = Object.freeze({

@@ -31,6 +31,7 @@ import type { TaskRows } from "./contracts/tasks.ts";
 import type { TenantRows } from "./contracts/tenants.ts";
 import type { TrustRows } from "./contracts/trust.ts";
 import type { UpgradeRows } from "./contracts/upgrades.ts";
+import type { VariableRows } from "./contracts/variables.ts";
 
 export interface Store extends AsyncDisposable {
   /** Random, created once per database: `[a-z0-9]{8}`. Part of every name and label that Berth gives on the engine. */
@@ -48,6 +49,7 @@ export interface Store extends AsyncDisposable {
   readonly dependencies: DependencyRows;
   readonly upgrades: UpgradeRows;
   readonly egress: EgressRows;
+  readonly variables: VariableRows;
   readonly endpoints: EndpointRows;
   // the work on it
   readonly tasks: TaskRows;

@@ -36,9 +36,12 @@ export interface LinkListener {
   onReady(): void;
   /** The plugin process ended; open sessions have ended with `plugin_crashed` before. */
   onExit(exit: RuntimeExit): void;
-  /** An irregular event for the log: dropped frames, a bad line, discarded output. */
+  /** An irregular event for the log: dropped frames, a bad line, discarded output, or `FOREIGN_CALL`. */
   onNotice(notice: { readonly kind: string; readonly [field: string]: unknown }): void;
 }
+
+/** The kind of the notice that the plugin called back for a session that is not open here. */
+export const FOREIGN_CALL = "foreign_call";
 
 export interface RuntimeExit {
   /** Exit code of the plugin process, undefined if a signal ended it. */
@@ -85,8 +88,12 @@ export interface RuntimeLink extends AsyncDisposable {
    * outgoing buffer is full.
    */
   openSession(sessionId: string, line: string, listener: SessionListener): void;
-  /** Another line for an open session (an answer to a backwards call). Same errors. */
-  send(line: string): void;
+  /**
+   * Another line for an open session (an answer to a backwards call). Undefined when it is written; otherwise the plugin
+   * reads slowly, and the promise resolves when it is written, or rejects with the signal's reason. Throws, or rejects
+   * with, `link_lost` and `frame_too_large`.
+   */
+  send(line: string, signal: AbortSignal): Promise<void> | undefined;
   /** Forgets the session: later frames for it are dropped. Harmless when it is unknown. */
   closeSession(sessionId: string): void;
   /**

@@ -66,3 +66,9 @@ export function explainNetworkFailure(error: unknown): NetworkFailure | undefine
   }
   return undefined;
 }
+
+/** Why a request failed, in words where they are known, else as whatever threw it says. */
+export function failureReason(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return explainNetworkFailure(error)?.reason ?? text;
+}

@@ -86,12 +86,20 @@ function fixed(addresses: readonly LookupAddress[]): LookupFunction {
 
 /** The whole body as text; rejects, and destroys it, when it exceeds `bytesMax`. */
 export async function readText(answer: IncomingMessage, bytesMax: number): Promise<string> {
+  return (await readBytes(answer, bytesMax)).toString();
+}
+
+/** An answer has more bytes than its reader takes. */
+export class AnswerTooLarge extends Error {}
+
+/** As `readText`, without decoding. Rejects with `AnswerTooLarge`. */
+export async function readBytes(answer: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let bytes = 0;
   for await (const part of answer as AsyncIterable<Buffer>) {
     bytes += part.length;
-    if (bytes > bytesMax) throw new Error(`an answer of more than ${bytesMax} bytes`);
+    if (bytes > bytesMax) throw new AnswerTooLarge(`an answer of more than ${bytesMax} bytes`);
     parts.push(part);
   }
-  return Buffer.concat(parts).toString();
+  return Buffer.concat(parts);
 }

@@ -37,6 +37,8 @@ const MEANT: Readonly<Record<string, Access>> = {
   "PUT /v1/tenants/{tenant}/settings": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/installations/{id}/egress": { opens: "tenant", scope: "read" },
   "PUT /v1/tenants/{tenant}/installations/{id}/egress": { opens: "tenant", scope: "installations:write" },
+  "GET /v1/tenants/{tenant}/installations/{id}/variables": { opens: "tenant", scope: "read" },
+  "PUT /v1/tenants/{tenant}/installations/{id}/variables": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/quotas": { opens: "tenant", scope: "read" },
   "PUT /v1/tenants/{tenant}/quotas": { opens: "operator", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/installations/{id}/logs": { opens: "tenant", scope: "read" },

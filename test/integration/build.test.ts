@@ -83,9 +83,11 @@ describe("an image", () => {
     const ran = await runIn(rig.engine, image.imageRef, [
       "/bin/sh",
       "-c",
-      "cd /plugin && /opt/venv/bin/python -m main; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
+      "cd /plugin && /opt/venv/bin/python -m main; /opt/venv/bin/python -c 'import audioop; print(audioop.__file__)'; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
     ]);
     expect(ran).toContain("8 /plugin/__pycache__/main.cpython-313.pyc");
+    // Its Python dropped it, and the runtime image has it.
+    expect(ran).toContain("/usr/lib/python3.13/audioop/__init__.py");
     expect(ran).toMatch(/-rw-r--r-- 1 0 0/);
     expect(ran).toContain("/opt/venv/lib/python3.13/site-packages/__pycache__/plain.cpython-313.pyc");
     expect(ran).not.toMatch(/^\/(plugin|opt)\S*$(?<!\.pyc)/m);
@@ -123,6 +125,48 @@ describe("an image", () => {
     expect(rig.lines.slice(from)).toContain("the dependencies were there already");
     expect(index.requests).toHaveLength(asked);
   });
+});
+
+test("an SDK that reads its input in small pieces receives a line of 4 MB as a whole", async () => {
+  const sdk: TestWheel = {
+    name: "dify_plugin",
+    version: "0.1.0",
+    files: {
+      "dify_plugin/core/server/stdio/request_reader.py": `import sys
+from gevent.os import tp_read
+
+
+def pieces():
+    while piece := tp_read(sys.stdin.fileno(), 512):
+        yield piece
+`,
+    },
+  };
+  const gevent = {
+    name: "gevent",
+    version: "1.0",
+    files: { "gevent/os.py": "from os import read as tp_read\n" },
+  };
+  await using index = await startWheelIndex([sdk, gevent]);
+  const image = await rig.build({
+    requirements: "dify_plugin\ngevent\n",
+    files: {
+      "feed.py": `import os
+def put(data):
+    while data: data = data[os.write(1, data):]
+put(b"x" * 4_000_000 + b"\\xc3")
+put(b"\\xa9\\nhalf")
+`,
+      "main.py": `from dify_plugin.core.server.stdio.request_reader import pieces
+for piece in pieces(): print(len(piece), piece[-5:])
+`,
+    },
+    settings: { index: { ...rig.settings.index, url: index.url } },
+  });
+  const python = "/opt/venv/bin/python";
+  const command = `cd /plugin && ${python} feed.py | ${python} -m main`;
+  const ran = await runIn(rig.engine, image.imageRef, ["/bin/sh", "-c", command]);
+  expect(ran.split("\n")).toEqual(["4000003 b'xx\\xc3\\xa9\\n'", "4 b'half'"]);
 });
 
 test("a build runs no .pth file of a wheel and leaves no trace of the index password", async () => {

@@ -4,9 +4,9 @@ import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { EndpointId } from "../../src/domain/endpoint.ts";
 import { isFault } from "../../src/domain/fault.ts";
-import { createInnerApi } from "../../src/endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets } from "../../src/endpoint/secret-settings/platform-secrets.ts";
 import type { SettingsOwner } from "../../src/endpoint/secret-settings/secrets.ts";
+import { createInnerApi } from "../../src/platform/inner-api.ts";
 import { openTlsContext } from "../../src/util/tls-context.ts";
 import { testSecrets } from "../harness/doubles/secrets.ts";
 import { TENANT } from "../harness/samples/callers.ts";
@@ -46,6 +46,7 @@ const secretsOf = (changes: { url?: string; connectTimeoutMs?: number; timeoutMs
       key: "inner key",
       trust,
       answerBytesMax: 10_000,
+      itemBytesMax: 10_000,
       connectTimeoutMs: 5000,
       timeoutMs: 20_000,
       ...changes,

@@ -98,3 +98,26 @@ test("a model cannot call its host", async () => {
   session.end();
   await (await asked).text();
 });
+
+test("a cycle of calls between plugins is cut at a depth that the error names", async () => {
+  const { script, sessions, first } = heldSessions();
+  const door = await openTestDoor({ script });
+  const asked = invokeTool(door);
+  for (let depth = 0; depth <= 4; depth++) {
+    const session = await first(depth + 1);
+    session.invoke({
+      type: "tool",
+      backwards_request_id: `${depth}`,
+      request: { provider: "echo", tool: "sing", tool_parameters: {} },
+    });
+  }
+  const deepest = await first(5);
+  await until(() => deepest.sent.length === 2);
+  expect(answersOf(deepest)).toMatchObject([
+    { event: "error", message: "tool: Plugins can call each other at most 4 levels deep." },
+    { event: "end" },
+  ]);
+  expect(sessions).toHaveLength(5);
+  for (const session of sessions.toReversed()) session.end();
+  await (await asked).text();
+});

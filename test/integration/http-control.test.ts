@@ -319,6 +319,7 @@ test("the OpenAPI document is version 3.1 and lists every route, operation and f
       "/v1/tenants/{tenant}/installations/{id}/rollback",
       "/v1/tenants/{tenant}/installations/{id}/runtimes",
       "/v1/tenants/{tenant}/installations/{id}/upgrade",
+      "/v1/tenants/{tenant}/installations/{id}/variables",
       "/v1/tenants/{tenant}/providers",
       "/v1/tenants/{tenant}/quotas",
       "/v1/tenants/{tenant}/settings",

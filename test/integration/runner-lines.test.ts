@@ -127,6 +127,24 @@ test("an answer to a plugin does not reopen its session", async () => {
   expect(await pong()).toMatchObject({ open_sessions: 0 });
 });
 
+test("a request for a session that is not open reaches no host, and one of them learns of it", async () => {
+  const { host, ask, linesOf, ended } = await startEcho();
+  const call = { type: "invoke", data: { type: "storage", backwards_request_id: "1", request: {} } };
+  ask("old", { text: "done" });
+  await ended("old");
+  const lines = [
+    JSON.stringify({ event: "session", session_id: "old", data: call }),
+    JSON.stringify({ event: "session", session_id: "guessed", data: call }),
+    JSON.stringify({ data: call, session_id: "guessed", event: "session" }),
+    JSON.stringify({ event: "session", session_id: "guessed", data: { type: "stream", data: 1 } }),
+  ];
+  ask("replaying", { raw: `${lines.join("\n")}\n` });
+  await ended("replaying");
+  const notices = () => host.controlLines().filter((line) => line.includes("foreign_call"));
+  await expect.poll(notices).toEqual(['{"op":"notice","kind":"foreign_call","count":1}']);
+  expect([...linesOf("old"), ...linesOf("guessed")].filter((line) => line.includes("invoke"))).toEqual([]);
+});
+
 test.each([35, 40, 9])("a plugin that ends by signal %i is reported with that signal", async (signal) => {
   const { host, ask } = await startEcho();
   ask("dying", { kill_self: signal });

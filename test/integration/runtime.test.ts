@@ -33,7 +33,9 @@ describe("a launch", () => {
   it("enforces the limits inside the container", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: world.image });
-    const { keeper, directory } = await world.start({ profile: { extraEnv: { OF_THE_OPERATOR: "yes" } } });
+    const { keeper, directory } = await world.start({
+      profile: { extraEnv: { OF_THE_OPERATOR: "yes", HF_HOME: "/models" } },
+    });
     await keeper.ensureReady(KEY, quietly, within());
     const runtime = await directory.wait(KEY, within());
     const see = (expression: string) => ask(runtime, { eval: expression });
@@ -58,7 +60,36 @@ describe("a launch", () => {
       INSTALL_METHOD: "local",
       OMP_NUM_THREADS: "1",
       OF_THE_OPERATOR: "yes",
+      HF_HOME: "/models",
+      TORCH_HOME: "/tmp/.cache/torch",
     });
+  });
+
+  it("runs a plugin that the operator names on a copy of its files, where it may write within its storage", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: world.image });
+    const { keeper, directory } = await world.start({ profile: { writablePlugins: [aPool().pluginId] } });
+    await keeper.ensureReady(KEY, quietly, within());
+    const runtime = await directory.wait(KEY, within());
+    const see = (expression: string) => ask(runtime, { eval: expression });
+    expect(await see("os.getcwd()")).toBe("/tmp/plugin");
+    expect(await see('open("beside.txt", "w").write("1234")')).toBe(4);
+    expect(await see('open("/tmp/plugin/beside.txt").read()')).toBe("1234");
+    await expect(see(`open("more", "wb", 0).write(bytes(${17 * MIB})) - ${17 * MIB}`)).resolves.toBeLessThan(
+      0,
+    );
+    await expect(see('open("/plugin/beside.txt", "w")')).rejects.toThrow("Read-only file system");
+  });
+
+  it("reports that such a copy does not fit into the storage of the plugin", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: world.image, limits: { ...aPool().limits, storageBytes: 4096 } });
+    const { keeper } = await world.start({ profile: { writablePlugins: ["*"] } });
+    const fault = await keeper.ensureReady(KEY, quietly, within()).catch((error: unknown) => error);
+    if (!isFault(fault, "start_crashed")) throw fault;
+    expect(String(fault.details["logs"])).toContain(
+      "cannot be copied to /tmp/plugin; its storage may be too small",
+    );
   });
 
   it("reports a crash at import with its traceback and leaves no container and no folder", async () => {

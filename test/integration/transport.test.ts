@@ -137,7 +137,9 @@ test.each([
     expect(outcome.lost).toMatchObject({ code: "plugin_crashed", details });
     await watched.seen("down");
     expect(watched.events).toEqual(["up", "ready", "exit", "down"]);
-    expect(() => link.send("{}")).toThrow(expect.objectContaining({ code: "link_lost" }));
+    expect(() => link.send("{}", new AbortController().signal)).toThrow(
+      expect.objectContaining({ code: "link_lost" }),
+    );
   },
 );
 

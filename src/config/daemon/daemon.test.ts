@@ -128,6 +128,7 @@ describe("the names of dify-plugin-daemon", () => {
     [{ MAX_PLUGIN_PACKAGE_SIZE: "52428801" }, { BERTH_PACKAGE_MB_MAX: 51 }],
     [{ MAX_PLUGIN_PACKAGE_SIZE: "0" }, { BERTH_PACKAGE_MB_MAX: 50 }],
     [{ MAX_BUNDLE_PACKAGE_SIZE: "1048576" }, { BERTH_BUNDLE_MB_MAX: 1 }],
+    [{ RESPONSE_MAX_BUFFER_SIZE: "31457281" }, { BERTH_DIFY_INNER_FRAME_MB_MAX: 31 }],
     [{ PERSISTENCE_STORAGE_MAX_SIZE: "1" }, { BERTH_PLUGIN_STORE_MB_MAX: 1 }],
     [{ PLUGIN_MAX_EXECUTION_TIMEOUT: "1800" }, { BERTH_PLUGIN_SECONDS_MAX: 1800 }],
     [{ PLUGIN_INSTALL_TIMEOUT: "20" }, { BERTH_BUILD_SECONDS_MAX: 1200 }],
@@ -281,19 +282,25 @@ describe("the names of dify-plugin-daemon", () => {
   });
 
   it("that are ignored get one line each, which says why or what to use instead", () => {
-    const env = { UV_PATH: "/uv", SENTRY_DSN: "", DB_MAX_IDLE_CONNS: "10" };
+    const env = {
+      UV_PATH: "/uv",
+      SENTRY_DSN: "",
+      DB_MAX_IDLE_CONNS: "10",
+      DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT: "240000",
+    };
     expect(notesOf(env)).toEqual([
+      "DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT is ignored: a call back may take as long as the call that it belongs to",
       "UV_PATH is ignored: the runtime image has its own uv",
       "DB_MAX_IDLE_CONNS is ignored: use BERTH_DATABASE_POOL",
     ]);
   });
 
   it("that are not supported yet get one warning, which names them", () => {
-    const env = { PLUGIN_REMOTE_INSTALLING_PORT: "5003", DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT: "1" };
+    const env = { PLUGIN_REMOTE_INSTALLING_PORT: "5003", PLUGIN_REMOTE_INSTALLING_ENABLED: "true" };
     const { warnings } = readConfig({ ...KEY, ...env }, []);
     expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(
-      /remote debugging \(PLUGIN_REMOTE_INSTALLING_PORT\), and plugins' calls back to the platform \(DIFY_BACKWARDS_/,
+    expect(warnings[0]).toBe(
+      "Not supported yet: remote debugging (PLUGIN_REMOTE_INSTALLING_ENABLED, PLUGIN_REMOTE_INSTALLING_PORT).",
     );
   });
 

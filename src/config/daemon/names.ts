@@ -18,7 +18,7 @@ import {
 } from "./rules.ts";
 
 const DEBUGGING = { does: "waits", for: "remote debugging" } as const satisfies DaemonRule;
-const CALLS_BACK = { does: "waits", for: "calls back to the platform" } as const satisfies DaemonRule;
+const CALL_BACK_TIME = ignored("a call back may take as long as the call that it belongs to");
 const OTHER_STORE = ignored("storage is a folder or an S3-compatible bucket");
 const SERVERLESS = ignored("plugins run in containers of the local Docker Engine");
 const TRACING = ignored("there is no tracing; use the log and /metrics");
@@ -38,10 +38,10 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
   ADMIN_API_KEY: secretPart(["BERTH_DIFY_ADMIN_KEY"]),
   DIFY_INNER_API_URL: maps(["BERTH_DIFY_INNER_URL"]),
   DIFY_INNER_API_KEY: maps(["BERTH_DIFY_INNER_KEY"], undefined, { isSecret: true }),
-  DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT: CALLS_BACK,
-  DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT: CALLS_BACK,
-  RESPONSE_MAX_BUFFER_SIZE: CALLS_BACK,
-  DIFY_INVOCATION_CONNECTION_IDLE_TIMEOUT: CALLS_BACK,
+  DIFY_BACKWARDS_INVOCATION_WRITE_TIMEOUT: CALL_BACK_TIME,
+  DIFY_BACKWARDS_INVOCATION_READ_TIMEOUT: CALL_BACK_TIME,
+  RESPONSE_MAX_BUFFER_SIZE: maps(["BERTH_DIFY_INNER_FRAME_MB_MAX"], bytesInMib),
+  DIFY_INVOCATION_CONNECTION_IDLE_TIMEOUT: ignored("each call back has its own connection"),
   PLATFORM: { does: "refused", unless: ["local"], accepted: "local: plugins run in containers of this host" },
   ROUTINE_POOL_SIZE: ignored("use BERTH_PLUGIN_CALLS_MAX, the limit of each installation"),
   HEALTH_API_LOG_ENABLED: ignored("use BERTH_LOG_LEVEL"),

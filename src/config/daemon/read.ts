@@ -116,15 +116,10 @@ function isGiven(given: Given, origin: string): boolean {
 
 /** One warning for all that is not supported yet. */
 function waiting(given: Given): readonly string[] {
-  const names = new Map<string, string[]>();
-  for (const [name, rule] of Object.entries(DAEMON_NAMES))
-    if (rule.does === "waits" && given.has(name)) names.set(rule.for, [...(names.get(rule.for) ?? []), name]);
-  const debugging = names.get("remote debugging") ?? [];
-  const callsBack = names.get("calls back to the platform") ?? [];
-  const of = (list: readonly string[]) => (list.length === 0 ? "" : ` (${list.join(", ")})`);
-  return [
-    `Not supported yet: remote debugging${of(debugging)}, and plugins' calls back to the platform${of(callsBack)}. Calls that Berth serves itself work: storage, other plugins' tools and models.`,
-  ];
+  const names = Object.entries(DAEMON_NAMES).flatMap(([name, rule]) =>
+    rule.does === "waits" && given.has(name) ? [name] : [],
+  );
+  return [`Not supported yet: remote debugging${names.length === 0 ? "" : ` (${names.join(", ")})`}.`];
 }
 
 /** Keys from the public example files of Dify and the daemon: such a key is no secret. */

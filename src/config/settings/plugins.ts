@@ -1,5 +1,5 @@
 /** Isolation, limits and replicas of plugins. */
-import { decimal, oneOf, type Setting, text, whole } from "../kinds.ts";
+import { decimal, oneOf, type Setting, text, timeZone, whole } from "../kinds.ts";
 
 export const PLUGINS = {
   BERTH_ISOLATION: oneOf(
@@ -10,6 +10,10 @@ export const PLUGINS = {
   BERTH_SHARED_PLUGINS: text(
     "",
     "Plugins (`author/name`, comma-separated) whose containers are shared between tenants, even with `BERTH_ISOLATION=tenant`",
+  ),
+  BERTH_WRITABLE_PLUGINS: text(
+    "",
+    "Plugins (`author/name`, comma-separated; `*`: all) that may write beside their code: they run on a copy of their files in `/tmp`",
   ),
   BERTH_PLUGIN_MEMORY_MB_FLOOR: whole(
     16,
@@ -51,6 +55,9 @@ export const PLUGINS = {
     256,
     "16",
     "Maximum size of one message from a plugin, and of the body of a call (MiB)",
+  ),
+  BERTH_PLUGIN_TIME_ZONE: timeZone(
+    "`TZ` of plugins; not set: the time zone of the machine or container that Berth runs in",
   ),
   BERTH_PLUGIN_REPLICAS_MAX: whole(1, 64, "4", "Maximum number of containers of a plugin"),
   BERTH_SHARED_REPLICAS_MIN: whole(1, 64, "1", "Minimum number of containers of a plugin that tenants share"),

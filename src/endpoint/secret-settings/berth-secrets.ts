@@ -1,35 +1,20 @@
-/**
- * Secrets that Berth encrypts itself, each with AES-256-GCM and its own nonce, bound to its tenant, its endpoint and
- * its name, so that it cannot be decrypted elsewhere. The key's id is stored with it, so that keys can be rotated.
- */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+/** Secrets that Berth encrypts itself, each bound to its tenant, its endpoint and its name. */
 import { Fault } from "../../domain/fault.ts";
 import type { JsonMap } from "../../domain/json.ts";
+import { isSealedText, openText, sealText } from "../../util/sealed-text.ts";
 import { secretNames } from "./mask.ts";
 import type { SecretKeys } from "./secret-keys.ts";
 import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
 
-const CIPHER = "aes-256-gcm";
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
-/** `berth:1:<key id>:<nonce>:<ciphertext and tag>` */
-const SEALED = /^berth:1:([A-Za-z0-9_-]{1,32}):([A-Za-z0-9_-]{16}):([A-Za-z0-9_-]{22,})$/;
-
 /** Where a secret belongs. */
 export type SecretPlace = Pick<SettingsOwner, "tenantId" | "endpointId"> & { readonly name: string };
-
-export function isSealedByBerth(value: unknown): value is string {
-  return typeof value === "string" && SEALED.test(value);
-}
 
 export function createBerthSecrets({ keys }: { readonly keys: SecretKeys }): SecretKeeper {
   return {
     seal: async (owner, settings) =>
-      eachSecret(owner, settings, (text, place) => sealText(keys, place, text)),
+      eachSecret(owner, settings, (text, place) => sealText(keys, boundTo(place), text)),
     open: async (owner, stored) =>
-      eachSecret(owner, stored, (text, place) =>
-        isSealedByBerth(text) ? openText(keys, place, text) : text,
-      ),
+      eachSecret(owner, stored, (text, place) => (isSealedText(text) ? open(keys, place, text) : text)),
     forget: () => Promise.resolve(),
   };
 }
@@ -37,8 +22,8 @@ export function createBerthSecrets({ keys }: { readonly keys: SecretKeys }): Sec
 /** Encrypts again, with the first key, every value that Berth has encrypted. */
 export function resealSettings(keys: SecretKeys, at: Omit<SecretPlace, "name">, stored: JsonMap): JsonMap {
   return mapSettings(stored, (value, name) => {
-    if (!isSealedByBerth(value)) return value;
-    return sealText(keys, { ...at, name }, openText(keys, { ...at, name }, value));
+    const place = { ...at, name };
+    return isSealedText(value) ? sealText(keys, boundTo(place), open(keys, place, value)) : value;
   });
 }
 
@@ -57,41 +42,16 @@ function mapSettings(settings: JsonMap, change: (value: unknown, name: string) =
   return Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, change(value, name)]));
 }
 
-function sealText({ first }: SecretKeys, place: SecretPlace, text: string): string {
-  const nonce = randomBytes(NONCE_BYTES);
-  const cipher = createCipheriv(CIPHER, first.key, nonce, { authTagLength: TAG_BYTES });
-  cipher.setAAD(boundTo(place));
-  const sealed = Buffer.concat([cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
-  return `berth:1:${first.id}:${nonce.toString("base64url")}:${sealed.toString("base64url")}`;
-}
-
-function openText({ byId }: SecretKeys, place: SecretPlace, text: string): string {
-  const [, keyId = "", nonce = "", body = ""] = SEALED.exec(text) ?? [];
-  const known = byId.get(keyId);
-  if (known === undefined)
-    throw unreadable(
-      place,
-      `it was encrypted with the key ${keyId}, which BERTH_SECRET_KEYS does not contain`,
-    );
-  const bytes = Buffer.from(body, "base64url");
+function open(keys: SecretKeys, place: SecretPlace, text: string): string {
   try {
-    const decipher = createDecipheriv(CIPHER, known.key, Buffer.from(nonce, "base64url"), {
-      authTagLength: TAG_BYTES,
-    });
-    decipher.setAAD(boundTo(place)).setAuthTag(bytes.subarray(-TAG_BYTES));
-    return decipher.update(bytes.subarray(0, -TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
+    return openText(keys, boundTo(place), text);
   } catch (cause) {
-    throw unreadable(
-      place,
-      `it was modified, belongs to another endpoint, or ${keyId} now names another key`,
-      cause,
-    );
+    throw unreadable(place, cause instanceof Error ? cause.message : String(cause), cause);
   }
 }
 
-/** As JSON, so that no two places give the same text. */
-function boundTo({ tenantId, endpointId, name }: SecretPlace): Buffer {
-  return Buffer.from(JSON.stringify([tenantId, endpointId, name]));
+function boundTo({ tenantId, endpointId, name }: SecretPlace): readonly string[] {
+  return [tenantId, endpointId, name];
 }
 
 export function unreadable({ endpointId, name }: SecretPlace, why: string, cause?: unknown): Fault {

@@ -3,8 +3,9 @@
  */
 import { Fault } from "../../domain/fault.ts";
 import { isMap, type JsonMap } from "../../domain/json.ts";
-import { isSealedByBerth, unreadable } from "./berth-secrets.ts";
-import type { InnerApi } from "./inner-api.ts";
+import type { InnerApi } from "../../platform/inner-api.ts";
+import { isSealedText } from "../../util/sealed-text.ts";
+import { unreadable } from "./berth-secrets.ts";
 import { secretNames } from "./mask.ts";
 import type { SecretKeeper, SettingsOwner } from "./secrets.ts";
 
@@ -46,7 +47,7 @@ export function createPlatformSecrets({
     seal: (owner, settings, signal) => ask("encrypt", owner, settings, signal),
     open: async (owner, stored, signal) => {
       const ours = Object.entries(stored).filter(
-        ([name, value]) => secretNames(owner.fields).has(name) && isSealedByBerth(value),
+        ([name, value]) => secretNames(owner.fields).has(name) && isSealedText(value),
       );
       if (ours.length === 0) return await ask("decrypt", owner, stored, signal);
       return await berth.open(owner, stored, signal);

@@ -1,22 +1,12 @@
 /** The keys with which Berth encrypts secrets. */
-import { createSecretKey, type KeyObject, randomBytes } from "node:crypto";
+import { createSecretKey, randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../../domain/fault.ts";
+import type { SealKey, SealKeys } from "../../util/sealed-text.ts";
 import { writeOnce } from "../../util/write-once.ts";
 
-/** All configured keys, by the ids that encrypted secrets carry. */
-export interface SecretKeys {
-  /** Encrypts; all keys decrypt. */
-  readonly first: SecretKey;
-  readonly byId: ReadonlyMap<string, SecretKey>;
-}
-
-export interface SecretKey {
-  /** Stored with everything that it has encrypted. */
-  readonly id: string;
-  readonly key: KeyObject;
-}
+export type SecretKeys = SealKeys;
 
 const KEY_BYTES = 32;
 const KEY_ID = /^[A-Za-z0-9_-]{1,32}$/;
@@ -36,7 +26,7 @@ export function parseSecretKeys(text: string, name: string): SecretKeys {
   return { first, byId };
 }
 
-function parseKey(part: string, where: string): SecretKey {
+function parseKey(part: string, where: string): SealKey {
   const colon = part.indexOf(":");
   const id = part.slice(0, Math.max(0, colon));
   const text = part.slice(colon + 1);

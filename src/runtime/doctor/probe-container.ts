@@ -39,6 +39,7 @@ export function probePool(imageRef: string): ProfiledPool {
   return {
     key: "probe",
     tenantId: undefined,
+    pluginId: "probe",
     imageKey: "probe",
     imageRef,
     runner: { entrypoint: "probe" },
@@ -52,6 +53,7 @@ export function probePool(imageRef: string): ProfiledPool {
       replicasMin: 1,
       replicasMax: 1,
     },
+    variables: [],
     // Pools begin at 1.
     uidOffset: 0,
   };

@@ -7,6 +7,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Deadline } from "../../util/deadline.ts";
+import { explainDroppedModule } from "./dropped-module.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
 const LOG_READ_MS = 2_000;
@@ -87,9 +88,21 @@ function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
 }
 
 export function startCrashed(exit: RuntimeExit, logs: readonly string[]): Fault {
-  return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.`, {
+  const known = explainDroppedModule(logs) ?? explainReadOnly(logs);
+  const why = known === undefined ? "" : ` ${known}`;
+  return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.${why}`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },
   });
+}
+
+const READ_ONLY = /^OSError: \[Errno 30\] Read-only file system(?:: '([^']*)')?/;
+
+/** Undefined where the last output names no file that could not be written. */
+function explainReadOnly(lines: readonly string[]): string | undefined {
+  const found = lines.map((line) => READ_ONLY.exec(line)).findLast((one) => one !== null);
+  if (found === undefined || found === null) return undefined;
+  const file = found[1] === undefined ? "" : ` ${found[1]}`;
+  return `It tried to write${file}; a plugin can write in /tmp only, unless BERTH_WRITABLE_PLUGINS names it.`;
 }
 
 export function startInterrupted(by: "ended_outside" | "engine_restarted"): Fault {

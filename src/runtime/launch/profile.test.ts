@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { RuntimeId, TenantId } from "../../domain/ids.ts";
 import type { Limits } from "../../domain/limits.ts";
+import type { PluginVariable } from "../../domain/variables.ts";
 import { parseLabels } from "../../engine/labels.ts";
 import { poolKey } from "../../installation/steps/pool-shape.ts";
 import { PROFILE_DEFAULTS, type ProfileSettings } from "../settings.ts";
@@ -94,6 +95,25 @@ describe("the profile", () => {
     expect(profileHash(aPool(), { ...options, settings: { ...PROFILE_DEFAULTS, network: "none" } })).not.toBe(
       hash,
     );
+  });
+
+  it("overrides its own variables with the tenant's, except those that the protocol needs", () => {
+    const pool = aPool({ variables: [{ name: "TOKEN", sealed: "berth:1:…", version: "v1" }] });
+    const { env } = spec(
+      { timeZone: "UTC", openVariables: () => ({ TOKEN: "plain", TZ: "Asia/Tokyo", HOME: "/" }) },
+      pool,
+    );
+    expect(env).toMatchObject({ TOKEN: "plain", TZ: "Asia/Tokyo", HOME: "/tmp" });
+    expect(spec({ timeZone: "UTC" }).env).toMatchObject({ TZ: "UTC" });
+  });
+
+  it("has a hash that changes with variables and with the version of a secret, but not with its encryption", () => {
+    const hashWith = (...variables: PluginVariable[]) =>
+      profileHash(aPool({ variables }), { instanceId: "abcd1234", settings: PROFILE_DEFAULTS });
+    expect(hashWith({ name: "A", value: "1" })).not.toBe(hashWith({ name: "A", value: "2" }));
+    const sealed = { name: "A", sealed: "one", version: "v1" };
+    expect(hashWith(sealed)).toBe(hashWith({ ...sealed, sealed: "two" }));
+    expect(hashWith(sealed)).not.toBe(hashWith({ ...sealed, version: "v2" }));
   });
 
   it("has a hash that changes with the authorities, because a process reads them once", () => {

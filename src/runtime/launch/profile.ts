@@ -8,24 +8,16 @@ import { RuntimeId } from "../../domain/ids.ts";
 import { containerMemory } from "../../domain/limits.ts";
 import { proxyVariables } from "../../domain/proxy.ts";
 import type { Pool } from "../../domain/runtime.ts";
+import { CA_VARIABLES } from "../../domain/variables.ts";
 import type { NetworkSpec } from "../../engine/engine.ts";
 import { formatLabels, specHash } from "../../engine/labels.ts";
 import { HANDED_OUT_KEY } from "../../transport/runner-key.ts";
 import type { ProfileSettings } from "../settings.ts";
 
 const FOLDER = "/run/berth";
+/** The only folder that a plugin can write to. */
+const TMP = "/tmp";
 const CA_FILE = `${FOLDER}/ca.pem`;
-/** Libraries use different names: Python's, curl's, Node's, gRPC's and the AWS SDK's read these. */
-const CA_VARIABLES = [
-  "SSL_CERT_FILE",
-  "REQUESTS_CA_BUNDLE",
-  "CURL_CA_BUNDLE",
-  "PIP_CERT",
-  "NODE_EXTRA_CA_CERTS",
-  "AWS_CA_BUNDLE",
-  "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
-  "HTTPLIB2_CA_CERTS",
-] as const;
 const UID_BASE = 100_000;
 const BYTES_PER_INODE = 4096;
 
@@ -55,16 +47,17 @@ export function containerName({
 /** What a specification takes of its pool. */
 export type ProfiledPool = Pick<
   Pool,
-  "key" | "tenantId" | "imageKey" | "imageRef" | "runner" | "limits" | "uidOffset"
+  "key" | "tenantId" | "pluginId" | "imageKey" | "imageRef" | "runner" | "limits" | "uidOffset" | "variables"
 >;
 
+/** Throws `secret_unreadable` where a secret variable cannot be decrypted. */
 export function containerSpec(
   pool: ProfiledPool,
   { identity, settings }: { readonly identity: RuntimeIdentity; readonly settings: ProfileSettings },
 ): ContainerSpec {
   const { instanceId, slot, generation, folder } = identity;
   return {
-    ...sandbox(pool, { instanceId, settings }),
+    ...sandbox(pool, { instanceId, settings, variables: settings.openVariables(pool) }),
     name: containerName({ instanceId, poolKey: pool.key, slot, generation }),
     mounts: [{ hostPath: folder, path: FOLDER, readOnly: true }],
     labels: formatLabels({
@@ -95,7 +88,7 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
  * in a running container, and the numbers of threads that follow the CPUs: the label stays for the container's life, and
  * a changed limit must not make it outdated. Those limits are compared with what the engine says (`desired-spec.ts`).
  * The operator's certificate authorities count although no field of the container shows them, because a process reads
- * them only once.
+ * them only once. A secret variable counts by its version, so that the hash tells nothing of it.
  */
 export function profileHash(
   pool: ProfiledPool,
@@ -103,20 +96,31 @@ export function profileHash(
 ): string {
   const { caBundle } = options.settings;
   const fixed = { ...pool, limits: { ...pool.limits, memoryBytes: 0, cpuMillis: 0, pidsMax: 0 } };
-  const spec = { ...sandbox(fixed, options), name: "", labels: {}, mounts: [] };
+  const variables = Object.fromEntries(
+    pool.variables.map((one) => [one.name, "value" in one ? one.value : one.version]),
+  );
+  const spec = { ...sandbox(fixed, { ...options, variables }), name: "", labels: {}, mounts: [] };
   return specHash(caBundle === undefined ? spec : { ...spec, env: { ...spec.env, ca: caBundle.digest } });
 }
 
 /** Everything that is the same for all runtimes of the pool. */
 function sandbox(
   pool: ProfiledPool,
-  { instanceId, settings }: { readonly instanceId: string; readonly settings: ProfileSettings },
+  {
+    instanceId,
+    settings,
+    variables,
+  }: {
+    readonly instanceId: string;
+    readonly settings: ProfileSettings;
+    readonly variables: Readonly<Record<string, string>>;
+  },
 ): Omit<ContainerSpec, "name" | "labels" | "mounts"> {
   const user = UID_BASE + pool.uidOffset;
   return {
     image: pool.imageRef,
     command: command(pool, settings),
-    env: environment(pool, settings),
+    env: { ...environment(pool, settings), ...variables, ...FIXED },
     workingDir: "/plugin",
     user: `${user}:${user}`,
     resources: {
@@ -127,7 +131,7 @@ function sandbox(
     },
     tmpfs: [
       {
-        path: "/tmp",
+        path: TMP,
         bytes: pool.limits.storageBytes,
         inodes: Math.max(1, Math.floor(pool.limits.storageBytes / BYTES_PER_INODE)),
         exec: false,
@@ -209,16 +213,28 @@ function command(pool: ProfiledPool, settings: ProfileSettings): readonly string
     ...["--key-file", `${FOLDER}/${HANDED_OUT_KEY}`],
     ...["--frame-bytes-max", String(settings.frameBytesMax)],
     ...["--grace-ms", String(settings.graceMs)],
+    ...(runsOnCopy(pool, settings) ? ["--copy-to", `${TMP}/plugin`] : []),
     ...["--", "/opt/venv/bin/python", "-m", pool.runner.entrypoint],
   ];
 }
 
-/** Only these variables. The operator's own may replace all but those that the protocol needs. */
+function runsOnCopy(
+  { pluginId }: Pick<Pool, "pluginId">,
+  { writablePlugins }: Pick<ProfileSettings, "writablePlugins">,
+): boolean {
+  return writablePlugins.includes("*") || writablePlugins.includes(pluginId);
+}
+
+/** What the protocol needs, whatever else is set. */
+const FIXED = { INSTALL_METHOD: "local", HOME: TMP } as const;
+
+/** Only these variables, those that the runner adds where the image has none (`runner.py`), and the tenant's. */
 function environment(pool: ProfiledPool, settings: ProfileSettings): Readonly<Record<string, string>> {
   const threads = String(Math.max(1, Math.ceil(pool.limits.cpuMillis / 1000)));
   return {
     PATH: "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
     LANG: "C.UTF-8",
+    ...(settings.timeZone === undefined ? {} : { TZ: settings.timeZone }),
     PYTHONDONTWRITEBYTECODE: "1",
     PYTHONUNBUFFERED: "1",
     OMP_NUM_THREADS: threads,
@@ -228,8 +244,6 @@ function environment(pool: ProfiledPool, settings: ProfileSettings): Readonly<Re
     ...certificates(settings),
     ...proxyVariables(settings.proxies),
     ...settings.extraEnv,
-    INSTALL_METHOD: "local",
-    HOME: "/tmp",
   };
 }
 

@@ -5,7 +5,12 @@
 import { toFault } from "../../domain/fault.ts";
 import { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
-import type { LinkListener, RuntimeExit, Transport } from "../../transport/transport.ts";
+import {
+  FOREIGN_CALL,
+  type LinkListener,
+  type RuntimeExit,
+  type Transport,
+} from "../../transport/transport.ts";
 import { KeyedLock } from "../../util/keyed-lock.ts";
 import type { RuntimeFolders } from "../launch/runtime-folders.ts";
 import type { ReachableRuntime } from "../runtimes.ts";
@@ -18,6 +23,11 @@ export type LinkEvent =
       readonly poolKey: string;
       readonly exit: RuntimeExit;
     };
+
+/** A plugin called back for a session that is not open: another's, an old or a guessed one. Nobody answers it. */
+export interface ForeignCall {
+  readonly poolKey: string;
+}
 
 interface Held extends ReachableRuntime {
   /** False once it drains, was retired, or its plugin ended: it is not picked any more. */
@@ -35,6 +45,7 @@ export class RuntimeLinks implements AsyncDisposable {
   readonly #held = new Map<RuntimeId, Held>();
   readonly #byPool = new Map<string, Set<Held>>();
   readonly #listeners = new Set<(event: LinkEvent) => void>();
+  readonly #onForeignCall: ((call: ForeignCall) => void) | undefined;
   #closed = false;
 
   constructor(deps: {
@@ -43,12 +54,15 @@ export class RuntimeLinks implements AsyncDisposable {
     readonly frameBytesMax: number;
     /** Limit of a line to a plugin, if it may be longer than one from it. */
     readonly requestBytesMax?: number;
+    /** Called as often as plugins do it. Must not throw. */
+    readonly onForeignCall?: (call: ForeignCall) => void;
     readonly log: Log;
   }) {
     this.#transport = deps.transport;
     this.#folders = deps.folders;
     this.#frameBytesMax = deps.frameBytesMax;
     this.#requestBytesMax = deps.requestBytesMax ?? deps.frameBytesMax;
+    this.#onForeignCall = deps.onForeignCall;
     this.#log = deps.log;
   }
 
@@ -155,7 +169,10 @@ export class RuntimeLinks implements AsyncDisposable {
         const held = this.#held.get(id);
         if (held !== undefined && held.exit === undefined) this.#exited(held, exit);
       },
-      onNotice: (notice) => this.#log.info({ op: "runtime.notice", runtime: id, pool: poolKey, ...notice }),
+      onNotice: (notice) => {
+        this.#log.info({ op: "runtime.notice", runtime: id, pool: poolKey, ...notice });
+        if (notice.kind === FOREIGN_CALL) this.#onForeignCall?.({ poolKey });
+      },
     };
   }
 

@@ -3,7 +3,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Pool } from "../../domain/runtime.ts";
 
 export interface PoolRows {
-  /** Creates the pool, or updates image reference, limits and `wanted`. `uidOffset` is assigned once and not reused while the pool exists. */
+  /** Creates the pool, or updates image reference, limits, variables and `wanted`. `uidOffset` is assigned once and not reused while the pool exists. */
   ensure(
     pool: Pick<
       Pool,

@@ -16,6 +16,7 @@ import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
+import { createVariableRows } from "./installations/variables.ts";
 import { migrate } from "./migration/migrate.ts";
 import { createBundleRows } from "./packages/bundles.ts";
 import { createPackageRows } from "./packages/packages.ts";
@@ -83,6 +84,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       dependencies: createDependencyRows(db),
       tenants: createTenantRows(db),
       egress: createEgressRows(db),
+      variables: createVariableRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),

@@ -1,11 +1,15 @@
 import type { Socket } from "node:net";
+import { waitOrAbort } from "../../util/wait.ts";
 import type { ControlMessage } from "./control/control-message.ts";
 import { ControlReader } from "./control/control-reader.ts";
+import { linkLost } from "./exit-fault.ts";
 import { FrameReader, type FrameReaderOptions } from "./frames/frame-reader.ts";
 import type { Pair } from "./runner-listener.ts";
 import { Turn } from "./turn.ts";
 
 const TURN_MS = 2;
+/** While more is still to be read, further answers to the plugin wait. */
+const WAITING_BYTES_MAX = 1024 * 1024;
 
 export interface LivePairOptions
   extends Omit<FrameReaderOptions, "onPause" | "onBroken" | "onThrow" | "turn"> {
@@ -37,6 +41,8 @@ export class LivePair {
   /** Lines of this turn of the event loop, sent in one write. */
   #outgoing = "";
   #outgoingBytes = 0;
+  /** Lines that wait until more has been read. */
+  #waiters: ((isOpen: boolean) => void)[] = [];
   #lost = false;
   #lingering: NodeJS.Timeout | undefined;
 
@@ -81,6 +87,16 @@ export class LivePair {
     this.#outgoingBytes += bytes + 1;
   }
 
+  /**
+   * As `writeData`, but a line waits while much is still to be read. Undefined when it is written, otherwise a promise
+   * that resolves then. It rejects with `link_lost` and with the signal's reason.
+   */
+  writeWhenRead(line: string, bytes: number, signal: AbortSignal): Promise<void> | undefined {
+    if (this.outgoingBytes > WAITING_BYTES_MAX) return this.#writeLater(line, bytes, signal);
+    this.writeData(line, bytes);
+    return undefined;
+  }
+
   writeControl(message: object): void {
     this.#control.write(`${JSON.stringify(message)}\n`);
   }
@@ -110,14 +126,35 @@ export class LivePair {
     this.#end("Berth failed to handle what it received");
   }
 
+  /** Of several lines that wait, each checks again, so that they are not written all at once. */
+  async #writeLater(line: string, bytes: number, signal: AbortSignal): Promise<void> {
+    do {
+      const isOpen = await waitOrAbort(this.#hasRoom(), signal);
+      if (!isOpen) throw linkLost("The plugin is not connected.");
+    } while (this.outgoingBytes > WAITING_BYTES_MAX);
+    this.writeData(line, bytes);
+  }
+
+  /** Resolves with true when the runner has read enough, with false when the connection is lost. */
+  #hasRoom(): Promise<boolean> {
+    if (this.#lost || this.#data.destroyed) return Promise.resolve(false);
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  #wake(): void {
+    if (this.outgoingBytes > WAITING_BYTES_MAX && !this.#data.destroyed) return;
+    for (const resolve of this.#waiters.splice(0)) resolve(!this.#data.destroyed);
+  }
+
   #flush(): void {
     const lines = this.#outgoing;
     this.#outgoing = "";
     this.#outgoingBytes = 0;
-    if (this.#data.writable) this.#data.write(lines);
+    if (this.#data.writable) this.#data.write(lines, () => this.#wake());
   }
 
   #onClose(): void {
+    if (this.#data.destroyed) this.#wake();
     if (this.#data.destroyed && this.#control.destroyed) this.#end("closed by the runner");
     else this.#lingering ??= setTimeout(() => this.#end("closed by the runner"), this.#options.lingerMs);
   }
@@ -128,6 +165,7 @@ export class LivePair {
     clearTimeout(this.#lingering);
     this.#data.destroy();
     this.#control.destroy();
+    this.#wake();
     this.#options.onLost(reason);
   }
 

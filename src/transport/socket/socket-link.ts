@@ -11,13 +11,14 @@ import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
 import { type Announcement, parseSessionBytes } from "../codec.ts";
 import type { RunnerKey } from "../runner-key.ts";
-import type {
-  LinkListener,
-  LinkOptions,
-  RuntimeExit,
-  RuntimeHealth,
-  RuntimeLink,
-  SessionListener,
+import {
+  FOREIGN_CALL,
+  type LinkListener,
+  type LinkOptions,
+  type RuntimeExit,
+  type RuntimeHealth,
+  type RuntimeLink,
+  type SessionListener,
 } from "../transport.ts";
 import type { ControlMessage } from "./control/control-message.ts";
 import { Pings } from "./control/pings.ts";
@@ -114,9 +115,9 @@ export class SocketLink implements RuntimeLink {
     pair.writeData(line, bytes);
   }
 
-  send(line: string): void {
+  send(line: string, signal: AbortSignal): Promise<void> | undefined {
     const bytes = Buffer.byteLength(line);
-    this.#writable(bytes).writeData(line, bytes);
+    return this.#pairFor(bytes).writeWhenRead(line, bytes, signal);
   }
 
   closeSession(sessionId: string): void {
@@ -149,12 +150,19 @@ export class SocketLink implements RuntimeLink {
     this.#deps.onClosed();
   }
 
+  get #bytesMax(): number {
+    return this.#deps.options.requestBytesMax ?? this.#deps.options.frameBytesMax;
+  }
+
+  #pairFor(bytes: number): LivePair {
+    if (this.#pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
+    if (bytes > this.#bytesMax) throw frameTooLarge(bytes, this.#bytesMax);
+    return this.#pair;
+  }
+
   #writable(bytes: number): LivePair {
-    const { frameBytesMax, requestBytesMax: bytesMax = frameBytesMax } = this.#deps.options;
-    const pair = this.#pair;
-    if (pair === undefined || !this.#up) throw linkLost("The plugin is not connected.");
-    if (bytes > bytesMax) throw frameTooLarge(bytes, bytesMax);
-    const accepted = bytesMax + this.#deps.settings.outgoingBytesMax;
+    const pair = this.#pairFor(bytes);
+    const accepted = this.#bytesMax + this.#deps.settings.outgoingBytesMax;
     if (pair.outgoingBytes + bytes > accepted) {
       throw new Fault("busy", "The plugin does not read its requests.", {
         details: { field: "queuedBytes", value: pair.outgoingBytes, accepted },
@@ -198,7 +206,9 @@ export class SocketLink implements RuntimeLink {
     const bytes = bytesOfLine.length + 1;
     const line = parseSessionBytes(bytesOfLine);
     if (line.frame === undefined) this.#onUnreadable(line.sessionId, bytes, line.breach);
-    else this.#sessions.deliver(line, bytes);
+    else if (line.frame.type !== "invoke" || this.#sessions.has(line.sessionId))
+      this.#sessions.deliver(line, bytes);
+    else this.#notify((listener) => listener.onNotice({ kind: FOREIGN_CALL, count: 1 }));
   }
 
   #onUnreadable(sessionId: string | undefined, bytes: number, breach: ProtocolBreach): void {
@@ -299,9 +309,11 @@ export class SocketLink implements RuntimeLink {
         this.#notify((listener) => listener.onNotice(notice));
         break;
       }
-      case "notice":
-        this.#notify((listener) => listener.onNotice({ kind: message.kind, bytes: message.bytes }));
+      case "notice": {
+        const { kind, bytes, count } = message;
+        this.#notify((listener) => listener.onNotice({ kind, bytes, count }));
         break;
+      }
       default:
         message satisfies never;
     }

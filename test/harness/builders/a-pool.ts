@@ -22,6 +22,7 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
       replicasMin: 1,
       replicasMax: 1,
     },
+    variables: [],
     uidOffset: 7,
     wanted: true,
     state: "idle",

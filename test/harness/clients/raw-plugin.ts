@@ -33,6 +33,8 @@ export interface RawPlugin extends AsyncDisposable {
   readonly link: RuntimeLink;
   /** Bytes as they are, split or not: what a broken runner could write. */
   bytes(bytes: string | Buffer): void;
+  /** While it is held, it reads nothing. */
+  hold(held: boolean): void;
   /** One line as the runner passes it on: announced where it is large. */
   line(sessionId: string, line: string | Buffer): void;
   /** A frame: `inner` is the JSON of its type and data. */
@@ -81,6 +83,7 @@ export async function startRawPlugin(options: RawPluginOptions): Promise<RawPlug
     notices,
     link,
     bytes,
+    hold: (held) => void (held ? data.pause() : data.resume()),
     line(sessionId, line) {
       const size = Buffer.byteLength(line) + 1;
       if (size > ANNOUNCED_BYTES)

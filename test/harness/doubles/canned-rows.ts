@@ -152,6 +152,7 @@ function others(): {
   readonly trust: Pick<Store["trust"], "keys" | "policyOf" | "signaturesOf" | "admission" | "admissions">;
   readonly dependencies: Pick<Store["dependencies"], "needsOf" | "dependentsOf">;
   readonly egress: Pick<Store["egress"], "find">;
+  readonly variables: Pick<Store["variables"], "get">;
   readonly events: Pick<Store["events"], "list">;
 } {
   const nothing = () => Promise.resolve(undefined);
@@ -168,6 +169,7 @@ function others(): {
     },
     dependencies: { needsOf: none, dependentsOf: none },
     egress: { find: nothing },
+    variables: { get: none },
     events: { list: () => page([]) },
   };
 }

@@ -66,6 +66,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     trust: rows("trust", canned.trust),
     dependencies: rows("dependencies", canned.dependencies),
     egress: rows("egress", canned.egress),
+    variables: rows("variables", canned.variables),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),
     images: rows("images"),

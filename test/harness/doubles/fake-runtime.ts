@@ -58,6 +58,7 @@ export class FakeRuntime implements RuntimeDirectory {
       send: (line) => {
         const parsed: unknown = JSON.parse(line);
         this.sessions.get(String(Reflect.get(Object(parsed), "session_id")))?.sent.push(line);
+        return undefined;
       },
       closeSession: (id) => {
         this.#open.close(id);

@@ -36,7 +36,7 @@ export class FakeLink implements RuntimeLink {
   }
 
   openSession(): void {}
-  send(): void {}
+  send(): undefined {}
   closeSession(): void {}
 
   noteExit(exit: RuntimeExit): void {

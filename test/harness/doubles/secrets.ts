@@ -4,7 +4,7 @@ import { parseSecretKeys } from "../../../src/endpoint/secret-settings/secret-ke
 
 const KEY = Buffer.alloc(32, 7).toString("base64");
 
+export const testKeys = parseSecretKeys(`test:${KEY}`, "a test");
+
 /** Settings of endpoints are sealed by a key of the tests; the platform seals nothing. */
-export const testSecrets = withoutPlatform(
-  createBerthSecrets({ keys: parseSecretKeys(`test:${KEY}`, "a test") }),
-);
+export const testSecrets = withoutPlatform(createBerthSecrets({ keys: testKeys }));

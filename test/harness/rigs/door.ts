@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { packageNotUploaded } from "../../../src/domain/fault.ts";
+import type { HostCallPlaces } from "../../../src/domain/host-call.ts";
 import type { Limits } from "../../../src/domain/limits.ts";
 import { openEndpointDirectory } from "../../../src/endpoint/endpoint-directory.ts";
 import { createEndpoints } from "../../../src/endpoint/endpoints.ts";
@@ -12,13 +13,17 @@ import type { HttpAppOptions } from "../../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../../src/http/server/serve.ts";
 import { createBatches } from "../../../src/installation/batch/batches.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
+import { createPluginVariables } from "../../../src/installation/variables.ts";
 import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
-import { createHostCalls } from "../../../src/invocation/host-calls.ts";
+import { createHostCalls } from "../../../src/invocation/host-calls/host-calls.ts";
+import { createLocalHostCalls } from "../../../src/invocation/host-calls/local/local-host-calls.ts";
+import { createPlatformHostCalls } from "../../../src/invocation/host-calls/platform/platform-host-calls.ts";
 import { openInstallationDirectory } from "../../../src/invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../../../src/invocation/invoke.ts";
 import { createKeyring, type Keyring } from "../../../src/keys/keyring.ts";
 import type { Log } from "../../../src/observe/log.ts";
 import { createMetrics } from "../../../src/observe/metrics/metrics.ts";
+import type { InnerApi } from "../../../src/platform/inner-api.ts";
 import type { RuntimeDirectory } from "../../../src/runtime/runtimes.ts";
 import { createHostStorage } from "../../../src/storage/plugin-storage.ts";
 import { systemClock } from "../../../src/util/clock.ts";
@@ -32,7 +37,7 @@ import { emptyDisk } from "../doubles/empty-disk.ts";
 import { echoParameters, FakeRuntime, type Script } from "../doubles/fake-runtime.ts";
 import { LocalQueue } from "../doubles/local-queue.ts";
 import { noChanges } from "../doubles/no-changes.ts";
-import { testSecrets } from "../doubles/secrets.ts";
+import { testKeys, testSecrets } from "../doubles/secrets.ts";
 import { silentPubSub } from "../doubles/silent-pub-sub.ts";
 import { storagePlaceIn } from "../doubles/storage.ts";
 import { testTrust } from "../doubles/trust.ts";
@@ -67,6 +72,9 @@ export interface DoorOptions {
   readonly settings?: Partial<DoorSettings>;
   readonly serve?: Partial<ServeSettings>;
   readonly log?: Log;
+  /** Serves calls back, as far as `places` says; by default there is no platform. */
+  readonly innerApi?: InnerApi;
+  readonly places?: HostCallPlaces;
   /** Of endpoints; by default a key of the tests seals them. */
   readonly secrets?: SecretKeeper;
   /** Real parts in place of the doubles. */
@@ -149,7 +157,13 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
     log,
     settings: { bytesMax: 100 * 1024 * 1024, keysMax: 1000, lockStaleMs: 10_000 },
   });
-  const hostCalls = createHostCalls({ storage, log, settings: { openMax: 32, depthMax: 4 } });
+  const { innerApi, places = { types: {} } } = options;
+  const hostCalls = createHostCalls({
+    local: createLocalHostCalls({ storage, settings: { depthMax: 4 } }),
+    platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
+    log,
+    settings: { places, openMax: 32 },
+  });
   const invoker = scope.use(
     createInvoker({
       installations,
@@ -194,6 +208,7 @@ function httpAppOptions(
     decoder: { decode: (identifier) => Promise.reject(packageNotUploaded(identifier)) },
     assets: { find: () => Promise.resolve(undefined) },
     changes: noChanges(),
+    variables: createPluginVariables({ store, keys: testKeys }),
     batches: createBatches({ store, queue: new LocalQueue(), log }),
     disk: emptyDisk,
     trust: testTrust(store),

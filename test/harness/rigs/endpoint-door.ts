@@ -1,8 +1,8 @@
 /** A door whose secrets the platform keeps, with an installed plugin that has endpoints, and a client that is Dify. */
 import { onTestFinished } from "vitest";
 import { z } from "zod";
-import { createInnerApi } from "../../../src/endpoint/secret-settings/inner-api.ts";
 import { createPlatformSecrets } from "../../../src/endpoint/secret-settings/platform-secrets.ts";
+import { createInnerApi } from "../../../src/platform/inner-api.ts";
 import type { StoredPackage } from "../../../src/store/contracts/packages.ts";
 import { openTlsContext } from "../../../src/util/tls-context.ts";
 import { anInstallation } from "../builders/an-installation.ts";
@@ -40,6 +40,7 @@ export async function openEndpointDoor(
     key: "inner",
     trust: await openTlsContext({}),
     answerBytesMax: 100_000,
+    itemBytesMax: 100_000,
     connectTimeoutMs: 5000,
     timeoutMs: 5000,
   });

@@ -1,7 +1,7 @@
 /** A platform's inner API that "encrypts" by turning secrets round, and does to its callers what a test says. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach } from "vitest";
 import { z } from "zod";
 
@@ -20,8 +20,20 @@ export interface AskedOfInnerApi {
 export interface FakeInnerApi extends AsyncDisposable {
   readonly url: string;
   readonly asked: AskedOfInnerApi[];
+  /** Connections that are open now. */
+  readonly connections: number;
   /** In place of its own answer. */
-  answer: ((response: ServerResponse) => void) | undefined;
+  answer: ((response: ServerResponse, asked: AskedOfInnerApi) => void) | undefined;
+}
+
+/** One frame of a streamed answer. */
+export function innerFrame(answer: object | string): Buffer {
+  const payload = Buffer.from(typeof answer === "string" ? answer : JSON.stringify(answer));
+  const header = Buffer.alloc(14);
+  header[0] = 0x0f;
+  header.writeUInt16LE(10, 2);
+  header.writeUInt32LE(payload.length, 4);
+  return Buffer.concat([header, payload]);
 }
 
 async function startInnerApi(): Promise<FakeInnerApi> {
@@ -31,11 +43,17 @@ async function startInnerApi(): Promise<FakeInnerApi> {
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
       const body = Buffer.concat(parts).toString();
-      asked.push({ url: request.url, headers: request.headers, body });
-      if (api.answer !== undefined) return api.answer(response);
+      const one = { url: request.url, headers: request.headers, body };
+      asked.push(one);
+      if (api.answer !== undefined) return api.answer(response, one);
       response.setHeader("content-type", "application/json");
       response.end(JSON.stringify({ data: { data: changed(body) }, error: "" }));
     });
+  });
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
   });
   server.listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
@@ -43,6 +61,9 @@ async function startInnerApi(): Promise<FakeInnerApi> {
   const api: FakeInnerApi = {
     url: `http://127.0.0.1:${port}`,
     asked,
+    get connections() {
+      return sockets.size;
+    },
     answer: undefined,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

@@ -28,7 +28,9 @@ const AuditEventSchema = z
     installation_id: z.string().nullable(),
     task_id: z.string().nullable(),
     subject: z.string(),
-    result: z.string().meta({ description: "`done`; for a task `accepted`, then its end" }),
+    result: z.string().meta({
+      description: "`done`; for a task `accepted`, then its end; `refused` for what a plugin tried",
+    }),
   })
   .openapi("AuditEvent");
 const answers = { 200: { description: "A page", content: { "application/json": listOf(AuditEventSchema) } } };

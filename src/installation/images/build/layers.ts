@@ -7,6 +7,7 @@ import { formatLabels } from "../../../engine/labels.ts";
 import type { Dependencies } from "../requirements/choose-dependencies.ts";
 import { type Removals, runToEnd, withBuildContainer } from "./build-container.ts";
 import { fetchWheels } from "./fetch-wheels.ts";
+import { REPAIR_SDK, readRepairModule } from "./repair-sdk.ts";
 import type { BuildSettings } from "./settings.ts";
 import { type TarEntry, tarOf } from "./tar.ts";
 import { VENV_PATH } from "./uv-script.ts";
@@ -54,9 +55,10 @@ export async function buildDependencyLayer(
   await mkdir(folder, { recursive: true });
   try {
     const copy = `mkdir -p ${VENV_PATH} && cp -R --preserve=mode,links,timestamps ${WHEELS_PATH}/. ${VENV_PATH}/ || exit 74`;
+    const script = [copy, REPAIR_SDK, compileScript(`${VENV_PATH}/lib`, workersOf(settings))].join("\n");
     const container = {
       ...committed(deps, request),
-      command: ["/bin/sh", "-c", `${copy}\n${compileScript(`${VENV_PATH}/lib`, workersOf(settings))}`],
+      command: ["/bin/sh", "-c", script, "sh", await readRepairModule()],
       mounts: [{ hostPath: folder, path: WHEELS_PATH, readOnly: true }],
     };
     return await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {

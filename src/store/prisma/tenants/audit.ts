@@ -80,6 +80,7 @@ export function createEventRows(db: Database): EventRows {
         const rows = await prisma.auditEvent.findMany({ where: { id: { in: placed.map(({ id }) => id) } } });
         return toPage(placed, page, new Map(rows.map((row) => [row.id, row])), toAuditEvent);
       }),
+    recordForeignCall: (poolKey) => db.run(async (prisma) => (await recordForeignCall(prisma, poolKey)) > 0),
     purge: (olderThanDays, limit) =>
       db.run(
         (prisma) => prisma.$executeRaw`
@@ -88,6 +89,22 @@ export function createEventRows(db: Database): EventRows {
             ORDER BY created_at LIMIT ${limit})`,
       ),
   };
+}
+
+/** Of a pool that tenants share, no tenant is known. */
+function recordForeignCall(prisma: Tx, poolKey: string): Promise<number> {
+  const kind: AuditKind = "runtime.foreign_call";
+  const { keyId, keyName, requestId } = BERTH_ITSELF;
+  return prisma.$executeRaw`
+    INSERT INTO berth_events (id, kind, key_id, key_name, request_id, tenant_id, installation_id, subject, result)
+    SELECT ${uuid7()}::uuid, ${kind}, ${keyId}, ${keyName}, ${requestId}, p.tenant_id,
+      (SELECT i.id FROM berth_installations i WHERE i.pool_key = p.key AND i.tenant_id = p.tenant_id LIMIT 1),
+      p.identifier, 'refused'
+    FROM berth_pools p
+    WHERE p.key = ${poolKey} AND NOT EXISTS (
+      SELECT 1 FROM berth_events e
+      WHERE e.kind = ${kind} AND e.subject = p.identifier AND e.tenant_id IS NOT DISTINCT FROM p.tenant_id
+        AND e.created_at > clock_timestamp() - interval '1 minute')`;
 }
 
 function toAuditEvent(row: rows.AuditEvent): AuditEvent {

@@ -49,7 +49,12 @@ const ControlMessage = z.discriminatedUnion("op", [
     lines: count,
     bytes: count,
   }),
-  z.object({ op: z.literal("notice"), kind: z.enum(["line_too_large"]), bytes: count.optional() }),
+  z.object({
+    op: z.literal("notice"),
+    kind: z.enum(["line_too_large", "foreign_call"]),
+    bytes: count.optional(),
+    count: count.optional(),
+  }),
 ]);
 export type ControlMessage = z.infer<typeof ControlMessage>;
 

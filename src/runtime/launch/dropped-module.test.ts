@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { startCrashed } from "./exit-cause.ts";
+
+const EXIT = { exitCode: 1, signal: undefined, oom: false };
+const messageOf = (...lines: string[]) => startCrashed(EXIT, lines).message;
+
+test.each([
+  ["cgi", "Python has not had since 3.13: add legacy-cgi to its requirements, or run it on an older Python."],
+  ["telnetlib", "since 3.13: add standard-telnetlib to its requirements"],
+  ["lib2to3.pgen2", "the module lib2to3, which Python has not had since 3.13: run it on an older Python."],
+  ["distutils.util", "since 3.12: add setuptools to its requirements"],
+])("a start that fails for the dropped module %s says so, and what helps", (module, expected) => {
+  const line = `ModuleNotFoundError: No module named '${module}'`;
+  expect(messageOf("Traceback (most recent call last):", line)).toContain(expected);
+});
+
+test("of two names that a library tries, the module that Python had is named", () => {
+  const first = "ModuleNotFoundError: No module named 'audioop'";
+  const second = "ModuleNotFoundError: No module named 'pyaudioop'";
+  expect(messageOf(first, "During handling of the above exception:", second)).toContain(
+    "the module audioop,",
+  );
+});
+
+test.each([
+  "ModuleNotFoundError: No module named 'requests'",
+  "a log line about cgi",
+  "No module named 'cgi'",
+])("other output explains nothing: %s", (line) => {
+  expect(messageOf(line)).toBe("The plugin ended with exit code 1. It was not ready yet.");
+});

@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { startCrashed } from "./exit-cause.ts";
+
+const EXIT = { exitCode: 1, signal: undefined, oom: false };
+
+test("a start that fails for a file that cannot be written names the file, and where writing works", () => {
+  const lines = [
+    "Traceback (most recent call last):",
+    "OSError: [Errno 30] Read-only file system: 'cache.json'",
+  ];
+  expect(startCrashed(EXIT, lines).message).toBe(
+    "The plugin ended with exit code 1. It was not ready yet. It tried to write cache.json; a plugin can write in " +
+      "/tmp only, unless BERTH_WRITABLE_PLUGINS names it.",
+  );
+});
