@@ -17,8 +17,8 @@ export interface RuntimeImage {
  * exact version.
  */
 export async function pickRuntimeImage(
-  engine: Engine,
-  { runner }: Package,
+  engine: Pick<Engine, "listImages">,
+  { runner }: Pick<Package, "runner">,
   policy: BuildSettings["python"],
   signal: AbortSignal,
 ): Promise<RuntimeImage> {
@@ -32,7 +32,8 @@ export async function pickRuntimeImage(
   const python = image === undefined ? undefined : image.labels["berth.python"];
   const exact = image !== undefined && wanted !== undefined && compare(versionOf(image), wanted) === 0;
   if (image === undefined || python === undefined || (policy === "exact" && !exact)) {
-    const accepted = images.map(({ labels }) => labels["berth.python"]);
+    // After an update of Berth the image before is still there.
+    const accepted = [...new Set(images.map(({ labels }) => labels["berth.python"]))];
     throw new Fault(
       "python_not_available",
       `The package asks for Python ${runner.version}; ${images.length === 0 ? "there is no runtime image" : `runtime images have ${accepted.join(", ")}`}.`,
