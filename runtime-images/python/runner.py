@@ -81,6 +81,8 @@ WRITABLE_PLACES = {
     "NLTK_DATA": "/tmp/nltk_data",
     "TIKTOKEN_CACHE_DIR": "/tmp/.cache/tiktoken",
 }
+# The image's tables of the encoding with which the SDK counts tokens; without them it fetches them.
+TOKEN_TABLES = "/usr/local/share/tiktoken"
 
 IN, OUT, GONE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP | select.EPOLLERR
 
@@ -152,6 +154,20 @@ class Options:
 def fail(text):
     os.write(2, f"berth runner: {text}\n".encode())
     os._exit(78)
+
+
+def link_files(source, folder):
+    """Links each file of the source, if there is one, into a folder that stays writable; files that are there stay."""
+    try:
+        names = os.listdir(source)
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return
+    for name in names:
+        try:
+            os.symlink(os.path.join(source, name), os.path.join(folder, name))
+        except OSError:
+            pass
 
 
 class OomCounter:
@@ -359,11 +375,13 @@ class Runner:
                 pass  # the user's pipe budget is used up; 64 KB works too
         for fd in (self.stdin, self.stdout, self.stderr):
             os.set_blocking(fd, False)
+        environment = WRITABLE_PLACES | os.environ | {"INSTALL_METHOD": "local"}
+        link_files(TOKEN_TABLES, environment["TIKTOKEN_CACHE_DIR"])
         try:
             self.pid = os.posix_spawnp(
                 self.options.command[0],
                 self.options.command,
-                WRITABLE_PLACES | os.environ | {"INSTALL_METHOD": "local"},
+                environment,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, stdin, 0),
                     (os.POSIX_SPAWN_DUP2, stdout, 1),

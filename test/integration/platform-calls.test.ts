@@ -8,6 +8,7 @@ import { HOST_CALLS } from "../../src/invocation/host-calls/table.ts";
 import { until } from "../harness/clients/until.ts";
 import { answersOf, callBack, openPlatformDoor } from "../harness/rigs/platform-calls.ts";
 import { TENANT } from "../harness/samples/callers.ts";
+import { SDK_HOST_CALLS } from "../harness/samples/sdk-host-calls.ts";
 import { freePort } from "../harness/servers/free-port.ts";
 import { type FakeInnerApi, innerFrame, useInnerApi } from "../harness/servers/inner-api.ts";
 
@@ -52,6 +53,25 @@ test("every type asks the platform at its path, for the session's tenant and use
   await (await asked).text();
   await until(() => api.connections === 0);
 });
+
+test.each(SDK_HOST_CALLS)(
+  "a request of the SDK for %s reaches the platform whole",
+  async (_name, type, request) => {
+    const { call } = await openPlatformDoor(api.url);
+    const { session, asked } = await call();
+    api.answer = (response) =>
+      response.end(isStream(type) ? item({ n: 1 }) : JSON.stringify({ data: { n: 1 }, error: "" }));
+    expect(await callBack(session, type, request)).toMatchObject([{ data: { n: 1 } }, { event: "end" }]);
+    expect(JSON.parse(api.asked.at(-1)?.body ?? "")).toEqual({
+      ...request,
+      tenant_id: TENANT,
+      user_id: "u",
+      type,
+    });
+    session.end();
+    await (await asked).text();
+  },
+);
 
 test("items arrive while the answer still goes on, of many calls at once", async () => {
   const { call } = await openPlatformDoor(api.url);

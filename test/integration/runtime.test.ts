@@ -65,6 +65,25 @@ describe("a launch", () => {
     });
   });
 
+  it("has the tables with which the SDK counts tokens, in a cache that takes others too", async () => {
+    const world = await aWorld();
+    world.rows.addPool({ imageRef: world.image });
+    const { keeper, directory } = await world.start();
+    await keeper.ensureReady(KEY, quietly, within());
+    const runtime = await directory.wait(KEY, within());
+    const see = (expression: string) => ask(runtime, { eval: expression });
+    const cache = 'os.environ["TIKTOKEN_CACHE_DIR"]';
+    const hash = `__import__("hashlib").sha256(open(os.path.join(${cache}, name), "rb").read()).hexdigest()`;
+    // The names under which the library looks for them, and the contents that it accepts.
+    expect(await see(`{name: ${hash} for name in os.listdir(${cache})}`)).toMatchObject({
+      "6d1cbeee0f20b3d9449abfede4726ed8212e3aee":
+        "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+      "6c7ea1a7e38e3a7f062df639a5b80947f075ffe6":
+        "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    });
+    expect(await see(`os.access(${cache}, os.W_OK)`)).toBe(true);
+  });
+
   it("runs a plugin that the operator names on a copy of its files, where it may write within its storage", async () => {
     const world = await aWorld();
     world.rows.addPool({ imageRef: world.image });

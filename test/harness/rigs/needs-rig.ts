@@ -114,7 +114,7 @@ async function upload(
   const key = imageKey(baseOf(settings, { runtime, arch }), pkg.checksum);
   const claim = await store.images.claim(key, "package", "rig", 60_000, { identifier: pkg.identifier });
   if (claim.outcome === "claimed")
-    await store.images.publish(key, claim.attempt, { imageRef: "berth-python:4", bytes: 1, warnings: [] });
+    await store.images.publish(key, claim.attempt, { imageRef: "berth-python:5", bytes: 1, warnings: [] });
   return pkg.identifier;
 }
 

@@ -41,7 +41,7 @@ export async function makeOwnEngine(options: OwnEngineOptions): Promise<OwnEngin
     await own.startContainerd();
     await own.start();
     // One that maps users is refused before it is asked for a container.
-    if (options.remapUsersTo === undefined) await own.load("berth-python:4");
+    if (options.remapUsersTo === undefined) await own.load("berth-python:5");
     return own;
   } catch (error) {
     // Its own failure is that of the start.

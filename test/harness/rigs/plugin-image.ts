@@ -14,7 +14,7 @@ export async function makePluginImage(
   engine: Engine,
   { name, labels, files }: { name: string; labels: Record<string, string>; files: Record<string, string> },
 ): Promise<string> {
-  const base = aContainerSpec({ name, image: "berth-python:4", labels, command: ["/bin/sleep", "600"] });
+  const base = aContainerSpec({ name, image: "berth-python:5", labels, command: ["/bin/sleep", "600"] });
   const env = { PATH: "/usr/local/bin:/usr/bin:/bin" };
   const id = await engine.createContainer({ ...base, env }, within());
   try {

@@ -120,7 +120,7 @@ async function recipeOf(): Promise<string> {
   const hash = createHash("sha256").update(process.version).update(NPM);
   for (const name of ["Dockerfile", "postgres-entrypoint", "redis-entrypoint"])
     hash.update(await readFile(join(SOURCES, name)));
-  const { stdout } = await run("docker", ["image", "inspect", "--format", "{{.Id}}", "berth-python:4"]);
+  const { stdout } = await run("docker", ["image", "inspect", "--format", "{{.Id}}", "berth-python:5"]);
   return hash.update(stdout).digest("hex").slice(0, 12);
 }
 
