@@ -121,7 +121,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
       const { cause, imagesBefore } = await fails(plugin);
       expect(cause).toMatchObject({
         code: "dependency_unresolvable",
-        details: { field: "dependencies", value: expect.stringContaining(name) },
+        details: { field: "requirements.txt", value: expect.stringContaining(name) },
       });
       expect((await site.images()).map(({ id }) => id).sort()).toEqual(imagesBefore);
     });

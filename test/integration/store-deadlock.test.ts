@@ -27,16 +27,19 @@ test("transactions that deadlock both complete exactly once", async () => {
 
   const { promise: met, resolve: bothHoldOne } = Promise.withResolvers<void>();
   let begun = 0;
+  let held = 0;
   const cross = (first: string, second: string) =>
     db.transaction(async (tx) => {
       begun += 1;
       await append(tx, first);
-      if (begun >= 2) bothHoldOne();
+      held += 1;
+      if (held >= 2) bothHoldOne();
       await met;
       await append(tx, second);
     });
   await Promise.all([cross("a", "b"), cross("b", "a")]);
-  expect(begun).toBe(3);
+  // On a busy machine the one that was given up may take its row before the other one wakes, and they meet again.
+  expect(begun).toBeGreaterThanOrEqual(3);
   expect(await client.meta.findMany({ where: { key: { in: ["a", "b"] } } })).toMatchObject([
     { value: "x x " },
     { value: "x x " },
