@@ -82,10 +82,10 @@ describe("a plugin that dies during a call", () => {
         : undefined;
     });
     expect(answer.details).toMatchObject({ cause: { code: "plugin_crashed", details: { exitCode: 3 } } });
-    expect(await getInstallation(berth, installed)).toMatchObject({
-      state: "crash_loop",
-      cause: { code: "plugin_crashed" },
-    });
+    // The refusal comes from the pool's row; the installation's follows.
+    await expect
+      .poll(() => getInstallation(berth, installed))
+      .toMatchObject({ state: "crash_loop", cause: { code: "plugin_crashed" } });
     expect(await containersOf(installed.tenant)).toEqual([]);
     const items = await historyOf(berth, installed);
     expect(items[0]).toMatchObject({
