@@ -4,13 +4,14 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Actor } from "../domain/audit.ts";
-import { Fault, toFault } from "../domain/fault.ts";
+import { Fault } from "../domain/fault.ts";
 import type { InstallationId, TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Pool } from "../domain/runtime.ts";
 import { assertVariables, type PluginVariable, type VariableAsked } from "../domain/variables.ts";
 import type { Log } from "../observe/log.ts";
 import type { SealedVariables } from "../store/contracts/variables.ts";
+import { resealRows } from "../store/reseal-rows.ts";
 import type { Store } from "../store/store.ts";
 import { openText, type SealKeys, sealText } from "../util/sealed-text.ts";
 
@@ -34,8 +35,6 @@ interface Owner {
   readonly tenantId: TenantId;
   readonly pluginId: string;
 }
-
-const AT_ONCE = 100;
 
 export function createPluginVariables({
   store,
@@ -133,10 +132,7 @@ function placeOf({ tenantId, pluginId }: Owner, name: string): readonly string[]
   return ["variable", tenantId, pluginId, name];
 }
 
-/**
- * Encrypts again, with the first key, what another key has encrypted, as `resealAll` does for endpoints. Containers stay.
- * Never throws; logs one line with the counts.
- */
+/** Encrypts secret variables again, as `resealRows` does. Containers stay. */
 export async function resealVariables(
   {
     store,
@@ -145,19 +141,16 @@ export async function resealVariables(
   }: { readonly store: Pick<Store, "variables">; readonly keys: SealKeys; readonly log: Log },
   signal: AbortSignal,
 ): Promise<void> {
-  const counts = { resealed: 0, unreadable: 0 };
-  try {
-    let last: SealedVariables | undefined;
-    do {
-      const found = await store.variables.sealedOtherwise(keys.first.id, last?.id, AT_ONCE);
-      for (const one of found) if (!signal.aborted) counts[await resealOne(store, keys, one)] += 1;
-      last = found.at(-1);
-    } while (last !== undefined && !signal.aborted);
-    if (counts.resealed + counts.unreadable === 0) return;
-    log.info({ op: "variables.reseal", ok: counts.unreadable === 0, key: keys.first.id, ...counts });
-  } catch (error) {
-    log.warn({ op: "variables.reseal", ok: false, ...counts, err: toFault(error) });
-  }
+  await resealRows<SealedVariables>(
+    {
+      op: "variables.reseal",
+      keyId: keys.first.id,
+      log,
+      find: (keyId, afterId, limit) => store.variables.sealedOtherwise(keyId, afterId, limit),
+      reseal: (row) => resealOne(store, keys, row),
+    },
+    signal,
+  );
 }
 
 async function resealOne(

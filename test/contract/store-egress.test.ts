@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import type { EgressPolicy } from "../../src/domain/egress.ts";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
+import { aPoolKey, ensurePool } from "../harness/builders/a-pool-row.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const POLICY: EgressPolicy = { mode: "list", allow: ["api.example.com:443", "10.0.0.0/8"] };
 
@@ -26,19 +27,9 @@ describe.each(DATABASES)("network policies on $name", ({ create }) => {
     };
     await store.packages.put(pkg, { tenantId });
     const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
-    const key = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+    const key = aPoolKey();
     await store.installations.setPool(installation.id, key, []);
-    await store.pools.ensure({
-      key,
-      tenantId: isShared ? undefined : tenantId,
-      pluginId: pkg.pluginId,
-      identifier: pkg.identifier,
-      imageKey: key,
-      imageRef: key,
-      runner: { entrypoint: "main" },
-      limits: LIMITS,
-      wanted: true,
-    });
+    await ensurePool(store, { key, tenantId, isShared, pkg });
     return { id: installation.id, key };
   }
 

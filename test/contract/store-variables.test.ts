@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { PluginVariable } from "../../src/domain/variables.ts";
 import type { Store } from "../../src/store/store.ts";
+import { aPoolKey, ensurePool } from "../harness/builders/a-pool-row.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { anInstall, aPackage, aTenant, LIMITS } from "../harness/samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const BY = { keyId: "admin", keyName: "admin", requestId: "r" };
 const PLAIN: readonly PluginVariable[] = [{ name: "A", value: "1" }];
@@ -23,25 +24,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     const pkg = aPackage();
     await store.packages.put(pkg, { tenantId });
     const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
-    const ensure = (key: string, isShared = false) =>
-      store.pools.ensure({
-        key,
-        tenantId: isShared ? undefined : tenantId,
-        pluginId: pkg.pluginId,
-        identifier: pkg.identifier,
-        imageKey: key,
-        imageRef: key,
-        runner: { entrypoint: "main" },
-        limits: LIMITS,
-        wanted: true,
-      });
+    const ensure = (key: string, isShared = false) => ensurePool(store, { key, tenantId, isShared, pkg });
     return { id: installation.id, tenantId, pluginId: pkg.pluginId, ensure };
   }
-  const aKey = () => crypto.randomUUID().replaceAll("-", "").slice(0, 16);
 
   it("a change updates the current pool and the next one, and a new pool starts with the variables", async () => {
     const { id, ensure } = await installed();
-    const [pool, next] = [aKey(), aKey()];
+    const [pool, next] = [aPoolKey(), aPoolKey()];
     expect(await store.variables.replace({ id, variables: PLAIN, expected: [], by: BY })).toBe(true);
     await store.installations.setPool(id, pool, []);
     expect((await ensure(pool)).variables).toEqual(PLAIN);
@@ -55,7 +44,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
 
   it("a shared pool gets no variables", async () => {
     const { id, ensure } = await installed();
-    const key = aKey();
+    const key = aPoolKey();
     await store.installations.setPool(id, key, []);
     await ensure(key, true);
     await store.variables.replace({ id, variables: PLAIN, expected: [], by: BY });
