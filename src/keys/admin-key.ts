@@ -1,7 +1,8 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Fault } from "../domain/fault.ts";
+import { sha256 } from "../util/sha256.ts";
 import { writeOnce } from "../util/write-once.ts";
 
 const CHARACTERS_MIN = 24;
@@ -34,10 +35,6 @@ export function checkAdminKey(text: string): void {
   if (PUBLISHED.has(sha256(text))) refuse("is a published default");
   if (!/^[\x21-\x7e]+$/.test(text)) refuse("contains white space or characters that a header cannot carry");
   if (OBVIOUS.test(text) || new Set(text).size < DISTINCT_MIN) refuse("is guessable");
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }
 
 export interface AdminKeyFile {

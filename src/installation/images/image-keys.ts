@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { sha256 } from "../../util/sha256.ts";
 import { publicIndexUrls } from "./build/index-env.ts";
 import type { IndexSettings } from "./build/settings.ts";
 import type { Dependencies } from "./requirements/choose-dependencies.ts";
@@ -46,8 +46,4 @@ export function dependencyKey(base: BuildBase, dependencies: Dependencies): stri
 /** Hash of the package indexes and the authorities that are trusted there; passwords are left out. */
 export function indexSettingsHash(index: IndexSettings): string {
   return sha256(JSON.stringify([publicIndexUrls(index), index.caBundle?.digest ?? ""]));
-}
-
-function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
 }

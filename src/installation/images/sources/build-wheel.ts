@@ -1,5 +1,4 @@
 /** Runs the build backend of one source: foreign code, in a container of its own. */
-import { createHash } from "node:crypto";
 import { closeSync, openSync, writeSync } from "node:fs";
 import { Fault } from "../../../domain/fault.ts";
 import { type BuildContainerDeps, exitOf, withBuildContainer } from "../build/build-container.ts";
@@ -243,8 +242,4 @@ class WheelFile implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
-}
-
-export function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
 }

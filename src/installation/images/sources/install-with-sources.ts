@@ -2,9 +2,10 @@
  * Installs the dependencies; what has no fitting wheel is built from source first. Without such a requirement this is one
  * run of the installer and nothing else.
  */
-import { chmod, copyFile, mkdir, readFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Fault } from "../../../domain/fault.ts";
+import { sha256, sha256OfFile } from "../../../util/sha256.ts";
 import type { BuildContainerDeps } from "../build/build-container.ts";
 import type { CountedEnd } from "../build/counted-run.ts";
 import type { BuildSettings } from "../build/settings.ts";
@@ -17,7 +18,7 @@ import type { Requirement } from "../requirements/dependency-files.ts";
 import { CONSTRAINTS_FILE, inputUrl, WANTED_FILE } from "../requirements/input-files.ts";
 import { normalise } from "../requirements/project-file.ts";
 import { logicalLines, refuseVariables } from "../requirements/requirements-file.ts";
-import { buildWheel, sha256 } from "./build-wheel.ts";
+import { buildWheel } from "./build-wheel.ts";
 import { createBuiltWheels } from "./built-wheels.ts";
 import { fetchSource, indexScript } from "./fetch-source.ts";
 import { findBuildImage } from "./find-build-image.ts";
@@ -221,7 +222,7 @@ class SourceInstall {
     }
     const copy = join(sourceFolder, WHEELS_FOLDER, basename(wheel));
     await copyFile(wheel, copy);
-    return { path: `${SOURCES_PATH}/${WHEELS_FOLDER}/${basename(wheel)}`, sha: sha256(await readFile(copy)) };
+    return { path: `${SOURCES_PATH}/${WHEELS_FOLDER}/${basename(wheel)}`, sha: await sha256OfFile(copy) };
   }
 
   #fail(end: CountedEnd): never {
