@@ -17,6 +17,25 @@ const never = new AbortController().signal;
 
 const aWorld = keeperWorlds(afterEach);
 
+it("an end during a pass that finds the pool serving starts nothing before the restart policy has judged it", async () => {
+  const world = await aWorld();
+  const { pools } = world.rows;
+  const setState = pools.setState.bind(pools);
+  let ends = 0;
+  pools.setState = async (key, to) => {
+    await setState(key, to);
+    if (to.state !== "ready") return;
+    const { id } = world.current;
+    crashRuntime(world, world.current);
+    ends += 1;
+    await world.clock.until(() => world.running.links.exitOf(id) !== undefined);
+  };
+  await world.ready();
+  await world.clock.until(() => world.rows.pool().state === "crash_loop", 70_000);
+  expect(world.engine.count("create")).toBe(ends);
+  expect(liveRuntimes(world)).toEqual([]);
+});
+
 describe("a pool with two desired runtimes", () => {
   it("continues with the other when one runtime ends, and starts a new runtime in its slot", async () => {
     const world = await aWorld();

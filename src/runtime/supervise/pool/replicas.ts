@@ -52,7 +52,9 @@ export class Replicas {
     const { runtimes, deps } = this.#context;
     const missing = this.#count.within(replicasOf(pool, deps.supervision)) - runtimes.slots.size;
     if (missing <= 0) return missing;
-    return this.#side.id === undefined && this.#isDue ? missing : 0;
+    // One that ended during the pass is counted by the next pass, which decides when its successor starts.
+    const mayStart = this.#side.id === undefined && this.#isDue && !runtimes.haveEnded;
+    return mayStart ? missing : 0;
   }
 
   get #isDue(): boolean {
