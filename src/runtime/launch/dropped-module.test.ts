@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { startCrashed } from "./exit-cause.ts";
 
 const EXIT = { exitCode: 1, signal: undefined, oom: false };
-const messageOf = (...lines: string[]) => startCrashed(EXIT, lines).message;
+const messageOf = (...lines: string[]) => startCrashed(EXIT, lines, "acme/reader").message;
 
 test.each([
   ["cgi", "Python has not had since 3.13: add legacy-cgi to its requirements, or run it on an older Python."],
