@@ -11,6 +11,7 @@ const COMMAND = join(import.meta.dirname, "../../../runtime-images/variant");
 
 export interface TestVariant extends AsyncDisposable {
   readonly name: string;
+  readonly image: string;
 }
 
 /** Of files by name, among them `setup` or `packages`. */
@@ -24,20 +25,14 @@ export async function buildVariant(files: Readonly<Record<string, string>>): Pro
   } finally {
     await rm(folder, { recursive: true });
   }
+  const label = ["--filter", `label=berth.variant=${name}`];
+  const { stdout } = await run("docker", ["images", ...label, "--format", "{{.Repository}}:{{.Tag}}"]);
+  const image = stdout.trim();
   return {
     name,
+    image,
     async [Symbol.asyncDispose]() {
-      const label = `label=berth.variant=${name}`;
-      const { stdout } = await run("docker", [
-        "images",
-        "--filter",
-        label,
-        "--format",
-        "{{.Repository}}:{{.Tag}}",
-      ]);
-      // Images that were built on it have the label too.
-      for (const image of stdout.split("\n").filter((one) => one.startsWith(`berth-${name}:`)))
-        await run("docker", ["rmi", image]);
+      await run("docker", ["rmi", image]);
     },
   };
 }
