@@ -58,7 +58,7 @@ test("a Python that is copied already is kept; one that belongs to the system is
   );
 });
 
-const ONLY_IN_SOAK = Array(length({ short: 0, soak: 1 }));
+const ONLY_IN_SOAK = Array.from({ length: length({ short: 0, soak: 1 }) }, () => []);
 
 test.each(ONLY_IN_SOAK)(
   "a package that asks for Python 3.11 runs on Debian's, where that was built",

@@ -8,7 +8,7 @@ import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Deadline } from "../../util/deadline.ts";
 import { explainDroppedModule } from "./dropped-module.ts";
-import { explainMissingPart } from "./missing-part.ts";
+import { explainMissingInOutput } from "./missing-part.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
 const LOG_READ_MS = 2_000;
@@ -89,8 +89,7 @@ function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
 }
 
 export function startCrashed(exit: RuntimeExit, logs: readonly string[], pluginId: string): Fault {
-  const known =
-    explainDroppedModule(logs) ?? explainMissingPart(logs.join("\n"), pluginId) ?? explainReadOnly(logs);
+  const known = explainDroppedModule(logs) ?? explainMissingInOutput(logs, pluginId) ?? explainReadOnly(logs);
   const why = known === undefined ? "" : ` ${known}`;
   return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.${why}`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },

@@ -45,12 +45,17 @@ test.each([
 
 test("a start that fails for a library says so in its cause", () => {
   const lines = [
+    "W: libcuda.so.1: cannot open shared object file, running without it",
     "Traceback (most recent call last):",
-    "ImportError: libGL.so.1: cannot open shared object file",
+    '  File "main.py", line 3, in <module>',
+    "ImportError: libGL.so.1: cannot open shared object file: No such file or directory",
   ];
-  const { message } = startCrashed({ exitCode: 1, signal: undefined, oom: false }, lines, PLUGIN);
-  expect(message).toBe(
+  const exit = { exitCode: 1, signal: undefined, oom: false };
+  expect(startCrashed(exit, lines, PLUGIN).message).toBe(
     `The plugin ended with exit code 1. It was not ready yet. It needs the library libGL.so.1, ${ADVICE}`,
+  );
+  expect(startCrashed(exit, lines.slice(0, 3), PLUGIN).message).toBe(
+    "The plugin ended with exit code 1. It was not ready yet.",
   );
 });
 

@@ -6,9 +6,21 @@ const SHELL = /\b(?:ba)?sh: (?:line )?\d+: ([\w.+-]+): (?:command )?not found/;
 /** Also said of files of data, so it counts for known programs only. */
 const FILE = /\[Errno 2\] No such file or directory: '([\w.+-]+)'/;
 
+/** Lines of a plugin's output that say why it ended; others may be about what it can do without. */
+const CAUSE = /^(?:[\w.]+(?:Error|Exception): |(?:\/bin\/)?(?:ba)?sh: )/;
+
+/** As `explainMissingPart`, for the last output of a plugin that ended: its last cause that is one. */
+export function explainMissingInOutput(lines: readonly string[], pluginId: string): string | undefined {
+  for (const line of lines.filter((one) => CAUSE.test(one)).reverse()) {
+    const why = explainMissingPart(line, pluginId);
+    if (why !== undefined) return why;
+  }
+  return undefined;
+}
+
 /**
- * A sentence for whoever runs the plugin; undefined where the text, its error or the last lines of its output, names no
- * such library or program.
+ * A sentence for whoever runs the plugin; undefined where the text of an error names no library and no program that its
+ * image lacks.
  */
 export function explainMissingPart(text: string, pluginId: string): string | undefined {
   const library = LIBRARY.exec(text)?.[1];
