@@ -31,8 +31,8 @@ export interface PreparedImage {
 
 /**
  * The steps `resolving` and `building`: resolves with an image of the package that the engine has, imported, built
- * before, or built now. Throws `arch_not_supported`, `python_not_available`,
- * `variant_not_available`, and the Faults of a build.
+ * before, or built now. Throws `arch_not_supported`, `python_not_available`, `variant_not_available`, and the Faults of
+ * a build.
  */
 export async function ensureImage(
   deps: ImageBuilderDeps,

@@ -1,5 +1,4 @@
 /** The operator's settings of builds. Every number has its unit in its name. */
-
 import type { PluginVariants } from "../../../domain/plugin-variants.ts";
 import { NO_PROXIES, type Proxies } from "../../../domain/proxy.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
