@@ -37,6 +37,9 @@ def handle(session):
             berth_protocol.write({"data": inner, "event": "session", "session_id": session.id})
         else:
             session.text(text)
+    if "error_args" in ask:
+        error = {"error_type": "LookupError", "message": "no such city", "args": ask["error_args"]}
+        session.send("error", error)
     if "error" in ask:
         raise ValueError(ask["error"])
 

@@ -1,0 +1,17 @@
+/**
+ * The tag that the runner puts before a line which the plugin wrote during calls: their request ids. It stays part of
+ * the text in the engine's log and in the log files, so that lines of all releases have one format.
+ */
+
+const TAG = /^\u001e\[([\w.:,-]*)\] /;
+
+/** The request ids of a line of the container's log, and its text as the plugin wrote it. A line without a tag has none. */
+export function parseCallTag(line: string): {
+  readonly requestIds: readonly string[];
+  readonly text: string;
+} {
+  const tag = TAG.exec(line);
+  if (tag === null) return { requestIds: [], text: line };
+  const [whole, ids = ""] = tag;
+  return { requestIds: ids === "" ? [] : ids.split(","), text: line.slice(whole.length) };
+}
