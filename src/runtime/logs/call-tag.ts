@@ -3,15 +3,13 @@
  * the text in the engine's log and in the log files, so that lines of all releases have one format.
  */
 
-const TAG = /^\u001e\[([\w.:,-]*)\] /;
+const BEGIN = "\u001e[";
+const IDS = /^[\w.:,-]*$/;
 
 /** The request ids of a line of the container's log, and its text as the plugin wrote it. A line without a tag has none. */
-export function parseCallTag(line: string): {
-  readonly requestIds: readonly string[];
-  readonly text: string;
-} {
-  const tag = TAG.exec(line);
-  if (tag === null) return { requestIds: [], text: line };
-  const [whole, ids = ""] = tag;
-  return { requestIds: ids === "" ? [] : ids.split(","), text: line.slice(whole.length) };
+export function parseCallTag(line: string): { readonly requestIds: readonly string[]; readonly text: string } {
+  const end = line.startsWith(BEGIN) ? line.indexOf("] ") : -1;
+  const ids = line.slice(BEGIN.length, Math.max(end, BEGIN.length));
+  if (end < 0 || !IDS.test(ids)) return { requestIds: [], text: line };
+  return { requestIds: ids === "" ? [] : ids.split(","), text: line.slice(end + 2) };
 }
