@@ -7,7 +7,10 @@ const BEGIN = "\u001e[";
 const IDS = /^[\w.:,-]*$/;
 
 /** The request ids of a line of the container's log, and its text as the plugin wrote it. A line without a tag has none. */
-export function parseCallTag(line: string): { readonly requestIds: readonly string[]; readonly text: string } {
+export function parseCallTag(line: string): {
+  readonly requestIds: readonly string[];
+  readonly text: string;
+} {
   const end = line.startsWith(BEGIN) ? line.indexOf("] ") : -1;
   const ids = line.slice(BEGIN.length, Math.max(end, BEGIN.length));
   if (end < 0 || !IDS.test(ids)) return { requestIds: [], text: line };
