@@ -4,7 +4,7 @@
  * command before it prints; any other block is a file, whose path ends the sentence before it.
  */
 import { spawn } from "node:child_process";
-import { type Ended, endOf } from "../processes/ended.ts";
+import { endOf } from "../processes/ended.ts";
 
 export type Step =
   | { readonly kind: "file"; readonly path: string; readonly text: string }
@@ -35,23 +35,23 @@ export function readPage(markdown: string): Page {
   return { steps, idle };
 }
 
-/** Runs the steps in one bash, which ends at the first command that fails. */
+/** Runs the steps in one bash, which ends at the first command that fails. `printed` is what each command wrote. */
 export async function runSteps(
   steps: readonly Step[],
   options: { readonly folder: string; readonly env: Readonly<Record<string, string | undefined>> },
-): Promise<Ended & { readonly printed: readonly string[] }> {
+): Promise<{ readonly code: number; readonly printed: readonly string[] }> {
   const script = steps.map((step) =>
     step.kind === "file"
       ? `mkdir -p "$(dirname ${step.path})"\ncat > ${step.path} <<'${END_OF_FILE}'\n${step.text}${END_OF_FILE}\n`
       : `printf '${MARK}'\n${step.text}`,
   );
-  const child = spawn("bash", ["-euo", "pipefail", "-c", script.join("\n")], {
+  const child = spawn("bash", ["-euo", "pipefail", "-c", ["exec 2>&1", ...script].join("\n")], {
     cwd: options.folder,
     env: options.env,
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const ended = await endOf(child);
-  return { ...ended, printed: ended.output.split(MARK).slice(1) };
+  const { code, output } = await endOf(child);
+  return { code, printed: output.split(MARK).slice(1) };
 }
 
 /** Whether the output contains the lines of the page in their order; `…` stands for any text. */
