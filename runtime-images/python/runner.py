@@ -252,7 +252,8 @@ class Noise:
         if tag:
             end = len(data) - 1 if data.endswith(b"\n") else len(data)
             head = b"" if self.mid_line[fd] and not lead else tag
-            data = lead + head + data[:end].replace(b"\n", b"\n" + tag) + data[end:]
+            data = head + data[:end].replace(b"\n", b"\n" + tag) + data[end:]
+        data = lead + data
         self.tokens -= len(data)
         self.put(fd, data)
 

@@ -14,6 +14,8 @@ def handle(session):
         berth_protocol.write_text(ask["print"] + "\n")
     if "stderr" in ask:
         print(ask["stderr"], file=sys.stderr, flush=True)
+    if "raw_stderr" in ask:
+        print(ask["raw_stderr"], end="", file=sys.stderr, flush=True)
     if "log" in ask:
         data = {"level": "INFO", "message": ask["log"], "timestamp": time.time()}
         berth_protocol.write({"event": "log", "data": data})
