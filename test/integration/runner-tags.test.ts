@@ -64,9 +64,9 @@ test("an error is in the log of its own call alone: the traceback, or type and m
 
   echo.ask("unnamed", { raw_stderr: "half a line", error: "no more" });
   await echo.ended("unnamed");
-  await expect.poll(() => found(echo, "ValueError: no more")).toEqual([
-    { requestIds: [], text: "ValueError: no more" },
-  ]);
+  await expect
+    .poll(() => found(echo, "ValueError: no more"))
+    .toEqual([{ requestIds: [], text: "ValueError: no more" }]);
 });
 
 test("an SDK that names the session of a log line has it on that call alone", async () => {
