@@ -6,6 +6,8 @@ const SHELL = /\b(?:ba)?sh: (?:line )?\d+: ([\w.+-]+): (?:command )?not found/;
 /** Also said of files of data, so it counts for known programs only. */
 const FILE = /\[Errno 2\] No such file or directory: '([\w.+-]+)'/;
 
+/** A plugin's text may be as long as it likes, and the search takes longer than its length. */
+const CHARACTERS_MAX = 2_000;
 /** Lines of a plugin's output that say why it ended; others may be about what it can do without. */
 const CAUSE = /^(?:[\w.]+(?:Error|Exception): |(?:\/bin\/)?(?:ba)?sh: )/;
 
@@ -20,9 +22,10 @@ export function explainMissingInOutput(lines: readonly string[], pluginId: strin
 
 /**
  * A sentence for whoever runs the plugin; undefined where the text of an error names no library and no program that its
- * image lacks.
+ * image lacks. Reads the first 2,000 characters.
  */
-export function explainMissingPart(text: string, pluginId: string): string | undefined {
+export function explainMissingPart(given: string, pluginId: string): string | undefined {
+  const text = given.slice(0, CHARACTERS_MAX);
   const library = LIBRARY.exec(text)?.[1];
   if (library !== undefined) return describe("library", library, pluginId);
   const found = VARIANT_PACKAGES.find(({ texts }) => texts.some((one) => text.includes(one)));
