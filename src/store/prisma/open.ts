@@ -17,6 +17,7 @@ import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
 import { createVariableRows } from "./installations/variables.ts";
+import { readMarks } from "./marks.ts";
 import { migrate } from "./migration/migrate.ts";
 import { createBundleRows } from "./packages/bundles.ts";
 import { createPackageRows } from "./packages/packages.ts";
@@ -55,6 +56,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       connection,
       waitMs: options.statementTimeoutMs,
       tenantDefaults: options.tenantDefaults,
+      readMarks,
     });
     const instanceId = await connection.reached(async () => {
       await db.run(() =>

@@ -45,10 +45,11 @@ export function createPoolRows(db: Database): PoolRows {
         const row = await prisma.pool.findUnique({ where: { key } });
         return row === null ? undefined : toPool(row);
       }),
-    list: () =>
+    list: db.watch.remember("pools", () =>
       db.run(async (prisma) =>
         (await prisma.pool.findMany({ orderBy: [{ createdAt: "desc" }, { key: "desc" }] })).map(toPool),
       ),
+    ),
     setState: (key, { state, cause: why, nextStartAt }) =>
       writeCause(why, (cause) =>
         db.run(async (prisma) => {
