@@ -15,6 +15,8 @@ import type { HttpAppOptions } from "./options.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle, addListBundles, addRemoveBundle } from "./routes/bundles/bundles.ts";
 import { addUploadBundle } from "./routes/bundles/upload.ts";
+import { addChangeCredentials } from "./routes/credentials/change.ts";
+import { addReadCredentials } from "./routes/credentials/read.ts";
 import { addDiskCollect, addDiskReport } from "./routes/disk/disk.ts";
 import { addDoctorReport } from "./routes/doctor/report.ts";
 import { addChangeEndpoints } from "./routes/endpoints/change.ts";
@@ -188,6 +190,8 @@ function addNative(
   addTenantSettings(routes, options);
   addInstallationEgress(routes, options);
   addInstallationVariables(routes, options);
+  addChangeCredentials(routes, options);
+  addReadCredentials(routes, options);
   addTenantQuotas(routes, options);
   addListEvents(routes, options);
   addListTenantEvents(routes, options);

@@ -1,4 +1,6 @@
 /** What the warm path needs of a declaration, in memory for every installation. */
+import { CREDENTIAL_KINDS } from "../domain/credential.ts";
+import { type CredentialNeed, credentialNeed, readCredentialForms } from "../domain/credential-form.ts";
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
 
@@ -16,6 +18,8 @@ export interface CatalogProvider {
   readonly name: string;
   /** Tools, strategies, datasources or events; empty for kinds that name none. */
   readonly items: readonly string[];
+  /** Whether its calls take credentials. */
+  readonly credentials: CredentialNeed;
 }
 
 /** The manifest's `resource.permission`; what it does not grant is denied. */
@@ -43,7 +47,12 @@ export function readCatalog(pkg: Package): PluginCatalog {
   return {
     identifier: pkg.identifier,
     pluginId: pkg.pluginId,
-    providers: pkg.providers.map(({ kind, name }) => ({ kind, name, items: readItems(pkg, kind) })),
+    providers: pkg.providers.map(({ kind, name }) => ({
+      kind,
+      name,
+      items: readItems(pkg, kind),
+      credentials: readNeed(pkg, kind),
+    })),
     permission: readPermission(pkg),
     endpoint: readEndpointOffer(pkg.declaration),
   };
@@ -66,6 +75,11 @@ function readItems(pkg: Package, kind: ProviderKind): string[] {
   return items
     .map((item) => field(field(item, "identity"), "name"))
     .filter((name): name is string => typeof name === "string");
+}
+
+function readNeed({ declaration }: Package, kind: ProviderKind): CredentialNeed {
+  const taking = CREDENTIAL_KINDS.find((one) => one === kind);
+  return taking === undefined ? "none" : credentialNeed(readCredentialForms(declaration, taking));
 }
 
 function readPermission(pkg: Package): PluginPermission {

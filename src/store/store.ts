@@ -7,6 +7,7 @@
  * came too late. `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
 import type { BundleRows } from "./contracts/bundles.ts";
+import type { CredentialRows } from "./contracts/credentials.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
 import type { DiskRows } from "./contracts/disk.ts";
 import type { EgressRows } from "./contracts/egress.ts";
@@ -50,6 +51,7 @@ export interface Store extends AsyncDisposable {
   readonly upgrades: UpgradeRows;
   readonly egress: EgressRows;
   readonly variables: VariableRows;
+  readonly credentials: CredentialRows;
   readonly endpoints: EndpointRows;
   // the work on it
   readonly tasks: TaskRows;

@@ -11,6 +11,7 @@ import { createPackageDisk } from "./disk/disk-packages.ts";
 import { createDiskRunRows } from "./disk/disk-runs.ts";
 import { createRuntimeDisk, createTaskDisk } from "./disk/disk-tasks.ts";
 import { PrismaClient } from "./generated/client.ts";
+import { createCredentialRows } from "./installations/credentials.ts";
 import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
@@ -85,6 +86,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       tenants: createTenantRows(db),
       egress: createEgressRows(db),
       variables: createVariableRows(db),
+      credentials: createCredentialRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),
