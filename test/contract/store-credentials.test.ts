@@ -24,7 +24,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   async function keep(name = "a", sealed = "s") {
     const tenantId = aTenant();
     const id = store.credentials.newId();
-    const of = { tenantId, kind: "tool", provider: "t", model: undefined, ...(await install(tenantId)) } as const;
+    const of = {
+      tenantId,
+      kind: "tool",
+      provider: "t",
+      model: undefined,
+      ...(await install(tenantId)),
+    } as const;
     return await store.credentials.create({ ...of, id, name, fields: ["key"], sealed, by: BY });
   }
 

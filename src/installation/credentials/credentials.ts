@@ -118,7 +118,7 @@ async function replace(
   );
 }
 
-const BYTES_MAX = 65_536;
+const BYTES_MAX = 32_768;
 
 /** The credentials as they are kept, once the plugin has accepted them. */
 async function accepted(

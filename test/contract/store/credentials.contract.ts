@@ -8,7 +8,9 @@ import { aTenant } from "../../harness/samples/tenant-rows.ts";
 export interface CredentialSubject {
   /** All but the search for what another key sealed. */
   readonly credentials: Omit<Store["credentials"], "sealedOtherwise" | "reseal">;
-  install(tenantId: TenantId): Promise<{ readonly installationId: InstallationId; readonly pluginId: string }>;
+  install(
+    tenantId: TenantId,
+  ): Promise<{ readonly installationId: InstallationId; readonly pluginId: string }>;
 }
 
 export function credentialContract(subject: () => CredentialSubject): void {
@@ -40,7 +42,11 @@ export function credentialContract(subject: () => CredentialSubject): void {
     expect([first.isDefault, second.isDefault, own.isDefault]).toEqual([true, false, true]);
     expect(own.model).toEqual(model);
     const { tenantId, pluginId, kind } = provider;
-    expect(await rows().ofProvider({ tenantId, pluginId, kind, provider: "m" })).toEqual([first, second, own]);
+    expect(await rows().ofProvider({ tenantId, pluginId, kind, provider: "m" })).toEqual([
+      first,
+      second,
+      own,
+    ]);
     expect((await rows().list({ tenantId }, { limit: 2 })).items).toEqual([own, second]);
     expect((await rows().list({ tenantId, kind: "tool" }, { limit: 2 })).items).toEqual([]);
   });
