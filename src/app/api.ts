@@ -101,7 +101,11 @@ async function openHostCalls(base: Base): Promise<HostCalls> {
     }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { ...HOST_CALL_BOUNDS, places: config.settings.BERTH_HOST_CALLS },
+    settings: {
+      ...HOST_CALL_BOUNDS,
+      places: config.settings.BERTH_HOST_CALLS,
+      permissionDefault: config.settings.BERTH_PLUGIN_PERMISSIONS,
+    },
   });
 }
 

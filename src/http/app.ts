@@ -30,6 +30,7 @@ import { addInstallationEgress } from "./routes/installations/egress.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
+import { addInstallationPermissions } from "./routes/installations/permissions.ts";
 import { addRemoveInstallation } from "./routes/installations/remove.ts";
 import { addInstallationRuntimes } from "./routes/installations/runtimes.ts";
 import { addInstallationVariables } from "./routes/installations/variables.ts";
@@ -190,6 +191,7 @@ function addNative(
   addTenantSettings(routes, options);
   addInstallationEgress(routes, options);
   addInstallationVariables(routes, options);
+  addInstallationPermissions(routes, options);
   addChangeCredentials(routes, options);
   addReadCredentials(routes, options);
   addTenantQuotas(routes, options);

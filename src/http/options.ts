@@ -29,9 +29,15 @@ import type { HookSettings } from "./hooks/hooks.ts";
 import type { ReadDoctorReport } from "./routes/doctor/report.ts";
 import type { HealthParts, ProcessCounts } from "./routes/health/health.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
+import type { PermissionSettings } from "./routes/installations/permissions.ts";
 import type { InvokeSettings } from "./routes/invocations/invoke.ts";
 
-export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings, BodySettings {
+export interface HttpAppSettings
+  extends InvokeSettings,
+    EntitySettings,
+    PermissionSettings,
+    HookSettings,
+    BodySettings {
   readonly version: string;
   /** The operator's platform version; packages that need a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;

@@ -3,12 +3,16 @@ import { CREDENTIAL_KINDS } from "../domain/credential.ts";
 import { type CredentialNeed, credentialNeed, readCredentialForms } from "../domain/credential-form.ts";
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
+import { asksFor, PERMISSIONS, type Permission } from "../domain/permission.ts";
 
 export interface PluginCatalog {
   readonly identifier: string;
   readonly pluginId: string;
   readonly providers: readonly CatalogProvider[];
-  readonly permission: PluginPermission;
+  /** What the manifest asks for; what it does not ask for is denied. */
+  readonly permissions: ReadonlySet<Permission>;
+  /** Bytes of storage, 0 without the permission. */
+  readonly storageBytes: number;
   readonly endpoint: EndpointOffer | undefined;
 }
 
@@ -20,17 +24,6 @@ export interface CatalogProvider {
   readonly items: readonly string[];
   /** Whether its calls take credentials. */
   readonly credentials: CredentialNeed;
-}
-
-/** The manifest's `resource.permission`; what it does not grant is denied. */
-export interface PluginPermission {
-  readonly tool: boolean;
-  /** The model flags that are on; empty without `model.enabled`. */
-  readonly model: ReadonlySet<string>;
-  readonly node: boolean;
-  readonly app: boolean;
-  /** Bytes of storage, 0 without the permission. */
-  readonly storageBytes: number;
 }
 
 const ITEMS: Readonly<Partial<Record<ProviderKind, string>>> = {
@@ -53,7 +46,8 @@ export function readCatalog(pkg: Package): PluginCatalog {
       items: readItems(pkg, kind),
       credentials: readNeed(pkg, kind),
     })),
-    permission: readPermission(pkg),
+    permissions: new Set(PERMISSIONS.filter((name) => asksFor(pkg.declaration, name))),
+    storageBytes: readStorageBytes(pkg),
     endpoint: readEndpointOffer(pkg.declaration),
   };
 }
@@ -63,8 +57,8 @@ export function emptyCatalog({
   identifier,
   pluginId,
 }: Pick<PluginCatalog, "identifier" | "pluginId">): PluginCatalog {
-  const permission = { tool: false, model: new Set<string>(), node: false, app: false, storageBytes: 0 };
-  return { identifier, pluginId, providers: [], permission, endpoint: undefined };
+  const nothing = { providers: [], permissions: new Set<Permission>(), storageBytes: 0, endpoint: undefined };
+  return { identifier, pluginId, ...nothing };
 }
 
 function readItems(pkg: Package, kind: ProviderKind): string[] {
@@ -82,23 +76,10 @@ function readNeed({ declaration }: Package, kind: ProviderKind): CredentialNeed 
   return taking === undefined ? "none" : credentialNeed(readCredentialForms(declaration, taking));
 }
 
-function readPermission(pkg: Package): PluginPermission {
-  const permission = field(pkg.declaration["resource"], "permission");
-  const model = field(permission, "model");
-  const flags = isEnabled(model) && typeof model === "object" && model !== null ? Object.entries(model) : [];
-  const storage = field(permission, "storage");
-  const size = field(storage, "size");
-  return {
-    tool: isEnabled(field(permission, "tool")),
-    model: new Set(flags.filter(([, on]) => on === true).map(([flag]) => flag)),
-    node: isEnabled(field(permission, "node")),
-    app: isEnabled(field(permission, "app")),
-    storageBytes: !isEnabled(storage) ? 0 : typeof size === "number" ? size : STORAGE_BYTES_DEFAULT,
-  };
-}
-
-function isEnabled(block: unknown): boolean {
-  return field(block, "enabled") === true;
+function readStorageBytes({ declaration }: Package): number {
+  if (!asksFor(declaration, "storage")) return 0;
+  const size = field(field(field(declaration["resource"], "permission"), "storage"), "size");
+  return typeof size === "number" ? size : STORAGE_BYTES_DEFAULT;
 }
 
 function field(value: unknown, key: string): unknown {

@@ -20,6 +20,7 @@ import type { InstalledRows } from "./contracts/installed.ts";
 import type { KeyRows } from "./contracts/keys.ts";
 import type { LeaseRows } from "./contracts/leases.ts";
 import type { PackageStoreRows } from "./contracts/packages.ts";
+import type { PermissionRows } from "./contracts/permissions.ts";
 import type { PlatformRows } from "./contracts/platform.ts";
 import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
 import type { PoolRows } from "./contracts/pools.ts";
@@ -52,6 +53,7 @@ export interface Store extends AsyncDisposable {
   readonly egress: EgressRows;
   readonly variables: VariableRows;
   readonly credentials: CredentialRows;
+  readonly permissions: PermissionRows;
   readonly endpoints: EndpointRows;
   // the work on it
   readonly tasks: TaskRows;

@@ -16,6 +16,7 @@ import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
+import { createPermissionRows } from "./installations/permissions.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
 import { createVariableRows } from "./installations/variables.ts";
 import { migrate } from "./migration/migrate.ts";
@@ -87,6 +88,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       egress: createEgressRows(db),
       variables: createVariableRows(db),
       credentials: createCredentialRows(db),
+      permissions: createPermissionRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),

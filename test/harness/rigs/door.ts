@@ -165,7 +165,7 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
     local: createLocalHostCalls({ storage, credentials: credentialSource, settings: { depthMax: 4 } }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { places, openMax: 32 },
+    settings: { places, openMax: 32, permissionDefault: settings.permissionDefault },
   });
   const invoker = scope.use(
     createInvoker({
@@ -194,7 +194,7 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
       settings: { endpointPollMs: 600_000, endpointsMax: 100, lookupsMax: 4, rereadTimeoutMs: 1000 },
     }),
   );
-  const endpoints = createEndpoints({ store, secrets, directory: endpointDirectory });
+  const endpoints = createEndpoints({ store, secrets, directory: endpointDirectory, settings });
   const credentials = createCredentials({ store, keys: testKeys, invoker });
   return { invoker, keyring, endpoints, endpointDirectory, credentials, credentialSource };
 }

@@ -78,7 +78,7 @@ class BerthHostCalls implements LocalHostCalls {
     return {
       tenantId,
       pluginId: catalog.pluginId,
-      bytesMax: catalog.permission.storageBytes,
+      bytesMax: catalog.storageBytes,
       tenantIsBounded: installations.boundsDisk(tenantId),
     };
   }

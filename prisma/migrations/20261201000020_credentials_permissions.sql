@@ -24,3 +24,6 @@ CREATE INDEX "berth_credentials_tenant_id_created_at_id_idx"
 -- At most one default of each provider, and of each model with credentials of its own.
 CREATE UNIQUE INDEX "berth_credentials_default_key"
   ON "berth_credentials" ("installation_id", "kind", "provider", "model", "model_type") WHERE "is_default";
+
+-- What the operator grants or refuses of the permissions that the plugin asks for; NULL: nothing is chosen.
+ALTER TABLE "berth_installations" ADD COLUMN "permissions" jsonb;
