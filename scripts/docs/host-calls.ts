@@ -12,7 +12,7 @@ export function withHostCalls(page: string): string {
     HEADING,
     "<!-- Generated from src/invocation/host-calls/table.ts by `npm run docs`. Do not edit. -->",
     "",
-    "| type | what the manifest needs | platform: `/inner/api/` and | Berth itself | answer |",
+    "| type | what the manifest asks for | platform: `/inner/api/` and | Berth itself | answer |",
     "| --- | --- | --- | --- | --- |",
     ...HOST_CALL_TYPES.map(row),
     "",
