@@ -47,8 +47,9 @@ export async function validateCredentials(
   };
   try {
     const action = model === undefined ? ACTIONS[kind] : "validate_model_credentials";
-    const answer = (await ask(invoker, { ...asked, action, fields }, signal)).find(isMap);
-    if (answer?.["result"] !== true) throw refused(asked, "it answers that they are not valid");
+    const answer = await ask(invoker, { ...asked, action, fields }, signal);
+    if (!isMap(answer) || answer["result"] !== true)
+      throw refused(asked, "it answers that they are not valid.");
     return isMap(answer["credentials"]) ? { ...credentials, ...answer["credentials"] } : credentials;
   } catch (error) {
     if (isFault(error, "plugin_error")) throw refused(asked, hide(error.message, asked));
@@ -68,7 +69,13 @@ function hide(text: string, { form, credentials }: ValidateCredentials): string 
     .filter(({ isSecret }) => isSecret)
     .map(({ name }) => credentials[name])
     .filter((value): value is string => typeof value === "string" && value !== "")
-    .flatMap((value) => [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)]);
+    .flatMap((value) => [
+      value,
+      encodeURIComponent(value.toWellFormed()),
+      JSON.stringify(value).slice(1, -1),
+    ])
+    // one that is part of another must not break it up
+    .sort((a, b) => b.length - a.length);
   return secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "***"), text);
 }
 
@@ -77,24 +84,24 @@ interface Asked extends ValidateCredentials {
   readonly fields: JsonMap;
 }
 
-/** The first item of the answer, as a list. When the request ends, the wait does. */
+/** The first item of the answer; undefined where there is none. When the request ends, the wait does. */
 async function ask(
   invoker: Pick<Invoker, "invoke">,
   { tenantId, pluginId, kind, action, fields, requestId }: Asked,
   signal: AbortSignal,
-): Promise<readonly unknown[]> {
+): Promise<unknown> {
   const operation = find(kind, action);
   if (operation === undefined) throw new Error(`${action} is no operation`);
   signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
-  const items: unknown[] = [];
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  let first: unknown;
   const sink: InvocationSink = {
     bufferedBytes: 0,
     started: () => undefined,
     item: (data) => {
-      if (items.length === 0) items.push(readJson(data));
+      first ??= readJson(data);
     },
-    end: (end) => (end.ok ? resolve(items) : reject(end.fault)),
+    end: (end) => (end.ok ? resolve(first) : reject(end.fault)),
   };
   const content = { form: "fields", fields, text: JSON.stringify(fields) } as const;
   const call = invoker.invoke({ tenantId, pluginId, operation, content, requestId }, sink);

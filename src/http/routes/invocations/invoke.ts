@@ -99,6 +99,8 @@ async function handle(
             { tenantId, pluginId, operation },
             sent,
           );
+    // the wait for kept credentials can be long
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
     const timeoutMs = callerTimeout(headers["x-timeout-ms"], content.fields["timeout_ms"]);
     const request = { tenantId, pluginId, operation, content, requestId: id };
     start(timeoutMs === undefined ? request : { ...request, timeoutMs }, outgoing, headers.accept, deps);
