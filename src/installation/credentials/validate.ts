@@ -69,11 +69,7 @@ function hide(text: string, { form, credentials }: ValidateCredentials): string 
     .filter(({ isSecret }) => isSecret)
     .map(({ name }) => credentials[name])
     .filter((value): value is string => typeof value === "string" && value !== "")
-    .flatMap((value) => [
-      value,
-      encodeURIComponent(value.toWellFormed()),
-      JSON.stringify(value).slice(1, -1),
-    ])
+    .flatMap((value) => [value, encodeURIComponent(value.toWellFormed()), JSON.stringify(value).slice(1, -1)])
     // one that is part of another must not break it up
     .sort((a, b) => b.length - a.length);
   return secrets.reduce((hidden, secret) => hidden.replaceAll(secret, "***"), text);

@@ -42,6 +42,7 @@ export function addChangeCredentials(
 ): void {
   routes.add(
     {
+      name: "createCredential",
       method: "post",
       path: "/v1/tenants/{tenant}/credentials",
       tag: "credentials",
@@ -65,6 +66,7 @@ export function addChangeCredentials(
   addReplace(routes, credentials);
   routes.add(
     {
+      name: "removeCredential",
       method: "delete",
       path,
       tag: "credentials",
@@ -86,6 +88,7 @@ function addReplace(routes: Routes, credentials: Credentials): void {
   routes.add(
     {
       ...spec,
+      name: "replaceCredential",
       method: "put",
       summary: "Replaces the values, once the plugin has accepted them. Name, provider and default stay.",
       body: z.strictObject({ credentials: CredentialValues }),
@@ -100,6 +103,7 @@ function addReplace(routes: Routes, credentials: Credentials): void {
   routes.add(
     {
       ...spec,
+      name: "chooseDefaultCredential",
       method: "patch",
       summary: "Makes a credential the default of its provider, or of its model.",
       body: z.strictObject({ default: z.literal(true) }),

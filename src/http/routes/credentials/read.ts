@@ -17,6 +17,7 @@ export function addReadCredentials(
 ): void {
   routes.add(
     {
+      name: "listCredentials",
       method: "get",
       path: "/v1/tenants/{tenant}/credentials",
       tag: "credentials",
@@ -36,6 +37,7 @@ export function addReadCredentials(
   );
   routes.add(
     {
+      name: "getCredential",
       method: "get",
       path: "/v1/tenants/{tenant}/credentials/{id}",
       tag: "credentials",

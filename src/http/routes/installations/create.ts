@@ -5,7 +5,7 @@ import type { InstallationRequests } from "../../../installation/contracts.ts";
 import type { Principal } from "../../../keys/keyring.ts";
 import type { Routes } from "../../route.ts";
 import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
-import { acceptedResponse, idempotencyClaim } from "./parts.ts";
+import { acceptedResponse, IdempotencyHeader, idempotencyClaim } from "./parts.ts";
 import { ChosenSchema } from "./permissions.ts";
 
 const Body = z.strictObject({
@@ -39,6 +39,7 @@ export function addCreateInstallation(
 ): void {
   routes.add(
     {
+      name: "installPlugin",
       method: "post",
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",
@@ -46,13 +47,13 @@ export function addCreateInstallation(
         "Accepts an install. Repeating it returns the existing one; `Idempotency-Key` is valid for 24 h.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
+      headers: IdempotencyHeader,
       body: Body,
       answers: { 202: { description: "Accepted", content: { "application/json": InstallAcceptedSchema } } },
       faults: [
         "invalid_json",
         "package_not_found",
         "conflict",
-        "forbidden",
         "idempotency_mismatch",
         "unsupported_media_type",
       ],

@@ -55,6 +55,7 @@ export function addInstallationPermissions(
   };
   routes.add(
     {
+      name: "getPermissions",
       method: "get",
       path,
       tag: "installations",
@@ -68,6 +69,7 @@ export function addInstallationPermissions(
   );
   routes.add(
     {
+      name: "setPermissions",
       method: "put",
       path,
       tag: "installations",
