@@ -1,7 +1,7 @@
 /** The form that a declaration has for the credentials of a provider, and what it makes of those that are given. */
 import type { CredentialKind } from "./credential.ts";
 import { invalidInput } from "./fault.ts";
-import type { JsonMap } from "./json.ts";
+import { type JsonMap, listOf, member } from "./json.ts";
 import type { DeclarationJson } from "./package.ts";
 
 /** One field of the form. */
@@ -49,7 +49,7 @@ export function fillForm(given: JsonMap, fields: readonly CredentialField[]): Js
   const names = fields.map(({ name }) => name);
   const unknown = Object.keys(given).find((name) => !names.includes(name));
   if (unknown !== undefined)
-    throw invalidInput(`credentials.${unknown}`, "no field of the provider", names.join(", "));
+    throw invalidInput(`credentials.${unknown}`, "an unknown field", names.join(", "));
   const filled: Record<string, unknown> = { ...given };
   for (const { name, default: value, isRequired, showOn } of fields) {
     if (filled[name] !== undefined && filled[name] !== null) continue;
@@ -83,12 +83,4 @@ function readField(given: unknown): CredentialField[] {
       showOn,
     },
   ];
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function member(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
 }

@@ -53,8 +53,8 @@ export function assertCredentialName(name: string): void {
 }
 
 /**
- * The one that is named, or the default: that of the model where there is one, else that of the provider. Undefined where
- * none is named and no default fits. Throws `credential_not_found` for a name that does not exist or does not fit.
+ * The one that is named, or the default: that of the model where there is one, else that of the provider. Undefined
+ * where none is named and no default fits. Throws `credential_not_found` for a name that does not exist or does not fit.
  */
 export function chooseCredential<T extends Choosable>(
   all: readonly T[],

@@ -1,6 +1,7 @@
 /** What a plugin may ask of its host: its manifest asks, the operator grants or refuses. */
 import { z } from "zod";
 import { Fault } from "./fault.ts";
+import { member } from "./json.ts";
 import type { DeclarationJson } from "./package.ts";
 
 /** By their places in the manifest, below `resource.permission`. */
@@ -64,8 +65,4 @@ export function notGranted(what: string, permission: Permission): Fault {
     `${what} needs ${permissionText(permission)}: the plugin's manifest asks for it, and the operator does not grant it.`,
     { details: { permission, asked: true, granted: false } },
   );
-}
-
-function member(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
 }

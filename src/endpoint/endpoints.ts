@@ -57,8 +57,9 @@ export interface EndpointUpdate extends EndpointAt {
 
 /**
  * Faults beside those of the store: `endpoint_not_found`, `installation_not_found` where the plugin is not installed,
- * `permission_denied` where its manifest does not ask for endpoints or the operator does not grant them, `operation_not_found` where it has none, `invalid_input` for
- * settings that break their rules, and what SecretKeeper throws.
+ * `permission_denied` where its manifest does not ask for endpoints or the operator does not grant them,
+ * `operation_not_found` where it has none, `invalid_input` for settings that break their rules, and what SecretKeeper
+ * throws.
  */
 export interface Endpoints {
   /** Stores nothing where the secrets could not be encrypted. */

@@ -2,6 +2,7 @@
 import { CREDENTIAL_KINDS } from "../domain/credential.ts";
 import { type CredentialNeed, credentialNeed, readCredentialForms } from "../domain/credential-form.ts";
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
+import { member } from "../domain/json.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
 import { asksFor, PERMISSIONS, type Permission } from "../domain/permission.ts";
 
@@ -64,10 +65,10 @@ export function emptyCatalog({
 function readItems(pkg: Package, kind: ProviderKind): string[] {
   const key = ITEMS[kind];
   if (key === undefined) return [];
-  const items = field(pkg.declaration[kind], key);
+  const items = member(pkg.declaration[kind], key);
   if (!Array.isArray(items)) return [];
   return items
-    .map((item) => field(field(item, "identity"), "name"))
+    .map((item) => member(member(item, "identity"), "name"))
     .filter((name): name is string => typeof name === "string");
 }
 
@@ -78,10 +79,6 @@ function readNeed({ declaration }: Package, kind: ProviderKind): CredentialNeed 
 
 function readStorageBytes({ declaration }: Package): number {
   if (!asksFor(declaration, "storage")) return 0;
-  const size = field(field(field(declaration["resource"], "permission"), "storage"), "size");
+  const size = member(member(member(declaration["resource"], "permission"), "storage"), "size");
   return typeof size === "number" ? size : STORAGE_BYTES_DEFAULT;
-}
-
-function field(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
 }

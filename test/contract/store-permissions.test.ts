@@ -40,7 +40,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     });
   });
 
-  it("an install can choose, and a repeated one does not seem to have chosen otherwise", async () => {
+  it("an install can choose, which is an event, and a repeated one does not seem to have chosen otherwise", async () => {
     const { tenantId, pkg } = await stored();
     const install = (permissions?: { tool: boolean }) =>
       store.installations.acceptInstall(anInstall(pkg, tenantId, permissions && { permissions }));
@@ -51,5 +51,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
       code: "conflict",
       details: { field: "permissions", accepted: { tool: false } },
     });
+    const events = await store.events.list({ tenantId, kind: "installation.permissions" }, { limit: 10 });
+    expect(events.items.map(({ subject }) => subject)).toEqual(["tool=refused"]);
   });
 });

@@ -1,4 +1,4 @@
-/** Credentials that a tenant keeps: what the plugin accepts, what calls and calls back get, and what nobody sees again. */
+/** Credentials that a tenant keeps: what the plugin accepts, what calls and calls back get, what nobody sees again. */
 import { afterEach, expect, test } from "vitest";
 import { invokeTool, PLUGIN_PATH, post, TOOL_CALL } from "../harness/clients/invocations.ts";
 import { until } from "../harness/clients/until.ts";

@@ -39,8 +39,8 @@ export interface HookCall {
 export interface Hooks {
   /**
    * Throws `endpoint_not_found`; the fault with which the invoker refuses a call to its plugin; `endpoint_disabled`;
-   * `operation_not_found` where the installed version of the plugin has no endpoints; `permission_denied` where the operator
-   * does not grant them.
+   * `operation_not_found` where the installed version of the plugin has no endpoints; `permission_denied` where the
+   * operator does not grant them.
    */
   open(hookId: string): Promise<OpenHook>;
 }

@@ -38,8 +38,9 @@ export interface NewCredentialRequest {
 }
 
 /**
- * Faults beside those of the store: `installation_not_found` and `provider_not_found`, `invalid_input` for credentials that
- * do not fit the provider's form, `credentials_refused`, and those of a call. Nothing is kept unless the plugin accepts it.
+ * Faults beside those of the store: `installation_not_found` and `provider_not_found`, `invalid_input` for credentials
+ * that do not fit the provider's form, `credentials_refused`, and those of a call. Nothing is kept unless the plugin
+ * accepts it.
  */
 export interface Credentials {
   create(request: NewCredentialRequest, signal: AbortSignal): Promise<ShownCredential>;

@@ -1,7 +1,7 @@
 /**
- * Calls back: what a plugin asks of the host during a call. Each is checked against the permissions that the plugin's own
- * manifest asks for and the operator grants, acts for the session's tenant only, and always gets an answer: a call that cannot be served gets an error,
- * not silence.
+ * Calls back: what a plugin asks of the host during a call. Each is checked against the permissions that the plugin's
+ * own manifest asks for and the operator grants, acts for the session's tenant only, and always gets an answer: a call
+ * that cannot be served gets an error, not silence.
  */
 import { Fault, invalidInput, toFault } from "../../domain/fault.ts";
 import type { HostCallFrame } from "../../domain/frame.ts";

@@ -1,4 +1,4 @@
-/** Credentials that tenants keep for the providers of their plugins. They survive upgrades, and leave with the installation. */
+/** Credentials that tenants keep for their plugins' providers. They survive upgrades, and leave with the installation. */
 import type { Actor } from "../../domain/audit.ts";
 import type { CredentialId, CredentialKind, CredentialModel } from "../../domain/credential.ts";
 import type { InstallationId, TenantId } from "../../domain/ids.ts";

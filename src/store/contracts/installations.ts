@@ -77,8 +77,9 @@ export interface InstallationRows {
   /**
    * Accepts an install: writes installation and task in one transaction. The same identifier again returns the existing
    * ones (a failed one gets a new task). Throws `conflict` for another identifier of the same plugin id, for other
-   * permissions than those of an installation that is not failed, and where the installation or its tenant is being removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency
-   * key within 24 h returns the first answer; with another hash it throws `idempotency_mismatch`.
+   * permissions than those of an installation that is not failed, and where the installation or its tenant is being
+   * removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency key within 24 h returns the first
+   * answer; with another hash it throws `idempotency_mismatch`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**

@@ -1,6 +1,7 @@
 /**
- * The store of tests of the HTTP server. Keys, endpoints, credentials and the platform's tasks are rows with rules, on which the
- * store's contract runs; the rest are canned answers. Calls are counted; a method that the server never needs throws.
+ * The store of tests of the HTTP server. Keys, endpoints, credentials and the platform's tasks are rows with rules, on
+ * which the store's contract runs; the rest are canned answers. Calls are counted; a method that the server never needs
+ * throws.
  */
 import type { InstallTask } from "../../../src/domain/install-task.ts";
 import type { CredentialRecord } from "../../../src/store/contracts/credentials.ts";

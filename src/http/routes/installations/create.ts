@@ -90,7 +90,7 @@ async function accept(requests: InstallationRequests, body: Body, asked: Asked) 
   return await requests.install({ ...asked, identifier: identifier ?? "" });
 }
 
-/** Throws `forbidden` for a tenant's key, and `invalid_input` with a bundle, whose plugins differ in what they ask for. */
+/** Throws `forbidden` for a tenant's key, and `invalid_input` with a bundle, whose plugins ask for different things. */
 function assertMayGrant({ permissions, bundle }: Body, { tenantId }: Principal): void {
   if (permissions === undefined) return;
   if (tenantId !== undefined)

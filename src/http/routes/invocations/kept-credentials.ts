@@ -6,7 +6,8 @@ import type { Invoker } from "../../../invocation/invoke.ts";
 
 /**
  * The body with the credentials that its member `credential` names; a body without that member as it is. Throws
- * `invalid_input` where it has `credentials` too, `credential_not_found`, and the fault with which the plugin refuses calls.
+ * `invalid_input` where it has `credentials` too, `credential_not_found`, and the fault with which the plugin refuses
+ * calls.
  */
 export async function withKeptCredentials(
   { credentials, invoker }: { credentials: CredentialSource; invoker: Pick<Invoker, "admit" | "find"> },

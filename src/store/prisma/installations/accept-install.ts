@@ -17,7 +17,7 @@ import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts
 import { otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
 import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
 import { toInstallation } from "./installation-row.ts";
-import { permissionsSubject, toPermissions } from "./permissions.ts";
+import { permissionsSubject, toPermissions, writePermissionsEvent } from "./permissions.ts";
 
 /** The transaction behind `acceptInstall`. */
 export async function acceptInstall(
@@ -153,6 +153,8 @@ async function noteHold(
 /** Throws where the package does not exist; from here on it cannot be removed. */
 async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstall): Promise<Accepted> {
   await holdPackage(tx, row.identifier);
+  const { permissions, by } = request;
+  if (permissions !== undefined) await writePermissionsEvent(tx, row, { chosen: permissions, by });
   return withNewTask(tx, row, "install", request);
 }
 

@@ -1,7 +1,8 @@
+import type { Actor } from "../../../domain/audit.ts";
 import { installationNotFound } from "../../../domain/fault.ts";
 import type { PermissionsChosen } from "../../../domain/permission.ts";
 import type { PermissionRows } from "../../contracts/permissions.ts";
-import { type Database, jsonText } from "../client/database.ts";
+import { type Database, jsonText, type Tx } from "../client/database.ts";
 import { holdKey, writeEvent } from "../tenants/audit.ts";
 
 export function createPermissionRows(db: Database): PermissionRows {
@@ -13,15 +14,18 @@ export function createPermissionRows(db: Database): PermissionRows {
           UPDATE berth_installations SET permissions = ${jsonText(chosen)}::jsonb, updated_at = clock_timestamp()
           WHERE id = ${id}::uuid RETURNING tenant_id::text AS tenant`;
         if (row === undefined) throw installationNotFound(id);
-        const { tenant: tenantId } = row;
-        const of = { by, tenantId, installationId: id, result: "done" } as const;
-        await writeEvent(tx, {
-          kind: "installation.permissions",
-          ...of,
-          subject: permissionsSubject(chosen),
-        });
+        await writePermissionsEvent(tx, { id, tenantId: row.tenant }, { chosen, by });
       }),
   };
+}
+
+export async function writePermissionsEvent(
+  tx: Tx,
+  { id: installationId, tenantId }: { readonly id: string; readonly tenantId: string },
+  { chosen, by }: { readonly chosen: PermissionsChosen; readonly by: Actor | undefined },
+): Promise<void> {
+  const of = { by, tenantId, installationId, result: "done" } as const;
+  await writeEvent(tx, { kind: "installation.permissions", ...of, subject: permissionsSubject(chosen) });
 }
 
 /** As audit events show it: `tool=refused,storage=granted`. */
