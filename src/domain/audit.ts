@@ -18,6 +18,7 @@ export type AuditKind =
   | "installation.adopt"
   | "installation.egress"
   | "installation.variables"
+  | "installation.permissions"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"
@@ -39,7 +40,11 @@ export type AuditKind =
   | "endpoint.update"
   | "endpoint.enable"
   | "endpoint.disable"
-  | "endpoint.remove";
+  | "endpoint.remove"
+  | "credential.create"
+  | "credential.replace"
+  | "credential.default"
+  | "credential.remove";
 
 /**
  * One accepted change, whose row is written in the same transaction: nothing is accepted without an event. Or something
