@@ -75,6 +75,8 @@ class SourceInstall {
   readonly #options: readonly string[];
   #lines: readonly Requirement[] = [];
   #count = 0;
+  /** Looked up for the first source, so that one build makes all its wheels in the same image. */
+  #buildImage: Promise<string | undefined> | undefined;
 
   constructor(deps: InstallDeps, request: InstallRequest, signal: AbortSignal) {
     this.#deps = deps;
@@ -182,7 +184,7 @@ class SourceInstall {
 
   /** Resolves with the wheel's path where the installer runs, and its SHA-256. */
   async #build(source: Source): Promise<{ path: string; sha: string }> {
-    const { engine, settings } = this.#deps;
+    const { settings } = this.#deps;
     const { name, labels, runtimeImage, sourceFolder, onLog, onProgress } = this.#request;
     this.#count += 1;
     const number = this.#count;
@@ -196,7 +198,8 @@ class SourceInstall {
       // The user of the build reads them, whatever the umask of Berth.
       await chmod(folder, 0o755);
     }
-    const buildImage = await findBuildImage(engine, runtimeImage, this.#signal);
+    this.#buildImage ??= findBuildImage(this.#deps.engine, runtimeImage, this.#signal);
+    const buildImage = await this.#buildImage;
     const fetching = { number, source, labels, onLog, buildImage, containerName: `${name}-source-${number}` };
     const deps = { ...this.#deps, fail: (end: CountedEnd) => this.#fail(end) };
     const hash = await fetchSource(deps, { ...fetching, hostFolder: folders.source }, this.#signal);
