@@ -2,6 +2,9 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { Bucket } from "../../src/storage/s3/bucket.ts";
+import { systemClock } from "../../src/util/clock.ts";
+import { sha256 } from "../../src/util/sha256.ts";
 import { anIdentifier, keepText, readText } from "../contract/package-store.contract.ts";
 import { BUCKET_KINDS } from "../harness/doubles/bucket-kinds.ts";
 import { TEXT, UNAVAILABLE, useBucketPackages } from "../harness/rigs/bucket-packages.ts";
@@ -68,6 +71,21 @@ it("a bucket that ignores the condition keeps the first bytes, and gets no condi
   for (const text of ["first", "second"]) await keepText(store, identifier, text);
   expect(await readText((await rig.open()).store, identifier)).toBe("first");
   expect(sent()).toEqual({ puts: 1, checksum: 1, condition: 0 });
+});
+
+it("a put without a checksum is refused by the server where its bytes are not those that were signed", async () => {
+  const { folder } = await rig.open();
+  const file = join(folder, "changed");
+  await writeFile(file, TEXT);
+  const settings = { ...rig.server.settings(rig.bucket), attemptsMax: 1 };
+  const bucket = new Bucket({ settings, clock: systemClock });
+  rig.scope.add(() => bucket.close());
+  bucket.accepts({ checksum: false, condition: false });
+  const digest = { bytes: TEXT.length, sha256: sha256("other bytes") };
+  await expect(bucket.putFile("berth/changed", file, { digest, onlyNew: false })).rejects.toThrow(
+    "it received other bytes than were sent",
+  );
+  expect(await bucket.exists("berth/changed")).toBe(false);
 });
 
 describe("a bucket that refuses what Berth must do", () => {
