@@ -4,6 +4,7 @@ import type { HealthParts } from "../http/routes/health/health.ts";
 import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
+import { createPluginFiles, resealPluginFiles } from "../installation/plugin-files.ts";
 import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
 import { createBuildPriority } from "../installation/takeover/build-priority.ts";
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
@@ -123,12 +124,19 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     }),
   );
   const keys = await openSecretKeys(base);
-  const resealing = resealVariables({ store, keys, log }, scope.signal);
-  scope.add(() => resealing);
+  const fileLimits = {
+    fileBytesMax: settings.BERTH_PLUGIN_FILE_KB_MAX * 1024,
+    filesBytesMax: settings.BERTH_PLUGIN_FILES_KB_MAX * 1024,
+  };
+  for (const reseal of [resealVariables, resealPluginFiles]) {
+    const resealing = reseal({ store, keys, log }, scope.signal);
+    scope.add(() => resealing);
+  }
   const app = createHttpApp({
     ...createIntake(base),
     ...(await openEndpoints(base, { invoker, keys })),
     variables: createPluginVariables({ store, keys }),
+    pluginFiles: createPluginFiles({ store, keys, limits: fileLimits }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

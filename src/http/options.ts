@@ -10,6 +10,7 @@ import type { BundleUploads } from "../installation/packages/bundle-uploads.ts";
 import type { PackageAssets } from "../installation/packages/package-assets.ts";
 import type { PackageDecoder } from "../installation/packages/package-decoder.ts";
 import type { PackageTexts } from "../installation/packages/package-texts.ts";
+import type { PluginFiles } from "../installation/plugin-files.ts";
 import type { InstallationChanges } from "../installation/requests/installation-changes.ts";
 import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
@@ -57,6 +58,7 @@ export interface HttpAppOptions {
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
   readonly variables: PluginVariables;
+  readonly pluginFiles: PluginFiles;
   readonly batches: Batches;
   readonly tenants: Tenants;
   readonly disk: DiskCare;

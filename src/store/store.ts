@@ -21,6 +21,7 @@ import type { LeaseRows } from "./contracts/leases.ts";
 import type { PackageStoreRows } from "./contracts/packages.ts";
 import type { PlatformRows } from "./contracts/platform.ts";
 import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
+import type { PluginFileRows } from "./contracts/plugin-files.ts";
 import type { PoolRows } from "./contracts/pools.ts";
 import type { ProcessRows } from "./contracts/processes.ts";
 import type { ReadmeRows } from "./contracts/readmes.ts";
@@ -50,6 +51,7 @@ export interface Store extends AsyncDisposable {
   readonly upgrades: UpgradeRows;
   readonly egress: EgressRows;
   readonly variables: VariableRows;
+  readonly pluginFiles: PluginFileRows;
   readonly endpoints: EndpointRows;
   // the work on it
   readonly tasks: TaskRows;

@@ -15,6 +15,7 @@ import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
+import { createPluginFileRows } from "./installations/plugin-files.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
 import { createVariableRows } from "./installations/variables.ts";
 import { migrate } from "./migration/migrate.ts";
@@ -85,6 +86,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       tenants: createTenantRows(db),
       egress: createEgressRows(db),
       variables: createVariableRows(db),
+      pluginFiles: createPluginFileRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),

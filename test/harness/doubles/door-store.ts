@@ -67,6 +67,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     dependencies: rows("dependencies", canned.dependencies),
     egress: rows("egress", canned.egress),
     variables: rows("variables", canned.variables),
+    pluginFiles: rows("pluginFiles", canned.pluginFiles),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),
     images: rows("images"),

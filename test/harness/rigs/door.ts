@@ -12,6 +12,7 @@ import { createHttpApp, type HttpApp } from "../../../src/http/app.ts";
 import type { HttpAppOptions } from "../../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../../src/http/server/serve.ts";
 import { createBatches } from "../../../src/installation/batch/batches.ts";
+import { createPluginFiles } from "../../../src/installation/plugin-files.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
 import { createPluginVariables } from "../../../src/installation/variables.ts";
 import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
@@ -209,6 +210,11 @@ function httpAppOptions(
     assets: { find: () => Promise.resolve(undefined) },
     changes: noChanges(),
     variables: createPluginVariables({ store, keys: testKeys }),
+    pluginFiles: createPluginFiles({
+      store,
+      keys: testKeys,
+      limits: { fileBytesMax: 1000, filesBytesMax: 2000 },
+    }),
     batches: createBatches({ store, queue: new LocalQueue(), log }),
     disk: emptyDisk,
     trust: testTrust(store),
