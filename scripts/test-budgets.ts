@@ -64,6 +64,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/e2e/takeover.test.ts": 70,
   "test/e2e/trust.test.ts": 40,
   "test/e2e/unstorable-words.test.ts": 65,
+  "test/e2e/variables.test.ts": 30,
   "test/e2e/wrong-input.test.ts": 30,
   "test/hostile/attacks.test.ts": 145,
   "test/hostile/engine-death.test.ts": 45,
