@@ -77,7 +77,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/integration/runner-reach.test.ts": 25,
   "test/integration/runtime.test.ts": 33,
   "test/integration/sign-commands.test.ts": 20,
-  "test/integration/source-builds.test.ts": 35,
+  "test/integration/source-builds.test.ts": 42,
   "test/integration/store-kill.test.ts": 15,
   "test/integration/store-migrations.test.ts": 40,
   "test/integration/store-rows.test.ts": 50,
