@@ -44,7 +44,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/e2e/hooks.test.ts": 30,
   "test/e2e/hung-plugins.test.ts": 120,
   "test/e2e/kill-points.test.ts": 45,
-  "test/e2e/kill.test.ts": 240,
+  "test/e2e/kill.test.ts": 250,
   "test/e2e/lifecycle.test.ts": 150,
   "test/e2e/limits.test.ts": 35,
   "test/e2e/main-job.test.ts": 100,
