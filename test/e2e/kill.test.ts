@@ -1,6 +1,5 @@
 /** Berth is killed at any moment, on both databases: it goes on where it was, with one image and one container. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Scope } from "../../src/util/scope.ts";
 import {
   accept,
   eventually,
@@ -16,8 +15,6 @@ import {
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { openSite, SITES, type Site } from "../harness/rigs/site.ts";
-import { treeOf } from "../harness/samples/source-trees.ts";
-import { bridgeAddress, startWheelIndex, type WheelIndex } from "../harness/servers/wheel-index.ts";
 
 const STEPS = ["queued", "fetching", "verifying", "resolving", "building", "starting"] as const;
 
@@ -116,46 +113,6 @@ describe.each(SITES)("on $database", ({ database }) => {
     expect(errors).toContain(`${site.dataFolder} is in use by the process ${berth.pid}.`);
     expect(code).toBe(1);
     expect(await site.redisPids()).toHaveLength(1);
-  });
-});
-
-describe("with a package index", () => {
-  const scope = new Scope();
-  const helper = Promise.withResolvers<void>();
-  let site: Site;
-  let berth: BerthProcess;
-  let index: WheelIndex;
-  beforeAll(async () => {
-    index = scope.use(
-      await startWheelIndex([
-        { name: "plain", version: "1.0", files: { "plain.py": "" } },
-        // The build of the source waits for it, between its start and its end.
-        { name: "helper", version: "1.0", files: { "helper.py": "" }, held: helper.promise },
-        { name: "sourced", version: "1.0", files: treeOf("sourced", "1.0"), isSource: true },
-      ]),
-    );
-    const bypass = process.env["no_proxy"] ?? process.env["NO_PROXY"] ?? "";
-    const env = { no_proxy: `${bypass},${bridgeAddress()}`, BERTH_PACKAGE_INDEX_URL: index.url };
-    site = scope.use(await openSite({ env }));
-    berth = await site.start();
-  });
-  afterAll(() => scope.close());
-
-  test("Berth, killed while it builds a requirement from source, builds it after the next start and leaves no container", async () => {
-    const plugin = await packPlugin("echo", {
-      "requirements.txt": "sourced\n",
-      "main.py": (text) => `import plain, sourced\n${text}`,
-    });
-    await upload(berth, plugin);
-    const accepted = await accept(berth, plugin);
-    await eventually(async () => index.requests.find((path) => path.includes("/helper-1.0")));
-    const names = (await site.containers("build")).map(({ name }) => name);
-    expect(names).toContainEqual(expect.stringContaining("-source-1"));
-    await berth.kill("SIGKILL");
-    helper.resolve();
-    berth = await site.start();
-    expect((await follow(berth, accepted)).at(-1)).toMatchObject({ type: "end", state: "ready" });
-    expect(await site.containers("build")).toEqual([]);
   });
 });
 

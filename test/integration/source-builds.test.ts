@@ -172,6 +172,19 @@ dependencies = [{ name = "pinned" }]
   });
 });
 
+test("an image with a requirement that was built is refused by policy too, and one without is not", async () => {
+  const [built, plain] = ["b".repeat(64), "c".repeat(64)];
+  await build({ requirements: "ranged<2\n", checksum: built });
+  await build({ requirements: "plain\n", checksum: plain });
+  const settings = { sourceBuilds: "refuse" } as const;
+  expect(await failureOf({ requirements: "ranged<2\n", checksum: built, settings })).toMatchObject({
+    code: "source_build_refused",
+    details: { value: "ranged==1.0" },
+  });
+  const image = await build({ requirements: "plain\n", checksum: plain, settings });
+  expect(image.built).toBe(false);
+});
+
 test("a folder of the package and an archive at an address are built, and a wheel at an address is installed", async () => {
   const dependencies = Object.fromEntries(
     Object.entries(treeOf("lib", "3.0")).map(([path, text]) => [`parts/lib/${path}`, text]),

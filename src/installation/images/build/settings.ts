@@ -1,5 +1,6 @@
 /** The operator's settings of builds. Every number has its unit in its name. */
 import { NO_PROXIES, type Proxies } from "../../../domain/proxy.ts";
+import type { SourceBuilds } from "../../../domain/tenant-quotas.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
 
 export interface BuildSettings {
@@ -19,7 +20,7 @@ export interface BuildSettings {
   /** Which runtime image may serve a package where there is none with the Python that it asks for. */
   readonly python: "nearest-newer" | "exact";
   /** Whether requirements without a fitting wheel, and those that name their own address, are built and installed. */
-  readonly sourceBuilds: "allow" | "refuse";
+  readonly sourceBuilds: SourceBuilds;
 }
 
 export interface BuildLimits {

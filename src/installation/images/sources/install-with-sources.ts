@@ -48,23 +48,28 @@ export interface InstallRequest {
 /** Sources of one package; each takes seconds to minutes, so a package with more would not end in time anyway. */
 const SOURCES_MAX = 30;
 
-/** Throws what `uvFailure` names, and what fetching and building a source throws. */
+/**
+ * Resolves with the requirements that were built from source, as their lines or versions say. Throws what `uvFailure`
+ * names, and what fetching and building a source throws.
+ */
 export async function installWithSources(
   deps: InstallDeps,
   request: InstallRequest,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { settings } = deps;
   const { dependencies } = request;
   const isAllowed = settings.sourceBuilds === "allow";
   const hasSources = dependencies.requirements.some(({ text }) => sourceIn(text) !== undefined);
   if (!isAllowed || !hasSources) {
     const end = await deps.run(uvScript(dependencies, settings.limits));
-    if (end.exitCode === 0) return;
+    if (end.exitCode === 0) return [];
     const isMissing = end.exitCode === EXIT_ADDRESS || namesWithoutWheel(end.output).length > 0;
     if (!isAllowed || !isMissing) fail(deps, dependencies, end);
   }
-  await new SourceInstall(deps, request, signal).run();
+  const install = new SourceInstall(deps, request, signal);
+  await install.run();
+  return install.built;
 }
 
 class SourceInstall {
@@ -73,8 +78,9 @@ class SourceInstall {
   readonly #signal: AbortSignal;
   readonly #stubbed = new Set<string>();
   readonly #options: readonly string[];
+  /** Labels of the sources. */
+  readonly built: string[] = [];
   #lines: readonly Requirement[] = [];
-  #count = 0;
   /** Looked up for the first source, so that one build makes all its wheels in the same image. */
   #buildImage: Promise<string | undefined> | undefined;
 
@@ -99,7 +105,7 @@ class SourceInstall {
       const end = await this.#install();
       if (end.exitCode === 0) return;
       const names = namesWithoutWheel(end.output).filter((name) => !this.#stubbed.has(name));
-      if (names.length === 0 || this.#count >= SOURCES_MAX) this.#fail(end);
+      if (names.length === 0 || this.built.length >= SOURCES_MAX) this.#fail(end);
       for (const name of names) await this.#provide(name);
     }
   }
@@ -186,8 +192,7 @@ class SourceInstall {
   async #build(source: Source): Promise<{ path: string; sha: string }> {
     const { settings } = this.#deps;
     const { name, labels, runtimeImage, sourceFolder, onLog, onProgress } = this.#request;
-    this.#count += 1;
-    const number = this.#count;
+    const number = this.built.push(source.label);
     onProgress(`building ${source.label} from source`);
     const folders = {
       source: join(sourceFolder, `${number}`, "source"),
