@@ -66,6 +66,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   };
   routes.add(
     {
+      name: "getQuotas",
       method: "get",
       path,
       tag: "tenants",
@@ -78,6 +79,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   );
   routes.add(
     {
+      name: "setQuotas",
       method: "put",
       path,
       tag: "tenants",
