@@ -30,6 +30,7 @@ export function addPluginFiles(
 ): void {
   routes.add(
     {
+      name: "listFiles",
       method: "get",
       path,
       tag: "installations",
@@ -51,6 +52,7 @@ export function addPluginFiles(
   );
   routes.add(
     {
+      name: "setFile",
       method: "put",
       path: `${path}/{name}`,
       tag: "installations",
@@ -76,6 +78,7 @@ export function addPluginFiles(
   );
   routes.add(
     {
+      name: "removeFile",
       method: "delete",
       path: `${path}/{name}`,
       tag: "installations",
