@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { startCrashed } from "./exit-cause.ts";
+import { systemClock } from "../../util/clock.ts";
+import { lastLines, startCrashed } from "./exit-cause.ts";
 
 const EXIT = { exitCode: 1, signal: undefined, oom: false };
 const WRITABLE = "a plugin can write in /tmp only, and beside its code if BERTH_WRITABLE_PLUGINS names it.";
@@ -16,4 +17,14 @@ test.each([
 test("a start that fails for another reason than a line of its log that mentions a read-only file says nothing of it", () => {
   const logs = ["warning: [Errno 30] Read-only file system: '/x'", "KeyError: 'TOKEN'"];
   expect(startCrashed(EXIT, logs).message).toBe("The plugin ended with exit code 1. It was not ready yet.");
+});
+
+test("the last lines of a container are as the plugin wrote them, without the request ids of the log", async () => {
+  const engine = {
+    async *logs() {
+      for (const text of ["plain", "\u001e[r-1,r-2] tagged"])
+        yield { at: new Date(0), stream: "stderr" as const, text };
+    },
+  };
+  expect(await lastLines({ engine, clock: systemClock }, "c", 10)).toEqual(["plain", "tagged"]);
 });
