@@ -3,6 +3,8 @@ import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/health.ts";
 import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
+import { createCredentials } from "../installation/credentials/credentials.ts";
+import { createCredentialSource, resealCredentials } from "../installation/credentials/sealed-credentials.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createPluginFiles, resealPluginFiles } from "../installation/plugin-files.ts";
 import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
@@ -93,10 +95,18 @@ async function openHostCalls(base: Base): Promise<HostCalls> {
     },
   });
   return createHostCalls({
-    local: createLocalHostCalls({ storage, settings: HOST_CALL_BOUNDS }),
+    local: createLocalHostCalls({
+      storage,
+      credentials: createCredentialSource({ store: base.store, keys: await openSecretKeys(base) }),
+      settings: HOST_CALL_BOUNDS,
+    }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { ...HOST_CALL_BOUNDS, places: config.settings.BERTH_HOST_CALLS },
+    settings: {
+      ...HOST_CALL_BOUNDS,
+      places: config.settings.BERTH_HOST_CALLS,
+      permissionDefault: config.settings.BERTH_PLUGIN_PERMISSIONS,
+    },
   });
 }
 
@@ -128,7 +138,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     fileBytesMax: settings.BERTH_PLUGIN_FILE_KB_MAX * 1024,
     filesBytesMax: settings.BERTH_PLUGIN_FILES_KB_MAX * 1024,
   };
-  for (const reseal of [resealVariables, resealPluginFiles]) {
+  for (const reseal of [resealVariables, resealPluginFiles, resealCredentials]) {
     const resealing = reseal({ store, keys, log }, scope.signal);
     scope.add(() => resealing);
   }
@@ -137,6 +147,8 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     ...(await openEndpoints(base, { invoker, keys })),
     variables: createPluginVariables({ store, keys }),
     pluginFiles: createPluginFiles({ store, keys, limits: fileLimits }),
+    credentials: createCredentials({ store, keys, invoker }),
+    credentialSource: createCredentialSource({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

@@ -7,6 +7,7 @@
  * came too late. `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
 import type { BundleRows } from "./contracts/bundles.ts";
+import type { CredentialRows } from "./contracts/credentials.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
 import type { DiskRows } from "./contracts/disk.ts";
 import type { EgressRows } from "./contracts/egress.ts";
@@ -19,6 +20,7 @@ import type { InstalledRows } from "./contracts/installed.ts";
 import type { KeyRows } from "./contracts/keys.ts";
 import type { LeaseRows } from "./contracts/leases.ts";
 import type { PackageStoreRows } from "./contracts/packages.ts";
+import type { PermissionRows } from "./contracts/permissions.ts";
 import type { PlatformRows } from "./contracts/platform.ts";
 import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
 import type { PluginFileRows } from "./contracts/plugin-files.ts";
@@ -52,6 +54,8 @@ export interface Store extends AsyncDisposable {
   readonly egress: EgressRows;
   readonly variables: VariableRows;
   readonly pluginFiles: PluginFileRows;
+  readonly credentials: CredentialRows;
+  readonly permissions: PermissionRows;
   readonly endpoints: EndpointRows;
   // the work on it
   readonly tasks: TaskRows;
