@@ -6,6 +6,7 @@ import { createBatches } from "../installation/batch/batches.ts";
 import { createCredentials } from "../installation/credentials/credentials.ts";
 import { createCredentialSource, resealCredentials } from "../installation/credentials/sealed-credentials.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
+import { createPluginFiles, resealPluginFiles } from "../installation/plugin-files.ts";
 import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
 import { createBuildPriority } from "../installation/takeover/build-priority.ts";
 import { createTaskWatch } from "../installation/task-engine/task-watch.ts";
@@ -133,7 +134,11 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     }),
   );
   const keys = await openSecretKeys(base);
-  for (const reseal of [resealVariables, resealCredentials]) {
+  const fileLimits = {
+    fileBytesMax: settings.BERTH_PLUGIN_FILE_KB_MAX * 1024,
+    filesBytesMax: settings.BERTH_PLUGIN_FILES_KB_MAX * 1024,
+  };
+  for (const reseal of [resealVariables, resealPluginFiles, resealCredentials]) {
     const resealing = reseal({ store, keys, log }, scope.signal);
     scope.add(() => resealing);
   }
@@ -141,6 +146,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     ...createIntake(base),
     ...(await openEndpoints(base, { invoker, keys })),
     variables: createPluginVariables({ store, keys }),
+    pluginFiles: createPluginFiles({ store, keys, limits: fileLimits }),
     credentials: createCredentials({ store, keys, invoker }),
     credentialSource: createCredentialSource({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),

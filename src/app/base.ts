@@ -156,6 +156,7 @@ function tenantDefaults(s: Config["settings"]): TenantQuotas {
     memoryBytesMax: bytes(s.BERTH_TENANT_MEMORY_MB_MAX),
     diskBytesMax: bytes(s.BERTH_TENANT_DISK_MB_MAX),
     callsMax: s.BERTH_TENANT_CALLS_MAX,
+    sourceBuilds: s.BERTH_SOURCE_BUILDS,
   };
 }
 

@@ -8,6 +8,7 @@ import type { Engine, EngineInfo } from "../engine/engine.ts";
 import { startShownTasks } from "../installation/batch/shown-tasks.ts";
 import { startEventRetention } from "../installation/event-retention.ts";
 import { type InstalledCopiesDeps, startInstalledCopies } from "../installation/packages/installed-copies.ts";
+import { openPluginFiles } from "../installation/plugin-files.ts";
 import { startDueUpgrades } from "../installation/requests/due-upgrades.ts";
 import { createInstallationRequests } from "../installation/requests/installation-requests.ts";
 import { createRebuild } from "../installation/requests/rebuild.ts";
@@ -213,6 +214,7 @@ export async function startSupervision(
       cgroupParent,
       ...network.profile,
       openVariables: (pool) => openVariables(keys, pool),
+      openFiles: (pool) => openPluginFiles({ store, keys }, pool),
     },
     onImageMissing: createRebuild({
       store,

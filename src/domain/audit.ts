@@ -18,6 +18,7 @@ export type AuditKind =
   | "installation.adopt"
   | "installation.egress"
   | "installation.variables"
+  | "installation.files"
   | "installation.permissions"
   | "installation.fetch"
   | "installation.bundle"

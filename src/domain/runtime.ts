@@ -17,6 +17,8 @@ export interface Pool {
   readonly limits: Limits;
   /** Of the installation that it serves; none in a shared pool. */
   readonly variables: readonly PluginVariable[];
+  /** Changes with its files; undefined: it has none. */
+  readonly filesVersion: string | undefined;
   /** Unique in the database: user and group id of its containers are 100000 + this number. */
   readonly uidOffset: number;
   /** False: no runtime is desired, because nothing installed needs it or it is disabled. */

@@ -1,6 +1,9 @@
 /** What an operator lets one tenant use. */
 import { Fault } from "./fault.ts";
 
+/** Whether requirements without a fitting wheel are built from source. */
+export type SourceBuilds = "allow" | "refuse";
+
 export interface TenantQuotas {
   /** Number of installations in any state; undefined: any number. */
   readonly installationsMax: number | undefined;
@@ -10,6 +13,8 @@ export interface TenantQuotas {
   readonly diskBytesMax: number | undefined;
   /** Calls of all its plugins that run or wait. */
   readonly callsMax: number | undefined;
+  /** Undefined: `allow`. */
+  readonly sourceBuilds?: SourceBuilds | undefined;
 }
 
 export const NO_QUOTAS: TenantQuotas = Object.freeze({
@@ -26,6 +31,7 @@ export function quotasInForce(own: TenantQuotas, defaults: TenantQuotas): Tenant
     memoryBytesMax: own.memoryBytesMax ?? defaults.memoryBytesMax,
     diskBytesMax: own.diskBytesMax ?? defaults.diskBytesMax,
     callsMax: own.callsMax ?? defaults.callsMax,
+    sourceBuilds: own.sourceBuilds ?? defaults.sourceBuilds,
   };
 }
 

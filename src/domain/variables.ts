@@ -1,5 +1,5 @@
 /** Environment variables that a tenant or the operator sets for the plugin of one installation. */
-import { invalidInput } from "./fault.ts";
+import { Fault, invalidInput } from "./fault.ts";
 import { proxyVariables } from "./proxy.ts";
 
 /** As it is stored: a secret only encrypted. `version` changes with the secret, so that a change shows without it. */
@@ -40,9 +40,8 @@ const RESERVED: readonly string[] = [
 /** The dynamic linker's: they would also change the runner, which holds the key of the link. */
 const RESERVED_PREFIX = "LD_";
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
-const NAME_ACCEPTED =
-  "1 to 128 letters, digits and `_`, not a digit first, and no reserved name: " +
-  `${RESERVED.join(", ")} and all that begin with ${RESERVED_PREFIX}`;
+const NAME_ACCEPTED = "1 to 128 letters, digits and `_`, not a digit first";
+const NOT_RESERVED = `any name but ${RESERVED.join(", ")} and those that begin with ${RESERVED_PREFIX}`;
 const VARIABLES_MAX = 100;
 const BYTES_MAX = 65_536;
 
@@ -53,8 +52,7 @@ export function assertVariables(asked: Readonly<Record<string, VariableAsked>>):
     throw invalidInput("variables", all.length, `at most ${VARIABLES_MAX} variables`);
   for (const [name, { value, secret }] of all) {
     const field = `variables.${name}`;
-    if (!NAME.test(name) || RESERVED.includes(name) || name.startsWith(RESERVED_PREFIX))
-      throw invalidInput(field, name, NAME_ACCEPTED);
+    assertName(field, name);
     if (value?.includes("\0")) throw invalidInput(field, "a text with a NUL character", "a text without one");
     if (value === undefined && !secret) throw invalidInput(`${field}.value`, undefined, "a text");
   }
@@ -65,4 +63,17 @@ export function assertVariables(asked: Readonly<Record<string, VariableAsked>>):
       `${bytes} bytes`,
       `names and values of at most ${BYTES_MAX} bytes together`,
     );
+}
+
+function assertName(field: string, name: string): void {
+  if (!NAME.test(name)) throw wrongName(field, name, "is no name of a variable", NAME_ACCEPTED);
+  if (RESERVED.includes(name) || name.startsWith(RESERVED_PREFIX))
+    throw wrongName(field, name, "is a name that Berth reserves", NOT_RESERVED);
+}
+
+/** The name stands in the place of a value, so the message names it once. */
+function wrongName(field: string, name: string, why: string, accepted: string): Fault {
+  return new Fault("invalid_input", `${JSON.stringify(name)} in variables ${why}; accepted: ${accepted}.`, {
+    details: { field, value: name, accepted },
+  });
 }

@@ -28,6 +28,7 @@ import { addHealth, addMetrics, addReady } from "./routes/health/health.ts";
 import { addChanges } from "./routes/installations/changes.ts";
 import { addCreateInstallation } from "./routes/installations/create.ts";
 import { addInstallationEgress } from "./routes/installations/egress.ts";
+import { addPluginFiles } from "./routes/installations/files.ts";
 import { addGetInstallation } from "./routes/installations/get.ts";
 import { addListInstallations } from "./routes/installations/list.ts";
 import { addInstallationLogs } from "./routes/installations/logs.ts";
@@ -192,6 +193,7 @@ function addNative(
   addTenantSettings(routes, options);
   addInstallationEgress(routes, options);
   addInstallationVariables(routes, options);
+  addPluginFiles(routes, options);
   addInstallationPermissions(routes, options);
   addChangeCredentials(routes, options);
   addReadCredentials(routes, options);

@@ -11,6 +11,7 @@ import type { BundleUploads } from "../installation/packages/bundle-uploads.ts";
 import type { PackageAssets } from "../installation/packages/package-assets.ts";
 import type { PackageDecoder } from "../installation/packages/package-decoder.ts";
 import type { PackageTexts } from "../installation/packages/package-texts.ts";
+import type { PluginFiles } from "../installation/plugin-files.ts";
 import type { InstallationChanges } from "../installation/requests/installation-changes.ts";
 import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
@@ -65,6 +66,7 @@ export interface HttpAppOptions {
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
   readonly variables: PluginVariables;
+  readonly pluginFiles: PluginFiles;
   readonly credentials: Credentials;
   readonly credentialSource: CredentialSource;
   readonly batches: Batches;

@@ -47,7 +47,7 @@ export function createPluginVariables({
     list: (id) => store.variables.get(id),
     replace: async ({ installation, variables: asked, by }) => {
       assertVariables(asked);
-      await assertOwnPool(store, installation);
+      await assertOwnPool(store, installation, "variables");
       const expected = await store.variables.get(installation.id);
       const before = new Map(expected.map((one) => [one.name, one]));
       const variables = Object.entries(asked)
@@ -59,12 +59,17 @@ export function createPluginVariables({
   };
 }
 
-async function assertOwnPool(store: Pick<Store, "pools">, { poolKey }: Installation): Promise<void> {
+/** Throws `conflict` where tenants share the containers. */
+export async function assertOwnPool(
+  store: Pick<Store, "pools">,
+  { poolKey }: Installation,
+  what: "variables" | "files",
+): Promise<void> {
   const pool = poolKey === undefined ? undefined : await store.pools.find(poolKey);
   if (pool === undefined || pool.tenantId !== undefined) return;
   throw new Fault(
     "conflict",
-    "The plugin runs in a shared pool, where one tenant's variables would reach all others; BERTH_ISOLATION and " +
+    `The plugin runs in a shared pool, where one tenant's ${what} would reach all others; BERTH_ISOLATION and ` +
       "BERTH_SHARED_PLUGINS decide what is shared.",
   );
 }

@@ -1,4 +1,6 @@
 /** The operator's settings about runtimes, grouped by the part that reads them. Periods are milliseconds, sizes bytes. */
+
+import type { PluginFileContent } from "../domain/plugin-files.ts";
 import { NO_PROXIES, type Proxies } from "../domain/proxy.ts";
 import type { Pool } from "../domain/runtime.ts";
 import type { CaBundle } from "./launch/ca-bundle.ts";
@@ -38,6 +40,8 @@ export interface ProfileSettings {
   readonly openVariables: (
     pool: Pick<Pool, "tenantId" | "pluginId" | "variables">,
   ) => Readonly<Record<string, string>>;
+  /** The files of a pool that has some. Throws `secret_unreadable`. */
+  readonly openFiles: (pool: Pick<Pool, "tenantId" | "pluginId">) => Promise<readonly PluginFileContent[]>;
 }
 
 export interface LaunchSettings {
@@ -148,6 +152,7 @@ export const PROFILE_DEFAULTS: ProfileSettings = Object.freeze({
   writablePlugins: [],
   extraEnv: {},
   openVariables: () => ({}),
+  openFiles: async () => [],
 });
 
 export const LAUNCH_DEFAULTS: LaunchSettings = Object.freeze({

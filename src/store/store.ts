@@ -23,6 +23,7 @@ import type { PackageStoreRows } from "./contracts/packages.ts";
 import type { PermissionRows } from "./contracts/permissions.ts";
 import type { PlatformRows } from "./contracts/platform.ts";
 import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
+import type { PluginFileRows } from "./contracts/plugin-files.ts";
 import type { PoolRows } from "./contracts/pools.ts";
 import type { ProcessRows } from "./contracts/processes.ts";
 import type { ReadmeRows } from "./contracts/readmes.ts";
@@ -52,6 +53,7 @@ export interface Store extends AsyncDisposable {
   readonly upgrades: UpgradeRows;
   readonly egress: EgressRows;
   readonly variables: VariableRows;
+  readonly pluginFiles: PluginFileRows;
   readonly credentials: CredentialRows;
   readonly permissions: PermissionRows;
   readonly endpoints: EndpointRows;

@@ -1,5 +1,5 @@
 /**
- * Text that is encrypted with AES-256-GCM, each time with its own nonce, and bound to a place, so that it cannot be
+ * Text or bytes, encrypted with AES-256-GCM, each time with its own nonce, and bound to a place, so that it cannot be
  * decrypted elsewhere. The key's id is stored with it, so that keys can be rotated.
  */
 import { createCipheriv, createDecipheriv, type KeyObject, randomBytes } from "node:crypto";
@@ -27,16 +27,25 @@ export function isSealedText(value: unknown): value is string {
   return typeof value === "string" && SEALED.test(value);
 }
 
-export function sealText({ first }: SealKeys, place: readonly string[], text: string): string {
+export function sealText(keys: SealKeys, place: readonly string[], text: string): string {
+  return sealBytes(keys, place, Buffer.from(text));
+}
+
+export function sealBytes({ first }: SealKeys, place: readonly string[], bytes: Buffer): string {
   const nonce = randomBytes(NONCE_BYTES);
   const cipher = createCipheriv(CIPHER, first.key, nonce, { authTagLength: TAG_BYTES });
   cipher.setAAD(boundTo(place));
-  const sealed = Buffer.concat([cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+  const sealed = Buffer.concat([cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
   return `berth:1:${first.id}:${nonce.toString("base64url")}:${sealed.toString("base64url")}`;
 }
 
 /** Throws an error whose message says why it cannot be read, without the text; the caller knows whose it is. */
-export function openText({ byId }: SealKeys, place: readonly string[], sealed: string): string {
+export function openText(keys: SealKeys, place: readonly string[], sealed: string): string {
+  return openBytes(keys, place, sealed).toString();
+}
+
+/** Throws as `openText`. */
+export function openBytes({ byId }: SealKeys, place: readonly string[], sealed: string): Buffer {
   const [, keyId = "", nonce = "", body = ""] = SEALED.exec(sealed) ?? [];
   const known = byId.get(keyId);
   if (known === undefined)
@@ -47,7 +56,7 @@ export function openText({ byId }: SealKeys, place: readonly string[], sealed: s
       authTagLength: TAG_BYTES,
     });
     decipher.setAAD(boundTo(place)).setAuthTag(bytes.subarray(-TAG_BYTES));
-    return decipher.update(bytes.subarray(0, -TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
+    return Buffer.concat([decipher.update(bytes.subarray(0, -TAG_BYTES)), decipher.final()]);
   } catch (cause) {
     throw new Error(`it was modified, belongs elsewhere, or ${keyId} now names another key`, { cause });
   }

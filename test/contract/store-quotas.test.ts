@@ -150,5 +150,11 @@ describe.each(DATABASES)("default quotas on $name", ({ create }) => {
     // What is not named stays.
     await store.tenants.setQuotas(tenantId, { callsMax: 5 });
     expect((await store.tenants.quotas(tenantId)).quotas).toEqual({ ...own, callsMax: 5 });
+    await store.tenants.setQuotas(tenantId, { sourceBuilds: "refuse" });
+    expect((await store.tenants.quotas(tenantId)).quotas).toEqual({
+      ...own,
+      callsMax: 5,
+      sourceBuilds: "refuse",
+    });
   });
 });

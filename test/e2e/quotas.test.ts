@@ -65,8 +65,14 @@ const setQuotas = (changes: object) =>
 
 test("the settings apply to a tenant without quotas of its own, and are shown beside its usage", async () => {
   expect(await berth.json(200, "GET", quotas())).toEqual({
-    quotas: { installations: null, memory_bytes: null, disk_bytes: null, calls: null },
-    in_force: { installations: 1, memory_bytes: 1000 * MIB, disk_bytes: MIB, calls: 1 },
+    quotas: { installations: null, memory_bytes: null, disk_bytes: null, calls: null, source_builds: null },
+    in_force: {
+      installations: 1,
+      memory_bytes: 1000 * MIB,
+      disk_bytes: MIB,
+      calls: 1,
+      source_builds: "allow",
+    },
     usage: { installations: 1, memory_bytes: 372 * MIB, disk_bytes: 0, calls: 0 },
   });
 });

@@ -20,11 +20,19 @@ let berth: BerthProcess;
 let [old, next]: PackedPlugin[] = [];
 let installed: AcceptedInstall;
 
-/** It answers with its environment. */
+/** What Python finds in the folder of files: content and mode by name. */
+const FILES =
+  '{n: [open(f"/run/berth/files/{n}").read(), os.stat(f"/run/berth/files/{n}").st_mode & 0o777] ' +
+  'for n in (os.listdir("/run/berth/files") if os.path.isdir("/run/berth/files") else [])}';
+
+/** It answers with its environment and its files. */
 const packed = (version: string) =>
   packEcho(version, {
     "main.py": (text) =>
-      text.replace('str(ask.get("text", "hello"))', '__import__("json").dumps(dict(os.environ))'),
+      text.replace(
+        'str(ask.get("text", "hello"))',
+        `__import__("json").dumps({**os.environ, "FILES": ${FILES}})`,
+      ),
   });
 
 beforeAll(async () => {
@@ -109,6 +117,49 @@ test("a plugin that needs a variable can be installed after it is set, and keeps
   await eventually(async () => berth.log.find(({ op, ok }) => op === "pool.replace" && ok === false));
   const call = { tenant: failed.tenant, pluginId: plugin.pluginId, tool: "echo", parameters: {} };
   expect(await toolTexts(berth, call)).toEqual(["hello 0.0.3"]);
+});
+
+test("a new container gets the files that the tenant sets, a secret one encrypted everywhere else, and none after they are removed", async () => {
+  const file = (name: string) => `${pathOf(installed)}/files/${name}`;
+  const put = (name: string, content: string, query = "") =>
+    berth.json(200, "PUT", `${file(name)}${query}`, { body: Buffer.from(content) });
+  await put("notes.txt", "plain");
+  const mode = process.getuid?.() === 0 ? 0o400 : 0o444;
+  expect(await put("client.key", SECRET, "?secret=true")).toMatchObject({
+    name: "client.key",
+    bytes: SECRET.length,
+    secret: true,
+    sha256: null,
+  });
+  const filesWhen = (count: number) =>
+    eventually(async () => {
+      const { FILES: found } = await environment();
+      return Object.keys(Object(found)).length === count ? found : undefined;
+    });
+  expect(await filesWhen(2)).toEqual({ "notes.txt": ["plain", mode], "client.key": [SECRET, mode] });
+  const { files } = await berth.json<{ files: object[] }>(200, "GET", `${pathOf(installed)}/files`);
+  expect(files).toMatchObject([
+    { name: "client.key", secret: true, sha256: null },
+    { name: "notes.txt", bytes: 5, secret: false, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  ]);
+  const kept = JSON.stringify([await site.rows("SELECT * FROM berth_plugin_files"), files, berth.log]);
+  expect(kept).toContain("berth:1:");
+  expect(kept).not.toContain(SECRET);
+  expect(kept).not.toContain(Buffer.from(SECRET).toString("base64"));
+  for (const name of ["notes.txt", "client.key"])
+    expect((await berth.request("DELETE", file(name))).status).toBe(204);
+  expect(await filesWhen(0)).toEqual({});
+});
+
+test("a file above the limit, of a wrong type or with a wrong name is refused, and its removal is too", async () => {
+  const put = (name: string, bytes: number, headers = {}) =>
+    berth.request("PUT", `${pathOf(installed)}/files/${name}`, { body: Buffer.alloc(bytes), headers });
+  expect((await put("large", 1024 * 1024 + 1)).status).toBe(413);
+  expect((await put("text", 1, { "content-type": "text/plain" })).status).toBe(415);
+  expect(await (await put(".hidden", 1)).json()).toMatchObject({
+    error: { code: "invalid_input", details: { field: "name", value: ".hidden" } },
+  });
+  expect((await berth.request("DELETE", `${pathOf(installed)}/files/none`)).status).toBe(404);
 });
 
 test.each([

@@ -39,6 +39,15 @@ const MEANT: Readonly<Record<string, Access>> = {
   "PUT /v1/tenants/{tenant}/installations/{id}/egress": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/installations/{id}/variables": { opens: "tenant", scope: "read" },
   "PUT /v1/tenants/{tenant}/installations/{id}/variables": { opens: "tenant", scope: "installations:write" },
+  "GET /v1/tenants/{tenant}/installations/{id}/files": { opens: "tenant", scope: "read" },
+  "PUT /v1/tenants/{tenant}/installations/{id}/files/{name}": {
+    opens: "tenant",
+    scope: "installations:write",
+  },
+  "DELETE /v1/tenants/{tenant}/installations/{id}/files/{name}": {
+    opens: "tenant",
+    scope: "installations:write",
+  },
   "GET /v1/tenants/{tenant}/installations/{id}/permissions": { opens: "tenant", scope: "read" },
   "PUT /v1/tenants/{tenant}/installations/{id}/permissions": {
     opens: "operator",

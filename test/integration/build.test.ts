@@ -1,6 +1,5 @@
 import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Engine } from "../../src/engine/engine.ts";
 import { type BuildRig, openBuildRig } from "../harness/rigs/build.ts";
 import { startWheelIndex, type TestWheel } from "../harness/servers/wheel-index.ts";
 
@@ -25,45 +24,6 @@ afterAll(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-/** Runs a command in a container of the image and answers what it printed. */
-async function runIn(engine: Engine, image: string, command: readonly string[]): Promise<string> {
-  const signal = AbortSignal.timeout(60_000);
-  const id = await engine.createContainer(
-    {
-      name: `berth-${rig.instanceId}-look-${crypto.randomUUID().slice(0, 8)}`,
-      image,
-      labels: { "berth.instance": rig.instanceId, "berth.kind": "build" },
-      command,
-      env: {},
-      workingDir: "/",
-      user: "65534:65534",
-      resources: {
-        memoryBytes: 128 << 20,
-        cpuMillis: 1000,
-        pidsMax: 64,
-        openFilesMax: 1024,
-        shmBytes: 1 << 20,
-        cgroupParent: undefined,
-      },
-      mounts: [],
-      tmpfs: [],
-      readOnlyRoot: true,
-      network: "none",
-      capabilities: [],
-      log: { bytesMax: 1 << 20, files: 2 },
-    },
-    signal,
-  );
-  try {
-    await engine.startContainer(id, signal);
-    const lines: string[] = [];
-    for await (const { text } of engine.logs(id, { follow: true }, signal)) lines.push(text);
-    return lines.join("\n");
-  } finally {
-    await engine.removeContainer(id, signal);
-  }
-}
-
 async function buildContainers(): Promise<readonly string[]> {
   const left = await rig.engine.listContainers(
     { "berth.instance": rig.instanceId },
@@ -80,7 +40,7 @@ describe("an image", () => {
       files: { "main.py": "import plain; print(plain.VALUE, __cached__)\n", "pkg/__init__.py": "" },
       settings: { index: { ...rig.settings.index, url: index.url } },
     });
-    const ran = await runIn(rig.engine, image.imageRef, [
+    const ran = await rig.runIn(image.imageRef, [
       "/bin/sh",
       "-c",
       "cd /plugin && /opt/venv/bin/python -m main; /opt/venv/bin/python -c 'import audioop; print(audioop.__file__)'; ls -ln /plugin/main.py; find /plugin /opt/venv/lib -name '*.pyc' | sort; find /plugin /opt ! -user 0",
@@ -97,7 +57,7 @@ describe("an image", () => {
   test("of a package without dependencies is built without a network", async () => {
     const image = await rig.build({ settings: { network: "there-is-no-such-network" } });
     expect(image.built).toBe(true);
-    expect(await runIn(rig.engine, image.imageRef, ["/opt/venv/bin/python", "/plugin/main.py"])).toBe("here");
+    expect(await rig.runIn(image.imageRef, ["/opt/venv/bin/python", "/plugin/main.py"])).toBe("here");
   });
 
   test("is built once for ten concurrent requests and never again", async () => {
@@ -165,7 +125,7 @@ for piece in pieces(): print(len(piece), piece[-5:])
   });
   const python = "/opt/venv/bin/python";
   const command = `cd /plugin && ${python} feed.py | ${python} -m main`;
-  const ran = await runIn(rig.engine, image.imageRef, ["/bin/sh", "-c", command]);
+  const ran = await rig.runIn(image.imageRef, ["/bin/sh", "-c", command]);
   expect(ran.split("\n")).toEqual(["4000003 b'xx\\xc3\\xa9\\n'", "4 b'half'"]);
 });
 
@@ -176,7 +136,7 @@ test("a build runs no .pth file of a wheel and leaves no trace of the index pass
     requirements: "spy==1.0\n",
     settings: { index: { ...rig.settings.index, url: index.url, proxies: PROXIES } },
   });
-  const found = await runIn(rig.engine, image.imageRef, [
+  const found = await rig.runIn(image.imageRef, [
     "/bin/sh",
     "-c",
     "find / -name SPIED 2>/dev/null; echo end",
@@ -184,7 +144,7 @@ test("a build runs no .pth file of a wheel and leaves no trace of the index pass
   expect(found).toBe("end");
   expect(await readdir(rig.settings.cacheFolder)).not.toContain("SPIED");
   // The spy does run when a plugin's own Python starts: the test would see it.
-  expect(await runIn(rig.engine, image.imageRef, ["/opt/venv/bin/python", "-c", "pass"])).toContain("SPIED");
+  expect(await rig.runIn(image.imageRef, ["/opt/venv/bin/python", "-c", "pass"])).toContain("SPIED");
 
   const { execFileSync } = await import("node:child_process");
   for (const command of ["inspect", "history"]) {
@@ -197,7 +157,7 @@ test("a build runs no .pth file of a wheel and leaves no trace of the index pass
     expect(text.toString()).not.toMatch(/NO_PROXY|a-proxy-password/);
   }
   expect(rig.lines.slice(from).join("\n")).not.toContain(index.password);
-  const inside = await runIn(rig.engine, image.imageRef, [
+  const inside = await rig.runIn(image.imageRef, [
     "/bin/sh",
     "-c",
     `grep -rl '${index.password}' /opt /plugin /etc /root /tmp 2>/dev/null; env; echo end`,

@@ -317,6 +317,8 @@ test("the OpenAPI document is version 3.1 and lists every route, operation and f
       "/v1/tenants/{tenant}/installations/{id}/disable",
       "/v1/tenants/{tenant}/installations/{id}/egress",
       "/v1/tenants/{tenant}/installations/{id}/enable",
+      "/v1/tenants/{tenant}/installations/{id}/files",
+      "/v1/tenants/{tenant}/installations/{id}/files/{name}",
       "/v1/tenants/{tenant}/installations/{id}/logs",
       "/v1/tenants/{tenant}/installations/{id}/permissions",
       "/v1/tenants/{tenant}/installations/{id}/restart",

@@ -7,39 +7,34 @@ import type { Engine } from "../../src/engine/engine.ts";
 import { Removals, withBuildContainer } from "../../src/installation/images/build/build-container.ts";
 import { listRuntimeImages } from "../../src/runtime/launch/runtime-image.ts";
 import { type BuildInput, type BuildRig, openBuildRig } from "../harness/rigs/build.ts";
+import { treeOf } from "../harness/samples/source-trees.ts";
 import { startWheelIndex, type TestWheel, type WheelIndex } from "../harness/servers/wheel-index.ts";
 
-/** A backend in the tree, which needs no compiler. It says what it sees of the container in which it runs. */
-const BACKEND = `
-import os, sys, zipfile
-import helper
+/** Compiles a module in C with what the build image has, and packs it for this Python and machine alone. */
+const C_BACKEND = `
+import os, subprocess, sysconfig, zipfile
 
 def build_wheel(out, config_settings=None, metadata_directory=None):
-    name, version = open("about").read().split()
-    print("BUILT", name, version, "uid", os.getuid(), "sees", sorted(os.listdir("/")), os.listdir("/sys/class/net"))
-    print("ENVIRONMENT", dict(os.environ))
-    for path in ("/source/x", "/environment/x", "/x"):
-        try:
-            open(path, "w")
-            print("WROTE", path)
-        except OSError:
-            pass
-    file = f"{name}-{version}-py3-none-any.whl"
-    info = f"{name}-{version}.dist-info"
-    with zipfile.ZipFile(os.path.join(out, file), "w") as wheel:
-        wheel.writestr(f"{name}.py", f"VERSION = {version!r}")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\nRequires-Dist: plain\\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr(f"{info}/RECORD", f"{name}.py,,\\n{info}/METADATA,,\\n{info}/WHEEL,,\\n{info}/RECORD,,\\n")
-    return file
+    module = "native" + sysconfig.get_config_var("EXT_SUFFIX")
+    subprocess.check_call(["cc", "-shared", "-fPIC", "-I", sysconfig.get_path("include"), "native.c", "-o", module])
+    python = "cp" + sysconfig.get_config_var("py_version_nodot")
+    tag = python + "-" + python + "-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    info = "native-1.0.dist-info"
+    with zipfile.ZipFile(os.path.join(out, "native-1.0-" + tag + ".whl"), "w") as wheel:
+        wheel.write(module)
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: native\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: false\\nTag: {tag}\\n")
+        wheel.writestr(f"{info}/RECORD", f"{module},,\\n{info}/METADATA,,\\n{info}/WHEEL,,\\n{info}/RECORD,,\\n")
+    return "native-1.0-" + tag + ".whl"
 `;
-const SYSTEM = '[build-system]\nrequires = ["helper"]\nbuild-backend = "backend"\nbackend-path = ["."]\n';
-const treeOf = (name: string, version: string, backend = BACKEND) => ({
-  "pyproject.toml": SYSTEM,
-  "backend.py": backend,
-  about: `${name} ${version}`,
-});
-const source = (name: string, version = "1.0", backend = BACKEND): TestWheel => ({
+const C_MODULE = `
+#include <Python.h>
+static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(6 * 7); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {NULL, NULL, 0, NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", "", -1, methods};
+PyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&module); }
+`;
+const source = (name: string, version = "1.0", backend?: string): TestWheel => ({
   name,
   version,
   isSource: true,
@@ -62,6 +57,16 @@ beforeAll(async () => {
     source("ranged", "2.0"),
     source("pinned"),
     source("direct"),
+    {
+      name: "native",
+      version: "1.0",
+      isSource: true,
+      files: {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": C_BACKEND,
+        "native.c": C_MODULE,
+      },
+    },
     source("broken", "1.0", "raise SystemExit('there is no compiler here')\n"),
     source("endless", "1.0", "import time\nprint('WAITS', flush=True)\nwhile True: time.sleep(1)\n"),
     source("hungry", "1.0", "b'x' * (1 << 30)\n"),
@@ -108,6 +113,13 @@ describe("a requirement without a wheel", () => {
     expect(all).not.toMatch(/UV_|PROXY|wheels\/simple/);
     expect(all).not.toContain(index.password);
     expect(await buildContainers()).toEqual([]);
+  });
+
+  test("in C is compiled in the build image, and runs in the package's, which has no compiler", async () => {
+    const image = await build({ requirements: "native\n" });
+    expect(said().installed).toEqual(["native"]);
+    const script = "import native, shutil; print(native.answer(), shutil.which('cc'))";
+    expect(await rig.runIn(image.imageRef, ["/opt/venv/bin/python", "-c", script])).toBe("42 None");
   });
 
   test("is built once for each content, whichever package asks for it", async () => {
@@ -158,6 +170,19 @@ dependencies = [{ name = "pinned" }]
       });
     }
   });
+});
+
+test("an image with a requirement that was built is refused by policy too, and one without is not", async () => {
+  const [built, plain] = ["b".repeat(64), "c".repeat(64)];
+  await build({ requirements: "ranged<2\n", checksum: built });
+  await build({ requirements: "plain\n", checksum: plain });
+  const settings = { sourceBuilds: "refuse" } as const;
+  expect(await failureOf({ requirements: "ranged<2\n", checksum: built, settings })).toMatchObject({
+    code: "source_build_refused",
+    details: { value: "ranged==1.0" },
+  });
+  const image = await build({ requirements: "plain\n", checksum: plain, settings });
+  expect(image.built).toBe(false);
 });
 
 test("a folder of the package and an archive at an address are built, and a wheel at an address is installed", async () => {

@@ -22,7 +22,7 @@ export const BUILDS = {
   BERTH_SOURCE_BUILDS: oneOf(
     ["allow", "refuse"],
     "allow",
-    "What happens to a requirement without a fitting wheel, or with an address of its own: `allow` builds it in a container of its own; `refuse` refuses the package",
+    "What happens to a requirement without a fitting wheel, or with an address of its own: `allow` builds it in a container of its own; `refuse` refuses the package. A tenant may have a policy of its own",
   ),
   BERTH_BUILD_MEMORY_MB: whole(64, 1_048_576, "2048", "Memory of a build (MiB)"),
   BERTH_BUILD_DISK_MB: whole(16, 16_777_216, "4096", "Disk space of a build (MiB)"),

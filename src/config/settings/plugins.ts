@@ -45,6 +45,13 @@ export const PLUGINS = {
     "Maximum amount of data that one plugin may store for one tenant (MiB)",
   ),
   BERTH_PLUGIN_CPUS: decimal(0.05, 1024, "1", "CPUs of a plugin"),
+  BERTH_PLUGIN_FILE_KB_MAX: whole(
+    1,
+    16_384,
+    "1024",
+    "Maximum size of one file that is given to the plugin of an installation (KiB)",
+  ),
+  BERTH_PLUGIN_FILES_KB_MAX: whole(1, 65_536, "4096", "Maximum size of all files of one installation (KiB)"),
   BERTH_PLUGINS_CPU_WEIGHT_PERCENT: whole(
     0,
     10_000,

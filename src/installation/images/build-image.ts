@@ -13,6 +13,7 @@ import {
   type SharedImage,
   type SharedImageDeps,
 } from "./shared-image.ts";
+import { refuseBuiltFromSource } from "./sources/source-policy.ts";
 
 export interface ImageBuilderDeps extends SharedImageDeps, Omit<LayerDeps, "removals"> {}
 
@@ -47,6 +48,9 @@ export async function ensurePackageImage(
   request: BuildRequest,
   signal: AbortSignal,
 ): Promise<PackageImage> {
+  const { sourceBuilds } = deps.settings;
+  // Before anything is looked up or claimed: the refusal must not depend on whether the image is there.
+  if (sourceBuilds === "refuse") await refuseAddresses(request);
   const key = imageKey(request.base, request.pkg.checksum);
   const image = await ensureSharedImage(
     deps,
@@ -63,7 +67,13 @@ export async function ensurePackageImage(
     },
     signal,
   );
+  if (sourceBuilds === "refuse") await refuseBuiltFromSource(deps.engine, image.imageRef, signal);
   return { ...image, imageKey: key };
+}
+
+async function refuseAddresses({ source }: BuildRequest): Promise<void> {
+  const { requirements, constraints } = await chooseDependencies(await source.dependencyFiles());
+  for (const line of [...requirements, ...constraints]) refuseAddress(line);
 }
 
 async function build(
@@ -74,9 +84,6 @@ async function build(
   await using removals = new Removals();
   const deps = { ...builder, removals };
   const dependencies = await chooseDependencies(await request.source.dependencyFiles());
-  if (deps.settings.sourceBuilds === "refuse") {
-    for (const line of [...dependencies.requirements, ...dependencies.constraints]) refuseAddress(line);
-  }
   const layer = await ensureDependencies(deps, request, dependencies, signal).catch((error: unknown) => {
     throw withWarnings(error, dependencies.warnings);
   });

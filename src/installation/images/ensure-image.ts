@@ -1,4 +1,5 @@
 import { Fault, isFault } from "../../domain/fault.ts";
+import type { TenantId } from "../../domain/ids.ts";
 import type { Package } from "../../domain/package.ts";
 import type { TaskStep } from "../../domain/task.ts";
 import type { TaskJournal } from "../task-engine/task-journal.ts";
@@ -12,8 +13,11 @@ import {
 import { baseOf, findReadyImage } from "./ready-image.ts";
 import { pickRuntimeImage } from "./runtime-image.ts";
 import { ensureSharedImage } from "./shared-image.ts";
+import { refuseBuiltFromSource, sourceBuildsOf } from "./sources/source-policy.ts";
 
 export interface ImageWanted {
+  /** Whose policy decides about sources. */
+  readonly tenantId: TenantId;
   readonly pkg: Package;
   readonly source: PackageSource;
   /** Those of the upload, repeated in the task so that its readers see what was left out of the package. */
@@ -35,11 +39,13 @@ export interface PreparedImage {
  * a build.
  */
 export async function ensureImage(
-  deps: ImageBuilderDeps,
-  { pkg, source, warnings, journal, enter, holder }: ImageWanted,
+  builder: ImageBuilderDeps,
+  { tenantId, pkg, source, warnings, journal, enter, holder }: ImageWanted,
   signal: AbortSignal,
 ): Promise<PreparedImage> {
   await enter("resolving");
+  const sourceBuilds = await sourceBuildsOf(builder.store, tenantId);
+  const deps = { ...builder, settings: { ...builder.settings, sourceBuilds } };
   const { arch } = await deps.engine.info(signal);
   const { version, arch: arches } = pkg.runner;
   const runsOn = arches.length === 0 ? "any architecture" : arches.join(", ");
@@ -49,6 +55,7 @@ export async function ensureImage(
   if (imported !== undefined) {
     for (const warning of new Set(warnings)) journal.warning(warning);
     await enter("building");
+    if (sourceBuilds === "refuse") await refuseBuiltFromSource(deps.engine, imported.imageRef, signal);
     journal.progress("the image came from another Berth");
     return { image: imported, warnings: imported.warnings };
   }

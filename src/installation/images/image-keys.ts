@@ -4,7 +4,7 @@ import type { IndexSettings } from "./build/settings.ts";
 import type { Dependencies } from "./requirements/choose-dependencies.ts";
 
 /** Raise it with every change of what a build makes of the same input. */
-export const BUILDER_VERSION = "4";
+export const BUILDER_VERSION = "5";
 
 /** Parts of both keys beside the package: another value of any of these is another image. */
 export interface BuildBase {

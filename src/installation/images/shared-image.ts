@@ -106,8 +106,17 @@ async function buildUnderLease(
   }
 }
 
-/** Causes that say nothing about the build: a task that waited for it builds in its place. */
-const TAKEN_OVER: readonly FaultCode[] = ["cancelled", "shutting_down", "lease_lost", "internal"];
+/**
+ * Causes that say nothing about the build, or only what one tenant's policy is: a task that waited for it builds in its
+ * place.
+ */
+const TAKEN_OVER: readonly FaultCode[] = [
+  "cancelled",
+  "shutting_down",
+  "lease_lost",
+  "internal",
+  "source_build_refused",
+];
 
 /** Waits for another task's build; subscribes on the first wait, so that a finished image costs no round trip. */
 class Waiting {

@@ -53,7 +53,7 @@ export async function runInstall(
   await needsOfPackage(deps, context, pkg);
   const { image, warnings: found } = await ensureImage(
     deps,
-    { ...context, pkg, source, warnings: context.installation.warnings },
+    { ...context, tenantId: task.tenantId, pkg, source, warnings: context.installation.warnings },
     signal,
   );
 

@@ -37,9 +37,9 @@ export async function openS3Storage(options: S3StorageOptions): Promise<S3Storag
   const bucket = new Bucket({ settings, clock });
   const speak = speakTo(settings);
   try {
-    const isConditional = await reachBucket(bucket, options);
+    await reachBucket(bucket, options);
     const cache = await openPackageCache({ folder, settings, log });
-    const parts = { bucket, cache, isConditional, speak, log };
+    const parts = { bucket, cache, speak, log };
     const formerStore = new S3Packages({ ...parts, keys: { start: prefix, end: ".difypkg" } });
     return {
       packages: new S3Packages({ ...parts, keys: { start: `${prefix}${packagesFolder}/`, end: "" } }),

@@ -16,8 +16,6 @@ import type { PackageCache } from "./package-cache.ts";
 export interface S3PackagesParts {
   readonly bucket: Bucket;
   readonly cache: PackageCache;
-  /** Whether the server supports writing an object only where there is none. */
-  readonly isConditional: boolean;
   /** A key is `start`, the identifier, `end`. */
   readonly keys: { readonly start: string; readonly end: string };
   readonly speak: Speak;
@@ -46,9 +44,9 @@ export class S3Packages implements PackageStore {
   async keep(staged: StagedFile, identifier: string): Promise<void> {
     const key = this.#keyOf(identifier);
     const digest = await digestOf(staged.path);
-    const { bucket, cache, log, isConditional: conditional } = this.#parts;
+    const { bucket, cache, log } = this.#parts;
     const put = (onlyNew: boolean) =>
-      this.#parts.speak(() => bucket.putFile(key, staged.path, { digest, onlyNew, conditional }));
+      this.#parts.speak(() => bucket.putFile(key, staged.path, { digest, onlyNew }));
     await this.#fetching.run(identifier, async () => {
       if ((await put(true)) !== "created") {
         if (await this.#isWhole(identifier, key)) return;

@@ -3,15 +3,21 @@ import { systemClock } from "../../util/clock.ts";
 import { lastLines, startCrashed } from "./exit-cause.ts";
 
 const EXIT = { exitCode: 1, signal: undefined, oom: false };
+const WRITABLE = "a plugin can write in /tmp only, and beside its code if BERTH_WRITABLE_PLUGINS names it.";
 
-test("a start that fails for a file that cannot be written names the file, and where writing works", () => {
-  const lines = [
-    "Traceback (most recent call last):",
-    "OSError: [Errno 30] Read-only file system: 'cache.json'",
-  ];
-  expect(startCrashed(EXIT, lines, "acme/reader").message).toBe(
-    "The plugin ended with exit code 1. It was not ready yet. It tried to write cache.json; a plugin can write in " +
-      "/tmp only, unless BERTH_WRITABLE_PLUGINS names it.",
+test.each([
+  ["OSError: [Errno 30] Read-only file system: 'cache.json'", "It tried to write cache.json;"],
+  ["sqlite3.OperationalError: unable to open database file", "SQLite needs to write beside its database;"],
+])("a start that fails by %s names where writing works", (error, why) => {
+  expect(startCrashed(EXIT, ["Traceback (most recent call last):", error], "acme/reader").message).toBe(
+    `The plugin ended with exit code 1. It was not ready yet. ${why} ${WRITABLE}`,
+  );
+});
+
+test("a start that fails for another reason than a line of its log that mentions a read-only file says nothing of it", () => {
+  const logs = ["warning: [Errno 30] Read-only file system: '/x'", "KeyError: 'TOKEN'"];
+  expect(startCrashed(EXIT, logs, "acme/reader").message).toBe(
+    "The plugin ended with exit code 1. It was not ready yet.",
   );
 });
 

@@ -2,6 +2,7 @@
 import type { ContainerState } from "../../domain/container.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
+import { explainReadOnly } from "../../domain/read-only.ts";
 import type { RuntimeEnd } from "../../domain/runtime.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
@@ -90,21 +91,18 @@ function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
 }
 
 export function startCrashed(exit: RuntimeExit, logs: readonly string[], pluginId: string): Fault {
-  const known = explainDroppedModule(logs) ?? explainMissingInOutput(logs, pluginId) ?? explainReadOnly(logs);
+  const known =
+    explainDroppedModule(logs) ?? explainMissingInOutput(logs, pluginId) ?? explainLastWrite(logs);
   const why = known === undefined ? "" : ` ${known}`;
   return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.${why}`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },
   });
 }
 
-const READ_ONLY = /^OSError: \[Errno 30\] Read-only file system(?:: '([^']*)')?/;
-
-/** Undefined where the last output names no file that could not be written. */
-function explainReadOnly(lines: readonly string[]): string | undefined {
-  const found = lines.map((line) => READ_ONLY.exec(line)).findLast((one) => one !== null);
-  if (found === undefined || found === null) return undefined;
-  const file = found[1] === undefined ? "" : ` ${found[1]}`;
-  return `It tried to write${file}; a plugin can write in /tmp only, unless BERTH_WRITABLE_PLUGINS names it.`;
+/** Of the last error that Python printed; undefined where none is about a file that could not be written. */
+function explainLastWrite(lines: readonly string[]): string | undefined {
+  const errors = lines.filter((line) => /^[\w.]*Error: /.test(line));
+  return errors.map(explainReadOnly).findLast((sentence) => sentence !== undefined);
 }
 
 export function startInterrupted(by: "ended_outside" | "engine_restarted"): Fault {

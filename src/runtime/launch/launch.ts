@@ -19,7 +19,7 @@ import { type Announcer, announce, TOPICS } from "../reach/announce.ts";
 import type { ProfileSettings } from "../settings.ts";
 import type { EngineHistory } from "./engine-history.ts";
 import { exitOf, lastLines, startCrashed, startEnd, startInterrupted } from "./exit-cause.ts";
-import { containerName, containerSpec, liveResources, newRuntimeId, profileHash } from "./profile.ts";
+import { containerName, containerSpec, liveResources, newRuntimeId, profileHash, userOf } from "./profile.ts";
 import { readyOrExit, type StartLimit, type StartWaitDeps } from "./ready-or-exit.ts";
 import type { RuntimeFolders } from "./runtime-folders.ts";
 
@@ -69,7 +69,8 @@ export async function launch(
   const record = await createRow(deps, { pool, slot, id });
   let containerId: string | undefined;
   try {
-    const folder = await folders.create(record.id);
+    const files = pool.filesVersion === undefined ? [] : await deps.profile.openFiles(pool);
+    const folder = await folders.create(record.id, { user: userOf(pool), files });
     await links.open(record);
     const opened = clock.now();
     containerId = await deps.lanes.run(async () => {

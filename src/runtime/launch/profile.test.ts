@@ -107,6 +107,15 @@ describe("the profile", () => {
     expect(spec({ timeZone: "UTC" }).env).toMatchObject({ TZ: "UTC" });
   });
 
+  it("has a hash that changes with the plugin's files, and is the one of before without any", () => {
+    const hashWith = (filesVersion: string | undefined) =>
+      profileHash(aPool({ filesVersion }), { instanceId: "abcd1234", settings: PROFILE_DEFAULTS });
+    const { filesVersion: _, ...earlier } = aPool();
+    const before = profileHash(earlier, { instanceId: "abcd1234", settings: PROFILE_DEFAULTS });
+    expect(hashWith(undefined)).toBe(before);
+    expect(new Set([before, hashWith("one"), hashWith("two")]).size).toBe(3);
+  });
+
   it("has a hash that changes with variables and with the version of a secret, but not with its encryption", () => {
     const hashWith = (...variables: PluginVariable[]) =>
       profileHash(aPool({ variables }), { instanceId: "abcd1234", settings: PROFILE_DEFAULTS });

@@ -48,7 +48,8 @@ export function containerName({
 export type ProfiledPool = Pick<
   Pool,
   "key" | "tenantId" | "pluginId" | "imageKey" | "imageRef" | "runner" | "limits" | "uidOffset" | "variables"
->;
+> &
+  Partial<Pick<Pool, "filesVersion">>;
 
 /** Throws `secret_unreadable` where a secret variable cannot be decrypted. */
 export function containerSpec(
@@ -73,6 +74,11 @@ export function containerSpec(
   };
 }
 
+/** User and group id of the pool's containers. */
+export function userOf({ uidOffset }: Pick<Pool, "uidOffset">): number {
+  return UID_BASE + uidOffset;
+}
+
 /** The limits that the engine can change in a running container. */
 export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
   return {
@@ -88,7 +94,8 @@ export function liveResources({ limits }: Pick<Pool, "limits">): LiveResources {
  * in a running container, and the numbers of threads that follow the CPUs: the label stays for the container's life, and
  * a changed limit must not make it outdated. Those limits are compared with what the engine says (`desired-spec.ts`).
  * The operator's certificate authorities count although no field of the container shows them, because a process reads
- * them only once. A secret variable counts by its version, so that the hash tells nothing of it.
+ * them only once, and so do the plugin's files. A secret variable counts by its version, so that the hash tells nothing
+ * of it.
  */
 export function profileHash(
   pool: ProfiledPool,
@@ -100,7 +107,11 @@ export function profileHash(
     pool.variables.map((one) => [one.name, "value" in one ? one.value : one.version]),
   );
   const spec = { ...sandbox(fixed, { ...options, variables }), name: "", labels: {}, mounts: [] };
-  return specHash(caBundle === undefined ? spec : { ...spec, env: { ...spec.env, ca: caBundle.digest } });
+  const unseen = {
+    ...(caBundle === undefined ? {} : { ca: caBundle.digest }),
+    ...(pool.filesVersion === undefined ? {} : { files: pool.filesVersion }),
+  };
+  return specHash({ ...spec, env: { ...spec.env, ...unseen } });
 }
 
 /** Everything that is the same for all runtimes of the pool. */
@@ -116,7 +127,7 @@ function sandbox(
     readonly variables: Readonly<Record<string, string>>;
   },
 ): Omit<ContainerSpec, "name" | "labels" | "mounts"> {
-  const user = UID_BASE + pool.uidOffset;
+  const user = userOf(pool);
   return {
     image: pool.imageRef,
     command: command(pool, settings),

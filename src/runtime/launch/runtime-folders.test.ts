@@ -68,3 +68,21 @@ test("a folder that is prepared again gets no second copy of the key", async () 
   expect(await readdir(folder)).toEqual(["runner.py"]);
   await folders.remove(other);
 });
+
+test("a plugin's files belong to its user alone, below a folder that other users of the host may not enter", async () => {
+  const folders = foldersWith(undefined);
+  const third = RuntimeId.parse("cccccccccc");
+  const files = [{ name: "k.pem", content: Buffer.from([0, 255]) }];
+  const folder = await folders.create(third, { user: 100_007, files });
+  const file = join(folder, "files", "k.pem");
+  expect(await readFile(file)).toEqual(files[0]?.content);
+  const { mode, uid } = await stat(file);
+  // Without root's rights nobody can give a file away: then all of the container may read it.
+  expect({ mode: mode & 0o777, uid }).toEqual(
+    process.getuid?.() === 0 ? { mode: 0o400, uid: 100_007 } : { mode: 0o444, uid: process.getuid?.() },
+  );
+  expect((await stat(join(folder, "files"))).mode & 0o777).toBe(0o755);
+  expect((await stat(join(dataFolder, "run"))).mode & 0o777).toBe(0o700);
+  await folders.remove(third);
+  await expect(stat(folder)).rejects.toMatchObject({ code: "ENOENT" });
+});

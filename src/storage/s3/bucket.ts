@@ -1,11 +1,5 @@
-/**
- * One bucket, used through the vendor's client, which only this file and `failures.ts` know. The client only signs and
- * sends: retries are made here, because it cannot send a stream a second time, and everything that it would take from
- * the environment, except credentials, is fixed, so that only Berth's settings count.
- */
+/** One bucket: its requests with their deadlines and retries. */
 import { createReadStream, createWriteStream } from "node:fs";
-import { Agent as HttpAgent } from "node:http";
-import { Agent as HttpsAgent } from "node:https";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import {
@@ -14,19 +8,16 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
-  PutObjectCommand,
-  S3Client,
+  type S3Client,
 } from "@aws-sdk/client-s3";
 import { Fault } from "../../domain/fault.ts";
 import { backoffMs } from "../../util/backoff.ts";
 import type { Clock } from "../../util/clock.ts";
+import { sha256 } from "../../util/sha256.ts";
+import { createClient, DIGEST_FIELD, type PutHeaders, putCommand } from "./client.ts";
 import { type BucketFailure, readFailure } from "./failures.ts";
 import { type FileDigest, HashingStream } from "./file-digest.ts";
 import type { BucketSettings } from "./settings.ts";
-
-/** Metadata field with the digest of what was stored. */
-const DIGEST_FIELD = "berth-sha256";
-const SOCKETS_MAX = 50;
 
 export interface BucketOptions {
   readonly settings: BucketSettings;
@@ -61,6 +52,7 @@ export class Bucket {
   readonly #clock: Clock;
   readonly #client: S3Client;
   readonly #closed = new AbortController();
+  #accepted: PutHeaders = { checksum: true, condition: true };
 
   constructor({ settings, clock }: BucketOptions) {
     this.#settings = settings;
@@ -90,50 +82,35 @@ export class Bucket {
     return await this.#repeat(undefined, (abortSignal) => this.#head(key, abortSignal));
   }
 
-  /**
-   * Stores a few bytes, without retries. With `onlyNew` only where the object does not exist: returns `exists` where it
-   * does, `unsupported` where the server refuses the condition. Without it, every refusal is thrown.
-   */
-  async putText(key: string, text: string, { onlyNew }: { onlyNew: boolean }): Promise<PutOutcome> {
-    const condition = onlyNew ? { IfNoneMatch: "*" } : {};
-    return await outcomeOf(
-      { onlyNew },
-      this.#once(undefined, async (abortSignal): Promise<PutOutcome> => {
-        await this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: text, ...condition }), {
-          abortSignal,
-        });
-        return "created";
-      }),
+  /** What the server accepts: all later puts carry no other of these headers. */
+  accepts(headers: PutHeaders): void {
+    this.#accepted = headers;
+  }
+
+  /** Stores a few bytes with exactly these headers, as other puts do, but without retries. */
+  async tryPut(key: string, bytes: Uint8Array, headers: PutHeaders): Promise<void> {
+    await this.#once(undefined, (abortSignal) =>
+      this.#client.send(this.#putOf(key, bytes, headers), { abortSignal }),
     );
   }
 
   /**
-   * Stores a whole file. The server verifies its digest where it can, and stores it with the bytes. With `onlyNew` only
-   * where the object does not exist; `conditional`: the server itself enforces that.
+   * Stores a whole file, with its digest, which the server verifies. With `onlyNew` only where the object does not
+   * exist: where the server knows the condition, one of several puts at once wins.
    */
-  async putFile(
-    key: string,
-    path: string,
-    { digest, onlyNew, conditional }: PutOptions,
-  ): Promise<PutOutcome> {
-    return await outcomeOf(
-      { onlyNew },
-      this.#repeat(undefined, async (abortSignal) => {
+  async putFile(key: string, path: string, { digest, onlyNew }: PutOptions): Promise<PutOutcome> {
+    const headers = { ...this.#accepted, condition: onlyNew && this.#accepted.condition };
+    try {
+      return await this.#repeat(undefined, async (abortSignal) => {
         // A server that refuses in the middle of the bytes often closes the connection, and its answer is lost.
         if (onlyNew && (await this.#head(key, abortSignal)) !== undefined) return "exists";
         const body = createReadStream(path);
         const read = readable(body);
-        const request = new PutObjectCommand({
-          ...this.#object(key),
-          Body: body,
-          ContentLength: digest.bytes,
-          ContentType: "application/zip",
-          ChecksumSHA256: Buffer.from(digest.sha256, "hex").toString("base64"),
-          Metadata: { [DIGEST_FIELD]: digest.sha256 },
-          ...(onlyNew && conditional ? { IfNoneMatch: "*" } : {}),
-        });
+        const put = { ...this.#object(key), Body: body, ContentType: "application/zip" };
         try {
-          await this.#client.send(request, { abortSignal: AbortSignal.any([abortSignal, read.broken]) });
+          await this.#client.send(putCommand({ ...put, digest, headers }), {
+            abortSignal: AbortSignal.any([abortSignal, read.broken]),
+          });
         } catch (error) {
           read.broken.throwIfAborted();
           throw error;
@@ -141,8 +118,11 @@ export class Bucket {
           body.destroy();
         }
         return "created";
-      }),
-    );
+      });
+    } catch (error) {
+      if (onlyNew && error instanceof RequestFailed && error.failure.kind === "exists") return "exists";
+      throw error;
+    }
   }
 
   /** Writes the object to a file that does not exist yet; undefined where there is no such object. */
@@ -167,8 +147,9 @@ export class Bucket {
 
   /** Stores a few bytes, replacing an existing object. */
   async putBytes(key: string, bytes: Uint8Array): Promise<void> {
+    const headers = { ...this.#accepted, condition: false };
     await this.#repeat(undefined, (abortSignal) =>
-      this.#client.send(new PutObjectCommand({ ...this.#object(key), Body: bytes }), { abortSignal }),
+      this.#client.send(this.#putOf(key, bytes, headers), { abortSignal }),
     );
   }
 
@@ -220,6 +201,11 @@ export class Bucket {
     }
   }
 
+  #putOf(key: string, bytes: Uint8Array, headers: PutHeaders) {
+    const digest = { bytes: bytes.length, sha256: sha256(bytes) };
+    return putCommand({ ...this.#object(key), Body: bytes, digest, headers });
+  }
+
   #object(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#settings.bucket, Key: key };
   }
@@ -261,58 +247,9 @@ export class Bucket {
 export interface PutOptions {
   readonly digest: FileDigest;
   readonly onlyNew: boolean;
-  readonly conditional: boolean;
 }
 
-export type PutOutcome = "created" | "exists" | "unsupported";
-
-async function outcomeOf(
-  { onlyNew }: { readonly onlyNew: boolean },
-  putting: Promise<PutOutcome>,
-): Promise<PutOutcome> {
-  try {
-    return await putting;
-  } catch (error) {
-    const kind = error instanceof RequestFailed ? error.failure.kind : undefined;
-    if (onlyNew && (kind === "exists" || kind === "unsupported")) return kind;
-    throw error;
-  }
-}
-
-function createClient(settings: BucketSettings): S3Client {
-  const agent = { keepAlive: true, maxSockets: SOCKETS_MAX };
-  const { caBundle, credentials } = settings;
-  return new S3Client({
-    endpoint: settings.endpoint,
-    region: settings.region,
-    forcePathStyle: settings.pathStyle,
-    ...(credentials === undefined ? {} : { credentials }),
-    maxAttempts: 1,
-    logger: SILENT,
-    // Other vendors' servers do not know checksums after the body.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    expectContinueHeader: false,
-    useFipsEndpoint: false,
-    useDualstackEndpoint: false,
-    disableS3ExpressSessionAuth: true,
-    requestHandler: {
-      connectionTimeout: settings.connectTimeoutMs,
-      socketTimeout: settings.idleTimeoutMs,
-      // With agents of its own the client uses no proxy, whatever the environment says.
-      httpAgent: new HttpAgent(agent),
-      httpsAgent: new HttpsAgent({
-        ...agent,
-        ...(caBundle === undefined ? {} : { ca: caBundle }),
-      }),
-      logger: SILENT,
-    },
-  });
-}
-
-const SILENT = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-
-function ignore(): void {}
+export type PutOutcome = "created" | "exists";
 
 /** Aborts with the cause when the file cannot be read; before the request starts nothing else listens for it. */
 function readable(file: Readable): { readonly broken: AbortSignal } {

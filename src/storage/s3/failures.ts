@@ -6,7 +6,10 @@ import { S3ServiceException } from "@aws-sdk/client-s3";
 import { explainNetworkFailure } from "../../util/network-failure.ts";
 
 export interface BucketFailure {
-  /** `passing`: the same request may succeed later without any change. */
+  /**
+   * `passing`: the same request may succeed later without any change. `unsupported`: the server refuses the request
+   * itself, whoever sends it.
+   */
   readonly kind: "passing" | "lasting" | "missing" | "exists" | "unsupported";
   /** Half a sentence, with the code in brackets. */
   readonly why: string;
@@ -25,16 +28,22 @@ const LASTING: Readonly<Record<string, string>> = {
   PermanentRedirect: "the bucket is in another region",
   AuthorizationHeaderMalformed: "the bucket is in another region than the configured one",
   IllegalLocationConstraintException: "the bucket is in another region than the configured one",
+  SecondLevelDomainForbidden:
+    "the server accepts the bucket's name only in front of the host's (BERTH_S3_PATH_STYLE=no)",
   RequestTimeTooSkewed: "this machine's clock differs from the server's",
 };
 
 const PASSING: Readonly<Record<string, string>> = {
   TimeoutError: "it did not answer in time",
   ConditionalRequestConflict: "another request changes the same object",
+  RequestTimeout: "it did not receive the bytes in time",
+  IncompleteBody: "it did not receive all bytes",
+  BadDigest: "it received other bytes than were sent",
+  XAmzContentSHA256Mismatch: "it received other bytes than were sent",
 };
 
-/** A server without conditional requests may refuse the header or the whole request. */
-const UNSUPPORTED = new Set(["NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"]);
+/** How servers answer a header that they do not know; the codes differ from one to the other. */
+const UNSUPPORTED_STATUS = new Set([400, 405, 501]);
 
 /** Any other 404 is about the way to the object, not about the object. */
 const MISSING = new Set(["NoSuchKey", "NotFound"]);
@@ -54,7 +63,7 @@ export function readFailure(error: unknown): BucketFailure {
   if (passing !== undefined) return { kind: "passing", why: `${PASSING[passing]} (${passing})` };
   const why = `it answered ${[status, ...codes].filter((part) => part !== undefined).join(" ")}`;
   if (status === 412) return { kind: "exists", why };
-  if (codes.some((code) => UNSUPPORTED.has(code)) || status === 501) return { kind: "unsupported", why };
+  if (status !== undefined && UNSUPPORTED_STATUS.has(status)) return { kind: "unsupported", why };
   if (codes.some((code) => MISSING.has(code))) return { kind: "missing", why };
   if (status === 401 || status === 403)
     return { kind: "lasting", why: `${LASTING["AccessDenied"]} (${status})` };

@@ -31,9 +31,7 @@ export function createS3Files({ bucket, prefix, speak }: S3FilesParts): FileStor
     write: (path, bytes) => speak(() => bucket.putBytes(keyOf(path), bytes)),
     writeFrom: async (path, localFile) => {
       const digest = await digestOf(localFile);
-      await speak(() =>
-        bucket.putFile(keyOf(path), localFile, { digest, onlyNew: false, conditional: false }),
-      );
+      await speak(() => bucket.putFile(keyOf(path), localFile, { digest, onlyNew: false }));
     },
     remove: async (path) => {
       if ((await size(path)) === undefined) return false;

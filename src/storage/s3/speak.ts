@@ -11,7 +11,12 @@ export function speakTo({ endpoint, bucket }: BucketSettings): Speak {
       return await work();
     } catch (error) {
       if (!(error instanceof RequestFailed)) throw error;
-      throw new Fault("package_store_unavailable", "The package store cannot be reached; retry later.", {
+      const { kind, why } = error.failure;
+      const message =
+        kind === "passing"
+          ? "The package store cannot be reached; retry later."
+          : `The package store refuses the request: ${why}.`;
+      throw new Fault("package_store_unavailable", message, {
         context: { endpoint, bucket },
         cause: error,
       });

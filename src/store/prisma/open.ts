@@ -17,6 +17,7 @@ import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
 import { createPermissionRows } from "./installations/permissions.ts";
+import { createPluginFileRows } from "./installations/plugin-files.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
 import { createVariableRows } from "./installations/variables.ts";
 import { readMarks } from "./marks.ts";
@@ -89,6 +90,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       tenants: createTenantRows(db),
       egress: createEgressRows(db),
       variables: createVariableRows(db),
+      pluginFiles: createPluginFileRows(db),
       credentials: createCredentialRows(db),
       permissions: createPermissionRows(db),
       upgrades: createUpgradeRows(db),

@@ -23,6 +23,7 @@ export function aPool(changes: Partial<Pool> = {}): Pool {
       replicasMax: 1,
     },
     variables: [],
+    filesVersion: undefined,
     uidOffset: 7,
     wanted: true,
     state: "idle",

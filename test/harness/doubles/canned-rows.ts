@@ -164,6 +164,7 @@ function others(): {
   readonly dependencies: Pick<Store["dependencies"], "needsOf" | "dependentsOf">;
   readonly egress: Pick<Store["egress"], "find">;
   readonly variables: Pick<Store["variables"], "get">;
+  readonly pluginFiles: Pick<Store["pluginFiles"], "list">;
   readonly events: Pick<Store["events"], "list">;
 } {
   const nothing = () => Promise.resolve(undefined);
@@ -181,6 +182,7 @@ function others(): {
     dependencies: { needsOf: none, dependentsOf: none },
     egress: { find: nothing },
     variables: { get: none },
+    pluginFiles: { list: none },
     events: { list: () => page([]) },
   };
 }

@@ -73,6 +73,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     dependencies: rows("dependencies", canned.dependencies),
     egress: rows("egress", canned.egress),
     variables: rows("variables", canned.variables),
+    pluginFiles: rows("pluginFiles", canned.pluginFiles),
     permissions: rows("permissions", canned.permissions),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { createLog } from "../../../src/observe/log.ts";
 import type { PackageStore } from "../../../src/packages/package-store.ts";
 import { openS3Storage } from "../../../src/packages/s3/open-storage.ts";
+import type { FileStore } from "../../../src/storage/file-store.ts";
 import type { BucketSettings, CacheSettings } from "../../../src/storage/s3/settings.ts";
 import { systemClock } from "../../../src/util/clock.ts";
 import { Scope } from "../../../src/util/scope.ts";
@@ -21,6 +22,7 @@ export type Changes = Partial<BucketSettings & CacheSettings> & { readonly start
 
 interface Opened {
   readonly store: PackageStore;
+  readonly files: FileStore;
   readonly folder: string;
 }
 
@@ -91,7 +93,7 @@ export function useBucketPackages(): BucketPackages {
           packagesFolder: "plugin_packages",
         }),
       );
-      return { store: opened.packages, folder };
+      return { store: opened.packages, files: opened.files, folder };
     },
     fileOf: (identifier) => server.fileOf(bucket, `berth/plugin_packages/${identifier}`),
     requests(method, identifier) {

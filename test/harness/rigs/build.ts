@@ -31,6 +31,8 @@ export interface BuildRig extends AsyncDisposable {
   /** Log lines and progress of all builds. */
   readonly lines: string[];
   build(request: BuildInput, signal?: AbortSignal): Promise<PackageImage>;
+  /** Runs a command in a container of the image; what it printed. */
+  runIn(image: string, command: readonly string[]): Promise<string>;
 }
 
 export interface BuildInput {
@@ -113,6 +115,7 @@ export async function openBuildRig(): Promise<BuildRig> {
     settings,
     deps,
     lines,
+    runIn: (image, command) => runIn({ engine, instanceId }, image, command),
     build: (input, signal = AbortSignal.timeout(60_000)) => runBuild(deps, lines, input, signal),
     async [Symbol.asyncDispose]() {
       await removeInstance(engine, instanceId);
@@ -174,4 +177,46 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
     },
     signal,
   );
+}
+
+async function runIn(
+  { engine, instanceId }: Pick<BuildRig, "engine" | "instanceId">,
+  image: string,
+  command: readonly string[],
+): Promise<string> {
+  const signal = AbortSignal.timeout(60_000);
+  const id = await engine.createContainer(
+    {
+      name: `berth-${instanceId}-look-${crypto.randomUUID().slice(0, 8)}`,
+      image,
+      labels: { "berth.instance": instanceId, "berth.kind": "build" },
+      command,
+      env: {},
+      workingDir: "/",
+      user: "65534:65534",
+      resources: {
+        memoryBytes: 128 << 20,
+        cpuMillis: 1000,
+        pidsMax: 64,
+        openFilesMax: 1024,
+        shmBytes: 1 << 20,
+        cgroupParent: undefined,
+      },
+      mounts: [],
+      tmpfs: [],
+      readOnlyRoot: true,
+      network: "none",
+      capabilities: [],
+      log: { bytesMax: 1 << 20, files: 2 },
+    },
+    signal,
+  );
+  try {
+    await engine.startContainer(id, signal);
+    const lines: string[] = [];
+    for await (const { text } of engine.logs(id, { follow: true }, signal)) lines.push(text);
+    return lines.join("\n");
+  } finally {
+    await engine.removeContainer(id, signal);
+  }
 }

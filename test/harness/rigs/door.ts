@@ -14,6 +14,7 @@ import { type Served, type ServeSettings, serve } from "../../../src/http/server
 import { createBatches } from "../../../src/installation/batch/batches.ts";
 import { createCredentials } from "../../../src/installation/credentials/credentials.ts";
 import { createCredentialSource } from "../../../src/installation/credentials/sealed-credentials.ts";
+import { createPluginFiles } from "../../../src/installation/plugin-files.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
 import { createPluginVariables } from "../../../src/installation/variables.ts";
 import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
@@ -213,6 +214,11 @@ function httpAppOptions(
     assets: { find: () => Promise.resolve(undefined) },
     changes: noChanges(),
     variables: createPluginVariables({ store, keys: testKeys }),
+    pluginFiles: createPluginFiles({
+      store,
+      keys: testKeys,
+      limits: { fileBytesMax: 1000, filesBytesMax: 2000 },
+    }),
     batches: createBatches({ store, queue: new LocalQueue(), log }),
     disk: emptyDisk,
     trust: testTrust(store),

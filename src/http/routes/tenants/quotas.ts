@@ -16,10 +16,17 @@ const Quotas = z.object({
     description: "Its plugins' stored data, and the archives of packages that it uploaded",
   }),
   calls: upTo(2_147_483_647).meta({ description: "Calls of all its plugins that run or wait" }),
+  source_builds: z
+    .enum(["allow", "refuse"])
+    .nullable()
+    .meta({ description: "Whether its plugins may need requirements that are built from source" }),
 });
-// The two quotas of later releases may be left out: older clients then do not change them.
+// Quotas of later releases may be left out: older clients then do not change them.
 const Wanted = z
-  .strictObject({ ...Quotas.shape, ...Quotas.pick({ disk_bytes: true, calls: true }).partial().shape })
+  .strictObject({
+    ...Quotas.shape,
+    ...Quotas.pick({ disk_bytes: true, calls: true, source_builds: true }).partial().shape,
+  })
   .meta({ description: "null: the operator's setting for all tenants" });
 const Shown = z.object({
   quotas: Quotas.meta({ description: "Set for this tenant" }),
@@ -84,12 +91,13 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
       faults: ["invalid_json", "unsupported_media_type", "conflict"],
     },
     async ({ params: { tenant }, body, by }) => {
-      const { installations, memory_bytes: memory, disk_bytes: disk, calls } = body;
+      const { installations, memory_bytes: memory, disk_bytes: disk, calls, source_builds: sources } = body;
       const changes = {
         installationsMax: installations ?? undefined,
         memoryBytesMax: memory ?? undefined,
         ...(disk === undefined ? {} : { diskBytesMax: disk ?? undefined }),
         ...(calls === undefined ? {} : { callsMax: calls ?? undefined }),
+        ...(sources === undefined ? {} : { sourceBuilds: sources ?? undefined }),
       };
       await tenants.setQuotas(tenant, changes, by);
       // polling would see it too, but later
@@ -105,5 +113,6 @@ function quotasJson(quotas: TenantQuotas): z.input<typeof Quotas> {
     memory_bytes: quotas.memoryBytesMax ?? null,
     disk_bytes: quotas.diskBytesMax ?? null,
     calls: quotas.callsMax ?? null,
+    source_builds: quotas.sourceBuilds ?? null,
   };
 }

@@ -25,14 +25,14 @@ export interface FetchWheelsDeps extends Omit<BuildContainerDeps, "limits"> {
 
 /**
  * Installs the dependencies into `folder`, in a container that runs `uv` and nothing else. It is the only one with a
- * network and the wheel cache, and it is never committed. Throws what `uvFailure` names, the Faults of the clocks, and
- * `build_out_of_memory`.
+ * network and the wheel cache, and it is never committed. Resolves with the requirements that were built from source.
+ * Throws what `uvFailure` names, the Faults of the clocks, and `build_out_of_memory`.
  */
 export async function fetchWheels(
   deps: FetchWheelsDeps,
   wheels: FetchWheels,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { engine, settings } = deps;
   const { index } = settings;
   await mkdir(settings.cacheFolder, { recursive: true });
@@ -53,7 +53,7 @@ export async function fetchWheels(
     ],
   };
   try {
-    await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
+    return await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
       await engine.putArchive(id, "/", inputTar(wheels.dependencies, index.caBundle), signal);
       await engine.startContainer(id, signal);
       const env = { ...UV_ENV, ...indexEnv(index) };
@@ -61,7 +61,7 @@ export async function fetchWheels(
       const put = (files: Dependencies["files"]) =>
         engine.putArchive(id, "/", inputTar({ files }, undefined), signal);
       try {
-        await installWithSources({ ...deps, run, put }, wheels, signal);
+        return await installWithSources({ ...deps, run, put }, wheels, signal);
       } catch (error) {
         await engine.killContainer(id, signal);
         await exitOf(engine, id, signal);

@@ -5,6 +5,7 @@ import { Fault, isFault } from "../../../domain/fault.ts";
 import type { Engine } from "../../../engine/engine.ts";
 import { formatLabels } from "../../../engine/labels.ts";
 import type { Dependencies } from "../requirements/choose-dependencies.ts";
+import { sourcesLabel, sourcesLabelOf } from "../sources/source-policy.ts";
 import { type Removals, runToEnd, withBuildContainer } from "./build-container.ts";
 import { fetchWheels } from "./fetch-wheels.ts";
 import { REPAIR_SDK, readRepairModule } from "./repair-sdk.ts";
@@ -63,7 +64,7 @@ export async function buildDependencyLayer(
     };
     return await withBuildContainer({ ...deps, limits: settings.limits }, container, signal, async (id) => {
       request.onProgress("installing the dependencies");
-      await fetchWheels(
+      const sources = await fetchWheels(
         deps,
         {
           name: wheelsContainerName(container.name),
@@ -79,7 +80,8 @@ export async function buildDependencyLayer(
       );
       request.onProgress("compiling byte code");
       await compile(deps, id, request, signal);
-      return await commit(deps, id, { ...request, repository: "deps" }, signal);
+      const labels = sourcesLabel(sources);
+      return await commit(deps, id, { ...request, repository: "deps", labels }, signal);
     });
   } finally {
     // A remaining folder does no harm: the next build of the same key empties it.
@@ -112,7 +114,8 @@ export async function buildPackageLayer(
     request.onProgress("adding the files of the package");
     await engine.putArchive(id, "/", tarOf(below(root, request.files)), signal);
     await compile(deps, id, request, signal);
-    return await commit(deps, id, { ...request, repository: "plugin" }, signal);
+    const labels = await sourcesLabelOf(engine, request.base, signal);
+    return await commit(deps, id, { ...request, repository: "plugin", labels }, signal);
   });
 }
 
@@ -152,16 +155,22 @@ async function compile(
   });
 }
 
+interface Committed {
+  readonly key: string;
+  readonly repository: "deps" | "plugin";
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 async function commit(
   { engine, instanceId }: LayerDeps,
   id: string,
-  { key, repository }: { key: string; repository: "deps" | "plugin" },
+  { key, repository, labels }: Committed,
   signal: AbortSignal,
 ): Promise<string> {
   const reference = `berth-${instanceId}/${repository}:${key.slice(0, 16)}`;
   const spec = {
     reference,
-    labels: formatLabels({ instance: instanceId, kind: "image", imageKey: key }),
+    labels: { ...formatLabels({ instance: instanceId, kind: "image", imageKey: key }), ...labels },
     env: { PATH: `${VENV_PATH}/bin:/usr/local/bin:/usr/bin:/bin`, LANG: "C.UTF-8" },
     command: [`${VENV_PATH}/bin/python`],
     workingDir: PLUGIN_PATH,

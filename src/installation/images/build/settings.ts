@@ -1,6 +1,7 @@
 /** The operator's settings of builds. Every number has its unit in its name. */
 import type { PluginVariants } from "../../../domain/plugin-variants.ts";
 import { NO_PROXIES, type Proxies } from "../../../domain/proxy.ts";
+import type { SourceBuilds } from "../../../domain/tenant-quotas.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
 
 export interface BuildSettings {
@@ -21,7 +22,7 @@ export interface BuildSettings {
   readonly python: "nearest-newer" | "exact";
   readonly variants: PluginVariants;
   /** Whether requirements without a fitting wheel, and those that name their own address, are built and installed. */
-  readonly sourceBuilds: "allow" | "refuse";
+  readonly sourceBuilds: SourceBuilds;
 }
 
 export interface BuildLimits {

@@ -4,10 +4,12 @@
  * phrases of the version of `uv` that is part of the runtime image, and so of every image's key. The first row that fits
  * decides. `test/e2e/explained.test.ts` and `test/integration/` produce them with the real `uv`.
  */
+
 import { Fault, type FaultCode, type FaultDetails } from "../../../domain/fault.ts";
 import { refuseAddress } from "../requirements/choose-dependencies.ts";
 import { formatOrigin, type Origin, placeOf, type Requirement } from "../requirements/dependency-files.ts";
 import { normalise } from "../requirements/project-file.ts";
+import { SOURCES_REFUSED } from "../sources/source-policy.ts";
 import type { BuildLimits } from "./settings.ts";
 import { EXIT_ADDRESS, EXIT_DISK, EXIT_FILE_SIZE, EXIT_UNREADABLE } from "./uv-script.ts";
 
@@ -84,7 +86,7 @@ const MEANINGS: readonly Meaning[] = [
     code: "source_build_refused",
     accepted: "a requirement with a fitting wheel, or BERTH_SOURCE_BUILDS=allow",
     message: (_name, { asked }) =>
-      `${asked} has no wheel that fits: it needs a build from source, which BERTH_SOURCE_BUILDS=refuse forbids.`,
+      `${asked} has no wheel that fits: it needs a build from source, which ${SOURCES_REFUSED} forbids.`,
   },
   {
     phrase:

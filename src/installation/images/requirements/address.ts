@@ -31,7 +31,7 @@ export function parseAddress(requirement: string): Address | undefined {
 
 /** Whether the address leads to a file or folder, and not over a network. */
 export function isPath({ target }: Address): boolean {
-  return !/^[a-z][a-z0-9+.-]*:\/\//i.test(target) || target.startsWith("file:");
+  return !/^(?:git\+|[a-z][a-z0-9+.-]*:\/\/)/i.test(target) || target.startsWith("file:");
 }
 
 export function isWheel({ target }: Address): boolean {

@@ -2,7 +2,9 @@
  * Chooses the dependencies of a package among its files. A package names requirements and versions; the operator chooses
  * where they come from.
  */
+
 import { Fault } from "../../../domain/fault.ts";
+import { SOURCES_REFUSED } from "../sources/source-policy.ts";
 import { isPath, isWheel, parseAddress } from "./address.ts";
 import {
   cut,
@@ -179,9 +181,9 @@ export function refuseAddress({ text, origin }: Requirement): void {
   const details = { ...placeOf(origin), value: cut(text), accepted };
   const where = formatOrigin(origin);
   if (isWheel(address)) {
-    const message = `${where}: "${cut(text)}" names its own address; by BERTH_SOURCE_BUILDS=refuse wheels come from the index only.`;
+    const message = `${where}: "${cut(text)}" names its own address; by ${SOURCES_REFUSED} wheels come from the index only.`;
     throw new Fault("dependency_unresolvable", message, { details });
   }
-  const message = `${where}: "${cut(text)}" needs a build from source, which BERTH_SOURCE_BUILDS=refuse forbids.`;
+  const message = `${where}: "${cut(text)}" needs a build from source, which ${SOURCES_REFUSED} forbids.`;
   throw new Fault("source_build_refused", message, { details });
 }

@@ -48,23 +48,28 @@ export interface InstallRequest {
 /** Sources of one package; each takes seconds to minutes, so a package with more would not end in time anyway. */
 const SOURCES_MAX = 30;
 
-/** Throws what `uvFailure` names, and what fetching and building a source throws. */
+/**
+ * Resolves with the requirements that were built from source, as their lines or versions say. Throws what `uvFailure`
+ * names, and what fetching and building a source throws.
+ */
 export async function installWithSources(
   deps: InstallDeps,
   request: InstallRequest,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { settings } = deps;
   const { dependencies } = request;
   const isAllowed = settings.sourceBuilds === "allow";
   const hasSources = dependencies.requirements.some(({ text }) => sourceIn(text) !== undefined);
   if (!isAllowed || !hasSources) {
     const end = await deps.run(uvScript(dependencies, settings.limits));
-    if (end.exitCode === 0) return;
+    if (end.exitCode === 0) return [];
     const isMissing = end.exitCode === EXIT_ADDRESS || namesWithoutWheel(end.output).length > 0;
     if (!isAllowed || !isMissing) fail(deps, dependencies, end);
   }
-  await new SourceInstall(deps, request, signal).run();
+  const install = new SourceInstall(deps, request, signal);
+  await install.run();
+  return install.built;
 }
 
 class SourceInstall {
@@ -73,8 +78,11 @@ class SourceInstall {
   readonly #signal: AbortSignal;
   readonly #stubbed = new Set<string>();
   readonly #options: readonly string[];
+  /** Labels of the sources. */
+  readonly built: string[] = [];
   #lines: readonly Requirement[] = [];
-  #count = 0;
+  /** Looked up for the first source, so that one build makes all its wheels in the same image. */
+  #buildImage: Promise<string | undefined> | undefined;
 
   constructor(deps: InstallDeps, request: InstallRequest, signal: AbortSignal) {
     this.#deps = deps;
@@ -97,7 +105,7 @@ class SourceInstall {
       const end = await this.#install();
       if (end.exitCode === 0) return;
       const names = namesWithoutWheel(end.output).filter((name) => !this.#stubbed.has(name));
-      if (names.length === 0 || this.#count >= SOURCES_MAX) this.#fail(end);
+      if (names.length === 0 || this.built.length >= SOURCES_MAX) this.#fail(end);
       for (const name of names) await this.#provide(name);
     }
   }
@@ -182,10 +190,9 @@ class SourceInstall {
 
   /** Resolves with the wheel's path where the installer runs, and its SHA-256. */
   async #build(source: Source): Promise<{ path: string; sha: string }> {
-    const { engine, settings } = this.#deps;
+    const { settings } = this.#deps;
     const { name, labels, runtimeImage, sourceFolder, onLog, onProgress } = this.#request;
-    this.#count += 1;
-    const number = this.#count;
+    const number = this.built.push(source.label);
     onProgress(`building ${source.label} from source`);
     const folders = {
       source: join(sourceFolder, `${number}`, "source"),
@@ -196,7 +203,8 @@ class SourceInstall {
       // The user of the build reads them, whatever the umask of Berth.
       await chmod(folder, 0o755);
     }
-    const buildImage = await findBuildImage(engine, runtimeImage, this.#signal);
+    this.#buildImage ??= findBuildImage(this.#deps.engine, runtimeImage, this.#signal);
+    const buildImage = await this.#buildImage;
     const fetching = { number, source, labels, onLog, buildImage, containerName: `${name}-source-${number}` };
     const deps = { ...this.#deps, fail: (end: CountedEnd) => this.#fail(end) };
     const hash = await fetchSource(deps, { ...fetching, hostFolder: folders.source }, this.#signal);

@@ -27,18 +27,26 @@ test("the password of an address is in no message", () => {
   expect(read("x @ git+https://user:secret@example.org/x").label).toBe("x @ git+https://****@example.org/x");
 });
 
-test.each(["x @ git+ssh://example.org/x", "x @ ftp://example.org/x.zip", "x @ git+file:///etc"])(
-  "%s is refused with its line: nothing here fetches it",
-  (text) => {
-    try {
-      read(text);
-    } catch (error) {
-      expect(isFault(error, "dependency_unresolvable") && error.details).toMatchObject({ line: 3 });
-      return;
-    }
-    expect.unreachable();
-  },
-);
+test.each([
+  ["x @ git+ssh://git:hush@example.org/x", "git+ssh"],
+  ["x @ git+git@example.org:a/x.git", "git+ssh"],
+  ["x @ ftp://example.org/x.zip", "ftp"],
+  ["x @ git+file:///etc", "git+file"],
+  ["x @ svn+https://example.org/x", "svn+https"],
+])("%s is refused with its line, its scheme and what is accepted", (text, scheme) => {
+  try {
+    read(text);
+  } catch (error) {
+    if (!isFault(error, "dependency_unresolvable")) throw error;
+    expect(error.message).toContain(
+      ` has the scheme ${scheme}, by which Berth fetches nothing. Accepted: https://`,
+    );
+    expect(error.details).toMatchObject({ line: 3, accepted: expect.stringContaining("git+https://...") });
+    expect(JSON.stringify([error.message, error.details])).not.toContain("hush");
+    return;
+  }
+  expect.unreachable();
+});
 
 test.each([
   ["six==1.0", { name: "six", version: "1.0", extras: "", markers: "", hashes: [] }],

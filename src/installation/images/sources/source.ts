@@ -33,7 +33,7 @@ export function sourceAt(address: Address, label: string, origin: Origin): Sourc
     );
   }
   return {
-    label: label.replace(/(:\/\/)[^\s/@]+@/g, "$1****@"),
+    label: withoutPassword(label),
     place: placeAt(address, target, fragment, origin),
     subdirectory,
     hashes,
@@ -52,12 +52,22 @@ function placeAt(address: Address, target: string, fragment: string, origin: Ori
   if (git !== null) return { kind: "git", url: git[1] ?? "", ref: git[2] ?? "" };
   if (/^https?:\/\//.test(target))
     return { kind: "archive", url: `${target}${fragment === "" ? "" : `#${fragment}`}` };
+  const shown = withoutPassword(target);
   throw fileFault(
     origin,
-    `"${target}" is of no kind that is fetched.`,
-    target,
-    "https://..., git+https://...",
+    `"${shown}" has the scheme ${schemeOf(target)}, by which Berth fetches nothing.`,
+    shown,
+    "https://..., http://..., git+https://..., git+http://..., a path in the package",
   );
+}
+
+/** An address of a repository without a scheme is `user@host:path`, which git takes as SSH. */
+function schemeOf(target: string): string {
+  return /^([a-z][a-z0-9+.-]*):\/\//i.exec(target)?.[1] ?? "git+ssh";
+}
+
+function withoutPassword(text: string): string {
+  return text.replace(/(:\/\/)[^\s/@]+@/g, "$1****@");
 }
 
 function hashesIn(text: string): string[] {

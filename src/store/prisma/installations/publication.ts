@@ -176,6 +176,7 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   const installed = await tx.pluginInstallation.findUnique({ where: { id } });
   if (installed !== null) await unpublishRows(tx, installed);
   if (toTask(task).input["purge"] === true) await purgeRows(tx, id);
+  await tx.pluginFile.deleteMany({ where: { installationId: id } });
   await tx.installation.deleteMany({ where: { id } });
   await tx.$executeRaw`
     INSERT INTO berth_removed_installations (id) VALUES (${id}::uuid)

@@ -80,18 +80,19 @@ async function replace(
 }
 
 /**
- * Copies the variables of the installation that a tenant's pool serves. It waits for a change that is under way: that
+ * Copies the variables, and the version of the files, of the installation that a tenant's pool serves. It waits for a change that is under way: that
  * change may not have seen the pool.
  */
-export async function copyVariables(
+export async function copyPluginParts(
   prisma: Pick<Tx, "$executeRaw">,
   { key, tenantId }: { readonly key: string; readonly tenantId: TenantId | undefined },
 ): Promise<void> {
   if (tenantId === undefined) return;
   await prisma.$executeRaw`
-    UPDATE berth_pools SET variables = served.variables FROM (
-      SELECT variables FROM berth_installations
+    UPDATE berth_pools SET variables = served.variables, files_version = served.files_version FROM (
+      SELECT variables, files_version FROM berth_installations
       WHERE tenant_id = ${tenantId}::uuid AND (pool_key = ${key} OR next_pool_key = ${key}) FOR SHARE
     ) AS served
-    WHERE key = ${key} AND berth_pools.variables IS DISTINCT FROM served.variables`;
+    WHERE key = ${key} AND (berth_pools.variables IS DISTINCT FROM served.variables
+      OR berth_pools.files_version IS DISTINCT FROM served.files_version)`;
 }

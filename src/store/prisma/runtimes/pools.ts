@@ -7,7 +7,7 @@ import { leaseOver } from "../client/lease-expiry.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
 import { Prisma } from "../generated/client.ts";
-import { copyVariables, toVariables } from "../installations/variables.ts";
+import { copyPluginParts, toVariables } from "../installations/variables.ts";
 
 export function createPoolRows(db: Database): PoolRows {
   return {
@@ -37,7 +37,7 @@ export function createPoolRows(db: Database): PoolRows {
               ...changing,
             },
           });
-        await copyVariables(prisma, pool);
+        await copyPluginParts(prisma, pool);
         return toPool(await prisma.pool.findUniqueOrThrow({ where: { key } }));
       }),
     find: (key) =>
@@ -191,6 +191,7 @@ export function toPool(row: rows.Pool): Pool {
     runner: row.runner as Pool["runner"],
     limits: readLimits(row.limits),
     variables: toVariables(row.variables),
+    filesVersion: row.filesVersion ?? undefined,
     uidOffset: row.uidOffset,
     wanted: row.wanted,
     state: row.state as Pool["state"],

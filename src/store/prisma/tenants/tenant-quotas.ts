@@ -1,6 +1,11 @@
 import type { TenantId } from "../../../domain/ids.ts";
 import { SPARE_MEMORY_BYTES } from "../../../domain/limits.ts";
-import { refuseDisk, refuseInstallation, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
+import {
+  refuseDisk,
+  refuseInstallation,
+  type SourceBuilds,
+  type TenantQuotas,
+} from "../../../domain/tenant-quotas.ts";
 import type { TenantRows } from "../../contracts/tenants.ts";
 import type { Database, Tx } from "../client/database.ts";
 import { Prisma } from "../generated/client.ts";
@@ -48,11 +53,13 @@ export function createTenantQuotas(
           ...("memoryBytesMax" in changes && { memoryBytesMax: bigOf(changes.memoryBytesMax) }),
           ...("diskBytesMax" in changes && { diskBytesMax: bigOf(changes.diskBytesMax) }),
           ...("callsMax" in changes && { callsMax: changes.callsMax ?? null }),
+          ...("sourceBuilds" in changes && { sourceBuilds: changes.sourceBuilds ?? null }),
         };
         const now = await tx.tenant.update({ where: { id: tenantId }, data });
         const subject =
           `installations=${now.installationsMax ?? "default"} memory_bytes=${now.memoryBytesMax ?? "default"} ` +
-          `disk_bytes=${now.diskBytesMax ?? "default"} calls=${now.callsMax ?? "default"}`;
+          `disk_bytes=${now.diskBytesMax ?? "default"} calls=${now.callsMax ?? "default"} ` +
+          `source_builds=${now.sourceBuilds ?? "default"}`;
         await writeEvent(tx, { kind: "tenant.quotas", by, tenantId, subject, result: "done" });
       }),
   };
@@ -63,6 +70,7 @@ interface QuotaRow {
   readonly memory_bytes_max: bigint | null;
   readonly disk_bytes_max: bigint | null;
   readonly calls_max: number | null;
+  readonly source_builds: SourceBuilds | null;
 }
 
 interface UsageRow {
@@ -71,7 +79,7 @@ interface UsageRow {
   readonly disk_bytes: bigint;
 }
 
-const quotaColumns = Prisma.sql`t.installations_max, t.memory_bytes_max, t.disk_bytes_max, t.calls_max`;
+const quotaColumns = Prisma.sql`t.installations_max, t.memory_bytes_max, t.disk_bytes_max, t.calls_max, t.source_builds`;
 
 function quotasOf(row: QuotaRow | undefined): TenantQuotas {
   return {
@@ -79,6 +87,7 @@ function quotasOf(row: QuotaRow | undefined): TenantQuotas {
     memoryBytesMax: numberOf(row?.memory_bytes_max),
     diskBytesMax: numberOf(row?.disk_bytes_max),
     callsMax: row?.calls_max ?? undefined,
+    sourceBuilds: row?.source_builds ?? undefined,
   };
 }
 
