@@ -22,6 +22,7 @@ export class PeerLines {
   #bytes = 0;
   #isDiscarding = false;
   #isPaused = false;
+  #isStopped = false;
   #held: Buffer[] = [];
 
   constructor(socket: Socket, bytesMax: number, options: PeerLinesOptions) {
@@ -33,6 +34,13 @@ export class PeerLines {
 
   set bytesMax(bytes: number) {
     this.#bytesMax = bytes;
+  }
+
+  /** Reads no more lines; whatever comes is dropped. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#held = [];
+    this.#parts = [];
   }
 
   pause(): void {
@@ -50,11 +58,12 @@ export class PeerLines {
   }
 
   push(chunk: Buffer): void {
+    if (this.#isStopped) return;
     if (this.#isPaused) {
       this.#held.push(chunk);
       return;
     }
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length && !this.#isStopped; ) {
       if (this.#isPaused) {
         this.#held.unshift(chunk.subarray(at));
         return;
