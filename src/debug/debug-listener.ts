@@ -211,7 +211,7 @@ class Listener implements DebugListener {
     const installed = new Map(rows.map((row) => [row.runtimeId, row.isInstalled]));
     for (const { runtimeId } of before) {
       const isInstalled = installed.get(runtimeId);
-      if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "it was uninstalled"));
+      if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "the plugin was uninstalled"));
       if (isInstalled === undefined) this.#endOf(runtimeId, replaced());
     }
     for (const { runtimeId } of rows)
