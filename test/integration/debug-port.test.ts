@@ -46,7 +46,7 @@ test("a plugin that its author runs is installed, called, logged, and leaves not
   expect(installation.identifier).toMatch(/^berth-tests\/debugged:0\.0\.1@[0-9a-f]{64}$/);
   const pkg = await rig.store.packages.find(installation.identifier);
   expect(pkg?.providers).toEqual([
-    { kind: "tool", name: "notes" },
+    { kind: "tool", name: "debugged" },
     { kind: "endpoint", name: "debugged" },
   ]);
   expect(pkg?.warnings).toEqual([]);
@@ -64,7 +64,9 @@ test("a plugin that its author runs is installed, called, logged, and leaves not
   expect(lines[0]).toMatch(/^\[berth\] connected from 127\.0\.0\.1:/);
   await peer[Symbol.asyncDispose]();
   await gone(tenantId);
-  await expect(rig.call(tenantId, { text: "hello" })).rejects.toMatchObject({ code: "installation_not_found" });
+  await expect(rig.call(tenantId, { text: "hello" })).rejects.toMatchObject({
+    code: "installation_not_found",
+  });
   expect(await rig.store.packages.find(installation.identifier)).toBeUndefined();
   await expect.poll(() => rig.files()).toEqual(before);
 });
@@ -194,7 +196,11 @@ test("the rows of a process that died are removed by whoever notices", async () 
 
 test.each<[string, string | Buffer, string]>([
   ["a wrong key", '{"type":"handshake","data":{"key":"wrong"}}\n', "the key is unknown or has expired"],
-  ["an HTTP request", "GET / HTTP/1.1\r\n\r\n", "the first line is an HTTP request: this is the port for plugins"],
+  [
+    "an HTTP request",
+    "GET / HTTP/1.1\r\n\r\n",
+    "the first line is an HTTP request: this is the port for plugins",
+  ],
   ["another first line", '{"type":"manifest_declaration","data":{}}\n', "the first line is"],
   ["bytes that are no text", Buffer.from([0xff, 0xfe, 10]), "the first line is"],
   ["a first line without end", "x".repeat(5_000), "a line has more than 4096 bytes"],
@@ -213,10 +219,18 @@ test.each<[string, (text: string) => string, string]>([
     (text) => text.replace("tool_declaration", "robot_declaration"),
     'type is "robot_declaration"; accepted: manifest_declaration',
   ],
-  ["a declaration twice", (text) => text.replace(/(\{"type":"tool_decl.*\n)/, "$1$1"), "tool_declaration came twice"],
+  [
+    "a declaration twice",
+    (text) => text.replace(/(\{"type":"tool_decl.*\n)/, "$1$1"),
+    "tool_declaration came twice",
+  ],
   ["an end without a manifest", () => `${HANDSHAKE}{"type":"end","data":{}}\n`, "end came before"],
   ["an icon that is missing", (text) => text.replace(/\{"type":"asset_chunk".*\n/, ""), "_assets/icon.svg"],
-  ["a name with other letters", (text) => text.replace('"name":"debugged"', '"name":"DEBUGGED"'), "manifest.yaml: name"],
+  [
+    "a name with other letters",
+    (text) => text.replace('"name":"debugged"', '"name":"DEBUGGED"'),
+    "manifest.yaml: name",
+  ],
   ["an asset outside its folder", (text) => text.replace('"icon.svg","data"', '"../x","data"'), "../x"],
   ["no provider", (text) => text.replace(/\{"type":"(tool|endpoint)_decl.*\n/g, ""), "plugins"],
 ])("a registration with %s is refused, with the reason", async (_name, edit, said) => {

@@ -12,7 +12,10 @@ import { OPERATIONS } from "../../../src/domain/operations/operations.ts";
 import { createPackageKeeper } from "../../../src/installation/packages/package-keeper.ts";
 import { createHostCalls } from "../../../src/invocation/host-calls/host-calls.ts";
 import { createLocalHostCalls } from "../../../src/invocation/host-calls/local/local-host-calls.ts";
-import { INSTALLATIONS_TOPIC, openInstallationDirectory } from "../../../src/invocation/installation-directory.ts";
+import {
+  INSTALLATIONS_TOPIC,
+  openInstallationDirectory,
+} from "../../../src/invocation/installation-directory.ts";
 import { createInvoker, type Invoker } from "../../../src/invocation/invoke.ts";
 import { openDiskPackages } from "../../../src/packages/disk/disk-packages.ts";
 import { createPackageReader } from "../../../src/packages/package-reader.ts";
@@ -20,8 +23,8 @@ import { DEFAULT_READ_OPTIONS } from "../../../src/packages/read-package.ts";
 import { createRuntimeFolders } from "../../../src/runtime/launch/runtime-folders.ts";
 import { createRuntimeLogs } from "../../../src/runtime/logs/runtime-logs.ts";
 import { createForeignCallAudit } from "../../../src/runtime/reach/foreign-call-audit.ts";
-import { RuntimeLinks } from "../../../src/runtime/reach/runtime-links.ts";
 import { startRuntimeDirectory } from "../../../src/runtime/reach/runtime-directory.ts";
+import { RuntimeLinks } from "../../../src/runtime/reach/runtime-links.ts";
 import { RUNTIME_LOG_DEFAULTS } from "../../../src/runtime/settings.ts";
 import { createHostStorage } from "../../../src/storage/plugin-storage.ts";
 import type { Store } from "../../../src/store/store.ts";
@@ -150,8 +153,7 @@ export async function openDebugPort(
     ...{ store, invoker, installations, logged, processId },
     port: listener.port ?? 0,
     key: async (tenantId) => (await keys.issue(tenantId)).key,
-    installation: async (tenantId) =>
-      (await store.installations.list({ tenantId }, { limit: 1 })).items[0],
+    installation: async (tenantId) => (await store.installations.list({ tenantId }, { limit: 1 })).items[0],
     call: (tenantId, parameters) => callTool(invoker, { tenantId, parameters }),
     announce: (id) => queue.publish(INSTALLATIONS_TOPIC, id),
     log: async ({ poolKey = "" }) => {
@@ -172,7 +174,7 @@ function callTool(
   { tenantId, parameters }: { readonly tenantId: TenantId; readonly parameters: object },
 ): Promise<readonly string[]> {
   if (INVOKE_TOOL === undefined) throw new Error("there is no such operation");
-  const call = { user_id: "u", type: "tool", action: "invoke_tool", provider: "notes", tool: "note" };
+  const call = { user_id: "u", type: "tool", action: "invoke_tool", provider: "debugged", tool: "note" };
   const data = JSON.stringify({ ...call, credentials: {}, tool_parameters: parameters });
   const { promise, resolve, reject } = Promise.withResolvers<readonly string[]>();
   const texts: string[] = [];
