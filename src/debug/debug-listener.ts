@@ -44,7 +44,7 @@ interface Open {
   installation: DebugInstallation | undefined;
 }
 
-const RELISTEN_MS = 5_000;
+const RELISTEN_MS = 1_000;
 
 /** Resolves when it listens, or when another process has the port: then this one takes it over once it is free. */
 export async function startDebugListener(deps: DebugListenerDeps): Promise<DebugListener> {
@@ -65,6 +65,8 @@ class Listener implements DebugListener {
   readonly #ended = new Set<Promise<void>>();
   readonly #passes: Refresh;
   #server: Server | undefined;
+  /** For the port, which another process has. */
+  #isWaiting = false;
 
   constructor(deps: DebugListenerDeps) {
     this.#deps = deps;
@@ -81,7 +83,7 @@ class Listener implements DebugListener {
     await this.#listen();
     const outage = new Outage(log, "debug.pass");
     const pass = () => outage.run(() => this.#passes.run());
-    this.#scope.use(await queue.subscribe(INSTALLATIONS_TOPIC, () => void pass()));
+    this.#scope.use(await queue.subscribe(INSTALLATIONS_TOPIC, () => void pass().catch(() => undefined)));
     const passing = repeat({ clock, everyMs: PASS_MS }, pass, signal);
     const listening = repeat({ clock, everyMs: RELISTEN_MS }, () => this.#listenAgain(), signal);
     this.#scope.add(async () => void (await Promise.all([passing, listening, this.#passes.settled()])));
@@ -105,10 +107,12 @@ class Listener implements DebugListener {
       });
     } catch (error) {
       if (errorCode(error) !== "EADDRINUSE") throw unusable(host, port, error);
-      log.warn(
-        { op: "debug.listen", ok: false, host, port },
-        "Another process has the debug port; waiting for it",
-      );
+      if (!this.#isWaiting)
+        log.warn(
+          { op: "debug.listen", ok: false, host, port },
+          "Another process has the debug port; waiting for it",
+        );
+      this.#isWaiting = true;
       return;
     }
     server.on("error", (error) => log.warn({ op: "debug.accept", ok: false, err: toFault(error) }));

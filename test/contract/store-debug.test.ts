@@ -7,6 +7,7 @@ import { LIMITS } from "../harness/builders/an-installation.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
 import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
+const BY = { keyId: "admin", keyName: "admin", requestId: "r" };
 const HOUR_MS = 3_600_000;
 let runtimes = 0;
 
@@ -108,6 +109,13 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     await store.tasks.claim(task.id, "worker", HOUR_MS);
     await store.installations.publishRemoved(task.id, 1);
     expect(await store.installations.find(id)).toBeUndefined();
+  });
+
+  it("a connected plugin counts against its tenant's quota of installations", async () => {
+    const tenantId = aTenant();
+    await store.tenants.setQuotas(tenantId, { installationsMax: 1 }, BY);
+    await connect(tenantId);
+    await expect(connect(tenantId)).rejects.toMatchObject({ code: "quota_exceeded" });
   });
 
   it("a connection of a process that is not announced is abandoned", async () => {

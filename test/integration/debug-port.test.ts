@@ -312,6 +312,19 @@ test("a plugin that does not read makes its callers wait, and nobody else", asyn
   await Promise.all(calls);
 });
 
+test("of two processes with the same port one has it, and the other takes it over", async () => {
+  const first = await openDebugPort(database);
+  const { port } = first;
+  await using second = await openDebugPort(database, { port });
+  expect(second.port).toBe(0);
+  const { peer } = await aPlugin(first);
+  await first[Symbol.asyncDispose]();
+  expect(await peer.ended).toBe("berth: Berth is stopping");
+  await expect.poll(() => second.port).toBe(port);
+  await using again = (await aPlugin(second)).peer;
+  expect(again.socket.destroyed).toBe(false);
+});
+
 test("with a certificate the port accepts TLS alone", async () => {
   await using authority = await makeAuthority();
   const { certFile, keyFile } = await authority.issue(["DNS:localhost"]);

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readConfig } from "../../../src/config.ts";
 import { DebugInstallations } from "../../../src/debug/debug-installations.ts";
-import { type DebugListener, startDebugListener } from "../../../src/debug/debug-listener.ts";
+import { type DebugListenerDeps, startDebugListener } from "../../../src/debug/debug-listener.ts";
 import { createDebuggingKeys } from "../../../src/debug/debugging-keys.ts";
 import type { DebugSettings } from "../../../src/debug/settings.ts";
 import type { TenantId } from "../../../src/domain/ids.ts";
@@ -49,6 +49,7 @@ export interface DebugPortRig extends AsyncDisposable {
   readonly installations: DebugInstallations;
   readonly logged: Record<string, unknown>[];
   readonly processId: string;
+  /** 0 while another process has the port. */
   readonly port: number;
   key(tenantId: TenantId): Promise<string>;
   /** The tenant's installation; undefined where it has none. */
@@ -67,7 +68,7 @@ let processes = 0;
 
 export async function openDebugPort(
   database: TestDatabase,
-  changes: Partial<DebugSettings> & Pick<Partial<Parameters<typeof startDebugListener>[0]>, "tls"> = {},
+  changes: Partial<DebugSettings> & Partial<Pick<DebugListenerDeps, "tls" | "port">> = {},
 ): Promise<DebugPortRig> {
   const scope = new Scope();
   const logged: Record<string, unknown>[] = [];
@@ -130,13 +131,13 @@ export async function openDebugPort(
     ...{ store, packages, reader, keeper, folders, queue, clock, log, limits, processId },
   });
   const keys = createDebuggingKeys({ store, keys: testKeys });
-  const { tls, ...settings } = changes;
-  const listener: DebugListener = scope.use(
+  const { tls, port = 0, ...settings } = changes;
+  const listener = scope.use(
     await startDebugListener({
       ...{ keys, installations, store, queue, clock, log, processId, tls },
       logs: { dataFolder, settings: RUNTIME_LOG_DEFAULTS },
       host: "127.0.0.1",
-      port: 0,
+      port,
       settings: {
         connectionsMax: 64,
         tenantConnectionsMax: 5,
@@ -151,7 +152,9 @@ export async function openDebugPort(
   const logs = createRuntimeLogs({ dataFolder, clock, settings: RUNTIME_LOG_DEFAULTS });
   return {
     ...{ store, invoker, installations, logged, processId },
-    port: listener.port ?? 0,
+    get port() {
+      return listener.port ?? 0;
+    },
     key: async (tenantId) => (await keys.issue(tenantId)).key,
     installation: async (tenantId) => (await store.installations.list({ tenantId }, { limit: 1 })).items[0],
     call: (tenantId, parameters) => callTool(invoker, { tenantId, parameters }),
