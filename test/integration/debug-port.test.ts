@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect as connectTls, createSecureContext } from "node:tls";
+import { Client } from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startDebugSweep } from "../../src/debug/debug-sweep.ts";
 import { TenantId } from "../../src/domain/ids.ts";
@@ -157,6 +158,19 @@ test("a plugin that the tenant has installed from a package is refused, and stay
   await using second = await connectPeer({ port: rig.port, key });
   expect(await second.ended).toContain(`berth: The tenant has ${DEBUGGED} installed from a package`);
   expect((await rig.installation(tenantId))?.source).toBe("package");
+});
+
+test("a plugin takes the place of the rows that a killed daemon has left of its connection", async () => {
+  const { tenantId, peer, installation } = await aPlugin();
+  const client = new Client({ connectionString: database.databaseUrl });
+  await client.connect();
+  await client.query("DELETE FROM berth_installations WHERE id = $1", [installation.id]);
+  await client.query("DELETE FROM berth_debug_connections WHERE installation_id = $1", [installation.id]);
+  await client.end();
+  await peer[Symbol.asyncDispose]();
+  await using _again = await connectPeer({ port: rig.port, key: await rig.key(tenantId) });
+  const { id } = await connected(tenantId);
+  expect((await rig.store.platform.findInstallation(tenantId, DEBUGGED))?.id).toBe(id);
 });
 
 test("what only a plugin in a container can be asked for is refused, and an uninstall ends the connection", async () => {

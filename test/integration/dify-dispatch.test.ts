@@ -254,7 +254,6 @@ describe("features that Berth does not have", () => {
   const identifier = { plugin_unique_identifier: IDENTIFIER };
 
   test.each([
-    ["POST", `/plugin/${TENANT}/debugging/key`, 200, "remote debugging is not available"],
     ["POST", "/backwards-invocation/transaction", 404, "no plugin runs on a serverless platform here"],
     ["GET", "/debug/pprof/heap", 404, "there are no Go profiles here"],
   ])("%s %s is refused with an explanation", async (method, path, status, message) => {
