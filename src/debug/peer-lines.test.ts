@@ -23,6 +23,14 @@ test("lines are the same however the network cuts them, and empty ones are left 
   }
 });
 
+test("a JSON object is a line before the end of its line has come, and only once", () => {
+  const { lines, peer } = reading(100);
+  for (const piece of ['{"a":{}', "}", "\n\n", '{"b":1}', '\n{"c":2}', "\n"]) peer.push(Buffer.from(piece));
+  expect(lines).toEqual(['{"a":{}}', '{"b":1}', '{"c":2}']);
+  peer.push(Buffer.from('{"d":{}} and no JSON}'));
+  expect(lines).toHaveLength(3);
+});
+
 test("a line over the bound is reported once with its start, and what follows it is read", () => {
   for (const size of [1, 3, 100]) {
     const { lines, tooLong, peer } = reading(4);

@@ -8,10 +8,14 @@ export interface PeerLinesOptions {
 }
 
 const NEWLINE = 10;
+const CLOSING_BRACE = 125;
 const START_BYTES = 4_096;
+/** The longest unfinished line that is tried as a whole one. */
+const TRIED_BYTES_MAX = 65_536;
 
 /**
- * Cuts what a peer sends into lines. Holds at most one unfinished line, and never more of it than its bound, which may be
+ * Cuts what a peer sends into lines. The SDK sends a message and the end of its line apart, and its kernel keeps the end
+ * back until the first part is acknowledged, 40 ms later: so a JSON object counts as a line before its end is there. Holds at most one unfinished line, and never more of it than its bound, which may be
  * changed between lines. Reading stops with `pause`: lines that have arrived by then wait.
  */
 export class PeerLines {
@@ -72,6 +76,16 @@ export class PeerLines {
       this.#take(chunk.subarray(at, end < 0 ? chunk.length : end), end >= 0);
       at = end < 0 ? chunk.length : end + 1;
     }
+    if (chunk.at(-1) === CLOSING_BRACE && this.#bytes <= TRIED_BYTES_MAX) this.#tryRest();
+  }
+
+  #tryRest(): void {
+    if (this.#isDiscarding || this.#isPaused || this.#isStopped || this.#parts.length === 0) return;
+    const line = Buffer.concat(this.#parts);
+    if (!isJson(line)) return;
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#options.onLine(line);
   }
 
   #take(part: Buffer, isEnd: boolean): void {
@@ -90,5 +104,14 @@ export class PeerLines {
     this.#isDiscarding = false;
     const [first = Buffer.alloc(0)] = parts;
     if (isWhole) this.#options.onLine(parts.length === 1 ? first : Buffer.concat(parts));
+  }
+}
+
+function isJson(line: Buffer): boolean {
+  try {
+    JSON.parse(line.toString("utf8"));
+    return true;
+  } catch {
+    return false;
   }
 }
