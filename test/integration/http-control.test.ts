@@ -219,11 +219,12 @@ test("a log is read as a document or followed as events, and in a shared pool by
   if (installation === undefined) throw new Error("the harness has one");
   const path = `${installations}/${installation.id}/logs`;
   expect(await (await door.ask("GET", `${path}?tail=10`)).json()).toMatchObject({
-    items: [{ text: "hello" }],
+    items: [{ text: "hello", request_ids: [] }],
   });
   const followed = await door.ask("GET", `${path}?follow=true&since=2026-01-01T00:00:00Z`);
   expect(parseEvents(await followed.text())).toMatchObject([{ event: "line", data: { text: "hello" } }]);
-  expect((await door.ask("GET", `${path}?since=yesterday`)).status).toBe(400);
+  for (const wrong of ["since=yesterday", "request=two%20words", "request="])
+    expect((await door.ask("GET", `${path}?${wrong}`)).status).toBe(400);
   const key = await tenantKey(door);
   expect((await door.ask("GET", path, { key })).status).toBe(200);
   door.memory.sharedPool = true;
@@ -304,6 +305,8 @@ test("the OpenAPI document is version 3.1 and lists every route, operation and f
       "/v1/takeover",
       "/v1/tenants",
       "/v1/tenants/{tenant}",
+      "/v1/tenants/{tenant}/credentials",
+      "/v1/tenants/{tenant}/credentials/{id}",
       "/v1/tenants/{tenant}/debugging-key",
       "/v1/tenants/{tenant}/endpoints",
       "/v1/tenants/{tenant}/endpoints/{id}",
@@ -316,6 +319,7 @@ test("the OpenAPI document is version 3.1 and lists every route, operation and f
       "/v1/tenants/{tenant}/installations/{id}/egress",
       "/v1/tenants/{tenant}/installations/{id}/enable",
       "/v1/tenants/{tenant}/installations/{id}/logs",
+      "/v1/tenants/{tenant}/installations/{id}/permissions",
       "/v1/tenants/{tenant}/installations/{id}/restart",
       "/v1/tenants/{tenant}/installations/{id}/rollback",
       "/v1/tenants/{tenant}/installations/{id}/runtimes",

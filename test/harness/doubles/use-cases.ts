@@ -40,7 +40,13 @@ export function cannedUseCases({
     logs: {
       async *read(_poolKey, _options, signal) {
         for await (const text of logs(signal)) {
-          yield { at: new Date(0), stream: "stderr", runtimeId: RuntimeId.parse("abcdefghij"), text };
+          yield {
+            at: new Date(0),
+            stream: "stderr",
+            runtimeId: RuntimeId.parse("abcdefghij"),
+            requestIds: [],
+            text,
+          };
         }
       },
     },
@@ -91,7 +97,8 @@ function requestsTo({
       if (!state.packages.some(({ identifier }) => identifier === request.identifier)) {
         return Promise.reject(new Fault("package_not_found", `There is no package ${request.identifier}.`));
       }
-      const installation = anInstallation({ ...request, state: "installing" });
+      const { permissions = {} } = request;
+      const installation = anInstallation({ ...request, permissions, state: "installing" });
       return Promise.resolve({ installation, task: aTask(installation, queued), created: true });
     },
     fetch({ tenantId, source }) {
