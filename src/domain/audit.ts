@@ -16,6 +16,8 @@ export type AuditKind =
   | "bundle.remove"
   | `installation.${InstallationTask["kind"]}`
   | "installation.adopt"
+  | "installation.connect"
+  | "installation.disconnect"
   | "installation.egress"
   | "installation.variables"
   | "installation.files"
@@ -23,6 +25,7 @@ export type AuditKind =
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"
+  | "debugging_key.create"
   | "key.create"
   | "key.revoke"
   | "task.cancel"

@@ -8,6 +8,7 @@
  */
 import type { BundleRows } from "./contracts/bundles.ts";
 import type { CredentialRows } from "./contracts/credentials.ts";
+import type { DebugRows } from "./contracts/debug.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
 import type { DiskRows } from "./contracts/disk.ts";
 import type { EgressRows } from "./contracts/egress.ts";
@@ -57,6 +58,7 @@ export interface Store extends AsyncDisposable {
   readonly credentials: CredentialRows;
   readonly permissions: PermissionRows;
   readonly endpoints: EndpointRows;
+  readonly debug: DebugRows;
   // the work on it
   readonly tasks: TaskRows;
   readonly leases: LeaseRows;

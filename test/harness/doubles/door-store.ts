@@ -77,6 +77,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     permissions: rows("permissions", canned.permissions),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),
+    debug: rows("debug"),
     images: rows("images"),
     readmes: rows("readmes"),
     storageSizes: rows("storageSizes"),
