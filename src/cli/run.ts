@@ -4,7 +4,7 @@ import { isFault } from "../domain/fault.ts";
 import { createProgram } from "./program.ts";
 
 /** Exit codes of every command. */
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
 
 /**
  * Runs the command that `args` name and resolves with the exit code: 0, 1 where the command failed, 2 where the command

@@ -19,7 +19,7 @@ export type Context = z.infer<typeof Context>;
 export type Contexts = z.infer<typeof Contexts>;
 
 /** `berth/contexts.json` below `XDG_CONFIG_HOME`, which is `~/.config` where it is not set. */
-export function contextFile(env: Env): string {
+function contextFile(env: Env): string {
   const home = env["HOME"] === undefined || env["HOME"] === "" ? homedir() : env["HOME"];
   const config = env["XDG_CONFIG_HOME"];
   return join(
