@@ -6,13 +6,24 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Env } from "../config/environment.ts";
 import { addContextCommands } from "./commands/contexts.ts";
+import { addDevCommand } from "./commands/dev.ts";
 import { addPackageCommands } from "./commands/packages.ts";
-import { addServerCommands } from "./commands/server.ts";
+import { addMachineCommands, addServerCommands } from "./commands/server.ts";
 import { addTrustCommands } from "./commands/trust.ts";
 
 const AFTER_HELP = `
 Exit codes: 0 done, 1 failed, 2 the command line is wrong.
 Settings are environment variables: docs/reference/settings.md lists them.`;
+
+/** In the order of the help. */
+const GROUPS = [
+  addServerCommands,
+  addMachineCommands,
+  addDevCommand,
+  addPackageCommands,
+  addTrustCommands,
+  addContextCommands,
+];
 
 /** Parsing throws `CommanderError` for a wrong command line, for help and for the version; it never ends the process. */
 export function createProgram(env: Env): Command {
@@ -27,8 +38,7 @@ export function createProgram(env: Env): Command {
     .configureOutput({
       outputError: (text, write) => write(text.replace(/^error: /, "berth: ")),
     });
-  for (const add of [addServerCommands, addPackageCommands, addTrustCommands, addContextCommands])
-    add(program, env);
+  for (const add of GROUPS) add(program, env);
   return program;
 }
 

@@ -1,4 +1,4 @@
-/** The commands that run Berth, and those for the machine on which it runs. */
+/** The commands that run Berth, and those for the machine on which one runs. */
 import type { Command } from "commander";
 import type { Role } from "../../app.ts";
 import type { Env } from "../../config/environment.ts";
@@ -30,7 +30,11 @@ export function addServerCommands(program: Command, env: Env): void {
       const { up } = await import("../up.ts");
       await up({ config: await config(), once });
     });
+}
 
+/** For the machine on which a Berth runs. */
+export function addMachineCommands(program: Command, env: Env): void {
+  const config = async () => (await import("../../config.ts")).readConfig(env);
   program.commandsGroup("Look after the machine (with the settings of the Berth on it):");
   program
     .command("health")

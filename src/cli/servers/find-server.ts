@@ -29,7 +29,16 @@ const ASK_MS_MAX = 60_000;
  * Undefined where nothing names a server. Throws `invalid_input` for an unknown context.
  */
 export async function findServer(env: Env, options: ServerOptions): Promise<Server | undefined> {
-  const tenant = options.tenant ?? given(env, "BERTH_TENANT");
+  const named = await findNamedServer(env, options);
+  if (named !== undefined) return named;
+  const { current: context } = await readContexts(env);
+  if (context !== undefined) return await findNamedServer(env, { ...options, context });
+  return await findLocal(env, tenantIn(env, options));
+}
+
+/** The same, where the command line or the environment names the server. */
+export async function findNamedServer(env: Env, options: ServerOptions): Promise<Server | undefined> {
+  const tenant = tenantIn(env, options);
   const url = given(env, "BERTH_URL");
   if (options.context === undefined && url !== undefined) {
     const key = given(env, "BERTH_KEY");
@@ -37,9 +46,9 @@ export async function findServer(env: Env, options: ServerOptions): Promise<Serv
       throw invalidInput("BERTH_KEY", undefined, "the key of the server that BERTH_URL names");
     return { url: parseServerUrl("BERTH_URL", url), key, tenant, origin: "BERTH_URL" };
   }
-  const { current, contexts } = await readContexts(env);
-  const name = options.context ?? given(env, "BERTH_CONTEXT") ?? current;
-  if (name === undefined) return await findLocal(env, tenant);
+  const name = options.context ?? given(env, "BERTH_CONTEXT");
+  if (name === undefined) return undefined;
+  const { contexts } = await readContexts(env);
   const found = Object.hasOwn(contexts, name) ? contexts[name] : undefined;
   if (found === undefined) throw unknownContext(name, Object.keys(contexts));
   return { ...found, tenant: tenant ?? found.tenant, origin: `context ${name}` };
@@ -88,6 +97,10 @@ async function findLocal(env: Env, tenant: string | undefined): Promise<Server |
   const key = await findAdminKey(config);
   if (key === undefined || config.settings.BERTH_PORT === 0) return undefined;
   return { url: urlOf(config), key, tenant, origin: "the settings of this machine" };
+}
+
+function tenantIn(env: Env, { tenant }: ServerOptions): string | undefined {
+  return tenant ?? given(env, "BERTH_TENANT");
 }
 
 function given(env: Env, name: string): string | undefined {
