@@ -97,6 +97,11 @@ module.exports = {
       [...words, ...contracts, "runtime/", "invocation/"],
       "Use cases stand on supervision and invocation.",
     ),
+    only(
+      "debug",
+      [...words, ...contracts, "runtime/", "invocation/", "installation/"],
+      "The debug port stands on supervision and installations, beside the HTTP doors.",
+    ),
     {
       name: "doors-are-on-top",
       comment: "Nothing below the composition root knows the doors, the command line or the root itself.",

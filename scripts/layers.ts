@@ -29,6 +29,7 @@ const PLANTS: Readonly<Record<string, readonly [file: string, imports: string]>>
   "invocation-looks-down": ["invocation/p11.ts", "../installation/install.ts"],
   "endpoint-looks-down": ["endpoint/p12.ts", "../installation/install.ts"],
   "installation-looks-down": ["installation/p13.ts", "../http/door.ts"],
+  "debug-looks-down": ["debug/p38.ts", "../http/door.ts"],
   "doors-are-on-top": ["runtime/p14.ts", "../http/door.ts"],
   "http-is-only-a-door": ["http/p26.ts", "../app.ts"],
   "adapters-are-picked-in-app": ["runtime/p15.ts", "../engine/docker/client.ts"],

@@ -4,6 +4,7 @@
  */
 import { openDoor, openHealthDoor, startDirectory, startInvoker } from "./app/api.ts";
 import { type Base, openBase, type Role, type StartParts } from "./app/base.ts";
+import { sweepDebugConnections } from "./app/debug.ts";
 import { startDisk } from "./app/disk.ts";
 import { startDoctor } from "./app/doctor.ts";
 import { createLinks } from "./app/links.ts";
@@ -121,9 +122,10 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
   if (engineSide !== undefined) await startTakeoverWork(base);
   if (engineSide !== undefined) await startDisk(base, engineSide);
   if (engineSide !== undefined) startDoctor(base, engineSide);
+  if (engineSide !== undefined) sweepDebugConnections(base, links);
   const health = healthParts(base, engineSide);
   const transfers = engineSide === undefined ? NO_TRANSFERS : await createTransfers(base, engineSide);
-  if (invoker !== undefined) return await openDoor(base, { invoker, transfers, metrics }, health);
+  if (invoker !== undefined) return await openDoor(base, { invoker, transfers, metrics, links }, health);
   return {
     url: await openHealthDoor(base, { parts: health, metrics }),
     adminKey: undefined,

@@ -74,7 +74,7 @@ export function readConfig(given: Env, nodeFlags: readonly string[] = process.ex
     settings,
     dataFolder: resolve(settings.BERTH_DATA),
     limits: limitsPolicy(settings),
-    warnings: [...warnings, ...daemon.warnings],
+    warnings,
     notes: daemon.notes,
   });
 }

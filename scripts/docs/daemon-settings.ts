@@ -32,8 +32,6 @@ function meaningOf(rule: DaemonRule): string {
       return "the same name";
     case "ignored":
       return `ignored: ${rule.why}`;
-    case "waits":
-      return `not supported yet: ${rule.for}`;
     case "refused":
       return `accepted only: ${rule.accepted}`;
     default:

@@ -27,6 +27,7 @@ import { createHostStorage } from "../storage/plugin-storage.ts";
 import { createTenantStorage } from "../storage/tenant-storage.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Base } from "./base.ts";
+import { openDebugPort } from "./debug.ts";
 import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
@@ -103,10 +104,12 @@ export interface DoorParts {
   readonly invoker: Invoker;
   readonly transfers: PackageTransfers;
   readonly metrics: Metrics | undefined;
+  readonly links: Links;
 }
 
 /** The HTTP APIs, with the keys that open them. */
-export async function openDoor(base: Base, { invoker, transfers, metrics }: DoorParts, parts: HealthParts) {
+export async function openDoor(base: Base, doorParts: DoorParts, parts: HealthParts) {
+  const { invoker, transfers, metrics, links } = doorParts;
   const { config, log, scope, store, queue, trust, processes } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
@@ -141,6 +144,7 @@ export async function openDoor(base: Base, { invoker, transfers, metrics }: Door
     invoker,
     transfers,
     keyring,
+    debug: await openDebugPort(base, links, keys),
     limitsPolicy: limits,
     egressCeiling: egressSettings(config),
     log,

@@ -4,6 +4,7 @@
  */
 import { join, resolve } from "node:path";
 import type { Config } from "../config.ts";
+import type { DebugSettings } from "../debug/settings.ts";
 import { destinationOf } from "../domain/destination.ts";
 import { defaultHostBudget } from "../domain/host-budget.ts";
 import type { Proxies } from "../domain/proxy.ts";
@@ -43,6 +44,18 @@ import type { StorageLayout } from "../storage/storage-layout.ts";
 
 const MIB = 1_048_576;
 const SECOND = 1000;
+
+export function debugSettings({ settings: s }: Config): DebugSettings {
+  return {
+    connectionsMax: s.BERTH_DEBUG_CONNECTIONS_MAX,
+    tenantConnectionsMax: s.BERTH_DEBUG_TENANT_CONNECTIONS_MAX,
+    handshakeMs: 10 * SECOND,
+    registrationMs: 60 * SECOND,
+    // The SDK sends a heartbeat every 10 s.
+    silenceMs: 60 * SECOND,
+    frameBytesMax: s.BERTH_PLUGIN_FRAME_MB_MAX * MIB,
+  };
+}
 
 export function profileSettings({ settings: s }: Config, caBundle: CaBundle | undefined): ProfileSettings {
   return {

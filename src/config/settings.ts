@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import type { Setting } from "./kinds.ts";
 import { BUILDS } from "./settings/builds.ts";
+import { DEBUG } from "./settings/debug.ts";
 import { DIFY } from "./settings/dify.ts";
 import { NETWORK } from "./settings/network.ts";
 import { PACKAGES } from "./settings/packages.ts";
@@ -21,6 +22,7 @@ import { SUPERVISION } from "./settings/supervision.ts";
 export const SETTING_GROUPS: Readonly<Record<string, Readonly<Record<string, Setting<unknown>>>>> = {
   "Process and API": SERVER,
   "Dify API server": DIFY,
+  "Debug port": DEBUG,
   "Database, queue and engine": SERVICES,
   "Packages and signatures": PACKAGES,
   Storage: STORAGE,
@@ -36,6 +38,7 @@ export const SETTING_GROUPS: Readonly<Record<string, Readonly<Record<string, Set
 export const SETTINGS = {
   ...SERVER,
   ...DIFY,
+  ...DEBUG,
   ...SERVICES,
   ...PACKAGES,
   ...STORAGE,

@@ -21,6 +21,8 @@ export const INSTALLATION_STATES = [
 
 /** Where packages come from. */
 export const SOURCES = ["package", "github", "marketplace", "url"] as const;
+/** The source of a plugin that its author runs and has connected for debugging. */
+export const REMOTE = "remote";
 
 /** The fact that a tenant has a package. A tenant has at most one installation of a plugin. */
 export interface Installation {
@@ -44,7 +46,7 @@ export interface Installation {
   readonly poolKey: string | undefined;
   /** The pool that a change has made and that does not serve yet; counts as in use. */
   readonly nextPoolKey: string | undefined;
-  /** Where the package came from: `package`, `github`, `marketplace`, `url`. */
+  /** Where the package came from: `package`, `github`, `marketplace`, `url`; `remote` for a debug connection. */
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;
   /** What the operator should know: a newer Python, a lowered limit. */

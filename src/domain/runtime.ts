@@ -98,6 +98,8 @@ export const RUNTIME_END_REASONS = [
   "scaled_in",
   /** It was no longer desired. */
   "stopped",
+  /** Its author's plugin ended, or lost its connection to the debug port. */
+  "disconnected",
 ] as const;
 
 /** Why and how a runtime ended, and what Berth did about it. */

@@ -45,6 +45,7 @@ import { addCancelTask } from "./routes/tasks/cancel.ts";
 import { addTaskEvents } from "./routes/tasks/events.ts";
 import { addGetTask } from "./routes/tasks/get.ts";
 import { addListTasks } from "./routes/tasks/list.ts";
+import { addDebuggingKey } from "./routes/tenants/debugging-key.ts";
 import { addTenantQuotas } from "./routes/tenants/quotas.ts";
 import { addGetTenant, addListTenants } from "./routes/tenants/read.ts";
 import { addRemoveTenant } from "./routes/tenants/remove.ts";
@@ -186,6 +187,7 @@ function addNative(
   addGetTenant(routes, options);
   addRemoveTenant(routes, options);
   addTenantSettings(routes, options);
+  addDebuggingKey(routes, options);
   addInstallationEgress(routes, options);
   addInstallationVariables(routes, options);
   addTenantQuotas(routes, options);

@@ -28,6 +28,7 @@ import type { ReadDoctorReport } from "./routes/doctor/report.ts";
 import type { HealthParts, ProcessCounts } from "./routes/health/health.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
 import type { InvokeSettings } from "./routes/invocations/invoke.ts";
+import type { DebugDoor } from "./routes/tenants/debugging-key.ts";
 
 export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings, BodySettings {
   readonly version: string;
@@ -70,6 +71,8 @@ export interface HttpAppOptions {
   readonly endpointDirectory: EndpointDirectory;
   readonly logs: RuntimeLogs;
   readonly keyring: Keyring;
+  /** Undefined: there is no port for plugins that are debugged. */
+  readonly debug: DebugDoor | undefined;
   readonly limitsPolicy: LimitsPolicy;
   /** The most that any installation may reach. */
   readonly egressCeiling: EgressPolicy;

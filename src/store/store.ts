@@ -7,6 +7,7 @@
  * came too late. `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
 import type { BundleRows } from "./contracts/bundles.ts";
+import type { DebugRows } from "./contracts/debug.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
 import type { DiskRows } from "./contracts/disk.ts";
 import type { EgressRows } from "./contracts/egress.ts";
@@ -51,6 +52,7 @@ export interface Store extends AsyncDisposable {
   readonly egress: EgressRows;
   readonly variables: VariableRows;
   readonly endpoints: EndpointRows;
+  readonly debug: DebugRows;
   // the work on it
   readonly tasks: TaskRows;
   readonly leases: LeaseRows;

@@ -65,11 +65,20 @@ export class RunnerKey {
 
   /** Whether the hello comes from the holder of the key and is meant for this socket. */
   proves(socketPath: string, { hello, count, proof }: ProvenHello): boolean {
-    const expected = createHmac("sha256", this.#key)
-      .update(`${basename(socketPath)}\n${hello}\n${count}`)
-      .digest();
+    const expected = this.#proofOf(socketPath, hello, count);
     const given = Buffer.from(proof, "hex");
     return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+
+  /** The hello with its proof, for whoever is the runner on this side. */
+  prove(socketPath: string, { hello, count }: Pick<ProvenHello, "hello" | "count">): ProvenHello {
+    return { hello, count, proof: this.#proofOf(socketPath, hello, count).toString("hex") };
+  }
+
+  #proofOf(socketPath: string, hello: string, count: number): Buffer {
+    return createHmac("sha256", this.#key)
+      .update(`${basename(socketPath)}\n${hello}\n${count}`)
+      .digest();
   }
 
   /** Removes the copy: after that the key cannot be read in the container. Harmless if it is removed already. */

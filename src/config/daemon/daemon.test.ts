@@ -295,12 +295,13 @@ describe("the names of dify-plugin-daemon", () => {
     ]);
   });
 
-  it("that are not supported yet get one warning, which names them", () => {
-    const env = { PLUGIN_REMOTE_INSTALLING_PORT: "5003", PLUGIN_REMOTE_INSTALLING_ENABLED: "true" };
-    const { warnings } = readConfig({ ...KEY, ...env }, []);
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toBe(
-      "Not supported yet: remote debugging (PLUGIN_REMOTE_INSTALLING_ENABLED, PLUGIN_REMOTE_INSTALLING_PORT).",
+  it("of the debug port open it where the port is set, unless it is switched off", () => {
+    const env = { PLUGIN_REMOTE_INSTALLING_HOST: "0.0.0.0", PLUGIN_REMOTE_INSTALLING_PORT: "5003" };
+    expect(settingsOf(env)).toMatchObject({ BERTH_DEBUG_HOST: "0.0.0.0", BERTH_DEBUG_PORT: 5003 });
+    expect(settingsOf({ ...env, PLUGIN_REMOTE_INSTALLING_ENABLED: "false" }).BERTH_DEBUG_PORT).toBe(0);
+    expect(settingsOf({ PLUGIN_REMOTE_INSTALLING_ENABLED: "true" }).BERTH_DEBUG_PORT).toBe(0);
+    expect(problemsOf({ ...KEY, PLUGIN_REMOTE_INSTALLING_ENABLED: "on" })).toContain(
+      'PLUGIN_REMOTE_INSTALLING_ENABLED is "on"',
     );
   });
 

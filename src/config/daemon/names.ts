@@ -17,7 +17,6 @@ import {
   secretPart,
 } from "./rules.ts";
 
-const DEBUGGING = { does: "waits", for: "remote debugging" } as const satisfies DaemonRule;
 const CALL_BACK_TIME = ignored("a call back may take as long as the call that it belongs to");
 const OTHER_STORE = ignored("storage is a folder or an S3-compatible bucket");
 const SERVERLESS = ignored("plugins run in containers of the local Docker Engine");
@@ -125,12 +124,12 @@ export const DAEMON_NAMES: Readonly<Record<string, DaemonRule>> = {
 
   PLUGIN_ENDPOINT_ENABLED: maps(["BERTH_ENDPOINTS"], either("on", "off")),
   PLUGIN_WEBHOOK_ENABLED: ignored("use PLUGIN_ENDPOINT_ENABLED; the daemon does not read this name either"),
-  PLUGIN_REMOTE_INSTALLING_ENABLED: DEBUGGING,
-  PLUGIN_REMOTE_INSTALLING_HOST: DEBUGGING,
-  PLUGIN_REMOTE_INSTALLING_PORT: DEBUGGING,
-  PLUGIN_REMOTE_INSTALLING_MAX_CONN: DEBUGGING,
-  PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN: DEBUGGING,
-  PLUGIN_REMOTE_INSTALL_SERVER_EVENT_LOOP_NUMS: DEBUGGING,
+  PLUGIN_REMOTE_INSTALLING_ENABLED: part(["BERTH_DEBUG_PORT"]),
+  PLUGIN_REMOTE_INSTALLING_HOST: maps(["BERTH_DEBUG_HOST"]),
+  PLUGIN_REMOTE_INSTALLING_PORT: part(["BERTH_DEBUG_PORT"]),
+  PLUGIN_REMOTE_INSTALLING_MAX_CONN: maps(["BERTH_DEBUG_CONNECTIONS_MAX"], count),
+  PLUGIN_REMOTE_INSTALLING_MAX_SINGLE_TENANT_CONN: maps(["BERTH_DEBUG_TENANT_CONNECTIONS_MAX"], count),
+  PLUGIN_REMOTE_INSTALL_SERVER_EVENT_LOOP_NUMS: ignored("one process takes all connections of that port"),
   FORCE_VERIFYING_SIGNATURE: maps(["BERTH_SIGNATURE_POLICY"], either("require", "warn"), { unset: "true" }),
   ENFORCE_LANGGENIUS_PLUGIN_SIGNATURES: maps(["BERTH_SIGNATURE_LANGGENIUS"], either("yes", "no")),
   THIRD_PARTY_SIGNATURE_VERIFICATION_ENABLED: part(["BERTH_TRUSTED_KEYS"]),

@@ -17,7 +17,25 @@ const NOTHING: Made = { values: {}, problems: [], notes: [] };
 const SSL_MODES = ["disable", "require", "verify-ca", "verify-full"];
 
 export function makeParts(given: DaemonValues): readonly Made[] {
-  return [database(given), redis(given), bucket(given), adminKey(given), trustedKeys(given)];
+  return [
+    database(given),
+    redis(given),
+    bucket(given),
+    adminKey(given),
+    trustedKeys(given),
+    debugPort(given),
+  ];
+}
+
+/** The daemon has the port open unless it is told otherwise; it needs its number then. */
+function debugPort(given: DaemonValues): Made {
+  const isOpen = flag(given.get("PLUGIN_REMOTE_INSTALLING_ENABLED"), true);
+  const port = given.get("PLUGIN_REMOTE_INSTALLING_PORT");
+  if (isOpen === undefined)
+    return { ...NOTHING, problems: [wrongFlag(given, "PLUGIN_REMOTE_INSTALLING_ENABLED")] };
+  const problems = portProblems(given, "PLUGIN_REMOTE_INSTALLING_PORT");
+  if (!isOpen || port === undefined || problems.length > 0) return { ...NOTHING, problems };
+  return { ...NOTHING, values: { BERTH_DEBUG_PORT: port } };
 }
 
 /** None of it set: the database in the data folder. */

@@ -14,13 +14,11 @@ export interface DaemonSettings {
   /** The daemon's name under which a setting was given, for messages about its value. */
   readonly origins: ReadonlyMap<SettingName, string>;
   readonly problems: readonly string[];
-  /** Accepted but probably a mistake, one sentence each. */
-  readonly warnings: readonly string[];
   /** One for each name that is ignored. */
   readonly notes: readonly string[];
 }
 
-const NONE: DaemonSettings = { values: new Map(), origins: new Map(), problems: [], warnings: [], notes: [] };
+const NONE: DaemonSettings = { values: new Map(), origins: new Map(), problems: [], notes: [] };
 
 export function readDaemonSettings(env: Env): DaemonSettings {
   if (!isSet(env, "SERVER_KEY") && !isSet(env, "SERVER_KEY_FILE")) return NONE;
@@ -60,7 +58,7 @@ export function readDaemonSettings(env: Env): DaemonSettings {
       notes.push(`${from} is ignored: ${to} is set and overrides it`);
     values.delete(to);
   }
-  return { values, origins, problems, warnings: waiting(given), notes };
+  return { values, origins, problems, notes };
 }
 
 type Given = ReadonlyMap<string, string>;
@@ -112,14 +110,6 @@ function partNames(to: SettingName): string {
 
 function isGiven(given: Given, origin: string): boolean {
   return origin.split(", ").some((name) => given.has(name));
-}
-
-/** One warning for all that is not supported yet. */
-function waiting(given: Given): readonly string[] {
-  const names = Object.entries(DAEMON_NAMES).flatMap(([name, rule]) =>
-    rule.does === "waits" && given.has(name) ? [name] : [],
-  );
-  return [`Not supported yet: remote debugging${names.length === 0 ? "" : ` (${names.join(", ")})`}.`];
 }
 
 /** Keys from the public example files of Dify and the daemon: such a key is no secret. */

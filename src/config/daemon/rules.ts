@@ -22,8 +22,6 @@ export type DaemonRule =
   | { readonly does: "same" }
   /** Ignored; one line at the start says why, or what to use instead. */
   | { readonly does: "ignored"; readonly why: string }
-  /** Not supported yet; one warning at the start names all of them. */
-  | { readonly does: "waits"; readonly for: "remote debugging" }
   /** The start is refused with any other value. */
   | { readonly does: "refused"; readonly unless: readonly string[]; readonly accepted: string };
 

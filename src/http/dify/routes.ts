@@ -1,4 +1,5 @@
 /** Every route of the Dify door, in the order in which they are matched. */
+import { addDebuggingKeys } from "./debugging-key.ts";
 import type { DifyDeps } from "./deps.ts";
 import { addDispatch } from "./dispatch/dispatch.ts";
 import type { DifyDoor } from "./door.ts";
@@ -22,5 +23,6 @@ export function addDify(door: DifyDoor, deps: DifyDeps): void {
   addInstalls(door, deps);
   addEndpoints(door, deps);
   addDispatch(door, deps);
+  addDebuggingKeys(door, deps);
   addRefusedRoutes(door);
 }

@@ -1,5 +1,5 @@
 /**
- * Routes of the daemon for features that Berth does not have: remote debugging, calls back from serverless plugins,
+ * Routes of the daemon for features that Berth does not have: calls back from serverless plugins,
  * profiles of a Go program, plugins on a serverless platform. Each refuses with its reason, behind the daemon's gate.
  */
 
@@ -16,9 +16,6 @@ const MovedInput = struct({
 });
 
 export function addRefusedRoutes(door: DifyDoor): void {
-  door.add({ method: "POST", path: "/plugin/:tenant_id/debugging/key", gate: "key", input: NOTHING }, () =>
-    refuse("remote debugging is not available: this server runs plugins from packages only"),
-  );
   door.add(
     {
       method: "POST",

@@ -1,13 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { createWriteStream } from "node:fs";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { ZipFile } from "yazl";
 import { invalidInput } from "../../domain/fault.ts";
 import { DEFAULT_READ_OPTIONS, readPackage } from "../read-package.ts";
 import { compareUtf8 } from "./checksum.ts";
 import { type Ignores, readIgnoreFile } from "./ignore-file.ts";
+import { writeArchive } from "./write-archive.ts";
 
 export interface PackRequest {
   readonly folder: string;
@@ -44,7 +42,10 @@ export async function packFolder({ folder, output }: PackRequest): Promise<Packe
   const target = output === undefined ? process.cwd() : dirname(resolve(output));
   const draft = join(target, `.${randomUUID()}.difypkg.part`);
   try {
-    await writeArchive(root, files, draft);
+    await writeArchive(
+      draft,
+      files.map((path) => ({ path, content: { file: join(root, path) } })),
+    );
     const pkg = await readPackage(draft, new Date(0), DEFAULT_READ_OPTIONS);
     const written =
       output === undefined ? join(target, `${pkg.name}-${pkg.version}.difypkg`) : resolve(output);
@@ -67,21 +68,4 @@ async function listFiles(root: string, below: string, ignores: Ignores): Promise
     }
   }
   return files;
-}
-
-/** One time and one mode for all: the archive depends on the files' contents alone. */
-async function writeArchive(root: string, files: readonly string[], path: string): Promise<void> {
-  const zip = new ZipFile();
-  const failed = Promise.withResolvers<never>();
-  zip.on("error", failed.reject);
-  const mtime = new Date(1980, 0, 1);
-  for (const file of files)
-    zip.addFile(join(root, file), file, { mtime, mode: 0o100644, forceDosTimestamp: true });
-  const out = createWriteStream(path, { flags: "wx" });
-  zip.end();
-  try {
-    await Promise.race([pipeline(zip.outputStream, out), failed.promise]);
-  } finally {
-    out.destroy();
-  }
 }

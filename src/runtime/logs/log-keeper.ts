@@ -3,7 +3,7 @@
  * and every process can read them. Guarantees: after a restart it continues where the file ends; no line comes twice,
  * and no line is lost that the engine still has.
  */
-import { mkdir, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { isFault, toFault } from "../../domain/fault.ts";
 import type { RuntimeId } from "../../domain/ids.ts";
 import type { Engine, LogChunk } from "../../engine/engine.ts";
@@ -14,7 +14,7 @@ import { Deadline } from "../../util/deadline.ts";
 import { errorCode } from "../../util/error-code.ts";
 import { waitOrAbort } from "../../util/wait.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
-import { listLogFiles, logFile, logFolder } from "./paths.ts";
+import { dropOldRuntimes, logFile, logFolder } from "./paths.ts";
 import { formatLine, readRuntime } from "./read-file.ts";
 import { RotatedFile } from "./rotated-file.ts";
 
@@ -103,7 +103,7 @@ export class LogKeeper implements AsyncDisposable {
       let isWritten = true;
       try {
         await mkdir(folder, { recursive: true, mode: 0o750 });
-        await this.#dropOldRuntimes(folder, runtime.id);
+        await dropOldRuntimes(folder, runtime.id, this.#deps.settings.runtimesKept);
         await this.#copy(folder, runtime, signal, () => outage.recovered());
       } catch (error) {
         // The engine answers `conflict` while it removes a container, then `not_found`.
@@ -145,21 +145,6 @@ export class LogKeeper implements AsyncDisposable {
       onWritten();
     }
     await file.flush();
-  }
-
-  async #dropOldRuntimes(folder: string, current: RuntimeId): Promise<void> {
-    const files = await listLogFiles(folder);
-    const newest = new Map<RuntimeId, number>();
-    for (const { runtimeId, path } of files) {
-      const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
-      newest.set(runtimeId, Math.max(written, newest.get(runtimeId) ?? 0));
-    }
-    newest.delete(current);
-    const old = [...newest.entries()].sort((a, b) => b[1] - a[1]).slice(this.#deps.settings.runtimesKept - 1);
-    const gone = new Set(old.map(([id]) => id));
-    await Promise.all(
-      files.filter((file) => gone.has(file.runtimeId)).map(({ path }) => rm(path, { force: true })),
-    );
   }
 }
 

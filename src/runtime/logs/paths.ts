@@ -32,6 +32,22 @@ export async function listLogFiles(folder: string): Promise<readonly LogFile[]> 
     .sort((a, b) => b.age - a.age);
 }
 
+/** Removes the files of all runtimes in the folder but the current one and the `kept - 1` written last. */
+export async function dropOldRuntimes(folder: string, current: RuntimeId, kept: number): Promise<void> {
+  const files = await listLogFiles(folder);
+  const newest = new Map<RuntimeId, number>();
+  for (const { runtimeId, path } of files) {
+    const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? 0;
+    newest.set(runtimeId, Math.max(written, newest.get(runtimeId) ?? 0));
+  }
+  newest.delete(current);
+  const old = [...newest.entries()].sort((a, b) => b[1] - a[1]).slice(kept - 1);
+  const gone = new Set(old.map(([id]) => id));
+  await Promise.all(
+    files.filter((file) => gone.has(file.runtimeId)).map(({ path }) => rm(path, { force: true })),
+  );
+}
+
 export async function inodeOf(path: string): Promise<number | undefined> {
   return (await stat(path).catch(() => undefined))?.ino;
 }

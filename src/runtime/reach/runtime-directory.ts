@@ -89,7 +89,11 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
   }
 
   async status(poolKey: string): Promise<PoolStatus> {
-    const pool = await this.#deps.store.pools.find(poolKey);
+    const { pools, runtimes } = this.#deps.store;
+    const pool = await pools.find(poolKey);
+    // A plugin that its author runs has a runtime and no pool; its link may not be up yet.
+    if (pool === undefined && (await runtimes.listLive(poolKey)).length > 0)
+      return { state: "ready", cause: undefined, nextStartAt: undefined };
     if (pool === undefined || !pool.wanted) {
       return { state: "absent", cause: undefined, nextStartAt: undefined };
     }

@@ -11,6 +11,7 @@ import { createPackageDisk } from "./disk/disk-packages.ts";
 import { createDiskRunRows } from "./disk/disk-runs.ts";
 import { createRuntimeDisk, createTaskDisk } from "./disk/disk-tasks.ts";
 import { PrismaClient } from "./generated/client.ts";
+import { createDebugRows } from "./installations/debug.ts";
 import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
@@ -94,6 +95,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       disk: createDiskRows(db),
       takeover: createTakeoverRows(db),
       endpoints: createEndpointRows(db),
+      debug: createDebugRows(db),
       ping: async () => {
         await db.run((prisma) => prisma.$queryRaw`SELECT 1`);
       },

@@ -69,6 +69,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     variables: rows("variables", canned.variables),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),
+    debug: rows("debug"),
     images: rows("images"),
     readmes: rows("readmes"),
     storageSizes: rows("storageSizes"),

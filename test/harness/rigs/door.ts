@@ -195,6 +195,9 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
   return { invoker, keyring, endpoints, endpointDirectory };
 }
 
+/** Of every tenant. */
+const DEBUGGING_KEY = "3f1d2c4b-5a69-4788-9a0b-1c2d3e4f5061";
+
 function httpAppOptions(
   { memory: { store }, log, settings }: Base,
   calls: Awaited<ReturnType<typeof openCalls>>,
@@ -212,6 +215,12 @@ function httpAppOptions(
     batches: createBatches({ store, queue: new LocalQueue(), log }),
     disk: emptyDisk,
     trust: testTrust(store),
+    debug: {
+      keys: { issue: () => Promise.resolve({ key: DEBUGGING_KEY, expiresAt: new Date(0) }) },
+      host: "127.0.0.1",
+      port: 5003,
+      isTls: false,
+    },
     egressCeiling: { mode: "open", allow: [] },
     limitsPolicy: { memoryBytesFloor: LIMITS.memoryBytes, ceiling: LIMITS, defaults: LIMITS },
     parts: { database: () => store.ping() },

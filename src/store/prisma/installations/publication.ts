@@ -22,7 +22,12 @@ export async function publishReady(tx: Tx, fence: Fence, published: Published): 
   const installed = await tx.installation.findUnique({ where: { id: task.installationId } });
   if (installed === null) throw leaseLost(task.id);
   const origin = originOf(task, installed, published);
-  const to = { identifier: task.identifier, ...origin, platformSource: platformSource(origin, task) };
+  const to = {
+    identifier: task.identifier,
+    ...origin,
+    platformSource: platformSource(origin, task),
+    runtimeType: "local",
+  } as const;
   await publishRows(tx, installed, to);
   if (to.identifier !== installed.identifier) await rememberPrevious(tx, installed, to);
   await movePools(tx, installed, { isOther: to.identifier !== installed.identifier });
@@ -50,7 +55,12 @@ interface Origin {
   readonly source: string;
   readonly meta: object;
 }
-type Moved = Origin & { readonly identifier: string; readonly platformSource: string };
+type Moved = Origin & {
+  readonly identifier: string;
+  readonly platformSource: string;
+  /** `local` where Berth runs the plugin, `remote` where its author does. */
+  readonly runtimeType: "local" | "remote";
+};
 
 /** The origin of the identifier; a rollback restores that of the previous one. */
 function originOf(
@@ -81,7 +91,11 @@ async function rememberPrevious(tx: Tx, before: rows.Installation, to: Moved): P
 }
 
 /** Brings the daemon's rows to the identifier, whichever one they have. */
-async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation, to: Moved): Promise<void> {
+export async function publishRows(
+  tx: Tx,
+  { id, tenantId, pluginId }: rows.Installation,
+  to: Moved,
+): Promise<void> {
   const { identifier } = to;
   const row = await tx.package.findUniqueOrThrow({ where: { identifier } });
   const before = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
@@ -100,7 +114,7 @@ async function publishRows(tx: Tx, { id, tenantId, pluginId }: rows.Installation
       await tx.$executeRaw`
         INSERT INTO plugin_installations (id, created_at, updated_at, tenant_id, plugin_id, plugin_unique_identifier,
           runtime_type, endpoints_setups, endpoints_active, source, meta)
-        SELECT ${id}::uuid, at, at, ${tenantId}::uuid, ${pluginId}, ${identifier}, 'local', kept.setups, kept.active,
+        SELECT ${id}::uuid, at, at, ${tenantId}::uuid, ${pluginId}, ${identifier}, ${to.runtimeType}, kept.setups, kept.active,
           ${said.source}, ${said.meta}
         FROM clock_timestamp() AS at, (
           SELECT count(*) AS setups, count(*) FILTER (WHERE enabled) AS active FROM endpoints
@@ -143,7 +157,7 @@ async function countReferences(
       await tx.$executeRaw`
         INSERT INTO plugins AS p (id, created_at, updated_at, plugin_unique_identifier, plugin_id, refers,
           install_type, manifest_type, source)
-        SELECT ${uuid7()}::uuid, at, at, ${identifier}, ${pluginId}, 1, 'local', ${manifestType},
+        SELECT ${uuid7()}::uuid, at, at, ${identifier}, ${pluginId}, 1, ${to.runtimeType}, ${manifestType},
           ${to.platformSource}
         FROM clock_timestamp() AS at
         ON CONFLICT (plugin_unique_identifier) DO UPDATE SET refers = coalesce(p.refers, 0) + 1,
@@ -177,12 +191,17 @@ export async function publishRemoved(tx: Tx, fence: Fence): Promise<void> {
   if (installed !== null) await unpublishRows(tx, installed);
   if (toTask(task).input["purge"] === true) await purgeRows(tx, id);
   await tx.installation.deleteMany({ where: { id } });
+  await noteRemoved(tx, id);
+  await endTask(tx, task.id, { type: "end", state: "ready" });
+}
+
+/** Tells the processes, at their next read, that the installation is gone. */
+export async function noteRemoved(tx: Tx, id: string): Promise<void> {
   await tx.$executeRaw`
     INSERT INTO berth_removed_installations (id) VALUES (${id}::uuid)
     ON CONFLICT (id) DO UPDATE SET removed_at = clock_timestamp()`;
   await tx.$executeRaw`
     DELETE FROM berth_removed_installations WHERE removed_at < clock_timestamp() - interval '7 days'`;
-  await endTask(tx, task.id, { type: "end", state: "ready" });
 }
 
 /** Removes the rows of what the plugin stores for the tenant. */

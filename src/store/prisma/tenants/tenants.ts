@@ -153,6 +153,7 @@ async function removeRows(tx: Tx, tenantId: string, taskId: string): Promise<Rec
   await tx.installTask.deleteMany({ where: { tenantId } });
   await tx.runtime.deleteMany({ where: { tenantId, state: "ended" } });
   await tx.signaturePolicy.deleteMany({ where: { tenantId } });
+  await tx.debuggingKey.deleteMany({ where: { tenantId } });
   const uploads = await tx.packageUploader.deleteMany({ where: { tenantId } });
   await tx.bundleUploader.deleteMany({ where: { tenantId } });
   const answers = await tx.$executeRaw`

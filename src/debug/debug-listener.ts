@@ -1,0 +1,207 @@
+/**
+ * The debug port: takes connections of plugins that their authors run, within bounds on all of them together and on each
+ * tenant. Where a certificate is set it takes TLS alone, and says so to whoever speaks without.
+ */
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type SecureContext, TLSSocket } from "node:tls";
+import { Fault, toFault } from "../domain/fault.ts";
+import type { RuntimeId, TenantId } from "../domain/ids.ts";
+import { INSTALLATIONS_TOPIC } from "../invocation/installation-directory.ts";
+import { Outage } from "../observe/outage.ts";
+import type { Queue } from "../queue/queue.ts";
+import type { Store } from "../store/store.ts";
+import { repeat } from "../util/clock.ts";
+import { errorCode } from "../util/error-code.ts";
+import { Refresh } from "../util/refresh.ts";
+import { Scope } from "../util/scope.ts";
+import type { DebugInstallation, DebugInstallations } from "./debug-installations.ts";
+import { type Admission, PluginConnection, type PluginConnectionDeps } from "./plugin-connection.ts";
+import { PASS_MS, STRANGERS_MAX } from "./settings.ts";
+
+export interface DebugListenerDeps extends PluginConnectionDeps {
+  readonly store: { readonly debug: Pick<Store["debug"], "listOfProcess"> };
+  readonly installations: DebugInstallations;
+  readonly queue: Pick<Queue, "subscribe">;
+  readonly host: string;
+  /** 0: any free port, see `port`. */
+  readonly port: number;
+  readonly tls: SecureContext | undefined;
+  readonly processId: string;
+}
+
+/** Disposing it closes every connection; the installations of its plugins go with them. */
+export interface DebugListener extends AsyncDisposable {
+  /** Undefined while another process of this host has the port. */
+  readonly port: number | undefined;
+}
+
+interface Open {
+  readonly connection: PluginConnection;
+  tenantId: TenantId | undefined;
+  installation: DebugInstallation | undefined;
+}
+
+const RELISTEN_MS = 5_000;
+
+/** Resolves when it listens, or when another process has the port: then this one takes it over once it is free. */
+export async function startDebugListener(deps: DebugListenerDeps): Promise<DebugListener> {
+  const listener = new Listener(deps);
+  try {
+    await listener.start();
+  } catch (error) {
+    await listener[Symbol.asyncDispose]();
+    throw error;
+  }
+  return listener;
+}
+
+class Listener implements DebugListener {
+  readonly #deps: DebugListenerDeps;
+  readonly #scope = new Scope();
+  readonly #open = new Set<Open>();
+  readonly #ended = new Set<Promise<void>>();
+  readonly #passes: Refresh;
+  #server: Server | undefined;
+
+  constructor(deps: DebugListenerDeps) {
+    this.#deps = deps;
+    this.#passes = new Refresh(() => this.#pass());
+  }
+
+  get port(): number | undefined {
+    return (this.#server?.address() as AddressInfo | null | undefined)?.port;
+  }
+
+  async start(): Promise<void> {
+    const { queue, clock, log } = this.#deps;
+    const { signal } = this.#scope;
+    await this.#listen();
+    const outage = new Outage(log, "debug.pass");
+    const pass = () => outage.run(() => this.#passes.run());
+    this.#scope.use(await queue.subscribe(INSTALLATIONS_TOPIC, () => void pass()));
+    const passing = repeat({ clock, everyMs: PASS_MS }, pass, signal);
+    const listening = repeat({ clock, everyMs: RELISTEN_MS }, () => this.#listenAgain(), signal);
+    this.#scope.add(async () => void (await Promise.all([passing, listening, this.#passes.settled()])));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const reason = new Fault("shutting_down", "Berth is stopping");
+    this.#server?.close();
+    for (const { connection } of this.#open) connection.end(reason);
+    await Promise.all(this.#ended);
+    await this.#scope.close(reason);
+  }
+
+  async #listen(): Promise<void> {
+    const { host, port, log } = this.#deps;
+    const server = createServer({ pauseOnConnect: true }, (socket) => this.#accept(socket));
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(port, host, resolve);
+      });
+    } catch (error) {
+      if (errorCode(error) !== "EADDRINUSE") throw unusable(host, port, error);
+      log.warn(
+        { op: "debug.listen", ok: false, host, port },
+        "Another process has the debug port; waiting for it",
+      );
+      return;
+    }
+    server.on("error", (error) => log.warn({ op: "debug.accept", ok: false, err: toFault(error) }));
+    this.#server = server;
+    log.info({ op: "debug.listen", ok: true, host, port: this.port, tls: this.#deps.tls !== undefined });
+  }
+
+  async #listenAgain(): Promise<void> {
+    if (this.#server === undefined)
+      await this.#listen().catch((error: unknown) =>
+        this.#deps.log.error({ op: "debug.listen", ok: false, err: toFault(error) }),
+      );
+  }
+
+  #accept(raw: Socket): void {
+    const { tls } = this.#deps;
+    raw.on("error", () => undefined);
+    const strangers = [...this.#open].filter(({ tenantId }) => tenantId === undefined).length;
+    const { connectionsMax } = this.#deps.settings;
+    if (this.#open.size >= connectionsMax) turnAway(raw, `there are ${connectionsMax} connections already`);
+    else if (strangers >= STRANGERS_MAX) turnAway(raw, "too many connections without a key; retry");
+    else this.#serve(tls === undefined ? raw : new TLSSocket(raw, { isServer: true, secureContext: tls }));
+  }
+
+  #serve(socket: Socket): void {
+    const connection = new PluginConnection(socket, this.#deps);
+    const open: Open = { connection, tenantId: undefined, installation: undefined };
+    this.#open.add(open);
+    const ended = connection.run(this.#admission(open)).finally(() => {
+      this.#open.delete(open);
+      this.#ended.delete(ended);
+    });
+    this.#ended.add(ended);
+  }
+
+  #admission(open: Open): Admission {
+    const { tenantConnectionsMax: max } = this.#deps.settings;
+    const ofTenant = (tenantId: TenantId) => [...this.#open].filter((one) => one.tenantId === tenantId);
+    return {
+      tenant: (tenantId) => {
+        const registering = ofTenant(tenantId).filter(({ installation }) => installation === undefined);
+        if (registering.length >= max) throw tooMany(max);
+        open.tenantId = tenantId;
+      },
+      plugin: (tenantId, pluginId) => {
+        const others = ofTenant(tenantId).filter(
+          ({ installation }) => installation !== undefined && installation.pluginId !== pluginId,
+        );
+        if (others.length >= max) throw tooMany(max);
+      },
+      connected: (installation) => {
+        open.installation = installation;
+        if (installation.replaced !== undefined) this.#endOf(installation.replaced, replaced());
+      },
+    };
+  }
+
+  #endOf(runtimeId: RuntimeId, reason: Fault): void {
+    for (const { connection, installation } of this.#open)
+      if (installation?.runtimeId === runtimeId) connection.end(reason);
+  }
+
+  /** Compares connections and rows: either may have gone without the other. */
+  async #pass(): Promise<void> {
+    const { store, processId, installations } = this.#deps;
+    const before = [...this.#open].flatMap(({ installation }) => installation ?? []);
+    const rows = await store.debug.listOfProcess(processId);
+    const installed = new Map(rows.map((row) => [row.runtimeId, row.isInstalled]));
+    for (const { runtimeId } of before) {
+      const isInstalled = installed.get(runtimeId);
+      if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "it was uninstalled"));
+      if (isInstalled === undefined) this.#endOf(runtimeId, replaced());
+    }
+    for (const { runtimeId } of rows)
+      if (!installations.isOpen(runtimeId)) await installations.remove(runtimeId);
+  }
+}
+
+function replaced(): Fault {
+  return new Fault("cancelled", "a newer connection of this plugin has taken its place");
+}
+
+function tooMany(max: number): Fault {
+  return new Fault("busy", `the tenant has ${max} plugins connected already`, {
+    details: { field: "connections", value: max, accepted: `at most ${max} for each tenant` },
+  });
+}
+
+function turnAway(socket: Socket, why: string): void {
+  socket.end(`berth: ${why}\n`, () => socket.destroy());
+}
+
+function unusable(host: string, port: number, cause: unknown): Fault {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("config_invalid", `The debug port cannot be opened at ${host}:${port}: ${why}`, {
+    details: { field: "BERTH_DEBUG_HOST, BERTH_DEBUG_PORT", value: `${host}:${port}` },
+    cause,
+  });
+}
