@@ -101,7 +101,10 @@ export class DevLoop implements AsyncDisposable {
       const announced = this.#announce(this.#running, began, AbortSignal.any([over, ended.signal]));
       const how = await Promise.race([ending, aborted(over)]);
       await announced;
-      return how === undefined ? false : this.#explain(how);
+      if (how === undefined) return false;
+      this.#explain(how);
+      this.#next ??= await this.#prepare(this.#running.purpose);
+      return how.is === "lost" || how.is === "unreachable";
     } catch (error) {
       if (over.aborted) return false;
       if (!isFault(error)) throw error;
@@ -158,7 +161,7 @@ export class DevLoop implements AsyncDisposable {
     output.say(`a call to try:\n${line}`);
   }
 
-  #explain(how: RunEnd): boolean {
+  #explain(how: RunEnd): void {
     const { output } = this.#deps;
     if (how.is === "exited")
       output.say(`the plugin ended with ${how.how}; it starts again when a file changes`);
@@ -166,7 +169,6 @@ export class DevLoop implements AsyncDisposable {
       output.say(`the Berth refused the plugin: ${how.why}; it starts again when a file changes`);
     if (how.is === "lost") output.say("the connection to the Berth was lost; the plugin starts again");
     if (how.is === "unreachable") output.say(`${how.why}; the plugin starts again`);
-    return how.is === "lost" || how.is === "unreachable";
   }
 }
 

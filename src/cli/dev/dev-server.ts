@@ -1,6 +1,8 @@
 /** The Berth that a plugin in development connects to: a named one, or one of its own that ends with the command. */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Env } from "../../config/environment.ts";
@@ -53,7 +55,8 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
   ]);
   const data = stateFolder(env, folder);
   await mkdir(data, { recursive: true, mode: 0o700 });
-  const config = readConfig({ BERTH_DATA: data, BERTH_PORT: options.port ?? "0", BERTH_DEBUG_PORT: "0" });
+  const debugPort = String(await findFreePort());
+  const config = readConfig({ BERTH_DATA: data, BERTH_PORT: options.port ?? "0", BERTH_DEBUG_PORT: debugPort });
   const log = createLog({ level: "warn", destination: { write: (line) => say(readable(line)) } });
   const berth = await startBerth({ config, log, role: "dev", signal });
   const { url, adminKey: key } = berth;
@@ -70,6 +73,16 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
 function stateFolder(env: Env, folder: string): string {
   const state = env["XDG_STATE_HOME"] || join(env["HOME"] || homedir(), ".local/state");
   return join(state, "berth/dev", createHash("sha256").update(folder).digest("hex").slice(0, 8));
+}
+
+/** Of the loopback address. Whoever takes it before Berth does makes its start fail. */
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 /** A line of the log, for a person. */
