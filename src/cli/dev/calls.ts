@@ -26,7 +26,7 @@ const Request = z.object({
 const Answer = z.object({
   event: z.literal("session"),
   session_id: z.string(),
-  data: z.object({ type: z.string(), data: z.unknown() }),
+  data: z.object({ type: z.string(), data: z.unknown().optional() }),
 });
 const Failure = z.object({
   error_type: z.string().catch("error"),

@@ -19,7 +19,7 @@ export interface Installed {
 
 const Key = z.object({ key: z.string(), host: z.string(), port: z.number(), tls: z.boolean() });
 const Installations = z.object({
-  items: z.array(z.object({ id: z.string(), state: z.string(), declaration: z.unknown() })),
+  items: z.array(z.object({ id: z.string(), state: z.string(), declaration: z.unknown().optional() })),
 });
 
 /** Addresses to listen on that cannot be called. */

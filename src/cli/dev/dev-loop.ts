@@ -83,11 +83,12 @@ export class DevLoop implements AsyncDisposable {
 
   /** Runs the plugin as it is now, until its end or that of the signal. True where the same may succeed later. */
   async #attempt(over: AbortSignal): Promise<boolean> {
-    const { folder, output, server } = this.#deps;
+    const { env, folder, output, server } = this.#deps;
     const began = performance.now();
     try {
       const plugin = await readPluginFolder(folder);
       const environment = await ensureEnvironment({
+        env,
         folder,
         python: plugin.python,
         say: output.say,

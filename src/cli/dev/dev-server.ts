@@ -56,7 +56,11 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
   const data = stateFolder(env, folder);
   await mkdir(data, { recursive: true, mode: 0o700 });
   const debugPort = String(await findFreePort());
-  const config = readConfig({ BERTH_DATA: data, BERTH_PORT: options.port ?? "0", BERTH_DEBUG_PORT: debugPort });
+  const config = readConfig({
+    BERTH_DATA: data,
+    BERTH_PORT: options.port ?? "0",
+    BERTH_DEBUG_PORT: debugPort,
+  });
   const log = createLog({ level: "warn", destination: { write: (line) => say(readable(line)) } });
   const berth = await startBerth({ config, log, role: "dev", signal });
   const { url, adminKey: key } = berth;

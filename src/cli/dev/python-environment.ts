@@ -9,9 +9,11 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parse as parseToml } from "smol-toml";
 import { z } from "zod";
+import type { Env } from "../../config/environment.ts";
 import { Fault } from "../../domain/fault.ts";
 
 export interface EnvironmentRequest {
+  readonly env: Env;
   readonly folder: string;
   /** As `3.12`. */
   readonly python: string | undefined;
@@ -40,37 +42,35 @@ export async function ensureEnvironment(request: EnvironmentRequest): Promise<Py
   const environment = join(folder, ".venv");
   const python = join(environment, "bin/python");
   const mark = join(environment, MARK);
-  const wanted = await requirementsHash(folder);
+  const requirements = await requirementsHash(folder);
   const isThere = await stat(python).then(
     () => true,
     () => false,
   );
-  const found = await readFile(mark, "utf8").catch(() => undefined);
-  const environmentThere = { python, requirements: wanted };
-  if (isThere && (found === undefined || found === wanted)) return environmentThere;
+  const made = await readFile(mark, "utf8").catch(() => undefined);
+  if (isThere && (made === undefined || made === requirements)) return { python, requirements };
   const began = performance.now();
-  const uv = await version("uv", ["--version"]);
+  const hasUv = (await outputOf("uv", ["--version"], request)) !== undefined;
   if (!isThere) {
     const source = await findPython(request);
     say(`making ${environment} with ${source}`);
-    if (uv !== undefined) await run("uv", ["venv", "--quiet", "--python", source, environment], request);
-    else await run(source, ["-m", "venv", environment], request);
+    const command = hasUv ? ["uv", "venv", "--quiet", "--python", source] : [source, "-m", "venv"];
+    await run([...command, environment], request);
   }
+  // Without the hash: what follows may fail, and this is ours all the same.
+  await writeFile(mark, "");
   say("installing the requirements");
   const listed = await requirementArguments(folder);
-  if (listed.length > 0) {
-    if (uv !== undefined)
-      await run("uv", ["pip", "install", "--quiet", "--python", python, ...listed], request);
-    else
-      await run(
-        python,
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", ...listed],
-        request,
-      );
-  }
-  await writeFile(mark, wanted);
+  if (listed.length > 0) await run([...installCommand(python, hasUv), ...listed], request);
+  await writeFile(mark, requirements);
   say(`the environment is ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  return environmentThere;
+  return { python, requirements };
+}
+
+/** pip compiles to byte code at once; uv leaves that to the first start, unless told. */
+function installCommand(python: string, hasUv: boolean): readonly string[] {
+  if (hasUv) return ["uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", python];
+  return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
 }
 
 /** Changes where a file changes from which the environment is made. */
@@ -101,10 +101,15 @@ async function requirementArguments(folder: string): Promise<readonly string[]> 
 }
 
 /** The version that the manifest asks for, or else whatever Python 3 there is, with a warning. */
-async function findPython({ python, say }: EnvironmentRequest): Promise<string> {
+async function findPython(request: EnvironmentRequest): Promise<string> {
+  const { python, say } = request;
   const wanted = python === undefined ? undefined : `python${python}`;
   for (const program of [...(wanted === undefined ? [] : [wanted]), "python3"]) {
-    const found = await version(program, ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]);
+    const found = await outputOf(
+      program,
+      ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+      request,
+    );
     if (found === undefined) continue;
     if (python !== undefined && found !== python)
       say(`warning: the manifest asks for Python ${python}, and this is ${found}`);
@@ -113,13 +118,20 @@ async function findPython({ python, say }: EnvironmentRequest): Promise<string> 
   throw new Fault("python_not_available", "There is no python3 on the PATH; install Python 3.");
 }
 
-async function version(program: string, args: readonly string[]): Promise<string | undefined> {
-  const done = await execute(program, [...args]).catch(() => undefined);
+/** Undefined where there is no such program, or it fails. */
+async function outputOf(
+  program: string,
+  args: readonly string[],
+  { env }: EnvironmentRequest,
+): Promise<string | undefined> {
+  const done = await execute(program, [...args], { env }).catch(() => undefined);
   return done?.stdout.trim();
 }
 
-async function run(program: string, args: readonly string[], { folder, signal }: EnvironmentRequest) {
-  const child = spawn(program, [...args], { cwd: folder, signal, stdio: ["ignore", "pipe", "pipe"] });
+async function run(command: readonly string[], request: EnvironmentRequest): Promise<void> {
+  const { folder, env, signal } = request;
+  const [program = "", ...args] = command;
+  const child = spawn(program, args, { cwd: folder, env, signal, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.on("data", (chunk) => {
@@ -130,5 +142,8 @@ async function run(program: string, args: readonly string[], { folder, signal }:
     child.on("close", resolve);
   });
   if (code !== 0)
-    throw new Fault("dependency_unresolvable", `${program} ${args[0]} failed:\n${output.trimEnd()}`);
+    throw new Fault(
+      "dependency_unresolvable",
+      `${command.slice(0, 3).join(" ")} failed:\n${output.trimEnd()}`,
+    );
 }

@@ -6,8 +6,8 @@ const Parameter = z.looseObject({
   type: z.string().catch("string"),
   required: z.boolean().nullish(),
   form: z.string().nullish(),
-  default: z.unknown(),
-  options: z.array(z.looseObject({ value: z.unknown() })).nullish(),
+  default: z.unknown().optional(),
+  options: z.array(z.looseObject({ value: z.unknown().optional() })).nullish(),
 });
 const Identity = z.object({ name: z.string() });
 const Tool = z.object({ identity: Identity, parameters: z.array(Parameter).nullish() });
