@@ -7,6 +7,7 @@ import type { Env } from "../../config/environment.ts";
 import { invalidInput } from "../../domain/fault.ts";
 import { abortedBy, nextSignal } from "../serve.ts";
 import { createConsole } from "./console.ts";
+import { requestAccess } from "./debug-requests.ts";
 import { DevLoop } from "./dev-loop.ts";
 import { type DevServerRequest, openDevServer } from "./dev-server.ts";
 import { readPluginFolder } from "./plugin-folder.ts";
@@ -36,6 +37,8 @@ export async function dev({ env, folder: given, options }: DevCommand): Promise<
   const output = createConsole(process.stdout);
   await using changes = await watchFolder(folder, QUIET_MS);
   await using server = await openDevServer({ env, options, folder, say: output.say, signal });
+  // A server without a debug port, or a key that may not use it, is an error of the command.
+  await requestAccess(server);
   await using loop = new DevLoop({ env, folder, server, changes, output });
   await loop.run(signal);
   output.say("stopping");
