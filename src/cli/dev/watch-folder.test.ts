@@ -28,8 +28,9 @@ test("changes of files, new folders and replaced files are reported, and ignored
   await writeFile(join(folder, "env/lib.py"), "");
   await mkdir(join(folder, "__pycache__"));
   await writeFile(join(folder, ".main.py.swp"), "2");
-  await writeFile(join(folder, "main.py.new.tmp"), "2");
-  await rename(join(folder, "main.py.new.tmp"), join(folder, "main.py"));
+  // as sed does
+  await writeFile(join(folder, "sedReSIk1"), "2");
+  await rename(join(folder, "sedReSIk1"), join(folder, "main.py"));
   await watched.changed();
   expect(watched.take()).toEqual(["main.py"]);
 

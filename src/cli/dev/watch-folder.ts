@@ -37,7 +37,7 @@ export function isIgnored(path: string, isEnvironment: (folder: string) => boole
 
 /** Resolves when every file is watched: a change after that is not missed. `quietMs`: how long a moment is. */
 export async function watchFolder(folder: string, quietMs: number): Promise<FolderWatch> {
-  const changed = new Set<string>();
+  const changes = new Changes((path) => existsSync(join(folder, path)));
   let timer: NodeJS.Timeout | undefined;
   let quiet = Promise.withResolvers<void>();
   const hasConfig = (path: string) => existsSync(join(path, "pyvenv.cfg"));
@@ -46,10 +46,12 @@ export async function watchFolder(folder: string, quietMs: number): Promise<Fold
     followSymlinks: false,
     ignored: (path) => path !== folder && isIgnored(path, hasConfig),
   });
-  watcher.on("all", (_event, path) => {
-    changed.add(relative(folder, path));
+  watcher.on("all", (event, path) => {
+    changes.note(event, relative(folder, path));
     clearTimeout(timer);
-    timer = setTimeout(() => quiet.resolve(), quietMs);
+    timer = setTimeout(() => {
+      if (changes.paths().length > 0) quiet.resolve();
+    }, quietMs);
   });
   await new Promise<void>((resolve, reject) => {
     watcher.once("ready", resolve);
@@ -59,14 +61,50 @@ export async function watchFolder(folder: string, quietMs: number): Promise<Fold
   return {
     changed: () => quiet.promise,
     take: () => {
-      const paths = [...changed].sort();
-      changed.clear();
       quiet = Promise.withResolvers();
-      return paths;
+      return changes.take();
     },
     async [Symbol.asyncDispose]() {
       clearTimeout(timer);
       await watcher.close();
     },
   };
+}
+
+/** What has changed, without files that came and went: programs write under a name of their own, then rename. */
+class Changes {
+  readonly #exists: (path: string) => boolean;
+  readonly #changed = new Set<string>();
+  readonly #added = new Set<string>();
+  /** Went before anybody was told that they came. */
+  readonly #ghosts = new Set<string>();
+
+  constructor(exists: (path: string) => boolean) {
+    this.#exists = exists;
+  }
+
+  note(event: string, path: string): void {
+    if (event.startsWith("unlink") && this.#ghosts.delete(path)) return;
+    if (event.startsWith("add")) {
+      this.#added.add(path);
+      this.#ghosts.delete(path);
+    }
+    this.#changed.add(path);
+  }
+
+  paths(): readonly string[] {
+    for (const path of this.#added)
+      if (this.#changed.has(path) && !this.#exists(path)) {
+        this.#changed.delete(path);
+        this.#ghosts.add(path);
+      }
+    return [...this.#changed].sort();
+  }
+
+  take(): readonly string[] {
+    const paths = this.paths();
+    this.#changed.clear();
+    this.#added.clear();
+    return paths;
+  }
 }
