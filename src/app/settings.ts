@@ -379,6 +379,7 @@ export function serveSettings({ settings: s }: Config): ServeSettings {
     keepAliveTimeoutMs: s.BERTH_HTTP_IDLE_SECONDS * SECOND,
     stallTimeoutMs: 30 * SECOND,
     flushTimeoutMs: 30 * SECOND,
+    lingerMs: 10 * SECOND,
     checkMs: SECOND,
     drainDelayMs: s.BERTH_DRAIN_DELAY_SECONDS * SECOND,
     idleLingerMs: 300,

@@ -11,6 +11,7 @@ import { DoorLife } from "./door-life.ts";
 import { requestId } from "./env.ts";
 import { addHooks } from "./hooks/hooks.ts";
 import { hookAddress, unstorable } from "./middleware/storable-url.ts";
+import { openApiDocument } from "./openapi.ts";
 import type { HttpAppOptions } from "./options.ts";
 import { Routes } from "./route.ts";
 import { addGetBundle, addListBundles, addRemoveBundle } from "./routes/bundles/bundles.ts";
@@ -95,7 +96,7 @@ export function createHttpApp(options: HttpAppOptions): HttpApp {
   const load = createLoad(options);
   if (settings.dify.key !== undefined) addHealthCheck(dify, load);
   addDify(dify, { ...options, pings, bodies });
-  routes.on("get", "/openapi.json", () => Response.json(describe(routes, settings.version)));
+  routes.unlogged("/openapi.json", () => Response.json(openApiDocument(routes.app, settings.version)));
   routes.finish();
   return {
     routes,
@@ -200,21 +201,4 @@ function addNative(
   addTrust(routes, options);
   addHealth(routes);
   addReady(routes, options);
-}
-
-function describe({ app }: Routes, version: string): object {
-  app.openAPIRegistry.registerComponent("securitySchemes", "key", {
-    type: "http",
-    scheme: "bearer",
-    description: "The admin key, or a key created over /v1/keys",
-  });
-  return app.getOpenAPI31Document({
-    openapi: "3.1.0",
-    info: {
-      title: "Berth",
-      version,
-      description:
-        "An error about input names the field, its value and what is accepted. `/v1` only gets additions.",
-    },
-  });
 }

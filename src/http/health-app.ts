@@ -31,7 +31,7 @@ export function createHealthApp({ parts, processes, metrics, log, settings }: He
   const routes = new Routes({ keyring, log, life, settings });
   addHealth(routes);
   addReady(routes, { parts, processes, life, settings });
-  addMetrics(metrics, (path, handler) => routes.on("get", path, handler));
+  addMetrics(metrics, (path, handler) => routes.unlogged(path, handler));
   routes.finish();
   return {
     routes,

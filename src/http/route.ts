@@ -5,7 +5,7 @@
 import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { Actor } from "../domain/audit.ts";
-import { FAULTS, Fault, type FaultCode, toFault } from "../domain/fault.ts";
+import { Fault, type FaultCode, toFault } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
 import { parseInput } from "../domain/input.ts";
 import type { Keyring, Principal } from "../keys/keyring.ts";
@@ -14,46 +14,11 @@ import { answerInTime } from "./answers/answer-in-time.ts";
 import { faultResponse } from "./answers/fault-response.ts";
 import type { DoorLife } from "./door-life.ts";
 import { type HttpEnv, requestId } from "./env.ts";
-import { type Access, authenticate, authorize } from "./middleware/authenticate.ts";
+import { authenticate, authorize } from "./middleware/authenticate.ts";
 import { checkContentLength, checkContentType, readBytes } from "./middleware/body.ts";
 import { parseJsonObject } from "./middleware/json-body.ts";
-import { FaultBodySchema } from "./schemas.ts";
-
-/** The declaration of one route. */
-export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
-  readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** In OpenAPI's syntax: `/v1/keys/{id}`. */
-  readonly path: string;
-  /** In Hono's syntax, where a parameter may contain slashes. */
-  readonly pattern?: string;
-  readonly tag: string;
-  readonly summary: string;
-  readonly access: Access;
-  readonly params?: P;
-  readonly query?: Q;
-  /** A JSON body. */
-  readonly body?: B;
-  /** For the document only: the content type of a body that the handler reads itself. */
-  readonly rawBody?: string;
-  /** Replaces the setting for the time from a complete request to its answer. */
-  readonly answerTimeoutMs?: number;
-  readonly answers: Readonly<Record<number, RouteAnswer>>;
-  readonly faults?: readonly FaultCode[];
-}
-
-/** One row of the table behind authorisation and the OpenAPI document. */
-export interface RouteRow {
-  readonly method: "get" | "post" | "put" | "patch" | "delete";
-  readonly path: string;
-  readonly access: Access;
-}
-
-/** One documented answer of a route. */
-export interface RouteAnswer {
-  readonly description: string;
-  /** By content type; a stream is documented as text. */
-  readonly content?: Readonly<Record<string, z.ZodType>>;
-}
+import { documentRoute } from "./openapi.ts";
+import type { RouteRow, RouteSpec } from "./route-spec.ts";
 
 /** What a handler gets: parsed input, and the principal that was authorised for it. */
 export interface RouteInput<P, Q, B> {
@@ -151,6 +116,15 @@ export class Routes {
     this.#methods.set(pattern, [...(this.#methods.get(pattern) ?? []), method.toUpperCase()]);
   }
 
+  /** Adds a GET that is not logged: somebody asks every few seconds, or the answer never changes. */
+  unlogged(pattern: string, handler: () => Promise<Response> | Response): void {
+    this.on("get", pattern, async (c) => {
+      const answer = await handler();
+      answer.headers.set("x-request-id", requestId(c.req.header("x-request-id")));
+      return answer;
+    });
+  }
+
   /** Every documented route, which includes every route that `add` made. */
   get table(): readonly RouteRow[] {
     return this.#table;
@@ -177,22 +151,8 @@ export class Routes {
 
   document<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(spec: RouteSpec<P, Q, B>): void {
     const { method, path, access } = spec;
-    const body = documentedBody(spec);
     this.#table.push({ method, path, access });
-    this.app.openAPIRegistry.registerPath({
-      method: spec.method,
-      path: spec.path,
-      tags: [spec.tag],
-      summary: spec.summary,
-      description: accessText(spec.access),
-      security: spec.access === "public" ? [] : [{ key: [] }],
-      request: {
-        ...(spec.params instanceof z.ZodObject && { params: spec.params }),
-        ...(spec.query instanceof z.ZodObject && { query: spec.query }),
-        ...(body !== undefined && { body: { required: true, content: body } }),
-      },
-      responses: documentedAnswers(spec),
-    });
+    documentRoute(this.app.openAPIRegistry, spec);
   }
 
   async #answer<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
@@ -271,55 +231,4 @@ export class Routes {
 
 export function honoPattern(path: string): string {
   return path.replaceAll(/\{(\w+)\}/g, ":$1");
-}
-
-function documentedBody<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>({
-  body,
-  rawBody,
-}: RouteSpec<P, Q, B>) {
-  if (rawBody !== undefined) return { [rawBody]: { schema: z.string().meta({ format: "binary" }) } };
-  return body === undefined ? undefined : { "application/json": { schema: body } };
-}
-
-function documentedAnswers<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
-  spec: RouteSpec<P, Q, B>,
-) {
-  const answers: Record<string, { description: string; content?: Record<string, { schema: z.ZodType }> }> =
-    {};
-  for (const [status, { description, content }] of Object.entries(spec.answers)) {
-    answers[status] = {
-      description,
-      ...(content && {
-        content: Object.fromEntries(Object.entries(content).map(([type, schema]) => [type, { schema }])),
-      }),
-    };
-  }
-  for (const code of [...accessFaults(spec), ...(spec.faults ?? [])]) {
-    const { status } = FAULTS[code];
-    const known = answers[status]?.description;
-    answers[status] = {
-      description: known === undefined ? `\`${code}\`` : `${known}, \`${code}\``,
-      content: { "application/json": { schema: FaultBodySchema } },
-    };
-  }
-  return answers;
-}
-
-function accessFaults({ access, path }: { access: Access; path: string }): readonly FaultCode[] {
-  if (access === "public") return [];
-  return path.includes("{tenant}")
-    ? ["invalid_input", "unauthorized", "forbidden"]
-    : ["unauthorized", "forbidden"];
-}
-
-/** In words, because the document's security schemes cannot say whose key it must be. */
-function accessText(access: Access): string {
-  if (access === "public") return "Needs no key.";
-  if (access === "admin") return "Needs the admin key.";
-  const whose = {
-    any: "any key",
-    tenant: "a key of the tenant, or an operator's",
-    operator: "an operator's key",
-  };
-  return `Needs ${whose[access.opens]}, with the scope \`${access.scope}\`.`;
 }

@@ -2,14 +2,14 @@
 import { z } from "@hono/zod-openapi";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
 import { TenantId } from "../domain/ids.ts";
-import type { Installation } from "../domain/installation.ts";
+import { INSTALLATION_STATES, type Installation } from "../domain/installation.ts";
 import { LIMIT_KEYS, LIMIT_NAMES, type Limits } from "../domain/limits.ts";
 import { LIMIT_APPLIED, readApplied } from "../domain/limits-applied.ts";
-import { CATEGORIES, categoryOf, type Package } from "../domain/package.ts";
+import { CATEGORIES, categoryOf, type Package, PROVIDER_KINDS } from "../domain/package.ts";
 import { minimumPlatformVersion, platformWarnings } from "../domain/platform-version.ts";
 import { formatNeed } from "../domain/plugin-need.ts";
 import { Scope } from "../domain/scope.ts";
-import { INSTALLATION_TASKS, type Task, TENANT_TASKS } from "../domain/task.ts";
+import { INSTALLATION_TASKS, TASK_ENDS, TASK_STEPS, type Task, TENANT_TASKS } from "../domain/task.ts";
 import type { ApiKey } from "../store/contracts/keys.ts";
 import type { StoredPackage } from "../store/contracts/packages.ts";
 import { TrustSchema, trustJson } from "./trust-schema.ts";
@@ -69,7 +69,7 @@ export const PackageSchema = z
     checksum: z.string(),
     bytes: z.int(),
     dialect: z.enum(["real", "seed"]),
-    providers: z.array(z.object({ kind: z.string(), name: z.string() })),
+    providers: z.array(z.object({ kind: z.enum(PROVIDER_KINDS), name: z.string() })),
     category: z.enum(CATEGORIES),
     minimum_dify_version: z.string().nullable(),
     dependencies: z
@@ -95,7 +95,7 @@ export const TaskSchema = z
     installation_id: z.string().nullable().meta({ description: "Null for a task on the whole tenant" }),
     parent_id: z.string().nullable().meta({ description: "The task that created this one and waits for it" }),
     identifier: z.string().nullable(),
-    state: z.string(),
+    state: z.enum([...TASK_STEPS, ...TASK_ENDS]),
     ending: z
       .enum(["failed", "cancelled"])
       .nullable()
@@ -124,7 +124,7 @@ export const InstallationSchema = z
     identifier: z.string(),
     previous_identifier: z.string().nullable(),
     desired: z.enum(["enabled", "disabled", "removed"]),
-    state: z.enum(["installing", "ready", "failed", "crash_loop", "disabled", "removing"]),
+    state: z.enum(INSTALLATION_STATES),
     cause: FaultJsonSchema.nullable(),
     generation: z.int(),
     limits_asked: LimitsAskedSchema,

@@ -83,9 +83,9 @@ test("a body of exactly the limit arrives complete, and one byte more returns 41
   const fits = await ask("/size", { method: "POST", body: Buffer.alloc(10 * MIB, "x") });
   expect(fits.status).toBe(200);
   expect(Number(fits.body)).toBeGreaterThan(10 * MIB);
-  // Only announced: the connection of a client that still sends is reset, and it may see that before the answer.
-  const announced = { "content-length": String(10 * MIB + 1) };
-  expect(await ask("/size", { method: "POST", headers: announced })).toMatchObject({ status: 413 });
+  expect(await ask("/size", { method: "POST", body: Buffer.alloc(10 * MIB + 1) })).toMatchObject({
+    status: 413,
+  });
 });
 
 describe("a plugin that", () => {

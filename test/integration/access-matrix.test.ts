@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TenantId } from "../../src/domain/ids.ts";
 import { SCOPES, type Scope } from "../../src/domain/scope.ts";
 import type { Access } from "../../src/http/middleware/authenticate.ts";
-import type { RouteRow } from "../../src/http/route.ts";
+import type { RouteRow } from "../../src/http/route-spec.ts";
 import { IDENTIFIER } from "../harness/builders/a-stored-package.ts";
 import { type Door, openDoor } from "../harness/rigs/door.ts";
 import { ADMIN_KEY, OTHER_TENANT, TENANT } from "../harness/samples/callers.ts";

@@ -1,4 +1,5 @@
 /** What clients may cost the door, over raw sockets: each bound has a test that crosses it. */
+import { once } from "node:events";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { answersIn, lastOf, RawClient } from "../harness/clients/raw-client.ts";
 import { type Door, type DoorOptions, openDoor } from "../harness/rigs/door.ts";
@@ -19,6 +20,9 @@ async function aDoor(options: DoorOptions = {}): Promise<Door & { port: number }
 const get = (path: string, more = "") => `GET ${path} HTTP/1.1\r\nHost: door\r\n${AUTH}${more}\r\n`;
 const post = (path: string, body: string, more = "") =>
   `POST ${path} HTTP/1.1\r\nHost: door\r\n${AUTH}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+
+const postHead = (path: string, length: number) =>
+  `POST ${path} HTTP/1.1\r\nHost: door\r\n${AUTH}Content-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
 
 const refusals = (door: Door) => door.logged.filter(({ op }) => op === "http.refused");
 
@@ -284,6 +288,34 @@ describe("connections", () => {
     const answers = await new RawClient(door.port).say(ready.repeat(500)).end();
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503, 429]);
     expect(begun).toBe(3);
+  });
+});
+
+describe("a caller that still sends when its request is refused", () => {
+  /** A door accepts 1 MiB, and sockets buffer less than the second half. */
+  const half = "x".repeat(8 * 1024 * 1024);
+
+  test.each([
+    ["with too large a body", INVOKE, 413],
+    ["without the daemon's key", `/plugin/${TENANT}/dispatch/tool/invoke`, 401],
+    ["to no route", "/nowhere", 404],
+  ])("%s is not reset before it has read its answer", async (_name, path, status) => {
+    const door = await aDoor({ serve: { lingerMs: 20_000 } });
+    const client = new RawClient(door.port, { allowHalfOpen: true });
+    client.say(postHead(path, 2 * half.length) + half);
+    await once(client.socket, "end");
+    client.say(half).socket.end();
+    await client.closed;
+    expect(client.error).toBeUndefined();
+    expect(answersIn(client.text).map((answer) => answer.status)).toEqual([status]);
+  });
+
+  test("and never ends is disconnected after a time", async () => {
+    const door = await aDoor({ serve: { lingerMs: 100 } });
+    const client = new RawClient(door.port, { allowHalfOpen: true });
+    client.say(postHead(INVOKE, 2 * half.length) + half);
+    await expect.poll(() => client.say("x").socket.destroyed).toBe(true);
+    expect(answersIn(client.text).map(({ status }) => status)).toEqual([413]);
   });
 });
 

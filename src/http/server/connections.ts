@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { Fault } from "../../domain/fault.ts";
+import { lingerAtEnd } from "./linger.ts";
 import { type Refusals, tooSlow } from "./refusals.ts";
 
 export interface ConnectionSettings {
@@ -19,6 +20,8 @@ export interface ConnectionSettings {
   readonly bodyWindowBytesMin: number;
   /** How long a caller may take to read the rest of an ended answer. */
   readonly flushTimeoutMs: number;
+  /** How long the rest of a body is read and dropped after the last answer of its connection. */
+  readonly lingerMs: number;
   /** How often the connections are checked. */
   readonly checkMs: number;
 }
@@ -33,6 +36,7 @@ interface Exchange {
 interface Connection {
   readonly socket: Socket;
   readonly exchanges: Exchange[];
+  latest: IncomingMessage | undefined;
   requests: number;
   /** Bytes read when the last request ended: more than that is the beginning of the next one. */
   bytesWhenIdle: number;
@@ -84,7 +88,15 @@ export class Connections implements Disposable {
       this.#refusals.refuse(socket, fault);
       return;
     }
-    const connection = { socket, exchanges: [], requests: 0, bytesWhenIdle: 0, isRefused: false };
+    const connection: Connection = {
+      socket,
+      exchanges: [],
+      latest: undefined,
+      requests: 0,
+      bytesWhenIdle: 0,
+      isRefused: false,
+    };
+    lingerAtEnd(socket, () => connection.latest, this.#settings.lingerMs);
     this.#admitted++;
     this.#all.set(socket, connection);
     this.#idle.add(connection);
@@ -98,6 +110,7 @@ export class Connections implements Disposable {
     if (connection === undefined || connection.isRefused || incoming.socket.writableEnded) return false;
     const exchange: Exchange = { incoming, outgoing };
     connection.exchanges.push(exchange);
+    connection.latest = incoming;
     this.#requests++;
     this.#idle.delete(connection);
     outgoing.once("close", () => this.#end(connection, exchange));

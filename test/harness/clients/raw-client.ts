@@ -8,10 +8,16 @@ export class RawClient {
   text = "";
   #waiting: { until: (text: string) => boolean; resolve: () => void }[] = [];
 
-  constructor(port: number) {
-    this.socket = connect({ host: "127.0.0.1", port, allowHalfOpen: false });
+  /** What broke the connection. */
+  error: Error | undefined;
+
+  /** `allowHalfOpen`: it may still send after the server has sent its end. */
+  constructor(port: number, { allowHalfOpen = false } = {}) {
+    this.socket = connect({ host: "127.0.0.1", port, allowHalfOpen });
     this.socket.setEncoding("latin1");
-    this.socket.on("error", () => undefined);
+    this.socket.on("error", (error) => {
+      this.error = error;
+    });
     this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
     this.socket.on("data", (piece: string) => {
       this.text += piece;

@@ -81,6 +81,7 @@ export function serveSettings({ flushTimeoutMs }: Pick<DoorSettings, "flushTimeo
     keepAliveTimeoutMs: 5000,
     stallTimeoutMs: 10_000,
     flushTimeoutMs,
+    lingerMs: 1_000,
     checkMs: 50,
     drainDelayMs: 0,
     idleLingerMs: 0,

@@ -11,6 +11,7 @@ export function addGetBundle(
 ): void {
   routes.add(
     {
+      name: "getBundle",
       method: "get",
       path: "/v1/bundles/{identifier}",
       pattern: "/v1/bundles/:identifier{.+}",
@@ -36,6 +37,7 @@ export function addGetBundle(
 export function addListBundles(routes: Routes, { store }: { store: Pick<Store, "bundles"> }): void {
   routes.add(
     {
+      name: "listBundles",
       method: "get",
       path: "/v1/bundles",
       tag: "bundles",
@@ -55,6 +57,7 @@ export function addListBundles(routes: Routes, { store }: { store: Pick<Store, "
 export function addRemoveBundle(routes: Routes, { store }: { store: Pick<Store, "bundles"> }): void {
   routes.add(
     {
+      name: "removeBundle",
       method: "delete",
       path: "/v1/bundles/{identifier}",
       pattern: "/v1/bundles/:identifier{.+}",

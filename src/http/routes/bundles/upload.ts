@@ -14,6 +14,7 @@ export function addUploadBundle(
 ): void {
   routes.add(
     {
+      name: "uploadBundle",
       method: "post",
       path: "/v1/bundles",
       tag: "bundles",

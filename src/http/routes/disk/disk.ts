@@ -8,6 +8,7 @@ import { collectionJson, DiskCollectionSchema, DiskReportSchema, reportJson } fr
 export function addDiskReport(routes: Routes, { disk }: { disk: Pick<DiskCare, "report"> }): void {
   routes.add(
     {
+      name: "getDiskUse",
       method: "get",
       path: "/v1/disk",
       tag: "disk",
@@ -37,6 +38,7 @@ const content = { "application/json": DiskCollectionSchema };
 export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, "collect" | "find"> }): void {
   routes.add(
     {
+      name: "startDiskCollection",
       method: "post",
       path: "/v1/disk/gc",
       tag: "disk",
@@ -54,6 +56,7 @@ export function addDiskCollect(routes: Routes, { disk }: { disk: Pick<DiskCare, 
   );
   routes.add(
     {
+      name: "getDiskCollection",
       method: "get",
       path: "/v1/disk/gc/{id}",
       tag: "disk",

@@ -31,6 +31,7 @@ export function addDoctorReport(
 ): void {
   routes.add(
     {
+      name: "getDoctorReport",
       method: "get",
       path: "/v1/doctor",
       tag: "doctor",

@@ -35,6 +35,7 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
   routes.add(
     {
       ...spec,
+      name: "changeEndpoint",
       method: "patch",
       summary: "Changes the name or the settings of an endpoint.",
       body: Patch,
@@ -62,6 +63,7 @@ export function addChangeEndpoints(routes: Routes, { endpoints, settings }: Deps
   routes.add(
     {
       ...spec,
+      name: "removeEndpoint",
       method: "delete",
       summary: "Removes an endpoint. Its URL answers 404 from now on and is never used again.",
       answers: { 204: { description: "Removed" } },
@@ -80,6 +82,7 @@ function addSwitch(routes: Routes, endpoints: Endpoints, to: "enable" | "disable
   routes.add(
     {
       ...spec,
+      name: to === "enable" ? "enableEndpoint" : "disableEndpoint",
       method: "post",
       path: `${PATH}/${to}`,
       summary:

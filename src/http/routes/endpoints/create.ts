@@ -25,6 +25,7 @@ export function addCreateEndpoint(
 ): void {
   routes.add(
     {
+      name: "createEndpoint",
       method: "post",
       path: "/v1/tenants/{tenant}/endpoints",
       tag: "endpoints",

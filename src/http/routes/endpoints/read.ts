@@ -19,6 +19,7 @@ export function addReadEndpoints(
 ): void {
   routes.add(
     {
+      name: "listEndpoints",
       method: "get",
       path: "/v1/tenants/{tenant}/endpoints",
       tag: "endpoints",
@@ -40,6 +41,7 @@ export function addReadEndpoints(
   );
   routes.add(
     {
+      name: "getEndpoint",
       method: "get",
       path: "/v1/tenants/{tenant}/endpoints/{id}",
       tag: "endpoints",

@@ -38,6 +38,7 @@ const answers = { 200: { description: "A page", content: { "application/json": l
 export function addListEvents(routes: Routes, { store }: { store: Pick<Store, "events"> }): void {
   routes.add(
     {
+      name: "listEvents",
       method: "get",
       path: "/v1/events",
       tag: "events",
@@ -62,6 +63,7 @@ export function addListTenantEvents(
 ): void {
   routes.add(
     {
+      name: "listTenantEvents",
       method: "get",
       path: "/v1/tenants/{tenant}/events",
       tag: "events",

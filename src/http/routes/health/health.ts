@@ -7,6 +7,7 @@ import type { Routes } from "../../route.ts";
 
 export function addHealth(routes: Routes): void {
   routes.document({
+    name: "getHealth",
     method: "get",
     path: "/health",
     tag: "health",
@@ -16,11 +17,10 @@ export function addHealth(routes: Routes): void {
       200: { description: "Alive", content: { "application/json": z.object({ status: z.literal("ok") }) } },
     },
   });
-  // not logged: it is requested every few seconds
-  routes.on("get", "/health", () => Response.json({ status: "ok" }));
+  routes.unlogged("/health", () => Response.json({ status: "ok" }));
 }
 
-/** Under both paths, because scrapers are configured with either. Not logged: they are requested every few seconds. */
+/** Under both paths, because scrapers are configured with either. */
 export function addMetrics(
   metrics: Pick<Metrics, "text" | "contentType"> | undefined,
   add: (path: "/metrics" | "/metrics/", handler: () => Promise<Response>) => void,
@@ -63,6 +63,7 @@ export function addReady(
 ): void {
   const content = { "application/json": ReadySchema };
   routes.document({
+    name: "getReadiness",
     method: "get",
     path: "/health/ready",
     tag: "health",
@@ -70,7 +71,7 @@ export function addReady(
     access: "public",
     answers: { 200: { description: "Ready", content }, 503: { description: "Not ready", content } },
   });
-  routes.on("get", "/health/ready", async () => {
+  routes.unlogged("/health/ready", async () => {
     const checked = await Promise.all(
       Object.entries(parts).map(
         async ([name, check]) => [name, await ask(check, settings.healthTimeoutMs)] as const,

@@ -9,7 +9,13 @@ import type { Accepted } from "../../../store/contracts/answers.ts";
 import type { Store } from "../../../store/store.ts";
 import type { Routes } from "../../route.ts";
 import { AcceptedSchema } from "../../schemas.ts";
-import { acceptedResponse, getInstallation, InstallationParams, idempotencyClaim } from "./parts.ts";
+import {
+  acceptedResponse,
+  getInstallation,
+  IdempotencyHeader,
+  InstallationParams,
+  idempotencyClaim,
+} from "./parts.ts";
 
 /** Every route that changes an installation. */
 export function addChanges(routes: Routes, deps: ChangeRouteDeps): void {
@@ -35,6 +41,7 @@ export interface ChangeRouteDeps {
 }
 
 export interface ChangeRoute<B extends z.ZodType> {
+  readonly name: string;
   /** Below the installation: `/restart`; empty for a PATCH of it. */
   readonly path: string;
   readonly summary: string;
@@ -53,11 +60,12 @@ export interface ChangeRoute<B extends z.ZodType> {
 function addChange<B extends z.ZodType>(
   routes: Routes,
   { store, changes, invoker }: ChangeRouteDeps,
-  { path, summary, body, isForceable = false, faults = [], accept }: ChangeRoute<B>,
+  { name, path, summary, body, isForceable = false, faults = [], accept }: ChangeRoute<B>,
 ): void {
   const method = path === "" ? "patch" : "post";
   routes.add(
     {
+      name,
       method,
       path: `/v1/tenants/{tenant}/installations/{id}${path}`,
       tag: "installations",
@@ -66,6 +74,7 @@ function addChange<B extends z.ZodType>(
       params: InstallationParams,
       ...(body !== undefined && { body }),
       ...(isForceable && { query: ForceQuery }),
+      headers: IdempotencyHeader,
       answers: { 202: { description: "Accepted", content: { "application/json": AcceptedSchema } } },
       faults: ["installation_not_found", "conflict", "idempotency_mismatch", ...faults],
     },
@@ -115,6 +124,7 @@ const LimitsBody = z.strictObject({
 
 function addUpdateInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "changeLimits",
     path: "",
     summary:
       "Changes the limits, in the running container or with a new one; `task.applied` says which. If it fails, nothing changes.",
@@ -138,6 +148,7 @@ const UpgradeBody = z.strictObject({
 
 function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "upgradePlugin",
     path: "/upgrade",
     summary:
       "Switches to another package of the same plugin. The current one serves until the new one has passed its start probe.",
@@ -151,6 +162,7 @@ function addUpgradeInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 
 function addRollbackInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "rollBackPlugin",
     path: "/rollback",
     summary: "Switches to the previous version, from its own image; repeat to switch back.",
     isForceable: true,
@@ -161,6 +173,7 @@ function addRollbackInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 
 function addRestartInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "restartPlugin",
     path: "/restart",
     summary: "Replaces the running containers, which drain first. Ends `crash_loop`.",
     faults: ["plugin_disabled", "forbidden"],
@@ -170,6 +183,7 @@ function addRestartInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 
 function addEnableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "enablePlugin",
     path: "/enable",
     summary: "Enables a disabled installation. If its start fails, it stays disabled and shows the cause.",
     accept: (changes, request) => changes.enable(request),
@@ -178,6 +192,7 @@ function addEnableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
 
 function addDisableInstallation(routes: Routes, deps: ChangeRouteDeps): void {
   addChange(routes, deps, {
+    name: "disablePlugin",
     path: "/disable",
     summary: "Disables an installation: calls are refused, containers drain and stop. Everything else stays.",
     accept: (changes, request) => changes.disable(request),

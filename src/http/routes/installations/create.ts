@@ -4,7 +4,7 @@ import { Source } from "../../../domain/source.ts";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
 import type { Routes } from "../../route.ts";
 import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
-import { acceptedResponse, idempotencyClaim } from "./parts.ts";
+import { acceptedResponse, IdempotencyHeader, idempotencyClaim } from "./parts.ts";
 
 const Body = z.strictObject({
   identifier: z
@@ -36,6 +36,7 @@ export function addCreateInstallation(
 ): void {
   routes.add(
     {
+      name: "installPlugin",
       method: "post",
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",
@@ -43,6 +44,7 @@ export function addCreateInstallation(
         "Accepts an install. Repeating it returns the existing one; `Idempotency-Key` is valid for 24 h.",
       access: { opens: "tenant", scope: "installations:write" },
       params: TenantParams,
+      headers: IdempotencyHeader,
       body: Body,
       answers: { 202: { description: "Accepted", content: { "application/json": InstallAcceptedSchema } } },
       faults: [

@@ -34,6 +34,7 @@ export function addInstallationEgress(
   };
   routes.add(
     {
+      name: "getEgress",
       method: "get",
       path,
       tag: "installations",
@@ -47,6 +48,7 @@ export function addInstallationEgress(
   );
   routes.add(
     {
+      name: "setEgress",
       method: "put",
       path,
       tag: "installations",

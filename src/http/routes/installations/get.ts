@@ -14,6 +14,7 @@ export function addGetInstallation(
 ): void {
   routes.add(
     {
+      name: "getInstallation",
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",

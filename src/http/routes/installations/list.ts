@@ -33,6 +33,7 @@ export function addListInstallations(
 ): void {
   routes.add(
     {
+      name: "listInstallations",
       method: "get",
       path: "/v1/tenants/{tenant}/installations",
       tag: "installations",

@@ -28,6 +28,7 @@ export interface InstallationLogsDeps {
 export function addInstallationLogs(routes: Routes, deps: InstallationLogsDeps): void {
   routes.add(
     {
+      name: "getLogs",
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}/logs",
       tag: "installations",

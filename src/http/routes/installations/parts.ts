@@ -8,7 +8,17 @@ import type { TaskAccepted } from "../../../store/contracts/tasks.ts";
 import type { Store } from "../../../store/store.ts";
 import { installationJson, taskJson } from "../../schemas.ts";
 
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,200}$/;
+
 export const InstallationParams = z.object({ tenant: TenantId, id: InstallationId });
+
+export const IdempotencyHeader = z.object({
+  "Idempotency-Key": z
+    .string()
+    .regex(IDEMPOTENCY_KEY)
+    .optional()
+    .meta({ description: "Repeating a request with the same key within 24 h returns the same task" }),
+});
 
 /** Throws `installation_not_found`, also for an installation of another tenant. */
 export async function getInstallation(
@@ -43,7 +53,7 @@ export function idempotencyClaim(
   { method, url, text }: { readonly method: string; readonly url: string; readonly text: string },
 ): IdempotencyClaim | undefined {
   if (key === undefined) return undefined;
-  if (!/^[\x21-\x7e]{1,200}$/.test(key)) {
+  if (!IDEMPOTENCY_KEY.test(key)) {
     throw invalidInput("Idempotency-Key", key, "1 to 200 visible ASCII characters");
   }
   const hash = createHash("sha256").update(`${method} ${new URL(url).pathname}\n${text}`);

@@ -26,6 +26,7 @@ export function addRemoveInstallation(
 ): void {
   routes.add(
     {
+      name: "uninstallPlugin",
       method: "delete",
       path: "/v1/tenants/{tenant}/installations/{id}",
       tag: "installations",

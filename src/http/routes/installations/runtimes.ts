@@ -39,6 +39,7 @@ export function addInstallationRuntimes(
 ): void {
   routes.add(
     {
+      name: "listRuntimes",
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}/runtimes",
       tag: "installations",

@@ -29,6 +29,7 @@ export function addInstallationVariables(
 ): void {
   routes.add(
     {
+      name: "getVariables",
       method: "get",
       path,
       tag: "installations",
@@ -42,6 +43,7 @@ export function addInstallationVariables(
   );
   routes.add(
     {
+      name: "setVariables",
       method: "put",
       path,
       tag: "installations",

@@ -16,8 +16,13 @@ const Stream = z.string().openapi("InvocationStream", {
 export const INVOKE_ACCESS: Access = { opens: "tenant", scope: "invoke" };
 
 /** One documented path per operation, so that each shows its own fields. */
-export function documentInvoke(routes: Routes, path: string, operation: Operation): void {
+export function documentInvoke(
+  routes: Routes,
+  { name, path }: { readonly name: string; readonly path: string },
+  operation: Operation,
+): void {
   routes.document({
+    name: camelCase(name),
     method: "post",
     path,
     tag: `invoke ${operation.type}`,
@@ -50,4 +55,8 @@ export function documentInvoke(routes: Routes, path: string, operation: Operatio
       "frame_too_large",
     ],
   });
+}
+
+function camelCase(name: string): string {
+  return name.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -54,7 +54,9 @@ export function addInvoke(routes: Routes, deps: InvokeDeps): void {
   };
   routes.on("post", honoPattern(`${PLUGIN_PATH}/invoke/{type}/{action}`), handler(fromPath));
   for (const operation of OPERATIONS) {
-    documentInvoke(routes, `${PLUGIN_PATH}/invoke/${operation.type}/${operation.action}`, operation);
+    const { type, action } = operation;
+    const path = `${PLUGIN_PATH}/invoke/${type}/${action}`;
+    documentInvoke(routes, { name: `${type}_${action}`, path }, operation);
   }
   for (const [name, { type, action }] of Object.entries(SHORT_FORMS)) {
     const operation = find(type, action) ?? unknownOperation(type, action);
@@ -63,7 +65,7 @@ export function addInvoke(routes: Routes, deps: InvokeDeps): void {
       honoPattern(`${PLUGIN_PATH}/${name}`),
       handler(() => operation),
     );
-    documentInvoke(routes, `${PLUGIN_PATH}/${name}`, operation);
+    documentInvoke(routes, { name, path: `${PLUGIN_PATH}/${name}` }, operation);
   }
 }
 

@@ -15,6 +15,7 @@ const Body = z.strictObject({
 export function addCreateKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "create"> }): void {
   routes.add(
     {
+      name: "createKey",
       method: "post",
       path: "/v1/keys",
       tag: "keys",
@@ -50,6 +51,7 @@ const Query = PageQuery.extend({ tenant_id: TenantId.optional() });
 export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring, "list"> }): void {
   routes.add(
     {
+      name: "listKeys",
       method: "get",
       path: "/v1/keys",
       tag: "keys",
@@ -74,6 +76,7 @@ export function addListKeys(routes: Routes, { keyring }: { keyring: Pick<Keyring
 export function addRevokeKey(routes: Routes, { keyring }: { keyring: Pick<Keyring, "revoke"> }): void {
   routes.add(
     {
+      name: "revokeKey",
       method: "delete",
       path: "/v1/keys/{id}",
       tag: "keys",

@@ -32,6 +32,7 @@ const HEADERS = {
 export function addPackageAsset(routes: Routes, { store, texts }: PackageTextRouteDeps): void {
   routes.add(
     {
+      name: "getPackageAsset",
       method: "get",
       path: "/v1/packages/{identifier}/assets/{name}",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/assets/:name{.+}",

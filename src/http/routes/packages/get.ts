@@ -25,6 +25,7 @@ export function addGetPackage(
 ): void {
   routes.add(
     {
+      name: "getPackage",
       method: "get",
       path: "/v1/packages/{identifier}",
       pattern: "/v1/packages/:identifier{.+}",

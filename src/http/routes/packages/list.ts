@@ -18,6 +18,7 @@ export function addListPackages(
 ): void {
   routes.add(
     {
+      name: "listPackages",
       method: "get",
       path: "/v1/packages",
       tag: "packages",

@@ -38,6 +38,7 @@ const PrivacySchema = z
 export function addPackageReadme(routes: Routes, { store, texts }: PackageTextRouteDeps): void {
   routes.add(
     {
+      name: "getPackageReadme",
       method: "get",
       path: "/v1/packages/{identifier}/readme",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/readme",
@@ -61,6 +62,7 @@ export function addPackageReadme(routes: Routes, { store, texts }: PackageTextRo
 export function addPackagePrivacy(routes: Routes, { store, texts }: PackageTextRouteDeps): void {
   routes.add(
     {
+      name: "getPackagePrivacy",
       method: "get",
       path: "/v1/packages/{identifier}/privacy",
       pattern: "/v1/packages/:identifier{[^/]+/[^/]+}/privacy",

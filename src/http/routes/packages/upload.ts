@@ -45,6 +45,7 @@ export function addUploadPackage(
 ): void {
   routes.add(
     {
+      name: "uploadPackage",
       method: "post",
       path: "/v1/packages",
       tag: "packages",

@@ -24,6 +24,7 @@ export function addListProviders(
 ): void {
   routes.add(
     {
+      name: "listProviders",
       method: "get",
       path: "/v1/tenants/{tenant}/providers",
       tag: "providers",

@@ -26,6 +26,7 @@ export function addListTools(
 ): void {
   routes.add(
     {
+      name: "listTools",
       method: "get",
       path: "/v1/tenants/{tenant}/tools",
       tag: "providers",

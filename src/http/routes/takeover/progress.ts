@@ -18,6 +18,7 @@ const TakeoverSchema = z
 export function addTakeover(routes: Routes, { store }: { store: Pick<Store, "takeover"> }): void {
   routes.add(
     {
+      name: "getTakeover",
       method: "get",
       path: "/v1/takeover",
       tag: "takeover",

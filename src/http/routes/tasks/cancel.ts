@@ -14,6 +14,7 @@ export interface CancelTaskDeps {
 export function addCancelTask(routes: Routes, { store, requests }: CancelTaskDeps): void {
   routes.add(
     {
+      name: "cancelTask",
       method: "post",
       path: "/v1/tenants/{tenant}/tasks/{id}/cancel",
       tag: "tasks",

@@ -18,6 +18,7 @@ export interface TaskEventsDeps {
 export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
   routes.add(
     {
+      name: "streamTaskEvents",
       method: "get",
       path: "/v1/tenants/{tenant}/tasks/{id}/events",
       tag: "tasks",
@@ -25,6 +26,12 @@ export function addTaskEvents(routes: Routes, deps: TaskEventsDeps): void {
         "Streams a task's events, from the first (or after `Last-Event-ID`) to its `end`; with `Accept: application/json` returns those so far.",
       access: { opens: "tenant", scope: "read" },
       params: TaskParams,
+      headers: z.object({
+        "Last-Event-ID": z
+          .string()
+          .optional()
+          .meta({ description: "`seq` of the last event received; the stream continues after it" }),
+      }),
       answers: {
         200: {
           description: "Events named `step`, `progress`, `log`, `warning`, `retry`, `end`",

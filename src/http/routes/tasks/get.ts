@@ -13,6 +13,7 @@ export function addGetTask(
 ): void {
   routes.add(
     {
+      name: "getTask",
       method: "get",
       path: "/v1/tenants/{tenant}/tasks/{id}",
       tag: "tasks",

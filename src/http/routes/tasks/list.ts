@@ -9,6 +9,7 @@ const Query = PageQuery.extend({ installation_id: z.string().pipe(InstallationId
 export function addListTasks(routes: Routes, { store }: { store: Pick<Store, "tasks"> }): void {
   routes.add(
     {
+      name: "listTasks",
       method: "get",
       path: "/v1/tenants/{tenant}/tasks",
       tag: "tasks",

@@ -59,6 +59,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   };
   routes.add(
     {
+      name: "getQuotas",
       method: "get",
       path,
       tag: "tenants",
@@ -71,6 +72,7 @@ export function addTenantQuotas(routes: Routes, { store: { tenants }, invoker }:
   );
   routes.add(
     {
+      name: "setQuotas",
       method: "put",
       path,
       tag: "tenants",

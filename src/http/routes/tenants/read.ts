@@ -53,6 +53,7 @@ function tenantJson(tenant: TenantUse): z.input<typeof TenantSchema> {
 export function addGetTenant(routes: Routes, { tenants }: { tenants: Pick<Tenants, "get"> }): void {
   routes.add(
     {
+      name: "getTenant",
       method: "get",
       path: "/v1/tenants/{tenant}",
       tag: "tenants",
@@ -69,6 +70,7 @@ export function addGetTenant(routes: Routes, { tenants }: { tenants: Pick<Tenant
 export function addListTenants(routes: Routes, { tenants }: { tenants: Pick<Tenants, "list"> }): void {
   routes.add(
     {
+      name: "listTenants",
       method: "get",
       path: "/v1/tenants",
       tag: "tenants",

@@ -21,6 +21,7 @@ export function addRemoveTenant(
 ): void {
   routes.add(
     {
+      name: "removeTenant",
       method: "delete",
       path: "/v1/tenants/{tenant}",
       tag: "tenants",

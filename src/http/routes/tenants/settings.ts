@@ -17,6 +17,7 @@ export function addTenantSettings(
   const path = "/v1/tenants/{tenant}/settings";
   routes.add(
     {
+      name: "getTenantSettings",
       method: "get",
       path,
       tag: "tenants",
@@ -29,6 +30,7 @@ export function addTenantSettings(
   );
   routes.add(
     {
+      name: "setTenantSettings",
       method: "put",
       path,
       tag: "tenants",

@@ -11,6 +11,7 @@ export interface TransferRouteDeps {
 export function addExportPackage(routes: Routes, { transfers, settings }: TransferRouteDeps): void {
   routes.add(
     {
+      name: "exportPackage",
       method: "get",
       path: "/v1/exports/{identifier}",
       pattern: "/v1/exports/:identifier{.+}",

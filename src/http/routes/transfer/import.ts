@@ -10,6 +10,7 @@ const ImportedSchema = z.object({ identifier: z.string(), arch: z.string(), imag
 export function addImportPackage(routes: Routes, { transfers, settings }: TransferRouteDeps): void {
   routes.add(
     {
+      name: "importPackage",
       method: "post",
       path: "/v1/imports",
       tag: "packages",

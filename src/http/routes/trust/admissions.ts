@@ -18,6 +18,7 @@ const Answer = { "application/json": AdmissionSchema };
 export function addListAdmissions(routes: Routes, { store }: AdmissionParts): void {
   routes.add(
     {
+      name: "listAdmissions",
       method: "get",
       path: "/v1/trust/admissions",
       tag: "trust",
@@ -37,6 +38,7 @@ export function addListAdmissions(routes: Routes, { store }: AdmissionParts): vo
 export function addAdmit(routes: Routes, { store }: AdmissionParts): void {
   routes.add(
     {
+      name: "admitPackage",
       method: "post",
       path: "/v1/trust/admissions",
       tag: "trust",
@@ -63,6 +65,7 @@ export function addAdmit(routes: Routes, { store }: AdmissionParts): void {
 export function addRemoveAdmission(routes: Routes, { store }: AdmissionParts): void {
   routes.add(
     {
+      name: "removeAdmission",
       method: "delete",
       path: "/v1/trust/admissions/{checksum}",
       tag: "trust",

@@ -23,6 +23,7 @@ const Answer = { "application/json": TrustedKeySchema };
 export function addListTrustedKeys(routes: Routes, { trust }: Pick<TrustKeyParts, "trust">): void {
   routes.add(
     {
+      name: "listTrustedKeys",
       method: "get",
       path: "/v1/trust/keys",
       tag: "trust",
@@ -42,6 +43,7 @@ export function addListTrustedKeys(routes: Routes, { trust }: Pick<TrustKeyParts
 export function addAddTrustedKey(routes: Routes, { trust, store }: TrustKeyParts): void {
   routes.add(
     {
+      name: "addTrustedKey",
       method: "post",
       path: "/v1/trust/keys",
       tag: "trust",
@@ -72,6 +74,7 @@ export function addAddTrustedKey(routes: Routes, { trust, store }: TrustKeyParts
 export function addRemoveTrustedKey(routes: Routes, { trust, store }: TrustKeyParts): void {
   routes.add(
     {
+      name: "removeTrustedKey",
       method: "delete",
       path: "/v1/trust/keys/{id}",
       tag: "trust",

@@ -32,6 +32,7 @@ const Body = z.strictObject({
 export function addGetTrust(routes: Routes, { trust: { settings } }: Pick<PolicyParts, "trust">): void {
   routes.add(
     {
+      name: "getTrustPolicy",
       method: "get",
       path: "/v1/trust",
       tag: "trust",
@@ -51,6 +52,7 @@ export function addGetTrust(routes: Routes, { trust: { settings } }: Pick<Policy
 export function addGetTenantTrust(routes: Routes, parts: PolicyParts): void {
   routes.add(
     {
+      name: "getTenantTrustPolicy",
       method: "get",
       path: "/v1/tenants/{tenant}/trust",
       tag: "trust",
@@ -66,6 +68,7 @@ export function addGetTenantTrust(routes: Routes, parts: PolicyParts): void {
 export function addSetTenantTrust(routes: Routes, parts: PolicyParts): void {
   routes.add(
     {
+      name: "setTenantTrustPolicy",
       method: "put",
       path: "/v1/tenants/{tenant}/trust",
       tag: "trust",
