@@ -68,7 +68,7 @@ export class DebugInstallations {
   /**
    * Resolves when the plugin is installed for the tenant. `accepts` may throw for the package that was read. Throws what
    * reading an uploaded package throws, `conflict` where the tenant has the plugin installed from a package, and
-   * `quota_installations`.
+   * `quota_exceeded`.
    */
   async add(
     { tenantId, registered }: { readonly tenantId: TenantId; readonly registered: Registered },

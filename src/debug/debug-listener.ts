@@ -11,11 +11,14 @@ import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
 import { repeat } from "../util/clock.ts";
+import { Deadline } from "../util/deadline.ts";
 import { errorCode } from "../util/error-code.ts";
 import { Refresh } from "../util/refresh.ts";
 import { Scope } from "../util/scope.ts";
 import type { DebugInstallation, DebugInstallations } from "./debug-installations.ts";
+import { firstByte, TLS_BYTE } from "./first-byte.ts";
 import { type Admission, PluginConnection, type PluginConnectionDeps } from "./plugin-connection.ts";
+import { sayLast } from "./say-last.ts";
 import { PASS_MS, STRANGERS_MAX } from "./settings.ts";
 
 export interface DebugListenerDeps extends PluginConnectionDeps {
@@ -36,12 +39,12 @@ export interface DebugListener extends AsyncDisposable {
 }
 
 interface Open {
-  readonly connection: PluginConnection;
+  end: (reason: Fault) => void;
   tenantId: TenantId | undefined;
   installation: DebugInstallation | undefined;
 }
 
-const RELISTEN_MS = 5_000;
+const RELISTEN_MS = 1_000;
 
 /** Resolves when it listens, or when another process has the port: then this one takes it over once it is free. */
 export async function startDebugListener(deps: DebugListenerDeps): Promise<DebugListener> {
@@ -62,6 +65,8 @@ class Listener implements DebugListener {
   readonly #ended = new Set<Promise<void>>();
   readonly #passes: Refresh;
   #server: Server | undefined;
+  /** For the port, which another process has. */
+  #isWaiting = false;
 
   constructor(deps: DebugListenerDeps) {
     this.#deps = deps;
@@ -78,7 +83,7 @@ class Listener implements DebugListener {
     await this.#listen();
     const outage = new Outage(log, "debug.pass");
     const pass = () => outage.run(() => this.#passes.run());
-    this.#scope.use(await queue.subscribe(INSTALLATIONS_TOPIC, () => void pass()));
+    this.#scope.use(await queue.subscribe(INSTALLATIONS_TOPIC, () => void pass().catch(() => undefined)));
     const passing = repeat({ clock, everyMs: PASS_MS }, pass, signal);
     const listening = repeat({ clock, everyMs: RELISTEN_MS }, () => this.#listenAgain(), signal);
     this.#scope.add(async () => void (await Promise.all([passing, listening, this.#passes.settled()])));
@@ -87,7 +92,7 @@ class Listener implements DebugListener {
   async [Symbol.asyncDispose](): Promise<void> {
     const reason = new Fault("shutting_down", "Berth is stopping");
     this.#server?.close();
-    for (const { connection } of this.#open) connection.end(reason);
+    for (const open of this.#open) open.end(reason);
     await Promise.all(this.#ended);
     await this.#scope.close(reason);
   }
@@ -102,10 +107,12 @@ class Listener implements DebugListener {
       });
     } catch (error) {
       if (errorCode(error) !== "EADDRINUSE") throw unusable(host, port, error);
-      log.warn(
-        { op: "debug.listen", ok: false, host, port },
-        "Another process has the debug port; waiting for it",
-      );
+      if (!this.#isWaiting)
+        log.warn(
+          { op: "debug.listen", ok: false, host, port },
+          "Another process has the debug port; waiting for it",
+        );
+      this.#isWaiting = true;
       return;
     }
     server.on("error", (error) => log.warn({ op: "debug.accept", ok: false, err: toFault(error) }));
@@ -121,24 +128,57 @@ class Listener implements DebugListener {
   }
 
   #accept(raw: Socket): void {
-    const { tls } = this.#deps;
     raw.on("error", () => undefined);
     const strangers = [...this.#open].filter(({ tenantId }) => tenantId === undefined).length;
     const { connectionsMax } = this.#deps.settings;
-    if (this.#open.size >= connectionsMax) turnAway(raw, `there are ${connectionsMax} connections already`);
-    else if (strangers >= STRANGERS_MAX) turnAway(raw, "too many connections without a key; retry");
-    else this.#serve(tls === undefined ? raw : new TLSSocket(raw, { isServer: true, secureContext: tls }));
+    if (this.#open.size >= connectionsMax)
+      this.#turnAway(raw, `there are ${connectionsMax} connections already`);
+    else if (strangers >= STRANGERS_MAX) this.#turnAway(raw, "too many connections without a key; retry");
+    else this.#admit(raw);
   }
 
-  #serve(socket: Socket): void {
-    const connection = new PluginConnection(socket, this.#deps);
-    const open: Open = { connection, tenantId: undefined, installation: undefined };
+  #admit(raw: Socket): void {
+    const end = () => void raw.destroy();
+    const open: Open = { end, tenantId: undefined, installation: undefined };
     this.#open.add(open);
-    const ended = connection.run(this.#admission(open)).finally(() => {
+    const ended = this.#serve(raw, open).finally(() => {
       this.#open.delete(open);
       this.#ended.delete(ended);
     });
     this.#ended.add(ended);
+  }
+
+  async #serve(raw: Socket, open: Open): Promise<void> {
+    const socket = await this.#secured(raw);
+    if (socket === undefined) return;
+    const connection = new PluginConnection(socket, this.#deps);
+    open.end = (reason) => connection.end(reason);
+    await connection.run(this.#admission(open));
+  }
+
+  /** Undefined where it speaks TLS and this port does not, or the other way round: it is turned away. */
+  async #secured(raw: Socket): Promise<Socket | undefined> {
+    const { tls, clock, settings } = this.#deps;
+    using deadline = new Deadline({ clock, ms: settings.handshakeMs });
+    const byte = await firstByte(raw, deadline.signal).catch(() => undefined);
+    if (byte === undefined) {
+      this.#turnAway(raw, `no key came within ${settings.handshakeMs / 1000} s`);
+      return undefined;
+    }
+    const isTls = byte === TLS_BYTE;
+    if (isTls && tls !== undefined) return new TLSSocket(raw, { isServer: true, secureContext: tls });
+    if (!isTls && tls === undefined) return raw;
+    this.#turnAway(
+      raw,
+      isTls ? "this port does not speak TLS" : "this port accepts TLS only: connect through a tunnel",
+    );
+    return undefined;
+  }
+
+  #turnAway(socket: Socket, why: string): void {
+    const peer = `${socket.remoteAddress ?? "unknown"}:${socket.remotePort ?? 0}`;
+    this.#deps.log.info({ op: "debug.refuse", ok: false, code: "malformed_request", peer, why });
+    sayLast(socket, why);
   }
 
   #admission(open: Open): Admission {
@@ -164,8 +204,7 @@ class Listener implements DebugListener {
   }
 
   #endOf(runtimeId: RuntimeId, reason: Fault): void {
-    for (const { connection, installation } of this.#open)
-      if (installation?.runtimeId === runtimeId) connection.end(reason);
+    for (const { end, installation } of this.#open) if (installation?.runtimeId === runtimeId) end(reason);
   }
 
   /** Compares connections and rows: either may have gone without the other. */
@@ -176,7 +215,7 @@ class Listener implements DebugListener {
     const installed = new Map(rows.map((row) => [row.runtimeId, row.isInstalled]));
     for (const { runtimeId } of before) {
       const isInstalled = installed.get(runtimeId);
-      if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "it was uninstalled"));
+      if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "the plugin was uninstalled"));
       if (isInstalled === undefined) this.#endOf(runtimeId, replaced());
     }
     for (const { runtimeId } of rows)
@@ -192,10 +231,6 @@ function tooMany(max: number): Fault {
   return new Fault("busy", `the tenant has ${max} plugins connected already`, {
     details: { field: "connections", value: max, accepted: `at most ${max} for each tenant` },
   });
-}
-
-function turnAway(socket: Socket, why: string): void {
-  socket.end(`berth: ${why}\n`, () => socket.destroy());
 }
 
 function unusable(host: string, port: number, cause: unknown): Fault {

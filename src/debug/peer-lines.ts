@@ -8,10 +8,14 @@ export interface PeerLinesOptions {
 }
 
 const NEWLINE = 10;
+const CLOSING_BRACE = 125;
 const START_BYTES = 4_096;
+/** The longest unfinished line that is tried as a whole one. */
+const TRIED_BYTES_MAX = 65_536;
 
 /**
- * Cuts what a peer sends into lines. Holds at most one unfinished line, and never more of it than its bound, which may be
+ * Cuts what a peer sends into lines. The SDK sends a message and the end of its line apart, and its kernel keeps the end
+ * back until the first part is acknowledged, 40 ms later: so a JSON object counts as a line before its end is there. Holds at most one unfinished line, and never more of it than its bound, which may be
  * changed between lines. Reading stops with `pause`: lines that have arrived by then wait.
  */
 export class PeerLines {
@@ -22,6 +26,7 @@ export class PeerLines {
   #bytes = 0;
   #isDiscarding = false;
   #isPaused = false;
+  #isStopped = false;
   #held: Buffer[] = [];
 
   constructor(socket: Socket, bytesMax: number, options: PeerLinesOptions) {
@@ -33,6 +38,13 @@ export class PeerLines {
 
   set bytesMax(bytes: number) {
     this.#bytesMax = bytes;
+  }
+
+  /** Reads no more lines; whatever comes is dropped. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#held = [];
+    this.#parts = [];
   }
 
   pause(): void {
@@ -50,11 +62,12 @@ export class PeerLines {
   }
 
   push(chunk: Buffer): void {
+    if (this.#isStopped) return;
     if (this.#isPaused) {
       this.#held.push(chunk);
       return;
     }
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length && !this.#isStopped; ) {
       if (this.#isPaused) {
         this.#held.unshift(chunk.subarray(at));
         return;
@@ -63,6 +76,16 @@ export class PeerLines {
       this.#take(chunk.subarray(at, end < 0 ? chunk.length : end), end >= 0);
       at = end < 0 ? chunk.length : end + 1;
     }
+    if (chunk.at(-1) === CLOSING_BRACE && this.#bytes <= TRIED_BYTES_MAX) this.#tryRest();
+  }
+
+  #tryRest(): void {
+    if (this.#isDiscarding || this.#isPaused || this.#isStopped || this.#parts.length === 0) return;
+    const line = Buffer.concat(this.#parts);
+    if (!isJson(line)) return;
+    this.#parts = [];
+    this.#bytes = 0;
+    this.#options.onLine(line);
   }
 
   #take(part: Buffer, isEnd: boolean): void {
@@ -81,5 +104,14 @@ export class PeerLines {
     this.#isDiscarding = false;
     const [first = Buffer.alloc(0)] = parts;
     if (isWhole) this.#options.onLine(parts.length === 1 ? first : Buffer.concat(parts));
+  }
+}
+
+function isJson(line: Buffer): boolean {
+  try {
+    JSON.parse(line.toString("utf8"));
+    return true;
+  } catch {
+    return false;
   }
 }

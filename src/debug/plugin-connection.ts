@@ -17,6 +17,7 @@ import { PluginLog, type PluginLogOptions } from "./plugin-log.ts";
 import { parseHandshake } from "./registration/messages.ts";
 import { type Registered, Registration } from "./registration/registration.ts";
 import { Relay } from "./relay/relay.ts";
+import { sayLast } from "./say-last.ts";
 import { DECLARATION_BYTES_MAX, type DebugSettings, HANDSHAKE_BYTES_MAX } from "./settings.ts";
 
 export interface PluginConnectionDeps {
@@ -39,8 +40,6 @@ export interface Admission {
 
 /** What a plugin's socket may hold before its hosts wait. */
 const PEER_WAITING_BYTES_MAX = 1_048_576;
-/** How long the last line may take to be sent. */
-const LAST_LINE_MS = 1_000;
 const SILENCE_CHECKS = 4;
 
 export class PluginConnection {
@@ -207,14 +206,7 @@ export class PluginConnection {
     const op = wasConnected ? "debug.disconnect" : "debug.refuse";
     const isExpected = wasConnected || fault.rule.log !== "error";
     log[isExpected ? "info" : "error"]({ op, ok: wasConnected, code, ...about, why: message });
-    if (!this.#socket.destroyed) {
-      // What it still sends is read, or the end could reach it as a reset, before the line.
-      this.#onLine = () => undefined;
-      this.#lines.resume();
-      const told = code === "internal" ? "Berth failed; its log says how" : message.replace(/[\r\n]+/g, " ");
-      this.#socket.end(`berth: ${told}\n`);
-      // A peer that reads nothing does not keep the connection.
-      setTimeout(() => this.#socket.destroy(), LAST_LINE_MS).unref();
-    }
+    this.#lines.stop();
+    sayLast(this.#socket, code === "internal" ? "Berth failed; its log says how" : message);
   }
 }

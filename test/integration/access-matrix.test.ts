@@ -33,6 +33,7 @@ const MEANT: Readonly<Record<string, Access>> = {
   "POST /v1/tenants/{tenant}/installations/{id}/restart": { opens: "tenant", scope: "installations:write" },
   "POST /v1/tenants/{tenant}/installations/{id}/enable": { opens: "tenant", scope: "installations:write" },
   "POST /v1/tenants/{tenant}/installations/{id}/disable": { opens: "tenant", scope: "installations:write" },
+  "POST /v1/tenants/{tenant}/debugging-key": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/settings": { opens: "tenant", scope: "read" },
   "PUT /v1/tenants/{tenant}/settings": { opens: "tenant", scope: "installations:write" },
   "GET /v1/tenants/{tenant}/installations/{id}/egress": { opens: "tenant", scope: "read" },

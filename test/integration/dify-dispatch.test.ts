@@ -249,12 +249,24 @@ describe("paths", () => {
   });
 });
 
+test("a debugging key is answered as the daemon does, and there is no such route without a debug port", async () => {
+  const path = `/plugin/${TENANT}/debugging/key`;
+  const answer = await ask(await openTestDoor(), path, undefined, { method: "POST" });
+  expect(await answer.json()).toEqual({
+    code: 0,
+    message: "success",
+    data: { key: "3f1d2c4b-5a69-4788-9a0b-1c2d3e4f5061" },
+  });
+  const closed = await ask(await openTestDoor({ parts: { debug: undefined } }), path, undefined, {});
+  expect(closed.status).toBe(404);
+  expect(await closed.json()).toEqual({ code: "not_found", message: "route not found" });
+});
+
 describe("features that Berth does not have", () => {
   const admin = { headers: { "x-admin-api-key": DIFY_ADMIN_KEY } };
   const identifier = { plugin_unique_identifier: IDENTIFIER };
 
   test.each([
-    ["POST", `/plugin/${TENANT}/debugging/key`, 200, "remote debugging is not available"],
     ["POST", "/backwards-invocation/transaction", 404, "no plugin runs on a serverless platform here"],
     ["GET", "/debug/pprof/heap", 404, "there are no Go profiles here"],
   ])("%s %s is refused with an explanation", async (method, path, status, message) => {

@@ -304,6 +304,7 @@ test("the OpenAPI document is version 3.1 and lists every route, operation and f
       "/v1/takeover",
       "/v1/tenants",
       "/v1/tenants/{tenant}",
+      "/v1/tenants/{tenant}/debugging-key",
       "/v1/tenants/{tenant}/endpoints",
       "/v1/tenants/{tenant}/endpoints/{id}",
       "/v1/tenants/{tenant}/endpoints/{id}/disable",

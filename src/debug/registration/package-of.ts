@@ -6,6 +6,7 @@ import type { TenantId } from "../../domain/ids.ts";
 import type { ProviderKind } from "../../domain/package.ts";
 import { parseArchivePath } from "../../packages/archive/archive-path.ts";
 import type { ArchiveEntry } from "../../packages/archive/write-archive.ts";
+import { cleanPath } from "../../packages/declaration/items.ts";
 import type { JsonMap } from "./messages.ts";
 import type { Registered } from "./registration.ts";
 
@@ -22,6 +23,8 @@ const KINDS: Readonly<Record<ProviderKind, { readonly list: string; readonly ite
 const CODE = "main.py";
 const EXTRA = { extra: { python: { source: CODE, provider_source: CODE } } };
 const EMPTY = Buffer.alloc(0);
+/** Of files that have no name in the manifest. */
+const FOLDER = "declared";
 
 /** Throws `package_unsafe` for the name of an asset that is no path. */
 export function packageOf(registered: Registered, tenantId: TenantId): readonly ArchiveEntry[] {
@@ -31,15 +34,19 @@ export function packageOf(registered: Registered, tenantId: TenantId): readonly 
     entries.push({ path: parseArchivePath(Buffer.from(path)), content: bytes });
     return path;
   };
+  const { manifest } = registered;
   const plugins: Record<string, string[]> = {};
-  for (const [kind, providers] of registered.providers)
-    plugins[KINDS[kind].list] = providers.map((provider, at) =>
-      add(
-        `${kind}-${at}.yaml`,
-        providerOf(kind, provider, (name, item) => add(`${kind}-${at}/${name}`, item)),
-      ),
-    );
-  add("manifest.yaml", { ...registered.manifest, plugins });
+  for (const [kind, providers] of registered.providers) {
+    const { list } = KINDS[kind];
+    const named: unknown = Reflect.get(Object(manifest["plugins"]), list);
+    plugins[list] = providers.map((provider, at) => {
+      const name: unknown = Array.isArray(named) ? named[at] : undefined;
+      const ofItems = `${FOLDER}/${kind}-${at}`;
+      const content = providerOf(kind, provider, (item, json) => add(`${ofItems}/${item}`, json));
+      return add(typeof name === "string" ? cleanPath(name) : `${ofItems}.yaml`, content);
+    });
+  }
+  add("manifest.yaml", { ...manifest, plugins });
   for (const [name, content] of registered.assets) add(`_assets/${name}`, content);
   add("debug.json", { tenant: tenantId });
   add(CODE, EMPTY);

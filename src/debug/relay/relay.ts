@@ -50,7 +50,7 @@ export class Relay {
 
   /** Looks for processes from now on. */
   start(): void {
-    void this.#look();
+    void this.#look().catch(() => undefined);
   }
 
   /** A line of the plugin. */
@@ -91,7 +91,7 @@ export class Relay {
     if (this.#isEnded) return;
     for (const name of names)
       if (parseHostSocketName(name) !== undefined && !this.#hosts.has(name)) this.#dial(name);
-    this.#looking = setTimeout(() => void this.#look(), LOOK_MS);
+    this.#looking = setTimeout(() => void this.#look().catch(() => undefined), LOOK_MS);
   }
 
   #dial(name: string): void {

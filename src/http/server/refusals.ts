@@ -38,14 +38,14 @@ export class Refusals implements Disposable {
     this.#timer.unref();
   }
 
-  /** Answers and closes. Must not be called where another answer has begun on the socket. */
-  refuse(socket: Socket, fault: Fault): void {
+  /** Answers, by default with the fault, and closes. Must not be called where another answer has begun on the socket. */
+  refuse(socket: Socket, fault: Fault, said = rawAnswer(fault)): void {
     this.note(fault.code, fault.message);
     if (!socket.writable) {
       socket.destroy();
       return;
     }
-    socket.end(rawAnswer(fault));
+    socket.end(said);
     const timer = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.once("close", () => clearTimeout(timer));
   }
@@ -94,6 +94,15 @@ export function faultOfClientError(error: Error): Fault | undefined {
   if (!code.startsWith("HPE_") || code === "HPE_INVALID_EOF_STATE") return undefined;
   const reason: unknown = Reflect.get(error, "reason");
   return malformed(typeof reason === "string" ? reason : error.message);
+}
+
+/** For a plugin that its author has pointed at the API: it shows whole lines of text, and no answer. */
+export const DEBUG_PORT_HINT = "berth: this is the port of the API: plugins connect to BERTH_DEBUG_PORT\n";
+
+/** Whether the first bytes are those with which a plugin connects to the debug port. */
+export function isDebugHandshake(error: Error): boolean {
+  const raw: unknown = Reflect.get(error, "rawPacket");
+  return Buffer.isBuffer(raw) && /^\{\s*"type"\s*:\s*"handshake"/.test(raw.toString("latin1", 0, 64));
 }
 
 export function malformed(reason: string): Fault {

@@ -17,7 +17,7 @@ import type { HttpApp } from "../app.ts";
 import { requestId } from "../env.ts";
 import { type ConnectionSettings, Connections } from "./connections.ts";
 import { refusalOf } from "./gate.ts";
-import { faultOfClientError, malformed, Refusals } from "./refusals.ts";
+import { DEBUG_PORT_HINT, faultOfClientError, isDebugHandshake, malformed, Refusals } from "./refusals.ts";
 
 export interface ServeOptions {
   readonly app: HttpApp;
@@ -121,7 +121,10 @@ function guardConnections({ server, connections, refusals }: Parts): void {
   server.on("clientError", (error: Error, socket: Socket) => {
     if (socket.writableEnded) return;
     const fault = faultOfClientError(error);
-    if (fault === undefined) {
+    if (isDebugHandshake(error) && !connections.isAnswering(socket)) {
+      connections.stopServing(socket);
+      refusals.refuse(socket, malformed("it is from a plugin that looks for the debug port"), DEBUG_PORT_HINT);
+    } else if (fault === undefined) {
       socket.destroy();
     } else if (connections.isAnswering(socket)) {
       refusals.note(fault.code, fault.message);

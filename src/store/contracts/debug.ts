@@ -58,7 +58,7 @@ export interface DebugRows {
   /**
    * Writes a connected plugin: package, installation with the platform's rows, runtime, connection. An earlier connection
    * of the same plugin loses its rows. Throws `conflict` where the tenant has the plugin installed from a package, and
-   * while the tenant is being removed; `quota_installations`.
+   * while the tenant is being removed; `quota_exceeded`.
    */
   connect(request: DebugConnect): Promise<DebugConnected>;
   /** Removes what `connect` wrote; the endpoints stay. Undefined where that is done already. */

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { INSTALLATION_STATES, SOURCES } from "../../../domain/installation.ts";
+import { INSTALLATION_STATES, REMOTE, SOURCES } from "../../../domain/installation.ts";
 import { CATEGORIES } from "../../../domain/package.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Store } from "../../../store/store.ts";
@@ -11,7 +11,7 @@ const Query = PageQuery.extend({
   category: z.enum(CATEGORIES).optional(),
   state: z.enum(INSTALLATION_STATES).optional(),
   status: z.enum(PLUGIN_STATUSES).optional(),
-  source: z.enum(SOURCES).optional(),
+  source: z.enum([...SOURCES, REMOTE]).optional(),
   plugin_id: z
     .string()
     .max(255)

@@ -3,6 +3,7 @@
  * is refused.
  */
 import { Fault, installationNotFound } from "../../../domain/fault.ts";
+import { REMOTE } from "../../../domain/installation.ts";
 import type { Accepted } from "../../contracts/answers.ts";
 import type { AcceptChange } from "../../contracts/installations.ts";
 import type { Tx } from "../client/database.ts";
@@ -111,8 +112,9 @@ function identifierOf(found: rows.Installation, { kind, identifier }: AcceptChan
 }
 
 function assertPossible(found: rows.Installation, { kind }: AcceptChange): void {
-  const { pluginId, state, desired } = found;
+  const { pluginId, state, desired, source } = found;
   if (desired === "removed") throw new Fault("conflict", `${pluginId} is being uninstalled.`);
+  if (source === REMOTE) throw isConnected(pluginId);
   if (kind === "restart" && desired === "disabled")
     throw new Fault("plugin_disabled", `${pluginId} is disabled; enable it to start it.`, {
       details: { state: "disabled" },
@@ -122,6 +124,15 @@ function assertPossible(found: rows.Installation, { kind }: AcceptChange): void 
     throw new Fault("conflict", `${pluginId} is ${state}, so ${kind} is not possible.`, {
       details: { state, accepted: "asking for the install again, an upgrade, or an uninstall" },
     });
+}
+
+/** Refuses what only a plugin that Berth runs can be asked for. */
+export function isConnected(pluginId: string): Fault {
+  return new Fault(
+    "conflict",
+    `${pluginId} is run by its author, over a debug connection: its author restarts and ends it.`,
+    { details: { field: "source", value: REMOTE, accepted: "an installation of a package" } },
+  );
 }
 
 /** The task that installed its identifier; null where Berth did not install it. */

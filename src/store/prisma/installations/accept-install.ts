@@ -1,6 +1,7 @@
 import type { Actor } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { TaskId } from "../../../domain/ids.ts";
+import { REMOTE } from "../../../domain/installation.ts";
 import type { Task } from "../../../domain/task.ts";
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import type { Accepted } from "../../contracts/answers.ts";
@@ -13,7 +14,7 @@ import { toTask } from "../tasks/task-row.ts";
 import { createTask, holdParent } from "../tasks/task-writes.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts";
-import { otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
+import { isConnected, otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
 import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
 import { toInstallation } from "./installation-row.ts";
 
@@ -111,6 +112,7 @@ function assertSame(found: rows.Installation, { identifier }: AcceptInstall): vo
     throw new Fault("conflict", `${found.pluginId} is being uninstalled; retry when that has ended.`, {
       details: { field: "identifier", value: identifier, installationId: found.id },
     });
+  if (found.source === REMOTE) throw isConnected(found.pluginId);
   if (found.identifier !== identifier) throw otherVersion(identifier, found.identifier);
 }
 

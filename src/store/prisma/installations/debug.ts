@@ -125,6 +125,11 @@ async function makeRoom(
     WHERE tenant_id = ${tenantId}::uuid AND plugin_id = ${pluginId} FOR UPDATE`;
   const found = await tx.installation.findUnique({ where: { tenantId_pluginId: { tenantId, pluginId } } });
   const published = await tx.pluginInstallation.findFirst({ where: { tenantId, pluginId } });
+  // A daemon that was killed has left the rows of its own debug connections.
+  if (found === null && published?.runtimeType === "remote") {
+    await unpublishRows(tx, published);
+    return undefined;
+  }
   const isOurs = found === null ? published === null : found.source === REMOTE && found.desired !== "removed";
   if (!isOurs) throw installedAlready(pluginId, found?.identifier ?? published?.pluginUniqueIdentifier ?? "");
   if (found === null) return undefined;

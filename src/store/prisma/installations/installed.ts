@@ -3,6 +3,7 @@
  * page are read afterwards, each table once.
  */
 
+import { REMOTE } from "../../../domain/installation.ts";
 import {
   categoryOf,
   type DeclarationJson,
@@ -94,7 +95,7 @@ function conditions(filter: InstalledFilter): Prisma.Sql[] {
     const rule: { states: readonly string[]; isIdle?: boolean } = STATUS_RULES[status];
     all.push(Prisma.sql`i.state IN (${Prisma.join(rule.states)})`);
     if (rule.isIdle !== undefined)
-      all.push(Prisma.sql`(coalesce(o.state, 'idle') = 'idle') = ${rule.isIdle}`);
+      all.push(Prisma.sql`(i.source <> ${REMOTE} AND coalesce(o.state, 'idle') = 'idle') = ${rule.isIdle}`);
   }
   return all;
 }
@@ -162,7 +163,9 @@ async function read(
     rows.map((row) => {
       const installation = toInstallation(row);
       const { kinds, declaration } = packages.get(row.identifier) ?? { kinds: [], declaration: undefined };
-      const status = pluginStatus(installation.state, states.get(row.poolKey ?? ""));
+      // A plugin that its author runs has no pool: it is there for as long as it runs.
+      const poolState = row.source === REMOTE ? "ready" : states.get(row.poolKey ?? "");
+      const status = pluginStatus(installation.state, poolState);
       return [row.id, { installation, category: categoryOf(kinds), status, declaration }];
     }),
   );

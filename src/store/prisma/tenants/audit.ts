@@ -2,6 +2,7 @@
 import { type Actor, type AuditEvent, type AuditKind, BERTH_ITSELF } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { InstallationId, TaskId, TenantId } from "../../../domain/ids.ts";
+import { REMOTE } from "../../../domain/installation.ts";
 import type { EventRows } from "../../contracts/events.ts";
 import { type Database, type Tx, uuid7 } from "../client/database.ts";
 import { PLACE_AT, type PlacedRow, pageSql, toPage } from "../client/page.ts";
@@ -91,7 +92,7 @@ export function createEventRows(db: Database): EventRows {
   };
 }
 
-/** Of a pool that tenants share, no tenant is known. */
+/** Of a pool that tenants share, no tenant is known; a plugin that its author runs has no pool. */
 function recordForeignCall(prisma: Tx, poolKey: string): Promise<number> {
   const kind: AuditKind = "runtime.foreign_call";
   const { keyId, keyName, requestId } = BERTH_ITSELF;
@@ -100,7 +101,10 @@ function recordForeignCall(prisma: Tx, poolKey: string): Promise<number> {
     SELECT ${uuid7()}::uuid, ${kind}, ${keyId}, ${keyName}, ${requestId}, p.tenant_id,
       (SELECT i.id FROM berth_installations i WHERE i.pool_key = p.key AND i.tenant_id = p.tenant_id LIMIT 1),
       p.identifier, 'refused'
-    FROM berth_pools p
+    FROM (
+      SELECT key, tenant_id, identifier FROM berth_pools
+      UNION ALL SELECT pool_key, tenant_id, identifier FROM berth_installations WHERE source = ${REMOTE}
+    ) p
     WHERE p.key = ${poolKey} AND NOT EXISTS (
       SELECT 1 FROM berth_events e
       WHERE e.kind = ${kind} AND e.subject = p.identifier AND e.tenant_id IS NOT DISTINCT FROM p.tenant_id
