@@ -24,6 +24,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/contract/store-installed.test.ts": 10,
   "test/contract/store-platform-tasks.test.ts": 10,
   "test/contract/store-takeover.test.ts": 15,
+  "test/e2e/author-pages.test.ts": 100,
   "test/e2e/backup.test.ts": 90,
   "test/e2e/behind-our-back.test.ts": 65,
   "test/e2e/bundle.test.ts": 35,

@@ -19,6 +19,10 @@ before it reads. Control carries pings and start in and pongs, ready, exit, fram
 The plugin has the runner's user id, so it can stop the runner and dial the hosts itself. Therefore each hello proves a
 key (an HMAC over the socket's name, the connection's and the hello's number) that the plugin cannot learn: the runner
 makes itself unreadable, reads the key from its file, and starts the plugin when the hosts have removed that file.
+
+A line of the Container's log that the plugin wrote during calls begins with TAG_MARK and their request ids, which the
+hosts write behind the session id: b"\x1e[ID,ID] text". The plugin cannot claim a call: where a line of its own begins
+with the mark, a tag without ids goes before it.
 """
 
 import ctypes
@@ -34,6 +38,7 @@ import socket
 import sys
 import time
 from collections import deque
+from itertools import islice
 
 READ_BYTES = 262_144
 ANNOUNCED_BYTES = 262_144
@@ -53,9 +58,17 @@ DROPPED_IDS_MAX = 256
 FOREIGN_CALLS_S = 1.0
 # A host whose socket file is gone for so long is forgotten, with its sessions.
 FORGET_HOST_S = 30.0
+TAG_MARK = b"\x1e"
+EMPTY_TAG = b"\x1e[] "
+# Most request ids in the tag of a line: those of the calls that began last.
+TAG_IDS_MAX = 8
+# Most bytes of these ids, which hosts may take from their callers.
+TAG_BYTES_MAX = 320
+# Most bytes of an error that go to the log; of a longer one, the end.
+ERROR_TEXT_BYTES = 32_768
 PR_SET_DUMPABLE = 4
 
-HOST_LINE = re.compile(rb'\s*\{\s*"session_id"\s*:\s*"([^"\\]*)"')
+HOST_LINE = re.compile(rb'\s*\{\s*"session_id"\s*:\s*"([^"\\]*)"(?:\s*,\s*"request_id"\s*:\s*"([\w.:-]{1,128})")?')
 SESSION_LINE = re.compile(
     rb'\s*\{\s*"event"\s*:\s*"session"\s*,\s*"session_id"\s*:\s*"([^"\\]*)"\s*,\s*"data"\s*:\s*\{\s*"type"\s*:\s*"(\w+)"'
 )
@@ -204,7 +217,8 @@ class Noise:
     and shows up as one line once there is room again.
     """
 
-    def __init__(self, options, loop):
+    def __init__(self, options, loop, tag_now):
+        self.tag_now = tag_now
         self.rate = options.noise_rate
         self.burst = options.noise_burst
         self.tokens = float(self.burst)
@@ -222,12 +236,24 @@ class Noise:
         self.tokens = min(self.burst, self.tokens + (at - self.at) * self.rate)
         self.at = at
 
-    def write(self, fd, data):
+    def write(self, fd, data, tag=None):
+        """Without a tag of its own, the text is tagged with the calls in flight; with one, it begins a line."""
         self.refill()
         self.report(fd)
-        if self.dropped or len(data) > self.tokens or self.backlog_bytes + len(data) > NOISE_BACKLOG_BYTES:
+        lead = b"\n" if tag is not None and self.mid_line[fd] else b""
+        tag = self.tag_now() if tag is None else tag
+        if not tag and TAG_MARK in data:
+            tag = EMPTY_TAG
+        # Counted before it is made: a tag may be longer than a hundred short lines.
+        size = len(data) + (data.count(b"\n") + 1) * len(tag)
+        if self.dropped or size > self.tokens or self.backlog_bytes + size > NOISE_BACKLOG_BYTES:
             self.dropped += len(data)
             return
+        if tag:
+            end = len(data) - 1 if data.endswith(b"\n") else len(data)
+            head = b"" if self.mid_line[fd] and not lead else tag
+            data = head + data[:end].replace(b"\n", b"\n" + tag) + data[end:]
+        data = lead + data
         self.tokens -= len(data)
         self.put(fd, data)
 
@@ -336,10 +362,14 @@ class Runner:
         self.hellos = 0
         self.loop = Loop()
         self.oom = OomCounter(options.oom_file)
-        self.noise = Noise(options, self.loop)
+        self.noise = Noise(options, self.loop, self.tag_now)
         self.hosts = {}
         self.by_fd = {}
         self.sessions = {}
+        # The request id of each open session whose host named one.
+        self.requests = {}
+        # The tag for what is printed now; None when the calls in flight have changed since.
+        self.tag = b""
         self.folder_read_at = -1.0
         self.pid = None
         self.stdin = None
@@ -524,7 +554,7 @@ class Runner:
 
     def too_large(self, session_id, size):
         """Nothing more of the session is passed on: its end could overtake this message and look like a success."""
-        host = self.sessions.pop(session_id, None)
+        host = self.close_session(session_id)
         if host is not None:
             self.tell(host, {"op": "frame_too_large", "session_id": text_of(session_id), "bytes": size})
 
@@ -532,6 +562,7 @@ class Runner:
         match_session = SESSION_LINE.match
         sessions = self.sessions
         target = None
+        is_drained = False
         batch = []
         for line in lines:
             if not line:
@@ -553,8 +584,15 @@ class Runner:
             if len(line) > self.options.frame_bytes_max:
                 self.too_large(session_id, len(line))
                 continue
-            if kind == b"end":
-                del sessions[session_id]
+            if kind == b"end" or kind == b"error":
+                # What the plugin wrote to stderr before this line belongs to the call, and is in the pipe by now.
+                if not is_drained:
+                    is_drained = True
+                    self.on_stderr(self.stderr, IN)
+                if kind == b"error":
+                    self.log_error(session_id, line)
+                else:
+                    self.close_session(session_id)
             if host is not target:
                 if batch:
                     self.deliver(target, batch)
@@ -563,6 +601,41 @@ class Runner:
             batch.append((session_id, framed(session_id, line)))
         if batch:
             self.deliver(target, batch)
+
+    def close_session(self, session_id):
+        """Forgets the session; returns its host, or None if it was not open."""
+        self.requests.pop(session_id, None)
+        self.tag = None
+        return self.sessions.pop(session_id, None)
+
+    def tag_now(self):
+        """The tag of the calls in flight, those that began last; empty without any."""
+        if self.tag is None:
+            request_ids = []
+            size = 0
+            for request_id in islice(reversed(self.requests.values()), TAG_IDS_MAX):
+                size += len(request_id) + 1
+                if size > TAG_BYTES_MAX:
+                    break
+                request_ids.append(request_id)
+            self.tag = tag_of(reversed(request_ids))
+        return self.tag
+
+    def log_error(self, session_id, line):
+        """Writes what ended a call to the log: the traceback where the SDK sends it, else type and message."""
+        text = f"the call failed with an error of {len(line)} bytes, too long for the log"
+        if len(line) <= ANNOUNCED_BYTES:
+            message = parse(bytes(line).strip())
+            data = message.get("data") if message else None
+            error = data.get("data") if isinstance(data, dict) else None
+            if not isinstance(error, dict):
+                return
+            args = error.get("args")
+            trace = args.get("traceback") if isinstance(args, dict) else None
+            text = trace if isinstance(trace, str) else f"{error.get('error_type')}: {error.get('message')}"
+        said = text.strip().encode(errors="replace")[-ERROR_TEXT_BYTES:] + b"\n"
+        request_id = self.requests.get(session_id)
+        self.noise.write(2, said, tag_of([request_id]) if request_id else b"")
 
     def on_foreign_call(self):
         """A request to a host for a session that is not open: nobody answers it, and one host learns of it."""
@@ -605,7 +678,7 @@ class Runner:
             session_id = message.get("session_id")
             if isinstance(session_id, str):
                 kind = data.get("type") if isinstance(data, dict) else None
-                kind = kind.encode() if kind in ("end", "invoke") else b""
+                kind = kind.encode() if kind in ("end", "invoke", "error") else b""
                 return text, session_id.encode(errors="replace"), kind
         elif event == "heartbeat":
             self.on_heartbeat()
@@ -614,6 +687,9 @@ class Runner:
             level, said = data.get("level"), data.get("message")
             if isinstance(level, str) and isinstance(said, str):
                 text = f"{level} {said}".encode(errors="replace")
+                request_id = self.requests.get(str(message.get("session_id")).encode(errors="replace"))
+                self.noise.write(1, text + b"\n", tag_of([request_id]) if request_id else None)
+                return None
         elif event is None and self.first_object:
             self.first_object = False  # the manifest, which every SDK prints first
             return None
@@ -670,7 +746,7 @@ class Runner:
             if full and not sent and (host.data is None or host.stalled):
                 host.dropped_sessions.add(session_id)
                 # Its end could overtake the report of the missing lines.
-                self.sessions.pop(session_id, None)
+                self.close_session(session_id)
                 host.dropped_lines += 1
                 host.dropped_bytes += len(whole)
                 continue
@@ -706,7 +782,7 @@ class Runner:
         host.dropped_sessions = set()
         host.dropped_lines = host.dropped_bytes = 0
         for session_id in session_ids:
-            self.sessions.pop(session_id, None)
+            self.close_session(session_id)
         for start in range(0, len(session_ids), DROPPED_IDS_MAX):
             part = [text_of(session_id) for session_id in session_ids[start : start + DROPPED_IDS_MAX]]
             self.tell(host, {"op": "dropped", "session_ids": part, "lines": lines, "bytes": size})
@@ -775,8 +851,11 @@ class Runner:
                 session_id = match[1]
                 if session_id not in sessions and ANSWER_LINE.match(whole, start, end) is None:
                     if len(sessions) >= SESSIONS_MAX:
-                        del sessions[next(iter(sessions))]
+                        self.close_session(next(iter(sessions)))
                     sessions[session_id] = host
+                    if match[2]:
+                        self.requests[session_id] = match[2]
+                        self.tag = None
             start = end + 1
             end = whole.find(b"\n", start)
 
@@ -974,7 +1053,8 @@ class Runner:
             return
         del self.hosts[host.name]
         self.folder_read_at = -1
-        self.sessions = {key: value for key, value in self.sessions.items() if value is not host}
+        for session_id in [key for key, value in self.sessions.items() if value is host]:
+            self.close_session(session_id)
 
     def run(self):
         wake_read, wake_write = os.pipe()
@@ -1056,6 +1136,11 @@ def framed(session_id, line):
     line[:0] = announcement  # in place: a frame may be a tenth of the plugin's memory
     line += b"\n"
     return line
+
+
+def tag_of(request_ids):
+    ids = b",".join(request_ids)
+    return TAG_MARK + b"[" + ids + b"] " if ids else b""
 
 
 def parse(text):

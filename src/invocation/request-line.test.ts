@@ -25,6 +25,12 @@ function line(text: string, type = "tool", action = "invoke_tool"): string {
 /** What JavaScript would write otherwise: digits, an order of names, a name that it has other plans for. */
 const PARAMETERS = '{"b":1.0, "2":9007199254740993,"1":-0,"é\\u0041":[1E3,0.10],"__proto__":{"x":1e400}}';
 
+test("the runner finds session and request where it looks for them: first in the line", () => {
+  expect(line('{"user_id":"u","provider":"echo","tool":"say","tool_parameters":{}}')).toMatch(
+    /^{"session_id":"s","request_id":"r",/,
+  );
+});
+
 describe("the caller's text reaches the plugin unchanged", () => {
   test.each([
     [

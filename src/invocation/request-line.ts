@@ -20,7 +20,7 @@ export function formatRequestLine(
   catalog: PluginCatalog,
 ): string {
   const { content, operation } = request;
-  if (content.form === "wire") return envelope(sessionId, content.about, content.data);
+  if (content.form === "wire") return envelope(sessionId, request, content.about, content.data);
   const { fields } = content;
   if (content.refusal !== undefined) throw content.refusal;
   if (content.isChecked !== true) parseInput(operation.schema, fields);
@@ -28,7 +28,7 @@ export function formatRequestLine(
   const changed = replacedFields(request, { ...fields, ...added }, catalog);
   const head = { type: operation.type, action: operation.action, ...added, ...changed };
   const own = ownText(content, head);
-  return envelope(sessionId, { ...fields, context: own.context }, dataText(head, own.members));
+  return envelope(sessionId, request, { ...fields, context: own.context }, dataText(head, own.members));
 }
 
 /** For whom the plugin acts; empty where the user is not known. */
@@ -158,11 +158,17 @@ function dataText(head: Readonly<Record<string, unknown>>, members: string): str
   return members === "" ? `${headText}}` : `${headText},${members}}`;
 }
 
-function envelope(sessionId: string, about: WireData["about"], data: string): string {
+/** The runner reads the request id where it stands here, to put it on the lines that the plugin logs. */
+function envelope(
+  sessionId: string,
+  { requestId }: InvocationRequest,
+  about: WireData["about"],
+  data: string,
+): string {
   const text = (key: Exclude<keyof WireData["about"], "context">) =>
     about[key] === undefined ? "null" : JSON.stringify(about[key]);
   return (
-    `{"session_id":"${sessionId}","conversation_id":${text("conversation_id")},"message_id":${text("message_id")},` +
+    `{"session_id":"${sessionId}","request_id":${JSON.stringify(requestId)},"conversation_id":${text("conversation_id")},"message_id":${text("message_id")},` +
     `"app_id":${text("app_id")},"endpoint_id":${text("endpoint_id")},"context":${about.context ?? "null"},"event":"request","data":${data}}`
   );
 }

@@ -72,14 +72,19 @@ export interface RuntimeLogLine {
   readonly at: Date;
   readonly stream: "stdout" | "stderr";
   readonly runtimeId: RuntimeId;
+  /** Of the call that the line belongs to, else of the calls that were in flight, the newest few, oldest first. */
+  readonly requestIds: readonly string[];
   readonly text: string;
 }
 
 export interface RuntimeLogs {
-  /** Kept lines of all runtimes that the pool has had, oldest first; with `follow`, also new lines until the signal aborts. */
+  /**
+   * Kept lines of all runtimes that the pool has had, oldest first; with `follow`, also new lines until the signal
+   * aborts; with `requestId`, only lines that carry it. `tail` counts the lines that are wanted.
+   */
   read(
     poolKey: string,
-    options: { since?: Date; follow: boolean; tail?: number },
+    options: { since?: Date; requestId?: string; follow: boolean; tail?: number },
     signal: AbortSignal,
   ): AsyncIterable<RuntimeLogLine>;
 }

@@ -219,11 +219,12 @@ test("a log is read as a document or followed as events, and in a shared pool by
   if (installation === undefined) throw new Error("the harness has one");
   const path = `${installations}/${installation.id}/logs`;
   expect(await (await door.ask("GET", `${path}?tail=10`)).json()).toMatchObject({
-    items: [{ text: "hello" }],
+    items: [{ text: "hello", request_ids: [] }],
   });
   const followed = await door.ask("GET", `${path}?follow=true&since=2026-01-01T00:00:00Z`);
   expect(parseEvents(await followed.text())).toMatchObject([{ event: "line", data: { text: "hello" } }]);
-  expect((await door.ask("GET", `${path}?since=yesterday`)).status).toBe(400);
+  for (const wrong of ["since=yesterday", "request=two%20words", "request="])
+    expect((await door.ask("GET", `${path}?${wrong}`)).status).toBe(400);
   const key = await tenantKey(door);
   expect((await door.ask("GET", path, { key })).status).toBe(200);
   door.memory.sharedPool = true;

@@ -81,6 +81,7 @@ test("the plugin receives the caller's JSON unchanged, all envelope keys, and th
   const { line, end } = await first(1);
   expect(Object.keys(line)).toEqual([
     "session_id",
+    "request_id",
     "conversation_id",
     "message_id",
     "app_id",

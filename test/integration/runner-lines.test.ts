@@ -1,44 +1,11 @@
 /** The real runner and whatever a plugin prints: it stays alive, keeps to its memory, and loses nobody else's lines. */
-import { readFile, rm } from "node:fs/promises";
-import { expect, onTestFinished, test } from "vitest";
-import { makeRunFolder, requestLine, startRunner } from "../harness/rigs/runner-process.ts";
+import { readFile } from "node:fs/promises";
+import { expect, test } from "vitest";
+import { startEcho } from "../harness/rigs/echo-runner.ts";
 import { rawLines } from "../harness/samples/raw-lines.ts";
-import { listenRaw } from "../harness/servers/raw-host.ts";
 
 const MB = 1024 * 1024;
 const SIBLING_MESSAGES = 60;
-
-async function startEcho(args: readonly string[] = []) {
-  const folder = await makeRunFolder();
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  const listening = listenRaw(folder, "raw");
-  const runner = await startRunner({ plugin: "echo", folder, args });
-  onTestFinished(() => runner[Symbol.asyncDispose]() as Promise<void>);
-  const host = await listening;
-  onTestFinished(() => host[Symbol.asyncDispose]() as Promise<void>);
-  let pings = 0;
-  const ask = (id: string, parameters: Record<string, unknown>) =>
-    host.data.write(`${requestLine(id, parameters)}\n`);
-  const linesOf = (id: string) => host.dataLines().filter((line) => line.includes(`"session_id":"${id}"`));
-  return {
-    host,
-    runner,
-    ask,
-    linesOf,
-    /** Resolves when the session's `end` came. */
-    ended: (id: string) =>
-      expect
-        .poll(() => linesOf(id).at(-1) ?? runner.stderr(), { timeout: 60_000, interval: 20 })
-        .toContain('"type":"end"'),
-    pong: async (): Promise<Record<string, unknown>> => {
-      const id = ++pings;
-      host.control.write(`{"op":"ping","id":${id}}\n`);
-      const find = () => host.controlLines().find((line) => line.includes(`"op":"pong","id":${id},`));
-      await expect.poll(find, { timeout: 30_000, interval: 20 }).toBeDefined();
-      return JSON.parse(find() ?? "{}");
-    },
-  };
-}
 
 async function peakBytes(pid: number | undefined): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");

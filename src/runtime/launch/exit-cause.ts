@@ -7,6 +7,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { RuntimeExit } from "../../transport/transport.ts";
 import type { Clock } from "../../util/clock.ts";
 import { Deadline } from "../../util/deadline.ts";
+import { parseCallTag } from "../logs/call-tag.ts";
 import { explainDroppedModule } from "./dropped-module.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
@@ -123,7 +124,9 @@ export async function lastLines(
   const lines: string[] = [];
   try {
     for await (const { text } of engine.logs(containerId, { follow: false, tail: count }, deadline.signal)) {
-      lines.push(text.slice(0, LINE_CHARACTERS_MAX).replaceAll("\0", "\uFFFD").toWellFormed());
+      lines.push(
+        parseCallTag(text).text.slice(0, LINE_CHARACTERS_MAX).replaceAll("\0", "\uFFFD").toWellFormed(),
+      );
       if (lines.length > count) lines.shift();
     }
   } catch {

@@ -47,7 +47,9 @@ async function follow(lines: readonly LogChunk[], settings = {}): Promise<void> 
   await keeper.finish(ID, 10_000);
 }
 
-async function read(options: { since?: Date; tail?: number } = {}): Promise<readonly string[]> {
+async function read(
+  options: { since?: Date; requestId?: string; tail?: number } = {},
+): Promise<readonly string[]> {
   const logs = createRuntimeLogs({ dataFolder, clock: systemClock, settings: { pollMs: 10 } });
   const texts: string[] = [];
   for await (const { text } of logs.read(POOL, { follow: false, ...options }, never)) texts.push(text);
@@ -110,6 +112,15 @@ describe("a runtime's log", () => {
     expect(await read({ since: line(10, "").at })).toEqual(["b", "c"]);
     expect(await read({ tail: 1 })).toEqual(["c"]);
     expect(await read({ tail: 0 })).toEqual([]);
+  });
+
+  it("is read by the request id of a call, beside lines that an earlier release wrote without ids", async () => {
+    const lines = ["untagged", "\u001e[r-1] a", "\u001e[r-1,r-2] both", "\u001e[] \u001e[r-1] forged"];
+    await follow(lines.map((text, n) => line(n, text)));
+    expect(await read()).toEqual(["untagged", "a", "both", "\u001e[r-1] forged"]);
+    expect(await read({ requestId: "r-1" })).toEqual(["a", "both"]);
+    expect(await read({ requestId: "r-2", tail: 1 })).toEqual(["both"]);
+    expect(await read({ requestId: "r" })).toEqual([]);
   });
 
   it("is written again without loss when its disk has room again, and the outage is logged once", async () => {

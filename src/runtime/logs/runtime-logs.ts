@@ -1,7 +1,9 @@
 import type { RuntimeId } from "../../domain/ids.ts";
+import type { LogChunk } from "../../engine/engine.ts";
 import type { Clock } from "../../util/clock.ts";
 import type { RuntimeLogLine, RuntimeLogs } from "../runtimes.ts";
 import type { RuntimeLogSettings } from "../settings.ts";
+import { parseCallTag } from "./call-tag.ts";
 import { listLogFiles, logFolder } from "./paths.ts";
 import { LogCursor } from "./read-file.ts";
 
@@ -16,9 +18,11 @@ export function createRuntimeLogs({
   readonly settings: Pick<RuntimeLogSettings, "pollMs">;
 }): RuntimeLogs {
   return {
-    async *read(poolKey, { since, follow, tail }, signal) {
+    async *read(poolKey, { since, requestId, follow, tail }, signal) {
       await using cursors = new PoolCursors(logFolder(dataFolder, poolKey));
-      const wanted = (line: RuntimeLogLine) => since === undefined || line.at >= since;
+      const wanted = (line: RuntimeLogLine) =>
+        (since === undefined || line.at >= since) &&
+        (requestId === undefined || line.requestIds.includes(requestId));
       const last: RuntimeLogLine[] = [];
       for await (const line of cursors.read(signal)) {
         if (!wanted(line)) continue;
@@ -46,6 +50,10 @@ async function slept(clock: Clock, ms: number, signal: AbortSignal): Promise<boo
   }
 }
 
+function logLine({ at, stream, text }: LogChunk, runtimeId: RuntimeId): RuntimeLogLine {
+  return { at, stream, runtimeId, ...parseCallTag(text) };
+}
+
 /** One cursor for each runtime that has a file. */
 class PoolCursors implements AsyncDisposable {
   readonly #folder: string;
@@ -64,14 +72,14 @@ class PoolCursors implements AsyncDisposable {
     const heads: { line: RuntimeLogLine; source: (typeof sources)[number] }[] = [];
     for (const source of sources) {
       const next = await source.lines.next();
-      if (!next.done) heads.push({ line: { ...next.value, runtimeId: source.cursor.runtimeId }, source });
+      if (!next.done) heads.push({ line: logLine(next.value, source.cursor.runtimeId), source });
     }
     while (heads.length > 0) {
       const first = heads.reduce((a, b) => (b.line.at < a.line.at ? b : a));
       yield first.line;
       const next = await first.source.lines.next();
       if (next.done) heads.splice(heads.indexOf(first), 1);
-      else first.line = { ...next.value, runtimeId: first.source.cursor.runtimeId };
+      else first.line = logLine(next.value, first.source.cursor.runtimeId);
     }
   }
 

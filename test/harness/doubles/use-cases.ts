@@ -40,7 +40,13 @@ export function cannedUseCases({
     logs: {
       async *read(_poolKey, _options, signal) {
         for await (const text of logs(signal)) {
-          yield { at: new Date(0), stream: "stderr", runtimeId: RuntimeId.parse("abcdefghij"), text };
+          yield {
+            at: new Date(0),
+            stream: "stderr",
+            runtimeId: RuntimeId.parse("abcdefghij"),
+            requestIds: [],
+            text,
+          };
         }
       },
     },

@@ -138,9 +138,14 @@ export interface Outcome {
 
 let nextSession = 0;
 
-export function requestLine(sessionId: string, parameters: Record<string, unknown>): string {
+export function requestLine(
+  sessionId: string,
+  parameters: Record<string, unknown>,
+  requestId?: string,
+): string {
   return JSON.stringify({
     session_id: sessionId,
+    ...(requestId !== undefined && { request_id: requestId }),
     conversation_id: null,
     message_id: null,
     app_id: null,

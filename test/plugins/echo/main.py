@@ -14,6 +14,8 @@ def handle(session):
         berth_protocol.write_text(ask["print"] + "\n")
     if "stderr" in ask:
         print(ask["stderr"], file=sys.stderr, flush=True)
+    if "raw_stderr" in ask:
+        print(ask["raw_stderr"], end="", file=sys.stderr, flush=True)
     if "log" in ask:
         data = {"level": "INFO", "message": ask["log"], "timestamp": time.time()}
         berth_protocol.write({"event": "log", "data": data})
@@ -37,6 +39,9 @@ def handle(session):
             berth_protocol.write({"data": inner, "event": "session", "session_id": session.id})
         else:
             session.text(text)
+    if "error_args" in ask:
+        error = {"error_type": "LookupError", "message": "no such city", "args": ask["error_args"]}
+        session.send("error", error)
     if "error" in ask:
         raise ValueError(ask["error"])
 

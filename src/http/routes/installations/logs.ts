@@ -8,6 +8,10 @@ import { getInstallation, InstallationParams } from "./parts.ts";
 
 const Query = z.strictObject({
   since: z.iso.datetime({ offset: true }).optional(),
+  request: z
+    .string()
+    .regex(/^[\w.:-]{1,128}$/)
+    .optional(),
   follow: z.enum(["true", "false"]).default("false"),
   tail: z.coerce.number().int().min(0).max(10_000).default(1000),
 });
@@ -16,6 +20,7 @@ const LineSchema = z.object({
   at: z.string(),
   stream: z.enum(["stdout", "stderr"]),
   runtime_id: z.string(),
+  request_ids: z.array(z.string()),
   text: z.string(),
 });
 
@@ -32,7 +37,8 @@ export function addInstallationLogs(routes: Routes, deps: InstallationLogsDeps):
       method: "get",
       path: "/v1/tenants/{tenant}/installations/{id}/logs",
       tag: "installations",
-      summary: "Returns the plugin's output, oldest first. `follow=true` streams on, as events named `line`.",
+      summary:
+        "Returns the plugin's output, oldest first; `request` only what belongs to that call. `follow=true` streams on, as events named `line`.",
       access: { opens: "tenant", scope: "read" },
       params: InstallationParams,
       query: Query,
@@ -70,6 +76,7 @@ async function readLogs(
     follow,
     tail: query.tail,
     ...(query.since !== undefined && { since: new Date(query.since) }),
+    ...(query.request !== undefined && { requestId: query.request }),
   };
   const read = (until: AbortSignal) => (poolKey === undefined ? none() : logs.read(poolKey, options, until));
   if (!follow) {
@@ -97,6 +104,6 @@ async function* none(): AsyncGenerator<RuntimeLogLine> {
   // nothing has run yet
 }
 
-function lineJson({ at, stream, runtimeId, text }: RuntimeLogLine): z.input<typeof LineSchema> {
-  return { at: at.toISOString(), stream, runtime_id: runtimeId, text };
+function lineJson({ at, stream, runtimeId, requestIds, text }: RuntimeLogLine): z.output<typeof LineSchema> {
+  return { at: at.toISOString(), stream, runtime_id: runtimeId, request_ids: [...requestIds], text };
 }

@@ -24,6 +24,7 @@ const Key = z.object({
 export function addDebuggingKey(routes: Routes, { debug }: { readonly debug: DebugDoor | undefined }): void {
   routes.add(
     {
+      name: "issueDebuggingKey",
       method: "post",
       path: "/v1/tenants/{tenant}/debugging-key",
       tag: "tenants",
