@@ -31,7 +31,7 @@ export function createConsole(stream: NodeJS.WriteStream): DevConsole {
 }
 
 /** One line, followed by the traceback of a plugin that raised an error. */
-export function describeCall({ name, ms, items, error }: FinishedCall): string {
+function describeCall({ name, ms, items, error }: FinishedCall): string {
   const took = `call: ${name}  ${Math.round(ms)} ms  `;
   if (error === undefined) return `${took}ok, ${items} ${items === 1 ? "message" : "messages"}`;
   const { type, message, traceback } = error;

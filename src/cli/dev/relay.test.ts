@@ -66,7 +66,7 @@ test("the line with which a Berth refuses a plugin is kept", async () => {
   await using relay = await openRelay(address(), listener);
   const plugin = connect(relay.port, "127.0.0.1").on("error", () => undefined);
   (await accepted).end("berth: the key is unknown or has expired\n");
-  expect(await closed).toEqual({ refusal: "berth: the key is unknown or has expired", failure: undefined });
+  expect(await closed).toEqual({ refusal: "the key is unknown or has expired", failure: undefined });
   plugin.destroy();
 });
 

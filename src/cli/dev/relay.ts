@@ -89,7 +89,7 @@ function relay(plugin: Socket, target: DebugAddress, listener: RelayListener, so
   });
   const fromBerth = lines((line) => {
     if (line.startsWith("{")) calls.request(line, performance.now());
-    else refusal = line;
+    else refusal = line.replace(/^berth: /, "");
   });
   plugin.on("data", fromPlugin);
   berth.on("data", fromBerth);

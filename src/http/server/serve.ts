@@ -123,7 +123,11 @@ function guardConnections({ server, connections, refusals }: Parts): void {
     const fault = faultOfClientError(error);
     if (isDebugHandshake(error) && !connections.isAnswering(socket)) {
       connections.stopServing(socket);
-      refusals.refuse(socket, malformed("it is from a plugin that looks for the debug port"), DEBUG_PORT_HINT);
+      refusals.refuse(
+        socket,
+        malformed("it is from a plugin that looks for the debug port"),
+        DEBUG_PORT_HINT,
+      );
     } else if (fault === undefined) {
       socket.destroy();
     } else if (connections.isAnswering(socket)) {
