@@ -27,6 +27,7 @@ export function addDebuggingKey(routes: Routes, { debug }: { readonly debug: Deb
       name: "issueDebuggingKey",
       method: "post",
       path: "/v1/tenants/{tenant}/debugging-key",
+      name: "issueDebuggingKey",
       tag: "tenants",
       summary: "Returns the tenant's key for the debug port, valid for two hours from now on.",
       access: { opens: "tenant", scope: "installations:write" },
