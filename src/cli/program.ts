@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import type { Env } from "../config/environment.ts";
-import { addContextCommands } from "./commands/contexts.ts";
+import { addContextCommands, addPluginCommands } from "./commands/contexts.ts";
 import { addDevCommand } from "./commands/dev.ts";
 import { addPackageCommands } from "./commands/packages.ts";
 import { addMachineCommands, addServerCommands } from "./commands/server.ts";
@@ -23,6 +23,7 @@ const GROUPS = [
   addPackageCommands,
   addTrustCommands,
   addContextCommands,
+  addPluginCommands,
 ];
 
 /** Parsing throws `CommanderError` for a wrong command line, for help and for the version; it never ends the process. */

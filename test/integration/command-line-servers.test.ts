@@ -8,7 +8,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { BERTH_MAIN, inherited } from "../harness/rigs/berth.ts";
 import { openTestDoor } from "../harness/rigs/test-door.ts";
-import { ADMIN_KEY } from "../harness/samples/callers.ts";
+import { ADMIN_KEY, TENANT } from "../harness/samples/callers.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -96,4 +96,18 @@ test("a file of contexts that is not one is named, and not overwritten", async (
       errors: expect.stringContaining(`${path} is not a list of contexts; remove it`),
     });
   expect(await readFile(path, "utf8")).toBe("{");
+});
+
+test("the plugins of the context's tenant are listed, and a tool that it does not have is refused", async () => {
+  const { url } = await (await openTestDoor()).listen();
+  await run(["login", url, "--tenant", TENANT], { input: ADMIN_KEY });
+  const list = await run(["ps"]);
+  expect(list.output).toMatch(
+    /^PLUGIN {5,}VERSION {2}STATE {2,}ID\nberth\/echo {2}0\.0\.1 {4}ready {2,}\S+\n$/,
+  );
+  expect(JSON.parse((await run(["ps", "--json"])).output)).toMatchObject([{ plugin_id: "berth/echo" }]);
+  expect(await run(["call", "say"])).toMatchObject({
+    code: 1,
+    errors: "berth call: The tenant has no tool say; it has none.\n",
+  });
 });

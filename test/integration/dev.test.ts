@@ -1,9 +1,12 @@
 /** `berth dev` as a process, with a Berth of its own: without an engine, without a Redis, without the SDK. */
+import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { callTried, DevCommand, living, readCall } from "../harness/processes/dev-command.ts";
+import { endOf } from "../harness/processes/ended.ts";
+import { BERTH_MAIN, inherited } from "../harness/rigs/berth.ts";
 
 const READY = /berth-tests\/dials-out is ready, [\d.]+ s after its start began/;
 const PLUGIN = join(import.meta.dirname, "../plugins/dials-out");
@@ -67,6 +70,24 @@ test("what is saved is what answers, also after an error of syntax", async () =>
   await writeFile(join(plugin, "answer.py"), 'ANSWER = "third"\n');
   await own.line(READY, broken.at);
   expect(await callTried(line)).toContain('"text":"third"');
+});
+
+test("berth call finds the tool by its name, prints what it yields and fails with its error", async () => {
+  const { url, key } = await readCall(line);
+  const [, tenant = ""] = /tenants\/([^/]+)/.exec(url) ?? [];
+  const env = { ...inherited(), BERTH_URL: new URL(url).origin, BERTH_KEY: key, BERTH_TENANT: tenant };
+  const berth = (...command: string[]) =>
+    endOf(spawn(process.execPath, [BERTH_MAIN, ...command], { env, stdio: ["ignore", "pipe", "pipe"] }));
+  expect(await berth("call", "say")).toEqual({ code: 0, output: "third\n", errors: "" });
+  expect(await berth("call", "berth-tests/dials-out/say", "error=no")).toMatchObject({
+    code: 1,
+    output: "",
+    errors: expect.stringMatching(/^berth call: .*no/),
+  });
+  expect(await berth("call", "sya")).toMatchObject({
+    code: 1,
+    errors: "berth call: The tenant has no tool sya; it has say.\n",
+  });
 });
 
 test("a plugin connects to a named server for the tenant, and its installation goes with the command", async () => {

@@ -2,6 +2,44 @@
 import type { Command } from "commander";
 import type { Env } from "../../config/environment.ts";
 
+interface ServerFlags {
+  readonly context?: string;
+  readonly tenant?: string;
+}
+
+export function addPluginCommands(program: Command, env: Env): void {
+  ofServer(program.command("ps"))
+    .description("list the plugins of a tenant")
+    .option("--json", "print everything as JSON", false)
+    .action(async (options: ServerFlags & { json: boolean }) => {
+      const { listInstallations } = await import("../servers/list-installations.ts");
+      await listInstallations(env, options);
+    });
+  ofServer(program.command("call <TOOL> [KEY=VALUE...]"))
+    .description(
+      "call a tool, and print what it yields as it comes; AUTHOR/PLUGIN/TOOL where several have its name",
+    )
+    .option("--user <ID>", "the user on whose behalf", "berth")
+    .option("--credentials <JSON>", "the provider's credentials, as a JSON object", "{}")
+    .option("--json", "print every event as a line of JSON", false)
+    .action(
+      async (
+        tool: string,
+        parameters: string[],
+        options: ServerFlags & { user: string; credentials: string; json: boolean },
+      ) => {
+        const { callTool } = await import("../servers/call-tool.ts");
+        await callTool(env, { tool, parameters, ...options });
+      },
+    );
+}
+
+function ofServer(command: Command): Command {
+  return command
+    .option("--context <NAME>", "the server, by the name of its context")
+    .option("--tenant <ID>", "the tenant");
+}
+
 export function addContextCommands(program: Command, env: Env): void {
   const commands = () => import("../servers/login.ts");
   program.commandsGroup("Speak to a server:");

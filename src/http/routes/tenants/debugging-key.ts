@@ -24,7 +24,6 @@ const Key = z.object({
 export function addDebuggingKey(routes: Routes, { debug }: { readonly debug: DebugDoor | undefined }): void {
   routes.add(
     {
-      name: "issueDebuggingKey",
       method: "post",
       path: "/v1/tenants/{tenant}/debugging-key",
       name: "issueDebuggingKey",
