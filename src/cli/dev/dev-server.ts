@@ -67,7 +67,7 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
   say(`serving on ${url}, data in ${data}`);
   return {
     client: createClient({ url, key, timeoutMs: ASK_MS_MAX, advice: "it has ended" }),
-    tenant: TENANT,
+    tenant: options.tenant ?? TENANT,
     keyInShell: `$(cat ${berth.adminKeyFile})`,
     [Symbol.asyncDispose]: () => berth.stop({ removeContainers: false }),
   };
