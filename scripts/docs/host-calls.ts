@@ -1,4 +1,5 @@
 import { HOST_CALL_TYPES, type HostCallType } from "../../src/domain/host-call.ts";
+import { permissionText } from "../../src/domain/permission.ts";
 import { HOST_CALLS } from "../../src/invocation/host-calls/table.ts";
 
 const HEADING = "## Types\n";
@@ -11,7 +12,7 @@ export function withHostCalls(page: string): string {
     HEADING,
     "<!-- Generated from src/invocation/host-calls/table.ts by `npm run docs`. Do not edit. -->",
     "",
-    "| type | what the manifest needs | platform: `/inner/api/` and | Berth itself | answer |",
+    "| type | what the manifest asks for | platform: `/inner/api/` and | Berth itself | answer |",
     "| --- | --- | --- | --- | --- |",
     ...HOST_CALL_TYPES.map(row),
     "",
@@ -20,8 +21,8 @@ export function withHostCalls(page: string): string {
 }
 
 function row(type: HostCallType): string {
-  const { permission, platform, local, message } = HOST_CALLS[type];
-  const needs = permission === "nothing" ? permission : `\`${permission}\``;
+  const { needs: permission, platform, local, message } = HOST_CALLS[type];
+  const needs = permission === undefined ? "nothing" : `\`${permissionText(permission)}\``;
   const path = platform === undefined ? "never" : `\`${platform.path}\``;
   const answer = message === "stream" ? "items" : "one";
   return `| \`${type}\` | ${needs} | ${path} | ${servedHere(local)} | ${answer} |`;

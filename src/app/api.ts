@@ -3,6 +3,8 @@ import { createHealthApp } from "../http/health-app.ts";
 import type { HealthParts } from "../http/routes/health/health.ts";
 import { serve } from "../http/server/serve.ts";
 import { createBatches } from "../installation/batch/batches.ts";
+import { createCredentials } from "../installation/credentials/credentials.ts";
+import { createCredentialSource, resealCredentials } from "../installation/credentials/sealed-credentials.ts";
 import { createDiskCare } from "../installation/disk/disk-care.ts";
 import { createInstallationChanges } from "../installation/requests/installation-changes.ts";
 import { createBuildPriority } from "../installation/takeover/build-priority.ts";
@@ -93,10 +95,18 @@ async function openHostCalls(base: Base): Promise<HostCalls> {
     },
   });
   return createHostCalls({
-    local: createLocalHostCalls({ storage, settings: HOST_CALL_BOUNDS }),
+    local: createLocalHostCalls({
+      storage,
+      credentials: createCredentialSource({ store: base.store, keys: await openSecretKeys(base) }),
+      settings: HOST_CALL_BOUNDS,
+    }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { ...HOST_CALL_BOUNDS, places: config.settings.BERTH_HOST_CALLS },
+    settings: {
+      ...HOST_CALL_BOUNDS,
+      places: config.settings.BERTH_HOST_CALLS,
+      permissionDefault: config.settings.BERTH_PLUGIN_PERMISSIONS,
+    },
   });
 }
 
@@ -126,12 +136,16 @@ export async function openDoor(base: Base, doorParts: DoorParts, parts: HealthPa
     }),
   );
   const keys = await openSecretKeys(base);
-  const resealing = resealVariables({ store, keys, log }, scope.signal);
-  scope.add(() => resealing);
+  for (const reseal of [resealVariables, resealCredentials]) {
+    const resealing = reseal({ store, keys, log }, scope.signal);
+    scope.add(() => resealing);
+  }
   const app = createHttpApp({
     ...createIntake(base),
     ...(await openEndpoints(base, { invoker, keys })),
     variables: createPluginVariables({ store, keys }),
+    credentials: createCredentials({ store, keys, invoker }),
+    credentialSource: createCredentialSource({ store, keys }),
     changes: createInstallationChanges({ store, queue, log, limits }),
     batches: createBatches({ store, queue, log }),
     tenants: createTenants({ store, queue, log, storage: createTenantStorage(storagePlace(base)) }),

@@ -34,7 +34,11 @@ export async function openEndpoints(
       settings: endpointDirectorySettings(config),
     }),
   );
-  return { endpoints: createEndpoints({ store, secrets, directory }), endpointDirectory: directory };
+  const settings = { permissionDefault: config.settings.BERTH_PLUGIN_PERMISSIONS };
+  return {
+    endpoints: createEndpoints({ store, secrets, directory, settings }),
+    endpointDirectory: directory,
+  };
 }
 
 async function openSecrets(base: Base, keys: SecretKeys): Promise<SecretKeeper> {

@@ -324,6 +324,7 @@ export function httpSettings({ settings: s }: Config, version: string): HttpAppS
   return {
     version,
     platformVersion: s.BERTH_PLATFORM_VERSION,
+    permissionDefault: s.BERTH_PLUGIN_PERMISSIONS,
     packageBytesMax: s.BERTH_PACKAGE_MB_MAX * MIB,
     jsonBytesMax: MIB,
     pingMs: 15 * SECOND,

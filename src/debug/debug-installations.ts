@@ -31,8 +31,14 @@ export interface DebugInstallation {
   readonly poolKey: string;
   /** Of the runtime: processes make their sockets in it. */
   readonly folder: string;
-  /** The connection of this plugin that was there before. */
-  readonly replaced: RuntimeId | undefined;
+}
+
+/** What whoever adds a plugin has to say. */
+export interface Adding {
+  /** May throw the reason to refuse the plugin that was read. */
+  accepts(pluginId: string): void;
+  /** A connection of the same plugin has lost its rows to this one. */
+  onReplaced(runtimeId: RuntimeId): void;
 }
 
 export interface DebugInstallationsDeps {
@@ -66,13 +72,12 @@ export class DebugInstallations {
   }
 
   /**
-   * Resolves when the plugin is installed for the tenant. `accepts` may throw for the package that was read. Throws what
-   * reading an uploaded package throws, `conflict` where the tenant has the plugin installed from a package, and
-   * `quota_exceeded`.
+   * Resolves when the plugin is installed for the tenant. Throws what `accepts` throws, what reading an uploaded package
+   * throws, `conflict` where the tenant has the plugin installed from a package, and `quota_exceeded`.
    */
   async add(
     { tenantId, registered }: { readonly tenantId: TenantId; readonly registered: Registered },
-    accepts: (pluginId: string) => void,
+    adding: Adding,
     signal: AbortSignal,
   ): Promise<DebugInstallation> {
     const { packages, reader, keeper, store, folders, limits, clock, processId } = this.#deps;
@@ -80,7 +85,7 @@ export class DebugInstallations {
     await writeArchive(staged.path, packageOf(registered, tenantId));
     const pkg = await reader.read(staged.path, new Date(clock.now()), signal);
     const { pluginId, identifier } = pkg;
-    accepts(pluginId);
+    adding.accepts(pluginId);
     const runtimeId = newRuntimeId();
     this.#open.add(runtimeId);
     const poolKey = debugPoolKey(tenantId, pluginId);
@@ -98,10 +103,12 @@ export class DebugInstallations {
         });
       signal.throwIfAborted();
       const { installationId, replaced } = await keeper.keep([{ staged, identifier }], connect);
-      if (replaced !== undefined) await this.#clean(replaced, identifier);
+      if (replaced !== undefined) {
+        adding.onReplaced(replaced.runtimeId);
+        await this.#clean(replaced, identifier);
+      }
       await this.#announce(poolKey, installationId);
-      const at = { runtimeId, installationId, tenantId, pluginId, identifier, poolKey, folder };
-      return { ...at, replaced: replaced?.runtimeId };
+      return { runtimeId, installationId, tenantId, pluginId, identifier, poolKey, folder };
     } catch (error) {
       this.#open.delete(runtimeId);
       await folders.remove(runtimeId);

@@ -196,9 +196,9 @@ class Listener implements DebugListener {
         );
         if (others.length >= max) throw tooMany(max);
       },
+      replaces: (runtimeId) => this.#endOf(runtimeId, replaced()),
       connected: (installation) => {
         open.installation = installation;
-        if (installation.replaced !== undefined) this.#endOf(installation.replaced, replaced());
       },
     };
   }
@@ -216,7 +216,7 @@ class Listener implements DebugListener {
     for (const { runtimeId } of before) {
       const isInstalled = installed.get(runtimeId);
       if (isInstalled === false) this.#endOf(runtimeId, new Fault("cancelled", "the plugin was uninstalled"));
-      if (isInstalled === undefined) this.#endOf(runtimeId, replaced());
+      if (isInstalled === undefined) this.#endOf(runtimeId, rowless());
     }
     for (const { runtimeId } of rows)
       if (!installations.isOpen(runtimeId)) await installations.remove(runtimeId);
@@ -225,6 +225,13 @@ class Listener implements DebugListener {
 
 function replaced(): Fault {
   return new Fault("cancelled", "a newer connection of this plugin has taken its place");
+}
+
+function rowless(): Fault {
+  return new Fault(
+    "cancelled",
+    "its installation is gone: a newer connection over another process, or a long outage of the database",
+  );
 }
 
 function tooMany(max: number): Fault {

@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { Fault, toFault } from "../domain/fault.ts";
-import type { TenantId } from "../domain/ids.ts";
+import type { RuntimeId, TenantId } from "../domain/ids.ts";
 import type { Log } from "../observe/log.ts";
 import { RunnerKey } from "../transport/runner-key.ts";
 import type { Clock } from "../util/clock.ts";
@@ -34,6 +34,8 @@ export interface Admission {
   /** The key was right. */
   tenant(tenantId: TenantId): void;
   plugin(tenantId: TenantId, pluginId: string): void;
+  /** It takes the place of this connection. */
+  replaces(runtimeId: RuntimeId): void;
   /** It serves calls from now on. */
   connected(installation: DebugInstallation): void;
 }
@@ -87,7 +89,10 @@ export class PluginConnection {
       const registered = await this.#register();
       const installation = await this.#deps.installations.add(
         { tenantId, registered },
-        (pluginId) => admission.plugin(tenantId, pluginId),
+        {
+          accepts: (pluginId) => admission.plugin(tenantId, pluginId),
+          onReplaced: (runtimeId) => admission.replaces(runtimeId),
+        },
         this.#ending.signal,
       );
       const { identifier, installationId, runtimeId } = installation;
@@ -95,7 +100,11 @@ export class PluginConnection {
       const ms = Math.round(clock.elapsed() - startedAt);
       log.info({ op: "debug.connect", ok: true, duration_ms: ms, ...about });
       admission.connected(installation);
-      await this.#live(installation);
+      try {
+        await this.#live(installation);
+      } finally {
+        await this.#remove(installation);
+      }
     } catch (error) {
       this.#refuse(toFault(this.#ending.signal.aborted ? this.#ending.signal.reason : error), about);
     }
@@ -139,7 +148,7 @@ export class PluginConnection {
 
   /** Rejects with the reason of the end. */
   async #live({ runtimeId, poolKey, folder }: DebugInstallation): Promise<never> {
-    const { clock, logs, installations, log } = this.#deps;
+    const { clock, logs } = this.#deps;
     const { signal } = this.#ending;
     await using pluginLog = await PluginLog.open({ ...logs, poolKey, runtimeId, clock });
     const heartbeat = { at: clock.elapsed() };
@@ -157,11 +166,17 @@ export class PluginConnection {
     } finally {
       relay.end();
       pluginLog.write(`[berth] disconnected: ${toFault(signal.reason).message}`);
-      await installations.remove(runtimeId).catch((error: unknown) =>
-        // The rows are compared with the connections until they are gone.
+    }
+  }
+
+  /** Where the store is away, the rows are compared with the connections until they are gone. */
+  async #remove({ runtimeId }: DebugInstallation): Promise<void> {
+    const { installations, log } = this.#deps;
+    await installations
+      .remove(runtimeId)
+      .catch((error: unknown) =>
         log.warn({ op: "debug.disconnect", ok: false, runtime_id: runtimeId, err: toFault(error) }),
       );
-    }
   }
 
   async #openRelay(

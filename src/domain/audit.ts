@@ -20,6 +20,7 @@ export type AuditKind =
   | "installation.disconnect"
   | "installation.egress"
   | "installation.variables"
+  | "installation.permissions"
   | "installation.fetch"
   | "installation.bundle"
   | "installation.batch"
@@ -42,7 +43,11 @@ export type AuditKind =
   | "endpoint.update"
   | "endpoint.enable"
   | "endpoint.disable"
-  | "endpoint.remove";
+  | "endpoint.remove"
+  | "credential.create"
+  | "credential.replace"
+  | "credential.default"
+  | "credential.remove";
 
 /**
  * One accepted change, whose row is written in the same transaction: nothing is accepted without an event. Or something

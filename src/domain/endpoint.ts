@@ -1,6 +1,8 @@
 /** What a declaration says about endpoints, and the id of an endpoint that a tenant has set up. */
 import { z } from "zod";
+import { listOf, member } from "./json.ts";
 import type { DeclarationJson } from "./package.ts";
+import { asksFor } from "./permission.ts";
 
 export const EndpointId = z.guid().brand("EndpointId");
 export type EndpointId = z.infer<typeof EndpointId>;
@@ -37,8 +39,7 @@ export function readEndpointOffer(declaration: DeclarationJson): EndpointOffer |
 
 /** Whether the manifest asks for the permission to have endpoints. Without it there are none, whatever is declared. */
 export function mayHaveEndpoints(declaration: DeclarationJson): boolean {
-  const permission = member(declaration["resource"], "permission");
-  return member(member(permission, "endpoint"), "enabled") === true;
+  return asksFor(declaration, "endpoint");
 }
 
 export function isSecret({ type }: Pick<SettingField, "type">): boolean {
@@ -59,12 +60,4 @@ function readField(given: unknown): SettingField[] {
         .filter((value): value is string => typeof value === "string"),
     },
   ];
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function member(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
 }

@@ -51,6 +51,8 @@ export const FAULTS = {
   model_not_found: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
   endpoint_not_found: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
   endpoint_disabled: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
+  credential_not_found: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
+  credentials_refused: { status: 422, retry: false, backOff: false, passing: false, log: "info" },
   operation_not_found: { status: 404, retry: false, backOff: false, passing: false, log: "info" },
   method_not_allowed: { status: 405, retry: false, backOff: false, passing: false, log: "info" },
   conflict: { status: 409, retry: false, backOff: false, passing: false, log: "info" },

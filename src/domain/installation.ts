@@ -1,6 +1,7 @@
 import type { FaultJson } from "./fault.ts";
 import type { InstallationId, TenantId } from "./ids.ts";
 import type { Limits, LimitsAsked, LimitsWanted } from "./limits.ts";
+import type { PermissionsChosen } from "./permission.ts";
 import type { TrustDecision } from "./trust.ts";
 
 export type DesiredState = "enabled" | "disabled" | "removed";
@@ -42,6 +43,8 @@ export interface Installation {
   readonly limitsGranted: Limits;
   /** What its tenant chose in place of what the manifest asks; kept through upgrades. */
   readonly limitsWanted: LimitsWanted;
+  /** What the operator grants or refuses of what the manifest asks; kept through upgrades. */
+  readonly permissions: PermissionsChosen;
   /** The pool that serves it, once the build is done. */
   readonly poolKey: string | undefined;
   /** The pool that a change has made and that does not serve yet; counts as in use. */

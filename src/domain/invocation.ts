@@ -2,6 +2,7 @@
 import type { Fault } from "./fault.ts";
 import type { JsonText } from "./frame.ts";
 import type { TenantId } from "./ids.ts";
+import type { JsonMap } from "./json.ts";
 import type { Operation } from "./operations/operation.ts";
 
 /** One call of an operation of a tenant's plugin, as a door hands it over. */
@@ -26,6 +27,8 @@ export interface CallerFields {
   readonly fields: Readonly<Record<string, unknown>>;
   /** The text that `fields` was parsed from. The plugin gets this text, so that no number loses a digit. */
   readonly text: string;
+  /** Credentials that the tenant keeps, in plain text: the plugin gets them in place of the member `credential`. */
+  readonly kept?: JsonMap;
   /** Where in `text` the members stand that the operation knows; undefined: they are searched when they are needed. */
   readonly places?: ReadonlyMap<string, TextPlace>;
   /** The fields have been checked against the operation's schema; only those that Berth reads are included. */

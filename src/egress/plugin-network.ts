@@ -12,7 +12,7 @@ import { type BridgeKind, networkSpec } from "../runtime/launch/profile.ts";
 import type { ProfileSettings } from "../runtime/settings.ts";
 import { watchEngine } from "../runtime/supervise/engine-watch.ts";
 import type { Store } from "../store/store.ts";
-import { repeat } from "../util/clock.ts";
+import { poll, repeat } from "../util/clock.ts";
 import { Scope } from "../util/scope.ts";
 import { type FollowGuardDeps, followGuard } from "./follow-guard.ts";
 import { ensureGuard, type GuardDeps, type GuardState, removeGuard } from "./guard.ts";
@@ -200,7 +200,7 @@ class GuardedNetwork implements PluginNetwork {
     const labels = formatLabelFilter({ instance: instanceId, kind: "runtime" });
     const works = [
       repeat(this.#deps, () => this.#look(), signal),
-      repeat({ clock, everyMs: pollMs }, () => this.#readPolicies(), signal),
+      poll({ clock, everyMs: pollMs }, () => this.#readPolicies(), signal),
       watchEngine({ engine, clock, log, labels, onEvent: write, onSubscribed: write }, signal),
       followGuard(
         this.#deps,

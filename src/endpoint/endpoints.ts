@@ -14,6 +14,7 @@ import type { Installation } from "../domain/installation.ts";
 import type { JsonMap } from "../domain/json.ts";
 import type { DeclarationJson } from "../domain/package.ts";
 import { parsePackageRef } from "../domain/package-ref.ts";
+import { isGranted, notGranted, type PermissionDefault } from "../domain/permission.ts";
 import type { Page, PageRequest } from "../store/contracts/answers.ts";
 import type { EndpointAt, EndpointFilter, EndpointRecord } from "../store/contracts/endpoints.ts";
 import type { Store } from "../store/store.ts";
@@ -56,8 +57,9 @@ export interface EndpointUpdate extends EndpointAt {
 
 /**
  * Faults beside those of the store: `endpoint_not_found`, `installation_not_found` where the plugin is not installed,
- * `permission_denied` where it may not have endpoints, `operation_not_found` where it has none, `invalid_input` for
- * settings that break their rules, and what SecretKeeper throws.
+ * `permission_denied` where its manifest does not ask for endpoints or the operator does not grant them,
+ * `operation_not_found` where it has none, `invalid_input` for settings that break their rules, and what SecretKeeper
+ * throws.
  */
 export interface Endpoints {
   /** Stores nothing where the secrets could not be encrypted. */
@@ -81,6 +83,7 @@ export interface EndpointsDeps {
   readonly store: Pick<Store, "endpoints" | "installations" | "packages">;
   readonly secrets: SecretKeeper;
   readonly directory: Pick<EndpointDirectory, "changed">;
+  readonly settings: { readonly permissionDefault: PermissionDefault };
 }
 
 const UPDATE_TRIES = 5;
@@ -111,13 +114,15 @@ export function createEndpoints(deps: EndpointsDeps): Endpoints {
 }
 
 async function create(
-  { store, secrets }: EndpointsDeps,
+  { store, secrets, settings: { permissionDefault } }: EndpointsDeps,
   { tenantId, plugin, userId, name, settings, by }: NewEndpointRequest,
   signal: AbortSignal,
 ): Promise<ShownEndpoint> {
   const installation = await getInstalled(store, tenantId, plugin);
   const { pluginId } = installation;
   const offer = await getOffer(store, installation, { mayHave: mayHaveEndpoints });
+  if (!isGranted("endpoint", installation.permissions, permissionDefault))
+    throw notGranted("An endpoint", "endpoint");
   checkLength("plugin_id", pluginId, PLUGIN_ID_MAX);
   checkTexts({ name, user_id: userId });
   checkSettings(settings, offer.fields);

@@ -25,6 +25,7 @@ const TAGS: Readonly<Record<string, string>> = {
   providers: "What the plugins of a tenant provide",
   tasks: "Progress of accepted work",
   endpoints: "URLs at which plugins answer HTTP requests of others",
+  credentials: "What providers need to work for a tenant, kept for calls and calls back",
   keys: "Keys of this API",
   tenants: "Tenants, their settings, quotas and usage",
   events: "Audit events: who did what, when",

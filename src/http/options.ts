@@ -5,6 +5,7 @@ import type { EndpointDirectory } from "../endpoint/endpoint-directory.ts";
 import type { Endpoints } from "../endpoint/endpoints.ts";
 import type { Batches } from "../installation/batch/batches.ts";
 import type { InstallationRequests, PackageUploads, TaskWatch } from "../installation/contracts.ts";
+import type { Credentials } from "../installation/credentials/credentials.ts";
 import type { DiskCare } from "../installation/disk/disk-care.ts";
 import type { BundleUploads } from "../installation/packages/bundle-uploads.ts";
 import type { PackageAssets } from "../installation/packages/package-assets.ts";
@@ -15,6 +16,7 @@ import type { Tenants } from "../installation/tenants.ts";
 import type { PackageTransfers } from "../installation/transfer/contracts.ts";
 import type { Trust } from "../installation/trust/trust.ts";
 import type { PluginVariables } from "../installation/variables.ts";
+import type { CredentialSource } from "../invocation/credential-source.ts";
 import type { Invoker } from "../invocation/invoke.ts";
 import type { Keyring } from "../keys/keyring.ts";
 import type { Log } from "../observe/log.ts";
@@ -27,10 +29,16 @@ import type { HookSettings } from "./hooks/hooks.ts";
 import type { ReadDoctorReport } from "./routes/doctor/report.ts";
 import type { HealthParts, ProcessCounts } from "./routes/health/health.ts";
 import type { EntitySettings } from "./routes/installations/entity.ts";
+import type { PermissionSettings } from "./routes/installations/permissions.ts";
 import type { InvokeSettings } from "./routes/invocations/invoke.ts";
 import type { DebugDoor } from "./routes/tenants/debugging-key.ts";
 
-export interface HttpAppSettings extends InvokeSettings, EntitySettings, HookSettings, BodySettings {
+export interface HttpAppSettings
+  extends InvokeSettings,
+    EntitySettings,
+    PermissionSettings,
+    HookSettings,
+    BodySettings {
   readonly version: string;
   /** The operator's platform version; packages that need a newer one are shown with a warning. */
   readonly platformVersion: string | undefined;
@@ -58,6 +66,8 @@ export interface HttpAppOptions {
   readonly requests: InstallationRequests;
   readonly changes: InstallationChanges;
   readonly variables: PluginVariables;
+  readonly credentials: Credentials;
+  readonly credentialSource: CredentialSource;
   readonly batches: Batches;
   readonly tenants: Tenants;
   readonly disk: DiskCare;

@@ -3,6 +3,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { InstallationId, TaskId, TenantId } from "../domain/ids.ts";
 import type { LimitsGranted } from "../domain/limits.ts";
 import type { Package } from "../domain/package.ts";
+import type { PermissionsChosen } from "../domain/permission.ts";
 import type { Task, TaskEvent } from "../domain/task.ts";
 import type { TrustDecision } from "../domain/trust.ts";
 import type { Accepted, IdempotencyClaim } from "../store/contracts/answers.ts";
@@ -75,6 +76,8 @@ export interface InstallationRequests {
     readonly parentId?: TaskId;
     /** True makes the signature policy `require` for this install. */
     readonly verifySignature?: boolean | undefined;
+    /** What the operator decides about what the plugin may ask of its host. */
+    readonly permissions?: PermissionsChosen | undefined;
     /** Identifiers by plugin id that the parent task has chosen for its dependencies. */
     readonly chosen?: Readonly<Record<string, string>>;
     readonly idempotency?: IdempotencyClaim;

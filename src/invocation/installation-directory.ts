@@ -9,7 +9,7 @@ import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Queue } from "../queue/queue.ts";
 import type { Store } from "../store/store.ts";
-import { type Clock, repeat } from "../util/clock.ts";
+import { type Clock, poll } from "../util/clock.ts";
 import { Refresh } from "../util/refresh.ts";
 import { type CallLimit, CallLimiter } from "./call-limiter.ts";
 import { emptyCatalog, type PluginCatalog, readCatalog } from "./plugin-catalog.ts";
@@ -132,7 +132,7 @@ class PolledInstallationDirectory implements InstallationDirectory {
     const { clock, log, settings } = this.#options;
     const outage = new Outage(log, "directory.refresh");
     const work = () => outage.run(() => this.refresh());
-    this.#polling = repeat({ clock, everyMs: settings.directoryPollMs }, work, this.#stop.signal);
+    this.#polling = poll({ clock, everyMs: settings.directoryPollMs }, work, this.#stop.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -144,8 +144,12 @@ class PolledInstallationDirectory implements InstallationDirectory {
   }
 
   async #read(): Promise<void> {
-    const { items, removed, at } = await this.#options.store.installations.changedSince(this.#since);
-    this.#quotas = await this.#options.store.tenants.listQuotas();
+    const { store } = this.#options;
+    const [{ items, removed, at }, quotas] = await Promise.all([
+      store.installations.changedSince(this.#since),
+      store.tenants.listQuotas(),
+    ]);
+    this.#quotas = quotas;
     for (const id of removed) this.#forget(id);
     for (const installation of items) await this.#learn(installation);
     this.#since = at;

@@ -1,12 +1,19 @@
 /** What the warm path needs of a declaration, in memory for every installation. */
+import { CREDENTIAL_KINDS } from "../domain/credential.ts";
+import { type CredentialNeed, credentialNeed, readCredentialForms } from "../domain/credential-form.ts";
 import { type EndpointOffer, readEndpointOffer } from "../domain/endpoint.ts";
+import { member } from "../domain/json.ts";
 import type { Package, ProviderKind } from "../domain/package.ts";
+import { asksFor, PERMISSIONS, type Permission } from "../domain/permission.ts";
 
 export interface PluginCatalog {
   readonly identifier: string;
   readonly pluginId: string;
   readonly providers: readonly CatalogProvider[];
-  readonly permission: PluginPermission;
+  /** What the manifest asks for; what it does not ask for is denied. */
+  readonly permissions: ReadonlySet<Permission>;
+  /** Bytes of storage, 0 without the permission. */
+  readonly storageBytes: number;
   readonly endpoint: EndpointOffer | undefined;
 }
 
@@ -16,17 +23,8 @@ export interface CatalogProvider {
   readonly name: string;
   /** Tools, strategies, datasources or events; empty for kinds that name none. */
   readonly items: readonly string[];
-}
-
-/** The manifest's `resource.permission`; what it does not grant is denied. */
-export interface PluginPermission {
-  readonly tool: boolean;
-  /** The model flags that are on; empty without `model.enabled`. */
-  readonly model: ReadonlySet<string>;
-  readonly node: boolean;
-  readonly app: boolean;
-  /** Bytes of storage, 0 without the permission. */
-  readonly storageBytes: number;
+  /** Whether its calls take credentials. */
+  readonly credentials: CredentialNeed;
 }
 
 const ITEMS: Readonly<Partial<Record<ProviderKind, string>>> = {
@@ -43,8 +41,14 @@ export function readCatalog(pkg: Package): PluginCatalog {
   return {
     identifier: pkg.identifier,
     pluginId: pkg.pluginId,
-    providers: pkg.providers.map(({ kind, name }) => ({ kind, name, items: readItems(pkg, kind) })),
-    permission: readPermission(pkg),
+    providers: pkg.providers.map(({ kind, name }) => ({
+      kind,
+      name,
+      items: readItems(pkg, kind),
+      credentials: readNeed(pkg, kind),
+    })),
+    permissions: new Set(PERMISSIONS.filter((name) => asksFor(pkg.declaration, name))),
+    storageBytes: readStorageBytes(pkg),
     endpoint: readEndpointOffer(pkg.declaration),
   };
 }
@@ -54,39 +58,27 @@ export function emptyCatalog({
   identifier,
   pluginId,
 }: Pick<PluginCatalog, "identifier" | "pluginId">): PluginCatalog {
-  const permission = { tool: false, model: new Set<string>(), node: false, app: false, storageBytes: 0 };
-  return { identifier, pluginId, providers: [], permission, endpoint: undefined };
+  const nothing = { providers: [], permissions: new Set<Permission>(), storageBytes: 0, endpoint: undefined };
+  return { identifier, pluginId, ...nothing };
 }
 
 function readItems(pkg: Package, kind: ProviderKind): string[] {
   const key = ITEMS[kind];
   if (key === undefined) return [];
-  const items = field(pkg.declaration[kind], key);
+  const items = member(pkg.declaration[kind], key);
   if (!Array.isArray(items)) return [];
   return items
-    .map((item) => field(field(item, "identity"), "name"))
+    .map((item) => member(member(item, "identity"), "name"))
     .filter((name): name is string => typeof name === "string");
 }
 
-function readPermission(pkg: Package): PluginPermission {
-  const permission = field(pkg.declaration["resource"], "permission");
-  const model = field(permission, "model");
-  const flags = isEnabled(model) && typeof model === "object" && model !== null ? Object.entries(model) : [];
-  const storage = field(permission, "storage");
-  const size = field(storage, "size");
-  return {
-    tool: isEnabled(field(permission, "tool")),
-    model: new Set(flags.filter(([, on]) => on === true).map(([flag]) => flag)),
-    node: isEnabled(field(permission, "node")),
-    app: isEnabled(field(permission, "app")),
-    storageBytes: !isEnabled(storage) ? 0 : typeof size === "number" ? size : STORAGE_BYTES_DEFAULT,
-  };
+function readNeed({ declaration }: Package, kind: ProviderKind): CredentialNeed {
+  const taking = CREDENTIAL_KINDS.find((one) => one === kind);
+  return taking === undefined ? "none" : credentialNeed(readCredentialForms(declaration, taking));
 }
 
-function isEnabled(block: unknown): boolean {
-  return field(block, "enabled") === true;
-}
-
-function field(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+function readStorageBytes({ declaration }: Package): number {
+  if (!asksFor(declaration, "storage")) return 0;
+  const size = member(member(member(declaration["resource"], "permission"), "storage"), "size");
+  return typeof size === "number" ? size : STORAGE_BYTES_DEFAULT;
 }

@@ -26,7 +26,8 @@ export function formatRequestLine(
   if (content.isChecked !== true) parseInput(operation.schema, fields);
   const added = { ...missingFields(operation, fields), ...aliasedFields(operation, fields) };
   const changed = replacedFields(request, { ...fields, ...added }, catalog);
-  const head = { type: operation.type, action: operation.action, ...added, ...changed };
+  const kept = content.kept !== undefined && { credentials: content.kept };
+  const head = { type: operation.type, action: operation.action, ...added, ...changed, ...kept };
   const own = ownText(content, head);
   return envelope(sessionId, request, { ...fields, context: own.context }, dataText(head, own.members));
 }
@@ -135,11 +136,12 @@ function checkItem(
 
 /** The part of the caller's text that goes to the plugin as written: parsing and serialising could lose digits. */
 function ownText(
-  { fields, text, places }: CallerFields,
+  { fields, text, places, kept }: CallerFields,
   head: Readonly<Record<string, unknown>>,
 ): { readonly members: string; readonly context: string | undefined } {
   // with a duplicate key the reader would have to choose
-  const rewritten = Object.keys(head).filter((key) => Object.hasOwn(fields, key));
+  const named = kept === undefined ? [] : ["credential"];
+  const rewritten = [...Object.keys(head), ...named].filter((key) => Object.hasOwn(fields, key));
   const hasContext = fields["context"] !== undefined && fields["context"] !== null;
   const line = oneLine(text);
   if (rewritten.length === 0 && !hasContext)

@@ -353,6 +353,7 @@ export class Session implements SessionListener {
     return {
       tenantId: request.tenantId,
       catalog: plugin.catalog,
+      permissions: plugin.installation.permissions,
       operationType: request.operation.type,
       userId: userOf(request),
       requestId: request.requestId,

@@ -13,7 +13,7 @@ import { Outage } from "../observe/outage.ts";
 import type { Page, PageRequest } from "../store/contracts/answers.ts";
 import type { ApiKey } from "../store/contracts/keys.ts";
 import type { Store } from "../store/store.ts";
-import { type Clock, repeat } from "../util/clock.ts";
+import { type Clock, poll, repeat } from "../util/clock.ts";
 import { Refresh } from "../util/refresh.ts";
 import { checkAdminKey } from "./admin-key.ts";
 import { KeyUses } from "./key-uses.ts";
@@ -193,7 +193,7 @@ class StoredKeyring implements Keyring {
     const writes = new Outage(log, "keyring.note_use");
     const write = () => writes.run(() => this.#uses.write());
     this.#polling = Promise.all([
-      repeat({ clock, everyMs: settings.keyPollMs }, read, signal),
+      poll({ clock, everyMs: settings.keyPollMs }, read, signal),
       repeat({ clock, everyMs: settings.useWriteMs }, write, signal),
     ]);
     const onPublished = () => {

@@ -7,6 +7,7 @@
  * came too late. `find` answers undefined, `get` throws the `*_not_found` of its kind. Lists are newest first.
  */
 import type { BundleRows } from "./contracts/bundles.ts";
+import type { CredentialRows } from "./contracts/credentials.ts";
 import type { DebugRows } from "./contracts/debug.ts";
 import type { DependencyRows } from "./contracts/dependencies.ts";
 import type { DiskRows } from "./contracts/disk.ts";
@@ -20,6 +21,7 @@ import type { InstalledRows } from "./contracts/installed.ts";
 import type { KeyRows } from "./contracts/keys.ts";
 import type { LeaseRows } from "./contracts/leases.ts";
 import type { PackageStoreRows } from "./contracts/packages.ts";
+import type { PermissionRows } from "./contracts/permissions.ts";
 import type { PlatformRows } from "./contracts/platform.ts";
 import type { PlatformTaskRows } from "./contracts/platform-tasks.ts";
 import type { PoolRows } from "./contracts/pools.ts";
@@ -51,6 +53,8 @@ export interface Store extends AsyncDisposable {
   readonly upgrades: UpgradeRows;
   readonly egress: EgressRows;
   readonly variables: VariableRows;
+  readonly credentials: CredentialRows;
+  readonly permissions: PermissionRows;
   readonly endpoints: EndpointRows;
   readonly debug: DebugRows;
   // the work on it

@@ -28,3 +28,27 @@ export async function repeat(
     if (!signal.aborted) await work();
   }
 }
+
+/**
+ * The same, with all polls of one period at the same moments of the clock, whenever each was started: what they ask of
+ * the database, they ask together.
+ */
+export async function poll(
+  { clock, everyMs }: { readonly clock: Clock; readonly everyMs: number },
+  work: () => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await clock.sleep(untilPoll({ clock, everyMs }), signal).catch(() => undefined);
+    if (!signal.aborted) await work();
+  }
+}
+
+/** Timers fire this much too early at most. */
+const EARLY_MS = 5;
+
+/** Milliseconds until the next moment of the period: `everyMs` at most, but for a few. */
+export function untilPoll({ clock, everyMs }: { readonly clock: Clock; readonly everyMs: number }): number {
+  const now = clock.elapsed();
+  return (Math.floor((now + EARLY_MS) / everyMs) + 1) * everyMs - now;
+}

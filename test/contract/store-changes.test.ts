@@ -152,6 +152,25 @@ describe.each(DATABASES)("changes of an installation on $name", ({ create }) => 
     expect(await store.installations.find(id)).toMatchObject({ state: "ready", identifier, poolKey: next });
   });
 
+  it("an upgrade keeps what the operator grants and the credentials of the plugin's providers", async () => {
+    const { id, packages, tenantId } = await installed();
+    const [{ pluginId } = { pluginId: "" }, { identifier } = { identifier: "" }] = packages;
+    await store.permissions.set(id, { tool: false });
+    const of = {
+      installationId: id,
+      tenantId,
+      pluginId,
+      kind: "tool",
+      provider: "t",
+      model: undefined,
+    } as const;
+    const kept = { id: store.credentials.newId(), name: "a", fields: [], sealed: "s" };
+    const credential = await store.credentials.create({ ...of, ...kept });
+    await publish(await accept({ id, kind: "upgrade", identifier }));
+    expect(await store.installations.find(id)).toMatchObject({ identifier, permissions: { tool: false } });
+    expect(await store.credentials.find(credential)).toEqual(credential);
+  });
+
   it("an install of an installed package returns its task, and is refused during another change", async () => {
     const { id, packages, tenantId, task } = await installed();
     const [first, second] = packages;

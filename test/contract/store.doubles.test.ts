@@ -3,11 +3,13 @@ import { describe } from "vitest";
 import { InstallationId } from "../../src/domain/ids.ts";
 import { systemClock } from "../../src/util/clock.ts";
 import { anInstallation } from "../harness/builders/an-installation.ts";
+import { credentialRowsIn } from "../harness/doubles/credential-rows.ts";
 import { endpointRowsIn } from "../harness/doubles/endpoint-rows.ts";
 import { imageRowsInMemory } from "../harness/doubles/image-rows.ts";
 import { keyRowsIn } from "../harness/doubles/key-rows.ts";
 import { MemoryRows } from "../harness/doubles/memory-rows.ts";
 import { platformTaskRowsIn } from "../harness/doubles/platform-task-rows.ts";
+import { credentialContract } from "./store/credentials.contract.ts";
 import { endpointContract } from "./store/endpoints.contract.ts";
 import { hostMemoryContract } from "./store/host-memory.contract.ts";
 import { imageContract } from "./store/images.contract.ts";
@@ -42,6 +44,15 @@ describe("rows in memory for the tests of the HTTP server", () => {
   const endpoints = endpointRowsIn([], ({ tenantId, pluginId }) => installed.has(`${tenantId} ${pluginId}`));
   describe("keys", () => keyContract(() => keys));
   describe("the platform's tasks", () => platformTaskContract(() => platformTasks));
+  const credentials = credentialRowsIn([]);
+  describe("credentials", () =>
+    credentialContract(() => ({
+      credentials,
+      install: async () => ({
+        installationId: InstallationId.parse(crypto.randomUUID()),
+        pluginId: `acme/p${crypto.randomUUID().slice(0, 8)}`,
+      }),
+    })));
   describe("endpoints", () =>
     endpointContract(() => ({
       endpoints,

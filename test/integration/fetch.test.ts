@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import type { TaskId, TenantId } from "../../src/domain/ids.ts";
+import type { PermissionsChosen } from "../../src/domain/permission.ts";
 import type { Source } from "../../src/domain/source.ts";
 import type { InstallationRequests } from "../../src/installation/contracts.ts";
 import type { Sources } from "../../src/sources/sources.ts";
@@ -29,8 +30,13 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     release: plugin.identifier.slice(0, 40),
     asset: "echo.difypkg",
   });
-  const accept = async (worker: { requests: InstallationRequests }, source: Source, tenantId: TenantId) => {
-    const { task } = await worker.requests.fetch({ tenantId, source, asTenant: true });
+  const accept = async (
+    worker: { requests: InstallationRequests },
+    source: Source,
+    tenantId: TenantId,
+    permissions?: PermissionsChosen,
+  ) => {
+    const { task } = await worker.requests.fetch({ tenantId, source, asTenant: true, permissions });
     expect(task.kind).toBe("fetch");
     return task.id;
   };
@@ -62,12 +68,12 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     return { requests: { ...requests, install } };
   };
 
-  test("releases its worker while the install runs and ends when the install ends", async () => {
+  test("releases its worker while the install runs, ends when the install ends, and keeps the permissions chosen", async () => {
     const plugin = await packVersion("echo", "5.0.0");
     const sources = sourcesOf(plugin);
     const worker = rig.worker({ sources });
     const tenantId = aTenant();
-    const id = await accept(worker, release(plugin), tenantId);
+    const id = await accept(worker, release(plugin), tenantId, { tool: false });
     await worker.run(id);
     expect(await stateOf(id)).toBe("resolving");
     const [child] = await rig.store.tasks.children(id);
@@ -78,6 +84,9 @@ describe.each(ON_POSTGRES)("a fetch on $name", ({ create }) => {
     const before = fetchJobs().length;
     await worker.run(child.id);
     expect(await stateOf(child.id)).toBe("ready");
+    expect((await rig.store.installations.findByPlugin(tenantId, plugin.pluginId))?.permissions).toEqual({
+      tool: false,
+    });
     expect(fetchJobs()).toHaveLength(before + 1);
     await worker.run(id);
     expect(await rig.store.tasks.find(id)).toMatchObject({ state: "ready", identifier: plugin.identifier });

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { expect, test } from "vitest";
 import { Fault } from "../../src/domain/fault.ts";
 import { type HostCallType, platformCallTypes } from "../../src/domain/host-call.ts";
+import { permissionText } from "../../src/domain/permission.ts";
 import { HOST_CALLS } from "../../src/invocation/host-calls/table.ts";
 import { until } from "../harness/clients/until.ts";
 import { answersOf, callBack, openPlatformDoor } from "../harness/rigs/platform-calls.ts";
@@ -292,7 +293,7 @@ test("what the manifest does not ask for is refused with the permission, and the
   for (const type of platformCallTypes().filter((one) => one !== "upload_file")) {
     const [refusal] = await callBack(session, type);
     expect(refusal?.message).toBe(
-      `${type}: ${type} needs ${HOST_CALLS[type].permission} in the plugin's manifest.`,
+      `${type}: ${type} needs ${permissionText(HOST_CALLS[type].needs ?? "app")} in the plugin's manifest.`,
     );
   }
   expect(api.asked).toEqual([]);

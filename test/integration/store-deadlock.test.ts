@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { silentLog } from "../../src/observe/log.ts";
 import { Database, type Tx } from "../../src/store/prisma/client/database.ts";
 import { PrismaClient } from "../../src/store/prisma/generated/client.ts";
+import { readMarks } from "../../src/store/prisma/marks.ts";
 import { openStore } from "../../src/store/prisma/open.ts";
 import { Scope } from "../../src/util/scope.ts";
 import { createDatabase } from "../harness/servers/shared-postgres.ts";
@@ -22,7 +23,7 @@ test("transactions that deadlock both complete exactly once", async () => {
   const client = new PrismaClient({ adapter: new PrismaPg(pool) });
   scope.add(() => client.$disconnect());
   const connection = { isExhausted: () => false, acquireTimeoutMs: 10_000 };
-  const db = new Database({ client, connection, waitMs: 30_000 });
+  const db = new Database({ client, connection, waitMs: 30_000, readMarks });
   await client.meta.createMany({ data: ["a", "b"].map((key) => ({ key, value: "" })) });
 
   const { promise: met, resolve: bothHoldOne } = Promise.withResolvers<void>();

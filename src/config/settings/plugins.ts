@@ -1,4 +1,5 @@
 /** Isolation, limits and replicas of plugins. */
+import { PERMISSION_DEFAULTS } from "../../domain/permission.ts";
 import { decimal, oneOf, type Setting, text, timeZone, whole } from "../kinds.ts";
 
 export const PLUGINS = {
@@ -10,6 +11,11 @@ export const PLUGINS = {
   BERTH_SHARED_PLUGINS: text(
     "",
     "Plugins (`author/name`, comma-separated) whose containers are shared between tenants, even with `BERTH_ISOLATION=tenant`",
+  ),
+  BERTH_PLUGIN_PERMISSIONS: oneOf(
+    PERMISSION_DEFAULTS,
+    "grant",
+    "What plugins may ask of their host where you have not decided for an installation: `grant` what the manifest asks for, or `refuse` it",
   ),
   BERTH_WRITABLE_PLUGINS: text(
     "",

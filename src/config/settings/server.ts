@@ -12,7 +12,7 @@ export const SERVER = {
     "Operator's key; if unset, the first start creates one in `admin-key` in the data folder",
   ),
   BERTH_SECRET_KEYS: secret(
-    "Keys that encrypt the secrets of endpoints where no inner API does: `id:base64 of 32 bytes`, comma-separated; the first one encrypts, all decrypt. If unset, the first start creates one in `secret-keys` in the data folder",
+    "Keys that encrypt credentials, secret variables and, where no inner API does, the secrets of endpoints: `id:base64 of 32 bytes`, comma-separated; the first one encrypts, all decrypt. If unset, the first start creates one in `secret-keys` in the data folder",
   ),
   BERTH_LOG_LEVEL: oneOf(["debug", "info", "warn", "error", "silent"], "info", "Least severe level to log"),
   BERTH_METRICS: oneOf(["on", "off"], "on", "`off` removes `/metrics`"),

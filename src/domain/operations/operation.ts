@@ -24,6 +24,8 @@ export interface Operation {
   readonly defaults: Readonly<Record<string, unknown>>;
   /** The wire's field that always holds the session's own tenant. */
   readonly tenantField: string | undefined;
+  /** A caller may name a credential that is kept, in place of `credentials`. */
+  readonly takesCredential: boolean;
   readonly schema: z.ZodObject;
 }
 
@@ -32,6 +34,13 @@ export const hex = z.string().regex(/^(?:[0-9a-fA-F]{2})*$/, "bytes as pairs of 
 export const bag = z.looseObject({});
 export const items = z.array(z.unknown());
 export const credentials = bag.optional();
+
+const credential = z
+  .string()
+  .min(1)
+  .max(255)
+  .optional()
+  .describe("Name or id of a credential that the tenant keeps for the provider, in place of `credentials`.");
 
 /** What every request may carry beside its operation's own fields. */
 const ENVELOPE = {
@@ -58,6 +67,8 @@ export interface OperationRow
 }
 
 export function operation({ type, action, kinds, summary }: OperationName, row: OperationRow): Operation {
+  // of `oauth`, the credentials are those that the call is about
+  const takesCredential = "credentials" in row.fields && type !== "oauth";
   return {
     type,
     action,
@@ -68,6 +79,7 @@ export function operation({ type, action, kinds, summary }: OperationName, row: 
     aliases: row.aliases ?? {},
     defaults: row.defaults ?? {},
     tenantField: row.tenantField,
-    schema: z.looseObject({ ...ENVELOPE, ...row.fields }),
+    takesCredential,
+    schema: z.looseObject({ ...ENVELOPE, ...(takesCredential && { credential }), ...row.fields }),
   };
 }

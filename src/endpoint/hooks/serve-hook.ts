@@ -7,6 +7,7 @@ import type { Invocation, InvocationSink } from "../../domain/invocation.ts";
 import type { JsonMap } from "../../domain/json.ts";
 import type { Operation } from "../../domain/operations/operation.ts";
 import { indexOperations } from "../../domain/operations/operations.ts";
+import { isGranted, notGranted, type PermissionDefault } from "../../domain/permission.ts";
 import type { Invoker } from "../../invocation/invoke.ts";
 import type { EndpointRecord } from "../../store/contracts/endpoints.ts";
 import type { EndpointDirectory, FoundEndpoint } from "../endpoint-directory.ts";
@@ -14,6 +15,7 @@ import type { EndpointDirectory, FoundEndpoint } from "../endpoint-directory.ts"
 export interface HooksOptions {
   readonly endpoints: Pick<EndpointDirectory, "find">;
   readonly invoker: Pick<Invoker, "invoke" | "admit">;
+  readonly settings: { readonly permissionDefault: PermissionDefault };
 }
 
 /** An endpoint that accepts requests now. */
@@ -37,12 +39,13 @@ export interface HookCall {
 export interface Hooks {
   /**
    * Throws `endpoint_not_found`; the fault with which the invoker refuses a call to its plugin; `endpoint_disabled`;
-   * `operation_not_found` where the installed version of the plugin has no endpoints.
+   * `operation_not_found` where the installed version of the plugin has no endpoints; `permission_denied` where the
+   * operator does not grant them.
    */
   open(hookId: string): Promise<OpenHook>;
 }
 
-export function createHooks({ endpoints, invoker }: HooksOptions): Hooks {
+export function createHooks({ endpoints, invoker, settings: { permissionDefault } }: HooksOptions): Hooks {
   const operation = indexOperations()("endpoint", "invoke_endpoint");
   if (operation === undefined) throw new Error("no operation serves hooks");
   const find = async (hookId: string): Promise<FoundEndpoint> => {
@@ -65,6 +68,8 @@ export function createHooks({ endpoints, invoker }: HooksOptions): Hooks {
           "operation_not_found",
           `The installed version of ${endpoint.pluginId} has no endpoints.`,
         );
+      const { permissions } = installed.installation;
+      if (!isGranted("endpoint", permissions, permissionDefault)) throw notGranted("A hook", "endpoint");
       const { openSettings } = found;
       return {
         endpoint,

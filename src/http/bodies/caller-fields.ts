@@ -8,7 +8,8 @@ import type { JsonMember } from "../../util/json/json-scan.ts";
 import { parseJsonObject, SENT } from "../middleware/json-body.ts";
 
 /** Ids that are stored and logged, and names that are looked up, beside those that the operation itself knows. */
-const NAMES = ["user_id", "conversation_id", "message_id", "app_id", "endpoint_id", "model", "model_type"];
+const ABOUT = ["user_id", "conversation_id", "message_id", "app_id", "endpoint_id"];
+const NAMES = [...ABOUT, "model", "model_type", "credential"];
 /** Members that Berth itself writes in every request. */
 const WRITTEN = ["type", "action", "tenant_id"];
 /** Characters of a name that is looked up; real names are shorter. */

@@ -26,10 +26,14 @@ export function because(type: ErrorType, message: string): ToRefusal {
   return (fault) => refusal(type, `${message}: ${whyOf(fault)}`);
 }
 
-export const NO_PERMISSION = as(
-  "PluginPermissionDeniedError",
-  "permission denied, you need to enable endpoint access in plugin manifest",
-);
+/** The daemon knows only the manifest's side of it. */
+export const NO_PERMISSION: ToRefusal = ({ details, message }) =>
+  refusal(
+    "PluginPermissionDeniedError",
+    details["granted"] === false
+      ? `permission denied: ${message}`
+      : "permission denied, you need to enable endpoint access in plugin manifest",
+  );
 export const NO_ENDPOINTS = as("PluginDaemonBadRequestError", "plugin does not have an endpoint");
 
 /** Settings that break their rules are the caller's error; other invalid input was a database error in the daemon. */

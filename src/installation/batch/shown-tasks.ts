@@ -1,7 +1,7 @@
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Store } from "../../store/store.ts";
-import type { Clock } from "../../util/clock.ts";
+import { type Clock, untilPoll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 
 export interface ShownTasksOptions {
@@ -24,11 +24,11 @@ export function startShownTasks(options: ShownTasksOptions): AsyncDisposable {
   const running = (async () => {
     while (!scope.signal.aborted) {
       await outage.run(async () => {
-        const ended = await store.platformTasks.endAbandoned();
+        const { platformTasks } = store;
+        const [ended] = await Promise.all([platformTasks.endAbandoned(), platformTasks.purge(succeededMs)]);
         if (ended > 0) log.info({ op: "platform_task.abandoned", ok: true, ended });
-        await store.platformTasks.purge(succeededMs);
       });
-      await clock.sleep(everyMs, scope.signal).catch(() => undefined);
+      await clock.sleep(untilPoll({ clock, everyMs }), scope.signal).catch(() => undefined);
     }
   })();
   scope.add(() => running);

@@ -11,7 +11,7 @@ import type { Queue } from "../../queue/queue.ts";
 import type { DiskAnswer, DiskRun } from "../../store/contracts/disk.ts";
 import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
-import type { Clock } from "../../util/clock.ts";
+import { type Clock, untilPoll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { DISK_TOPICS } from "../task-engine/topics.ts";
 import { underLease } from "../task-engine/under-lease.ts";
@@ -53,7 +53,9 @@ export async function startDiskKeeper(deps: DiskKeeperDeps): Promise<AsyncDispos
         const isDue = clock.now() >= dueAt;
         if ((await pass(deps, { isDue }, scope.signal)) && isDue) dueAt = clock.now() + settings.everyMs;
       });
-      await bell.wait(clock, settings.pollMs, scope.signal).catch(() => undefined);
+      await bell
+        .wait(clock, untilPoll({ clock, everyMs: settings.pollMs }), scope.signal)
+        .catch(() => undefined);
     }
   })();
   scope.add(() => running);

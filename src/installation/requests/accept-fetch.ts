@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Actor } from "../../domain/audit.ts";
 import type { TenantId } from "../../domain/ids.ts";
+import { PermissionsChosen } from "../../domain/permission.ts";
 import { Source, sourceMeta } from "../../domain/source.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Queue } from "../../queue/queue.ts";
@@ -15,6 +16,7 @@ export const FetchInput = z.object({
   source: Source,
   verifySignature: z.boolean().optional(),
   asTenant: z.literal(true).optional(),
+  permissions: PermissionsChosen.optional(),
 });
 
 /** Like a request for an install, with a source in place of the identifier. */
@@ -23,6 +25,7 @@ export interface FetchRequest {
   readonly tenantId: TenantId;
   readonly asTenant: boolean;
   readonly verifySignature?: boolean | undefined;
+  readonly permissions?: PermissionsChosen | undefined;
   readonly idempotency?: IdempotencyClaim;
   readonly by?: Actor;
 }
@@ -42,7 +45,7 @@ export async function acceptFetch(
   request: FetchRequest,
   install: (identifier: string) => Promise<Accepted>,
 ): Promise<Accepted | TaskAccepted> {
-  const { source, verifySignature, tenantId, asTenant, idempotency, by } = request;
+  const { source, verifySignature, permissions, tenantId, asTenant, idempotency, by } = request;
   const known = source.type === "marketplace" ? source.identifier : undefined;
   if (
     known !== undefined &&
@@ -57,6 +60,7 @@ export async function acceptFetch(
       source,
       ...(verifySignature === undefined ? {} : { verifySignature }),
       ...(asTenant && { asTenant }),
+      ...(permissions !== undefined && { permissions }),
     },
     ...(known === undefined ? {} : { identifier: known }),
     ...(idempotency === undefined ? {} : { idempotency }),

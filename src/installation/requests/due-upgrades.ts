@@ -7,7 +7,7 @@ import { compareVersions } from "../../domain/version.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Accepted } from "../../store/contracts/answers.ts";
 import type { UpgradeDue } from "../../store/contracts/upgrades.ts";
-import { type Clock, repeat } from "../../util/clock.ts";
+import { type Clock, poll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { assertStillFits } from "../dependencies/still-fits.ts";
 import { type AcceptChangeDeps, acceptChange } from "./accept-tasks.ts";
@@ -101,7 +101,7 @@ export function startDueUpgrades(
     outage.run(async () => {
       await acceptDueUpgrades(deps, { minAgeMs: OWN_MS, limit: batch });
     });
-  const running = repeat({ clock: deps.clock, everyMs }, work, scope.signal);
+  const running = poll({ clock: deps.clock, everyMs }, work, scope.signal);
   scope.add(() => running);
   return scope;
 }

@@ -66,6 +66,7 @@ function accept(deps: InstallationRequestsDeps, pkg: StoredPackage, request: Ins
     meta: request.origin?.meta ?? {},
     warnings: [...pkg.warnings, ...platformWarnings(pkg.declaration, deps.platformVersion), ...granted.notes],
     input: inputOf(request),
+    ...(request.permissions === undefined ? {} : { permissions: request.permissions }),
     ...(request.parentId === undefined ? {} : { parentId: request.parentId }),
     ...(request.idempotency === undefined ? {} : { idempotency: request.idempotency }),
     ...(request.by === undefined ? {} : { by: request.by }),

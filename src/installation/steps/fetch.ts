@@ -37,7 +37,7 @@ export async function runFetch(
 ): Promise<void> {
   const { store } = deps;
   const { task, journal, enter } = context;
-  const { source, verifySignature, asTenant = false } = FetchInput.parse(task.input);
+  const { source, verifySignature, permissions, asTenant = false } = FetchInput.parse(task.input);
   const [below] = (await store.tasks.children(task.id)).slice(-1);
   if (below !== undefined) return await endAs(deps, task, below);
   await enter("fetching");
@@ -51,6 +51,7 @@ export async function runFetch(
     by: actorOf(task),
     origin: originOf(source),
     ...(verifySignature === undefined ? {} : { verifySignature }),
+    ...(permissions === undefined ? {} : { permissions }),
   });
   journal.progress(`installing ${identifier}`);
   await journal.flush();

@@ -9,6 +9,7 @@ import { Outage } from "../../observe/outage.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { TakeoverProgress } from "../../store/contracts/takeover.ts";
 import { Bell } from "../../util/bell.ts";
+import { untilPoll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import type { InstallationRequests } from "../contracts.ts";
 import { adoptRows } from "./adopt-rows.ts";
@@ -40,12 +41,14 @@ export async function startTakeover(deps: TakeoverDeps): Promise<AsyncDisposable
   const bell = new Bell();
   const outage = new Outage(deps.log, "takeover.run");
   const pass = new Pass(deps);
+  const { clock } = deps;
+  const { everyMs } = deps.settings;
   for (const topic of [NEEDED_TOPIC, INSTALLATIONS_TOPIC])
     scope.use(await deps.queue.subscribe(topic, () => bell.ring()));
   const running = (async () => {
     while (!scope.signal.aborted) {
       await outage.run(() => pass.run(scope.signal).catch(unlessAborted(scope.signal)));
-      await bell.wait(deps.clock, deps.settings.everyMs, scope.signal).catch(() => undefined);
+      await bell.wait(clock, untilPoll({ clock, everyMs }), scope.signal).catch(() => undefined);
     }
   })();
   scope.add(() => running);
@@ -71,6 +74,7 @@ class Pass {
 
   async run(signal: AbortSignal): Promise<void> {
     const { settings, store, limits, log } = this.#deps;
+    if (this.#hasReadDeclared && !(await store.takeover.isDue())) return;
     await adoptRows({ store, log, limits: limits.defaults, pageRows: settings.pageRows });
     while ((await readPackages(this.#deps, READ_AT_ONCE, signal)) > 0) await this.#releaseTasks();
     const progress = await store.takeover.progress();

@@ -3,7 +3,7 @@ import { Outage } from "../../observe/outage.ts";
 import type { Queue } from "../../queue/queue.ts";
 import type { Store } from "../../store/store.ts";
 import { Bell } from "../../util/bell.ts";
-import type { Clock } from "../../util/clock.ts";
+import { type Clock, untilPoll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 
 export interface SweeperOptions {
@@ -30,10 +30,11 @@ export function startSweeper(options: SweeperOptions): AsyncDisposable {
   const bell = new Bell();
   options.queue.onReconnect(() => bell.ring());
   const outage = new Outage(options.log, "task.sweep");
+  const { clock, sweepMs } = options;
   const running = (async () => {
     while (!scope.signal.aborted) {
       await outage.run(() => sweep(options));
-      await bell.wait(options.clock, options.sweepMs, scope.signal).catch(() => undefined);
+      await bell.wait(clock, untilPoll({ clock, everyMs: sweepMs }), scope.signal).catch(() => undefined);
     }
   })();
   scope.add(() => running);

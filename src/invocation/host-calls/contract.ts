@@ -4,6 +4,7 @@ import type { JsonText } from "../../domain/frame.ts";
 import type { HostCallType } from "../../domain/host-call.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { Invocation, InvocationRequest, InvocationSink } from "../../domain/invocation.ts";
+import type { PermissionsChosen } from "../../domain/permission.ts";
 import type { InstallationDirectory } from "../installation-directory.ts";
 import type { PluginCatalog } from "../plugin-catalog.ts";
 import type { AnswerTarget, HostCallAnswer } from "./answer.ts";
@@ -14,6 +15,8 @@ import type { HostCallRule } from "./table.ts";
 export interface HostCallContext extends AnswerTarget {
   readonly tenantId: TenantId;
   readonly catalog: PluginCatalog;
+  /** What the operator has decided for the installation. */
+  readonly permissions: PermissionsChosen;
   readonly operationType: string;
   readonly userId: string;
   readonly requestId: string;
@@ -26,7 +29,7 @@ export interface HostCallContext extends AnswerTarget {
   readonly signal: AbortSignal;
 }
 
-/** A call back that the manifest allows. */
+/** A call back that the manifest and the operator allow. */
 export interface HostCall {
   readonly type: HostCallType;
   readonly rule: HostCallRule;

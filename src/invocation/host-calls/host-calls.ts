@@ -1,11 +1,12 @@
 /**
- * Calls back: what a plugin asks of the host during a call. Each is checked against the permissions of the plugin's own
- * manifest, acts for the session's tenant only, and always gets an answer: a call that cannot be served gets an error,
- * not silence.
+ * Calls back: what a plugin asks of the host during a call. Each is checked against the permissions that the plugin's
+ * own manifest asks for and the operator grants, acts for the session's tenant only, and always gets an answer: a call
+ * that cannot be served gets an error, not silence.
  */
 import { Fault, invalidInput, toFault } from "../../domain/fault.ts";
 import type { HostCallFrame } from "../../domain/frame.ts";
 import { HOST_CALL_TYPES, type HostCallPlaces, isHostCallType, placeOf } from "../../domain/host-call.ts";
+import { isGranted, notAsked, notGranted, type PermissionDefault } from "../../domain/permission.ts";
 import type { Log } from "../../observe/log.ts";
 import { HostCallAnswer } from "./answer.ts";
 import type {
@@ -33,6 +34,7 @@ export interface HostCallsOptions {
   readonly log: Log;
   readonly settings: {
     readonly places: HostCallPlaces;
+    readonly permissionDefault: PermissionDefault;
     /** Open at once, per session. */
     readonly openMax: number;
   };
@@ -108,8 +110,13 @@ class CheckedHostCalls implements HostCalls {
     if (context.operationType === "model")
       throw new Fault("permission_denied", "A model must not call back to the host.");
     const rule = HOST_CALLS[type];
-    if (!rule.allows(context.catalog.permission))
-      throw new Fault("permission_denied", `${type} needs ${rule.permission} in the plugin's manifest.`);
+    const { needs } = rule;
+    if (needs !== undefined && !context.catalog.permissions.has(needs)) throw notAsked(type, needs);
+    if (
+      needs !== undefined &&
+      !isGranted(needs, context.permissions, this.#options.settings.permissionDefault)
+    )
+      throw notGranted(type, needs);
     return { type, rule, request: frame.request, context };
   }
 

@@ -1,13 +1,12 @@
 /** What plugins may ask of the host: the permission that each type needs, and how the platform or Berth serves it. */
 import type { HostCallType } from "../../domain/host-call.ts";
+import type { Permission } from "../../domain/permission.ts";
 import type { AnswerForm } from "../../platform/inner-api.ts";
-import type { PluginPermission } from "../plugin-catalog.ts";
 
 /** What one type of call back needs and what serves it. */
 export interface HostCallRule {
-  /** What the manifest must declare, for the error message and the page; `nothing` where it is always allowed. */
-  readonly permission: string;
-  readonly allows: (permission: PluginPermission) => boolean;
+  /** What the manifest must ask for and the operator grant; undefined where it is always allowed. */
+  readonly needs: Permission | undefined;
   /** How the SDK knows an answer: any number of items, or one. */
   readonly message: "stream" | "struct";
   /** Undefined: no platform serves it. */
@@ -32,21 +31,21 @@ export type LocalService =
   /** An operation of a plugin of the same tenant. */
   | { readonly kind: "plugin"; readonly type: "tool" | "model"; readonly action: string };
 
+type ModelFlag = Permission extends infer P ? (P extends `model.${infer Flag}` ? Flag : never) : never;
+
 const RERANK = { score_threshold: 0, top_n: 0 };
 const INSTRUCTION = { instruction: "" };
 
 /** In the order of the page. */
 export const HOST_CALLS: Readonly<Record<HostCallType, HostCallRule>> = {
   storage: {
-    permission: "resource.permission.storage.enabled",
-    allows: ({ storageBytes }) => storageBytes > 0,
+    needs: "storage",
     message: "struct",
     platform: undefined,
     local: { kind: "storage" },
   },
   tool: {
-    permission: "resource.permission.tool.enabled",
-    allows: ({ tool }) => tool,
+    needs: "tool",
     message: "stream",
     platform: { path: "invoke/tool", answer: "frames" },
     local: { kind: "plugin", type: "tool", action: "invoke_tool" },
@@ -70,17 +69,15 @@ export const HOST_CALLS: Readonly<Record<HostCallType, HostCallRule>> = {
   app: flagged("app", { path: "invoke/app", answer: "frames" }),
   fetch_app: flagged("app", { path: "fetch/app/info", answer: "nested document" }),
   upload_file: {
-    permission: "nothing",
-    allows: () => true,
+    needs: undefined,
     ...byPlatform(single("upload/file/request")),
     local: undefined,
   },
 };
 
-function model(flag: string, platform: PlatformService, action?: string): HostCallRule {
+function model(flag: ModelFlag, platform: PlatformService, action?: string): HostCallRule {
   return {
-    permission: `resource.permission.model.enabled and .${flag}`,
-    allows: ({ model: flags }) => flags.has(flag),
+    needs: `model.${flag}`,
     ...byPlatform(platform),
     local: action === undefined ? undefined : { kind: "plugin", type: "model", action },
   };
@@ -88,8 +85,7 @@ function model(flag: string, platform: PlatformService, action?: string): HostCa
 
 function flagged(name: "node" | "app", platform: PlatformService): HostCallRule {
   return {
-    permission: `resource.permission.${name}.enabled`,
-    allows: (permission) => permission[name],
+    needs: name,
     ...byPlatform(platform),
     local: undefined,
   };

@@ -7,7 +7,7 @@ import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { ProcessRecord } from "../../store/contracts/processes.ts";
 import type { Store } from "../../store/store.ts";
-import { type Clock, repeat } from "../../util/clock.ts";
+import { type Clock, poll } from "../../util/clock.ts";
 
 export interface LiveProcesses extends AsyncDisposable {
   /** As of the last count, this process included; while the database is away, the last known number. */
@@ -74,7 +74,7 @@ class Processes implements LiveProcesses {
   poll(): void {
     const { clock, pollMs } = this.#options;
     const work = () => this.#outage.run(() => this.#pass());
-    this.#polling = repeat({ clock, everyMs: pollMs }, work, this.#stop.signal);
+    this.#polling = poll({ clock, everyMs: pollMs }, work, this.#stop.signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

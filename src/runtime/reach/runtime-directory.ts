@@ -7,7 +7,7 @@ import type { RuntimeId } from "../../domain/ids.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Store } from "../../store/store.ts";
-import { type Clock, repeat } from "../../util/clock.ts";
+import { type Clock, poll } from "../../util/clock.ts";
 import { Refresh } from "../../util/refresh.ts";
 import { Scope } from "../../util/scope.ts";
 import { waitFor, waitOrAbort } from "../../util/wait.ts";
@@ -187,7 +187,7 @@ class PolledRuntimeDirectory implements RunningRuntimeDirectory {
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {
-    const running = repeat({ clock: this.#deps.clock, everyMs }, work, this.#scope.signal);
+    const running = poll({ clock: this.#deps.clock, everyMs }, work, this.#scope.signal);
     this.#scope.add(() => running);
   }
 }

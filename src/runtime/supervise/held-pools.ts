@@ -44,6 +44,16 @@ export class HeldPools {
     return this.#supervisors.get(poolKey);
   }
 
+  /** Renews in one statement all leases of which a third is over. `hold` claims again what this does not renew. */
+  async renew(): Promise<void> {
+    const { store, holder, clock, leaseMs } = this.#options;
+    const due = [...this.#supervisors.keys()].filter((key) => this.#ageOfLease(key) >= leaseMs / 3);
+    if (due.length === 0) return;
+    const askedAt = clock.now();
+    for (const key of await store.pools.renew(due, holder, leaseMs))
+      if (this.#supervisors.has(key)) this.#claimedAt.set(key, askedAt);
+  }
+
   /** The pool's supervisor, under a lease that is renewed in time; undefined while another process holds the lease. */
   hold(poolKey: string): Promise<PoolSupervisor | undefined> {
     return this.#claims.run(poolKey, async () => {

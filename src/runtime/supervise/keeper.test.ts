@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { aPool } from "../../../test/harness/builders/a-pool.ts";
 import { type KeeperWorld, keeperWorlds } from "../../../test/harness/rigs/keeper-world.ts";
 import { isFault } from "../../domain/fault.ts";
@@ -21,6 +21,27 @@ describe("a runtime that was asked to stop", () => {
     expect(lines.filter(({ op }) => op === "runtime.end")).toEqual([
       expect.objectContaining({ ok: true, reason: "stopped" }),
     ]);
+  });
+});
+
+describe("the leases of several pools", () => {
+  it("are renewed in one statement, and none is claimed again while its holder lives", async () => {
+    const world = await aWorld();
+    const others = ["1123456789abcdef", "2123456789abcdef"];
+    const { keeper } = await world.ready({ leaseMs: 2_000, rowPollMs: 300 });
+    for (const key of others) world.rows.addPool({ key, uidOffset: Number(key[0]) + 7 });
+    await Promise.all([
+      ...others.map((key) => keeper.ensureReady(key, quietly, never)),
+      world.clock.until(() => others.every((key) => world.rows.poolRows.get(key)?.state === "ready")),
+    ]);
+    await world.clock.advance(2_000);
+    const renew = vi.spyOn(world.rows.pools, "renew");
+    const claim = vi.spyOn(world.rows.pools, "claim");
+    await world.clock.advance(8_000);
+    expect(claim).not.toHaveBeenCalled();
+    const [[keys] = [[]]] = renew.mock.calls;
+    expect([...keys].sort()).toEqual([KEY, ...others]);
+    expect(renew.mock.calls.length).toBeLessThanOrEqual(12);
   });
 });
 

@@ -13,7 +13,7 @@ import { formatLabelFilter } from "../../engine/labels.ts";
 import type { Log } from "../../observe/log.ts";
 import { Outage } from "../../observe/outage.ts";
 import type { Store } from "../../store/store.ts";
-import { type Clock, repeat } from "../../util/clock.ts";
+import { type Clock, poll } from "../../util/clock.ts";
 import { Scope } from "../../util/scope.ts";
 import { Semaphore } from "../../util/semaphore.ts";
 import { releaseInstance } from "../claim.ts";
@@ -281,7 +281,7 @@ class Keeper implements RunningPoolKeeper {
   }
 
   #loop(everyMs: number, work: () => Promise<void>): void {
-    const running = repeat({ clock: this.#deps.clock, everyMs }, () => this.#guard(work), this.#scope.signal);
+    const running = poll({ clock: this.#deps.clock, everyMs }, () => this.#guard(work), this.#scope.signal);
     this.#scope.add(() => running);
   }
 

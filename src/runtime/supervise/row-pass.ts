@@ -46,6 +46,7 @@ export class RowPass {
 
   async run(): Promise<void> {
     const { store, links, held } = this.#options;
+    await held.renew();
     const linked = links.ids();
     // Only a pool that was held before the rows were read can be gone: others may be made, and started, meanwhile.
     const before = held.all;

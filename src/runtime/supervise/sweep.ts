@@ -43,8 +43,12 @@ export class Sweeper {
     const onDisk = await folders.list();
     const sockets = await this.#listSockets(onDisk);
     // The rows are read last: whatever was made between the listings has its row by now.
-    const live = new Set<string>((await store.runtimes.listLive()).map(({ id }) => id));
-    const processes = new Set((await store.processes.listLive()).map(({ id }) => id));
+    const [liveRows, processRows] = await Promise.all([
+      store.runtimes.listLive(),
+      store.processes.listLive(),
+    ]);
+    const live = new Set<string>(liveRows.map(({ id }) => id));
+    const processes = new Set(processRows.map(({ id }) => id));
     const ours = containers.filter(({ labels }) => parseLabels(labels)?.kind === "runtime");
     const isOrphan = ({ labels }: ContainerState) => !live.has(parseLabels(labels)?.runtime ?? "");
     const due = this.#due([

@@ -4,6 +4,7 @@ import type { InstallationId, TaskId, TenantId } from "../../domain/ids.ts";
 import type { Installation, InstallationState } from "../../domain/installation.ts";
 import type { Limits, LimitsAsked, LimitsWanted } from "../../domain/limits.ts";
 import type { LimitsApplied } from "../../domain/limits-applied.ts";
+import type { PermissionsChosen } from "../../domain/permission.ts";
 import type { Task } from "../../domain/task.ts";
 import type { TrustDecision } from "../../domain/trust.ts";
 import type { Accepted, IdempotencyClaim, Page, PageRequest } from "./answers.ts";
@@ -17,6 +18,8 @@ export interface AcceptInstall {
   readonly source: string;
   readonly meta: Readonly<Record<string, unknown>>;
   readonly warnings: readonly string[];
+  /** What the operator decides with the install. */
+  readonly permissions?: PermissionsChosen;
   /** The parent of the install's task. */
   readonly parentId?: TaskId;
   /** Becomes the task's. */
@@ -73,9 +76,10 @@ export interface UninstallRequest {
 export interface InstallationRows {
   /**
    * Accepts an install: writes installation and task in one transaction. The same identifier again returns the existing
-   * ones (a failed one gets a new task). Throws `conflict` for another identifier of the same plugin id, and where the
-   * installation or its tenant is being removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency
-   * key within 24 h returns the first answer; with another hash it throws `idempotency_mismatch`.
+   * ones (a failed one gets a new task). Throws `conflict` for another identifier of the same plugin id, for other
+   * permissions than those of an installation that is not failed, and where the installation or its tenant is being
+   * removed; `unauthorized` for a key that was revoked meanwhile. The same idempotency key within 24 h returns the first
+   * answer; with another hash it throws `idempotency_mismatch`.
    */
   acceptInstall(request: AcceptInstall): Promise<Accepted>;
   /**

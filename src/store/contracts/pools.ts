@@ -33,6 +33,8 @@ export interface PoolRows {
   removeUnused(key: string): Promise<boolean>;
   /** Takes or renews the lease for this holder; undefined while another holder has it. */
   claim(key: string, holder: string, leaseMs: number): Promise<Pool | undefined>;
+  /** Renews the leases that this holder has and that have not expired; answers the keys of these pools. */
+  renew(keys: readonly string[], holder: string, leaseMs: number): Promise<readonly string[]>;
   /** Releases all leases of the holder; answers the keys of their pools. */
   releaseAll(holder: string): Promise<readonly string[]>;
   /**

@@ -45,6 +45,8 @@ export interface TakeoverPlace {
  * where there is none, and the task that makes it ready. Such a task cannot be claimed until `releaseTasks` releases it.
  */
 export interface TakeoverRows {
+  /** False where no row of a daemon is to be taken over and none has been. */
+  isDue(): Promise<boolean>;
   /**
    * Takes over one page of rows after `after`, by id. `last` is undefined at the end. Corrects the daemon's counters for
    * these rows and changes nothing else of its rows. `limits` apply until the package is read.

@@ -11,13 +11,16 @@ import { createPackageDisk } from "./disk/disk-packages.ts";
 import { createDiskRunRows } from "./disk/disk-runs.ts";
 import { createRuntimeDisk, createTaskDisk } from "./disk/disk-tasks.ts";
 import { PrismaClient } from "./generated/client.ts";
+import { createCredentialRows } from "./installations/credentials.ts";
 import { createDebugRows } from "./installations/debug.ts";
 import { createDependencyRows } from "./installations/dependencies.ts";
 import { createEgressRows } from "./installations/egress.ts";
 import { createInstallationRows } from "./installations/installations.ts";
 import { createInstalledRows } from "./installations/installed.ts";
+import { createPermissionRows } from "./installations/permissions.ts";
 import { createUpgradeRows } from "./installations/upgrades.ts";
 import { createVariableRows } from "./installations/variables.ts";
+import { readMarks } from "./marks.ts";
 import { migrate } from "./migration/migrate.ts";
 import { createBundleRows } from "./packages/bundles.ts";
 import { createPackageRows } from "./packages/packages.ts";
@@ -56,6 +59,7 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       connection,
       waitMs: options.statementTimeoutMs,
       tenantDefaults: options.tenantDefaults,
+      readMarks,
     });
     const instanceId = await connection.reached(async () => {
       await db.run(() =>
@@ -86,6 +90,8 @@ export async function openStore(options: ConnectionOptions): Promise<Store> {
       tenants: createTenantRows(db),
       egress: createEgressRows(db),
       variables: createVariableRows(db),
+      credentials: createCredentialRows(db),
+      permissions: createPermissionRows(db),
       upgrades: createUpgradeRows(db),
       events: createEventRows(db),
       processes: createProcessRows(db),

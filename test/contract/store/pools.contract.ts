@@ -53,6 +53,19 @@ export function poolContract(subject: () => PoolSubject): void {
     });
   });
 
+  it("renews the leases that a holder has, and gives it none that has expired or that another one has", async () => {
+    const [mine, expired, others, gone] = Array.from({ length: 4 }, () => crypto.randomUUID());
+    const keys = [mine ?? "", expired ?? "", others ?? ""];
+    for (const key of keys) await pools().ensure(pool(key));
+    const before = await pools().claim(mine ?? "", "holder", LEASE_MS);
+    await pools().claim(expired ?? "", "holder", 0);
+    await pools().claim(others ?? "", "other", LEASE_MS);
+    expect(await pools().renew([...keys, gone ?? ""], "holder", 2 * LEASE_MS)).toEqual([mine]);
+    const after = await pools().find(mine ?? "");
+    expect(after?.lease).toMatchObject({ holder: "holder", attempt: before?.lease?.attempt });
+    expect(after?.lease?.expiresAt.getTime()).toBeGreaterThan(before?.lease?.expiresAt.getTime() ?? 0);
+  });
+
   it("names the pools that a holder releases, and no others", async () => {
     const [mine, others] = [crypto.randomUUID(), crypto.randomUUID()];
     for (const key of [mine, others]) await pools().ensure(pool(key));

@@ -32,6 +32,7 @@ export function anInstallation(changes: Partial<Installation> = {}): Installatio
     limitsAsked: { memoryIsHard: false },
     limitsGranted: LIMITS,
     limitsWanted: {},
+    permissions: {},
     poolKey: "0123456789abcdef",
     nextPoolKey: undefined,
     source: "package",

@@ -38,6 +38,7 @@ export function cannedRows(state: CannedState) {
     tasks: tasks(state),
     pools: pools(state),
     tenants: tenants(state),
+    permissions: permissions(state),
     ...others(),
   };
 }
@@ -63,6 +64,16 @@ function installations(
     isPublished: async () => true,
     list: ({ tenantId }) => page(state.installations.filter((it) => it.tenantId === tenantId)),
     changedSince: async () => ({ items: [...state.installations], removed: [], at: new Date() }),
+  };
+}
+
+function permissions(state: CannedState): Store["permissions"] {
+  return {
+    set: async (id, chosen) => {
+      const place = state.installations.findIndex((it) => it.id === id);
+      const before = state.installations[place];
+      if (before !== undefined) state.installations[place] = { ...before, permissions: chosen };
+    },
   };
 }
 

@@ -1,14 +1,17 @@
 /**
- * The store of tests of the HTTP server. Keys, endpoints and the platform's tasks are rows with rules, on which the
- * store's contract runs; the rest are canned answers. Calls are counted; a method that the server never needs throws.
+ * The store of tests of the HTTP server. Keys, endpoints, credentials and the platform's tasks are rows with rules, on
+ * which the store's contract runs; the rest are canned answers. Calls are counted; a method that the server never needs
+ * throws.
  */
 import type { InstallTask } from "../../../src/domain/install-task.ts";
+import type { CredentialRecord } from "../../../src/store/contracts/credentials.ts";
 import type { EndpointRecord } from "../../../src/store/contracts/endpoints.ts";
 import type { ApiKey } from "../../../src/store/contracts/keys.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { aStoredPackage } from "../builders/a-stored-package.ts";
 import { anInstallation } from "../builders/an-installation.ts";
 import { type CannedState, cannedRows } from "./canned-rows.ts";
+import { credentialRowsIn } from "./credential-rows.ts";
 import { endpointRowsIn } from "./endpoint-rows.ts";
 import { keyRowsIn } from "./key-rows.ts";
 import { partialRows } from "./partial-rows.ts";
@@ -21,6 +24,7 @@ export interface DoorStore extends CannedState {
   readonly installTasks: InstallTask[];
   readonly keys: ApiKey[];
   readonly endpoints: EndpointRecord[];
+  readonly credentials: CredentialRecord[];
   /** Rows of installations do not answer before this resolves. */
   hang: Promise<void> | undefined;
 }
@@ -35,6 +39,7 @@ export function doorStore(): DoorStore {
     events: [],
     keys: [],
     endpoints: [],
+    credentials: [],
     quotas: new Map(),
     sharedPool: false,
     hang: undefined,
@@ -54,6 +59,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     databaseId: "memory",
     keys: rows("keys", keyRowsIn(state.keys)),
     endpoints: rows("endpoints", endpointRowsIn(state.endpoints)),
+    credentials: rows("credentials", credentialRowsIn(state.credentials)),
     platformTasks: rows("platformTasks", platformTaskRowsIn(state.installTasks)),
     packages: rows("packages", canned.packages),
     bundles: rows("bundles", canned.bundles),
@@ -67,6 +73,7 @@ function storeOf(state: Omit<DoorStore, "store">): Store {
     dependencies: rows("dependencies", canned.dependencies),
     egress: rows("egress", canned.egress),
     variables: rows("variables", canned.variables),
+    permissions: rows("permissions", canned.permissions),
     tenants: rows("tenants", canned.tenants),
     events: rows("events", canned.events),
     debug: rows("debug"),

@@ -47,7 +47,10 @@ function notFound(key: string): Fault {
   return new Fault("not_found", `There is no pool ${key}.`);
 }
 
-function leasesOf({ poolRows: rows }: Tables, clock: Clock): Pick<Store["pools"], "claim" | "releaseAll"> {
+function leasesOf(
+  { poolRows: rows }: Tables,
+  clock: Clock,
+): Pick<Store["pools"], "claim" | "renew" | "releaseAll"> {
   const attempts = new Map<string, number>();
   return {
     claim: async (key, holder, leaseMs) => {
@@ -63,6 +66,17 @@ function leasesOf({ poolRows: rows }: Tables, clock: Clock): Pick<Store["pools"]
       const claimed = { ...pool, lease: { holder, attempt, expiresAt: new Date(clock.now() + leaseMs) } };
       rows.set(key, claimed);
       return claimed;
+    },
+    renew: async (keys, holder, leaseMs) => {
+      const expiresAt = new Date(clock.now() + leaseMs);
+      return keys.filter((key) => {
+        const pool = rows.get(key);
+        const lease = pool?.lease;
+        if (pool === undefined || lease?.holder !== holder || isLeaseOver(lease.expiresAt, leaseMs, clock))
+          return false;
+        rows.set(key, { ...pool, lease: { ...lease, expiresAt } });
+        return true;
+      });
     },
     releaseAll: async (holder) => {
       const held = [...rows.values()].filter(({ lease }) => lease?.holder === holder);

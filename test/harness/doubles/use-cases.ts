@@ -97,7 +97,8 @@ function requestsTo({
       if (!state.packages.some(({ identifier }) => identifier === request.identifier)) {
         return Promise.reject(new Fault("package_not_found", `There is no package ${request.identifier}.`));
       }
-      const installation = anInstallation({ ...request, state: "installing" });
+      const { permissions = {} } = request;
+      const installation = anInstallation({ ...request, permissions, state: "installing" });
       return Promise.resolve({ installation, task: aTask(installation, queued), created: true });
     },
     fetch({ tenantId, source }) {

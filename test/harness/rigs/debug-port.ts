@@ -9,6 +9,7 @@ import type { DebugSettings } from "../../../src/debug/settings.ts";
 import type { TenantId } from "../../../src/domain/ids.ts";
 import type { Installation } from "../../../src/domain/installation.ts";
 import { OPERATIONS } from "../../../src/domain/operations/operations.ts";
+import { createCredentialSource } from "../../../src/installation/credentials/sealed-credentials.ts";
 import { createPackageKeeper } from "../../../src/installation/packages/package-keeper.ts";
 import { createHostCalls } from "../../../src/invocation/host-calls/host-calls.ts";
 import { createLocalHostCalls } from "../../../src/invocation/host-calls/local/local-host-calls.ts";
@@ -114,10 +115,14 @@ export async function openDebugPort(
       installations: directory,
       runtimes,
       hostCalls: createHostCalls({
-        local: createLocalHostCalls({ storage, settings: { depthMax: 4 } }),
+        local: createLocalHostCalls({
+          storage,
+          credentials: createCredentialSource({ store, keys: testKeys }),
+          settings: { depthMax: 4 },
+        }),
         platform: undefined,
         log,
-        settings: { places: { types: {} }, openMax: 32 },
+        settings: { places: { types: {} }, permissionDefault: "grant", openMax: 32 },
       }),
       buildPriority: { raise: () => Promise.resolve(undefined) },
       clock,

@@ -1,4 +1,5 @@
 /** Settings of the HTTP server in tests: bounds that a test can reach, waits that it can afford. */
+import type { PermissionDefault } from "../../../src/domain/permission.ts";
 import type { HttpAppOptions } from "../../../src/http/options.ts";
 import type { ServeSettings } from "../../../src/http/server/serve.ts";
 import { DIFY_ADMIN_KEY, DIFY_KEY } from "../samples/callers.ts";
@@ -8,6 +9,7 @@ const MIB = 1024 * KIB;
 
 /** Those that a test may choose. */
 export interface DoorSettings {
+  permissionDefault: PermissionDefault;
   startTimeoutMs: number;
   idleTimeoutMs: number;
   overrunGraceMs: number;
@@ -27,6 +29,7 @@ export interface DoorSettings {
 }
 
 const DEFAULTS = {
+  permissionDefault: "grant",
   startTimeoutMs: 5000,
   idleTimeoutMs: 60_000,
   overrunGraceMs: 1000,

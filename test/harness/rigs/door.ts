@@ -12,6 +12,8 @@ import { createHttpApp, type HttpApp } from "../../../src/http/app.ts";
 import type { HttpAppOptions } from "../../../src/http/options.ts";
 import { type Served, type ServeSettings, serve } from "../../../src/http/server/serve.ts";
 import { createBatches } from "../../../src/installation/batch/batches.ts";
+import { createCredentials } from "../../../src/installation/credentials/credentials.ts";
+import { createCredentialSource } from "../../../src/installation/credentials/sealed-credentials.ts";
 import { NO_TRANSFERS } from "../../../src/installation/transfer/transfers.ts";
 import { createPluginVariables } from "../../../src/installation/variables.ts";
 import type { BuildPriority } from "../../../src/invocation/build-priority.ts";
@@ -157,12 +159,13 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
     log,
     settings: { bytesMax: 100 * 1024 * 1024, keysMax: 1000, lockStaleMs: 10_000 },
   });
+  const credentialSource = createCredentialSource({ store, keys: testKeys });
   const { innerApi, places = { types: {} } } = options;
   const hostCalls = createHostCalls({
-    local: createLocalHostCalls({ storage, settings: { depthMax: 4 } }),
+    local: createLocalHostCalls({ storage, credentials: credentialSource, settings: { depthMax: 4 } }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
     log,
-    settings: { places, openMax: 32 },
+    settings: { places, openMax: 32, permissionDefault: settings.permissionDefault },
   });
   const invoker = scope.use(
     createInvoker({
@@ -191,8 +194,9 @@ async function openCalls({ options, scope, memory: { store }, runtime, log, sett
       settings: { endpointPollMs: 600_000, endpointsMax: 100, lookupsMax: 4, rereadTimeoutMs: 1000 },
     }),
   );
-  const endpoints = createEndpoints({ store, secrets, directory: endpointDirectory });
-  return { invoker, keyring, endpoints, endpointDirectory };
+  const endpoints = createEndpoints({ store, secrets, directory: endpointDirectory, settings });
+  const credentials = createCredentials({ store, keys: testKeys, invoker });
+  return { invoker, keyring, endpoints, endpointDirectory, credentials, credentialSource };
 }
 
 /** Of every tenant. */

@@ -126,6 +126,7 @@ export function anInstallation(world: KeeperWorld) {
     tenantId,
     pluginId,
     identifier,
+    permissions: {},
     previousIdentifier: undefined,
     previousImageKey: undefined,
     desired: "enabled",

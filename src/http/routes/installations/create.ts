@@ -1,10 +1,12 @@
 import { z } from "zod";
-import { invalidInput } from "../../../domain/fault.ts";
+import { Fault, invalidInput } from "../../../domain/fault.ts";
 import { Source } from "../../../domain/source.ts";
 import type { InstallationRequests } from "../../../installation/contracts.ts";
+import type { Principal } from "../../../keys/keyring.ts";
 import type { Routes } from "../../route.ts";
 import { InstallAcceptedSchema, TenantParams } from "../../schemas.ts";
 import { acceptedResponse, IdempotencyHeader, idempotencyClaim } from "./parts.ts";
+import { ChosenSchema } from "./permissions.ts";
 
 const Body = z.strictObject({
   identifier: z
@@ -24,6 +26,7 @@ const Body = z.strictObject({
     .boolean()
     .optional()
     .meta({ description: "Sets the signature policy to `require` for this install" }),
+  permissions: ChosenSchema.optional(),
 });
 type Body = z.output<typeof Body>;
 
@@ -56,6 +59,7 @@ export function addCreateInstallation(
       ],
     },
     async ({ params: { tenant }, body, principal, by, header, request }) => {
+      assertMayGrant(body, principal);
       const idempotency = idempotencyClaim(principal.keyId, header("idempotency-key"), {
         method: "POST",
         url: request.url,
@@ -66,6 +70,7 @@ export function addCreateInstallation(
         by,
         asTenant: principal.tenantId !== undefined,
         ...(body.verifySignature === true && { verifySignature: true }),
+        ...(body.permissions !== undefined && { permissions: body.permissions }),
         ...(idempotency !== undefined && { idempotency }),
       };
       return acceptedResponse(await accept(requests, body, asked));
@@ -83,6 +88,17 @@ async function accept(requests: InstallationRequests, body: Body, asked: Asked) 
   if (source !== undefined) return await requests.fetch({ ...asked, source });
   if (bundle !== undefined) return await requests.bundle({ ...asked, bundle });
   return await requests.install({ ...asked, identifier: identifier ?? "" });
+}
+
+/** Throws `forbidden` for a tenant's key, and `invalid_input` with a bundle, whose plugins ask for different things. */
+function assertMayGrant({ permissions, bundle }: Body, { tenantId }: Principal): void {
+  if (permissions === undefined) return;
+  if (tenantId !== undefined)
+    throw new Fault("forbidden", "Only an operator's key grants or refuses permissions.", {
+      details: { field: "permissions", accepted: "an operator's key, or no permissions" },
+    });
+  if (bundle !== undefined)
+    throw invalidInput("permissions", permissions, "nothing beside bundle; set those of each installation");
 }
 
 /** Earlier releases hashed a body with only an identifier as that identifier; their keys must stay valid. */

@@ -5,6 +5,7 @@ import { CATEGORIES } from "../../../domain/package.ts";
 import { PLUGIN_STATUSES } from "../../../domain/plugin-status.ts";
 import type { Installed } from "../../../store/contracts/installed.ts";
 import { InstallationSchema, installationJson, TaskSchema } from "../../schemas.ts";
+import { PermissionsSchema } from "./permissions.ts";
 
 export interface EntitySettings {
   /** Berth's public URL without a trailing slash; undefined where it is not set. */
@@ -43,6 +44,7 @@ const EntitySchema = InstallationSchema.extend({
 
 export const InstallationListedSchema = EntitySchema.openapi("InstallationListed");
 export const InstallationDetailSchema = EntitySchema.extend({
+  permissions: PermissionsSchema,
   last_task: TaskSchema.nullable(),
   needs: z
     .array(z.object({ installation_id: z.string(), type: z.string(), value: z.string() }))

@@ -4,13 +4,17 @@ import type { Routes } from "../../route.ts";
 import { taskJson } from "../../schemas.ts";
 import { type EntitySettings, entityJson, InstallationDetailSchema } from "./entity.ts";
 import { InstallationParams, installationNotFound } from "./parts.ts";
+import { type PermissionSettings, permissionsJson } from "./permissions.ts";
 
 export function addGetInstallation(
   routes: Routes,
   {
     store,
     settings,
-  }: { store: Pick<Store, "installed" | "tasks" | "dependencies">; settings: EntitySettings },
+  }: {
+    store: Pick<Store, "installed" | "tasks" | "dependencies">;
+    settings: EntitySettings & PermissionSettings;
+  },
 ): void {
   routes.add(
     {
@@ -36,6 +40,7 @@ export function addGetInstallation(
       const neededBy = await store.dependencies.dependentsOf(id);
       return Response.json({
         ...entityJson(installed, settings),
+        permissions: permissionsJson(installed.installation, installed.declaration, settings),
         last_task: task === undefined ? null : taskJson(task),
         needs: needs.map(({ neededId, need }) => ({
           installation_id: neededId,

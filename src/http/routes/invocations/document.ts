@@ -42,6 +42,7 @@ export function documentInvoke(
       "operation_not_found",
       "provider_not_found",
       "tool_not_found",
+      "credential_not_found",
       "payload_too_large",
       "unsupported_media_type",
       "busy",

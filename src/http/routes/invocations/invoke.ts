@@ -11,6 +11,7 @@ import { parseInput } from "../../../domain/input.ts";
 import type { Invocation, InvocationRequest } from "../../../domain/invocation.ts";
 import type { Operation } from "../../../domain/operations/operation.ts";
 import { indexOperations, OPERATIONS } from "../../../domain/operations/operations.ts";
+import type { CredentialSource } from "../../../invocation/credential-source.ts";
 import type { Invoker } from "../../../invocation/invoke.ts";
 import { faultResponse } from "../../answers/fault-response.ts";
 import { type PingHub, wantsJson } from "../../answers/sse.ts";
@@ -21,6 +22,7 @@ import { checkContentLength, checkContentType, readIncoming } from "../../middle
 import { honoPattern, type Routes } from "../../route.ts";
 import { DocumentCaller, EventCaller } from "./callers.ts";
 import { documentInvoke, INVOKE_ACCESS } from "./document.ts";
+import { withKeptCredentials } from "./kept-credentials.ts";
 
 export interface InvokeSettings {
   /** Bytes of the body of a call. */
@@ -30,7 +32,8 @@ export interface InvokeSettings {
 }
 
 export interface InvokeDeps {
-  readonly invoker: Pick<Invoker, "invoke">;
+  readonly invoker: Pick<Invoker, "invoke" | "admit" | "find">;
+  readonly credentialSource: CredentialSource;
   readonly pings: PingHub;
   readonly bodies: Pick<BodyReader, "readFields">;
   readonly settings: InvokeSettings;
@@ -89,7 +92,17 @@ async function handle(
     checkContentType(headers["content-type"], ["application/json"]);
     checkContentLength(headers["content-length"], deps.settings.invokeBytesMax);
     const body = await readIncoming(incoming, deps.settings.invokeBytesMax);
-    const content = await deps.bodies.readFields(operation, body, tenantId);
+    const sent = await deps.bodies.readFields(operation, body, tenantId);
+    const content =
+      sent.fields["credential"] === undefined
+        ? sent
+        : await withKeptCredentials(
+            { ...deps, credentials: deps.credentialSource },
+            { tenantId, pluginId, operation },
+            sent,
+          );
+    // the wait for kept credentials can be long
+    if (outgoing.destroyed) return RESPONSE_ALREADY_SENT;
     const timeoutMs = callerTimeout(headers["x-timeout-ms"], content.fields["timeout_ms"]);
     const request = { tenantId, pluginId, operation, content, requestId: id };
     start(timeoutMs === undefined ? request : { ...request, timeoutMs }, outgoing, headers.accept, deps);

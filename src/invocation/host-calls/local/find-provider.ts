@@ -1,3 +1,4 @@
+import type { CredentialNeed } from "../../../domain/credential-form.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { InstalledPlugin } from "../../installation-directory.ts";
 
@@ -5,6 +6,7 @@ import type { InstalledPlugin } from "../../installation-directory.ts";
 export interface FoundProvider {
   readonly pluginId: string;
   readonly provider: string;
+  readonly credentials: CredentialNeed;
 }
 
 /**
@@ -19,7 +21,7 @@ export function findProvider(
   const all = plugins.flatMap(({ catalog }) =>
     catalog.providers
       .filter((provider) => provider.kind === kind)
-      .map(({ name }) => ({ pluginId: catalog.pluginId, provider: name })),
+      .map(({ name, credentials }) => ({ pluginId: catalog.pluginId, provider: name, credentials })),
   );
   const found = all.filter(
     ({ pluginId, provider }) => given === provider || given === `${pluginId}/${provider}`,

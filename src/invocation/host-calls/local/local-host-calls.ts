@@ -4,6 +4,8 @@ import { readJson } from "../../../domain/frame.ts";
 import type { InvocationSink } from "../../../domain/invocation.ts";
 import { indexOperations } from "../../../domain/operations/operations.ts";
 import type { HostStorage } from "../../../storage/plugin-storage.ts";
+import type { CredentialSource } from "../../credential-source.ts";
+import { modelIn } from "../../credential-source.ts";
 import type { HostCallAnswer } from "../answer.ts";
 import type {
   HostCall,
@@ -17,6 +19,7 @@ import { operationFields } from "./operation-fields.ts";
 
 export interface LocalHostCallsOptions {
   readonly storage: HostStorage;
+  readonly credentials: CredentialSource;
   readonly settings: {
     /** Depth of nested calls: a plugin calls a plugin that calls a plugin. */
     readonly depthMax: number;
@@ -66,14 +69,16 @@ class BerthHostCalls implements LocalHostCalls {
     const operation = this.#operations(local.type, local.action);
     if (operation === undefined) throw new Error(`${local.action} is no operation`);
     this.#checkDepth(call.context);
-    await callPlugin({ call, answer, type: local.type, operation, request }, this.#connected);
+    const { credentials } = this.#options;
+    const asked = { call, answer, type: local.type, operation, request };
+    await callPlugin(asked, { ...this.#connected, credentials });
   }
 
   #ownerOf({ tenantId, catalog }: HostCallContext, { installations }: Connected) {
     return {
       tenantId,
       pluginId: catalog.pluginId,
-      bytesMax: catalog.permission.storageBytes,
+      bytesMax: catalog.storageBytes,
       tenantIsBounded: installations.boundsDisk(tenantId),
     };
   }
@@ -93,24 +98,21 @@ interface PluginCall {
   readonly request: Readonly<Record<string, unknown>>;
 }
 
-function callPlugin(
+async function callPlugin(
   { call: { context }, answer, type, operation, request }: PluginCall,
-  { invoke, installations }: Connected,
+  { invoke, installations, credentials: source }: Connected & Pick<LocalHostCallsOptions, "credentials">,
 ): Promise<void> {
-  if (request["credential_id"] !== undefined && request["credential_id"] !== null) {
-    throw invalidInput(
-      "credential_id",
-      request["credential_id"],
-      "null, because no platform is configured to store credentials",
-    );
-  }
   const { tenantId, userId, requestId } = context;
-  const { pluginId, provider } = findProvider(
-    installations.listOfTenant(tenantId),
-    type,
-    request["provider"],
-  );
-  const fields = operationFields(type, request, provider, userId);
+  const found = findProvider(installations.listOfTenant(tenantId), type, request["provider"]);
+  const { pluginId, provider } = found;
+  const field = "credential_id";
+  const credentials = await source.find({
+    ...{ tenantId, pluginId, kind: type, provider, need: found.credentials, field },
+    named: namedIn(request, field),
+    model: modelIn({ ...operation.defaults, ...request }),
+  });
+  if (context.signal.aborted) return;
+  const fields = operationFields(type, request, { provider, userId, credentials });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const fail = (error: unknown) => {
     nested.detach();
@@ -147,5 +149,11 @@ function callPlugin(
     resolve();
   };
   context.signal.addEventListener("abort", onGone, { once: true });
-  return promise.finally(() => context.signal.removeEventListener("abort", onGone));
+  await promise.finally(() => context.signal.removeEventListener("abort", onGone));
+}
+
+function namedIn(request: Readonly<Record<string, unknown>>, field: string): string | undefined {
+  const named = request[field] ?? undefined;
+  if (named === undefined || typeof named === "string") return named;
+  throw invalidInput(field, named, "the name or id of a credential, or null");
 }

@@ -1,11 +1,20 @@
+import type { JsonMap } from "../../../domain/json.ts";
+
+interface OperationCaller {
+  /** The provider's own name. */
+  readonly provider: string;
+  readonly userId: string;
+  /** In plain text. */
+  readonly credentials: JsonMap;
+}
+
 /**
  * The plugin's request as fields of the operation that serves it; keys that the operation does not know are left out.
  */
 export function operationFields(
   type: "tool" | "model",
   request: Readonly<Record<string, unknown>>,
-  provider: string,
-  userId: string,
+  { provider, userId, credentials }: OperationCaller,
 ): Record<string, unknown> {
   const { provider: _, user_id: __, tenant_id: ___, type: ____, credential_id: _____, ...own } = request;
   if (type === "tool") {
@@ -14,7 +23,7 @@ export function operationFields(
       provider,
       tool: own["tool"],
       tool_parameters: own["tool_parameters"] ?? {},
-      credentials: {},
+      credentials,
     };
   }
   const { completion_params, mode: ______, ...rest } = own;
@@ -22,7 +31,7 @@ export function operationFields(
     ...rest,
     user_id: userId,
     provider,
-    credentials: {},
+    credentials,
     ...(completion_params === undefined ? {} : { model_parameters: completion_params }),
   };
 }

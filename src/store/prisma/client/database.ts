@@ -6,6 +6,7 @@ import { NO_QUOTAS, type TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import { storableJson } from "../../../util/storable.ts";
 import { Prisma, type PrismaClient } from "../generated/client.ts";
 import type { Connection } from "./connection.ts";
+import { type Marks, Watch } from "./watch.ts";
 
 export type Tx = Prisma.TransactionClient;
 
@@ -16,17 +17,21 @@ export class Database {
   readonly #waitMs: number;
   /** Quotas of tenants without their own. */
   readonly tenantDefaults: TenantQuotas;
+  /** What polls read. */
+  readonly watch: Watch;
 
   constructor(parts: {
     client: PrismaClient;
     connection: Pick<Connection, "isExhausted" | "acquireTimeoutMs">;
     waitMs: number;
     tenantDefaults?: TenantQuotas | undefined;
+    readMarks: (client: PrismaClient) => Promise<Marks>;
   }) {
     this.#client = parts.client;
     this.#connection = parts.connection;
     this.#waitMs = parts.waitMs;
     this.tenantDefaults = parts.tenantDefaults ?? NO_QUOTAS;
+    this.watch = new Watch(() => this.run(parts.readMarks));
   }
 
   /** For single statements, and for reads that need not be consistent with each other. */

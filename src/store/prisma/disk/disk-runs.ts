@@ -16,15 +16,17 @@ export function createDiskRunRows(db: Database): DiskRunRows {
         const row = UUID.test(id) ? await prisma.diskRun.findUnique({ where: { id } }) : null;
         return row === null ? undefined : toRun(row);
       }),
-    listAsked: () =>
-      db.run(async (prisma) =>
+    listAsked: async () => {
+      if (!(await db.watch.hasWork("diskRuns"))) return [];
+      return await db.run(async (prisma) =>
         (
           await prisma.diskRun.findMany({
             where: { finishedAt: null },
             orderBy: [{ createdAt: "asc" }, { id: "asc" }],
           })
         ).map(toRun),
-      ),
+      );
+    },
     finish: (id, answer, keep) =>
       db.transaction(async (tx) => {
         const data = { ...answerData(answer), finishedAt: new Date() };

@@ -2,6 +2,7 @@ import type { Actor } from "../../../domain/audit.ts";
 import { Fault } from "../../../domain/fault.ts";
 import type { TaskId } from "../../../domain/ids.ts";
 import { REMOTE } from "../../../domain/installation.ts";
+import { PERMISSIONS } from "../../../domain/permission.ts";
 import type { Task } from "../../../domain/task.ts";
 import type { TenantQuotas } from "../../../domain/tenant-quotas.ts";
 import type { Accepted } from "../../contracts/answers.ts";
@@ -17,6 +18,7 @@ import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts
 import { isConnected, otherChangeRunning, taskThatInstalled } from "./accept-change.ts";
 import { claimKey, keepAnswer, toAnswer } from "./idempotency.ts";
 import { toInstallation } from "./installation-row.ts";
+import { permissionsSubject, toPermissions, writePermissionsEvent } from "./permissions.ts";
 
 /** The transaction behind `acceptInstall`. */
 export async function acceptInstall(
@@ -44,6 +46,7 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
     limitsAsked: jsonValue(request.limitsAsked),
     limitsGranted: jsonValue(request.limitsGranted),
     warnings: jsonValue(request.warnings),
+    ...(request.permissions !== undefined && { permissions: jsonValue(request.permissions) }),
   };
   const { count } = await tx.installation.createMany({
     data: {
@@ -67,6 +70,7 @@ async function accept(tx: Tx, request: AcceptInstall, defaults: TenantQuotas): P
   }
   assertSame(found, request);
   const known = await knownTask(tx, found);
+  if (known !== null) assertSamePermissions(found, request);
   if (known !== null) return { installation: toInstallation(found), task: toTask(known), created: false };
   // Limits that the tenant chose replace those of the manifest.
   const limitsGranted = jsonValue({ ...request.limitsGranted, ...Object(found.limitsWanted) });
@@ -116,6 +120,18 @@ function assertSame(found: rows.Installation, { identifier }: AcceptInstall): vo
   if (found.identifier !== identifier) throw otherVersion(identifier, found.identifier);
 }
 
+/** A repeated request must not seem to have refused what it has not. */
+function assertSamePermissions(found: rows.Installation, { permissions }: AcceptInstall): void {
+  if (permissions === undefined) return;
+  const before = toPermissions(found.permissions);
+  if (PERMISSIONS.every((name) => before[name] === permissions[name])) return;
+  throw new Fault(
+    "conflict",
+    `The plugin is installed already, with other permissions (${permissionsSubject(before)}); PUT its permissions to change them.`,
+    { details: { field: "permissions", value: permissions, accepted: before, installationId: found.id } },
+  );
+}
+
 function otherVersion(value: string, installed: string): Fault {
   return new Fault("conflict", `Another version of this plugin is installed: ${installed}.`, {
     details: { field: "identifier", value, accepted: installed },
@@ -139,6 +155,8 @@ async function noteHold(
 /** Throws where the package does not exist; from here on it cannot be removed. */
 async function withInstall(tx: Tx, row: rows.Installation, request: AcceptInstall): Promise<Accepted> {
   await holdPackage(tx, row.identifier);
+  const { permissions, by } = request;
+  if (permissions !== undefined) await writePermissionsEvent(tx, row, { chosen: permissions, by });
   return withNewTask(tx, row, "install", request);
 }
 

@@ -31,7 +31,7 @@ export function createEgressRows(db: Database): EgressRows {
           result: "done",
         });
       }),
-    list: () =>
+    list: db.watch.remember("egress", () =>
       db.run(async (prisma) => {
         const rows = await prisma.$queryRaw<{ key: string; egress: unknown }[]>`
           SELECT p.key, i.egress FROM berth_installations i JOIN berth_pools p ON p.key IN (i.pool_key, i.next_pool_key)
@@ -43,6 +43,7 @@ export function createEgressRows(db: Database): EgressRows {
           }),
         );
       }),
+    ),
   };
 }
 

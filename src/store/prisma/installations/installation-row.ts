@@ -4,6 +4,7 @@ import type { LimitsAsked, LimitsWanted } from "../../../domain/limits.ts";
 import type { TrustDecision } from "../../../domain/trust.ts";
 import { readLimits, toCause } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
+import { toPermissions } from "./permissions.ts";
 
 export function toInstallation(row: rows.Installation): Installation {
   return {
@@ -20,6 +21,7 @@ export function toInstallation(row: rows.Installation): Installation {
     limitsAsked: row.limitsAsked as unknown as LimitsAsked,
     limitsGranted: readLimits(row.limitsGranted),
     limitsWanted: (row.limitsWanted ?? {}) as LimitsWanted,
+    permissions: toPermissions(row.permissions),
     poolKey: row.poolKey ?? undefined,
     nextPoolKey: row.nextPoolKey ?? undefined,
     source: row.source,

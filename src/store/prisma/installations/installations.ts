@@ -53,6 +53,8 @@ export function createInstallationRows(db: Database): InstallationRows {
 function createReads(
   db: Database,
 ): Pick<InstallationRows, "find" | "findByPlugin" | "isPublished" | "list" | "changedSince"> {
+  /** The mark that is older than the answer with this time. */
+  const marks = new WeakMap<Date, string>();
   return {
     find: (id) =>
       db.run(async (prisma) => {
@@ -80,8 +82,10 @@ function createReads(
         });
         return toPage(placed, page, new Map(rows.map((row) => [row.id, row])), toInstallation);
       }),
-    changedSince: (since) =>
-      db.run(async (prisma) => {
+    changedSince: async (since) => {
+      const mark = await db.watch.mark("installations");
+      if (since !== undefined && marks.get(since) === mark) return { items: [], removed: [], at: since };
+      return await db.run(async (prisma) => {
         // The time is read first, and precedes every running transaction: the next call sees what these have written but
         // not committed yet.
         const [moment] = await prisma.$queryRaw<{ at: Date }[]>`
@@ -94,12 +98,14 @@ function createReads(
           since === undefined
             ? []
             : await prisma.removedInstallation.findMany({ where: { removedAt: { gte: since } } });
+        marks.set(moment.at, mark);
         return {
           items: items.map(toInstallation),
           removed: removed.map(({ id }) => InstallationId.parse(id)),
           at: moment.at,
         };
-      }),
+      });
+    },
   };
 }
 

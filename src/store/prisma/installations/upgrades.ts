@@ -54,8 +54,9 @@ function isOlder(identifier: string, than: string | null): boolean {
 
 export function createUpgradeRows(db: Database): UpgradeRows {
   return {
-    listDue: (filter, limit) =>
-      db.run(async (prisma) => {
+    listDue: async (filter, limit) => {
+      if (!(await db.watch.hasWork("upgrades"))) return [];
+      return await db.run(async (prisma) => {
         const which =
           "identifier" in filter
             ? Prisma.sql`identifier = ${filter.identifier}`
@@ -68,7 +69,8 @@ export function createUpgradeRows(db: Database): UpgradeRows {
           identifier: row.identifier,
           by: { keyId: row.key_id, keyName: row.key_name, requestId: row.request_id },
         }));
-      }),
+      });
+    },
     forget: ({ installationId, identifier }) =>
       db.run(async (prisma) => {
         await prisma.upgradeDue.deleteMany({ where: { installationId, identifier } });

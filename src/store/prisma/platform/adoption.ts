@@ -16,7 +16,7 @@ interface Found {
 }
 
 /** A row `i` of the daemon that Berth has not taken over, and that a container can serve. Older daemons left the column empty. */
-const ADOPTABLE = Prisma.sql`i.tenant_id IS NOT NULL AND i.plugin_id <> '' AND i.plugin_unique_identifier <> ''
+export const ADOPTABLE = Prisma.sql`i.tenant_id IS NOT NULL AND i.plugin_id <> '' AND i.plugin_unique_identifier <> ''
   AND coalesce(i.runtime_type, '') IN ('', 'local')
   AND NOT EXISTS (SELECT 1 FROM berth_installations b WHERE b.id = i.id)
   AND NOT EXISTS (SELECT 1 FROM berth_installations b WHERE b.tenant_id = i.tenant_id AND b.plugin_id = i.plugin_id)

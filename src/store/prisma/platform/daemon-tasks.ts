@@ -1,8 +1,13 @@
 import { storableJson } from "../../../util/storable.ts";
 import type { Tx } from "../client/database.ts";
+import { Prisma } from "../generated/client.ts";
 
 /** The message that a daemon itself writes when it is stopped in an orderly way. */
 const MESSAGE = "An unexpected daemon shutdown occurred";
+
+/** A row `t` that a daemon left unfinished. */
+export const DAEMON_TASKS = Prisma.sql`t.status IN ('pending', 'running')
+  AND NOT EXISTS (SELECT 1 FROM berth_tasks b WHERE b.id = t.id)`;
 
 /**
  * Ends install tasks that a daemon left running, oldest first; answers how many. Berth's own have a task of the same id,
@@ -10,8 +15,7 @@ const MESSAGE = "An unexpected daemon shutdown occurred";
  */
 export async function endDaemonTasks(tx: Tx, limit: number): Promise<number> {
   const rows = await tx.$queryRaw<{ id: string; plugins: string | null }[]>`
-    SELECT t.id, t.plugins FROM install_tasks t
-    WHERE t.status IN ('pending', 'running') AND NOT EXISTS (SELECT 1 FROM berth_tasks b WHERE b.id = t.id)
+    SELECT t.id, t.plugins FROM install_tasks t WHERE ${DAEMON_TASKS}
     ORDER BY t.id LIMIT ${limit} FOR UPDATE OF t`;
   for (const { id, plugins } of rows)
     await tx.$executeRaw`

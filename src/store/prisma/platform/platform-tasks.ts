@@ -12,7 +12,7 @@ import type { TaskAccepted } from "../../contracts/tasks.ts";
 import { type Database, json, type Tx, toCause } from "../client/database.ts";
 import { writeCause } from "../client/storable-cause.ts";
 import type * as rows from "../generated/client.ts";
-import type { PrismaClient } from "../generated/client.ts";
+import { Prisma, type PrismaClient } from "../generated/client.ts";
 import { toTenantTask } from "../tasks/task-row.ts";
 import { createTask, holdTask } from "../tasks/task-writes.ts";
 import { holdTenant, writeEvent } from "../tenants/audit.ts";
@@ -73,13 +73,16 @@ function createRemovals(
             data: { plugins: storableJson(left.map(itemJson)) },
           });
       }),
-    endAbandoned: () => db.transaction(endAbandoned),
-    purge: (succeededMs) =>
-      db.run(
+    endAbandoned: async () =>
+      (await db.watch.hasWork("shownTasks")) ? await db.transaction(endAbandoned) : 0,
+    purge: async (succeededMs) => {
+      if (!(await db.watch.hasWork("shownTasks"))) return 0;
+      return await db.run(
         (prisma) => prisma.$executeRaw`
           DELETE FROM install_tasks WHERE status = 'success' AND coalesce(updated_at, created_at, '-infinity')
             <= clock_timestamp() - ${succeededMs} * interval '1 millisecond'`,
-      ),
+      );
+    },
   };
 }
 
@@ -127,10 +130,13 @@ async function note(
   await tx.batchItem.updateMany({ where: { batchId: id, identifier }, data });
 }
 
+/** A row `t` of the platform's list that is unfinished, without a task of Berth that will finish it. */
+export const ABANDONED = Prisma.sql`t.status IN ('pending', 'running')
+  AND NOT EXISTS (SELECT 1 FROM berth_tasks b WHERE b.id = t.id AND b.finished_at IS NULL)`;
+
 async function endAbandoned(tx: Tx): Promise<number> {
   const found = await tx.$queryRaw<{ id: string }[]>`
-    SELECT id FROM install_tasks t WHERE status IN ('pending', 'running')
-      AND NOT EXISTS (SELECT 1 FROM berth_tasks b WHERE b.id = t.id AND b.finished_at IS NULL)
+    SELECT id FROM install_tasks t WHERE ${ABANDONED}
     ORDER BY id LIMIT 100 FOR UPDATE SKIP LOCKED`;
   for (const { id } of found)
     await writeInstallTask(

@@ -50,8 +50,9 @@ const IN_ORDER = Prisma.sql`k.released_at, ${BY_NEED}`;
 
 function createReads(
   db: Database,
-): Pick<TakeoverRows, "leftAlone" | "unread" | "declared" | "arrived" | "progress"> {
+): Pick<TakeoverRows, "isDue" | "leftAlone" | "unread" | "declared" | "arrived" | "progress"> {
   return {
+    isDue: () => db.watch.hasWork("takeover"),
     leftAlone: () => db.run(leftAlone),
     unread: (limit) =>
       db.run(async (prisma) => {

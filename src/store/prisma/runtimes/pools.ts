@@ -45,10 +45,11 @@ export function createPoolRows(db: Database): PoolRows {
         const row = await prisma.pool.findUnique({ where: { key } });
         return row === null ? undefined : toPool(row);
       }),
-    list: () =>
+    list: db.watch.remember("pools", () =>
       db.run(async (prisma) =>
         (await prisma.pool.findMany({ orderBy: [{ createdAt: "desc" }, { key: "desc" }] })).map(toPool),
       ),
+    ),
     setState: (key, { state, cause: why, nextStartAt }) =>
       writeCause(why, (cause) =>
         db.run(async (prisma) => {
@@ -73,6 +74,14 @@ export function createPoolRows(db: Database): PoolRows {
         if (claimed === 0) return undefined;
         const row = await prisma.pool.findUnique({ where: { key } });
         return row === null ? undefined : toPool(row);
+      }),
+    renew: (keys, holder, leaseMs) =>
+      db.run(async (prisma) => {
+        const renewed = await prisma.$queryRaw<{ key: string }[]>`
+          UPDATE berth_pools SET lease_expires_at = clock_timestamp() + ${leaseMs} * interval '1 millisecond'
+          WHERE key = ANY(${keys}) AND holder = ${holder} AND NOT ${leaseOver("lease_expires_at", leaseMs)}
+          RETURNING key`;
+        return renewed.map(({ key }) => key);
       }),
     releaseAll: (holder) =>
       db.run(async (prisma) => {

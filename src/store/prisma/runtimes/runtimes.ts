@@ -56,15 +56,6 @@ export function createRuntimeRows(db: Database): RuntimeRows {
             assertThere(await prisma.runtime.count({ where: { id } }), id);
           }),
       ),
-    listLive: (poolKey) =>
-      db.run(async (prisma) =>
-        (
-          await prisma.runtime.findMany({
-            where: { state: { not: "ended" }, ...(poolKey === undefined ? {} : { poolKey }) },
-            orderBy: [{ startedAt: "desc" }, { id: "desc" }],
-          })
-        ).map(toRuntime),
-      ),
     listOfPool: (poolKey, limit) =>
       db.run(async (prisma) =>
         (
@@ -85,9 +76,24 @@ export function createRuntimeRows(db: Database): RuntimeRows {
         const { _max } = await prisma.runtime.aggregate({ where: { poolKey }, _max: { generation: true } });
         return (_max.generation ?? 0) + 1;
       }),
+    listLive: createListLive(db),
     ...createReservations(db),
     ...createHistory(db),
   };
+}
+
+function createListLive(db: Database): RuntimeRows["listLive"] {
+  const read = (poolKey?: string) =>
+    db.run(async (prisma) =>
+      (
+        await prisma.runtime.findMany({
+          where: { state: { not: "ended" }, ...(poolKey === undefined ? {} : { poolKey }) },
+          orderBy: [{ startedAt: "desc" }, { id: "desc" }],
+        })
+      ).map(toRuntime),
+    );
+  const readAll = db.watch.remember("runtimes", () => read());
+  return (poolKey) => (poolKey === undefined ? readAll() : read(poolKey));
 }
 
 function createReservations(db: Database): Pick<RuntimeRows, "reserve"> {

@@ -20,6 +20,10 @@ export function createTaskRows(db: Database): TaskRows {
   };
 }
 
+/** A task that nobody holds, or whose holder has died. */
+export const CLAIMABLE = Prisma.sql`finished_at IS NULL AND claimable_at <= clock_timestamp()
+  AND (holder IS NULL OR ${leaseOver("lease_expires_at")})`;
+
 function createReads(
   db: Database,
 ): Pick<TaskRows, "find" | "children" | "latestOf" | "list" | "events" | "listClaimable"> {
@@ -61,17 +65,17 @@ function createReads(
           })
         ).map(toTaskEvent),
       ),
-    listClaimable: (limit) =>
-      db.run(async (prisma) => {
+    listClaimable: async (limit) => {
+      if (!(await db.watch.hasWork("tasks"))) return [];
+      return await db.run(async (prisma) => {
         const rows = await prisma.$queryRaw<ClaimableTask[]>`
           SELECT id, kind, attempt, (extract(epoch FROM
             clock_timestamp() - greatest(claimable_at, lease_expires_at)) * 1000)::float8 AS "waitedMs"
-          FROM berth_tasks
-          WHERE finished_at IS NULL AND claimable_at <= clock_timestamp()
-            AND (holder IS NULL OR ${leaseOver("lease_expires_at")})
+          FROM berth_tasks WHERE ${CLAIMABLE}
           ORDER BY claimable_at LIMIT ${limit}`;
         return rows.map((row) => ({ ...row, id: TaskId.parse(row.id) }));
-      }),
+      });
+    },
   };
 }
 

@@ -23,8 +23,9 @@ function createReads(db: Database): Pick<KeyRows, "list" | "page"> {
         const rows = await prisma.key.findMany({ where: { id: { in: placed.map(({ id }) => id) } } });
         return toPage(placed, page, new Map(rows.map((row) => [row.id, row])), toKey);
       }),
-    list: () =>
+    list: db.watch.remember("keys", () =>
       db.run(async (prisma) => (await prisma.key.findMany({ where: { revokedAt: null } })).map(toKey)),
+    ),
   };
 }
 

@@ -30,13 +30,14 @@ export function createTenantQuotas(
           },
         };
       }),
-    listQuotas: () =>
+    listQuotas: db.watch.remember("quotas", () =>
       db.run(async (prisma) => {
         const rows = await prisma.$queryRaw<(QuotaRow & { id: string })[]>`
           SELECT t.id, ${quotaColumns} FROM berth_tenants t
           WHERE t.disk_bytes_max IS NOT NULL OR t.calls_max IS NOT NULL`;
         return new Map(rows.map((row) => [row.id as TenantId, quotasOf(row)]));
       }),
+    ),
     setQuotas: (tenantId, changes, by) =>
       db.transaction(async (tx) => {
         await serializeTenant(tx, tenantId);
