@@ -46,4 +46,5 @@ COPY runtime-images/python/runner.py runtime-images/python/probe.py runtime-imag
     runtime-images/python/
 COPY runtime-images/python-build/index.py runtime-images/python-build/backend.py runtime-images/python-build/
 COPY runtime-images/python/egress runtime-images/python/egress
+COPY runtime-images/python-full/packages runtime-images/python-full/
 COPY src src

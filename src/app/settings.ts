@@ -216,6 +216,7 @@ export function buildSettings(
       caBundle,
     },
     python: s.BERTH_PYTHON_VERSION === "exact" ? "exact" : "nearest-newer",
+    variants: s.BERTH_PLUGIN_IMAGES,
   };
 }
 

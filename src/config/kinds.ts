@@ -3,6 +3,11 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { DESTINATION_ACCEPTED, parseDestination } from "../domain/destination.ts";
 import { HOST_CALL_PLACES_ACCEPTED, type HostCallPlaces, parseHostCallPlaces } from "../domain/host-call.ts";
+import {
+  PLUGIN_VARIANTS_ACCEPTED,
+  type PluginVariants,
+  parsePluginVariants,
+} from "../domain/plugin-variants.ts";
 
 export interface Setting<T> {
   readonly parse: z.ZodType<T, string>;
@@ -102,6 +107,16 @@ export function hostCallPlaces(about: string) {
     return places ?? { types: {} };
   }) as z.ZodType<HostCallPlaces, string>;
   return { parse, accepted: HOST_CALL_PLACES_ACCEPTED, default: "", about };
+}
+
+/** Variants of the runtime image by plugin; `parsePluginVariants` decides what is accepted. */
+export function pluginVariants(about: string) {
+  const parse = z.string().transform((given, context) => {
+    const variants = parsePluginVariants(given);
+    if (variants === undefined) context.addIssue({ code: "custom" });
+    return variants ?? {};
+  }) as z.ZodType<PluginVariants, string>;
+  return { parse, accepted: PLUGIN_VARIANTS_ACCEPTED, default: "", about };
 }
 
 /** Maps names to addresses. */

@@ -64,6 +64,7 @@ export const FAULTS = {
   engine_elsewhere: { status: 421, retry: false, backOff: false, passing: false, log: "info" },
   package_damaged: { status: 500, retry: false, backOff: false, passing: false, log: "error" },
   python_not_available: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
+  variant_not_available: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
   arch_not_supported: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
   dependency_unresolvable: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },
   source_build_refused: { status: 422, retry: false, backOff: false, passing: false, log: "warn" },

@@ -10,7 +10,7 @@
  * clock stands still while the plugin waits for a call back.
  */
 import { Fault, isFault, toFault } from "../domain/fault.ts";
-import type { JsonText, PluginError, SessionFrame } from "../domain/frame.ts";
+import type { JsonText, SessionFrame } from "../domain/frame.ts";
 import type { TenantId } from "../domain/ids.ts";
 import type { InvocationEnd, InvocationRequest, InvocationSink } from "../domain/invocation.ts";
 import type { Log } from "../observe/log.ts";
@@ -23,6 +23,7 @@ import type { HostCallContext } from "./host-calls/contract.ts";
 import type { HostCalls } from "./host-calls/host-calls.ts";
 import { OpenHostCalls } from "./host-calls/open-host-calls.ts";
 import type { InstalledPlugin } from "./installation-directory.ts";
+import { pluginFault } from "./plugin-fault.ts";
 import { userOf } from "./request-line.ts";
 import { sessionLine } from "./session-line.ts";
 
@@ -141,7 +142,10 @@ export class Session implements SessionListener {
         this.#deps.hostCalls.serve(frame.call, this.#hostCallContext());
         break;
       case "error":
-        this.#endCaller({ ok: false, fault: pluginFault(frame.error) });
+        this.#endCaller({
+          ok: false,
+          fault: pluginFault(frame.error, this.#input.plugin.installation.pluginId),
+        });
         break;
       case "end":
         this.#leave({ ok: true });
@@ -393,9 +397,4 @@ export class Session implements SessionListener {
       }),
     );
   }
-}
-
-/** The plugin's own failure as data: its class, its message, its arguments. */
-function pluginFault({ errorType, message, args }: PluginError): Fault {
-  return new Fault("plugin_error", message, { details: { error_type: errorType, message, args } });
 }

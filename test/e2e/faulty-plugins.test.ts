@@ -1,6 +1,7 @@
 /** Plugins that die, flood, crash or never come up: told apart to the caller, and harmless to everybody else. */
 import { request } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Scope } from "../../src/util/scope.ts";
 import {
   type AcceptedInstall,
   askTool,
@@ -17,23 +18,35 @@ import {
 } from "../harness/clients/client.ts";
 import type { BerthProcess } from "../harness/rigs/berth.ts";
 import { openSite, type Site } from "../harness/rigs/site.ts";
+import { buildVariant } from "../harness/rigs/variant.ts";
 import { SOON_MS } from "../harness/samples/lengths.ts";
 
+const scope = new Scope();
 let site: Site;
 let berth: BerthProcess;
 let echo: AcceptedInstall;
 beforeAll(async () => {
-  site = await openSite({
-    env: {
-      BERTH_START_SECONDS_MAX: "10",
-      BERTH_START_BUSY_SECONDS_MAX: "10",
-      BERTH_PLUGIN_FRAME_MB_MAX: "4",
-    },
-  });
+  const variant = scope.use(
+    await buildVariant({
+      // Any library serves that can be loaded.
+      setup: "cp /lib/*/libz.so.1 /usr/lib/libGL.so.1\ninstall -m 755 program /usr/local/bin/acme-program\n",
+      program: "#!/bin/sh\necho here I am\n",
+    }),
+  );
+  site = scope.use(
+    await openSite({
+      env: {
+        BERTH_PLUGIN_IMAGES: `acme/needs-system=${variant.name},other/needs-system=not-built`,
+        BERTH_START_SECONDS_MAX: "10",
+        BERTH_START_BUSY_SECONDS_MAX: "10",
+        BERTH_PLUGIN_FRAME_MB_MAX: "4",
+      },
+    }),
+  );
   berth = await site.start();
   echo = await install(berth, await packPlugin("echo"));
 });
-afterAll(() => site[Symbol.asyncDispose]());
+afterAll(() => scope.close());
 
 const askEcho = (parameters: Readonly<Record<string, unknown>> = { text: "aye" }) =>
   toolTexts(berth, { tenant: echo.tenant, pluginId: "berth-tests/echo", tool: "echo", parameters });
@@ -205,3 +218,41 @@ function ids(containers: readonly { readonly id: string }[]): string[] {
 function errorCode(body: unknown): unknown {
   return (body as { error?: { code?: unknown } }).error?.code;
 }
+
+describe("a plugin that needs a library and a program of the system", () => {
+  const packOf = (author: string) =>
+    packPlugin("needs-system", {
+      "manifest.yaml": (text) => text.replace("author: berth-tests", `author: ${author}`),
+    });
+
+  test("does not start without the library: the cause names it and the variant that has it", async () => {
+    const { cause } = await failInstall(berth, await packOf("berth-tests"));
+    expect(cause.code).toBe("start_crashed");
+    expect(cause.message).toContain(
+      "It needs the library libGL.so.1, which the variant python-full of the runtime image has: run " +
+        "runtime-images/variant python-full, set BERTH_PLUGIN_IMAGES=berth-tests/needs-system=python-full, and install",
+    );
+  });
+
+  test("runs on the variant that the operator has set for it; a program that this lacks is named too", async () => {
+    const { tenant } = await install(berth, await packOf("acme"));
+    const runOf = (program: string) => ({
+      tenant,
+      pluginId: "acme/needs-system",
+      tool: "run",
+      parameters: { program },
+    });
+    expect(await toolTexts(berth, runOf("acme-program"))).toEqual(["here I am\n"]);
+    const error = errorOf(await callTool(berth, runOf("ffmpeg")));
+    expect(error.code).toBe("plugin_error");
+    expect(error.message).toContain("It needs the program ffmpeg, which the variant python-full");
+  });
+
+  test("is not installed where the variant is set but not built", async () => {
+    const { cause } = await failInstall(berth, await packOf("other"));
+    expect(cause).toMatchObject({
+      code: "variant_not_available",
+      message: expect.stringContaining("run runtime-images/variant not-built"),
+    });
+  });
+});

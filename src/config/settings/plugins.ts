@@ -1,6 +1,6 @@
 /** Isolation, limits and replicas of plugins. */
 import { PERMISSION_DEFAULTS } from "../../domain/permission.ts";
-import { decimal, oneOf, type Setting, text, timeZone, whole } from "../kinds.ts";
+import { decimal, oneOf, pluginVariants, type Setting, text, timeZone, whole } from "../kinds.ts";
 
 export const PLUGINS = {
   BERTH_ISOLATION: oneOf(
@@ -20,6 +20,9 @@ export const PLUGINS = {
   BERTH_WRITABLE_PLUGINS: text(
     "",
     "Plugins (`author/name`, comma-separated; `*`: all) that may write beside their code: they run on a copy of their files in `/tmp`",
+  ),
+  BERTH_PLUGIN_IMAGES: pluginVariants(
+    "Plugins that are built on a variant of the runtime image ([runtime-images.md](../runtime-images.md)): `author/name=variant`, comma-separated; `*=variant`: all others",
   ),
   BERTH_PLUGIN_MEMORY_MB_FLOOR: whole(
     16,

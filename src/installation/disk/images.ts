@@ -1,6 +1,6 @@
 /**
  * The disk area of this Berth's images on the engine: images of packages and the dependency layers below them, with their
- * rows. It does not touch runtime images or images without our label.
+ * rows. It does not touch runtime images, their variants, or images without our label.
  */
 import { isFault } from "../../domain/fault.ts";
 import type { Engine, EngineImage } from "../../engine/engine.ts";
@@ -62,7 +62,10 @@ async function survey(deps: ImageAreaDeps, signal: AbortSignal): Promise<readonl
   const ours = formatLabelFilter({ instance: store.instanceId, kind: "image" });
   // The engine first: an image that has no row after that is a stray, whatever happened in between.
   const listed = await engine.listImages(ours, signal);
-  const runtimes = await engine.listImages({ "berth.kind": "runtime-image" }, signal);
+  const runtimes = [
+    ...(await engine.listImages({ "berth.kind": "runtime-image" }, signal)),
+    ...(await engine.listImages({ "berth.kind": "runtime-variant" }, signal)),
+  ];
   const rows = await store.disk.images.list();
   const references = [...listed, ...runtimes].map(({ id }) => id);
   for (const { imageRef } of rows) if (imageRef !== undefined) references.push(imageRef);

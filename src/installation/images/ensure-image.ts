@@ -31,7 +31,8 @@ export interface PreparedImage {
 
 /**
  * The steps `resolving` and `building`: resolves with an image of the package that the engine has, imported, built
- * before, or built now. Throws `arch_not_supported`, `python_not_available`, and the Faults of a build.
+ * before, or built now. Throws `arch_not_supported`, `python_not_available`, `variant_not_available`, and the Faults of
+ * a build.
  */
 export async function ensureImage(
   deps: ImageBuilderDeps,
@@ -51,7 +52,7 @@ export async function ensureImage(
     journal.progress("the image came from another Berth");
     return { image: imported, warnings: imported.warnings };
   }
-  const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings.python, signal);
+  const runtime = await pickRuntimeImage(deps.engine, pkg, deps.settings, signal);
   for (const warning of new Set([...warnings, ...runtime.warnings])) journal.warning(warning);
 
   await enter("building");

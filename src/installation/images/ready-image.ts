@@ -13,7 +13,7 @@ import { pickRuntimeImage, type RuntimeImage } from "./runtime-image.ts";
 export interface ReadyImageDeps {
   readonly engine: Engine;
   readonly store: Pick<Store, "images" | "importedImages">;
-  readonly settings: Pick<BuildSettings, "index" | "python">;
+  readonly settings: Pick<BuildSettings, "index" | "python" | "variants">;
 }
 
 export interface ReadyImage {
@@ -79,9 +79,9 @@ async function pickIfAny(
   signal: AbortSignal,
 ): Promise<RuntimeImage | undefined> {
   try {
-    return await pickRuntimeImage(engine, pkg, settings.python, signal);
+    return await pickRuntimeImage(engine, pkg, settings, signal);
   } catch (error) {
-    if (isFault(error, "python_not_available")) return undefined;
+    if (isFault(error, "python_not_available") || isFault(error, "variant_not_available")) return undefined;
     throw error;
   }
 }

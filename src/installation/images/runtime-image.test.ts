@@ -11,11 +11,14 @@ const image = (id: string, python: string, createdAt: number): EngineImage => ({
 });
 const IMAGES = [image("old", "3.13", 1), image("newer-python", "3.14", 3), image("new", "3.13", 2)];
 
-const pick = (version: string, policy: "nearest-newer" | "exact", images = IMAGES) =>
+const pick = (version: string, python: "nearest-newer" | "exact", images = IMAGES, variants = {}) =>
   pickRuntimeImage(
-    { listImages: async () => images },
-    { runner: { language: "python", version, entrypoint: "main", arch: ["amd64"] } },
-    policy,
+    {
+      listImages: async (labels) =>
+        images.filter((one) => one.labels["berth.variant"] === labels["berth.variant"]),
+    },
+    { pluginId: "acme/sound", runner: { language: "python", version, entrypoint: "main", arch: ["amd64"] } },
+    { python, variants },
     new AbortController().signal,
   );
 
@@ -33,4 +36,28 @@ test("a Python that no image has is refused with those that the images have, eac
   await expect(pick("3.12", "exact")).rejects.toMatchObject({ code: "python_not_available", details });
   await expect(pick("3.15", "nearest-newer")).rejects.toThrow("runtime images have 3.13, 3.14.");
   await expect(pick("3.12", "nearest-newer", [])).rejects.toThrow("there is no runtime image");
+});
+
+test("a plugin gets an image of the variant that is set for it, with its Python where the variant has it", async () => {
+  const full = (id: string, python: string) => {
+    const one = image(id, python, 9);
+    return { ...one, labels: { ...one.labels, "berth.variant": "python-full" } };
+  };
+  const images = [...IMAGES, full("full-3.11", "3.11"), full("full-3.13", "3.13")];
+  const variants = { "acme/sound": "python-full" };
+  expect((await pick("3.13", "exact", images)).id).toBe("new");
+  expect((await pick("3.11", "exact", images, variants)).id).toBe("full-3.11");
+  expect((await pick("3.12", "nearest-newer", images, variants)).id).toBe("full-3.13");
+  await expect(pick("3.14", "nearest-newer", images, variants)).rejects.toThrow(
+    "images of the variant python-full have 3.11, 3.13.",
+  );
+});
+
+test("a variant that the engine does not have is named with the setting and the command that builds it", async () => {
+  await expect(pick("3.13", "exact", IMAGES, { "*": "own" })).rejects.toMatchObject({
+    code: "variant_not_available",
+    message:
+      "BERTH_PLUGIN_IMAGES puts acme/sound on the variant own, and the engine has no image of it: run runtime-images/variant own.",
+    details: { field: "BERTH_PLUGIN_IMAGES", value: "acme/sound=own" },
+  });
 });

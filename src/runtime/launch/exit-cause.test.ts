@@ -9,7 +9,7 @@ test("a start that fails for a file that cannot be written names the file, and w
     "Traceback (most recent call last):",
     "OSError: [Errno 30] Read-only file system: 'cache.json'",
   ];
-  expect(startCrashed(EXIT, lines).message).toBe(
+  expect(startCrashed(EXIT, lines, "acme/reader").message).toBe(
     "The plugin ended with exit code 1. It was not ready yet. It tried to write cache.json; a plugin can write in " +
       "/tmp only, unless BERTH_WRITABLE_PLUGINS names it.",
   );

@@ -9,6 +9,7 @@ import type { Clock } from "../../util/clock.ts";
 import { Deadline } from "../../util/deadline.ts";
 import { parseCallTag } from "../logs/call-tag.ts";
 import { explainDroppedModule } from "./dropped-module.ts";
+import { explainMissingInOutput } from "./missing-part.ts";
 
 const LINE_CHARACTERS_MAX = 2_000;
 const LOG_READ_MS = 2_000;
@@ -88,8 +89,8 @@ function describeExit({ exitCode, signal, oom }: RuntimeExit): string {
   return "The plugin ended for an unknown reason.";
 }
 
-export function startCrashed(exit: RuntimeExit, logs: readonly string[]): Fault {
-  const known = explainDroppedModule(logs) ?? explainReadOnly(logs);
+export function startCrashed(exit: RuntimeExit, logs: readonly string[], pluginId: string): Fault {
+  const known = explainDroppedModule(logs) ?? explainMissingInOutput(logs, pluginId) ?? explainReadOnly(logs);
   const why = known === undefined ? "" : ` ${known}`;
   return new Fault("start_crashed", `${describeExit(exit)} It was not ready yet.${why}`, {
     details: { exitCode: exit.exitCode ?? null, signal: exit.signal ?? null, oom: exit.oom, logs },

@@ -230,7 +230,8 @@ async function crashFault(deps: LaunchDeps, live: LiveRuntime, reported: Runtime
     engineHistory.explain(live.containerId, clock.now(), state) ??
     (state === undefined ? "ended_outside" : undefined);
   if (outside !== undefined && !exit.oom) return startInterrupted(outside);
-  return startCrashed(exit, await lastLines(deps, live.containerId, settings.logLinesKept));
+  const lines = await lastLines(deps, live.containerId, settings.logLinesKept);
+  return startCrashed(exit, lines, live.record.pluginId ?? "author/name");
 }
 
 const STOP_LOOK_MS = 50;

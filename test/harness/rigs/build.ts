@@ -41,6 +41,8 @@ export interface BuildInput {
   readonly dependencies?: Readonly<Record<string, string | Buffer>>;
   readonly settings?: Partial<BuildSettings>;
   readonly holder?: string;
+  /** That the package asks for. */
+  readonly python?: string;
   /** Instead of the rig's own. */
   readonly engine?: Engine;
 }
@@ -53,6 +55,7 @@ export function buildSettings(folder: string): BuildSettings {
     network: "bridge",
     hostUser: `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`,
     python: "nearest-newer",
+    variants: {},
     sourceBuilds: "allow",
     limits: {
       memoryBytes: 512 * MB,
@@ -137,9 +140,10 @@ async function runBuild(deps: ImageBuilderDeps, lines: string[], input: BuildInp
   const engine = input.engine ?? deps.engine;
   const pkg = {
     checksum: input.checksum ?? randomBytes(32).toString("hex"),
-    runner: { language: "python", version: "3.13", entrypoint: "main", arch: [] },
+    pluginId: "acme/built",
+    runner: { language: "python", version: input.python ?? "3.13", entrypoint: "main", arch: [] },
   } as unknown as Package;
-  const runtime = await pickRuntimeImage(deps.engine, pkg, settings.python, signal);
+  const runtime = await pickRuntimeImage(engine, pkg, settings, signal);
   const named = new Map(Object.entries(input.dependencies ?? {}));
   if (input.requirements !== undefined) named.set("requirements.txt", input.requirements);
   const source = {

@@ -110,7 +110,7 @@ async function upload(
   const settings = buildSettings(folder);
   const signal = AbortSignal.timeout(10_000);
   const { arch } = await engine.info(signal);
-  const runtime = await pickRuntimeImage(engine, pkg, settings.python, signal);
+  const runtime = await pickRuntimeImage(engine, pkg, settings, signal);
   const key = imageKey(baseOf(settings, { runtime, arch }), pkg.checksum);
   const claim = await store.images.claim(key, "package", "rig", 60_000, { identifier: pkg.identifier });
   if (claim.outcome === "claimed")

@@ -1,4 +1,5 @@
 /** The operator's settings of builds. Every number has its unit in its name. */
+import type { PluginVariants } from "../../../domain/plugin-variants.ts";
 import { NO_PROXIES, type Proxies } from "../../../domain/proxy.ts";
 import type { CaBundle } from "../../../runtime/launch/ca-bundle.ts";
 
@@ -18,6 +19,7 @@ export interface BuildSettings {
   readonly index: IndexSettings;
   /** Which runtime image may serve a package where there is none with the Python that it asks for. */
   readonly python: "nearest-newer" | "exact";
+  readonly variants: PluginVariants;
   /** Whether requirements without a fitting wheel, and those that name their own address, are built and installed. */
   readonly sourceBuilds: "allow" | "refuse";
 }

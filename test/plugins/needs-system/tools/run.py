@@ -1,0 +1,1 @@
+"""The code of this package is in main.py; the host only needs the file to be here."""
