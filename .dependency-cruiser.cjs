@@ -29,6 +29,7 @@ const adapters = [
   "transport/socket",
   "store/prisma",
   "queue/bullmq",
+  "queue/local",
   "packages/disk",
   "packages/s3",
   "storage/disk",

@@ -9,14 +9,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { startBerth } from "../src/app.ts";
-import {
-  type ApiAccess,
-  acceptInstall,
-  followTask,
-  request,
-  type TaskProgress,
-  uploadPackage,
-} from "../src/cli/api-client.ts";
+import { createClient } from "../src/cli/client.ts";
+import { acceptInstall, followTask, type TaskProgress, uploadPackage } from "../src/cli/requests.ts";
 import { abortedBy, nextSignal, stopBerth } from "../src/cli/serve.ts";
 import { readConfig } from "../src/config.ts";
 import { createLog } from "../src/observe/log.ts";
@@ -32,6 +26,12 @@ const config = readConfig({ BERTH_PORT: "0", ...process.env });
 const log = createLog({ level: "error" });
 const signalled = nextSignal();
 const berth = await startBerth({ config, log, role: "serve", signal: abortedBy(signalled) });
+const client = createClient({
+  url: berth.url,
+  key: berth.adminKey,
+  timeoutMs: 60_000,
+  advice: "see its log",
+});
 const work = await mkdtemp(join(tmpdir(), "berth-collection-"));
 try {
   process.exitCode = (await Promise.race([installAll(collection), signalled])) === true ? 0 : 1;
@@ -47,7 +47,7 @@ async function installAll(root: string): Promise<boolean> {
     const name = relative(root, folder);
     if (names.length > 0 && !names.includes(name)) continue;
     const startedAt = performance.now();
-    const problem = await install(berth, folder).catch((error: unknown) => String(error));
+    const problem = await install(folder).catch((error: unknown) => String(error));
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
     if (problem === undefined) ready += 1;
     else failed += 1;
@@ -59,27 +59,27 @@ async function installAll(root: string): Promise<boolean> {
 }
 
 /** The cause where it did not become ready. */
-async function install(api: ApiAccess, folder: string): Promise<string | undefined> {
+async function install(folder: string): Promise<string | undefined> {
   const { output } = await packFolder({ folder, output: join(work, "p.difypkg") });
-  const { identifier } = await uploadPackage(api, output);
+  const { identifier } = await uploadPackage(client, output);
   const tenant = randomUUID();
-  const { task, installation } = await acceptInstall(api, tenant, identifier);
-  const end = await endOf(api, tenant, task.id);
-  await uninstall(api, tenant, installation.id);
+  const { task, installation } = await acceptInstall(client, tenant, identifier);
+  const end = await endOf(tenant, task.id);
+  await uninstall(tenant, installation.id);
   if (end.state === "ready") return undefined;
   return `${end.state} at ${end.step ?? "the start"}: ${end.cause?.code}: ${end.cause?.message}`;
 }
 
-async function uninstall(api: ApiAccess, tenant: string, id: string): Promise<void> {
-  const response = await request(api, "DELETE", `/v1/tenants/${tenant}/installations/${id}`);
-  const { task } = (await response.json()) as { task: { id: string } };
-  await endOf(api, tenant, task.id);
+async function uninstall(tenant: string, id: string): Promise<void> {
+  const answer = await client.ask("DELETE", `/v1/tenants/${tenant}/installations/${id}`);
+  const { task } = answer as { task: { id: string } };
+  await endOf(tenant, task.id);
 }
 
 /** The end of the task, with its last step. */
-async function endOf(api: ApiAccess, tenant: string, taskId: string): Promise<TaskProgress> {
+async function endOf(tenant: string, taskId: string): Promise<TaskProgress> {
   let last: string | undefined;
-  for await (const event of followTask(api, tenant, taskId)) {
+  for await (const event of followTask(client, tenant, taskId)) {
     if (event.name === "end") return last === undefined ? event : { ...event, step: last };
     // The state at the end is a step, too.
     if (event.step !== "failed") last = event.step ?? last;

@@ -106,7 +106,7 @@ async function start(role: Role, parts: StartParts, ending: Ending): Promise<Doo
     await prepareDataFolder(storageLayout(parts.config).root, "BERTH_STORAGE");
   const [base, bareEngine] = await Promise.all([
     openBase(role, parts),
-    role === "api" ? undefined : openEngine(parts),
+    role === "api" || role === "dev" ? undefined : openEngine(parts),
   ]);
   await adoptBefore(base);
   const engineSide = bareEngine === undefined ? undefined : await openNetwork(base, bareEngine);

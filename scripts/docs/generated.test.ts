@@ -4,6 +4,7 @@ import { HOST_CALL_BOUNDS } from "../../src/app/settings.ts";
 import { DAEMON_NAMES } from "../../src/config/daemon/names.ts";
 import { SETTING_GROUPS, SETTINGS } from "../../src/config/settings.ts";
 import { HOST_CALL_TYPES } from "../../src/domain/host-call.ts";
+import { commandsPage } from "./commands-page.ts";
 import { withDaemonSettings } from "./daemon-settings.ts";
 import { GENERATED } from "./generated.ts";
 import { withHostCalls } from "./host-calls.ts";
@@ -23,6 +24,14 @@ test("the settings page lists every setting once, with its default and its accep
   expect(settingsPage()).toContain("| `BERTH_PORT` | `5002` | ");
   expect(settingsPage()).toContain(" | a whole number from 0 to 65535 |");
   expect(settingsPage()).toContain("| `DATABASE_URL` *secret* |  | ");
+});
+
+test("the page of commands has those that do something, with their arguments and options", () => {
+  const page = commandsPage();
+  expect(page).toContain("\n## berth pack DIR\n\nPack a folder as a package.\n\n| option |");
+  expect(page).toContain("\n| `-o, --output <FILE>` | the package's file |\n");
+  expect(page).toContain("\n## berth trust policy TENANT [POLICY]\n");
+  expect(page).not.toContain("## berth trust\n");
 });
 
 test("the page of the daemon's settings keeps its text and has a row for each name", () => {

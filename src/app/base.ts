@@ -16,6 +16,7 @@ import { marketplaceKey } from "../packages/signature/marketplace-key.ts";
 import { openBullQueue } from "../queue/bullmq/bull-queue.ts";
 import { startRedisChild } from "../queue/bullmq/redis-child.ts";
 import { reachRedis } from "../queue/bullmq/redis-server.ts";
+import { openLocalQueue } from "../queue/local/local-queue.ts";
 import type { Queue } from "../queue/queue.ts";
 import { type CaBundle, readCaBundle } from "../runtime/launch/ca-bundle.ts";
 import { joinProcesses, type LiveProcesses } from "../runtime/reach/live-processes.ts";
@@ -33,9 +34,10 @@ const READING = { cpuMsMax: 10_000, timeoutMs: 120_000, heapMbMax: 512, threadsM
 
 /**
  * `serve`: everything in one process. `api`: the HTTP APIs and this process's links to running plugins. `worker`:
- * builds, starts and supervises plugins; only a worker uses the engine.
+ * builds, starts and supervises plugins; only a worker uses the engine. `dev`: an api alone, without engine and servers,
+ * for plugins that connect from outside.
  */
-export type Role = "serve" | "api" | "worker";
+export type Role = "serve" | "api" | "worker" | "dev";
 
 /** What every later stage of the start needs, whatever the role. */
 export interface Base {
@@ -74,7 +76,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const { config, log, scope } = parts;
   const { settings, dataFolder } = config;
   const isShareable = settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
-  if (role !== "serve" && !isShareable) throw serversMissing(role, config);
+  if (!isShareable && (role === "api" || role === "worker")) throw serversMissing(role, config);
   // Embedded parts have one owner. Where servers hold the state, any number of processes share the folder, also from
   // containers, which could not see each other's pids in a lock.
   if (!isShareable) scope.use(await lockDataFolder(dataFolder));
@@ -84,17 +86,14 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
   const connectionName = `berth-${role}-${processId}`;
   const [store, redis] = await Promise.all([
     openStoreOf(parts, connectionName).then((opened) => scope.use(opened)),
-    openRedis(parts),
+    role === "dev" ? undefined : openRedis(parts),
   ]);
+  const { instanceId } = store;
+  const bounds = { enqueueTimeoutMs: 1000, lockMs: 30_000 };
   const queue = scope.use(
-    openBullQueue({
-      redis,
-      connectionName,
-      instanceId: store.instanceId,
-      log,
-      enqueueTimeoutMs: 1000,
-      lockMs: 30_000,
-    }),
+    redis === undefined
+      ? openLocalQueue()
+      : openBullQueue({ redis, connectionName, instanceId, log, ...bounds }),
   );
   const authorities = caBundle?.pem;
   const { packages, files } = await openStorage({ ...parts, authorities, copies: role !== "worker" });
@@ -107,7 +106,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
       store,
       log,
       clock: systemClock,
-      self: { id: processId, role, host: hostname(), pid: process.pid },
+      self: { id: processId, role: role === "dev" ? "api" : role, host: hostname(), pid: process.pid },
       pollMs: settings.BERTH_POLL_SECONDS * 1000,
       aliveMs: settings.BERTH_LEASE_SECONDS * 1000,
     }),

@@ -1,16 +1,13 @@
-import { invalidInput } from "../domain/fault.ts";
 import { packFolder } from "../packages/archive/pack.ts";
 
 /** `berth pack DIR [-o FILE]`: prints the identifier and the file. */
 export async function pack({
-  folders,
+  folder,
   output,
 }: {
-  folders: readonly string[];
+  folder: string;
   output: string | undefined;
 }): Promise<void> {
-  const [folder, ...more] = folders;
-  if (folder === undefined || more.length > 0) throw invalidInput("DIR", folders, "one folder");
   const packed = await packFolder({ folder, ...(output === undefined ? {} : { output }) });
   for (const warning of packed.warnings) process.stderr.write(`warning: ${warning}\n`);
   process.stdout.write(

@@ -26,8 +26,9 @@ async function writeNew(path: string, text: string, mode: number): Promise<void>
 }
 
 export interface SignCommand {
-  readonly files: readonly string[];
-  readonly key: string | undefined;
+  readonly file: string;
+  /** A PEM file. */
+  readonly key: string;
   readonly category: string | undefined;
   readonly output: string | undefined;
   /** Time of the signature. */
@@ -35,11 +36,7 @@ export interface SignCommand {
 }
 
 /** Prints the signed package's identifier and file, after reading the written file again. */
-export async function sign({ files, key, category, output, now }: SignCommand): Promise<void> {
-  const [file, ...more] = files;
-  if (file === undefined || more.length > 0) throw invalidInput("FILE", files, "one package");
-  if (key === undefined)
-    throw invalidInput("--key", undefined, "a PEM file of a private key; berth keygen makes one");
+export async function sign({ file, key, category, output, now }: SignCommand): Promise<void> {
   const named = SIGNATURE_CATEGORIES.find((it) => it === category);
   if (category !== undefined && named === undefined)
     throw invalidInput("--category", category, SIGNATURE_CATEGORIES.join(", "));

@@ -19,14 +19,13 @@ const Imported = z.object({ identifier: z.string(), arch: z.string() });
 /** Throws the error that the instance answers with. An incomplete file is removed. */
 export async function exportPackage({
   config,
-  identifiers,
+  identifier,
   out,
 }: {
   readonly config: Config;
-  readonly identifiers: readonly string[];
+  readonly identifier: string;
   readonly out: string | undefined;
 }): Promise<void> {
-  const identifier = one("IDENTIFIER", identifiers, "author/name:version@checksum");
   const open = isSplit(config) ? ofParts : ofInstance;
   await using found = await open(config, identifier);
   const path = resolve(out ?? basename(found.name));
@@ -45,12 +44,11 @@ export async function exportPackage({
 
 export async function importPackage({
   config,
-  files,
+  file,
 }: {
   readonly config: Config;
-  readonly files: readonly string[];
+  readonly file: string;
 }): Promise<void> {
-  const file = one("FILE", files, "a file written by berth export");
   await stat(file).catch(() => {
     throw invalidInput("FILE", file, "a file written by berth export");
   });
@@ -61,7 +59,7 @@ export async function importPackage({
     return say(stored.identifier, arch);
   }
   const instance = await openInstance(config, 0);
-  const answer = await instance.send("POST", "/v1/imports", body);
+  const answer = await instance.send("POST", "/v1/imports", { body, type: "application/x-tar" });
   const { identifier, arch } = Imported.parse(await answer.json());
   say(identifier, arch);
 }
@@ -109,12 +107,6 @@ async function ofParts(config: Config, identifier: string): Promise<Export> {
 
 function isSplit({ settings }: Config): boolean {
   return settings.DATABASE_URL !== undefined && settings.REDIS_URL !== undefined;
-}
-
-function one(name: string, values: readonly string[], accepted: string): string {
-  const [value, ...more] = values;
-  if (value === undefined || more.length > 0) throw invalidInput(name, values, `one: ${accepted}`);
-  return value;
 }
 
 function say(identifier: string, arch: string): void {

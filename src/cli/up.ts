@@ -6,13 +6,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Berth, startBerth } from "../app.ts";
+import { startBerth } from "../app.ts";
 import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import { createLog } from "../observe/log.ts";
 import { packFolder } from "../packages/archive/pack.ts";
-import { acceptInstall, followTask, invokeTool, request, uploadPackage } from "./api-client.ts";
+import { type Client, createClient } from "./client.ts";
 import type { ServerEvent } from "./event-stream.ts";
+import { acceptInstall, followTask, invokeTool, uploadPackage } from "./requests.ts";
 import { abortedBy, nextSignal, stopBerth } from "./serve.ts";
 
 const EXAMPLE = join(import.meta.dirname, "../../examples/stream-text");
@@ -47,7 +48,8 @@ export async function up({ config, once }: { config: Config; once: boolean }): P
   const berth = await startBerth({ config, log, role: "serve", signal: abortedBy(signalled) });
   say(`serving on ${berth.url}`);
   try {
-    await demonstrate(berth);
+    const key = berth.adminKey;
+    await demonstrate(createClient({ url: berth.url, key, timeoutMs: 30_000, advice: "see its log" }));
     if (!once) {
       say(
         `serving on ${berth.url}; the operator's key is ${berth.adminKeyFile ?? "the one in BERTH_ADMIN_KEY"}; Ctrl-C stops`,
@@ -60,26 +62,26 @@ export async function up({ config, once }: { config: Config; once: boolean }): P
   say("stopped");
 }
 
-async function demonstrate(berth: Berth): Promise<void> {
-  const { identifier, pluginId } = await uploadExample(berth);
-  const accepted = await acceptInstall(berth, TENANT, identifier);
+async function demonstrate(client: Client): Promise<void> {
+  const { identifier, pluginId } = await uploadExample(client);
+  const accepted = await acceptInstall(client, TENANT, identifier);
   if (!accepted.created) say("install: already installed; these are the steps of that install");
-  await follow(berth, accepted.task.id);
+  await follow(client, accepted.task.id);
   const path = `/v1/tenants/${TENANT}/installations/${accepted.installation.id}`;
-  const { limits_granted: limits } = Installed.parse(await (await request(berth, "GET", path)).json());
+  const { limits_granted: limits } = Installed.parse(await client.ask("GET", path));
   say(
     `limits in force: memory ${mib(limits.memory_bytes)}, /tmp ${mib(limits.storage_bytes)}, ` +
       `${limits.cpu_millis / 1000} CPU, ${limits.pids_max} processes, ` +
       `${limits.concurrency_max} calls at once, ${limits.timeout_ms / 1000} s a call`,
   );
-  await invoke(berth, pluginId);
+  await invoke(client, pluginId);
 }
 
-async function uploadExample(berth: Berth): Promise<{ identifier: string; pluginId: string }> {
+async function uploadExample(client: Client): Promise<{ identifier: string; pluginId: string }> {
   const folder = await mkdtemp(join(tmpdir(), "berth-up-"));
   try {
     const packed = await packFolder({ folder: EXAMPLE, output: join(folder, "example.difypkg") });
-    const uploaded = await uploadPackage(berth, packed.output);
+    const uploaded = await uploadPackage(client, packed.output);
     say(`uploaded ${uploaded.identifier}${uploaded.isNew ? "" : " (already stored)"}`);
     return uploaded;
   } finally {
@@ -88,9 +90,9 @@ async function uploadExample(berth: Berth): Promise<{ identifier: string; plugin
 }
 
 /** Prints each step of the task with its time since the start; throws where it does not end `ready`. */
-async function follow(berth: Berth, taskId: string): Promise<void> {
+async function follow(client: Client, taskId: string): Promise<void> {
   let began: number | undefined;
-  for await (const event of followTask(berth, TENANT, taskId)) {
+  for await (const event of followTask(client, TENANT, taskId)) {
     began ??= Date.parse(event.at);
     const seconds = ((Date.parse(event.at) - began) / 1000).toFixed(2);
     if (event.name === "step") say(`install: ${event.step} at ${seconds} s`);
@@ -104,10 +106,10 @@ async function follow(berth: Berth, taskId: string): Promise<void> {
   }
 }
 
-async function invoke(berth: Berth, pluginId: string): Promise<void> {
+async function invoke(client: Client, pluginId: string): Promise<void> {
   say(`POST /v1/tenants/${TENANT}/plugins/${pluginId}/invoke_tool`);
   const began = performance.now();
-  for await (const event of invokeTool(berth, { tenant: TENANT, pluginId }, INVOCATION)) {
+  for await (const event of invokeTool(client, { tenant: TENANT, pluginId }, INVOCATION)) {
     process.stdout.write(`  ${(performance.now() - began).toFixed(0).padStart(5)} ms  ${show(event)}\n`);
     if (event.name === "error") throw new Error("the call failed");
   }

@@ -9,7 +9,7 @@ import { parsePublicKey } from "../packages/signature/keys.ts";
 import { openInstance } from "./instance.ts";
 
 export interface VerifyCommand {
-  readonly files: readonly string[];
+  readonly file: string;
   /** PEM files; if there is none, the keys that the instance trusts. */
   readonly keys: readonly string[];
   /** Read only where the instance must be asked. */
@@ -27,9 +27,7 @@ const Trusted = z.object({
 });
 
 /** Prints identifier, key, category and time; throws `signature_required` or `signature_wrong`. */
-export async function verify({ files, keys: keyFiles, config }: VerifyCommand): Promise<void> {
-  const [file, ...more] = files;
-  if (file === undefined || more.length > 0) throw invalidInput("FILE", files, "one package");
+export async function verify({ file, keys: keyFiles, config }: VerifyCommand): Promise<void> {
   if (!(await stat(file).catch(() => undefined))?.isFile())
     throw invalidInput("FILE", file, "a readable package");
   const { identifier, evidence } = await readPackage(file, new Date(0), DEFAULT_READ_OPTIONS);

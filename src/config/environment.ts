@@ -60,6 +60,9 @@ export function readSecret(env: Env, name: string, problems: string[]): string |
 /** Read by the script that builds runtime images, from the same environment. */
 const OF_IMAGE_BUILDS = ["BERTH_RUNTIME_IMAGE", "BERTH_RUNTIME_BASE", "BERTH_DEBIAN_MIRROR", "BERTH_CACHE"];
 
+/** Read by the commands that speak to a server, from the same environment. */
+const OF_THE_COMMAND_LINE = ["BERTH_URL", "BERTH_KEY", "BERTH_TENANT", "BERTH_CONTEXT"];
+
 /** Settings of earlier releases, and what replaced them. */
 const RENAMED: Readonly<Record<string, string>> = {
   BERTH_PROXY_URL: "HTTP_PROXY and HTTPS_PROXY",
@@ -78,9 +81,10 @@ export function unknownNames(env: Env): string[] {
   const files = Object.entries<Setting<unknown>>(SETTINGS).flatMap(([name, { secret: isSecret }]) =>
     isSecret ? [`${name}_FILE`] : [],
   );
+  const others = [...files, ...OF_IMAGE_BUILDS, ...OF_THE_COMMAND_LINE];
   return Object.keys(env)
     .filter((name) => name.startsWith("BERTH_") && !name.startsWith("BERTH_TEST_"))
-    .filter((name) => !(name in SETTINGS) && !files.includes(name) && !OF_IMAGE_BUILDS.includes(name))
+    .filter((name) => !(name in SETTINGS) && !others.includes(name))
     .map((name) => {
       const now = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
       return now === undefined

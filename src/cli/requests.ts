@@ -1,13 +1,8 @@
-/** Requests to the HTTP API of a Berth, as its commands make them. */
+/** The requests that several commands make, with their answers parsed. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { readEvents, type ServerEvent } from "./event-stream.ts";
-
-/** Where the API is served, and the operator's key. */
-export interface ApiAccess {
-  readonly url: string;
-  readonly adminKey: string | undefined;
-}
+import type { Client } from "./client.ts";
+import type { ServerEvent } from "./event-stream.ts";
 
 const Uploaded = z.object({ identifier: z.string(), plugin_id: z.string() });
 const Accepted = z.object({
@@ -31,54 +26,34 @@ export interface TaskProgress extends z.infer<typeof TaskEvent> {
 /** An accepted install: its task, the installation, and whether the request made it. */
 export type AcceptedInstall = z.infer<typeof Accepted>;
 
-/** Throws an error with the method, the path, the status and the text of an answer other than 2xx. */
-export async function request(
-  api: ApiAccess,
-  method: string,
-  path: string,
-  body?: Buffer | object,
-): Promise<Response> {
-  const bytes = Buffer.isBuffer(body);
-  const response = await fetch(new URL(path, api.url), {
-    method,
-    headers: {
-      authorization: `Bearer ${api.adminKey}`,
-      ...(body !== undefined && { "content-type": bytes ? "application/octet-stream" : "application/json" }),
-    },
-    ...(body !== undefined && { body: bytes ? new Uint8Array(body) : JSON.stringify(body) }),
-  });
-  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
-  return response;
-}
-
 /** Uploads a package's file; `isNew` is false where the package was stored before. */
 export async function uploadPackage(
-  api: ApiAccess,
+  client: Client,
   file: string,
 ): Promise<{ readonly identifier: string; readonly pluginId: string; readonly isNew: boolean }> {
-  const response = await request(api, "POST", "/v1/packages", await readFile(file));
+  const body = new Uint8Array(await readFile(file));
+  const response = await client.send("POST", "/v1/packages", { body, type: "application/octet-stream" });
   const { identifier, plugin_id: pluginId } = Uploaded.parse(await response.json());
   return { identifier, pluginId, isNew: response.status !== 200 };
 }
 
 /** Resolves when the install is accepted; `followTask` has its end. */
 export async function acceptInstall(
-  api: ApiAccess,
+  client: Client,
   tenant: string,
   identifier: string,
 ): Promise<AcceptedInstall> {
-  const response = await request(api, "POST", `/v1/tenants/${tenant}/installations`, { identifier });
-  return Accepted.parse(await response.json());
+  return Accepted.parse(await client.ask("POST", `/v1/tenants/${tenant}/installations`, { identifier }));
 }
 
 /** Each event of the task; the last one is its end. Throws where the stream ends before. */
 export async function* followTask(
-  api: ApiAccess,
+  client: Client,
   tenant: string,
   taskId: string,
 ): AsyncGenerator<TaskProgress> {
-  const response = await request(api, "GET", `/v1/tenants/${tenant}/tasks/${taskId}/events`);
-  for await (const { name, data } of readEvents(response)) {
+  const path = `/v1/tenants/${tenant}/tasks/${taskId}/events`;
+  for await (const { name, data } of client.events("GET", path)) {
     yield { name, ...TaskEvent.parse(data) };
     if (name === "end") return;
   }
@@ -87,11 +62,9 @@ export async function* followTask(
 
 /** The events of a call of a tool; the last one is `end` or `error`. */
 export async function* invokeTool(
-  api: ApiAccess,
+  client: Client,
   { tenant, pluginId }: { readonly tenant: string; readonly pluginId: string },
   invocation: object,
 ): AsyncGenerator<ServerEvent> {
-  yield* readEvents(
-    await request(api, "POST", `/v1/tenants/${tenant}/plugins/${pluginId}/invoke_tool`, invocation),
-  );
+  yield* client.events("POST", `/v1/tenants/${tenant}/plugins/${pluginId}/invoke_tool`, invocation);
 }
