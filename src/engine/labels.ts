@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { ContainerSpec } from "../domain/container.ts";
 import type { LabelFilter } from "./engine.ts";
 
-const KINDS = ["runtime", "build", "image", "network", "claim", "egress", "probe", "doctor"] as const;
+const KINDS = ["runtime", "build", "image", "network", "claim", "egress", "probe", "doctor", "dev"] as const;
 
 const LABELS = {
   instance: "berth.instance",

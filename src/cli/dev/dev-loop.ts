@@ -1,20 +1,19 @@
-/** Runs a plugin until a file changes, then runs the new one. One process is always prepared ahead. */
+/** Runs a plugin until a file changes, then runs the new one. One process or container is always prepared ahead. */
 import { setTimeout as delay } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import type { Env } from "../../config/environment.ts";
 import { isFault } from "../../domain/fault.ts";
 import type { DevConsole } from "./console.ts";
 import { type DebugAccess, findInstalled, type Installed, isGone, requestAccess } from "./debug-requests.ts";
 import type { DevServer } from "./dev-server.ts";
 import { type PluginFolder, readPluginFolder } from "./plugin-folder.ts";
+import type { PluginEnvironment, PluginPlace } from "./plugin-place.ts";
 import { type PluginRun, prepareRun, type RunEnd } from "./plugin-run.ts";
-import { ensureEnvironment } from "./python-environment.ts";
 import { sampleCall, shellLine } from "./sample-call.ts";
 import type { FolderWatch } from "./watch-folder.ts";
 
 export interface DevLoopDeps {
-  readonly env: Env;
   readonly folder: string;
+  readonly place: PluginPlace;
   readonly server: DevServer;
   readonly changes: FolderWatch;
   readonly output: DevConsole;
@@ -22,9 +21,7 @@ export interface DevLoopDeps {
 
 /** What a process is prepared for. */
 interface Purpose {
-  readonly python: string;
-  /** What the environment was made of. */
-  readonly requirements: string;
+  readonly environment: PluginEnvironment;
   readonly plugin: PluginFolder;
   readonly access: DebugAccess;
 }
@@ -83,18 +80,12 @@ export class DevLoop implements AsyncDisposable {
 
   /** Runs the plugin as it is now, until its end or that of the signal. True where the same may succeed later. */
   async #attempt(over: AbortSignal): Promise<boolean> {
-    const { env, folder, output, server } = this.#deps;
+    const { folder, place, output, server } = this.#deps;
     const began = performance.now();
     try {
       const plugin = await readPluginFolder(folder);
-      const environment = await ensureEnvironment({
-        env,
-        folder,
-        python: plugin.python,
-        say: output.say,
-        signal: over,
-      });
-      this.#running = await this.#take({ ...environment, plugin, access: await requestAccess(server) });
+      const environment = await place.ensureEnvironment(plugin, over);
+      this.#running = await this.#take({ environment, plugin, access: await requestAccess(server) });
       const { run } = this.#running;
       run.start();
       const ended = new AbortController();
@@ -124,11 +115,10 @@ export class DevLoop implements AsyncDisposable {
   }
 
   async #prepare(purpose: Purpose): Promise<Prepared> {
-    const { env, folder, output } = this.#deps;
-    const { python, plugin, access } = purpose;
-    const { entrypoint } = plugin;
+    const { place, output } = this.#deps;
+    const { access, ...what } = purpose;
     const outputs = { onLine: output.plugin, onCall: output.call };
-    return { purpose, run: await prepareRun({ env, folder, python, entrypoint, ...access, ...outputs }) };
+    return { purpose, run: await prepareRun({ place, ...what, ...access, ...outputs }) };
   }
 
   /** Once the plugin is installed, says so with a call to try, and prepares the next process. */
@@ -145,7 +135,8 @@ export class DevLoop implements AsyncDisposable {
           `${pluginId} is ready, ${((performance.now() - began) / 1000).toFixed(2)} s after its start began`,
         );
         this.#printCall(found);
-        this.#next = await this.#prepare(purpose);
+        // One that cannot be prepared now is prepared when it is needed, and says then what is wrong.
+        this.#next = await this.#prepare(purpose).catch(ignoreFault);
         return;
       }
       await delay(POLL_MS, undefined, { signal: over }).catch(() => undefined);
@@ -171,6 +162,10 @@ export class DevLoop implements AsyncDisposable {
     if (how.is === "lost") output.say("the connection to the Berth was lost; the plugin starts again");
     if (how.is === "unreachable") output.say(`${how.why}; the plugin starts again`);
   }
+}
+
+function ignoreFault(error: unknown): undefined {
+  if (!isFault(error)) throw error;
 }
 
 async function end(prepared: Prepared | undefined): Promise<void> {

@@ -61,7 +61,7 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
     BERTH_PORT: options.port ?? "0",
     BERTH_DEBUG_PORT: debugPort,
   });
-  const log = createLog({ level: "warn", destination: { write: (line) => say(readable(line)) } });
+  const log = createLog({ level: "warn", destination: { write: (line) => say(readableLog(line)) } });
   const berth = await startBerth({ config, log, role: "dev", signal });
   const { url, adminKey: key } = berth;
   say(`serving on ${url}, data in ${data}`);
@@ -74,7 +74,7 @@ async function startOwn({ env, options, folder, say, signal }: DevServerRequest)
 }
 
 /** One for each plugin's folder, kept: what the plugin has stored is there the next time. Sockets need a short path. */
-function stateFolder(env: Env, folder: string): string {
+export function stateFolder(env: Env, folder: string): string {
   const state = env["XDG_STATE_HOME"] || join(env["HOME"] || homedir(), ".local/state");
   return join(state, "berth/dev", createHash("sha256").update(folder).digest("hex").slice(0, 8));
 }
@@ -90,7 +90,7 @@ async function findFreePort(): Promise<number> {
 }
 
 /** A line of the log, for a person. */
-function readable(line: string): string {
+export function readableLog(line: string): string {
   const { level, op, msg, err } = JSON.parse(line) as Record<string, unknown>;
   const message = msg ?? (err as { message?: string } | undefined)?.message ?? "";
   return `${level}: ${op}: ${message}`;

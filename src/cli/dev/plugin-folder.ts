@@ -12,11 +12,15 @@ export interface PluginFolder {
   readonly entrypoint: string;
   /** The Python that the manifest asks for, as `3.12`; undefined where it names none. */
   readonly python: string | undefined;
+  /** Bytes of memory that the manifest asks for; undefined where it asks for none. */
+  readonly memoryBytes: number | undefined;
 }
 
 const Manifest = z.object({
   author: z.string().min(1),
   name: z.string().min(1),
+  // What is wrong with it is said when the plugin declares itself.
+  resource: z.object({ memory: z.int().positive() }).optional().catch(undefined),
   meta: z.object({
     runner: z.object({
       entrypoint: z.string().regex(/^[A-Za-z_][\w.]*$/, "the name of a Python module"),
@@ -33,9 +37,14 @@ export async function readPluginFolder(folder: string): Promise<PluginFolder> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw new Fault("manifest_missing", `${path} cannot be read.`, { cause });
   });
-  const { author, name, meta } = parseManifest(path, text);
+  const { author, name, meta, resource } = parseManifest(path, text);
   const python = /^3\.\d+/.exec(meta.runner.version ?? "")?.[0];
-  return { pluginId: `${author}/${name}`, entrypoint: meta.runner.entrypoint, python };
+  return {
+    pluginId: `${author}/${name}`,
+    entrypoint: meta.runner.entrypoint,
+    python,
+    memoryBytes: resource?.memory,
+  };
 }
 
 function parseManifest(path: string, text: string): z.infer<typeof Manifest> {

@@ -1,17 +1,11 @@
 /** One run of a plugin: its process, and the relay through which it reaches the Berth. */
 import { setTimeout as delay } from "node:timers/promises";
-import { type PluginProcess, preparePlugin } from "./plugin-process.ts";
-import { type DebugAddress, openRelay, type Relay, type RelayEnd, type RelayListener } from "./relay.ts";
+import type { PluginPlace, ProcessRequest } from "./plugin-place.ts";
+import type { PluginProcess } from "./plugin-process.ts";
+import type { RelayEnd, RelayListener } from "./relay.ts";
 
-export interface RunRequest {
-  readonly python: string;
-  readonly folder: string;
-  readonly entrypoint: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** Of the debug port, and the tenant's key for it. */
-  readonly address: DebugAddress;
-  readonly key: string;
-  readonly onLine: (line: string) => void;
+export interface RunRequest extends Omit<ProcessRequest, "listener"> {
+  readonly place: PluginPlace;
   readonly onCall: RelayListener["onCall"];
 }
 
@@ -33,23 +27,21 @@ export interface PluginRun extends AsyncDisposable {
 /** A process that exits closes its connection a moment before. */
 const EXIT_MS = 500;
 
-export async function prepareRun(request: RunRequest): Promise<PluginRun> {
-  const { python, folder, entrypoint, onLine, onCall } = request;
+export async function prepareRun({ place, onCall, ...request }: RunRequest): Promise<PluginRun> {
   const registered = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<RelayEnd>();
-  const relay = await openRelay(request.address, {
+  const listener = {
     onRegistered: () => registered.resolve(),
     onCall,
-    onClosed: (how) => closed.resolve(how),
-  });
-  const env = pluginEnv(request, relay);
-  const plugin = preparePlugin({ python, folder, entrypoint, env, onLine });
+    onClosed: (how: RelayEnd) => closed.resolve(how),
+  };
+  const { process, relay } = await place.prepare({ ...request, listener });
   return {
-    start: () => plugin.start(),
+    start: () => process.start(),
     registered: registered.promise,
-    ended: endOf(plugin, closed.promise),
+    ended: endOf(process, closed.promise),
     async [Symbol.asyncDispose]() {
-      await plugin[Symbol.asyncDispose]();
+      await process[Symbol.asyncDispose]();
       await relay[Symbol.asyncDispose]();
     },
   };
@@ -63,16 +55,4 @@ async function endOf(plugin: PluginProcess, closed: Promise<RelayEnd>): Promise<
     return await Promise.race([exited, delay(EXIT_MS, { is: "lost" } as const, { ref: false })]);
   });
   return await Promise.race([exited, disconnected]);
-}
-
-/** As its author would set it by hand; the second form of the address is for SDKs before 0.2.3. */
-function pluginEnv({ env, key }: RunRequest, { port }: Relay): Record<string, string | undefined> {
-  return {
-    ...env,
-    INSTALL_METHOD: "remote",
-    REMOTE_INSTALL_URL: `127.0.0.1:${port}`,
-    REMOTE_INSTALL_HOST: "127.0.0.1",
-    REMOTE_INSTALL_PORT: String(port),
-    REMOTE_INSTALL_KEY: key,
-  };
 }

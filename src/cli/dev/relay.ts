@@ -1,8 +1,15 @@
 /**
- * A port on this machine between the plugin and the debug port of a Berth. Bytes pass unchanged; what passes shows the
- * calls, and why a Berth refused the plugin. The plugin needs no TLS where the Berth has it.
+ * A port or a socket on this machine between the plugin and the debug port of a Berth. Bytes pass unchanged; what passes
+ * shows the calls, and why a Berth refused the plugin. The plugin needs no TLS where the Berth has it.
  */
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  connect,
+  createServer,
+  type ListenOptions,
+  type Server,
+  type Socket,
+} from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { connect as connectTls } from "node:tls";
 import { Calls, type FinishedCall } from "./calls.ts";
@@ -30,36 +37,60 @@ export interface RelayEnd {
 }
 
 export interface Relay extends AsyncDisposable {
-  readonly port: number;
   /** Ends the connections that are open. */
   hangUp(): void;
+}
+
+export interface PortRelay extends Relay {
+  readonly port: number;
 }
 
 /** The last message of a plugin's declaration. */
 const REGISTERED = /^\{"type": ?"end"/;
 const LINE_CHARACTERS_MAX = 64 * 1024 * 1024;
 
-export async function openRelay(target: DebugAddress, listener: RelayListener): Promise<Relay> {
+/** On any free port of the loopback address. */
+export async function openRelay(target: DebugAddress, listener: RelayListener): Promise<PortRelay> {
+  const { server, relay } = await listen(target, listener, { port: 0, host: "127.0.0.1" });
+  return { ...relay, port: (server.address() as AddressInfo).port };
+}
+
+/** On a socket that any user may connect to who can reach its folder. */
+export async function openSocketRelay(
+  target: DebugAddress,
+  listener: RelayListener,
+  path: string,
+): Promise<Relay> {
+  const { relay } = await listen(target, listener, { path, readableAll: true, writableAll: true });
+  return relay;
+}
+
+async function listen(target: DebugAddress, listener: RelayListener, at: ListenOptions) {
   const sockets = new Set<Socket>();
-  const server = createServer((plugin) => relay(plugin, target, listener, sockets));
+  const server = createServer((plugin) => connectBoth(plugin, target, listener, sockets));
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+    server.listen(at, resolve);
   });
   const hangUp = () => {
     for (const socket of sockets) socket.destroy();
   };
-  return {
-    port: (server.address() as AddressInfo).port,
+  const relay: Relay = {
     hangUp,
     async [Symbol.asyncDispose]() {
       hangUp();
       await closed(server);
     },
   };
+  return { server, relay };
 }
 
-function relay(plugin: Socket, target: DebugAddress, listener: RelayListener, sockets: Set<Socket>): void {
+function connectBoth(
+  plugin: Socket,
+  target: DebugAddress,
+  listener: RelayListener,
+  sockets: Set<Socket>,
+): void {
   const { host, port } = target;
   const berth = target.tls ? connectTls({ host, port, servername: host }) : connect({ host, port });
   const calls = new Calls();

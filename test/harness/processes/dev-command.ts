@@ -16,8 +16,8 @@ export class DevCommand {
   readonly #ended: Promise<number | null>;
   #heard = Promise.withResolvers<void>();
 
-  constructor(folder: string, env: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, [BERTH_MAIN, "dev", folder], {
+  constructor(folder: string, env: Readonly<Record<string, string>>, options: readonly string[] = []) {
+    this.#child = spawn(process.execPath, [BERTH_MAIN, "dev", folder, ...options], {
       env: { ...inherited(), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -32,7 +32,7 @@ export interface LayerRequest {
 }
 
 /** Where the package's files are in its image. */
-const PLUGIN_PATH = "/plugin";
+export const PLUGIN_PATH = "/plugin";
 const WHEELS_PATH = "/wheels";
 
 /**
@@ -40,7 +40,7 @@ const WHEELS_PATH = "/wheels";
  * source dates, so it stays valid whatever an engine does to them. Files that do not compile (templates, old syntax) are
  * skipped: exit code 1 means that there were some. Test suites (a seventh of what the SDK brings) are not compiled.
  */
-function compileScript(folder: string, workers: number): string {
+export function compileScript(folder: string, workers: number): string {
   return `/usr/local/bin/python3 -I -S -m compileall -qq -j ${workers} --invalidation-mode unchecked-hash -x '/tests?/' ${folder} || [ $? -eq 1 ]`;
 }
 
