@@ -40,7 +40,7 @@ export const FILE_SECONDS: Readonly<Record<string, number>> = {
   "test/e2e/dify-operations.test.ts": 40,
   "test/e2e/dify-tenants.test.ts": 40,
   "test/e2e/dev.test.ts": 75,
-  "test/e2e/dev-container.test.ts": 60,
+  "test/e2e/dev-container.test.ts": 35,
   "test/e2e/disk.test.ts": 110,
   "test/e2e/doctor.test.ts": 40,
   "test/e2e/egress.test.ts": 65,

@@ -90,6 +90,14 @@ test("it is called in a container with what was granted, what is saved answers, 
   await command.line(READY, saved.at);
   expect(await callTried(line)).toContain('"text":"saved"');
 
+  await writeFile(join(plugin, "answer.py"), "ANSWER = bytearray(b'x') * (1 << 30)\n");
+  await command.line(
+    /^dev: the plugin ended with exit code 137, because it needed more than its 416 MB/,
+    saved.at,
+  );
+  await writeFile(join(plugin, "answer.py"), 'ANSWER = "again"\n');
+  await command.line(READY, command.output.length);
+
   await command.stop("SIGKILL");
   const running = async () => (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
   const ended = async () => ((await running()).every(({ phase }) => phase === "exited") ? true : undefined);
