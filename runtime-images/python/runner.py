@@ -838,16 +838,22 @@ class Runner:
             host.partial = bytearray()
         if end < len(data):
             host.partial += data[end:]
-        self.register(host, whole)
-        self.write_stdin(whole)
+        self.write_stdin(self.register(host, whole))
 
     def register(self, host, whole):
-        """Remembers which sessions the host has opened. An answer to a request of the plugin opens no session."""
+        """
+        Remembers which sessions the host has opened; an answer to a request of the plugin opens none. Returns the lines
+        for the plugin, which are without request ids.
+        """
         sessions = self.sessions
+        view, pieces, taken = memoryview(whole), [], 0
         start, end = 0, whole.find(b"\n")
         while end >= 0:
             match = HOST_LINE.match(whole, start, end)
             if match is not None:
+                if match[2]:
+                    pieces.append(view[taken : match.end(1) + 1])
+                    taken = match.end()
                 session_id = match[1]
                 if session_id not in sessions and ANSWER_LINE.match(whole, start, end) is None:
                     if len(sessions) >= SESSIONS_MAX:
@@ -858,6 +864,7 @@ class Runner:
                         self.tag = None
             start = end + 1
             end = whole.find(b"\n", start)
+        return b"".join([*pieces, view[taken:]]) if pieces else whole
 
     def write_stdin(self, data):
         if self.status is not None:

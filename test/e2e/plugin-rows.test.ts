@@ -194,7 +194,7 @@ describe.each(ON_POSTGRES)("on $database", ({ database }) => {
     for (const [filter, accepted] of [
       ["category=toys", '"tool", "model", "datasource", "agent-strategy", "trigger", "extension"'],
       ["status=asleep", '"installing", "installed", "running", "stopped", "error"'],
-      ["source=floppy", '"package", "github", "marketplace", "url"'],
+      ["source=floppy", '"package", "github", "marketplace", "url", "remote"'],
     ] as const)
       expect(await refusal(of(mine, `installations?${filter}`))).toMatchObject({
         status: 400,

@@ -83,6 +83,21 @@ test("the same declarations have the same identifier at each connection, and ano
   expect(other.installation.identifier).not.toBe(first.installation.identifier);
 });
 
+test("a request reaches the plugin in the daemon's form, without what only Berth's own runner reads", async () => {
+  const lines: object[] = [];
+  const { tenantId, peer } = await aPlugin(rig, {
+    script: (line, say) => {
+      lines.push(line);
+      say("end", {});
+    },
+  });
+  await using _ = peer;
+  await rig.call(tenantId, { text: "" });
+  expect(lines.map((line) => Object.keys(line))).toEqual([
+    ["session_id", "conversation_id", "message_id", "app_id", "endpoint_id", "context", "event", "data"],
+  ]);
+});
+
 test("a plugin calls back, and only in sessions that are open", async () => {
   const { tenantId, peer } = await aPlugin(rig, {
     script: ({ event, data, session_id: session }, say, from) => {
@@ -131,10 +146,12 @@ test("a plugin that is killed and started again answers the next call within 2 s
 test("a newer connection of a plugin takes the place of the older one, whose calls end", async () => {
   const tenantId = newTenant();
   const key = await rig.key(tenantId);
-  await using old = await connectPeer({ port: rig.port, key, script: () => undefined });
+  let received = 0;
+  const script = () => void received++;
+  await using old = await connectPeer({ port: rig.port, key, script });
   const { id } = await connected(tenantId);
   const waiting = rig.call(tenantId, { text: "never answered" }).catch((error: unknown) => error);
-  await expect.poll(() => rig.invoker.openSessions).toBe(1);
+  await expect.poll(() => received).toBe(1);
   await using _newer = await connectPeer({ port: rig.port, key });
   expect(await old.ended).toBe("berth: a newer connection of this plugin has taken its place");
   expect(await waiting).toMatchObject({ code: "link_lost" });

@@ -2,7 +2,7 @@
 
 import { Readable } from "node:stream";
 import { pack } from "tar-stream";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { Removals, withBuildContainer } from "../../src/installation/images/build/build-container.ts";
 import { listRuntimeImages } from "../../src/runtime/launch/runtime-image.ts";
@@ -77,6 +77,8 @@ afterAll(async () => {
   await index[Symbol.asyncDispose]();
   await rig[Symbol.asyncDispose]();
 });
+
+beforeEach(() => void rig.lines.splice(0));
 
 const build = ({ settings, ...input }: BuildInput, signal?: AbortSignal) =>
   rig.build(

@@ -37,7 +37,8 @@ describe.each(DATABASES)("rows of an earlier release on $name", ({ create }) => 
       "DROP TABLE berth_tenants, berth_events",
       "ALTER TABLE berth_keys DROP COLUMN scopes, DROP COLUMN expires_at, DROP COLUMN last_used_at",
       "DROP INDEX berth_keys_tenant_id_idx, berth_keys_created_at_id_idx, berth_pools_tenant_id_idx",
-      "DELETE FROM _prisma_migrations WHERE migration_name = '20261122000001_tenants_keys_audit'",
+      // also those that add columns to the tables
+      "DELETE FROM _prisma_migrations WHERE migration_name = '20261122000001_tenants_keys_audit' OR migration_name LIKE '%\\_tenant\\_%'",
     ])
       await other.run(sql);
   }

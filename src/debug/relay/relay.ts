@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { RunnerKey } from "../../transport/runner-key.ts";
 import { parseHostSocketName } from "../../transport/transport.ts";
 import { HostLink } from "./host-link.ts";
-import { readPeerLine, sessionOfStart, sessionOpenedBy } from "./session-line.ts";
+import { readHostLine, readPeerLine, sessionOfStart } from "./session-line.ts";
 
 export interface RelayOptions {
   /** The runtime's folder, in which processes make their sockets. */
@@ -117,17 +117,24 @@ export class Relay {
   }
 
   #toPeer(host: HostLink, lines: Buffer): void {
+    const pieces: Buffer[] = [];
+    let taken = 0;
     for (let start = 0; start < lines.length; ) {
       const end = lines.indexOf(10, start);
-      const opened = sessionOpenedBy(lines.subarray(start, end));
-      if (opened !== undefined && !this.#sessions.has(opened)) {
+      const { opens, requestId } = readHostLine(lines.subarray(start, end));
+      if (opens !== undefined && !this.#sessions.has(opens)) {
         const [oldest = ""] = this.#sessions.keys();
         if (this.#sessions.size >= SESSIONS_MAX) this.#sessions.delete(oldest);
-        this.#sessions.set(opened, host);
+        this.#sessions.set(opens, host);
+      }
+      if (requestId !== undefined) {
+        pieces.push(lines.subarray(taken, start + requestId.start));
+        taken = start + requestId.end;
       }
       start = end + 1;
     }
-    if (this.#options.toPeer(lines) || this.#isPeerFull) return;
+    const toPeer = taken === 0 ? lines : Buffer.concat([...pieces, lines.subarray(taken)]);
+    if (this.#options.toPeer(toPeer) || this.#isPeerFull) return;
     this.#isPeerFull = true;
     for (const one of this.#hosts.values()) one.pause();
   }

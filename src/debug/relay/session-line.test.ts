@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readPeerLine, sessionOfStart, sessionOpenedBy } from "./session-line.ts";
+import { readHostLine, readPeerLine, sessionOfStart } from "./session-line.ts";
 
 test.each<[string, object]>([
   [
@@ -28,11 +28,23 @@ test("the session of a line that is not read to its end is found in its start", 
 
 test("a request opens its session, and an answer to the plugin's own request opens none", () => {
   const nulls = '"conversation_id":null,"message_id":null,"app_id":null,"endpoint_id":null,"context":null';
-  expect(sessionOpenedBy(Buffer.from(`{"session_id":"s",${nulls},"event":"request","data":{}}`))).toBe("s");
+  expect(readHostLine(Buffer.from(`{"session_id":"s",${nulls},"event":"request","data":{}}`)).opens).toBe(
+    "s",
+  );
   const answer = `{"session_id":"s",${nulls},"event":"backwards_response","data":{}}`;
-  expect(sessionOpenedBy(Buffer.from(answer))).toBeUndefined();
+  expect(readHostLine(Buffer.from(answer)).opens).toBeUndefined();
   // a caller's text does not make a request an answer
   const text =
     '{"session_id":"s","conversation_id":"\\"event\\":\\"backwards_response\\"","event":"request"}';
-  expect(sessionOpenedBy(Buffer.from(text))).toBe("s");
+  expect(readHostLine(Buffer.from(text)).opens).toBe("s");
+});
+
+test("a request names its call for the log between two places, and anything else does not", () => {
+  const head = '{"session_id":"s"';
+  const id = ',"request_id":"r-1"';
+  const { requestId } = readHostLine(
+    Buffer.from(`${head}${id},"event":"request","data":{"request_id":"x"}}`),
+  );
+  expect(requestId).toEqual({ start: head.length, end: head.length + id.length });
+  expect(readHostLine(Buffer.from(`${head},"data":{"request_id":"x"}}`)).requestId).toBeUndefined();
 });

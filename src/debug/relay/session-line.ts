@@ -15,7 +15,8 @@ export type PeerLine =
 const SESSION_START =
   /^\s*\{\s*"event"\s*:\s*"session"\s*,\s*"session_id"\s*:\s*"([^"\\]{1,256})"\s*,\s*"data"\s*:\s*\{\s*"type"\s*:\s*"(\w{1,32})"/;
 const ANY_SESSION_ID = /"session_id"\s*:\s*"([^"\\]{1,256})"/;
-const HOST_LINE = /^\s*\{\s*"session_id"\s*:\s*"([^"\\]{1,256})"/;
+const HOST_LINE =
+  /^\s*\{\s*"session_id"\s*:\s*"([^"\\]{1,256})"(\s*,\s*"request_id"\s*:\s*"[\w.:-]{1,128}")?/;
 /** The start of a host's answer to a request of the plugin, as hosts write it. */
 const ANSWER =
   /^\s*\{\s*"session_id"\s*:\s*"[^"\\]{1,256}"(?:\s*,\s*"(?:conversation_id|message_id|app_id|endpoint_id|context)"\s*:\s*null)*\s*,\s*"event"\s*:\s*"backwards_response"/;
@@ -46,10 +47,22 @@ export function sessionOfStart(start: Buffer): string | undefined {
   return ANY_SESSION_ID.exec(start.toString("latin1"))?.[1];
 }
 
-/** The session that a host's line opens; undefined for an answer to a request of the plugin, which opens none. */
-export function sessionOpenedBy(line: Buffer): string | undefined {
+/** What a host's line says at its start. */
+export interface HostLine {
+  /** The session that it opens; undefined for an answer to a request of the plugin, which opens none. */
+  readonly opens: string | undefined;
+  /** From where to where it names the call for the log, which is not for the plugin. */
+  readonly requestId: { readonly start: number; readonly end: number } | undefined;
+}
+
+export function readHostLine(line: Buffer): HostLine {
   const start = line.subarray(0, START_BYTES).toString("latin1");
-  return ANSWER.test(start) ? undefined : HOST_LINE.exec(start)?.[1];
+  const [whole = "", sessionId, requestId] = HOST_LINE.exec(start) ?? [];
+  return {
+    opens: ANSWER.test(start) ? undefined : sessionId,
+    requestId:
+      requestId === undefined ? undefined : { start: whole.length - requestId.length, end: whole.length },
+  };
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {
