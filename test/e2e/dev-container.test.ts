@@ -1,5 +1,7 @@
 /** `berth dev --container` on the real engine, with a plugin that needs no SDK and a wheel that lies beside it. */
+import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -15,23 +17,35 @@ const READY = /berth-tests\/dials-out is ready/;
 const MEMORY_MB = 300;
 
 /** Says what its container lets it do. */
-const ANSWER = `
+const answer = (port: number) => `
 import os
+import socket
 from horn import SOUND
 
-def outcome(path):
+def outcome(work):
     try:
-        open(path, "w").close()
-        return "written"
+        work()
+        return "done"
     except OSError as error:
         return error.strerror
 
-ANSWER = f"{SOUND}, plugin: {outcome('/plugin/x')}, venv: {outcome('/opt/venv/x')}, tmp: {outcome('/tmp/x')}, uid {os.getuid()}"
+def write(path):
+    return outcome(lambda: open(path, "w").close())
+
+def gateway():
+    rows = [line.split() for line in open("/proc/net/route")]
+    return next(socket.inet_ntoa(bytes.fromhex(row[2])[::-1]) for row in rows if row[1] == "00000000")
+
+HOST = outcome(lambda: socket.create_connection((gateway(), ${port}), 5))
+PLACES = f"plugin: {write('/plugin/x')}, venv: {write('/opt/venv/x')}, tmp: {write('/tmp/x')}"
+ANSWER = f"{SOUND}, {PLACES}, host: {HOST}, uid {os.getuid()}, {os.environ['HF_HOME']}"
 `;
 
 let folder: string;
 let plugin: string;
 let engine: Engine;
+/** A service of the host, on all its addresses. */
+let listener: Server;
 let command: DevCommand;
 beforeAll(async () => {
   engine = testEngine();
@@ -41,14 +55,18 @@ beforeAll(async () => {
   const manifest = join(plugin, "manifest.yaml");
   const asked = `memory: ${MEMORY_MB * (1 << 20)}`;
   await writeFile(manifest, (await readFile(manifest, "utf8")).replace(/memory: \d+/, asked));
-  await writeFile(join(plugin, "answer.py"), ANSWER);
+  listener = createServer((socket) => void socket.destroy()).listen(0);
+  await once(listener, "listening");
+  await writeFile(join(plugin, "answer.py"), answer((listener.address() as AddressInfo).port));
   await requireHorn("1.0");
   command = start();
 });
 afterAll(async () => {
   await command.stop("SIGKILL");
   for (const { id } of await left()) await engine.removeContainer(id, AbortSignal.timeout(60_000));
+  for (const name of await networks()) await engine.removeNetwork(name, AbortSignal.timeout(60_000));
   await engine[Symbol.asyncDispose]();
+  listener.close();
   await rm(folder, { recursive: true });
 });
 
@@ -63,20 +81,29 @@ async function requireHorn(version: string): Promise<void> {
   await writeFile(join(plugin, "requirements.txt"), `./${file}\n`);
 }
 
-/** The containers of this test's state folder, those of its network too. */
-async function left() {
+/** Of this test's state folder, which is known once the command has printed its first line. */
+async function instanceLabel() {
   const state = /data in (\S+)/.exec(command.output.join("\n"))?.[1] ?? "";
   const instance = await readFile(join(state, "containers/instance"), "utf8").catch(() => "none");
-  return await engine.listContainers({ "berth.instance": instance }, AbortSignal.timeout(60_000));
+  return { "berth.instance": instance };
+}
+
+/** Its containers, those of its network too. */
+async function left() {
+  return await engine.listContainers(await instanceLabel(), AbortSignal.timeout(60_000));
+}
+
+async function networks() {
+  return await engine.listNetworks(await instanceLabel(), AbortSignal.timeout(60_000));
 }
 
 test("it is called in a container with what was granted, what is saved answers, and nothing is left of it", async () => {
   const ready = await command.line(READY);
   const line = (await command.line(/^curl /, ready.at)).text;
   const denied = "Read-only file system";
-  expect(await callTried(line)).toContain(
-    `horn 1.0, plugin: ${denied}, venv: ${denied}, tmp: written, uid 100000`,
-  );
+  const said = await callTried(line);
+  expect(said).toContain(`horn 1.0, plugin: ${denied}, venv: ${denied}, tmp: done`);
+  expect(said).toContain("host: Connection refused, uid 100000, /tmp/.cache/huggingface");
   const [container] = (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
   const state = await engine.findContainer(container?.id ?? "", AbortSignal.timeout(60_000));
   expect(state?.resources?.memoryBytes).toBe((MEMORY_MB + 100 + 16) * (1 << 20));
@@ -99,13 +126,13 @@ test("it is called in a container with what was granted, what is saved answers, 
   await command.line(READY, command.output.length);
 
   await command.stop("SIGKILL");
-  const running = async () => (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
-  const ended = async () => ((await running()).every(({ phase }) => phase === "exited") ? true : undefined);
+  const killed = async () => (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
+  const ended = async () => ((await killed()).every(({ phase }) => phase !== "running") ? true : undefined);
   await eventually(ended, 60_000);
-  expect(await running()).not.toEqual([]);
+  expect(await killed()).not.toEqual([]);
 
   command = start();
   await command.line(READY);
   expect(await command.stop("SIGINT")).toBe(0);
-  expect(await left()).toEqual([]);
+  expect([...(await left()), ...(await networks())]).toEqual([]);
 });
