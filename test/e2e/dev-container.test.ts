@@ -93,6 +93,13 @@ async function left() {
   return await engine.listContainers(await instanceLabel(), AbortSignal.timeout(60_000));
 }
 
+/** Bytes, as the engine reports them of a container of the plugin. */
+async function memoryGranted(): Promise<number | undefined> {
+  const [container] = (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
+  const state = container && (await engine.findContainer(container.id, AbortSignal.timeout(60_000)));
+  return state?.resources?.memoryBytes;
+}
+
 async function networks() {
   return await engine.listNetworks(await instanceLabel(), AbortSignal.timeout(60_000));
 }
@@ -104,9 +111,8 @@ test("it is called in a container with what was granted, what is saved answers, 
   const said = await callTried(line);
   expect(said).toContain(`horn 1.0, plugin: ${denied}, venv: ${denied}, tmp: done`);
   expect(said).toContain("host: Connection refused, uid 100000, /tmp/.cache/huggingface");
-  const [container] = (await left()).filter(({ labels }) => labels["berth.kind"] === "dev");
-  const state = await engine.findContainer(container?.id ?? "", AbortSignal.timeout(60_000));
-  expect(state?.resources?.memoryBytes).toBe((MEMORY_MB + 100 + 16) * (1 << 20));
+  // A container may be replaced between the list and the look at it.
+  await expect.poll(memoryGranted).toBe((MEMORY_MB + 100 + 16) * (1 << 20));
 
   await requireHorn("2.0");
   const other = await command.line(/^dev: changed: .*requirements\.txt$/, ready.at);
