@@ -1,7 +1,7 @@
 import type { Log } from "../observe/log.ts";
 import { Outage } from "../observe/outage.ts";
 import type { Store } from "../store/store.ts";
-import { type Clock, repeat } from "../util/clock.ts";
+import { type Clock, poll } from "../util/clock.ts";
 import type { DebugInstallations } from "./debug-installations.ts";
 
 export interface DebugSweepDeps {
@@ -28,7 +28,7 @@ export function startDebugSweep({
       log.info({ op: "debug.sweep", ok: true, runtime_id: runtimeId });
     }
   };
-  const sweeping = repeat({ clock, everyMs }, () => outage.run(sweep), stop.signal);
+  const sweeping = poll({ clock, everyMs }, () => outage.run(sweep), stop.signal);
   return {
     async [Symbol.asyncDispose]() {
       stop.abort(new Error("closed"));

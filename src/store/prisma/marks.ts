@@ -1,6 +1,7 @@
 /** The statement behind `Watch`: the version of every group of rows that is polled, in one row. */
 import type { Marks } from "./client/watch.ts";
 import { Prisma, type PrismaClient } from "./generated/client.ts";
+import { UNATTENDED } from "./installations/debug.ts";
 import { ADOPTABLE } from "./platform/adoption.ts";
 import { DAEMON_TASKS } from "./platform/daemon-tasks.ts";
 import { ABANDONED } from "./platform/platform-tasks.ts";
@@ -23,6 +24,7 @@ export async function readMarks(prisma: PrismaClient): Promise<Marks> {
       (SELECT coalesce(string_agg(id, ' ' ORDER BY id), '') FROM berth_processes
         WHERE expires_at > clock_timestamp()) AS processes,
       EXISTS (SELECT 1 FROM berth_tasks WHERE ${CLAIMABLE}) AS tasks,
+      EXISTS (SELECT 1 FROM berth_debug_connections c WHERE ${UNATTENDED}) AS "debugConnections",
       EXISTS (SELECT 1 FROM berth_disk_runs WHERE finished_at IS NULL) AS "diskRuns",
       EXISTS (SELECT 1 FROM install_tasks t WHERE ${ABANDONED} OR status = 'success') AS "shownTasks",
       EXISTS (SELECT 1 FROM berth_upgrades_due) AS upgrades,

@@ -10,6 +10,7 @@ const NOTHING: Marks = {
   quotas: "",
   processes: "",
   tasks: false,
+  debugConnections: false,
   diskRuns: false,
   shownTasks: false,
   upgrades: false,

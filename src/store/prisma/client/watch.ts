@@ -19,6 +19,8 @@ export interface Marks {
   readonly processes: string;
   /** A task that nobody holds may be claimed. */
   readonly tasks: boolean;
+  /** The process of a debug connection is not alive any more. */
+  readonly debugConnections: boolean;
   readonly diskRuns: boolean;
   /** The platform's list has a task that an earlier daemon left unfinished, or one that has succeeded. */
   readonly shownTasks: boolean;

@@ -12,10 +12,15 @@ import type {
 } from "../../contracts/debug.ts";
 import { type Database, json, jsonValue, type Tx, uuid7 } from "../client/database.ts";
 import type * as rows from "../generated/client.ts";
+import { Prisma } from "../generated/client.ts";
 import { insertPackage } from "../packages/packages.ts";
 import { holdKey, holdTenant, writeEvent } from "../tenants/audit.ts";
 import { checkInstallations, serializeTenant } from "../tenants/tenant-quotas.ts";
 import { noteRemoved, publishRows, unpublishRows } from "./publication.ts";
+
+/** The process of connection `c` is not alive. */
+export const UNATTENDED = Prisma.sql`NOT EXISTS (
+  SELECT 1 FROM berth_processes p WHERE p.id = c.process_id AND p.expires_at > clock_timestamp())`;
 
 export function createDebugRows(db: Database): DebugRows {
   return {
@@ -41,13 +46,14 @@ export function createDebugRows(db: Database): DebugRows {
           isInstalled: row.is_installed,
         }));
       }),
-    listAbandoned: () =>
-      db.run(async (prisma) => {
+    listAbandoned: async () => {
+      if (!(await db.watch.hasWork("debugConnections"))) return [];
+      return await db.run(async (prisma) => {
         const found = await prisma.$queryRaw<{ runtime_id: string }[]>`
-          SELECT c.runtime_id FROM berth_debug_connections c WHERE NOT EXISTS (
-            SELECT 1 FROM berth_processes p WHERE p.id = c.process_id AND p.expires_at > clock_timestamp())`;
+          SELECT c.runtime_id FROM berth_debug_connections c WHERE ${UNATTENDED}`;
         return found.map((row) => row.runtime_id as RuntimeId);
-      }),
+      });
+    },
   };
 }
 
