@@ -35,7 +35,6 @@ import { openEndpoints } from "./endpoints.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
 import { openInnerApi } from "./platform.ts";
-import { openSecretKeys } from "./secret-keys.ts";
 import {
   directorySettings,
   egressSettings,
@@ -98,7 +97,7 @@ async function openHostCalls(base: Base): Promise<HostCalls> {
   return createHostCalls({
     local: createLocalHostCalls({
       storage,
-      credentials: createCredentialSource({ store: base.store, keys: await openSecretKeys(base) }),
+      credentials: createCredentialSource({ store: base.store, keys: base.secretKeys }),
       settings: HOST_CALL_BOUNDS,
     }),
     platform: innerApi === undefined ? undefined : createPlatformHostCalls(innerApi),
@@ -121,7 +120,7 @@ export interface DoorParts {
 /** The HTTP APIs, with the keys that open them. */
 export async function openDoor(base: Base, doorParts: DoorParts, parts: HealthParts) {
   const { invoker, transfers, metrics, links } = doorParts;
-  const { config, log, scope, store, queue, trust, processes } = base;
+  const { config, log, scope, store, queue, trust, processes, secretKeys: keys } = base;
   const { settings, limits, dataFolder } = config;
   const clock = systemClock;
   const made = settings.BERTH_ADMIN_KEY === undefined ? await readOrMakeAdminKey(dataFolder) : undefined;
@@ -136,7 +135,6 @@ export async function openDoor(base: Base, doorParts: DoorParts, parts: HealthPa
       settings: { keyPollMs: settings.BERTH_POLL_SECONDS * 1000, useWriteMs: 60_000 },
     }),
   );
-  const keys = await openSecretKeys(base);
   const fileLimits = {
     fileBytesMax: settings.BERTH_PLUGIN_FILE_KB_MAX * 1024,
     filesBytesMax: settings.BERTH_PLUGIN_FILES_KB_MAX * 1024,

@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import { Fault } from "../domain/fault.ts";
 import type { TenantQuotas } from "../domain/tenant-quotas.ts";
 import type { TrustedKey } from "../domain/trust.ts";
+import type { SecretKeys } from "../endpoint/secret-settings/secret-keys.ts";
 import { createPackageKeeper, type PackageKeeper } from "../installation/packages/package-keeper.ts";
 import { createTrust, type Trust } from "../installation/trust/trust.ts";
 import type { Log } from "../observe/log.ts";
@@ -27,6 +28,7 @@ import type { Store } from "../store/store.ts";
 import { systemClock } from "../util/clock.ts";
 import type { Scope } from "../util/scope.ts";
 import { openStorage } from "./packages.ts";
+import { openSecretKeys } from "./secret-keys.ts";
 import { archiveSettings, trustSettings } from "./settings.ts";
 
 /** Bounds on reading one uploaded package: the largest published ones need a tenth of them. */
@@ -53,6 +55,8 @@ export interface Base {
   readonly trust: Trust;
   readonly archiveKeeper: PackageKeeper;
   readonly caBundle: CaBundle | undefined;
+  /** The keys that encrypt what rows keep secret. */
+  readonly secretKeys: SecretKeys;
   /** Names this process in leases and sockets. */
   readonly processId: string;
   readonly processes: LiveProcesses;
@@ -95,6 +99,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
       ? openLocalQueue()
       : openBullQueue({ redis, connectionName, instanceId, log, ...bounds }),
   );
+  const secretKeys = await openSecretKeys(config);
   const authorities = caBundle?.pem;
   const { packages, files } = await openStorage({ ...parts, authorities, copies: role !== "worker" });
   const reader = scope.use(createPackageReader({ archives: archiveSettings(config), ...READING }));
@@ -124,6 +129,7 @@ export async function openBase(role: Role, parts: StartParts): Promise<Base> {
     trust,
     archiveKeeper,
     caBundle,
+    secretKeys,
     processId,
     processes,
   };

@@ -35,7 +35,6 @@ import { openTlsContext } from "../util/tls-context.ts";
 import type { Base, StartParts } from "./base.ts";
 import { createIntake } from "./intake.ts";
 import type { Links } from "./links.ts";
-import { openSecretKeys } from "./secret-keys.ts";
 import {
   archiveSettings,
   buildSettings,
@@ -188,8 +187,7 @@ export async function startSupervision(
   { links, folders }: Links,
   ending: Ending,
 ): Promise<RunningPoolKeeper> {
-  const { config, log, scope, store, queue, processId, caBundle } = base;
-  const keys = await openSecretKeys(base);
+  const { config, log, scope, store, queue, processId, caBundle, secretKeys: keys } = base;
   const clock = systemClock;
   const { cgroupVersion } = info;
   const cgroupParent = cgroupParentFor(info);

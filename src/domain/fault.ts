@@ -222,6 +222,12 @@ export function invalidInput(field: string, value: unknown, accepted: string): F
   });
 }
 
+/** Something encrypted that no key opens. `what` begins the message: "The variable A of acme/reader". */
+export function secretUnreadable(what: string, details: FaultDetails, cause: unknown): Fault {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new Fault("secret_unreadable", `${what} cannot be read: ${why}.`, { details, cause });
+}
+
 export function installationNotFound(id: string): Fault {
   return new Fault("installation_not_found", `There is no installation ${id}.`);
 }

@@ -3,7 +3,7 @@
  * no content is ever returned.
  */
 import type { Actor } from "../domain/audit.ts";
-import { Fault } from "../domain/fault.ts";
+import { Fault, secretUnreadable } from "../domain/fault.ts";
 import type { InstallationId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import {
@@ -119,11 +119,7 @@ function open(keys: SealKeys, owner: Owner, { name, sha256: digest, content }: S
   try {
     return openBytes(keys, placeOf(owner, name), content);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault("secret_unreadable", `The file ${name} of ${owner.pluginId} cannot be read: ${why}.`, {
-      details: { field: `files.${name}` },
-      cause,
-    });
+    throw secretUnreadable(`The file ${name} of ${owner.pluginId}`, { field: `files.${name}` }, cause);
   }
 }
 
@@ -143,9 +139,9 @@ export async function resealPluginFiles(
   await resealRows<SealedPluginFile>(
     {
       op: "files.reseal",
-      keyId: keys.first.id,
+      keys,
       log,
-      find: (keyId, afterId, limit) => store.pluginFiles.sealedOtherwise(keyId, afterId, limit),
+      rows: store.pluginFiles,
       reseal: async ({ id, name, ...owner }) => {
         const place = placeOf(owner, name);
         let outcome: "resealed" | "unreadable" = "resealed";

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { Actor } from "../domain/audit.ts";
-import { Fault } from "../domain/fault.ts";
+import { Fault, secretUnreadable } from "../domain/fault.ts";
 import type { InstallationId, TenantId } from "../domain/ids.ts";
 import type { Installation } from "../domain/installation.ts";
 import type { Pool } from "../domain/runtime.ts";
@@ -121,14 +121,10 @@ function open(keys: SealKeys, owner: Owner, variable: PluginVariable): string {
   try {
     return openText(keys, placeOf(owner, name), sealed);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault(
-      "secret_unreadable",
-      `The variable ${name} of ${owner.pluginId} cannot be read: ${why}.`,
-      {
-        details: { field: `variables.${name}` },
-        cause,
-      },
+    throw secretUnreadable(
+      `The variable ${name} of ${owner.pluginId}`,
+      { field: `variables.${name}` },
+      cause,
     );
   }
 }
@@ -149,9 +145,9 @@ export async function resealVariables(
   await resealRows<SealedVariables>(
     {
       op: "variables.reseal",
-      keyId: keys.first.id,
+      keys,
       log,
-      find: (keyId, afterId, limit) => store.variables.sealedOtherwise(keyId, afterId, limit),
+      rows: store.variables,
       reseal: (row) => resealOne(store, keys, row),
     },
     signal,

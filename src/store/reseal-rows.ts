@@ -1,16 +1,18 @@
 import { toFault } from "../domain/fault.ts";
 import type { Log } from "../observe/log.ts";
+import type { SealKeys } from "../util/sealed-text.ts";
 
 const AT_ONCE = 100;
 
 export interface ResealRows<Row extends { readonly id: string }> {
   /** `op` of the log line. */
   readonly op: string;
-  /** Id of the key that encrypts now. */
-  readonly keyId: string;
+  readonly keys: SealKeys;
   readonly log: Log;
-  /** Rows with something that another key has encrypted, by id, from the one after `afterId`. */
-  readonly find: (keyId: string, afterId: Row["id"] | undefined, limit: number) => Promise<readonly Row[]>;
+  readonly rows: {
+    /** Rows with something that another key has encrypted, by id, from the one after `afterId`. */
+    sealedOtherwise(keyId: string, afterId: Row["id"] | undefined, limit: number): Promise<readonly Row[]>;
+  };
   /** The first write wins. A row that cannot be decrypted stays unchanged. */
   readonly reseal: (row: Row) => Promise<"resealed" | "unreadable">;
 }
@@ -20,14 +22,15 @@ export interface ResealRows<Row extends { readonly id: string }> {
  * concurrent updates. Never throws; logs one line with the counts, or none where there was nothing to do.
  */
 export async function resealRows<Row extends { readonly id: string }>(
-  { op, keyId, log, find, reseal }: ResealRows<Row>,
+  { op, keys, log, rows, reseal }: ResealRows<Row>,
   signal: AbortSignal,
 ): Promise<void> {
+  const { id: keyId } = keys.first;
   const counts = { resealed: 0, unreadable: 0 };
   try {
     let last: Row | undefined;
     do {
-      const found = await find(keyId, last?.id, AT_ONCE);
+      const found = await rows.sealedOtherwise(keyId, last?.id, AT_ONCE);
       for (const row of found) if (!signal.aborted) counts[await reseal(row)] += 1;
       last = found.at(-1);
     } while (last !== undefined && !signal.aborted);

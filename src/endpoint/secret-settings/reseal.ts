@@ -18,9 +18,9 @@ export async function resealAll(
   await resealRows<EndpointRecord>(
     {
       op: "endpoint.reseal",
-      keyId: keys.first.id,
+      keys,
       log,
-      find: (keyId, afterId, limit) => store.endpoints.sealedOtherwise(keyId, afterId, limit),
+      rows: store.endpoints,
       reseal: (record) => resealOne(store, keys, record),
     },
     signal,

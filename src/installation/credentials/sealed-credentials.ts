@@ -1,7 +1,7 @@
 /** Credentials as they are stored: one encrypted text, bound to its tenant and its id. */
 import type { CredentialId } from "../../domain/credential.ts";
 import { chooseCredential } from "../../domain/credential.ts";
-import { Fault } from "../../domain/fault.ts";
+import { Fault, secretUnreadable } from "../../domain/fault.ts";
 import type { TenantId } from "../../domain/ids.ts";
 import type { JsonMap } from "../../domain/json.ts";
 import type { CredentialAsked, CredentialSource } from "../../invocation/credential-source.ts";
@@ -50,11 +50,8 @@ function open(keys: SealKeys, record: CredentialRecord): JsonMap {
   try {
     return JSON.parse(openText(keys, placeOf(record), record.sealed)) as JsonMap;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Fault("secret_unreadable", `The credential ${record.name} cannot be read: ${why}.`, {
-      details: { field: "credential", value: record.name },
-      cause,
-    });
+    const details = { field: "credential", value: record.name };
+    throw secretUnreadable(`The credential ${record.name}`, details, cause);
   }
 }
 
@@ -70,9 +67,9 @@ export async function resealCredentials(
   await resealRows<CredentialRecord>(
     {
       op: "credentials.reseal",
-      keyId: keys.first.id,
+      keys,
       log,
-      find: (keyId, afterId, limit) => store.credentials.sealedOtherwise(keyId, afterId, limit),
+      rows: store.credentials,
       reseal: async (record) => {
         const { id, sealed: expected } = record;
         let text: string;
