@@ -4,6 +4,7 @@
  */
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
 import { FAULTS, type FaultCode } from "../domain/fault.ts";
+import { OPERATIONS } from "../domain/operations/operations.ts";
 import type { HttpEnv } from "./env.ts";
 import type { Access } from "./middleware/authenticate.ts";
 import type { RouteSpec } from "./route-spec.ts";
@@ -66,7 +67,7 @@ export function openApiDocument(app: App, version: string): object {
   return app.getOpenAPI31Document({
     openapi: "3.1.0",
     servers: [{ url: "/" }],
-    tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
+    tags: [...Object.entries(TAGS), ...invokeTags()].map(([name, description]) => ({ name, description })),
     info: {
       title: "Berth",
       version,
@@ -75,6 +76,16 @@ export function openApiDocument(app: App, version: string): object {
         "An error about input names the field, its value and what is accepted. `/v1` only gets additions.",
     },
   });
+}
+
+function invokeTags(): readonly (readonly [name: string, description: string])[] {
+  const types = new Set(OPERATIONS.map(({ type }) => type));
+  return [...types].map((type) => [invokeTag(type), `Calls of plugins: operations of the type \`${type}\``]);
+}
+
+/** Of the operations of one type. */
+export function invokeTag(type: string): string {
+  return `invoke ${type}`;
 }
 
 function documentedBody({ body, rawBody }: Spec) {

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { type Door, openDoor } from "../harness/rigs/door.ts";
 
 interface Document {
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly paths: Readonly<Record<string, Readonly<Record<string, DocumentedOperation>>>>;
 }
 
@@ -41,6 +42,13 @@ test("each operation has a name of its own in camel case, and every answer docum
   for (const { operationId, responses } of operations)
     for (const [status, { headers }] of Object.entries(responses))
       expect(headers, `${operationId} ${status}`).toHaveProperty("X-Request-Id");
+});
+
+test("each tag that an operation has is described", async () => {
+  const document = await readDocument(await aDoor());
+  const described = document.tags.filter(({ description }) => description !== "").map(({ name }) => name);
+  const used = new Set(operationsOf(document).flatMap(({ tags }) => tags));
+  expect(described.toSorted()).toEqual([...used].toSorted());
 });
 
 test("an operation that reads Idempotency-Key or Last-Event-ID documents the header", async () => {

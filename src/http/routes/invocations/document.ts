@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Operation } from "../../../domain/operations/operation.ts";
 import type { Access } from "../../middleware/authenticate.ts";
+import { invokeTag } from "../../openapi.ts";
 import type { Routes } from "../../route.ts";
 
 const Params = z.object({ tenant: z.uuid(), author: z.string(), name: z.string() });
@@ -25,7 +26,7 @@ export function documentInvoke(
     name: camelCase(name),
     method: "post",
     path,
-    tag: `invoke ${operation.type}`,
+    tag: invokeTag(operation.type),
     summary: operation.summary,
     access: INVOKE_ACCESS,
     params: Params,
