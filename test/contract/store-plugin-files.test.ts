@@ -2,9 +2,8 @@
 import { describe, expect, it } from "vitest";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPoolKey, ensurePool } from "../harness/builders/a-pool-row.ts";
+import { anInstalledPlugin, aPoolKey } from "../harness/builders/a-pool-row.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const BY = { keyId: "admin", keyName: "admin", requestId: "r" };
 const plain = (name: string, content = "aGk=") => ({ name, bytes: 2, sha256: "a".repeat(64), content });
@@ -23,15 +22,11 @@ describe.each(DATABASES)("on $name", ({ create }) => {
   });
 
   async function installed() {
-    const tenantId = aTenant();
-    const pkg = aPackage();
-    await store.packages.put(pkg, { tenantId });
-    const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
-    const ensure = (key: string, isShared = false) => ensurePool(store, { key, tenantId, isShared, pkg });
-    const { id } = installation;
+    const plugin = await anInstalledPlugin(store);
+    const { id } = plugin;
     const put = (file: Parameters<Store["pluginFiles"]["put"]>[0]["file"]) =>
       store.pluginFiles.put({ id, file, allow, by: BY });
-    return { id, tenantId, pluginId: pkg.pluginId, ensure, put };
+    return { ...plugin, put };
   }
 
   it("each change gives the current pool and the next one another version, a new pool starts with it, and the last removal ends it", async () => {

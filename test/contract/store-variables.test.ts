@@ -3,9 +3,8 @@ import { describe, expect, it } from "vitest";
 import { InstallationId } from "../../src/domain/ids.ts";
 import type { PluginVariable } from "../../src/domain/variables.ts";
 import type { Store } from "../../src/store/store.ts";
-import { aPoolKey, ensurePool } from "../harness/builders/a-pool-row.ts";
+import { anInstalledPlugin, aPoolKey } from "../harness/builders/a-pool-row.ts";
 import { DATABASES, useStore } from "../harness/rigs/stores.ts";
-import { anInstall, aPackage, aTenant } from "../harness/samples/tenant-rows.ts";
 
 const BY = { keyId: "admin", keyName: "admin", requestId: "r" };
 const PLAIN: readonly PluginVariable[] = [{ name: "A", value: "1" }];
@@ -19,14 +18,7 @@ describe.each(DATABASES)("on $name", ({ create }) => {
     store = opened;
   });
 
-  async function installed() {
-    const tenantId = aTenant();
-    const pkg = aPackage();
-    await store.packages.put(pkg, { tenantId });
-    const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
-    const ensure = (key: string, isShared = false) => ensurePool(store, { key, tenantId, isShared, pkg });
-    return { id: installation.id, tenantId, pluginId: pkg.pluginId, ensure };
-  }
+  const installed = () => anInstalledPlugin(store);
 
   it("a change updates the current pool and the next one, and a new pool starts with the variables", async () => {
     const { id, ensure } = await installed();

@@ -17,8 +17,8 @@ export function lingerAtEnd(
   // Node and its adapter close connections by this method only, once the answer has been written.
   socket.destroySoon = () => {
     const incoming = request();
-    if (isLingering && incoming?.complete === false) return;
-    if (isLingering || incoming === undefined || incoming.complete || socket.destroyed) return close();
+    if (incoming === undefined || incoming.complete || socket.destroyed) return close();
+    if (isLingering) return;
     isLingering = true;
     socket.end();
     const timer = setTimeout(() => socket.destroy(), lingerMs);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { TenantId } from "../../../src/domain/ids.ts";
 import type { Store } from "../../../src/store/store.ts";
-import { LIMITS } from "../samples/tenant-rows.ts";
+import { anInstall, aPackage, aTenant, LIMITS } from "../samples/tenant-rows.ts";
 
 /** A key that no other pool has. */
 export const aPoolKey = (): string => randomUUID().replaceAll("-", "").slice(0, 16);
@@ -32,4 +32,14 @@ export function ensurePool(
     limits: LIMITS,
     wanted: true,
   });
+}
+
+/** A new tenant's installation of a new package; `ensure` makes rows of pools of that package. */
+export async function anInstalledPlugin(store: Store) {
+  const tenantId = aTenant();
+  const pkg = aPackage();
+  await store.packages.put(pkg, { tenantId });
+  const { installation } = await store.installations.acceptInstall(anInstall(pkg, tenantId));
+  const ensure = (key: string, isShared = false) => ensurePool(store, { key, tenantId, isShared, pkg });
+  return { id: installation.id, tenantId, pluginId: pkg.pluginId, ensure };
 }
