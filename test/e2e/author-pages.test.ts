@@ -1,4 +1,4 @@
-/** The pages for authors of plugins do what they say: each file and command in them is written and run, in order. */
+/** The README and the pages for authors of plugins do what they say: each file and command in them is written and run, in order. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -36,7 +36,7 @@ beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "berth-pages-"));
   // Berth's folder as its user sees it, with the data of this test's Berth.
   await mkdir(join(home, "berth"));
-  for (const name of ["src", "node_modules", "examples", "package.json"])
+  for (const name of ["src", "node_modules", "examples", "package.json", "berth"])
     await symlink(join(ROOT, name), join(home, "berth", name));
   await symlink(site.dataFolder, join(home, "berth", "data"));
 });
@@ -77,6 +77,13 @@ async function follow(steps: readonly Step[]): Promise<void> {
   }
   expect(run.code, run.printed.at(-1)).toBe(0);
 }
+
+test('the commands under the README\'s "Use it" pack, upload, install and call the example in one go', async () => {
+  const { steps } = readPage(await readFile(join(ROOT, "README.md"), "utf8"));
+  const use = steps.filter(({ text }) => text.includes("./berth pack"));
+  expect(use).toMatchObject([{ kind: "command", prints: expect.stringContaining("event: end") }]);
+  await follow(use);
+});
 
 test("the first plugin goes through the seven steps of a plugin's life in both dialects, as its page says", async () => {
   const { steps } = await page(TUTORIAL);

@@ -17,6 +17,8 @@ export interface Page {
 }
 
 const BLOCK = /([^\n]*)\n\n?```(\w*)\n([\s\S]*?)^```$/gm;
+/** A server's event stream has one every 15 seconds, whatever it streams. */
+const PING = /^: ping\n\n/gm;
 const END_OF_FILE = "BERTH_END_OF_FILE";
 const MARK = "\u001e";
 
@@ -51,7 +53,7 @@ export async function runSteps(
     stdio: ["ignore", "pipe", "pipe"],
   });
   const { code, output } = await endOf(child);
-  return { code, printed: output.split(MARK).slice(1) };
+  return { code, printed: output.replace(PING, "").split(MARK).slice(1) };
 }
 
 /** Whether the output contains the lines of the page in their order; `…` stands for any text. */
