@@ -171,13 +171,13 @@ function kindOf(pkg: StoredPackage, provider: string, asked: CredentialKind | un
   if (taking.length > 0) throw invalidInput("kind", asked, taking.join(", "));
   const names = pkg.providers.map(({ name }) => `${pkg.pluginId}/${name}`);
   const value = `${pkg.pluginId}/${provider}`;
-  const why = kinds.length === 0 ? `${pkg.pluginId} has no provider` : "No credentials are taken by";
-  throw new Fault("provider_not_found", `${why} ${JSON.stringify(value)}.`, {
-    details: {
-      field: "provider",
-      value,
-      accepted: kinds.length === 0 ? names : "a provider that takes some",
-    },
+  const shown = JSON.stringify(value);
+  if (kinds.length === 0)
+    throw new Fault("provider_not_found", `${pkg.pluginId} has no provider ${shown}.`, {
+      details: { field: "provider", value, accepted: names },
+    });
+  throw new Fault("provider_not_found", `The provider ${shown} takes no credentials.`, {
+    details: { field: "provider", value, accepted: "a provider that takes credentials" },
   });
 }
 
