@@ -1,9 +1,12 @@
 /** `berth dev` as a process, with a Berth of its own: without an engine, without a Redis, without the SDK. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { callTried, DevCommand, living, readCall } from "../harness/processes/dev-command.ts";
 import { endOf } from "../harness/processes/ended.ts";
 import { BERTH_MAIN, inherited } from "../harness/rigs/berth.ts";
@@ -107,6 +110,27 @@ test("a plugin connects to a named server for the tenant, and its installation g
   expect(await command.stop("SIGTERM")).toBe(0);
   expect(await installed()).toEqual([]);
   expect(await living(processesOf(command))).toEqual([]);
+});
+
+test("a named server that refuses to list installations for a moment is asked again", async () => {
+  const { url, key } = await readCall(line);
+  let refused = 0;
+  const server = createServer(async (request, response) => {
+    const isList = request.url?.includes("/installations?") === true;
+    if (isList && refused++ === 0) return void response.writeHead(503).end();
+    const { method = "", headers } = request;
+    const passed = { method, headers: { authorization: headers.authorization ?? "" } };
+    const answer = await fetch(new URL(request.url ?? "", url), passed);
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(await answer.text());
+  }).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const named = { BERTH_URL: `http://127.0.0.1:${port}`, BERTH_KEY: key, BERTH_TENANT: TENANT };
+  const command = start(named);
+  await command.line(READY);
+  expect(refused).toBeGreaterThan(1);
+  expect(await command.stop("SIGTERM")).toBe(0);
 });
 
 test("Ctrl-C ends the plugin's processes with all that they started", async () => {

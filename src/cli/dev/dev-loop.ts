@@ -128,7 +128,8 @@ export class DevLoop implements AsyncDisposable {
     await Promise.race([run.registered, aborted(over)]);
     const giveUpAt = performance.now() + INSTALLED_MS_MAX;
     while (!over.aborted && performance.now() < giveUpAt) {
-      const found = await findInstalled(server, pluginId);
+      // A Berth that does not answer is asked again; one that is gone ends the run.
+      const found = await findInstalled(server, pluginId).catch(ignoreFault);
       if (found !== undefined && found.id !== this.#installed?.id) {
         this.#installed = found;
         output.say(
